@@ -9,6 +9,7 @@ use parlor_cluster::Revision;
 use serde::Deserialize;
 
 use crate::error::PutError;
+use crate::room::is_full;
 
 /// How long an answer may take on which a lease depends. After that, the outcome is unknown.
 pub(crate) const LEASE_ANSWER: Duration = Duration::from_millis(300);
@@ -24,8 +25,6 @@ const WRONG_LAST: [u32; 2] = [10_071, 10_164];
 const NO_MESSAGE: u32 = 10_037;
 /// The status of a server that cannot do something now.
 const UNAVAILABLE: u16 = 503;
-/// The errors of a server without room and of a stream without room. They have that status, too, and stay until somebody makes room.
-const FULL: [u32; 2] = [10_023, 10_077];
 
 /// An error in an answer.
 #[derive(Debug, Deserialize)]
@@ -44,7 +43,7 @@ impl ApiError {
 
     /// Returns whether the server may do it in a moment.
     fn is_passing(&self) -> bool {
-        self.code == UNAVAILABLE && !FULL.contains(&self.err_code)
+        self.code == UNAVAILABLE && !is_full(self.err_code)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::connection::State;
 use async_nats::jetstream::{self, Context};
@@ -14,6 +14,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::answer::{Last, acknowledged, found};
+use crate::denials::Denials;
 use crate::error::{ConnectError, PutError};
 
 /// The lowest version of a server that keeps each stream once, and of one that replicates streams. Earlier ones may
@@ -86,6 +87,7 @@ pub struct Link {
     pub(crate) client: async_nats::Client,
     pub(crate) jetstream: Context,
     pub(crate) replicas: usize,
+    denials: Denials,
 }
 
 /// The reason why a request has no answer.
@@ -102,7 +104,12 @@ impl Link {
     pub async fn connect(settings: &Settings) -> Result<Self, ConnectError> {
         let servers = addresses(settings)?;
         let shown = servers.iter().map(|server| server.as_url_str().to_owned()).collect::<Vec<_>>().join(", ");
-        let options = options(settings, &servers)?;
+        let denials = Denials::default();
+        let hearing = denials.clone();
+        let options = options(settings, &servers)?.event_callback(move |event| {
+            hearing.heard(&event);
+            std::future::ready(())
+        });
         let client = options.connect(servers.as_slice()).await.map_err(|error| {
             let (servers, cause) = (shown, words(&error));
             match error.kind() {
@@ -114,7 +121,7 @@ impl Link {
         })?;
         check(&client.server_info(), settings.replicas)?;
         let jetstream = jetstream::new(client.clone());
-        Ok(Self { client, jetstream, replicas: settings.replicas })
+        Ok(Self { client, jetstream, replicas: settings.replicas, denials })
     }
 
     /// Returns whether there is a connection at this moment.
@@ -139,8 +146,12 @@ impl Link {
             request = request.headers(headers);
         }
         // The time counts from here: the request may have to wait in the queue of the connection.
-        let answer = tokio::time::timeout(within, self.client.send_request(subject, request)).await;
-        let Ok(answer) = answer else { return Err(AskError::Lost) };
+        let began = Instant::now();
+        let answer = tokio::time::timeout(within, self.client.send_request(subject.clone(), request)).await;
+        let Ok(answer) = answer else {
+            let right = self.missing(&subject, began);
+            return Err(right.map_or(AskError::Lost, |right| AskError::Unfit(ConnectError::Denied(right))));
+        };
         let message = answer.map_err(|error| match error.kind() {
             RequestErrorKind::MaxPayloadExceeded => AskError::TooLarge,
             _ => AskError::Lost,
@@ -148,6 +159,16 @@ impl Link {
         // It may be the answer of another server than the one before.
         self.check()?;
         Ok(message.payload)
+    }
+
+    /// Returns the right that the log-in lacked for a request without an answer, on a subject that begins with this, since this moment.
+    pub(crate) fn missing(&self, begin: &str, since: Instant) -> Option<String> {
+        self.denials.missing(begin, since)
+    }
+
+    /// Returns the right to receive what comes on this subject, if NATS has denied it.
+    pub(crate) fn unheard(&self, subject: &str) -> Option<String> {
+        self.denials.unheard(subject)
     }
 
     /// Checks the server of the present connection.

@@ -17,7 +17,9 @@ use crate::answer::LEASE_ANSWER;
 use crate::clock;
 use crate::connect::{Link, Settings};
 use crate::error::{PutError, StartError, StateError};
+use crate::health::{NodeHealth, Telling};
 use crate::losses::has_lost;
+use crate::lost_nodes;
 use crate::names::{self, Cluster};
 use crate::permit::{Gate, Permit};
 use crate::silence::Silence;
@@ -90,7 +92,8 @@ enum Command {
 #[derive(Debug)]
 pub struct Driver {
     commands: mpsc::UnboundedSender<Command>,
-    ended: watch::Receiver<()>,
+    /// What the node says of itself. It closes with the thread.
+    told: watch::Receiver<NodeHealth>,
 }
 
 impl Driver {
@@ -104,13 +107,13 @@ impl Driver {
         check_node(&node.name)?;
         let (commands, inbox) = mpsc::unbounded_channel();
         let (ready, started) = oneshot::channel();
-        let (end, ended) = watch::channel(());
-        let main = move || run(&settings, &cluster, &node, Box::new(orders), inbox, ready, end);
+        let (telling, told) = watch::channel(NodeHealth::default());
+        let main = move || run(&settings, &cluster, &node, Box::new(orders), inbox, ready, telling);
         let thread = std::thread::Builder::new().name("cluster".to_owned());
         thread.spawn(main).map_err(|error| StartError::Thread(error.to_string()))?;
         let lost = || StartError::Thread("it ended".to_owned());
         started.await.map_err(|_| lost())??;
-        Ok(Self { commands, ended })
+        Ok(Self { commands, told })
     }
 
     /// Tells that an account has stopped, as it was told, or by itself since its log was fenced.
@@ -123,6 +126,11 @@ impl Driver {
         Teller(self.commands.downgrade())
     }
 
+    /// Returns what the node says of itself and its cluster.
+    pub(crate) fn health(&self) -> watch::Receiver<NodeHealth> {
+        self.told.clone()
+    }
+
     /// Gives all accounts away and ends the session. They are ordered to stop, and the node [ends](Self::ended) once
     /// they have, or when its session has.
     pub fn leave(&self) {
@@ -132,7 +140,7 @@ impl Driver {
     /// Returns when the node has left or its thread has ended, which also happens if the cluster has other times than the node.
     pub async fn ended(&mut self) {
         // The other end is dropped with the thread.
-        while self.ended.changed().await.is_ok() {}
+        while self.told.changed().await.is_ok() {}
     }
 
     fn send(&self, command: Command) {
@@ -162,7 +170,7 @@ fn run(
     orders: Box<dyn FnMut(Order) + Send>,
     inbox: mpsc::UnboundedReceiver<Command>,
     ready: oneshot::Sender<Result<(), StartError>>,
-    end: watch::Sender<()>,
+    end: watch::Sender<NodeHealth>,
 ) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -171,6 +179,7 @@ fn run(
             return;
         }
     };
+    let telling = Telling::new(end.clone());
     runtime.block_on(async move {
         let (link, state) = match open(settings, cluster, node.timing).await {
             Ok(opened) => opened,
@@ -202,6 +211,7 @@ fn run(
             silence: Silence::new(clock::now()),
             mending: None,
             trouble: None,
+            telling,
         };
         running.run().await;
     });
@@ -244,6 +254,7 @@ struct Running {
     mending: Option<Mending>,
     /// The trouble that was reported last; `None` after a write.
     trouble: Option<PutError>,
+    telling: Telling,
 }
 
 impl Running {
@@ -254,6 +265,7 @@ impl Running {
             if self.node.is_gone() {
                 break;
             }
+            self.telling.look(&self.node, &self.state.link, self.trouble.as_ref());
             self.look_at_the_watch();
             self.look_for_the_stream();
             let pause = self.node.wake().saturating_sub(clock::now()).min(LONGEST_PAUSE);
@@ -318,9 +330,12 @@ impl Running {
     }
 
     fn put(&self, request: RequestId, key: Key, value: Value, expected: Revision) {
-        let state = self.state.clone();
+        let (state, own) = (self.state.clone(), self.name.clone());
         self.answers.push(Box::pin(async move {
             let answer = state.put(&key, &value, expected, LEASE_ANSWER).await;
+            if let (Ok(revision), Some(news)) = (&answer, lost_nodes::news(&value, &own)) {
+                lost_nodes::note_beside(&state, own, news, *revision).await;
+            }
             let has_lost = answer == Err(PutError::Refused) && has_lost(&state, &key, expected).await;
             (request, answer, has_lost)
         }));

@@ -10,6 +10,7 @@ use parlor_store::{DataError, OpenError, ReplayError};
 
 use crate::envelope::EnvelopeError;
 use crate::record::{MOST_IN_A_CHANGE, MOST_IN_A_RECORD, MOST_IN_A_SNAPSHOT, RecordError};
+use crate::room::remedy;
 use crate::seal::KeyId;
 
 /// The reason why there is no usable connection to NATS.
@@ -89,6 +90,11 @@ pub enum ConnectError {
         /// The largest that parlor sends.
         needed: usize,
     },
+    /// The user of the log-in lacks a right.
+    #[error(
+        "NATS does not let the log-in of parlor {0}; correct the permissions of its user in the configuration of NATS: docs/owner/cluster.md has those that parlor needs, with the name of the cluster in them"
+    )]
+    Denied(String),
     /// The server has no `JetStream`.
     #[error("the NATS server has no JetStream; start it with -js, or add jetstream to its configuration")]
     NoJetStream,
@@ -147,7 +153,7 @@ pub enum PutError {
     #[error("{0}")]
     Unfit(ConnectError),
     /// The server refused it.
-    #[error("NATS refused a write: {description:?} (error {code}); check the room and the limits of its streams")]
+    #[error("NATS refused a write: {description:?} (error {code}); {}", remedy(*code))]
     Server {
         /// The number of the error in NATS.
         code: u32,
@@ -193,7 +199,7 @@ pub enum StateError {
     },
     /// A record could not be written.
     #[error("the state of the cluster in NATS could not be written: {0}")]
-    Put(#[from] PutError),
+    Put(PutError),
     /// The cluster has another key than this node.
     #[error(
         "the cluster {cluster} encrypts with the key {found}, which this node does not have; copy the key file of another node, and start this node again"

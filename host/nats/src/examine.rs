@@ -1,18 +1,20 @@
 //! Examines NATS as a node would find it, for an owner who looks for problems. It writes nothing there.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::push::OrderedConfig;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use futures_util::future::join_all;
 use serde::Deserialize;
 use tokio::time::timeout;
 
 use crate::answer::ANSWER;
-use crate::connect::Link;
-use crate::error::StateError;
+use crate::connect::{AskError, Link};
+use crate::error::{ConnectError, PutError, StateError};
 use crate::keys::{self, Found};
 use crate::names::Cluster;
 use crate::overview::Overview;
@@ -25,6 +27,8 @@ use crate::state::State;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How many streams a cluster has: that of its state, those of logs, and those of snapshots and of what nodes share.
 const STREAMS: u64 = 19;
+/// A stream that no cluster has.
+const ELSEWHERE: &str = "PARLOR__NOWHERE";
 
 /// The state of NATS as a node would find it.
 #[derive(Debug, Clone)]
@@ -43,6 +47,9 @@ pub struct Examined {
 /// Looks at the streams of a cluster. It fails if this node does not have the key of the cluster.
 pub async fn examine(link: &Link, cluster: &Cluster) -> Result<Examined, StateError> {
     let version = link.client.server_info().version.chars().take(32).collect();
+    if let Some(right) = missing_right(link, cluster).await {
+        return Err(PutError::Unfit(ConnectError::Denied(right)).into());
+    }
     let is_there = keys::find(link, cluster).await? != Found::Nothing;
     let limits = limits(link, is_there).await;
     let (mut overview, mut records) = (None, Some(BTreeMap::new()));
@@ -52,6 +59,33 @@ pub async fn examine(link: &Link, cluster: &Cluster) -> Result<Examined, StateEr
         records = timeout(PATIENCE, count(link, cluster)).await.ok().flatten();
     }
     Ok(Examined { version, limits, overview, records })
+}
+
+/// Returns a right that the log-in lacks for what is this cluster's. What it sends is kept nowhere: each message expects another stream
+/// than the one that would take it.
+async fn missing_right(link: &Link, cluster: &Cluster) -> Option<String> {
+    let buckets = [cluster.snapshots(), cluster.shared_bucket()].map(|bucket| format!("$O.{bucket}.M.probe"));
+    let (_, log) = cluster.log("");
+    let subjects = [cluster.pulse_subject(), log].into_iter().chain(buckets);
+    let denied = subjects.map(|subject| async move {
+        let mut headers = HeaderMap::new();
+        headers.insert(async_nats::header::NATS_EXPECTED_STREAM, ELSEWHERE);
+        let answer = link.ask(subject, Some(headers), Bytes::new(), ANSWER).await;
+        // Before the first node, no stream answers.
+        match answer {
+            Err(AskError::Unfit(ConnectError::Denied(right))) => Some(right),
+            _ => None,
+        }
+    });
+    let denied = join_all(denied).await;
+    // Nodes hear one another there. A message of one's own comes after the denial of the subscription.
+    let own = cluster.requests_subject(&format!("probe-{:016x}", rand::random::<u64>()), "control");
+    let mut heard = link.client.subscribe(own.clone()).await.ok()?;
+    let began = Instant::now();
+    link.client.publish(own.clone(), Bytes::new()).await.ok()?;
+    let has_come = timeout(ANSWER, heard.next()).await.is_ok_and(|message| message.is_some());
+    let unheard = || link.unheard(&own).or_else(|| link.missing(&own, began));
+    denied.into_iter().flatten().next().or_else(|| if has_come { None } else { unheard() })
 }
 
 /// The answer of NATS about the account that this log-in belongs to. Older servers have fewer fields than the library demands.

@@ -24,16 +24,19 @@ mod bucket;
 mod changes;
 mod clock;
 mod connect;
+mod denials;
 mod drains;
 mod drive;
 mod envelope;
 mod error;
 mod examine;
 mod fields;
+mod health;
 mod inbox;
 mod keys;
 mod log;
 mod losses;
+mod lost_nodes;
 mod moving;
 mod names;
 mod overview;
@@ -41,6 +44,7 @@ mod permit;
 mod pulse;
 mod record;
 mod requests;
+mod room;
 mod run;
 mod seal;
 mod serving;
@@ -64,9 +68,11 @@ pub use error::{
     TakeOverError,
 };
 pub use examine::{Examined, examine};
+pub use health::NodeHealth;
 pub use inbox::{Asked, CLOCKS, Inbox};
 pub use keys::agree_on_keys;
 pub use log::{AccountLog, read_log};
+pub use lost_nodes::LostNode;
 pub use moving::{
     Export, Import, Look, Looker, MoveError, Mover, Progress, Removal, Remover, Step, encrypt_remains_anew,
 };

@@ -102,6 +102,11 @@ impl Cluster {
         format!("parlor.{self}.state.drain.{}", hash(node))
     }
 
+    /// The beginning of the subjects of lost nodes, up to the hash of the node.
+    pub(crate) fn lost_subject_prefix(&self) -> String {
+        format!("parlor.{self}.state.lost.")
+    }
+
     /// The subject of the present version of a text that the nodes share.
     pub(crate) fn shared_subject(&self, of: SharedText) -> String {
         format!("{}version", self.shared_prefix(of))

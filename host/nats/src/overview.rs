@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use crate::away::Away;
 use crate::drains;
 use crate::error::StateError;
+use crate::lost_nodes::{self, LostNode};
 use crate::names;
 use crate::shared::{self, SharedError, Standing, Version};
 use crate::shared_text::SharedText;
@@ -27,6 +28,8 @@ pub struct Overview {
     pub nodes: Vec<NodeRow>,
     /// The names of the nodes that are to be drained, also of those that do not run, in order.
     pub drained: BTreeSet<String>,
+    /// The nodes that were lost in the last day and are not back, the last one first.
+    pub lost: Vec<LostNode>,
     /// The accounts, by address.
     pub accounts: Vec<AccountRow>,
     /// The accounts that no node may run, by address.
@@ -129,6 +132,7 @@ impl State {
         let mut claims = BTreeMap::<String, Option<SessionId>>::new();
         let mut away = BTreeMap::<String, Away>::new();
         let mut drained = BTreeMap::<String, String>::new();
+        let (mut lost, prefix) = (Vec::new(), self.cluster.lost_subject_prefix());
         let (mut versions, mut standings) = (BTreeMap::new(), BTreeMap::<_, BTreeMap<_, _>>::new());
         while let Some(message) = present.next().await {
             match self.decode(&message.subject, message.revision, &message.body) {
@@ -148,6 +152,7 @@ impl State {
                     None => drop(drained.remove(&hash)),
                 },
                 Ok(Decoded::Other) => {
+                    lost.extend(lost_nodes::decode(&message.subject, &prefix, &message.body));
                     match shared::decode(&self.cluster, &message.subject, message.revision, &message.body) {
                         Some(shared::Decoded::Version(of, found)) => drop(versions.insert(of, found)),
                         Some(shared::Decoded::Node(of, hash, standing)) => {
@@ -180,6 +185,7 @@ impl State {
                 Err(error) => drop(refused.insert(of, error)),
             }
         }
-        Overview { nodes, drained: drained.into_values().collect(), accounts, away, shared, refused }
+        let lost = lost_nodes::shown(lost, |name| nodes.iter().any(|node| node.name == name));
+        Overview { nodes, drained: drained.into_values().collect(), lost, accounts, away, shared, refused }
     }
 }

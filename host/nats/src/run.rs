@@ -17,6 +17,7 @@ use tokio::time::sleep;
 use crate::connect::Settings;
 use crate::drive::{Driver, NodeSettings, Order, Teller};
 use crate::error::{CopyError, LogError, StartError, StateError, TakeOverError};
+use crate::health::NodeHealth;
 use crate::names::Cluster;
 use crate::permit::Permit;
 use crate::stores::{Held, Stores};
@@ -120,6 +121,11 @@ impl Runner {
         let mut ended = self.ended.clone();
         // Nothing is ever sent there.
         async move { while ended.changed().await.is_ok() {} }
+    }
+
+    /// Returns what the node says of itself and its cluster.
+    pub fn health(&self) -> watch::Receiver<NodeHealth> {
+        self.driver.health()
     }
 
     /// Stops all accounts, gives them away, and ends the node.

@@ -84,6 +84,13 @@ pub enum Added {
     Away(Away),
 }
 
+// The error says itself what its cause is. As its source, the cause would be shown twice.
+impl From<PutError> for StateError {
+    fn from(cause: PutError) -> Self {
+        Self::Put(cause)
+    }
+}
+
 /// The sessions and claims of a cluster.
 #[derive(Debug, Clone)]
 pub struct State {

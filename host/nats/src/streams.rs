@@ -1,12 +1,12 @@
 //! The streams of a cluster: they are created, or checked if they are there.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 
 use crate::answer::{ANSWER, Last};
 use crate::connect::Link;
-use crate::error::{PutError, StreamError};
+use crate::error::{ConnectError, PutError, StreamError};
 use crate::names::{Cluster, stream_of};
 
 /// The largest message of a log: a record and its headers.
@@ -108,8 +108,12 @@ fn common(replicas: usize, name: String, subjects: Vec<String>) -> Config {
 }
 
 async fn make(link: &Link, needed: Config) -> Result<(), StreamError> {
-    let failed = |cause: String| StreamError::Server { stream: needed.name.clone(), cause };
-    let made = link.jetstream.get_or_create_stream(needed.clone()).await.map_err(|error| failed(error.to_string()))?;
+    let began = Instant::now();
+    let made = link.jetstream.get_or_create_stream(needed.clone()).await.map_err(|error| {
+        let right = link.missing("$JS.API.", began);
+        let cause = right.map_or_else(|| error.to_string(), |right| ConnectError::Denied(right).to_string());
+        StreamError::Server { stream: needed.name.clone(), cause }
+    })?;
     compare(&made.cached_info().config, &needed)
 }
 

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 use super::server::{Server, cluster, settings};
 use super::soon;
-use crate::{ConnectError, Link, Login, Requests, Settings, State, Stores, Topic, agree_on_keys, prepare};
+use crate::{ConnectError, Link, Login, Requests, Settings, State, Stores, Topic, agree_on_keys, examine, prepare};
 
 fn password(password: &str) -> Login {
     Login::Password { user: "parlor".to_owned(), password: password.to_owned() }
@@ -69,8 +69,45 @@ async fn the_rights_on_the_page_for_owners_are_enough_and_not_more() {
     });
     let answer = one.ask("two", b"?", Duration::from_secs(30), std::future::pending()).await.unwrap();
     assert_eq!(&answer[..], b"yes");
+    let found = examine(&link, &cluster).await.unwrap();
+    assert!(found.overview.is_some_and(|overview| overview.accounts.len() == 1), "to look needs no other right");
     assert!(link.jetstream.delete_stream(cluster.state_stream()).await.is_err());
     assert!(state.standing(account.as_str()).await.is_ok(), "it is still there");
+}
+
+/// With the rights for a cluster of another name, NATS leaves each write without an answer.
+#[tokio::test]
+async fn a_right_that_the_log_in_lacks_is_named_once() {
+    let users = |publish: &str, subscribe: &str| {
+        format!(
+            "jetstream: {{}}\naccounts: {{ P: {{ jetstream: enabled, users: [ {{ user: parlor, password: secret, permissions: {{ \
+             publish: {{ allow: [ {publish} ] }}, subscribe: {{ allow: [ {subscribe} ] }} }} }} ] }} }}\n"
+        )
+    };
+    let own = "\"parlor.c.>\", \"$O.PARLOR_c_SNAPSHOTS.>\", \"$O.PARLOR_c_SHARED.>\", \"$JS.>\", \"_INBOX.>\"";
+    let hears = "\"parlor.c.node.>\", \"_INBOX.>\"";
+    let without_files = own.replace("_c_SHARED", "_other_SHARED");
+    for (publish, subscribe, says) in [
+        (
+            "\"parlor.other.>\", \"$JS.>\", \"_INBOX.>\"",
+            hears,
+            "let the log-in of parlor publish to \"parlor.c.state.pulse\"; ",
+        ),
+        (own, "\"parlor.other.node.>\", \"_INBOX.>\"", "let the log-in of parlor subscribe to \"parlor.c.node."),
+        (without_files.as_str(), hears, "publish to \"$O.PARLOR_c_SHARED.M.probe\""),
+    ] {
+        let server = Server::with(&users(publish, subscribe));
+        let link = Link::connect(&Settings { login: password("secret"), ..settings(server.port()) }).await.unwrap();
+        let error = examine(&link, &cluster()).await.unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+        assert!(std::error::Error::source(&error).is_none(), "it would be shown twice: {error}");
+    }
+    // A node that starts says the same.
+    let server = Server::with(&users("\"parlor.other.>\", \"$JS.>\", \"_INBOX.>\"", hears));
+    let link = Link::connect(&Settings { login: password("secret"), ..settings(server.port()) }).await.unwrap();
+    prepare(&link, &cluster()).await.unwrap();
+    let error = State::open(&link, &cluster(), Timing::default()).await.unwrap_err();
+    assert!(error.to_string().contains("publish to \"parlor.c.state.timing\""), "{error}");
 }
 
 #[tokio::test]

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use async_nats::jetstream::stream::Config;
 use jid::BareJid;
 use parlor_base::clock::Clock;
 use parlor_cluster::{Timing, Token};
@@ -17,7 +18,8 @@ use super::proxy::Proxy;
 use super::server::{Server, cluster, settings};
 use super::soon;
 use crate::{
-    AccountHost, AccountRow, Held, Link, LogError, NodeRow, NodeSettings, Permit, Runner, State, Stores, Trouble,
+    AccountHost, AccountRow, Held, Link, LogError, LostNode, NodeRow, NodeSettings, Overview, Permit, PutError, Runner,
+    State, Stores, Trouble,
 };
 
 const ACCOUNT: &str = "bot@example.org";
@@ -256,6 +258,70 @@ async fn a_node_that_is_to_be_drained_gives_its_account_away_and_takes_none() {
     told.by("first").await;
     soon(first.leave()).await;
     compare(&link, &mut told).await;
+}
+
+/// Reads the state of the cluster until it is so.
+async fn until(state: &State, is_so: impl Fn(&Overview) -> bool) -> Overview {
+    let read = async {
+        loop {
+            let overview = state.overview().await.unwrap();
+            if is_so(&overview) {
+                return overview;
+            }
+        }
+    };
+    soon(read).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_killed_is_shown_as_lost_until_it_is_back_and_one_that_leaves_is_not() {
+    let server = Server::start();
+    let link = with_account(&server).await;
+    let state = State::open(&link, &cluster(), Timing::default()).await.unwrap();
+    let (mut told, folders) = (Told::new(), [(); 2].map(|()| tempfile::tempdir().unwrap()));
+    let first = start(server.port(), "first", &folders[0], &told).await;
+    told.by("first").await;
+    let second = start(server.port(), "second", &folders[1], &told).await;
+    until(&state, |overview| overview.nodes.len() == 2).await;
+    let begin = SystemTime::now();
+    drop(first);
+    told.by("second").await;
+    let overview = until(&state, |overview| !overview.lost.is_empty()).await;
+    let LostNode { name, since } = &overview.lost[0];
+    assert!(name == "first" && *since + Duration::from_secs(2) > begin && overview.lost.len() == 1, "{overview:?}");
+    let first = start(server.port(), "first", &folders[0], &told).await;
+    let overview = until(&state, |overview| overview.nodes.len() == 2).await;
+    assert_eq!(overview.lost, []);
+    soon(first.leave()).await;
+    let overview = until(&state, |overview| overview.nodes.len() == 1).await;
+    assert_eq!(overview.lost, [], "it left in order");
+    soon(second.leave()).await;
+    compare(&link, &mut told).await;
+}
+
+/// The records of the cluster go on to say that the node has the account.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_says_why_nats_takes_no_writes_and_that_its_account_is_at_no_node() {
+    let server = Server::start();
+    let link = with_account(&server).await;
+    let (mut told, folder) = (Told::new(), tempfile::tempdir().unwrap());
+    let node = start(server.port(), "first", &folder, &told).await;
+    told.by("first").await;
+    let mut health = node.health();
+    let whole = soon(health.wait_for(|health| health.cluster.own == 1)).await.unwrap().clone();
+    assert!(whole.reaches_nats() && whole.trouble.is_none(), "{whole:?}");
+    assert_eq!((whole.cluster.nodes, whole.cluster.accounts, whole.cluster.nowhere), (1, 1, 0));
+    let stream = link.jetstream.get_stream(cluster().state_stream()).await.unwrap();
+    let config = stream.cached_info().config.clone();
+    link.jetstream.update_stream(Config { max_message_size: 10, ..config.clone() }).await.unwrap();
+    let full =
+        soon(health.wait_for(|health| health.cluster.nowhere == 1 && health.trouble.is_some())).await.unwrap().clone();
+    assert!(full.is_connected && !full.reaches_nats(), "{full:?}");
+    assert!(matches!(full.trouble, Some(PutError::Server { code: 10_054, .. })), "{full:?}");
+    link.jetstream.update_stream(config).await.unwrap();
+    soon(health.wait_for(|health| health.reaches_nats() && health.cluster.own == 1)).await.unwrap();
+    soon(node.leave()).await;
+    drop(told);
 }
 
 /// Somebody who is not part of the cluster has fenced the account.
