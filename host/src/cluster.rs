@@ -6,6 +6,7 @@
 mod accounts;
 mod connecting;
 mod examine;
+mod failing;
 pub(crate) mod framed;
 mod member;
 mod moving;
@@ -29,6 +30,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use self::accounts::{HostRef, NodeAccounts};
+use self::failing::Failing;
 use self::sharing::Sharing;
 use crate::host::{Host, claims};
 
@@ -38,7 +40,8 @@ pub(crate) use member::Member;
 pub use moving::{Looking, Moving, MovingError, Removing};
 pub(crate) use parlor_nats::Serving;
 pub use parlor_nats::{
-    Away, Examined, Export, Import, KeyId, KeyRing, KeyRingError, Look, NodeRow, Overview, Removal, Step, sees_records,
+    Away, Examined, Export, Import, KeyId, KeyRing, KeyRingError, Look, LostNode, NodeRow, Overview, Removal, Step,
+    sees_records,
 };
 pub use reading::{Reading, ReadingError};
 pub use sharing::SharingError;
@@ -95,7 +98,8 @@ impl Cluster {
         let looking = sharing.iter().map(|sharing| tokio::spawn(look(host_ref.clone(), Arc::clone(sharing))));
         let looking: Vec<_> = looking.collect();
         let node = NodeSettings { name: name.clone(), capacity: section.capacity, timing: Timing::default() };
-        let accounts = Arc::new(NodeAccounts::new(host_ref, lost));
+        let failing = Arc::<Failing>::default();
+        let accounts = Arc::new(NodeAccounts::new(host_ref, lost, Arc::clone(&failing)));
         let runner = match Runner::start(settings, cluster, node, stores, accounts).await {
             Ok(runner) => runner,
             Err(error) => {
@@ -106,7 +110,7 @@ impl Cluster {
         };
         tracing::info!(cluster = %section.name, node = %name, "the host is a node of a cluster");
         // A host is started as a node once.
-        let _ = host.cluster.set(Member::new(&section.name, name, state, sharing));
+        let _ = host.cluster.set(Member::new(&section.name, name, state, sharing, runner.health(), failing));
         Ok(Some(Self { runner, following, sharing: looking, in_use }))
     }
 

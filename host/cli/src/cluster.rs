@@ -9,16 +9,19 @@ mod moving;
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use parlor::control::client::escaped;
-use parlor::control::views::{Cluster, ClusterAccount, ClusterMove};
+use parlor::control::views::{Cluster, ClusterAccount, ClusterMove, LostNode};
 use parlor_base::nearest::{nearest, suggestion};
 
+use super::Ended;
 use super::fleet::{MANY, Pages, first};
 use super::show::{Put as _, print, print_json, table};
 use super::target::{self, Target};
 
 /// Show the cluster, drain nodes, make its key, and move accounts in and out
 #[derive(Debug, Subcommand)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 --yes was not given, 4 no host runs")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 --yes was not given, 4 no host runs, 5 the cluster has a fault, as `status` says"
+)]
 pub enum ClusterCommand {
     /// Show the nodes, and which of them has which account.
     Status(StatusArgs),
@@ -41,7 +44,7 @@ pub enum ClusterCommand {
 /// The arguments of `parlor cluster status`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A node that was killed is shown until another one has noticed, for about two seconds. PLUGINS compares the plugins.toml of each node with the one of the cluster: `in sync`, `behind`, `differs` with the reason below, or `own` on a node that shares none.\n\nWith more than 20 accounts it shows how many there are, and those that no node has; --node or --page shows each. --json shows all, unless flags pick some.\n\nExamples:\n  parlor cluster status\n  parlor cluster status --node one --page 2     the accounts of a node, 20 on a page\n  parlor cluster status --json\n\nExit codes: 0 shown, 1 failed, or the host is no node of a cluster, 2 wrong usage, 4 no host runs"
+    after_help = "A node that was killed is shown as running until another one has noticed, for about two seconds, and then as `lost since …`, for a day or until it is back. PLUGINS compares the plugins.toml of each node with the one of the cluster: `in sync`, `behind`, `differs` with the reason below, or `own` on a node that shares none.\n\nWith more than 20 accounts it shows how many there are, and those that no node has; --node or --page shows each. --json shows all, unless flags pick some.\n\nExamples:\n  parlor cluster status\n  parlor cluster status --node one --page 2     the accounts of a node, 20 on a page\n  parlor cluster status --json\n\nExit codes: 0 shown, 5 accounts run on no node for longer than a take-over lasts, or this node does not reach NATS (with --json 0: `ills` says it), 1 failed, or the host is no node of a cluster, 2 wrong usage, 4 no host runs"
 )]
 pub struct StatusArgs {
     /// Only the accounts of this node.
@@ -129,7 +132,8 @@ impl StatusArgs {
         }
         let is_short = self.node.is_none() && !self.pages.is_given() && cluster.accounts.len() > MANY;
         let accounts = if is_short { in_short(&cluster.accounts) } else { each(&mut cluster.accounts, &self.pages) };
-        print(&screen(&cluster, &accounts))
+        print(&screen(&cluster, &accounts))?;
+        if cluster.ills.is_empty() { Ok(()) } else { Err(Ended::Unwell(cluster.ills.join("; ")).into()) }
     }
 }
 
@@ -180,6 +184,14 @@ fn screen(cluster: &Cluster, accounts: &str) -> String {
         })
         .collect();
     text.push_str(&table(&["NODE", "STATE", "CAPACITY", "ACCOUNTS", "PLUGINS"], &rows));
+    for LostNode { name, since } in &cluster.lost {
+        text.put(format_args!(
+            "{name}: lost since {since}: it did not leave in order; its log or its machine says why\n"
+        ));
+    }
+    for ill in &cluster.ills {
+        text.put(format_args!("{ill}\n"));
+    }
     for node in &cluster.nodes {
         if let Some(trouble) = &node.trouble {
             text.put(format_args!("{}: {trouble}\n", node.name));
@@ -262,11 +274,13 @@ mod tests {
                 node("three", 0, "own", None, None),
             ],
             drained: vec!["four".to_owned(), "one".to_owned()],
+            lost: vec![LostNode { name: "five".to_owned(), since: "2026-01-02T03:04:05Z".to_owned() }],
             accounts: vec![account("a@example.org", Some("one")), account("b@example.org", None)],
             moves: vec![
                 moves("c@example.org", "importing", "parlor cluster import"),
                 moves("d@example.org", "removing", "parlor cluster remove d@example.org --yes"),
             ],
+            ills: vec!["1 of 2 accounts of the cluster run on no node (b@example.org)".to_owned()],
         };
         let accounts = each(&mut cluster.accounts, &Pages::default());
         assert_eq!(
@@ -278,6 +292,8 @@ mod tests {
              one    open   1         1         in sync\n\
              two    open   1         0         behind (3)\n\
              three  open   1         0         own\n\
+             five: lost since 2026-01-02T03:04:05Z: it did not leave in order; its log or its machine says why\n\
+             1 of 2 accounts of the cluster run on no node (b@example.org)\n\
              two: it cannot be read\n\
              four: it is drained, and does not run\n\
              \n\

@@ -291,6 +291,9 @@ fn host(status: &Status, findings: &mut Findings) {
             findings.broken("host", says, "do as it says; `parlor reload` reads it again");
         }
     }
+    for says in status.cluster_ills() {
+        findings.broken("cluster", says, "do as it says; `parlor cluster status` and the logs of the nodes say more");
+    }
     for says in status.webhook_ills() {
         findings.broken("webhooks", says, "do as it says; the host tries it again every ten seconds");
     }

@@ -28,7 +28,7 @@ const LOST: usize = 5;
 /// The arguments of `parlor status`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor status           the host on one screen\n  parlor status --json    the same for programs\n  parlor status echo      one plugin, with each of its limits and how much of it is used\n  parlor status --state away                  the accounts that are retried or failed\n  parlor status --group support --page 2      the accounts of a group, 20 on a page\n  parlor status --match 'shop-*' --json       accounts by name, for programs\n\nWith more than 20 accounts it shows how many there are in each group and state, names those that need attention, and counts those that are out of a room. --json shows all, unless flags pick some. Times are in UTC.\n\nExit codes, by what is shown: 0 a host runs and all is well, 5 an account is retried or failed, a plugin does not run that should, webhooks cannot be listened for, or a node of the cluster does not answer (with --json 0: the answer says it), 4 no host runs, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor status           the host on one screen\n  parlor status --json    the same for programs\n  parlor status echo      one plugin, with each of its limits and how much of it is used\n  parlor status --state away                  the accounts that are retried or failed\n  parlor status --group support --page 2      the accounts of a group, 20 on a page\n  parlor status --match 'shop-*' --json       accounts by name, for programs\n\nWith more than 20 accounts it shows how many there are in each group and state, names those that need attention, and counts those that are out of a room. --json shows all, unless flags pick some. Times are in UTC.\n\nExit codes, by what is shown: 0 a host runs and all is well, 5 an account is retried or failed, a plugin does not run that should, webhooks cannot be listened for, a node of the cluster does not answer, accounts of the cluster run on no node, or the node does not reach NATS (with --json 0: the answer says it), 4 no host runs, 1 failed, 2 wrong usage"
 )]
 pub struct StatusArgs {
     /// One plugin, with its limits.
@@ -251,6 +251,8 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
     Status {
         node: None,
         nodes: Vec::new(),
+        cluster: None,
+        nowhere: Vec::new(),
         running: false,
         host: None,
         data: absolute(&config.data),

@@ -14,6 +14,7 @@ use parlor_store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 
+use super::failing::Failing;
 use crate::host::{Host, claims};
 
 /// For how long the same trouble is not told again.
@@ -50,11 +51,13 @@ pub(super) struct NodeAccounts {
     told: Mutex<HashMap<String, (String, Instant)>>,
     /// Told when NATS has lost what it had confirmed.
     lost: Arc<Notify>,
+    /// Those that could not be started.
+    failing: Arc<Failing>,
 }
 
 impl NodeAccounts {
-    pub(super) fn new(host: HostRef, lost: Arc<Notify>) -> Self {
-        Self { host, told: Mutex::default(), lost }
+    pub(super) fn new(host: HostRef, lost: Arc<Notify>, failing: Arc<Failing>) -> Self {
+        Self { host, told: Mutex::default(), lost, failing }
     }
 
     /// Returns whether this is news: an account that cannot be taken over is tried again each second.
@@ -109,6 +112,7 @@ impl AccountHost for NodeAccounts {
     type Running = NodeAccount;
 
     fn start(&self, account: &BareJid, store: Store, permit: Permit) -> NodeAccount {
+        self.failing.clear(account);
         let may_act = MayAct::given_by(Given(permit));
         claims::note(&self.host, account, Backing { store, audit: claims::audit(&self.host), may_act });
         let (host, jid) = (self.host.clone(), account.clone());
@@ -140,6 +144,9 @@ impl AccountHost for NodeAccounts {
             }
         };
         let words = trouble.to_string();
+        if let Trouble::TakeOver { account, cause } = &trouble {
+            self.failing.add(account, cause.to_string());
+        }
         if !self.is_news(about, &words) {
             tracing::debug!(trouble = words, "as before");
         } else if matches!(trouble, Trouble::Copy { .. }) {

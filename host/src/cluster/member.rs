@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jid::BareJid;
-use parlor_nats::{Away, Overview, Requests, State, StateError, Topic};
-use tokio::sync::{Mutex, Semaphore};
+use parlor_nats::{Away, NodeHealth, Overview, Requests, State, StateError, Topic};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::time::Instant;
 
+use super::failing::Failing;
 use super::sharing::Sharing;
 
 /// For how long the names of the nodes count that were read: `parlor top` asks each second, and strangers more often.
@@ -25,6 +26,10 @@ pub(crate) struct Member {
     state: State,
     /// Share its accounts and its plugins; none if it goes by its own.
     pub(super) sharing: Vec<Arc<Sharing>>,
+    /// What the node says of itself and the cluster.
+    health: watch::Receiver<NodeHealth>,
+    /// The accounts that it could not start.
+    pub(crate) failing: Arc<Failing>,
     requests: Requests,
     webhooks: Requests,
     /// The places of searches for webhooks on other nodes.
@@ -34,7 +39,14 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(cluster: &str, node: String, state: State, sharing: Vec<Arc<Sharing>>) -> Self {
+    pub(super) fn new(
+        cluster: &str,
+        node: String,
+        state: State,
+        sharing: Vec<Arc<Sharing>>,
+        health: watch::Receiver<NodeHealth>,
+        failing: Arc<Failing>,
+    ) -> Self {
         let requests = |topic| Requests::new(&state, &node, topic);
         let (requests, webhooks) = (requests(Topic::Control), requests(Topic::Webhooks));
         Self {
@@ -42,6 +54,8 @@ impl Member {
             node,
             state,
             sharing,
+            health,
+            failing,
             requests,
             webhooks,
             searches: Semaphore::new(SEARCHES),
@@ -52,6 +66,16 @@ impl Member {
     /// Reads the nodes and the accounts of the cluster.
     pub(crate) async fn overview(&self) -> Result<Overview, StateError> {
         self.state.overview().await
+    }
+
+    /// Returns what the node says of itself and the cluster.
+    pub(crate) fn health(&self) -> NodeHealth {
+        self.health.borrow().clone()
+    }
+
+    /// Returns how many of the files that it shares are not the present ones, or cannot be compared.
+    pub(crate) fn files_behind(&self) -> usize {
+        self.sharing.iter().filter(|sharing| sharing.is_behind()).count()
     }
 
     /// Returns the names of the nodes, as they were at most a second ago.

@@ -18,6 +18,7 @@ mod progress;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parlor_base::id::Digest;
@@ -49,7 +50,7 @@ impl Sharing {
         let base = files::remembered(&config.data, of, cluster);
         let progress = Mutex::new(Progress { base, ..Progress::default() });
         let (cluster, node) = (cluster.to_owned(), node.to_owned());
-        Self { shared, of, cluster, node, changed: Notify::new(), progress }
+        Self { shared, of, cluster, node, changed: Notify::new(), is_behind: AtomicBool::new(false), progress }
     }
 
     /// Watches for versions of other nodes.
@@ -60,6 +61,11 @@ impl Sharing {
     /// Waits until the host has read a file that was changed.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
+    }
+
+    /// Returns whether the file was not the present one when it was compared last, or could not be compared.
+    pub(super) fn is_behind(&self) -> bool {
+        self.is_behind.load(Ordering::Relaxed)
     }
 
     /// Tells that the host has read a file that was changed.
@@ -94,6 +100,7 @@ impl Sharing {
     async fn settle(&self, host: &Host, when: When) -> Result<(), SharingError> {
         let progress = &mut *self.progress.lock().await;
         let settled = self.step_by_step(host, when, progress).await;
+        self.is_behind.store(!matches!(settled, Ok(None)), Ordering::Relaxed);
         let trouble = match &settled {
             Ok(trouble) => trouble.clone(),
             Err(error) if error.is_passing() => {

@@ -284,6 +284,8 @@ mod tests {
         let status = Status {
             node: None,
             nodes: Vec::new(),
+            cluster: None,
+            nowhere: Vec::new(),
             running: true,
             host: None,
             data: "data".into(),

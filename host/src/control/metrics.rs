@@ -20,7 +20,7 @@ use super::listening::Listening;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::views::{ComponentStatus, Encryption, HookRecord, Plugin, Record, Status, Usage};
-use super::{rooms, show};
+use super::{health, rooms, show};
 use crate::host::Host;
 use crate::web::Counts;
 
@@ -121,6 +121,7 @@ async fn answer(request: Request, host: &Host) -> Result<Answer, Refusal> {
                 + &rooms::metrics(&status)
                 + &encryption(&status)
                 + &components(&status)
+                + &health::metrics(&status)
                 + &webhooks(host.listening.counts());
             Ok(http::answer(StatusCode::OK, TEXT, text))
         }
@@ -444,7 +445,8 @@ mod tests {
     #[test]
     fn the_page_has_every_figure() {
         let page = include_str!("../../../docs/reference/metrics.md");
-        let source = include_str!("metrics.rs").split("#[cfg(test)]").next().unwrap_or_default();
+        let sources = [include_str!("metrics.rs"), include_str!("health.rs")];
+        let source = sources.map(|text| text.split("#[cfg(test)]").next().unwrap_or_default()).concat();
         let calls = ["put(", "record(", "usage("].into_iter().flat_map(|call| source.split(call).skip(1));
         let names = calls.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
         let mut names: Vec<_> = names.filter(|name| !name.is_empty()).collect();

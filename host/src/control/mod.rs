@@ -61,6 +61,7 @@ pub mod client;
 mod exchange;
 mod follow;
 mod handle;
+mod health;
 mod http;
 pub mod lines;
 mod links;

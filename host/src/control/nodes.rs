@@ -9,6 +9,7 @@ mod passed;
 mod serving;
 mod way;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -163,7 +164,14 @@ async fn ask(
 /// Has all nodes carry out a request, and puts their answers together.
 async fn all(routes: &Routes, member: &Member, request: &Request, peer: u32) -> Result<Answer, Refusal> {
     let (own, others) = of_all(routes, member, request, peer).await;
-    merge::merge(&Form::of(request), own, others).map(Merged::answer)
+    let config = routes.handle.host.config();
+    merge::merge(&Form::of(request), own, others, &|jids| named(&config, jids)).map(Merged::answer)
+}
+
+/// Returns the names of accounts with these addresses.
+fn named(config: &Config, jids: &BTreeSet<String>) -> BTreeMap<String, String> {
+    let all = config.accounts.iter().map(|(name, account)| (account.link.jid.to_bare().to_string(), name.to_string()));
+    all.filter(|(jid, _)| jids.contains(jid)).collect()
 }
 
 /// The answer of a node, or a sentence about why there is none.

@@ -27,7 +27,7 @@ use super::views::{
     LastError, Limit, OwnOmemo, Plugin, Process, Record, Schedule, Schedules, Status, Usage, Webhook, WebhookRequest,
     Webhooks, absolute,
 };
-use super::{VERSION, rooms};
+use super::{VERSION, health, rooms};
 use crate::host::{Asleep, Host, PluginStatus};
 use crate::memory;
 
@@ -223,6 +223,8 @@ fn status_of(host: &Host, plugins: &[PluginStatus]) -> Status {
     Status {
         node: None,
         nodes: Vec::new(),
+        cluster: health::health(host),
+        nowhere: Vec::new(),
         running: true,
         host: Some(Process {
             version: VERSION.to_owned(),

@@ -13,9 +13,12 @@ use parlor_session::permissions::question::Outcome;
 use serde::{Deserialize, Serialize};
 
 pub use self::rooms::{Left, People, Person, Room, RoomPlugin, Said};
-pub use cluster::{Cluster, ClusterAccount, ClusterMove, ClusterNode, NodeStatus, SharedVersion};
+pub use cluster::{
+    Cluster, ClusterAccount, ClusterHealth, ClusterMove, ClusterNode, IdleAccount, LostNode, NodeStatus,
+    NowhereAccount, SharedVersion,
+};
 pub use data::{DataChange, DataEntry};
-pub use ills::ComponentStatus;
+pub use ills::{ComponentStatus, Failure, LastError};
 pub use keys::{Compared, Comparison, Encryption, Key, Keys, OwnOmemo, shown};
 
 /// The state of the host.
@@ -27,6 +30,12 @@ pub struct Status {
     /// The nodes of the cluster, that one first. Their accounts and plugins are below.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<NodeStatus>,
+    /// What that node says of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterHealth>,
+    /// The accounts of its files that no node runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nowhere: Vec<NowhereAccount>,
     /// Whether a host runs with this data folder. If none does, the fields about a host are omitted.
     pub running: bool,
     /// The process of the host.
@@ -130,15 +139,6 @@ pub struct Account {
     /// What kept it awake at the last look, if it is an address of a component that may sleep: a clause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_awake: Option<String>,
-}
-
-/// An error of an account's connection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastError {
-    /// When that was, RFC 3339.
-    pub at: String,
-    /// Why the connection was lost, or could not be opened.
-    pub why: String,
 }
 
 impl Account {
@@ -491,11 +491,4 @@ pub struct Line {
     /// Its fields, such as `plugin`, `account` and `reason`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
-}
-
-/// The response to a failed request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// The reason, as one sentence.
-    pub error: String,
 }

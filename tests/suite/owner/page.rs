@@ -170,6 +170,7 @@ fn compare(page: &str, heading: &str, shown: &Value) {
         let mut there = all.iter().map(|one| one.get(name).is_some());
         let is_shown = if *is_always { !all.is_empty() && there.all(|it| it) } else { there.any(|it| it) };
         let of_others = [
+            "cluster",
             "components",
             "config_error",
             "departures",
@@ -177,6 +178,7 @@ fn compare(page: &str, heading: &str, shown: &Value) {
             "last_error",
             "node",
             "nodes",
+            "nowhere",
             "policy_error",
             "reason",
             "remedy",

@@ -61,6 +61,14 @@ pub(super) fn seen(found: &Examined, first: KeyId, findings: &mut Findings) {
         }
         _ => findings.fine(CHECK, format!("nodes that run: {}", nodes.join(", "))),
     }
+    for node in &overview.lost {
+        let says = format!("node {} was lost in the last day, and is not back", node.name);
+        findings.warn(
+            CHECK,
+            says,
+            "look at its log or its machine, and start it again; `parlor cluster status` says since when",
+        );
+    }
     let waiting = overview.accounts.iter().filter(|account| account.node.is_none()).count();
     if waiting > 0 && !nodes.is_empty() {
         let says = format!("accounts that no node has at this moment: {waiting}");

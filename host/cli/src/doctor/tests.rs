@@ -330,6 +330,34 @@ fn an_owner_hears_which_keys_are_still_needed_and_that_a_node_is_alone() {
 
 #[cfg(feature = "cluster")]
 #[test]
+fn accounts_of_a_cluster_that_run_on_no_node_are_broken_and_a_lost_node_is_told_of() {
+    use parlor::cluster::{Examined, KeyRing, LostNode, Overview};
+
+    let status = serde_json::from_value(serde_json::json!({
+        "node": "one", "running": true, "data": "data", "policy": "plugins.toml", "accounts": [], "plugins": [],
+        "host": { "version": "0.1.0", "pid": 1, "since": "", "uptime": 1, "memory": 1 },
+        "cluster": {
+            "nats": false, "nodes": 0, "accounts": 24, "here": 0, "nowhere": 24, "files_behind": 0,
+            "ills": ["this node has no lease in NATS: NATS has no room: raise max_file_store"],
+        },
+    }))
+    .unwrap();
+    let mut findings = Findings::default();
+    host(&status, &mut findings);
+    let broken: Vec<_> = findings.findings.iter().filter(|one| one.state == State::Broken).collect();
+    assert!(broken.len() == 1 && broken[0].says.contains("raise max_file_store"), "{broken:?}");
+
+    let lost = vec![LostNode { name: "three".to_owned(), since: std::time::SystemTime::UNIX_EPOCH }];
+    let overview = Some(Overview { lost, ..Overview::default() });
+    let found = Examined { version: "2.11.0".to_owned(), limits: Vec::new(), overview, records: None };
+    let mut findings = Findings::default();
+    cluster::seen(&found, KeyRing::generate().0, &mut findings);
+    let says: Vec<_> = findings.findings.iter().map(|one| one.says.as_str()).collect();
+    assert!(says.contains(&"node three was lost in the last day, and is not back"), "{says:?}");
+}
+
+#[cfg(feature = "cluster")]
+#[test]
 fn a_key_of_a_cluster_that_others_can_read_or_that_is_none_is_told_of() {
     let folder = tempfile::tempdir().unwrap();
     let (path, key) = (folder.path().join("parlor.toml"), folder.path().join("cluster.key"));

@@ -70,6 +70,8 @@ fn running(plugins: Vec<Plugin>) -> Status {
     Status {
         node: None,
         nodes: Vec::new(),
+        cluster: None,
+        nowhere: Vec::new(),
         running: true,
         host: Some(Process {
             version: parlor::control::VERSION.into(),

@@ -155,6 +155,8 @@ pub(super) mod tests {
         Status {
             node: None,
             nodes: Vec::new(),
+            cluster: None,
+            nowhere: Vec::new(),
             running: false,
             host: None,
             data: "data".into(),

@@ -1,5 +1,6 @@
 //! The state of sharing a file on one node. It does not refer to the host, which owns it.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use parlor_nats::{Shared, SharedText, Standing};
@@ -18,6 +19,8 @@ pub(crate) struct Sharing {
     pub(super) node: String,
     /// Notified when the host has read a file that was changed.
     pub(super) changed: Notify,
+    /// Whether the file was not the present one when it was compared last, or could not be compared.
+    pub(super) is_behind: AtomicBool,
     /// Held while the file and the version are compared, and what follows is done.
     pub(super) progress: Mutex<Progress>,
 }

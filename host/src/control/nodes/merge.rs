@@ -22,6 +22,9 @@ use crate::control::views::Failure;
 /// How many nodes are named that did not answer.
 const NAMED: usize = 10;
 
+/// Returns the names that accounts with these addresses have in the files of this node.
+pub(super) type Named<'a> = dyn Fn(&BTreeSet<String>) -> BTreeMap<String, String> + 'a;
+
 /// The form of the answers to a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -75,7 +78,7 @@ impl Merged {
 
 /// Puts answers together. Nodes that do not know what is asked about add nothing. The answer is that of this node, if no node
 /// has another one.
-pub(super) fn merge(form: &Form, own: Part, others: Vec<Part>) -> Result<Merged, Refusal> {
+pub(super) fn merge(form: &Form, own: Part, others: Vec<Part>, named: &Named<'_>) -> Result<Merged, Refusal> {
     let name = own.node.clone();
     let (mut has, mut missing, mut refused) = (Vec::new(), Vec::new(), None);
     for part in std::iter::once(own).chain(others) {
@@ -101,7 +104,7 @@ pub(super) fn merge(form: &Form, own: Part, others: Vec<Part>) -> Result<Merged,
             missing.retain(|(node, _)| *node != name);
             refused
         }
-        (Form::Status, None) => written(&status(&has, &mut missing))?,
+        (Form::Status, None) => written(&status(&has, &mut missing, named))?,
         (Form::Audit(most), _) => written(&audit(&has, *most, &mut missing))?,
         (Form::Rows, _) => written(&all_rows(&has, &mut missing))?,
     };
@@ -118,7 +121,7 @@ fn strange(node: &str) -> (String, String) {
 }
 
 /// Puts the states of hosts together: the first one, with the accounts and plugins of all.
-fn status(has: &[(String, Bytes)], missing: &mut Vec<(String, String)>) -> Map<String, Value> {
+fn status(has: &[(String, Bytes)], missing: &mut Vec<(String, String)>, named: &Named<'_>) -> Map<String, Value> {
     let mut whole = Map::new();
     let (mut nodes, mut accounts, mut plugins) = (Vec::new(), Vec::new(), Vec::new());
     for (node, bytes) in has {
@@ -127,7 +130,7 @@ fn status(has: &[(String, Bytes)], missing: &mut Vec<(String, String)>) -> Map<S
             continue;
         };
         let mut shown = Map::from_iter([("name".to_owned(), json!(node))]);
-        for name in ["host", "policy_error", "config_error", "webhooks_error"] {
+        for name in ["host", "policy_error", "config_error", "webhooks_error", "cluster"] {
             shown.extend(one.get(name).map(|value| (name.to_owned(), value.clone())));
         }
         nodes.push(Value::Object(shown));
@@ -140,6 +143,10 @@ fn status(has: &[(String, Bytes)], missing: &mut Vec<(String, String)>) -> Map<S
             whole = one;
         }
     }
+    let nowhere = nowhere(&nodes, &accounts, named);
+    if !nowhere.is_empty() {
+        whole.insert("nowhere".to_owned(), Value::Array(nowhere));
+    }
     nodes.extend(missing.iter().map(|(node, reason)| json!({ "name": node, "error": reason })));
     accounts.sort_by(|one, other| text(one, "name").cmp(text(other, "name")));
     tidy(&mut plugins);
@@ -147,6 +154,26 @@ fn status(has: &[(String, Bytes)], missing: &mut Vec<(String, String)>) -> Map<S
         whole.insert(name.to_owned(), Value::Array(values));
     }
     whole
+}
+
+/// Returns the accounts of this node's files that nodes were given and do not run, and that run at no other node.
+fn nowhere(nodes: &[Value], accounts: &[Value], named: &Named<'_>) -> Vec<Value> {
+    let bare = |row: &Value| text(row, "jid").split('/').next().unwrap_or_default().to_owned();
+    let run: BTreeSet<_> = accounts.iter().map(bare).collect();
+    let mut idle = BTreeMap::new();
+    for node in nodes {
+        for row in
+            node["cluster"]["idle"].as_array().into_iter().flatten().filter(|row| !run.contains(text(row, "jid")))
+        {
+            idle.insert(text(row, "jid").to_owned(), (text(node, "name"), text(row, "reason")));
+        }
+    }
+    let names = if idle.is_empty() { BTreeMap::new() } else { named(&idle.keys().cloned().collect()) };
+    let shown = |(jid, name): (&String, &String)| {
+        let (node, reason) = idle.get(jid)?;
+        Some(json!({ "name": name, "node": node, "reason": reason }))
+    };
+    names.iter().filter_map(shown).collect()
 }
 
 /// Puts lists together.
@@ -273,7 +300,7 @@ mod tests {
     }
 
     fn merged(form: &Form, own: Part, others: Vec<Part>) -> (Value, Vec<String>) {
-        let merged = merge(form, own, others).unwrap();
+        let merged = merge(form, own, others, &|_| BTreeMap::new()).unwrap();
         (serde_json::from_slice(&merged.given.body).unwrap(), merged.missing)
     }
 
@@ -304,6 +331,28 @@ mod tests {
         assert!(typed.nodes.is_empty() && typed.all_ills().is_empty());
     }
 
+    /// A removed account may still be in the cluster, and is in no file.
+    #[test]
+    fn accounts_of_the_files_that_a_node_was_given_and_does_not_run_are_named() {
+        let account = |jid: &str| json!({ "name": "runs", "jid": jid, "connection": "connected" });
+        let mut two = host(&json!([]), &json!([]));
+        let idle = ["a@b", "c@d", "e@f"].map(|jid| json!({ "jid": jid, "reason": "there is no such account" }));
+        two["cluster"] = json!({
+            "nats": true, "nodes": 2, "accounts": 4, "here": 0, "nowhere": 0, "files_behind": 0, "idle": idle,
+        });
+        let one = host(&json!([account("c@d/x")]), &json!([]));
+        let in_files = |jids: &BTreeSet<String>| {
+            assert!(!jids.contains("c@d"), "it runs elsewhere");
+            BTreeMap::from([("a@b".to_owned(), "first".to_owned())])
+        };
+        let merged = merge(&Form::Status, part("one", 200, &one), vec![part("two", 200, &two)], &in_files).unwrap();
+        let status: crate::control::views::Status = serde_json::from_slice(&merged.given.body).unwrap();
+        let says =
+            "account first runs on no node: node two was given it, and does not start it: there is no such account";
+        assert_eq!(status.all_ills(), [says]);
+        assert_eq!(status.nodes[1].cluster.as_ref().map(|cluster| cluster.idle.len()), Some(3));
+    }
+
     #[test]
     fn a_plugin_that_is_refused_on_all_nodes_is_so_once_and_on_no_node() {
         let row = json!({ "id": "echo", "account": null, "state": "disabled" });
@@ -321,7 +370,8 @@ mod tests {
         assert_eq!(all, json!([{ "account": "main", "node": "two" }]));
         assert_eq!(missing.len(), 2, "{missing:?}");
         assert_eq!(missing[0], "node three: too many");
-        let merged = merge(&Form::Rows, part("one", 404, &no), vec![part("two", 404, &no), silent("three")]).unwrap();
+        let others = vec![part("two", 404, &no), silent("three")];
+        let merged = merge(&Form::Rows, part("one", 404, &no), others, &|_| BTreeMap::new()).unwrap();
         let answer = merged.answer();
         assert_eq!(answer.status(), StatusCode::NOT_FOUND);
         let said = answer.headers()[INCOMPLETE_HEADER].to_str().unwrap();

@@ -3,6 +3,8 @@
 #[cfg(feature = "cluster")]
 use std::collections::{BTreeMap, BTreeSet};
 
+#[cfg(feature = "cluster")]
+use jiff::Timestamp;
 use parlor_base::escape::EscapedPath as _;
 #[cfg(feature = "cluster")]
 use parlor_nats::SharedText;
@@ -12,13 +14,15 @@ use parlor_store::By;
 use crate::cluster::Away;
 #[cfg(feature = "cluster")]
 use crate::control::audit;
+#[cfg(feature = "cluster")]
+use crate::control::health::health;
 use crate::control::http::Answer;
 #[cfg(feature = "cluster")]
 use crate::control::http::json;
 use crate::control::refusal::Refusal;
 use crate::control::request::Request;
 #[cfg(feature = "cluster")]
-use crate::control::views::{Cluster, ClusterAccount, ClusterMove, ClusterNode, SharedVersion};
+use crate::control::views::{Cluster, ClusterAccount, ClusterMove, ClusterNode, LostNode, SharedVersion};
 use crate::host::Host;
 
 /// The most of a name that is shown, in bytes.
@@ -28,7 +32,7 @@ const LONGEST: usize = 256;
 /// Answers with the nodes and accounts of the cluster.
 #[cfg(feature = "cluster")]
 pub(super) async fn show(host: &Host) -> Result<Answer, Refusal> {
-    json(&view(member(host)?).await?)
+    json(&view(host, member(host)?).await?)
 }
 
 /// Has a node give its accounts away and take no others, or take accounts again.
@@ -37,7 +41,7 @@ pub(super) async fn drain(host: &Host, request: &Request, by: &By) -> Result<Ans
     let member = member(host)?;
     let node = request.value("node").ok_or_else(|| Refusal::Value("`node` is the name of a node".to_owned()))?;
     let is_draining = request.value("off") != Some("true");
-    let before = view(member).await?;
+    let before = view(host, member).await?;
     // One that is drained and does not run may take accounts again when it comes back.
     let known = before.nodes.iter().map(|one| &one.name).chain(&before.drained);
     let names: BTreeSet<_> = known.map(String::as_str).collect();
@@ -48,7 +52,7 @@ pub(super) async fn drain(host: &Host, request: &Request, by: &By) -> Result<Ans
     }
     let draining = async { member.drain(node, is_draining).await.map_err(|error| Refusal::NotDone(error.to_string())) };
     audit::recorded(host, request, by, &[], draining).await?;
-    json(&view(member).await?)
+    json(&view(host, member).await?)
 }
 
 #[cfg(feature = "cluster")]
@@ -57,7 +61,7 @@ fn member(host: &Host) -> Result<&crate::cluster::Member, Refusal> {
 }
 
 #[cfg(feature = "cluster")]
-async fn view(member: &crate::cluster::Member) -> Result<Cluster, Refusal> {
+async fn view(host: &Host, member: &crate::cluster::Member) -> Result<Cluster, Refusal> {
     let overview = member.overview().await.map_err(|error| Refusal::NotDone(error.to_string()))?;
     let mut shared = overview.shared;
     let present = shared.get(&SharedText::Plugins).map(|version| version.revision);
@@ -82,9 +86,19 @@ async fn view(member: &crate::cluster::Member) -> Result<Cluster, Refusal> {
         shared_accounts: version(SharedText::Accounts),
         nodes: overview.nodes.into_iter().map(node).collect(),
         drained: overview.drained.into_iter().collect(),
+        lost: overview.lost.into_iter().map(lost).collect(),
         accounts: overview.accounts.into_iter().map(account).collect(),
         moves: overview.away.into_iter().filter_map(unfinished).collect(),
+        ills: health(host).map_or_else(Vec::new, |health| health.ills),
     })
+}
+
+#[cfg(feature = "cluster")]
+fn lost(node: parlor_nats::LostNode) -> LostNode {
+    let since = Timestamp::try_from(node.since).unwrap_or_default();
+    // Nobody needs parts of a second here.
+    let since = Timestamp::from_second(since.as_second()).unwrap_or_default().to_string();
+    LostNode { name: node.name, since }
 }
 
 /// Returns the move of an account that no node may run; `None` if the account has left the cluster.

@@ -22,11 +22,69 @@ pub struct Cluster {
     /// The names of the nodes that are drained, also of those that do not run.
     #[serde(default)]
     pub drained: Vec<String>,
+    /// The nodes that were lost in the last day and are not back, the last one first.
+    #[serde(default)]
+    pub lost: Vec<LostNode>,
     /// Its accounts, by address.
     pub accounts: Vec<ClusterAccount>,
     /// The accounts that a command is moving or removing, or was when it was killed, by address.
     #[serde(default)]
     pub moves: Vec<ClusterMove>,
+    /// A clause for each fault that the node which answered knows of.
+    #[serde(default)]
+    pub ills: Vec<String>,
+}
+
+/// A node that was lost: others ended its session, since they heard nothing of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostNode {
+    /// Its name.
+    pub name: String,
+    /// Since when it is lost, RFC 3339.
+    pub since: String,
+}
+
+/// What a node says of itself and of its cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterHealth {
+    /// Whether it reaches NATS, and NATS takes what it writes.
+    pub nats: bool,
+    /// How many nodes there are; none if it does not reach NATS.
+    pub nodes: Option<usize>,
+    /// How many accounts the cluster has.
+    pub accounts: usize,
+    /// How many of them run here.
+    pub here: usize,
+    /// How many of them no node has, or can start; none if it does not reach NATS.
+    pub nowhere: Option<usize>,
+    /// How many of the files that nodes share are not the present ones here.
+    pub files_behind: usize,
+    /// The accounts that it was given and does not run, a hundred at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub idle: Vec<IdleAccount>,
+    /// A clause for each fault that has lasted longer than a take-over of accounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ills: Vec<String>,
+}
+
+/// An account that a node was given and does not run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdleAccount {
+    /// Its address.
+    pub jid: String,
+    /// Why it does not run there.
+    pub reason: String,
+}
+
+/// An account of the files of a node that no node runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NowhereAccount {
+    /// Its name.
+    pub name: String,
+    /// The node that was given it, and does not run it.
+    pub node: String,
+    /// Why it does not run there.
+    pub reason: String,
 }
 
 /// A node of a cluster.
@@ -97,6 +155,9 @@ pub struct NodeStatus {
     /// Why webhooks cannot be listened for there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhooks_error: Option<String>,
+    /// What it says of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterHealth>,
     /// Why nothing is known of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

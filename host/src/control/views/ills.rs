@@ -1,8 +1,26 @@
 //! The troubles of a host, in clauses for people.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Account, NodeStatus, Plugin, Status, account_ill, faults, not_in_force};
+use super::{Account, NodeStatus, NowhereAccount, Plugin, Status, account_ill, faults, not_in_force};
+
+/// The response to a failed request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The reason, as one sentence.
+    pub error: String,
+}
+
+/// An error of an account's connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastError {
+    /// When that was, RFC 3339.
+    pub at: String,
+    /// Why the connection was lost, or could not be opened.
+    pub why: String,
+}
 
 /// A connection as a component of a server, which all of its addresses share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,9 +84,40 @@ impl Status {
         self.host_ills().chain(accounts).chain(self.plugins.iter().filter_map(Plugin::ill))
     }
 
-    /// Returns a clause for each fault that is none of a single account or plugin: about webhooks and components.
+    /// Returns a clause for each fault that is none of a single account or plugin: about the cluster, webhooks and components.
     pub fn host_ills(&self) -> impl Iterator<Item = String> {
-        self.webhook_ills().chain(self.components.iter().filter_map(ComponentStatus::ill))
+        let components = self.components.iter().filter_map(ComponentStatus::ill);
+        self.cluster_ills().into_iter().chain(self.webhook_ills()).chain(components)
+    }
+
+    /// Returns a clause for each fault of the cluster: this node has no NATS, or accounts run on no node. What other nodes say, too,
+    /// stands there once.
+    pub fn cluster_ills(&self) -> Vec<String> {
+        let mut all: Vec<_> = self.cluster.iter().flat_map(|cluster| cluster.ills.clone()).collect();
+        for node in self.other_nodes() {
+            for ill in node.cluster.iter().flat_map(|cluster| &cluster.ills) {
+                let is_known = all.iter().any(|one| one.ends_with(ill.as_str()));
+                if !is_known {
+                    all.push(format!("node {}: {ill}", node.name));
+                }
+            }
+        }
+        let mut alike = BTreeMap::<_, Vec<_>>::new();
+        for NowhereAccount { name, node, reason } in &self.nowhere {
+            alike.entry(node).or_default().push((name, reason));
+        }
+        for (node, accounts) in alike {
+            let (first, reason) = accounts[0];
+            if all.iter().any(|ill| ill.contains(reason.as_str())) {
+                continue;
+            }
+            let says = match accounts.len() {
+                1 => format!("account {first} runs on no node"),
+                count => format!("{count} accounts, such as {first}, run on no node"),
+            };
+            all.push(format!("{says}: node {node} was given it, and does not start it: {reason}"));
+        }
+        all
     }
 
     /// Returns a clause for the host, and one for each other node, if webhooks cannot be listened for there.
