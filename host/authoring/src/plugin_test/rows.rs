@@ -74,7 +74,7 @@ pub const STEPS: [Row; 64] = [
     ),
     row(
         "answers:",
-        "news answers: <pubsub xmlns='http://jabber.org/protocol/pubsub'><items><item id='i1'/></items></pubsub>",
+        "news answers: <pubsub xmlns='http://jabber.org/protocol/pubsub'><items/></pubsub>",
         "likewise a request about a node; `bot` answers those about its own nodes",
     ),
     row(

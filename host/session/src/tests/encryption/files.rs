@@ -20,7 +20,8 @@ fn the_key_of_a_file_goes_out_in_no_text_that_is_not_encrypted() {
             if is_on { Bot::new(TrustPolicy::Blind).test } else { TestSession::connected(Settings::default()) };
         test.sent.clear();
         for text in texts() {
-            let preview = types::LinkPreview { url: text.clone(), ..types::LinkPreview::default() };
+            let url = "https://example.org".to_owned();
+            let preview = types::LinkPreview { url, description: Some(text.clone()), ..types::LinkPreview::default() };
             let extensions = Some(Box::new(Extensions { previews: vec![preview], ..Extensions::default() }));
             let said = Some("a cat".to_owned());
             for draft in [

@@ -216,7 +216,7 @@ fn each_key_of_a_component_and_of_the_cluster_is_recorded() {
     let text = format!(
         "{MAIN}[group.shop]\n[component.bots]\ndomain = \"bots.example.org\"\n{}\
          new_addresses = [\"*@bots.example.org\"]\nnew_addresses_from = [\"example.org\"]\n\
-         new_addresses_group = \"shop\"\nnew_addresses_limit = 7\n",
+         new_addresses_group = \"shop\"\nnew_addresses_limit = 7\nsleep_after = \"1 h\"\n",
         secret("password", "env")
     );
     found.extend(known(&text).into_iter().map(|row| row.field));
