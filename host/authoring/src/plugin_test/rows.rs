@@ -79,7 +79,7 @@ pub const STEPS: [Row; 64] = [
     ),
     row(
         "refuses",
-        "pubsub.example.org refuses <pubsub xmlns='http://jabber.org/protocol/pubsub'><subscribe/></pubsub>: forbidden",
+        "news refuses <pubsub xmlns='http://jabber.org/protocol/pubsub'><subscribe/></pubsub>: forbidden",
         "a service refuses such a request; with nothing inside, all without a line",
     ),
     row("GET", "GET https://api.example.org/x answers 200 {\"a\":1}", "such requests are answered so from here on"),
