@@ -65,7 +65,7 @@ pub use error::{
 };
 pub use examine::{Examined, examine};
 pub use inbox::{Asked, CLOCKS, Inbox};
-pub use keys::agree_on_keys;
+pub use keys::{agree_on_keys, is_unused};
 pub use log::{AccountLog, read_log};
 pub use moving::{
     Export, Import, Look, Looker, MoveError, Mover, Progress, Removal, Remover, Step, encrypt_remains_anew,
