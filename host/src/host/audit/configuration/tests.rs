@@ -64,7 +64,9 @@ fn owners_and_the_way_to_connect_have_an_entry() {
     let what = "account main its connection or its owners: bot@example.org, owners: ";
     assert_eq!(entries(MAIN, &owned), [format!("{what} -> bot@example.org, owners: mallory@example.org")]);
     let moved = format!("{MAIN}server = \"xmpp.example.org\"\n");
-    assert_eq!(entries(MAIN, &moved), [format!("{what} -> bot@example.org, owners: ")]);
+    // Neither the address nor the owners changed, so they are not shown.
+    let how = "how it connects, such as its server or the place of its password";
+    assert_eq!(entries(MAIN, &moved), [format!("account main {how}: none -> none")]);
 }
 
 #[test]
