@@ -38,7 +38,8 @@ pub(crate) use member::Member;
 pub use moving::{Looking, Moving, MovingError, Removing};
 pub(crate) use parlor_nats::Serving;
 pub use parlor_nats::{
-    Away, Examined, Export, Import, KeyId, KeyRing, KeyRingError, Look, NodeRow, Overview, Removal, Step, sees_records,
+    Away, Examined, Export, ExportLook, Import, KeyId, KeyRing, KeyRingError, Look, NodeRow, Overview, Removal, Step,
+    sees_records,
 };
 pub use reading::{Reading, ReadingError};
 pub use sharing::SharingError;

@@ -200,6 +200,8 @@ async fn a_host_moves_into_a_cluster_and_back_with_all_that_it_keeps() {
     let refused = house.fails(&["run", "--config", "parlor.toml"]).await;
     assert!(refused.contains("has moved into the cluster suite"), "{refused}");
     house.join(&nats);
+    let would: Value = house.does(&["cluster", "export", "--dry-run", "--json"]).await.json().unwrap();
+    assert_eq!((&would["accounts"][0]["outcome"], &would["dry_run"]), (&json!("would-move"), &json!(true)), "{would}");
     let moved: Value = house.does(&["cluster", "export", "--json"]).await.json().unwrap();
     assert_eq!(moved["accounts"][0]["outcome"], "moved", "{moved}");
     // Its file of the cluster is not enough any more.

@@ -68,7 +68,7 @@ pub use inbox::{Asked, CLOCKS, Inbox};
 pub use keys::{agree_on_keys, is_unused};
 pub use log::{AccountLog, read_log};
 pub use moving::{
-    Export, Import, Look, Looker, MoveError, Mover, Progress, Removal, Remover, Step, encrypt_remains_anew,
+    Export, ExportLook, Import, Look, Looker, MoveError, Mover, Progress, Removal, Remover, Step, encrypt_remains_anew,
 };
 pub use names::{Cluster, NameError};
 pub use overview::{AccountRow, AwayRow, NodeRow, Overview};

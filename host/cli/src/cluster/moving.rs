@@ -3,7 +3,7 @@
 use anyhow::bail;
 use clap::Args;
 use jid::BareJid;
-use parlor::cluster::{Export, Import, Look, Looking, Moving, MovingError, Removing, Step};
+use parlor::cluster::{Export, ExportLook, Import, Look, Looking, Moving, MovingError, Removing, Step};
 use parlor_base::escape::EscapedPath as _;
 use parlor_config::{AccountName, Config};
 use serde_json::{Value, json};
@@ -28,11 +28,14 @@ pub struct ImportArgs {
 /// The arguments of `parlor cluster export`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "First stop this host and the hosts that have the accounts: no node may run an account during its export. The export writes all data of the account into this host's own file, and removes it from NATS. Then take [cluster] out of parlor.toml and start the host. Nodes do not run the account again until you import it, even if it is in their files.\n\nThe command also takes back an import that was interrupted. If it is killed, run it again.\n\nExamples:\n  parlor cluster export                    all accounts of the configuration\n  parlor cluster export main               one of them\n  parlor cluster export main --replace     also if this host keeps data of it, which is lost\n\nExit codes: 0 all are here, 1 some are not, 2 wrong usage"
+    after_help = "First stop this host and the hosts that have the accounts: no node may run an account during its export. The export writes all data of the account into this host's own file, and removes it from NATS. Then take [cluster] out of parlor.toml and start the host. Nodes do not run the account again until you import it, even if it is in their files.\n\nThe command also takes back an import that was interrupted. If it is killed, run it again.\n\nExamples:\n  parlor cluster export --dry-run          show what would be moved\n  parlor cluster export                    all accounts of the configuration\n  parlor cluster export main               one of them\n  parlor cluster export main --replace     also if this host keeps data of it, which is lost\n\nExit codes: 0 all are here, 1 some are not, 2 wrong usage"
 )]
 pub struct ExportArgs {
     #[command(flatten)]
     which: Which,
+    /// Show what would be done, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// The accounts that move.
@@ -124,8 +127,16 @@ impl ExportArgs {
         let (config, accounts) = self.which.load()?;
         let replace = self.which.replace;
         let rows = wait_for(async {
-            let mut moving = Moving::begin(&config, target::by()).await?;
             let mut rows = Vec::new();
+            if self.dry_run {
+                let looking = Looking::begin(&config).await?;
+                for (name, jid) in accounts {
+                    let done = looking.look_at_export(&jid, replace).await.map(looked_at_export);
+                    rows.push(row(name, jid, done));
+                }
+                return Ok(rows);
+            }
+            let mut moving = Moving::begin(&config, target::by()).await?;
             for (name, jid) in accounts {
                 let told = |step| say_step("export", &jid, step);
                 let done = moving.export(&name, &jid, replace, told).await.map(exported);
@@ -134,7 +145,7 @@ impl ExportArgs {
             Ok::<_, MovingError>(rows)
         })??;
         let next = format!("take [cluster] out of {}, and start the host", config.path.escaped());
-        self.which.show(&config, &rows, false, &next)
+        self.which.show(&config, &rows, self.dry_run, if self.dry_run { "" } else { &next })
     }
 }
 
@@ -199,6 +210,21 @@ fn imported(done: Import) -> (&'static str, Option<u64>, String) {
         Import::Moved { rows: None } => ("moved", None, "moved, by an earlier attempt that is finished now".to_owned()),
         Import::Already => ("already", None, "it has moved already".to_owned()),
         Import::Nothing => ("nothing", Some(0), "this host keeps nothing of it".to_owned()),
+    }
+}
+
+fn looked_at_export(look: ExportLook) -> (&'static str, Option<u64>, String) {
+    match look {
+        ExportLook::Move { replaces: false } => ("would-move", None, "it would be moved to this host".to_owned()),
+        ExportLook::Move { replaces: true } => {
+            ("would-replace", None, "the cluster's data would replace what this host keeps".to_owned())
+        }
+        ExportLook::Finish => {
+            ("would-finish", None, "all of it is on this host, and the cluster would be told so".to_owned())
+        }
+        ExportLook::Keep => {
+            ("would-keep", None, "it has not left this host, and its import would be taken back".to_owned())
+        }
     }
 }
 
@@ -294,5 +320,9 @@ mod tests {
         let words = [Look::Move { rows: 1, replaces: true }, Look::Finish, Look::Already, Look::Nothing].map(looked);
         assert_eq!(words.map(|(word, ..)| word), ["would-replace", "would-finish", "already", "nothing"]);
         assert_eq!(exported(Export::Kept).0, "kept");
+        let moves = [false, true].map(|replaces| ExportLook::Move { replaces });
+        let words = moves.into_iter().chain([ExportLook::Finish, ExportLook::Keep]).map(looked_at_export);
+        let words: Vec<_> = words.map(|(word, ..)| word).collect();
+        assert_eq!(words, ["would-move", "would-replace", "would-finish", "would-keep"]);
     }
 }

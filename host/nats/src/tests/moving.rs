@@ -23,7 +23,7 @@ use crate::answer::{ANSWER, Last};
 use crate::record::headers;
 use crate::state::Decoded;
 use crate::{
-    AccountHost, Added, Away, AwayRow, Cluster, Export, Import, Kind, Link, Look, Looker, MoveError, Mover,
+    AccountHost, Added, Away, AwayRow, Cluster, Export, ExportLook, Import, Kind, Link, Look, Looker, MoveError, Mover,
     NodeSettings, Permit, Record, Remover, Runner, State, StateError, Stores, Trouble, agree_on_keys,
     encrypt_remains_anew, examine, read_log,
 };
@@ -445,6 +445,30 @@ async fn data_of_the_other_side_is_replaced_only_on_demand() {
     house.has_all().await;
     let unknown = house.export(ALL).await.unwrap_err();
     assert!(matches!(unknown, MoveError::Unknown { .. }), "{unknown}");
+}
+
+#[tokio::test]
+async fn a_look_at_an_export_says_what_the_export_does() {
+    let server = Server::start();
+    let house = House::filled(&server).await;
+    let looker = looker(&server, &cluster()).await;
+    let look =
+        async |house: &House, is_replacing| soon(looker.look_at_export(&house.file(), &bot(), is_replacing)).await;
+    let unknown = look(&house, false).await.unwrap_err();
+    assert!(matches!(unknown, MoveError::Unknown { .. }), "{unknown}");
+    house.import(3).await.unwrap_err();
+    assert_eq!(look(&house, false).await.unwrap(), ExportLook::Keep);
+    house.import(ALL).await.unwrap();
+    assert_eq!(look(&house, false).await.unwrap(), ExportLook::Move { replaces: false });
+    assert_eq!((house.rows(), house.stage()), (0, Some(Stage::Left)), "nothing has changed");
+    let other = House::filled(&server).await;
+    let refused = look(&other, false).await.unwrap_err();
+    assert!(matches!(refused, MoveError::HasHere { .. }), "{refused}");
+    assert_eq!(look(&other, true).await.unwrap(), ExportLook::Move { replaces: true });
+    house.export(2).await.unwrap_err();
+    assert_eq!(look(&house, false).await.unwrap(), ExportLook::Move { replaces: false });
+    house.export(ALL).await.unwrap();
+    house.has_all().await;
 }
 
 /// Two commands at the same time, on two hosts with the same files.
