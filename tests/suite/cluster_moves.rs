@@ -123,7 +123,7 @@ impl House {
         let text = std::fs::read_to_string(other.path().join("parlor.toml")).unwrap();
         let mut config: toml::Table = text.parse().unwrap();
         config.remove("cluster").unwrap();
-        other.write("parlor.toml", &config.to_string()).unwrap();
+        other.write("parlor.toml", &toml::to_string(&config).unwrap()).unwrap();
         let kept = other.run(&["plugin", "data", "echo", "export"]).await.unwrap();
         let line = |text: &str| serde_json::from_str::<Value>(text.trim()).unwrap();
         assert_eq!((kept.code, line(&kept.stdout)), (Some(0), line(LINE)));
