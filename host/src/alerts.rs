@@ -126,13 +126,19 @@ fn together(
         let is_of_account = alert.kind == AlertKind::Away;
         let subject = alert.about.strip_prefix(account.as_str()).filter(|_| is_of_account).unwrap_or(&alert.about);
         // Accounts are out of a room for different reasons, and in the words of different people.
-        let subject = if alert.kind == AlertKind::Kicked { &alert.text } else { subject };
+        let subject = if alert.kind == AlertKind::Kicked { alert.text.as_str() } else { subject };
         let key = (alert.kind.name(), subject.to_owned(), owners(&account));
         match groups.entry(key) {
             Entry::Vacant(place) => {
                 place.insert((account, alert, Vec::new()));
             }
-            Entry::Occupied(mut place) => place.get_mut().2.push(account),
+            Entry::Occupied(mut place) => {
+                // An account may be put out of a room twice.
+                let (first, _, more) = place.get_mut();
+                if *first != account && !more.contains(&account) {
+                    more.push(account);
+                }
+            }
         }
     }
     let one = |(account, mut alert, more): (AccountName, Alert, Vec<AccountName>)| {

@@ -57,6 +57,8 @@ mod tests {
         for number in 0..12 {
             let mut both = vec![said(number, "out of hall: nickname-taken")];
             both.extend((number == 3).then(|| said(20, "out of hall: banned")));
+            // It is put out twice.
+            both.extend((number == 5).then(|| said(4, "out of hall: nickname-taken")));
             assert!(add(number * 2, both).is_empty(), "{number}");
         }
         let told = add(24, Vec::new());
