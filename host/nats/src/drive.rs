@@ -3,7 +3,7 @@
 //! A thread of its own has the connection and the node, so that nothing that keeps other threads busy can cost the
 //! lease.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,11 +77,14 @@ pub enum Order {
     Forget(Arc<str>),
     /// Tell the owner: something is wrong with the cluster's state. The node goes on.
     Report(StateError),
+    /// Tell the owner: the configuration of this node lacks this account.
+    Lacks(Arc<str>),
 }
 
 #[derive(Debug)]
 enum Command {
     Stopped(Arc<str>, Token),
+    Configured(BTreeSet<Arc<str>>),
     Leave,
 }
 
@@ -141,15 +144,22 @@ impl Driver {
     }
 }
 
-/// Tells a driver that accounts have stopped.
+/// Tells a driver what has happened to accounts. It does not keep the node running.
 #[derive(Debug, Clone)]
-pub(crate) struct Teller(mpsc::WeakUnboundedSender<Command>);
+pub struct Teller(mpsc::WeakUnboundedSender<Command>);
 
 impl Teller {
     /// Same as [`Driver::stopped`].
     pub(crate) fn stopped(&self, account: &Arc<str>, token: Token) {
         if let Some(commands) = self.0.upgrade() {
             _ = commands.send(Command::Stopped(Arc::clone(account), token));
+        }
+    }
+
+    /// Tells which accounts the configuration of the node has. Before the first call, it has all. Others than these go to other nodes.
+    pub fn configured(&self, accounts: BTreeSet<Arc<str>>) {
+        if let Some(commands) = self.0.upgrade() {
+            _ = commands.send(Command::Configured(accounts));
         }
     }
 }
@@ -301,6 +311,8 @@ impl Running {
                 }
                 Output::Stop { account, token, by } => (self.orders)(Order::Stop { account, token, by }),
                 Output::Kill { account, token } => (self.orders)(Order::Kill { account, token }),
+                Output::Lacks { account } => (self.orders)(Order::Lacks(account)),
+                Output::Twin { node } => (self.orders)(Order::Report(StateError::Twin(node.to_string()))),
                 Output::Remove { session, revision } => self.remove(session, revision),
                 Output::ReadAnew => self.read_anew(),
             }
@@ -373,6 +385,7 @@ impl Running {
                 self.end(&account, token);
                 self.node.stopped(now, &account, token)
             }
+            Command::Configured(accounts) => self.node.configured(now, accounts),
             Command::Leave => self.node.leave(now),
         }
     }

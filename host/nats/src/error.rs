@@ -214,6 +214,11 @@ pub enum StateError {
         "NATS does not deliver the state of the cluster {0}; check the connection to NATS, how many consumers it permits, and what the log-in of parlor may do there"
     )]
     Silent(String),
+    /// Another host has the name of this node.
+    #[error(
+        "another host of the cluster has the name of this node, {0:?}; give each node a name of its own, with the key node under [cluster] or the variable PARLOR_NODE"
+    )]
+    Twin(String),
 }
 
 /// The reason why another node did not answer a request. Unless the node was absent, it may have carried it out.

@@ -57,7 +57,7 @@ mod watch;
 pub use away::Away;
 pub use clock::now;
 pub use connect::{Link, Login, Settings};
-pub use drive::{Driver, NodeSettings, Order};
+pub use drive::{Driver, NodeSettings, Order, Teller};
 pub use envelope::{EnvelopeError, MOST_IN_A_REQUEST};
 pub use error::{
     ConnectError, CopyError, LogError, PutError, RequestError, SnapshotError, StartError, StateError, StreamError,

@@ -68,6 +68,11 @@ pub enum Trouble {
         /// The reason.
         cause: LogError,
     },
+    /// The configuration of the node lacks the account, so other nodes have it.
+    #[error(
+        "the configuration of this node lacks an account of the cluster, which only other nodes can run: write the same accounts on all nodes, or remove it with `parlor cluster remove`"
+    )]
+    Lacks(Arc<str>),
     /// The account ended by a panic. It is given away.
     #[error("{0} ended on this node by a defect of parlor: report it with the panic that the log of the host shows")]
     Defect(Arc<str>),
@@ -114,6 +119,11 @@ impl Runner {
         Ok(Self { driver, ended })
     }
 
+    /// Returns what tells the node which accounts the configuration has.
+    pub fn teller(&self) -> Teller {
+        self.driver.teller()
+    }
+
     /// Waits until the node has ended without being told to, for example since the cluster has other times. All its accounts have ended
     /// then.
     pub fn over(&self) -> impl Future<Output = ()> + Send + use<> {
@@ -157,6 +167,10 @@ async fn carry_out<H: AccountHost>(
             }
             Order::Report(error) => {
                 host.report(Trouble::State(error));
+                continue;
+            }
+            Order::Lacks(account) => {
+                host.report(Trouble::Lacks(account));
                 continue;
             }
         };

@@ -75,9 +75,8 @@ pub(crate) fn note(host: &Host, jid: &BareJid, backing: Backing) {
     host.claims.held().insert(jid.clone(), Claim { backing, runs: None });
 }
 
-/// Starts the accounts that the host has and that do not run. Returns `false` if the configuration has no account of this address:
-/// it starts once there is one.
-pub(crate) async fn start(host: &Host, jid: &BareJid) -> bool {
+/// Starts the accounts that the host has and that do not run. One that the configuration lacks starts once it is there.
+pub(crate) async fn start(host: &Host) {
     let coming = {
         let _changing = host.changing.lock().await;
         let coming = begin(host);
@@ -87,8 +86,6 @@ pub(crate) async fn start(host: &Host, jid: &BareJid) -> bool {
         coming
     };
     open(host, &coming).await;
-    // It may be gone again.
-    host.claims.held().get(jid).is_none_or(|claim| claim.runs.is_some())
 }
 
 /// Starts the tasks of accounts that the host has and that do not run. The caller holds `changing`.

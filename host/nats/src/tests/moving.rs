@@ -412,7 +412,7 @@ async fn data_of_the_other_side_is_replaced_only_on_demand() {
     let session = |beat| Session { node: "one".into(), capacity: 1, beat, state: SessionState::Open };
     let mut beat = state.put(&Key::Session(id), &Value::Session(session(1)), 0, ANSWER).await.unwrap();
     let (_, revision) = state.standing(bot().as_str()).await.unwrap();
-    let claim = Claim { session: Some(id), token: Token(1), weight: 1 };
+    let claim = Claim { session: Some(id), token: Token(1), weight: 1, lacking: Vec::new() };
     state.put(&node_key, &Value::Claim(claim), revision, ANSWER).await.unwrap();
     let (mut file, mut never, jid) = (house.file(), after(ALL), bot());
     let looking = house.mover.import(&mut file, &jid, true, &mut never);
@@ -625,7 +625,7 @@ async fn an_account_of_a_session_that_cannot_be_read_is_replaced_once_nobody_ren
     let (house, link) = (House::filled(&server).await, server.link().await);
     let (rows, looker) = (house.rows(), looker(&server, &cluster()).await);
     let (state, id) = (state(&link).await, SessionId { process: 7, number: 1 });
-    let claim = Claim { session: Some(id), token: Token(1), weight: 1 };
+    let claim = Claim { session: Some(id), token: Token(1), weight: 1, lacking: Vec::new() };
     state.put(&Key::Account(bot().as_str().into()), &Value::Claim(claim), 0, ANSWER).await.unwrap();
     let subject = cluster().subject(&Key::Session(id));
     state.overwrite(subject.clone(), "damaged".to_owned()).await.unwrap();
@@ -751,7 +751,7 @@ async fn looking_at_what_an_import_does_writes_nothing_to_nats() {
     let (state, id) = (state(&link).await, SessionId { process: 7, number: 1 });
     let session = Session { node: "one".into(), capacity: 1, beat: 1, state: SessionState::Open };
     state.put(&Key::Session(id), &Value::Session(session), 0, ANSWER).await.unwrap();
-    let claim = Claim { session: Some(id), token: Token(1), weight: 1 };
+    let claim = Claim { session: Some(id), token: Token(1), weight: 1, lacking: Vec::new() };
     state.put(&Key::Account(bot().as_str().into()), &Value::Claim(claim), 0, ANSWER).await.unwrap();
     let written = async || {
         let mut stream = link.jetstream.get_stream(cluster().state_stream()).await.unwrap();
