@@ -110,7 +110,8 @@ impl ImportArgs {
                 if replace && let Some(damage) = moving.damage(&jid).await? {
                     target::say(&format!("parlor: warning: {}", unreadable(&jid, &damage)));
                 }
-                let told = |step| say_step("import", &jid, step);
+                let mut said = Vec::new();
+                let told = |step| say_step(&IMPORTS, &mut said, &jid, step);
                 let done = moving.import(&name, &jid, replace, told).await.map(imported);
                 rows.push(row(name, jid, done));
             }
@@ -138,7 +139,8 @@ impl ExportArgs {
             }
             let mut moving = Moving::begin(&config, target::by()).await?;
             for (name, jid) in accounts {
-                let told = |step| say_step("export", &jid, step);
+                let mut said = Vec::new();
+                let told = |step| say_step(&EXPORTS, &mut said, &jid, step);
                 let done = moving.export(&name, &jid, replace, told).await.map(exported);
                 rows.push(row(name, jid, done));
             }
@@ -243,15 +245,34 @@ fn unreadable(jid: &BareJid, damage: &str) -> String {
     format!("the cluster's data of {jid} could not be read, and is removed all the same: {damage}")
 }
 
-/// Says on standard error how far a move has come.
-fn say_step(what: &str, jid: &BareJid, step: Step) {
-    let far = match step {
-        Step::Reserved => "no node may run it",
-        Step::Stored => "its snapshot is in NATS",
-        Step::Kept => "the host's own file says so",
-        Step::Marked | Step::Fenced | Step::Named | Step::Cleared | Step::Told => return,
-    };
-    target::say(&format!("parlor: {what} of {jid}: {far}"));
+/// Steps, and what is said of each.
+type Words = [(Step, &'static str); 3];
+
+/// What is said of the steps of an import that take time or change who has the account.
+const IMPORTS: Words = [
+    (Step::Reserved, "no node starts it before the import is done"),
+    (Step::Stored, "all of its data is in NATS"),
+    (Step::Kept, "its data is removed from this host's own file"),
+];
+/// The same of an export.
+const EXPORTS: Words = [
+    (Step::Reserved, "no node runs it any more"),
+    (Step::Kept, "all of its data is in this host's own file"),
+    (Step::Cleared, "its data is removed from NATS"),
+];
+
+/// Says on standard error how far the move of an account has come.
+fn say_step(words: &Words, said: &mut Vec<Step>, jid: &BareJid, step: Step) {
+    if let Some(far) = news(words, said, step) {
+        target::say(&format!("parlor: {jid}: {far}"));
+    }
+}
+
+/// Returns what is said of a step. One that comes again is not said again.
+fn news(words: &Words, said: &mut Vec<Step>, step: Step) -> Option<&'static str> {
+    let (_, far) = words.iter().find(|(one, _)| *one == step && !said.contains(one))?;
+    said.push(step);
+    Some(*far)
 }
 
 impl RemoveArgs {
@@ -324,5 +345,14 @@ mod tests {
         let words = moves.into_iter().chain([ExportLook::Finish, ExportLook::Keep]).map(looked_at_export);
         let words: Vec<_> = words.map(|(word, ..)| word).collect();
         assert_eq!(words, ["would-move", "would-replace", "would-finish", "would-keep"]);
+    }
+
+    /// An export takes two of its steps twice.
+    #[test]
+    fn each_step_of_a_move_is_said_once() {
+        let steps = [Step::Marked, Step::Reserved, Step::Kept, Step::Reserved, Step::Cleared, Step::Told, Step::Kept];
+        let mut said = Vec::new();
+        let all: Vec<_> = steps.into_iter().filter_map(|step| news(&EXPORTS, &mut said, step)).collect();
+        assert_eq!(all, EXPORTS.map(|(_, far)| far));
     }
 }
