@@ -229,8 +229,8 @@ impl View {
         self.claim(account).is_some_and(|claim| claim.lacking.contains(&id.process))
     }
 
-    /// Returns all accounts.
-    pub(crate) fn accounts(&self) -> impl Iterator<Item = &Arc<str>> {
+    /// Returns the names of all accounts.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
         self.claims.keys()
     }
 

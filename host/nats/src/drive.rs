@@ -22,6 +22,7 @@ use crate::names::{self, Cluster};
 use crate::permit::{Gate, Permit};
 use crate::silence::Silence;
 use crate::state::{Decoded, State, check_node};
+use crate::teller::Teller;
 use crate::watch::{Message, Watch};
 
 /// The longest time between two looks at the clock: timers of the runtime do not count the time of sleep.
@@ -82,7 +83,7 @@ pub enum Order {
 }
 
 #[derive(Debug)]
-enum Command {
+pub(crate) enum Command {
     Stopped(Arc<str>, Token),
     Configured(BTreeSet<Arc<str>>),
     Leave,
@@ -123,7 +124,7 @@ impl Driver {
 
     /// Returns what tells that accounts have stopped. It does not keep the node running.
     pub(crate) fn teller(&self) -> Teller {
-        Teller(self.commands.downgrade())
+        Teller::new(self.commands.downgrade())
     }
 
     /// Gives all accounts away and ends the session. They are ordered to stop, and the node [ends](Self::ended) once
@@ -141,26 +142,6 @@ impl Driver {
     fn send(&self, command: Command) {
         // Without the thread, nothing runs that could be told.
         _ = self.commands.send(command);
-    }
-}
-
-/// Tells a driver what has happened to accounts. It does not keep the node running.
-#[derive(Debug, Clone)]
-pub struct Teller(mpsc::WeakUnboundedSender<Command>);
-
-impl Teller {
-    /// Same as [`Driver::stopped`].
-    pub(crate) fn stopped(&self, account: &Arc<str>, token: Token) {
-        if let Some(commands) = self.0.upgrade() {
-            _ = commands.send(Command::Stopped(Arc::clone(account), token));
-        }
-    }
-
-    /// Tells which accounts the configuration of the node has. Before the first call, it has all. Others than these go to other nodes.
-    pub fn configured(&self, accounts: BTreeSet<Arc<str>>) {
-        if let Some(commands) = self.0.upgrade() {
-            _ = commands.send(Command::Configured(accounts));
-        }
     }
 }
 

@@ -215,9 +215,7 @@ pub enum StateError {
     )]
     Silent(String),
     /// Another host has the name of this node.
-    #[error(
-        "another host of the cluster has the name of this node, {0:?}; give each node a name of its own, with the key node under [cluster] or the variable PARLOR_NODE"
-    )]
+    #[error("another host is node {0:?}; give this one another name: key node under [cluster], or PARLOR_NODE")]
     Twin(String),
 }
 

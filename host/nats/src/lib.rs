@@ -52,12 +52,13 @@ mod state;
 mod store_log;
 mod stores;
 mod streams;
+mod teller;
 mod watch;
 
 pub use away::Away;
 pub use clock::now;
 pub use connect::{Link, Login, Settings};
-pub use drive::{Driver, NodeSettings, Order, Teller};
+pub use drive::{Driver, NodeSettings, Order};
 pub use envelope::{EnvelopeError, MOST_IN_A_REQUEST};
 pub use error::{
     ConnectError, CopyError, LogError, PutError, RequestError, SnapshotError, StartError, StateError, StreamError,
@@ -84,6 +85,7 @@ pub use snapshots::{Snapshot, Snapshots};
 pub use state::{Added, State};
 pub use stores::{Held, Stores};
 pub use streams::prepare;
+pub use teller::Teller;
 
 /// Returns whether a library that logs under this target sees records. Below `info`, it logs what it is answered.
 pub fn sees_records(target: &str) -> bool {

@@ -15,11 +15,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use crate::connect::Settings;
-use crate::drive::{Driver, NodeSettings, Order, Teller};
+use crate::drive::{Driver, NodeSettings, Order};
 use crate::error::{CopyError, LogError, StartError, StateError, TakeOverError};
 use crate::names::Cluster;
 use crate::permit::Permit;
 use crate::stores::{Held, Stores};
+use crate::teller::Teller;
 
 /// How long an account that could not be taken over, or whose log has ended, stays where it is. Otherwise it would come back at once.
 const PAUSE: Duration = Duration::from_secs(1);

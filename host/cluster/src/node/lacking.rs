@@ -24,7 +24,7 @@ impl Node {
     pub fn configured(&mut self, now: Duration, accounts: BTreeSet<Arc<str>>) -> Vec<Output> {
         self.turn(now, |node| {
             node.configured = Some(accounts);
-            node.news.extend(node.view.accounts().cloned());
+            node.news.extend(node.view.names().cloned());
         })
     }
 
