@@ -73,7 +73,7 @@ impl Cluster {
         // Before anything of this node is in the cluster.
         agree_on_keys(&link, &cluster).await?;
         let state = State::open(&link, &cluster, Timing::default()).await?;
-        state.check_name(&name, Timing::default().patience()).await?;
+        Box::pin(state.check_name(&name, Timing::default().patience())).await?;
         // Before the node takes accounts: it may have been down while something was revoked, or an account was removed.
         let mut sharing = Vec::new();
         if section.share_plugins {

@@ -377,10 +377,7 @@ async fn an_account_that_one_node_lacks_runs_on_the_other_and_a_second_host_of_a
     let mut twin = twin.start().unwrap();
     assert!(!twin.ended(SOON).await.unwrap().success());
     let said = twin.log().tail();
-    assert!(
-        said.contains("another host is node") && said.contains("PARLOR_NODE"),
-        "{said}"
-    );
+    assert!(said.contains("another host is node") && said.contains("PARLOR_NODE"), "{said}");
     for host in [&mut one, &mut two] {
         assert!(host.stop(MOVED).await.unwrap().success());
     }
