@@ -1,6 +1,7 @@
 //! `parlor plugin dev`: builds a folder at each save, and lets the author talk to the plugin.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
 use parlor_tests::process::Signal;
 use parlor_tests::terminal::Terminal;
+use parlor_tests::web::Web;
 
 use super::{MANIFEST, begun, parlor, rust_place};
 use crate::test_host::{SOON, friend, prosody};
@@ -215,6 +217,93 @@ async fn a_script_speaks_for_several_people_in_rooms_and_reads_like_a_test() {
             "bob: back\n  to bob: you said: back\n",
         ],
     );
+}
+
+/// The value of the credential of `asker`.
+const SECRET: &str = "no-secret-of-anybody";
+
+/// Writes a folder with a plugin that sends its credential to the address that somebody says, and the file with its value.
+fn asker(folder: &Folder, web: &Web) -> PathBuf {
+    let (host, address) = (web.url(""), web.address());
+    let asks = format!("[permissions]\n\"http.fetch\" = {{ scope = [\"{host}\", \"{address}\"], reason = \"r\" }}");
+    let key = format!("\n[settings.key]\ntype = \"credential\"\nhosts = [\"{host}\"]\ndescription = \"d\"\n");
+    let source = r#"
+import { fetch, on, reply } from "parlor";
+
+on("message", { kind: "chat" }, async (message) => {
+  const headers = { authorization: "Bearer {{key}}" };
+  const answer = await fetch(message.body, { headers, credentials: ["key"] });
+  await reply(message, `status ${answer.status}`);
+});
+"#;
+    folder.write("asker/plugin.toml", MANIFEST.replace("[permissions]", &asks) + &key).unwrap();
+    folder.write("asker/plugin.js", source).unwrap();
+    folder.write("key.txt", SECRET).unwrap();
+    fs::set_permissions(folder.join("key.txt"), fs::Permissions::from_mode(0o600)).unwrap();
+    folder.join("asker")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_from_a_file_goes_to_its_own_servers_alone_and_nothing_shows_it() {
+    let (folder, home, web) = (Folder::new().unwrap(), Home::new().unwrap(), Web::start().await.unwrap());
+    let plugin = asker(&folder, &web);
+    web.put("/a", "x");
+    let key = format!("key={}", folder.join("key.txt").display());
+    let certificate = web.certificate().certificate_file.to_str().unwrap();
+    let arguments =
+        ["plugin", "dev", "--trust", plugin.to_str().unwrap(), "--credential", &key, "--ca-file", certificate];
+    let (bound, other) = (web.url("/a"), format!("{}/a", web.address()));
+    let script = format!("{bound}\n{other}\n/set key = \"x\"\n");
+    let finished = home.run_with(&arguments, &script).await.unwrap();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    has(
+        &finished.stdout,
+        &[
+            "# the credential key goes to ",
+            &format!("alice: {bound}\n  to alice: status 200\n"),
+            "denied http.fetch for the credential key towards https://127.0.0.1:",
+            "# no grant helps: the manifest binds key to ",
+            "# `key` is a credential, which is not typed here: give it by `parlor plugin dev --credential key`",
+        ],
+    );
+    assert!(!finished.stdout.contains(SECRET) && !finished.stderr.contains(SECRET), "{finished:?}");
+    let requests = web.requests();
+    let [request] = &requests[..] else { panic!("one request: {requests:?}") };
+    assert!(request.to_lowercase().contains(&format!("authorization: bearer {SECRET}")), "{request}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_credential_a_request_is_not_sent_and_an_author_reads_how_to_give_it() {
+    let (folder, home, web) = (Folder::new().unwrap(), Home::new().unwrap(), Web::start().await.unwrap());
+    let plugin = asker(&folder, &web);
+    web.put("/a", "x");
+    let certificate = web.certificate().certificate_file.to_str().unwrap();
+    let arguments = ["plugin", "dev", "--trust", plugin.to_str().unwrap(), "--ca-file", certificate];
+    let finished = home.run_with(&arguments, &format!("{}\n", web.url("/a"))).await.unwrap();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    has(&finished.stdout, &["# the credential key is not given", "--credential key", "log error: "]);
+    assert_eq!(web.requests(), Vec::<String>::new());
+    // Without a terminal nobody can be asked.
+    let asks = home.run(&[&arguments[..], &["--credential", "key"]].concat()).await.unwrap();
+    assert!(asks.code == Some(1) && asks.stderr.contains("write --credential key=FILE"), "{asks:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_that_is_typed_is_not_on_the_screen() {
+    let (folder, home, web) = (Folder::new().unwrap(), Home::new().unwrap(), Web::start().await.unwrap());
+    let plugin = asker(&folder, &web);
+    web.put("/a", "x");
+    let certificate = web.certificate().certificate_file.to_str().unwrap();
+    let mut terminal = at_terminal(&home, &plugin, &["--credential", "key", "--ca-file", certificate]);
+    terminal.sees("The credential key, which is not shown:", SOON).unwrap();
+    terminal.types(SECRET).unwrap();
+    terminal.sees("# actions 0.1.0 is there (", SOON).unwrap();
+    terminal.types(&web.url("/a")).unwrap();
+    terminal.sees("  to alice: status 200", SOON).unwrap();
+    terminal.types("/quit").unwrap();
+    let (code, screen) = terminal.ended(SOON).unwrap();
+    assert!(code == Some(0) && !screen.contains(SECRET), "{screen}");
+    assert!(web.requests().concat().contains(SECRET));
 }
 
 #[tokio::test(flavor = "multi_thread")]
