@@ -341,6 +341,7 @@ impl Stage {
             Act::Xml(xml) => possible(self.server.bring_xml(xml))?,
             Act::Form { who, does } => possible(self.server.form(who, self.player.id(), does))?,
             Act::Web { method, url, answer } => self.web.answer(method, url, answer.as_ref()),
+            Act::Shows(names) => self.web.show(names),
             Act::Webhook(hooked) => web::bring(hooked, self.plugin.as_ref(), &self.notes)?,
         }
         Ok(())
