@@ -307,6 +307,28 @@ async fn a_credential_that_is_typed_is_not_on_the_screen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_has_an_address_in_a_test_and_a_named_header_is_shown() {
+    let folder = Folder::new().unwrap();
+    let asks = "[permissions]\n\"webhooks.receive\" = { reason = \"r\" }\n\"http.fetch\" = { scope = [\"*\"], reason = \"r\" }";
+    let webhook = "\n[webhook.github]\ndescription = \"d\"\nverify = \"none\"\n";
+    let source = r#"
+import { fetch, on, reply, webhooks } from "parlor";
+
+on("message", { kind: "chat" }, async (message) => {
+  const answer = await fetch("https://api.example.org/a", { headers: { "If-None-Match": "v1", accept: "*/*" } });
+  await reply(message, `${answer.status} ${await webhooks.address("github")}`);
+});
+"#;
+    let test = "== it knows its address\nshow if-none-match\nGET https://api.example.org/a answers 304 with etag: v1, x-a: b\n\
+                alice: hi\n  requests GET https://api.example.org/a with if-none-match: v1\n  to alice: 304 https://bot.example.org/* (glob)\n";
+    folder.write("actions/plugin.toml", MANIFEST.replace("[permissions]", asks) + webhook).unwrap();
+    folder.write("actions/plugin.js", source).unwrap();
+    folder.write("actions/tests/first.chat", test).unwrap();
+    let tested = parlor(&["plugin", "test", "--trust", folder.join("actions").to_str().unwrap()]).await;
+    assert_eq!(tested.code, Some(0), "{tested:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_plugin_says_turns_nothing_around() {
     let folder = Folder::new().unwrap();
     let plugin = plugin(&folder);

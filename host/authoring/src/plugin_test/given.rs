@@ -188,3 +188,52 @@ impl Given {
         Grants::from_table(&self.grants).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLUGIN: &str = r#"
+[plugin]
+name = "weather"
+version = "0.1.0"
+api = "0.1.0"
+description = "d"
+
+[permissions]
+"http.fetch" = { scope = ["https://api.example.org"], reason = "r" }
+
+[settings.key]
+type = "credential"
+hosts = ["https://api.example.org"]
+description = "d"
+"#;
+
+    fn manifest() -> Arc<Manifest> {
+        Arc::new(PLUGIN.parse().unwrap())
+    }
+
+    #[test]
+    fn webhooks_have_an_address_in_a_test() {
+        assert_eq!(Given::of(&manifest()).web().public_address().as_deref(), Some(ADDRESS));
+    }
+
+    #[test]
+    fn a_credential_is_the_authors_or_none_where_requests_go_to_the_network() {
+        let manifest = manifest();
+        assert_eq!(Given::of(&manifest).unset(), None);
+        let nothing = Given::by_hand(&manifest, &ByHand::default());
+        assert_eq!(nothing.own.get("key"), None);
+        let by_hand = ByHand { credentials: [("key".to_owned(), "no-secret".to_owned())].into(), ca_file: None };
+        let given = Given::by_hand(&manifest, &by_hand);
+        assert_eq!(given.own.get("key"), Some(&Value::from("no-secret")));
+        assert_eq!(
+            given.clone().passed_on(&manifest).own.get("key"),
+            Some(&Value::from("no-secret")),
+            "a new build has it, too"
+        );
+        assert!(!format!("{by_hand:?}").contains("no-secret"));
+        let refused = given.clone().set("key", "x".into()).unwrap_err();
+        assert!(refused.contains("--credential key"), "{refused}");
+    }
+}
