@@ -1,7 +1,6 @@
 //! `parlor plugin dev`: builds a folder at each save, and lets the author talk to the plugin.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -239,7 +238,6 @@ on("message", { kind: "chat" }, async (message) => {
     folder.write("asker/plugin.toml", MANIFEST.replace("[permissions]", &asks) + &key).unwrap();
     folder.write("asker/plugin.js", source).unwrap();
     folder.write("key.txt", SECRET).unwrap();
-    fs::set_permissions(folder.join("key.txt"), fs::Permissions::from_mode(0o600)).unwrap();
     folder.join("asker")
 }
 
@@ -310,18 +308,23 @@ async fn a_credential_that_is_typed_is_not_on_the_screen() {
 async fn a_webhook_has_an_address_in_a_test_and_a_named_header_is_shown() {
     let folder = Folder::new().unwrap();
     let asks = "[permissions]\n\"webhooks.receive\" = { reason = \"r\" }\n\"http.fetch\" = { scope = [\"*\"], reason = \"r\" }";
+    let key = "\n[settings.key]\ntype = \"credential\"\nhosts = [\"https://api.example.org\"]\ndescription = \"d\"\n";
     let webhook = "\n[webhook.github]\ndescription = \"d\"\nverify = \"none\"\n";
     let source = r#"
 import { fetch, on, reply, webhooks } from "parlor";
 
 on("message", { kind: "chat" }, async (message) => {
+  if (message.body === "unlisted") return void (await fetch("https://api.example.org/a?key={{key}}"));
   const answer = await fetch("https://api.example.org/a", { headers: { "If-None-Match": "v1", accept: "*/*" } });
   await reply(message, `${answer.status} ${await webhooks.address("github")}`);
 });
 "#;
     let test = "== it knows its address\nshow if-none-match\nGET https://api.example.org/a answers 304 with etag: v1, x-a: b\n\
-                alice: hi\n  requests GET https://api.example.org/a with if-none-match: v1\n  to alice: 304 https://bot.example.org/* (glob)\n";
-    folder.write("actions/plugin.toml", MANIFEST.replace("[permissions]", asks) + webhook).unwrap();
+                alice: hi\n  requests GET https://api.example.org/a with if-none-match: v1\n  to alice: 304 https://bot.example.org/* (glob)\n\
+                GET https://api.example.org/a?key={{key}} answers 200\nalice: unlisted\n\
+                \x20 host warns: a request has a place for a credential, and does not list it among its credentials, credential key\n\
+                \x20 requests GET https://api.example.org/a?key={{key}}\n";
+    folder.write("actions/plugin.toml", MANIFEST.replace("[permissions]", asks) + key + webhook).unwrap();
     folder.write("actions/plugin.js", source).unwrap();
     folder.write("actions/tests/first.chat", test).unwrap();
     let tested = parlor(&["plugin", "test", "--trust", folder.join("actions").to_str().unwrap()]).await;
