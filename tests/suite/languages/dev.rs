@@ -439,6 +439,31 @@ async fn on_an_account_people_talk_to_each_new_build_and_nothing_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn on_an_account_a_plugin_has_the_authors_credential_and_trusts_its_certificates() {
+    let prosody = prosody().await;
+    let account = prosody.fresh_account("bot").unwrap();
+    let mut home = Home::new().unwrap();
+    home.add_account("main", &account, Server::StartTls(prosody.ports().starttls, prosody.certificate())).unwrap();
+    let (folder, web) = (Folder::new().unwrap(), Web::start().await.unwrap());
+    let plugin = asker(&folder, &web);
+    web.put("/a", "x");
+    let key = format!("key={}", folder.join("key.txt").display());
+    let certificate = web.certificate().certificate_file.to_str().unwrap();
+    let more = ["--account", "main", "--credential", &key, "--ca-file", certificate];
+    let mut terminal = at_terminal(&home, &plugin, &more);
+    terminal.sees("# the credential key goes to ", SOON).unwrap();
+    terminal.sees("# actions 0.1.0 is there (", SOON).unwrap();
+    let mut friend = friend("friend").await;
+    let bot = account.jid.clone();
+    friend.chat(bot.clone(), &web.url("/a")).await.unwrap();
+    friend.wait_body(&bot, "status 200", SOON).await.unwrap();
+    terminal.types("/quit").unwrap();
+    let (code, screen) = terminal.ended(SOON).unwrap();
+    assert!(code == Some(0) && !screen.contains(SECRET), "{screen}");
+    assert!(web.requests().concat().contains(SECRET));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_works_on_an_account_that_a_host_is_on_is_told_that_both_answer() {
     let prosody = prosody().await;
     let account = prosody.fresh_account("bot").unwrap();

@@ -146,12 +146,16 @@ description = "d"
     #[test]
     fn an_author_reads_where_a_credential_goes_and_which_one_is_missing() {
         let manifest = Manifest::parse(PLUGIN).unwrap();
-        let [one] = &remarks(&manifest, &given("api_key"))[..] else { panic!("one remark") };
+        let said = |by_hand: ByHand| remarks(&manifest, &by_hand);
+        let given_one = said(given("api_key"));
+        let [one] = &given_one[..] else { panic!("{given_one:?}") };
         assert!(one.starts_with("the credential api_key goes to https://api.example.org alone"), "{one}");
         assert!(!one.contains("no-secret"), "{one}");
-        let [one] = &remarks(&manifest, &ByHand::default())[..] else { panic!("one remark") };
+        let nothing = said(ByHand::default());
+        let [one] = &nothing[..] else { panic!("{nothing:?}") };
         assert!(one.contains("`not-found`") && one.contains("--credential api_key"), "{one}");
-        let [_, other] = &remarks(&manifest, &given("api_kye"))[..] else { panic!("two remarks") };
+        let misspelt = said(given("api_kye"));
+        let [_, other] = &misspelt[..] else { panic!("{misspelt:?}") };
         assert_eq!(other, "plugin.toml has no credential api_kye, did you mean \"api_key\"?; its value goes nowhere");
     }
 }

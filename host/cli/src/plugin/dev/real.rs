@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -66,6 +67,9 @@ impl Real {
         (config.data, config.plugins) = (data, plugins);
         if let Some(file) = &by_hand.ca_file {
             config.web.ca_file = Some(file.clone());
+            for account in config.accounts.values_mut() {
+                Arc::make_mut(&mut account.web).ca_file = Some(file.clone());
+            }
         }
         let credentials = by_hand.credentials.clone();
         Ok(Self { config, account: account.clone(), host: None, running: None, beside, credentials, folder })
