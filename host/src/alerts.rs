@@ -1,7 +1,9 @@
 //! Alerts about the host as a whole: an account is away, a plugin is quarantined or denied often, a certificate ends.
 //!
-//! This looks at the host from time to time. The accounts send the alerts, at a limited rate, and report rooms
-//! themselves.
+//! This looks at the host from time to time, and gathers what accounts say about their rooms. The accounts send the alerts, at a
+//! limited rate.
+
+mod gathered;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -19,10 +21,13 @@ use parlor_runtime::account::{Connection, Shared, alerting};
 use parlor_runtime::supervisor::State;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use self::gathered::Gathered;
 use crate::host::{Host, PluginHealth, health};
 
 /// The time between two looks.
 const LOOK: Duration = Duration::from_secs(30);
+/// The time between two questions to the accounts for news about rooms, and for which none may have any before what they said is sent.
+const GATHER: Duration = Duration::from_secs(2);
 /// How long an account may be away before owners are alerted.
 const AWAY: Duration = Duration::from_mins(5);
 /// The number of denied calls of a plugin within an hour that causes an alert.
@@ -44,19 +49,30 @@ const LONGEST: usize = 512;
 
 /// Watches the host, and tells the owners. Never returns.
 pub async fn watch(host: &Host) {
-    let (mut seen, mut look) = (Seen::default(), interval(LOOK));
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut certificates_at, mut waiting) = (None, Vec::new());
+    let (mut seen, mut gather) = (Seen::default(), interval(GATHER));
+    gather.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut gathered, mut waiting) = (Gathered::default(), Vec::new());
+    let (mut looked_at, mut certificates_at) = (None, None);
     loop {
-        let now = look.tick().await;
-        let states = host.accounts().into_iter().map(|one| (one.name.clone(), one.connection().borrow().clone()));
-        let mut alerts = seen.accounts(states.collect(), now);
-        alerts.extend(seen.plugins(&health(host).await, now));
-        if certificates_at.is_none_or(|at| now.saturating_duration_since(at) >= CERTIFICATES) {
+        let now = gather.tick().await;
+        let config = host.config();
+        let said = host.accounts().into_iter();
+        let said = said.flat_map(|one| one.room_alerts.take().into_iter().map(move |alert| (one.name.clone(), alert)));
+        let said = said.filter(|(account, _)| !owners(&config, account).is_empty());
+        let mut alerts = gathered.add(said.collect(), now);
+        let is_due = |at: Option<Instant>, after| at.is_none_or(|at| now.saturating_duration_since(at) >= after);
+        if is_due(looked_at, LOOK) {
+            looked_at = Some(now);
+            let states = host.accounts().into_iter().map(|one| (one.name.clone(), one.connection().borrow().clone()));
+            alerts.extend(seen.accounts(states.collect(), now));
+            alerts.extend(seen.plugins(&health(host).await, now));
+        } else if alerts.is_empty() {
+            continue;
+        }
+        if is_due(certificates_at, CERTIFICATES) {
             certificates_at = Some(now);
             alerts.extend(certificates(host).await);
         }
-        let config = host.config();
         waiting.extend(together(alerts, |account| owners(&config, account).to_vec()));
         waiting = tell(host, &config, waiting);
     }
@@ -109,12 +125,20 @@ fn together(
     for (account, alert) in alerts {
         let is_of_account = alert.kind == AlertKind::Away;
         let subject = alert.about.strip_prefix(account.as_str()).filter(|_| is_of_account).unwrap_or(&alert.about);
+        // Accounts are out of a room for different reasons, and in the words of different people.
+        let subject = if alert.kind == AlertKind::Kicked { alert.text.as_str() } else { subject };
         let key = (alert.kind.name(), subject.to_owned(), owners(&account));
         match groups.entry(key) {
             Entry::Vacant(place) => {
                 place.insert((account, alert, Vec::new()));
             }
-            Entry::Occupied(mut place) => place.get_mut().2.push(account),
+            Entry::Occupied(mut place) => {
+                // An account may be put out of a room twice.
+                let (first, _, more) = place.get_mut();
+                if *first != account && !more.contains(&account) {
+                    more.push(account);
+                }
+            }
         }
     }
     let one = |(account, mut alert, more): (AccountName, Alert, Vec<AccountName>)| {

@@ -13,6 +13,7 @@ mod moving;
 mod reading;
 mod sharing;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use parlor_cluster::Timing;
 use parlor_config::Config;
 use parlor_nats::{
-    Added, Link, NodeSettings, Runner, Shared, SharedText, Snapshots, State, StateError, Stores, agree_on_keys,
+    Added, Link, NodeSettings, Runner, Shared, SharedText, Snapshots, State, StateError, Stores, Teller, agree_on_keys,
     encrypt_remains_anew, prepare,
 };
 use parlor_store::Accounts;
@@ -40,8 +41,8 @@ pub(crate) use member::Member;
 pub use moving::{Looking, Moving, MovingError, Removing};
 pub(crate) use parlor_nats::Serving;
 pub use parlor_nats::{
-    Away, Examined, Export, Import, KeyId, KeyRing, KeyRingError, Look, LostNode, NodeRow, Overview, Removal, Step,
-    sees_records,
+    Away, Examined, Export, ExportLook, Import, KeyId, KeyRing, KeyRingError, Look, LostNode, NodeRow, Overview,
+    Removal, Step, sees_records,
 };
 pub use reading::{Reading, ReadingError};
 pub use sharing::SharingError;
@@ -74,6 +75,7 @@ impl Cluster {
         // Before anything of this node is in the cluster.
         agree_on_keys(&link, &cluster).await?;
         let state = State::open(&link, &cluster, Timing::default()).await?;
+        Box::pin(state.check_name(&name, Timing::default().patience())).await?;
         // Before the node takes accounts: it may have been down while something was revoked, or an account was removed.
         let mut sharing = Vec::new();
         if section.share_plugins {
@@ -94,20 +96,20 @@ impl Cluster {
         let host_ref = HostRef::new(host, using);
         let lost = Arc::new(Notify::new());
         let places = Places { link, cluster: cluster.clone(), state: state.clone() };
-        let following = tokio::spawn(follow(host_ref.clone(), places, Arc::clone(&lost)));
         let looking = sharing.iter().map(|sharing| tokio::spawn(look(host_ref.clone(), Arc::clone(sharing))));
         let looking: Vec<_> = looking.collect();
         let node = NodeSettings { name: name.clone(), capacity: section.capacity, timing: Timing::default() };
         let failing = Arc::<Failing>::default();
-        let accounts = Arc::new(NodeAccounts::new(host_ref, lost, Arc::clone(&failing)));
+        let accounts = Arc::new(NodeAccounts::new(host_ref.clone(), Arc::clone(&lost), Arc::clone(&failing)));
         let runner = match Runner::start(settings, cluster, node, stores, accounts).await {
             Ok(runner) => runner,
             Err(error) => {
-                following.abort();
                 looking.iter().for_each(JoinHandle::abort);
                 return Err(error.into());
             }
         };
+        runner.teller().configured(configured(&host.config()));
+        let following = tokio::spawn(follow(host_ref, places, runner.teller(), lost));
         tracing::info!(cluster = %section.name, node = %name, "the host is a node of a cluster");
         // A host is started as a node once.
         let _ = host.cluster.set(Member::new(&section.name, name, state, sharing, runner.health(), failing));
@@ -196,6 +198,11 @@ async fn add_all(state: &State, config: &Config, is_lost: bool) -> Result<(), St
     Ok(())
 }
 
+/// Returns the accounts that the host can run.
+fn configured(config: &Config) -> BTreeSet<Arc<str>> {
+    config.accounts.values().map(|account| account.link.jid.to_bare().as_str().into()).collect()
+}
+
 /// The places in NATS in which a cluster keeps something.
 struct Places {
     link: Link,
@@ -225,7 +232,7 @@ impl Places {
 
 /// Adds the accounts that come with another configuration, and all of them if NATS has lost what it had confirmed. Before that, an
 /// earlier key is replaced where no node would do it.
-async fn follow(host: HostRef, places: Places, lost: Arc<Notify>) {
+async fn follow(host: HostRef, places: Places, node: Teller, lost: Arc<Notify>) {
     if let Err(error) = encrypt_remains_anew(&places.state).await {
         tracing::warn!(
             %error,
@@ -236,7 +243,10 @@ async fn follow(host: HostRef, places: Places, lost: Arc<Notify>) {
         let mut is_lost = tokio::select! {
             biased;
             () = lost.notified() => true,
-            () = claims::reconfigured(&host) => false,
+            () = claims::reconfigured(&host) => {
+                node.configured(configured(&host.config()));
+                false
+            }
         };
         let mut is_told = false;
         while let Err(error) = places.add(&host.config(), is_lost).await {

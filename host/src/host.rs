@@ -19,6 +19,7 @@ mod reload;
 mod replacing;
 mod sleeping;
 mod standing;
+mod unknown_settings;
 pub(crate) mod webhooks;
 
 use std::collections::BTreeMap;

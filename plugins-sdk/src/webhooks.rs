@@ -15,7 +15,8 @@
 //! on("webhook").webhook("books").run(|hook: Webhook| async move {
 //!     webhooks::answer(&hook, webhooks::Answer::json(&json!({ "books": 12 }))?).await
 //! })?;
-//! info!("GitHub sends them to {}", webhooks::address("github").await?);
+//! // Not into the log: the address is a secret.
+//! chats::send("juliet@example.org", format!("Give GitHub {}", webhooks::address("github").await?)).await?;
 //! # Ok(()) }
 //! ```
 

@@ -171,10 +171,9 @@ async fn an_account_goes_on_with_its_values_when_its_node_is_killed() {
     assert!(one.stop(MOVED).await.unwrap().success());
 }
 
-/// Answers each message with the same, also one that waited at the server.
+/// Answers each message with the same. It gets no history: what is said while its account moves is news.
 fn echo(entry: Entry) -> Entry {
-    let entry = entry.grant("messages.read", &["*"]).grant("messages.send", &["*"]).grant("rooms.send", &["*"]);
-    entry.set("answer_late", true)
+    entry.grant("messages.read", &["*"]).grant("messages.send", &["*"]).grant("rooms.send", &["*"])
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -347,6 +346,41 @@ async fn is_answered(friend: &mut Client, bot: &BareJid, text: &str) {
         }
     };
     tokio::time::timeout(MOVED, answered).await.expect("the account answers within a minute");
+}
+
+/// Before, a node that lacked the account took it and kept it, and nobody answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_one_node_lacks_runs_on_the_other_and_a_second_host_of_a_name_is_refused() {
+    let (mut cluster, server) = (Cluster::new("echo", in_the_lounge).await, prosody().await);
+    // Before "clustered", so that a node with too many accounts gives this one away first.
+    let alpha = server.fresh_account("alpha").unwrap();
+    let way = Server::StartTls(server.ports().starttls, server.certificate());
+    cluster.homes[1].add_account("alpha", &alpha, way).unwrap();
+    let mut two = cluster.start(1).await;
+    two.wait("account connected", &[("account", "alpha")], MOVED).await.unwrap();
+    let mut one = cluster.start(0).await;
+    let lacks = "the configuration of this node lacks an account of the cluster, which only other nodes can run: write the same accounts on all nodes, or remove it with `parlor cluster remove`";
+    one.wait(lacks, &[("jid", alpha.jid.as_str())], SOON).await.unwrap();
+    // The other account moves, and this one stays, although its node is drained.
+    let drained = cluster.homes[0].run(&["cluster", "drain", "two"]).await.unwrap();
+    assert_eq!(drained.code, Some(0), "{drained:?}");
+    connected(&mut one).await;
+    let mut juliet = friend("juliet").await;
+    is_answered(&mut juliet, &alpha.jid, "who has you?").await;
+    let accounts = cluster.status(0).await["accounts"].clone();
+    let at = |jid: &BareJid| {
+        accounts.as_array().unwrap().iter().find(|one| one["jid"] == jid.as_str()).unwrap()["node"].clone()
+    };
+    assert_eq!((at(&alpha.jid), at(&cluster.bot)), ("two".into(), "one".into()), "{accounts}");
+    // Another folder, and the same name.
+    let twin = home("one", &cluster.nats, server, &alpha, "echo", in_the_lounge);
+    let mut twin = twin.start().unwrap();
+    assert!(!twin.ended(SOON).await.unwrap().success());
+    let said = twin.log().tail();
+    assert!(said.contains("another host is node") && said.contains("PARLOR_NODE"), "{said}");
+    for host in [&mut one, &mut two] {
+        assert!(host.stop(MOVED).await.unwrap().success());
+    }
 }
 
 /// Both nodes find its password in the same file.

@@ -113,6 +113,22 @@ impl House {
         finished.stderr
     }
 
+    /// Checks that the backup before the import has what plugins keep.
+    async fn before_is_whole(&self) {
+        let other = Home::new().unwrap();
+        let file = self.home.path().join("before.parlor");
+        let restored = other.run(&["restore", file.to_str().unwrap(), "--without-keys", "--force"]).await.unwrap();
+        assert_eq!(restored.code, Some(0), "{restored:?}");
+        std::fs::copy(self.home.password_file("main"), other.path().join("main.password")).unwrap();
+        let text = std::fs::read_to_string(other.path().join("parlor.toml")).unwrap();
+        let mut config: toml::Table = text.parse().unwrap();
+        config.remove("cluster").unwrap();
+        other.write("parlor.toml", &toml::to_string(&config).unwrap()).unwrap();
+        let kept = other.run(&["plugin", "data", "echo", "export"]).await.unwrap();
+        let line = |text: &str| serde_json::from_str::<Value>(text.trim()).unwrap();
+        assert_eq!((kept.code, line(&kept.stdout)), (Some(0), line(LINE)));
+    }
+
     fn join(&mut self, nats: &Nats) {
         make_node(&mut self.home, &nats.address(), "one").unwrap();
     }
@@ -150,6 +166,12 @@ async fn a_host_moves_into_a_cluster_and_back_with_all_that_it_keeps() {
     let nats = Nats::start().await.unwrap();
     let mut house = House::lived_in().await;
     house.join(&nats);
+    // Nothing of the cluster is in NATS yet: the backup has what is here.
+    house.does(&["backup", "before.parlor", "--without-keys"]).await;
+    let listed = house.does(&["plugin", "data", "echo", "list"]).await;
+    assert!(listed.stdout.contains("echo keeps nothing in the cluster suite"), "{listed:?}");
+    assert!(listed.stderr.contains("what echo keeps on main is still in the data folder data"), "{listed:?}");
+    house.before_is_whole().await;
     let would: Value = house.does(&["cluster", "import", "--dry-run", "--json"]).await.json().unwrap();
     assert_eq!(would["accounts"][0]["outcome"], "would-move", "{would}");
     // It is killed somewhere in the middle, and run again.
@@ -178,6 +200,8 @@ async fn a_host_moves_into_a_cluster_and_back_with_all_that_it_keeps() {
     let refused = house.fails(&["run", "--config", "parlor.toml"]).await;
     assert!(refused.contains("has moved into the cluster suite"), "{refused}");
     house.join(&nats);
+    let would: Value = house.does(&["cluster", "export", "--dry-run", "--json"]).await.json().unwrap();
+    assert_eq!((&would["accounts"][0]["outcome"], &would["dry_run"]), (&json!("would-move"), &json!(true)), "{would}");
     let moved: Value = house.does(&["cluster", "export", "--json"]).await.json().unwrap();
     assert_eq!(moved["accounts"][0]["outcome"], "moved", "{moved}");
     // Its file of the cluster is not enough any more.

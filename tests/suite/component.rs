@@ -152,6 +152,13 @@ async fn an_address_becomes_an_account_when_somebody_writes_to_it_and_stays_one(
     host.wait("account connected", &[("account", "bots--shop-1")], SOON).await.unwrap();
     is_answered(&mut friend, &one, "still there?").await;
     assert!(host.stop(SOON).await.unwrap().success());
+    // A wrong secret is one error, whatever the number of accounts.
+    home.write("bots.secret", "another one\n").unwrap();
+    let mut host = home.start().unwrap();
+    let line = host.wait("component failed", &[("component", BOTS)], SOON).await.unwrap();
+    assert!(line.get("accounts").parse::<u8>().is_ok_and(|count| count <= 2), "{line:?}");
+    assert!(host.stop(SOON).await.unwrap().success());
+    assert!(host.lines("account failed", &[]).is_empty());
 }
 
 /// While no address is an account, nothing else shows why nobody is answered.

@@ -22,6 +22,7 @@ mod texts;
 mod tokens;
 mod tools;
 mod trusted;
+mod unimported;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -327,6 +328,7 @@ fn build_alone(request: &Request) -> Result<Built, BuildError> {
     let mut warnings = check_component(&component, folder, language)
         .map_err(|reason| BuildError::Refused { package: made.package, reason })?;
     warnings.extend(events::slips(folder, language));
+    warnings.extend(unimported::fetches(folder, language));
 
     let file = request.output.clone().unwrap_or(made.output);
     let around = file.parent().filter(|around| !around.as_os_str().is_empty());

@@ -42,7 +42,7 @@ pub enum AccountCommand {
     Add(AddArgs),
     /// Add many accounts from a file.
     Import(import::ImportArgs),
-    /// Remove an account.
+    /// Remove accounts.
     Remove(remove::RemoveArgs),
 }
 
@@ -174,7 +174,7 @@ pub struct AddArgs {
 
 impl AddArgs {
     fn run(&self) -> anyhow::Result<()> {
-        let config = self.target.load_to_write()?;
+        let config = self.target.load_to_add()?;
         let name = &self.name;
         if config.accounts.contains_key(name) {
             bail!("there is an account {name} in {} already: choose another name", config.file_with(name).escaped());

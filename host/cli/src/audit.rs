@@ -1,6 +1,8 @@
 //! `parlor audit`: changes with their authors, and the activity of plugins. It is kept over restarts, and shown with or
 //! without a host.
 
+mod together;
+
 use std::io::{self, Write as _};
 
 use anyhow::{Context as _, bail};
@@ -13,11 +15,13 @@ use parlor::control::client::{Client, escaped};
 use parlor_base::id::PluginId;
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_base::quantity::duration;
-use parlor_config::{AccountName, Config};
+use parlor_config::{AccountName, Config, GroupName};
 use parlor_plugins::policy::Policy;
 use parlor_store::{AuditFile, AuditKind, AuditQuery};
 
+use self::together::together;
 use super::Ended;
+use super::fleet::check_group;
 use super::show::{
     Mark, Put as _, fitted, for_terminal, hanging, marked, on_node, plain_json, print, print_json, second, size,
     terminal_width,
@@ -30,7 +34,7 @@ const COLUMN: usize = 30;
 /// The arguments of `parlor audit`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The author of an entry: uid:1000 is a user of this machine, jid:… an owner in a chat, file:plugins.toml somebody who edited that file (its path follows), plugin:… a plugin, and host the host itself. The audit never shows secrets, only that they changed. Times are in UTC.\n\nThe kinds are grant, setting, limit, version, run, account, command, webhook, login, pin, host and cut. The keys under [audit] in parlor.toml set how much is kept; an entry of the kind cut says what was removed.\n\nExamples:\n  parlor audit                               the last hundred entries\n  parlor audit --plugin echo --since 7d      what echo did, to whom, and what it was denied\n  parlor audit --kind grant --kind version   who granted or installed something\n  parlor audit --kind grant --full           what each grant lets a plugin do, as it was asked for\n  parlor audit --since 2026-11-20 --json     for programs\n  parlor audit --follow                      each entry as it comes\n  parlor audit --node two                    those of one node of a cluster\n\nIn a cluster, the entries of all nodes are shown, and with --follow those of one node.\n\nExit codes: 0 shown, 1 failed, 2 wrong usage, 4 no host runs to follow, or it has stopped, 5 a node of the cluster did not answer"
+    after_help = "The author of an entry: uid:1000 is a user of this machine, jid:… an owner in a chat, file:plugins.toml somebody who edited that file (its path follows), plugin:… a plugin, and host the host itself. The audit never shows secrets, only that they changed. Times are in UTC.\n\nThe kinds are grant, setting, limit, version, run, account, command, webhook, login, pin, host and cut. The keys under [audit] in parlor.toml set how much is kept; an entry of the kind cut says what was removed.\n\nExamples:\n  parlor audit                               the last hundred entries\n  parlor audit --plugin echo --since 7d      what echo did, to whom, and what it was denied\n  parlor audit --kind grant --kind version   who granted or installed something\n  parlor audit --kind grant --full           what each grant lets a plugin do, as it was asked for\n  parlor audit --since 2026-11-20 --json     for programs\n  parlor audit --follow                      each entry as it comes\n  parlor audit --group support               what became of the accounts of a group\n  parlor audit --node two                    those of one node of a cluster\n\nEntries that say the same of more than three accounts within ten seconds are one line; JSON has each of them. In a cluster, the entries of all nodes are shown, and with --follow those of one node.\n\nExit codes: 0 shown, 1 failed, 2 wrong usage, 4 no host runs to follow, or it has stopped, 5 a node of the cluster did not answer"
 )]
 pub struct AuditArgs {
     /// Only about this plugin; with what it did, in numbers and by name.
@@ -39,6 +43,9 @@ pub struct AuditArgs {
     /// Only about this account.
     #[arg(long, value_name = "NAME")]
     account: Option<AccountName>,
+    /// Only about the accounts that are in this group now.
+    #[arg(long, value_name = "NAME", conflicts_with = "account")]
+    group: Option<GroupName>,
     /// Only from then on: a time before now, such as 2h or 7d, a date, or today.
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<Timestamp>,
@@ -92,11 +99,8 @@ impl AuditArgs {
             let Some(host) = host else { return Err(Ended::NotRunning(config.data).into()) };
             return self.go_on(&host, config);
         }
-        let audit = match (&host, self.at.given()) {
-            (None, Some(_)) => return Err(Ended::NotRunning(config.data).into()),
-            (Some(host), Some(at)) => host.get(&format!("{}&{at}", request(&self.query(None))))?,
-            _ => read(&config, host.as_ref(), &self.query(None))?,
-        };
+        self.is_group_known(&config)?;
+        let audit = self.fetch(&config, host.as_ref())?;
         self.is_known(&config, host.as_ref(), &audit)?;
         let shown = if self.json {
             print_json(&audit)
@@ -104,6 +108,41 @@ impl AuditArgs {
             print(&screen(&audit, self.plugin.is_some(), self.since, self.full, terminal_width()))
         };
         shown.and_then(|()| host.as_ref().map_or(Ok(()), target::whole))
+    }
+
+    /// Returns what to show. One change of a group may have more entries than are shown, so more of them are read then.
+    fn fetch(&self, config: &Config, host: Option<&Client>) -> anyhow::Result<Audit> {
+        let (mut most, shown) = (self.lines, usize::try_from(self.lines).unwrap_or(usize::MAX));
+        loop {
+            let query = AuditQuery { most, ..self.query(None) };
+            let mut audit = match (host, self.at.given()) {
+                (None, Some(_)) => return Err(Ended::NotRunning(config.data.clone()).into()),
+                (Some(host), Some(at)) => host.get(&format!("{}&{at}", request(&query)))?,
+                _ => read(config, host, &query)?,
+            };
+            let has_more = u32::try_from(audit.entries.len()).is_ok_and(|count| count >= most) && most < MOST_ENTRIES;
+            audit.entries = self.chosen(config, audit.entries);
+            if audit.entries.len() >= shown || !has_more {
+                audit.entries.drain(..audit.entries.len().saturating_sub(shown));
+                return Ok(audit);
+            }
+            most = most.saturating_mul(10).min(MOST_ENTRIES);
+        }
+    }
+
+    /// Leaves the entries about accounts of the given group, and puts those of one change together on the screen.
+    fn chosen(&self, config: &Config, mut entries: Vec<Entry>) -> Vec<Entry> {
+        let group_of = |account: &str| group_of(config, account);
+        if let Some(group) = &self.group {
+            let is_in = |account: &String| group_of(account).as_deref() == Some(group.as_str());
+            entries.retain(|entry| entry.account.as_ref().is_some_and(is_in));
+        }
+        if self.json { entries } else { together(entries, &group_of) }
+    }
+
+    /// Fails if the configuration has no group of the given name.
+    fn is_group_known(&self, config: &Config) -> anyhow::Result<()> {
+        self.group.as_ref().map_or(Ok(()), |group| check_group(group, config, []))
     }
 
     /// Returns the entries to show: the last ones, or those after this one.
@@ -166,19 +205,26 @@ impl AuditArgs {
                 audit => audit?,
             };
             if after.is_none() {
+                self.is_group_known(&config)?;
                 self.is_known(&config, Some(host), &audit)?;
             }
-            for one in self.to_print(&audit, after) {
+            for one in self.chosen(&config, self.to_print(&audit, after).to_vec()) {
                 let text = if self.json {
-                    plain_json(&serde_json::to_string(one)?) + "\n"
+                    plain_json(&serde_json::to_string(&one)?) + "\n"
                 } else {
-                    for_terminal(&lines(one, self.full, terminal_width()))
+                    for_terminal(&lines(&one, self.full, terminal_width()))
                 };
                 write!(io::stdout().lock(), "{text}").context("standard output")?;
             }
             after = audit.entries.last().map(|entry| entry.id).or(after).or(Some(0));
         }
     }
+}
+
+/// Returns the group of an account, if it is configured and in one.
+fn group_of(config: &Config, account: &str) -> Option<String> {
+    let account = config.accounts.get(&account.parse::<AccountName>().ok()?)?;
+    account.group.as_ref().map(ToString::to_string)
 }
 
 fn is_empty(Audit { entries, counts, names }: &Audit) -> bool {
@@ -237,7 +283,10 @@ fn request(query: &AuditQuery) -> String {
 /// Formats an entry on one line, or on several if the terminal is too narrow.
 fn line(entry: &Entry, terminal: Option<usize>) -> String {
     let Entry { node, at, kind, plugin, account, way, what, old, new, .. } = entry;
+    let is_many = account.as_deref().is_some_and(|account| account.contains(' '));
     let about = match (plugin, account) {
+        (Some(plugin), Some(accounts)) if is_many => format!("{plugin} on {accounts}: "),
+        (None, Some(accounts)) if is_many => format!("{accounts}: "),
         (Some(plugin), Some(account)) => format!("{plugin}@{account} "),
         (Some(one), None) | (None, Some(one)) => format!("{one} "),
         (None, None) => String::new(),

@@ -1,6 +1,7 @@
 //! `parlor explain`: shows what a plugin may do, and why a call was denied.
 
 mod asked;
+mod denied;
 mod known;
 mod permissions;
 mod stopped;
@@ -29,7 +30,7 @@ use self::known::Known;
 use self::stopped::Stopped;
 use super::Ended;
 use super::audit::names;
-use super::show::{Mark, Put as _, marked, moment, print, print_json};
+use super::show::{Mark, Put as _, marked, print, print_json};
 use super::target::{self, Target};
 
 pub(super) use self::permissions::right_lines;
@@ -378,15 +379,7 @@ fn show(explanation: &Explanation, grants: &Grants) -> String {
     for one in &explanation.withheld {
         text.put(format_args!("  {} on {}, {}\n", one.events, one.account, one.why(id)));
     }
-    if !explanation.denied.is_empty() {
-        text.push_str("\ndenied lately:\n");
-    }
-    for denied in &explanation.denied {
-        let scope = denied.scope.as_ref().map(|scope| format!(" for {scope}")).unwrap_or_default();
-        let at = moment(&denied.at);
-        let remedy = if is_granted(denied, grants) { "it is granted now".to_owned() } else { to_allow(&denied.hint) };
-        text.put(format_args!("  {at}  {}{scope}\n      {remedy}\n", denied.permission));
-    }
+    denied::put(&mut text, &explanation.denied, grants);
     asked::put(&mut text, &explanation.asked);
     if !explanation.running {
         text.push_str("\nthe host is stopped, so it cannot say what was denied lately\n");

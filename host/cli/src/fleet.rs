@@ -17,8 +17,8 @@ pub(super) const MANY: usize = 20;
 /// How many accounts and plugins that need attention are named beside the counts.
 pub(super) const NAMED: usize = 10;
 
-/// So many accounts with the same trouble share a sentence.
-const ALIKE: usize = 3;
+/// So many accounts with the same trouble share a sentence; of more accounts, so many are named.
+pub(super) const ALIKE: usize = 3;
 
 /// The state of an account's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -104,12 +104,7 @@ impl Filter {
     /// Checks that the group that it picks is one of the configuration, or of these accounts. With a typo in its name, a check of a
     /// group would always find that all is well.
     pub(super) fn check<'g>(&self, config: &Config, groups: impl IntoIterator<Item = &'g str>) -> anyhow::Result<()> {
-        let Some(group) = self.group.as_ref().filter(|group| !config.groups.contains(*group)) else { return Ok(()) };
-        if groups.into_iter().any(|known| known == group.as_str()) {
-            return Ok(());
-        }
-        let near = suggestion(nearest(group.as_str(), config.groups.iter().map(GroupName::as_str)));
-        bail!("there is no group {group} in {}{near}", config.files());
+        self.group.as_ref().map_or(Ok(()), |group| check_group(group, config, groups))
     }
 
     /// Returns whether it picks an account of this name and group, whose connection is in this state.
@@ -164,6 +159,19 @@ impl Pages {
             () => format!("{} to {end} of {count}", start + 1),
         })
     }
+}
+
+/// Checks that a group is one of the configuration, or of these accounts.
+pub(super) fn check_group<'g>(
+    group: &GroupName,
+    config: &Config,
+    groups: impl IntoIterator<Item = &'g str>,
+) -> anyhow::Result<()> {
+    if config.groups.contains(group) || groups.into_iter().any(|known| known == group.as_str()) {
+        return Ok(());
+    }
+    let near = suggestion(nearest(group.as_str(), config.groups.iter().map(GroupName::as_str)));
+    bail!("there is no group {group} in {}{near}", config.files());
 }
 
 /// Returns which of so many things are on a page; pages are counted from 1. A page behind the last one is empty.
@@ -330,7 +338,7 @@ pub(super) fn plugins(plugins: &[Plugin], width: usize) -> String {
 }
 
 /// Formats counts as a table of some rows.
-fn screen((heads, mut rows): (Vec<String>, Vec<Vec<String>>), what: &str) -> String {
+pub(super) fn screen((heads, mut rows): (Vec<String>, Vec<Vec<String>>), what: &str) -> String {
     let more = rows.len().saturating_sub(MANY);
     rows.truncate(MANY);
     let mut text = table(&heads.iter().map(String::as_str).collect::<Vec<_>>(), &rows);
@@ -341,7 +349,7 @@ fn screen((heads, mut rows): (Vec<String>, Vec<Vec<String>>), what: &str) -> Str
 }
 
 /// Appends the first of these sentences, and how many more there are; `command` shows those.
-fn named(text: &mut String, sentences: impl Iterator<Item = String>, command: &str, width: usize) {
+pub(super) fn named(text: &mut String, sentences: impl Iterator<Item = String>, command: &str, width: usize) {
     let (shown, more) = first(sentences);
     for (number, sentence) in shown.iter().enumerate() {
         let apart = if number == 0 { "\n" } else { "" };
@@ -350,6 +358,37 @@ fn named(text: &mut String, sentences: impl Iterator<Item = String>, command: &s
     if more > 0 {
         text.put(format_args!("… and {more} more: {command}\n"));
     }
+}
+
+/// Says how many accounts there are, and names the first ones.
+pub(super) fn many(names: &[&str]) -> String {
+    let apart = if names.len() > ALIKE { ", …" } else { "" };
+    format!("{} accounts ({}{apart})", names.len(), names.iter().take(ALIKE).copied().collect::<Vec<_>>().join(", "))
+}
+
+/// Returns a clause about accounts that the host cannot connect, each with the state of its connection: one for many in a state.
+pub(super) fn account_ills<'a>(accounts: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<String> {
+    let mut by_state = BTreeMap::<&str, Vec<&str>>::new();
+    for (name, connection) in accounts.into_iter().filter(|(_, connection)| State::Away.has(connection)) {
+        by_state.entry(connection).or_default().push(name);
+    }
+    let says = |(connection, names): (&str, Vec<&str>)| -> Vec<String> {
+        if names.len() > ALIKE {
+            return vec![format!("{} are {connection}", many(&names))];
+        }
+        names.iter().map(|name| format!("account {name} is {connection}")).collect()
+    };
+    by_state.into_iter().flat_map(says).collect()
+}
+
+/// Returns a clause about each plugin that does not run as it should, once for all accounts on which it is in a state.
+pub(super) fn plugin_ills<'a>(plugins: impl IntoIterator<Item = &'a Plugin>) -> Vec<String> {
+    let mut counts = BTreeMap::<String, usize>::new();
+    for ill in plugins.into_iter().filter_map(Plugin::ill) {
+        *counts.entry(ill).or_default() += 1;
+    }
+    let says = |(ill, count): (String, usize)| if count > 1 { format!("{ill} on {count} accounts") } else { ill };
+    counts.into_iter().map(says).collect()
 }
 
 /// Returns the first of these, and how many more there are.

@@ -33,6 +33,9 @@ const OTR: usize = 40;
 pub struct KeysArgs {
     /// The name of the account. Without it, all are shown; a change needs it if there are several.
     account: Option<AccountName>,
+    /// The same as ACCOUNT, as with other commands.
+    #[arg(long = "account", value_name = "NAME")]
+    named: Option<AccountName>,
     #[command(subcommand)]
     action: Option<Action>,
     /// Print JSON.
@@ -125,7 +128,11 @@ impl KeysArgs {
     /// Does what was asked, and shows the result.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.target.load()?;
-        if let Some(name) = self.account.as_ref().filter(|name| !config.accounts.contains_key(*name)) {
+        if let (Some(one), Some(other)) = (&self.account, &self.named) {
+            let says = format!("the account is given twice, as {one} and as {other}: give it once");
+            return Err(Ended::Usage(says).into());
+        }
+        if let Some(name) = self.account().filter(|name| !config.accounts.contains_key(*name)) {
             return Err(self.unknown(name, &config));
         }
         match &self.action {
@@ -152,10 +159,15 @@ impl KeysArgs {
         }
     }
 
+    /// Returns the account that is named, if one is.
+    fn account(&self) -> Option<&AccountName> {
+        self.account.as_ref().or(self.named.as_ref())
+    }
+
     /// Shows the keys of the account, or of all.
     fn look(&self, config: &Config, jid: Option<&BareJid>, screen: fn(&[Keys]) -> String) -> anyhow::Result<()> {
         let host = target::running(config)?;
-        let of = match &self.account {
+        let of = match self.account() {
             Some(name) => format!("/v1/accounts/{name}/keys"),
             None => "/v1/keys".to_owned(),
         };
@@ -206,7 +218,7 @@ impl KeysArgs {
     /// Returns the account that a change is for.
     fn one<'a>(&'a self, config: &'a Config, what: &str) -> anyhow::Result<&'a AccountName> {
         let mut names = config.accounts.keys();
-        match (self.account.as_ref(), names.next(), names.next()) {
+        match (self.account(), names.next(), names.next()) {
             (Some(name), ..) | (None, Some(name), None) => Ok(name),
             (None, first, _) => {
                 let first = first.map(ToString::to_string).unwrap_or_default();
@@ -276,6 +288,9 @@ mod tests {
         }
         for line in ["keys --json main list", "keys main --json list", "keys main list --json", "keys --json"] {
             assert!(typed(line).unwrap().json, "{line}");
+        }
+        for line in ["keys --account main", "keys --account main list", "keys list --account main", "keys main list"] {
+            assert_eq!(typed(line).unwrap().account().map(AccountName::as_str), Some("main"), "{line}");
         }
         let keys = typed("keys list --config other.toml").unwrap();
         assert_eq!(keys.target.config.as_deref(), Some(std::path::Path::new("other.toml")));

@@ -118,7 +118,7 @@ fn with_names_in_zsh(text: &str, names: &Names) -> String {
                 "(( $+functions[_parlor_{argument}s] )) ||\n_parlor_{argument}s() {{\n    compadd -- ${{(f)\"$({command})\"}}\n}}\n\n"
             ));
         }
-        let begins = [format!("':{argument} -- "), format!("'::{argument} -- ")];
+        let begins = ["':", "'::", "'*:", "'*::"].map(|begin| format!("{begin}{argument} -- "));
         let is_taken = begins.iter().any(|begin| line.starts_with(begin.as_str()));
         match line.split_once(":_default'").filter(|_| is_taken) {
             Some((before, after)) => script.put(format_args!("{before}:_parlor_{argument}s'{after}\n")),

@@ -1,11 +1,15 @@
 //! `parlor rooms`: the rooms that accounts are in, were put out of, or wait for; and entering and leaving them.
 
-use clap::{Args, Subcommand};
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::{Args, Subcommand, ValueEnum};
 use parlor::control::addresses;
 use parlor::control::client::escaped;
-use parlor::control::views::Room;
+use parlor::control::views::{Account, Room, Status};
+use parlor_config::GroupName;
 
-use super::show::{Put as _, fitted, node_column, second, terminal_width, width, wrapped};
+use super::fleet::{self, MANY, Pages};
+use super::show::{Put as _, fitted, node_column, print, print_json, second, terminal_width, width, wrapped};
 use super::target::{self, AccountRequest, flag};
 
 /// The arguments of `parlor rooms`.
@@ -36,11 +40,40 @@ enum RoomsCommand {
 /// The arguments of `parlor rooms list`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Times are in UTC.\n\nExamples:\n  parlor rooms list                  every room of every account\n  parlor rooms list --account main   those of one account\n  parlor rooms list --json           the same for programs\n\nExit codes: 0 shown, 1 failed, 4 no host runs, 5 a node of the cluster did not answer, 2 wrong usage"
+    after_help = "With more than 20 rooms it shows how many accounts are in each, by state, and why some are in none. Flags show single ones, 20 on a page. --json shows all, unless flags pick some. Times are in UTC.\n\nExamples:\n  parlor rooms list                  every room of every account\n  parlor rooms list --account main   those of one account\n  parlor rooms list --group support --state out   those that a group is out of\n  parlor rooms list --json           the same for programs\n\nExit codes: 0 shown, 1 failed, 4 no host runs, 5 a node of the cluster did not answer, 2 wrong usage"
 )]
 pub struct ListArgs {
+    /// Only of the accounts of this group.
+    #[arg(long, value_name = "NAME")]
+    group: Option<GroupName>,
+    /// Only the rooms in which an account is in this state.
+    #[arg(long, value_enum)]
+    state: Option<State>,
+    #[command(flatten)]
+    pages: Pages,
     #[command(flatten)]
     request: AccountRequest,
+}
+
+/// The state of an account in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum State {
+    Joined,
+    Joining,
+    Waiting,
+    Out,
+}
+
+impl State {
+    /// Returns its name in an answer of the host.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Joined => "joined",
+            Self::Joining => "joining",
+            Self::Waiting => "waiting",
+            Self::Out => "out",
+        }
+    }
 }
 
 /// The room that a command is about.
@@ -119,11 +152,83 @@ impl RoomsArgs {
 
 impl ListArgs {
     fn run(&self) -> anyhow::Result<()> {
-        let host = self.request.host()?;
-        let rooms: Vec<Room> = host.get(&self.request.path("/v1/rooms"))?;
-        self.request.show(&rooms, || list(&rooms, terminal_width()))?;
+        let config = self.request.target.load_to_look()?;
+        let host = target::running(&config)?;
+        let mut rooms: Vec<Room> = host.get(&self.request.path("/v1/rooms"))?;
+        if let Some(group) = &self.group {
+            let status: Status = host.get("/v1/status")?;
+            fleet::check_group(group, &config, status.accounts.iter().filter_map(|one| one.group.as_deref()))?;
+            let is_in = |account: &&Account| account.group.as_deref() == Some(group.as_str());
+            let members: BTreeSet<_> = status.accounts.iter().filter(is_in).map(|one| one.name.as_str()).collect();
+            rooms.retain(|room| members.contains(room.account.as_str()));
+        }
+        rooms.retain(|room| self.state.is_none_or(|state| room.state == state.name()));
+        self.print(rooms)?;
         target::whole(&host)
     }
+
+    /// Shows these rooms: a page of them, or how many accounts are in each if there are many and no flag picks some.
+    fn print(&self, mut rooms: Vec<Room>) -> anyhow::Result<()> {
+        let narrows = self.request.account.is_some() || self.group.is_some() || self.state.is_some();
+        let is_paged = self.pages.is_given();
+        if self.request.json {
+            if is_paged {
+                self.pages.cut(&mut rooms);
+            }
+            return print_json(&rooms);
+        }
+        if rooms.is_empty() && narrows {
+            return print("no room is like that\n");
+        }
+        if rooms.len() > MANY && !narrows && !is_paged {
+            return print(&summary(&rooms, width()));
+        }
+        let others = self.pages.cut(&mut rooms);
+        let mut text = list(&rooms, terminal_width());
+        if let Some(others) = others {
+            text.put(format_args!("\nrooms {others}\n"));
+        }
+        print(&text)
+    }
+}
+
+/// Counts the accounts in each room by state, and says what keeps some of them out.
+fn summary(rooms: &[Room], width: usize) -> String {
+    let mut text =
+        fleet::screen(fleet::counted("ROOM", rooms.iter().map(|one| (one.room.clone(), one.state.as_str()))), "rooms");
+    fleet::named(&mut text, absences(rooms).into_iter(), "`parlor rooms --state out`", width);
+    text.put(format_args!(
+        "\n{}\n",
+        wrapped("`parlor rooms --page 1` lists each account; `--group`, `--state` and `--account` pick some", width)
+    ));
+    text
+}
+
+/// Says why accounts are not in rooms, and what to do: once for many with one reason.
+fn absences(rooms: &[Room]) -> Vec<String> {
+    let mut alike = BTreeMap::<(&str, String, Option<&str>), Vec<&Room>>::new();
+    for room in rooms.iter().filter(|room| room.state != "joined") {
+        if let Some(why) = room.why() {
+            alike.entry((room.room.as_str(), why, room.remedy.as_deref())).or_default().push(room);
+        }
+    }
+    let mut sentences = Vec::new();
+    for ((jid, why, remedy), rooms) in alike {
+        if rooms.len() > fleet::ALIKE {
+            let names: Vec<_> = rooms.iter().map(|room| room.account.as_str()).collect();
+            let remedy = remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
+            sentences.push(format!("{jid} on {}: {why}{remedy}", fleet::many(&names)));
+        } else {
+            sentences.extend(rooms.into_iter().filter_map(note));
+        }
+    }
+    sentences
+}
+
+/// Says why an account is not in a room, since when, and what to do.
+fn note(room: &Room) -> Option<String> {
+    let (why, at) = (room.why()?, second(&room.left.as_ref()?.at));
+    Some(format!("{} on {}: {why}, at {at}{}", room.room, room.account, then(room)))
 }
 
 impl Which {
@@ -168,11 +273,7 @@ fn list(rooms: &[Room], terminal: Option<usize>) -> String {
     let mut heads = vec!["ROOM", "ACCOUNT", "STATE", "ROLE", "AFFILIATION", "PEOPLE", "SINCE"];
     node_column(&mut heads, &mut rows, rooms.iter().map(|room| room.node.as_deref()));
     let (mut text, width) = (fitted(&heads, &rows, terminal), terminal.unwrap_or(80));
-    let notes = rooms.iter().filter(|room| room.state != "joined").filter_map(|room| {
-        let (why, at) = (room.why()?, second(&room.left.as_ref()?.at));
-        Some(format!("{} on {}: {why}, at {at}{}", room.room, room.account, then(room)))
-    });
-    for (number, note) in notes.enumerate() {
+    for (number, note) in absences(rooms).into_iter().enumerate() {
         let apart = if number == 0 { "\n" } else { "" };
         text.put(format_args!("{apart}{}\n", wrapped(&note, width)));
     }
@@ -263,6 +364,25 @@ mod tests {
         assert!(text.ends_with(note), "{text}");
         assert!(!text.contains("hall@muc.example.org on main"), "{text}");
         assert_eq!(list(&[], None), "no rooms; `parlor rooms join ROOM` enters one\n");
+    }
+
+    #[test]
+    fn the_rooms_of_many_accounts_are_a_short_screen() {
+        let on = |number: usize| format!("support-{number}");
+        let mut rooms: Vec<_> = (1..=7).map(|number| Room { account: on(number), ..joined() }).collect();
+        let out = |number| Room { account: on(number), room: "hall@muc.example.org".to_owned(), ..kicked() };
+        rooms.extend((8..=246).map(out));
+        let text = summary(&rooms, 80);
+        let begin = "ROOM                  ACCOUNTS  JOINED  OUT\nhall@muc.example.org  246       7       239\n";
+        assert!(text.starts_with(begin), "{text}");
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let says = "hall@muc.example.org on 239 accounts (support-8, support-9, support-10, …): kicked by juliet (too loud); `parlor";
+        assert!(words.contains(says) && text.lines().count() < 12, "{text}");
+        let typed = |flags: &str| Typed::try_parse_from(["rooms"].into_iter().chain(flags.split(' ')));
+        let rooms = typed("list --group support --state out --limit 50 --page 2").unwrap().rooms;
+        let Some(RoomsCommand::List(list)) = rooms.command else { panic!("no list") };
+        assert_eq!((list.state, list.pages.is_given()), (Some(State::Out), true));
+        assert!(typed("--state away").is_err(), "that is one of a connection");
     }
 
     #[test]

@@ -51,15 +51,17 @@ impl StatusArgs {
                 let mut status = of(&config)?;
                 self.filter.check(&config, groups_of(&status.accounts))?;
                 self.filter.narrow(&mut status);
-                let (running, ills) = (status.running, status.all_ills());
+                let (running, ills) = (status.running, ills(&status));
                 self.show_host(status)?;
                 (running, ills)
             }
             Some(id) => {
                 let (mut plugins, host) = one(&config, id)?;
                 self.narrow(&config, &mut plugins)?;
-                let ills = |plugin: &Plugin| plugin.account_ill().into_iter().chain(plugin.ill());
-                let ills = plugins.iter().flat_map(ills).collect();
+                let accounts =
+                    plugins.iter().filter_map(|one| Some((one.account.as_deref()?, one.connection.as_deref()?)));
+                let mut ills = fleet::account_ills(accounts);
+                ills.extend(fleet::plugin_ills(&plugins));
                 self.show_plugin(plugins)?;
                 host.as_ref().map_or(Ok(()), target::whole)?;
                 (host.is_some(), ills)
@@ -141,6 +143,16 @@ impl StatusArgs {
         }
         print(&text)
     }
+}
+
+/// Returns what is not as it should be, each once: a clause about many accounts in a state, and about a plugin on many.
+fn ills(status: &Status) -> Vec<String> {
+    let mut ills: Vec<_> = status.host_ills().collect();
+    let accounts = status.accounts.iter().map(|account| (account.name.as_str(), account.connection.as_str()));
+    ills.extend(fleet::account_ills(accounts));
+    ills.extend(fleet::plugin_ills(&status.plugins));
+    ills.extend(status.silent());
+    ills
 }
 
 /// Returns the groups of accounts.

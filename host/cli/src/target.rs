@@ -128,6 +128,13 @@ impl Target {
         is_own_host(&config)?;
         Ok(config)
     }
+
+    /// Loads the configuration for a command that adds accounts: there may be none yet.
+    pub(super) fn load_to_add(&self) -> anyhow::Result<Config> {
+        let config = Config::load(&self.config(), &Overrides { needs_no_account: true, ..self.overrides() })?;
+        is_own_host(&config)?;
+        Ok(config)
+    }
 }
 
 /// Returns the configuration of this folder, or that of the service where this folder has none.

@@ -1,11 +1,14 @@
 //! Notifies the running host of a changed policy or a restart, and reports the result.
 
+use std::collections::BTreeMap;
+
 use parlor::control::views::{Plugin, Status};
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_config::Config;
 use serde::Serialize;
 
+use super::fleet::{ALIKE, many};
 use super::show::Put as _;
 use super::target;
 
@@ -46,14 +49,36 @@ fn applied(status: Status, ids: &[&PluginId]) -> ChangeResult {
     ChangeResult { host: "applied", plugins, sentence: "the running host has applied it".to_owned() }
 }
 
+/// Puts plugins together that are in the same state for the same reason, in their order.
+fn alike(plugins: &[Plugin]) -> Vec<Vec<&Plugin>> {
+    let (mut all, mut known) = (Vec::<Vec<&Plugin>>::new(), BTreeMap::new());
+    for plugin in plugins {
+        let at = *known.entry((&plugin.id, &plugin.state, &plugin.reason)).or_insert(all.len());
+        match all.get_mut(at) {
+            Some(alike) => alike.push(plugin),
+            None => all.push(vec![plugin]),
+        }
+    }
+    all
+}
+
 impl ChangeResult {
     /// Describes the result.
     pub(super) fn show(&self) -> String {
         let mut text = self.sentence.clone();
-        for plugin in &self.plugins {
-            let on = plugin.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
-            let reason = plugin.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            text.put(format_args!("\n{}{on} is {}{reason}", plugin.id, plugin.state));
+        for alike in alike(&self.plugins) {
+            let Some(plugin) = alike.first() else { continue };
+            let Plugin { id, state, reason, .. } = plugin;
+            let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            let names: Vec<_> = alike.iter().filter_map(|one| one.account.as_deref()).collect();
+            if names.len() > ALIKE {
+                text.put(format_args!("\n{id} is {state} on {}{reason}", many(&names)));
+                continue;
+            }
+            for plugin in alike {
+                let on = plugin.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
+                text.put(format_args!("\n{id}{on} is {state}{reason}"));
+            }
         }
         text
     }
@@ -71,5 +96,36 @@ impl ChangeResult {
         }
         let plugin = self.plugins.iter().find(|plugin| plugin.is_down())?;
         Some(format!("{} does not run: {}", plugin.id, reason(plugin)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn on(account: &str, state: &str, reason: Option<&str>) -> Plugin {
+        let digest = "sha256:0";
+        serde_json::from_value(json!({
+            "id": "echo", "account": account, "state": state, "reason": reason, "version": null, "digest": digest,
+            "source": "echo.wasm", "record": null, "usage": null, "restarts": 0, "limits": [], "commands": {}, "denied": [],
+        }))
+        .unwrap()
+    }
+
+    fn shown(plugins: Vec<Plugin>) -> String {
+        ChangeResult { host: "applied", plugins, sentence: "done".to_owned() }.show()
+    }
+
+    #[test]
+    fn a_plugin_on_many_accounts_has_one_line_for_each_state() {
+        let mut plugins: Vec<_> = (1..=250).map(|number| on(&format!("support-{number}"), "running", None)).collect();
+        plugins.push(on("support-251", "quarantined", Some("it trapped")));
+        let many = "done\necho is running on 250 accounts (support-1, support-2, support-3, …)\n\
+                    echo on support-251 is quarantined: it trapped";
+        assert_eq!(shown(plugins), many);
+        let few = shown(vec![on("a", "running", None), on("b", "running", None), on("c", "running", None)]);
+        assert_eq!(few, "done\necho on a is running\necho on b is running\necho on c is running");
     }
 }

@@ -24,6 +24,13 @@
 //!
 //! A clock has to count the time during which the machine sleeps (`CLOCK_BOOTTIME` on Linux).
 //!
+//! # Where accounts go
+//!
+//! Each node computes the same places from the same records. The record of an account names the processes whose configuration lacks it: it is
+//! not placed there.
+//!
+//! # What a loss looks like
+//!
 //! A store that has lost confirmed writes gives their revisions a second time. A node notices that by the revision of its next write, by a
 //! report of a record that it should have seen before, or by a refusal: the store has an earlier record of the session or the account
 //! that it writes, or none. (Records of sessions that have been over for an hour are removed. A node that has heard nothing for half of that takes a

@@ -3,6 +3,7 @@
 mod ended;
 mod given;
 mod health;
+mod lacking;
 mod loss;
 mod moves;
 mod reports;
@@ -101,6 +102,12 @@ pub struct Node {
     left: Option<Duration>,
     reports: Reports,
     given: Given,
+    /// The accounts of the configuration of this node; `None` if it has all.
+    configured: Option<BTreeSet<Arc<str>>>,
+    /// The accounts whose records say something else about this node than its configuration, and when it corrects them.
+    amiss: BTreeMap<Arc<str>, Duration>,
+    /// The last session of another process with the name of this node of which the owner was told.
+    twin: Option<SessionId>,
     /// Accounts that nobody runs are not claimed before this moment; `None` before the first input.
     claims_from: Option<Duration>,
     out: Vec<Output>,
@@ -128,6 +135,9 @@ impl Node {
             left: None,
             reports: Reports::default(),
             given: Given::default(),
+            configured: None,
+            amiss: BTreeMap::new(),
+            twin: None,
             claims_from: None,
             out: Vec::new(),
         }
@@ -152,6 +162,7 @@ impl Node {
             }
             if let (Key::Session(id), Some(Value::Session(session))) = (key, &value) {
                 node.renewed(*id, session);
+                node.look_for_twin(*id, session);
             }
             node.note(key);
             node.view.saw(now, key, revision, value);
@@ -197,7 +208,7 @@ impl Node {
         self.turn(now, |node| {
             let Some(hold) = node.holds.get(account).filter(|hold| hold.token == token) else { return };
             let heir = match hold.phase {
-                Phase::Running => node.next(now),
+                Phase::Running => node.next(now, account),
                 Phase::Stopping(heir) | Phase::Stopped(heir) => heir,
             };
             node.holds.insert(Arc::from(account), Hold { token, phase: Phase::Stopped(heir) });
@@ -252,6 +263,7 @@ impl Node {
         self.end_silent_sessions(now);
         self.claim(now);
         self.release(now);
+        self.correct_records(now);
         std::mem::take(&mut self.out)
     }
 
@@ -329,6 +341,7 @@ impl Node {
             self.news.extend(self.view.held_by(own).map(|(account, _)| Arc::clone(account)));
         }
         for account in std::mem::take(&mut self.news) {
+            self.compare(now, &account);
             let claim = self.view.claim(&account);
             if let Some(hold) = self.holds.get(&account) {
                 // If the store has lost claims, it gives their tokens a second time.
@@ -403,8 +416,8 @@ impl Node {
         // A process claims nothing for a while after its start. In a later session, it does at once.
         let claims_soon = |id: SessionId| id == own || id.number > 1 || self.view.is_older(id, now, youth);
         places.retain(|place| claims_soon(place.session));
-        let orphans = self.view.orphans().iter().take(PLACING).map(|(account, weight)| (Arc::clone(account), *weight));
-        let chosen = place(&mut places, orphans);
+        let orphans = self.orphans(&places);
+        let chosen = place(&mut places, orphans, |account, id| !self.view.is_lacking(account, id));
         let open = self.requests.keys().len();
         let own_ones = chosen.into_iter().filter(|(_, to)| *to == own).take(CLAIMING.saturating_sub(open));
         for (account, _) in own_ones.collect::<Vec<_>>() {
@@ -424,7 +437,8 @@ impl Node {
         }
         let places = self.places(now);
         for (account, heir) in stopped {
-            let heir = heir.filter(|heir| places.iter().any(|place| place.session == *heir));
+            let can_run = |heir: &SessionId| !self.view.is_lacking(&account, *heir);
+            let heir = heir.filter(|heir| places.iter().any(|place| place.session == *heir) && can_run(heir));
             self.give(account, heir);
         }
     }
@@ -432,8 +446,8 @@ impl Node {
     /// Gives an account to a session, as the view has it.
     fn give(&mut self, account: Arc<str>, session: Option<SessionId>) {
         let Some(claim) = self.view.claim(&account) else { return };
-        let claim = Claim { session, token: claim.token.next(), weight: claim.weight };
-        self.put(Key::Account(account), Value::Claim(claim));
+        let claim = Claim { session, token: claim.token.next(), ..claim.clone() };
+        self.put_claim(account, claim);
     }
 
     /// Returns the nodes that can take accounts, with their loads as all nodes see them.
@@ -448,10 +462,11 @@ impl Node {
         open.map(|(id, seen)| self.view.place(id, &seen.session)).collect()
     }
 
-    /// Returns the node after this one. An account that no node can run comes to each of them in turn.
-    fn next(&self, now: Duration) -> Option<SessionId> {
+    /// Returns the node after this one whose configuration has an account. One that cannot be started comes to each of them in turn.
+    fn next(&self, now: Duration, account: &str) -> Option<SessionId> {
         let own = self.tenure.as_ref()?.id;
-        let others = self.places(now).into_iter().map(|place| place.session).filter(|id| *id != own);
+        let others = self.places(now).into_iter().map(|place| place.session);
+        let others = others.filter(|id| *id != own && !self.view.is_lacking(account, *id));
         others.min_by_key(|id| (*id < own, *id))
     }
 

@@ -47,6 +47,16 @@ pub enum Output {
         /// The token that it runs with.
         token: Token,
     },
+    /// Tell the owner that the configuration of this node lacks an account that it was to run.
+    Lacks {
+        /// The name of the account.
+        account: Arc<str>,
+    },
+    /// Tell the owner that another process with the name of this node renews a session.
+    Twin {
+        /// The name.
+        node: Arc<str>,
+    },
     /// Remove the record of a session that has been over for long, if it still has this revision. Nobody waits for that: other nodes want it
     /// removed as well.
     Remove {

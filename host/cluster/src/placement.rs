@@ -40,12 +40,16 @@ impl Fraction {
     }
 }
 
-/// Chooses a node for each of these accounts that nobody runs, and adds their weights to the loads. Without nodes, none is
-/// placed.
-pub fn place(places: &mut [Place], accounts: impl IntoIterator<Item = (Arc<str>, u32)>) -> Vec<(Arc<str>, SessionId)> {
+/// Chooses a node for each of these accounts that nobody runs, and adds their weights to the loads. `can_run` says whether a node can run
+/// an account. One that no node can run is not placed.
+pub fn place(
+    places: &mut [Place],
+    accounts: impl IntoIterator<Item = (Arc<str>, u32)>,
+    can_run: impl Fn(&str, SessionId) -> bool,
+) -> Vec<(Arc<str>, SessionId)> {
     let mut chosen = Vec::new();
     for (account, weight) in accounts {
-        let Some(least) = least(places, &account, weight) else { break };
+        let Some(least) = least(places, &account, weight, &can_run) else { continue };
         least.load += u64::from(weight);
         chosen.push((account, least.session));
     }
@@ -54,12 +58,13 @@ pub fn place(places: &mut [Place], accounts: impl IntoIterator<Item = (Arc<str>,
 
 /// Chooses which of its accounts the most loaded node gives to which others, at most so many. `accounts` are those of the
 /// node `from`, with their weights. There is none if another node has more load, or if no move helps: a move must leave the
-/// node that gets the account with less load than `from` had. The result of all moves is therefore stable.
+/// node that gets the account with less load than `from` had. The result of all moves is therefore stable. `can_run` is that of [`place`].
 pub fn shed(
     places: &mut [Place],
     from: SessionId,
     accounts: &BTreeMap<Arc<str>, u32>,
     most: usize,
+    can_run: impl Fn(&str, SessionId) -> bool,
 ) -> Vec<(Arc<str>, SessionId)> {
     let mut moves: Vec<(Arc<str>, SessionId)> = Vec::new();
     while moves.len() < most {
@@ -74,7 +79,7 @@ pub fn shed(
             if !is_heaviest || moves.iter().any(|(moved, _)| moved == account) {
                 continue;
             }
-            let Some(to) = least(places, account, weight) else { break };
+            let Some(to) = least(places, account, weight, &can_run) else { continue };
             if to.session != from && to.with(weight).cmp(&heavy.with(0)).is_lt() {
                 best = Some((account, weight, to.session));
             }
@@ -92,15 +97,20 @@ pub fn shed(
     moves
 }
 
-/// Returns the node that has the least load for its capacity with this account. Of equal ones, each account has another
-/// order.
-fn least<'a>(places: &'a mut [Place], account: &str, weight: u32) -> Option<&'a mut Place> {
+/// Returns the node that can run this account and has the least load for its capacity with it. Of equal ones, each account has
+/// another order.
+fn least<'a>(
+    places: &'a mut [Place],
+    account: &str,
+    weight: u32,
+    can_run: impl Fn(&str, SessionId) -> bool,
+) -> Option<&'a mut Place> {
     let order = |place: &Place| {
         let mut hasher = DefaultHasher::new();
         (account, place.session).hash(&mut hasher);
         hasher.finish()
     };
-    places.iter_mut().min_by(|a, b| {
+    places.iter_mut().filter(|place| can_run(account, place.session)).min_by(|a, b| {
         let by_load = a.with(weight).cmp(&b.with(weight));
         by_load.then_with(|| order(a).cmp(&order(b))).then_with(|| a.session.cmp(&b.session))
     })

@@ -77,4 +77,7 @@ pub struct Claim {
     pub token: Token,
     /// The load that the account is.
     pub weight: u32,
+    /// The processes of nodes that cannot run the account, since their configuration lacks it, in order. It is not placed there. A process
+    /// takes itself out once its configuration has the account.
+    pub lacking: Vec<u64>,
 }

@@ -229,6 +229,16 @@ impl View {
         self.claims.len()
     }
 
+    /// Returns whether the node of a session has said that its configuration lacks an account.
+    pub(crate) fn is_lacking(&self, account: &str, id: SessionId) -> bool {
+        self.claim(account).is_some_and(|claim| claim.lacking.contains(&id.process))
+    }
+
+    /// Returns the names of all accounts.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.claims.keys()
+    }
+
     /// Returns the accounts that nobody runs, with their weights.
     pub(crate) fn orphans(&self) -> &BTreeMap<Arc<str>, u32> {
         &self.orphans

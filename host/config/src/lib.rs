@@ -135,14 +135,14 @@ pub struct Overrides {
     pub plugins: Option<PathBuf>,
     /// The flag `--log`.
     pub log: Option<String>,
-    /// The flags `--set KEY=JSON`, for every account. If a value is not JSON and the setting is a text, it is taken as
-    /// text.
+    /// The flags `--set KEY=JSON`, for every account. If a value is not JSON and the setting is a text, it is taken as text.
     pub settings: Vec<(String, String)>,
-    /// Reads an environment variable: `PARLOR_DATA`, `PARLOR_PLUGINS`, `PARLOR_LOG`, `PARLOR_SETTING_<KEY>`,
-    /// `PARLOR_PASSWORD_<ACCOUNT>`.
+    /// Reads an environment variable: `PARLOR_DATA`, `PARLOR_PLUGINS`, `PARLOR_LOG`, `PARLOR_SETTING_<KEY>`, `PARLOR_PASSWORD_<ACCOUNT>`.
     pub environment: fn(&str) -> Option<String>,
     /// Lists the names of all environment variables, to find misspelt ones.
     pub variables: fn() -> Vec<String>,
+    /// Whether a configuration without an account can be read, as by the command that adds the first one. No host runs with it.
+    pub needs_no_account: bool,
 }
 
 impl Default for Overrides {
@@ -155,6 +155,7 @@ impl Default for Overrides {
             settings: Vec::new(),
             environment: |name| std::env::var(name).ok().filter(|value| !value.is_empty()),
             variables: || std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect(),
+            needs_no_account: false,
         }
     }
 }
@@ -275,7 +276,7 @@ impl Config {
             With { folder, overrides, base: &base, over: &over, groups: &groups, components: &components, web: &web };
         let (mut accounts, in_the_file) = accounts::read_all(&tops, &with)?;
         let may_be_empty = cluster.as_ref().map_or(!new_addresses.is_empty(), |cluster| cluster.share_plugins);
-        if accounts.is_empty() && !may_be_empty {
+        if accounts.is_empty() && !may_be_empty && !overrides.needs_no_account {
             return Err(ConfigError::NoAccount(path.to_owned()));
         }
         if let Some(cluster) = &cluster {

@@ -179,7 +179,7 @@ impl State {
         weight: u32,
         expected: Revision,
     ) -> Result<Revision, PutError> {
-        let claim = Claim { session: None, token, weight };
+        let claim = Claim { session: None, token, weight, lacking: Vec::new() };
         self.put(&Key::Account(account.into()), &Value::Claim(claim), expected, ANSWER).await
     }
 
@@ -191,7 +191,7 @@ impl State {
             let (standing, revision) = self.standing(account).await?;
             let (added, claim) = match standing {
                 Standing::Away { why: Away::Removed, token, .. } => {
-                    (Added::New, Claim { session: None, token: token.max(lowest), weight })
+                    (Added::New, Claim { session: None, token: token.max(lowest), weight, lacking: Vec::new() })
                 }
                 Standing::Away { why, .. } => return Ok(Added::Away(why)),
                 // Only the node of its session may start it with the raised token. For any other, an earlier holder might still act.
@@ -199,7 +199,7 @@ impl State {
                     (Added::Present, Claim { token: lowest.next(), ..claim })
                 }
                 Standing::Claimed(_) => return Ok(Added::Present),
-                Standing::Unknown => (Added::New, Claim { session: None, token: lowest, weight }),
+                Standing::Unknown => (Added::New, Claim { session: None, token: lowest, weight, lacking: Vec::new() }),
             };
             match self.put(&Key::Account(account.into()), &Value::Claim(claim), revision, ANSWER).await {
                 Ok(_) => return Ok(added),

@@ -3,7 +3,7 @@
 //! A thread of its own has the connection and the node, so that nothing that keeps other threads busy can cost the
 //! lease.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use crate::names::{self, Cluster};
 use crate::permit::{Gate, Permit};
 use crate::silence::Silence;
 use crate::state::{Decoded, State, check_node};
+use crate::teller::Teller;
 use crate::watch::{Message, Watch};
 
 /// The longest time between two looks at the clock: timers of the runtime do not count the time of sleep.
@@ -79,11 +80,14 @@ pub enum Order {
     Forget(Arc<str>),
     /// Tell the owner: something is wrong with the cluster's state. The node goes on.
     Report(StateError),
+    /// Tell the owner: the configuration of this node lacks this account.
+    Lacks(Arc<str>),
 }
 
 #[derive(Debug)]
-enum Command {
+pub(crate) enum Command {
     Stopped(Arc<str>, Token),
+    Configured(BTreeSet<Arc<str>>),
     Leave,
 }
 
@@ -123,7 +127,7 @@ impl Driver {
 
     /// Returns what tells that accounts have stopped. It does not keep the node running.
     pub(crate) fn teller(&self) -> Teller {
-        Teller(self.commands.downgrade())
+        Teller::new(self.commands.downgrade())
     }
 
     /// Returns what the node says of itself and its cluster.
@@ -146,19 +150,6 @@ impl Driver {
     fn send(&self, command: Command) {
         // Without the thread, nothing runs that could be told.
         _ = self.commands.send(command);
-    }
-}
-
-/// Tells a driver that accounts have stopped.
-#[derive(Debug, Clone)]
-pub(crate) struct Teller(mpsc::WeakUnboundedSender<Command>);
-
-impl Teller {
-    /// Same as [`Driver::stopped`].
-    pub(crate) fn stopped(&self, account: &Arc<str>, token: Token) {
-        if let Some(commands) = self.0.upgrade() {
-            _ = commands.send(Command::Stopped(Arc::clone(account), token));
-        }
     }
 }
 
@@ -313,6 +304,8 @@ impl Running {
                 }
                 Output::Stop { account, token, by } => (self.orders)(Order::Stop { account, token, by }),
                 Output::Kill { account, token } => (self.orders)(Order::Kill { account, token }),
+                Output::Lacks { account } => (self.orders)(Order::Lacks(account)),
+                Output::Twin { node } => (self.orders)(Order::Report(StateError::Twin(node.to_string()))),
                 Output::Remove { session, revision } => self.remove(session, revision),
                 Output::ReadAnew => self.read_anew(),
             }
@@ -388,6 +381,7 @@ impl Running {
                 self.end(&account, token);
                 self.node.stopped(now, &account, token)
             }
+            Command::Configured(accounts) => self.node.configured(now, accounts),
             Command::Leave => self.node.leave(now),
         }
     }

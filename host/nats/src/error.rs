@@ -220,6 +220,9 @@ pub enum StateError {
         "NATS does not deliver the state of the cluster {0}; check the connection to NATS, how many consumers it permits, and what the log-in of parlor may do there"
     )]
     Silent(String),
+    /// Another host has the name of this node.
+    #[error("another host is node {0:?}; give this one another name: key node under [cluster], or PARLOR_NODE")]
+    Twin(String),
 }
 
 /// The reason why another node did not answer a request. Unless the node was absent, it may have carried it out.

@@ -63,6 +63,12 @@ pub async fn agree_on_keys(link: &Link, cluster: &Cluster) -> Result<(), StateEr
     shared::reseal(link, cluster).await
 }
 
+/// Returns whether NATS has nothing of the cluster: no node and no command has been there. Fails if this host does not have the key of
+/// the cluster. It writes nothing.
+pub async fn is_unused(link: &Link, cluster: &Cluster) -> Result<bool, StateError> {
+    Ok(find(link, cluster).await? == Found::Nothing)
+}
+
 /// Looks whether this node has the key of the cluster. It writes nothing.
 pub(crate) async fn find(link: &Link, cluster: &Cluster) -> Result<Found, StateError> {
     let subject = cluster.keys_subject();

@@ -56,6 +56,7 @@ mod state;
 mod store_log;
 mod stores;
 mod streams;
+mod teller;
 mod watch;
 
 pub use away::Away;
@@ -70,11 +71,11 @@ pub use error::{
 pub use examine::{Examined, examine};
 pub use health::NodeHealth;
 pub use inbox::{Asked, CLOCKS, Inbox};
-pub use keys::agree_on_keys;
+pub use keys::{agree_on_keys, is_unused};
 pub use log::{AccountLog, read_log};
 pub use lost_nodes::LostNode;
 pub use moving::{
-    Export, Import, Look, Looker, MoveError, Mover, Progress, Removal, Remover, Step, encrypt_remains_anew,
+    Export, ExportLook, Import, Look, Looker, MoveError, Mover, Progress, Removal, Remover, Step, encrypt_remains_anew,
 };
 pub use names::{Cluster, NameError};
 pub use overview::{AccountRow, AwayRow, NodeRow, Overview};
@@ -90,6 +91,7 @@ pub use snapshots::{Snapshot, Snapshots};
 pub use state::{Added, State};
 pub use stores::{Held, Stores};
 pub use streams::prepare;
+pub use teller::Teller;
 
 /// Returns whether a library that logs under this target sees records. Below `info`, it logs what it is answered.
 pub fn sees_records(target: &str) -> bool {

@@ -33,7 +33,7 @@ use crate::stores::Stores;
 use crate::streams::prepare;
 
 pub use error::MoveError;
-pub use export::Export;
+pub use export::{Export, ExportLook};
 pub use import::{Import, Look};
 pub use look::Looker;
 pub use remains::encrypt_remains_anew;

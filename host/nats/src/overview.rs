@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use parlor_cluster::{Claim, Key, Session, SessionId, SessionState, Value};
 use tokio::time::timeout;
 
@@ -98,6 +99,35 @@ impl State {
         let Some(Value::Claim(Claim { session: Some(id), .. })) = self.record(&claim).await? else { return Ok(None) };
         let Some(Value::Session(session)) = self.record(&Key::Session(id)).await? else { return Ok(None) };
         Ok((session.state != SessionState::Over).then(|| session.node.to_string()))
+    }
+
+    /// Checks that no other host has this name of a node. One that was killed has it for a moment: until its session was not renewed for
+    /// `patience`.
+    pub async fn check_name(&self, node: &str, patience: Duration) -> Result<(), StateError> {
+        // If it takes too long, the node finds out while it runs.
+        let found = timeout(PATIENCE, self.sessions_of(node)).await.unwrap_or_default();
+        let living = found.into_iter().map(|id| self.renewing_node(id, patience));
+        if try_join_all(living).await?.iter().any(Option::is_some) {
+            return Err(StateError::Twin(node.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Reads which sessions of nodes of this name are not over.
+    async fn sessions_of(&self, node: &str) -> Vec<SessionId> {
+        // The times of the cluster are always there, so there is a record.
+        let mut present = Present::all(&self.link, &self.cluster);
+        let mut found = Vec::new();
+        while let Some(message) = present.next().await {
+            if let Ok(Decoded::Record(Key::Session(id), Value::Session(session))) =
+                self.decode(&message.subject, message.revision, &message.body)
+                && session.state != SessionState::Over
+                && *session.node == *node
+            {
+                found.push(id);
+            }
+        }
+        found
     }
 
     /// Reads a record.

@@ -15,12 +15,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use crate::connect::Settings;
-use crate::drive::{Driver, NodeSettings, Order, Teller};
+use crate::drive::{Driver, NodeSettings, Order};
 use crate::error::{CopyError, LogError, StartError, StateError, TakeOverError};
 use crate::health::NodeHealth;
 use crate::names::Cluster;
 use crate::permit::Permit;
 use crate::stores::{Held, Stores};
+use crate::teller::Teller;
 
 /// How long an account that could not be taken over, or whose log has ended, stays where it is. Otherwise it would come back at once.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -69,6 +70,11 @@ pub enum Trouble {
         /// The reason.
         cause: LogError,
     },
+    /// The configuration of the node lacks the account, so other nodes have it.
+    #[error(
+        "the configuration of this node lacks an account of the cluster, which only other nodes can run: write the same accounts on all nodes, or remove it with `parlor cluster remove`"
+    )]
+    Lacks(Arc<str>),
     /// The account ended by a panic. It is given away.
     #[error("{0} ended on this node by a defect of parlor: report it with the panic that the log of the host shows")]
     Defect(Arc<str>),
@@ -113,6 +119,11 @@ impl Runner {
         let (end, ended) = watch::channel(());
         tokio::spawn(carry_out(orders, driver.teller(), stores, host, end));
         Ok(Self { driver, ended })
+    }
+
+    /// Returns what tells the node which accounts the configuration has.
+    pub fn teller(&self) -> Teller {
+        self.driver.teller()
     }
 
     /// Waits until the node has ended without being told to, for example since the cluster has other times. All its accounts have ended
@@ -163,6 +174,10 @@ async fn carry_out<H: AccountHost>(
             }
             Order::Report(error) => {
                 host.report(Trouble::State(error));
+                continue;
+            }
+            Order::Lacks(account) => {
+                host.report(Trouble::Lacks(account));
                 continue;
             }
         };

@@ -56,6 +56,9 @@ struct ClaimRecord {
     session: Option<String>,
     token: u64,
     weight: u32,
+    /// The processes that lack the account, as in the subjects of their sessions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lacking: Vec<String>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,7 +128,7 @@ impl State {
     async fn add_with(&self, account: &str, weight: u32, token: Token) -> Result<Added, StateError> {
         check_name("the account", account, LONGEST_ACCOUNT)?;
         let key = Key::Account(account.into());
-        let claim = Claim { session: None, token, weight };
+        let claim = Claim { session: None, token, weight, lacking: Vec::new() };
         match self.put(&key, &Value::Claim(claim), 0, ANSWER).await {
             Ok(_) => Ok(Added::New),
             Err(PutError::Refused) => self.add_again(account, weight, token).await,
@@ -278,10 +281,11 @@ fn encode(key: &Key, value: &Value) -> String {
             let (node, capacity, beat) = (node.to_string(), *capacity, *beat);
             serde_json::to_string(&SessionRecord { format: FORMAT, node, capacity, beat, state })
         }
-        (Key::Account(account), Value::Claim(Claim { session, token, weight })) => {
+        (Key::Account(account), Value::Claim(Claim { session, token, weight, lacking })) => {
+            let lacking = lacking.iter().map(|process| format!("{process:016x}")).collect();
             let session = session.map(|id| format!("{:016x}.{}", id.process, id.number));
             let (account, token, weight) = (account.to_string(), token.0, *weight);
-            serde_json::to_string(&ClaimRecord { format: FORMAT, account, session, token, weight })
+            serde_json::to_string(&ClaimRecord { format: FORMAT, account, session, token, weight, lacking })
         }
         (Key::Session(_), Value::Claim(_)) => unreachable!("a session has no claim as its record"),
     };
@@ -307,7 +311,7 @@ fn decode_session(id: &str, body: &[u8]) -> Result<(Key, Value), String> {
 }
 
 fn decode_claim(hash: &str, body: &[u8]) -> Result<(Key, Value), String> {
-    let ClaimRecord { account, session, token, weight, .. } = parse(body)?;
+    let ClaimRecord { account, session, token, weight, lacking, .. } = parse(body)?;
     if account.len() > LONGEST_ACCOUNT || names::hash(&account) != hash {
         return Err("it names another account than its subject".to_owned());
     }
@@ -319,7 +323,10 @@ fn decode_claim(hash: &str, body: &[u8]) -> Result<(Key, Value), String> {
         Some(id) => Some(session_id(&id).ok_or("it names no session")?),
         None => None,
     };
-    Ok((Key::Account(account.into()), Value::Claim(Claim { session, token: Token(token), weight })))
+    let process =
+        |text: &String| u64::from_str_radix(text, 16).ok().filter(|process| format!("{process:016x}") == *text);
+    let lacking = lacking.iter().map(process).collect::<Option<_>>().ok_or("it names no process")?;
+    Ok((Key::Account(account.into()), Value::Claim(Claim { session, token: Token(token), weight, lacking })))
 }
 
 /// Returns the last record of the state on this subject.
@@ -404,18 +411,21 @@ mod tests {
     }
 
     fn claim(account: &str, session: Option<SessionId>) -> (Key, Value) {
-        (Key::Account(account.into()), Value::Claim(Claim { session, token: Token(9), weight: 2 }))
+        (Key::Account(account.into()), Value::Claim(Claim { session, token: Token(9), weight: 2, lacking: Vec::new() }))
     }
 
     #[test]
     fn records_are_read_as_they_were_written() {
         let id = SessionId { process: u64::MAX, number: u32::MAX };
+        let lacked = Claim { session: None, token: Token(9), weight: 2, lacking: vec![7, u64::MAX] };
+        let lacked = Value::Claim(lacked);
         let records = [
             session(1, SessionState::Open),
             session(2, SessionState::Draining),
             session(HIGHEST, SessionState::Over),
             claim("bot@example.org", None),
             claim("ä@example.org", Some(id)),
+            (Key::Account("bot@example.org".into()), lacked),
         ];
         for (key, value) in records {
             let subject = names().subject(&key);
@@ -437,6 +447,7 @@ mod tests {
             (&subject, text.replace("\"format\":1", "\"format\":2"), "format 2"),
             (&subject, text.replace("\"token\":9", "\"token\":18446744073709551615"), "counts to"),
             (&subject, text.replace("\"session\":null", "\"session\":\"AB.1\""), "names no session"),
+            (&subject, text.replace('}', ",\"lacking\":[\"7\"]}"), "names no process"),
             (&subject, text.replace('{', "{\"more\":1,"), "unknown field"),
             (&of_lines, lines, "control characters"),
             (&of_session, session, "control characters"),

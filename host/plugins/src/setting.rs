@@ -55,7 +55,7 @@ pub enum SettingKind {
     /// A text that no log, error or other plugin may show.
     Secret,
     /// A text that not even the plugin gets: the host writes it into requests to these servers, and verifies requests to
-    /// webhooks by it. Without servers it goes nowhere.
+    /// webhooks by it. Without servers it only verifies requests.
     Credential(Option<Scope>),
 }
 

@@ -157,7 +157,6 @@ impl Account {
         set_otr_people(&mut session, config.otr_people);
         set_encryption(&mut session, config.encryption, clock.now(), &mut effects);
         let (requests, owner_requests) = mpsc::channel(owners::REQUESTS);
-        let runtime = place.runtime.clone();
         let shared = Arc::new(Shared {
             place,
             name: config.name.clone(),
@@ -176,6 +175,7 @@ impl Account {
             audit,
             may_act,
             encryption: told::Told::default(),
+            room_alerts: alerts::RoomAlerts::default(),
             records: Records::new(store.added_contacts(&config.link.jid.to_bare())),
             secrets: ArcSwap::default(),
             web: ArcSwap::new(config.web),
@@ -214,7 +214,7 @@ impl Account {
             alerts: Alerts::default(),
             effects,
         };
-        Self { shared, task: runtime.spawn(worker.run_whatever_happens()) }
+        Self { task: shared.place.runtime.spawn(worker.run_whatever_happens()), shared }
     }
 
     /// Returns the handle that plugins and the host use.

@@ -229,6 +229,16 @@ impl BookmarkList {
         rooms.one(&room.jid, turn).enter_by_itself(room.nick, self.get(&room.jid).map(Arc::as_ref), listed);
     }
 
+    /// Tries to enter a room again that the settings or its bookmark list.
+    pub(super) fn enter_again(&self, room: &BareJid, rooms: &mut Rooms, turn: &mut Turn<'_>) {
+        let listed = turn.settings.auto_join_rooms.iter().find(|listed| listed.jid == *room).cloned();
+        if let Some(listed) = listed {
+            self.enter_listed(listed, Listed::Already, rooms, turn);
+        } else if let Some(bookmark) = self.get(room).filter(|bookmark| bookmark.autojoin) {
+            rooms.enter_bookmarked(bookmark, Listed::Already, turn);
+        }
+    }
+
     /// Enters the rooms that the bookmarks list for entering on connecting.
     pub(super) fn join(&mut self, rooms: &mut Rooms, turn: &mut Turn<'_>) {
         let newly = std::mem::take(&mut self.newly);

@@ -214,7 +214,7 @@ impl Turn<'_> {
     /// time. There are two cases. Either the stream was lost meanwhile: servers stamp messages that they repeat on a
     /// resumed stream. Or it was stored until our first presence: no plugin of this process or a previous one has had
     /// it, and its author may have seen us log in. Messages older than the session were stored for any client, and so
-    /// were those for a session that a previous process left.
+    /// were those for a session that a previous process left, unless that was another node of a cluster a moment ago.
     pub(super) fn was_said_to_us(&self, message: &Message) -> bool {
         let waited_behind_a_cut = self.resumed && message.at >= self.stream_since();
         // A time stamp in whole seconds may be earlier than the message. Messages from before the session are history.

@@ -78,12 +78,13 @@ pub(super) fn announce(rooms: &mut Rooms, turn: &mut Turn<'_>) {
 
 impl Turn<'_> {
     /// Sends the first presence on a stream. A hidden account sends none: it was not visible to anyone yet. If a
-    /// previous process left the session (`is_taken_up`), the server has stored that one's messages as well.
+    /// previous process left the session (`is_taken_up`), the server has stored that one's messages as well, unless the account moves in a
+    /// cluster: it stays present then.
     pub(super) fn announce_first(&mut self, is_taken_up: bool) {
         self.announced = true;
         self.changed = true;
         let is_shown = !self.status.value.is_hidden();
-        self.arriving = (is_shown && !is_taken_up).then_some(self.bound_at..=self.now);
+        self.arriving = if is_taken_up { self.moving.clone() } else { is_shown.then_some(self.bound_at..=self.now) };
         if is_taken_up {
             // Not before: a server stores messages that arrive between the two.
             self.say_gone();

@@ -27,6 +27,8 @@ use crate::records::view::Focus;
 
 /// How far the server's clock may be behind ours. Server time stamps may also be rounded to whole seconds.
 pub(super) const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
+/// How long an account may take to move to another node of a cluster, so that what is said meanwhile is news there.
+const MOVE: SignedDuration = SignedDuration::from_secs(30);
 
 /// A consequence in other features of a change of one. [`Features::follow_up`](crate::features::Features::follow_up)
 /// lists which feature does what.
@@ -95,6 +97,8 @@ pub struct Common {
     /// The time between binding the stream and its first presence. The server stores messages from that time, since the
     /// account seems to be offline.
     pub(super) arriving: Option<RangeInclusive<Timestamp>>,
+    /// The time in which the account may have moved here from another node of a cluster, with this session.
+    pub(super) moving: Option<RangeInclusive<Timestamp>>,
     /// The identities and features that the account announces (XEP-0030, XEP-0115).
     pub(super) own_disco: Own,
     /// The announcement of the own picture in presence (XEP-0153).
@@ -131,6 +135,7 @@ impl Common {
             resumed: false,
             announced: false,
             arriving: None,
+            moving: None,
             deadlines: Deadlines::default(),
             iqs: PendingIqs::default(),
             promises: Promises::new(&mut names),
@@ -185,12 +190,19 @@ impl Common {
         self.bound_at.checked_sub(CLOCKS_DIFFER).unwrap_or(self.bound_at)
     }
 
+    /// Notes that another node of a cluster gave the account away a moment ago, and left this session, which began just now.
+    pub(super) fn moves(&mut self) {
+        let since = self.bound_at.checked_sub(MOVE).unwrap_or(self.bound_at);
+        let until = self.bound_at.checked_add(CLOCKS_DIFFER).unwrap_or(self.bound_at);
+        self.moving = Some(since..=until);
+    }
+
     /// Adjusts to a clock that was set by this much. No deadline comes nearer or moves away.
     pub(super) fn clock_set(&mut self, by: SignedDuration) {
         for at in [&mut self.bound_at, &mut self.cut_at] {
             *at = at.checked_add(by).unwrap_or(*at);
         }
-        self.arriving = None;
+        (self.arriving, self.moving) = (None, None);
         self.deadlines.clock_set(by);
     }
 }

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use super::archive::{self, Member};
 use super::error::BackupError;
 use super::places::{Moves, draft_of, new_file, taken, write_new};
-use super::secrets::{Base, FOLDER, Sealed, SecretFile, is_below, real};
+use super::secrets::{Base, FOLDER, Sealed, SecretFile, is_below, once, real};
 use super::stage::{RESTORE, Stage};
 use super::write::{index_of, is_component, is_versions, summed};
 use super::{
@@ -202,12 +202,17 @@ impl Backup {
     fn moved(&self, files: &[SecretFile], places: &Config) -> Vec<(String, String)> {
         let now = |folder: &Path| real(folder).ok().and_then(|folder| folder.to_str().map(str::to_owned));
         let (Some(data), Some(config)) = (now(&places.data), now(folder_of(&places.path))) else { return Vec::new() };
-        let paths = files.iter().map(|SecretFile { base, path, .. }| {
+        let paths = files.iter().flat_map(|SecretFile { base, path, spellings, .. }| {
             let (old, new) = match base {
                 Base::Data => (&self.manifest.data, &data),
                 Base::Config => (&self.manifest.config, &config),
             };
-            (format!("{old}/{path}"), format!("{new}/{path}"))
+            let new = format!("{new}/{path}");
+            // A path from the folder of the configuration stays as it is written if it still leads there.
+            let leads_elsewhere = |one: &&String| Path::new(&config).join(one) != Path::new(&new);
+            let others: Vec<_> =
+                spellings.iter().filter(leads_elsewhere).map(|one| (one.clone(), new.clone())).collect();
+            std::iter::once((format!("{old}/{path}"), new)).chain(others)
         });
         paths.collect()
     }
@@ -287,10 +292,14 @@ impl Backup {
         let bytes = bounded(&mut self.file, member, LARGEST_SEALED).map_err(BackupError::file(&self.path))?;
         let text = sealed::open(passphrase, &bytes, &self.head).map_err(BackupError::file(&self.path))?;
         let text = text.ok_or(BackupError::WrongPassphrase)?;
-        let damaged = || BackupError::Damaged { path: self.path.clone(), what: "its encrypted part".to_owned() };
-        let opened: Sealed = serde_json::from_slice(&text).map_err(|_| damaged())?;
-        let is_good = opened.files.iter().all(|file| is_below(file.base, &file.path));
-        if is_good { Ok(opened) } else { Err(damaged()) }
+        let damaged = |what: String| BackupError::Damaged { path: self.path.clone(), what };
+        let unreadable = || damaged("its encrypted part".to_owned());
+        let Sealed { keys, files } = serde_json::from_slice(&text).map_err(|_| unreadable())?;
+        if !files.iter().all(|file| is_below(file.base, &file.path)) {
+            return Err(unreadable());
+        }
+        let files = once(files).map_err(|path| damaged(format!("{path:?} is in it twice, with different contents")))?;
+        Ok(Sealed { keys, files })
     }
 }
 

@@ -3,7 +3,8 @@
 //! Only those below the folder of the configuration and below `secrets` in the data folder are taken along: elsewhere a restore
 //! would write over files that are none of parlor's.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 
@@ -20,7 +21,7 @@ pub(super) const FOLDER: &str = "secrets";
 const LARGEST: u64 = 1 << 20;
 
 /// The folder that a file is below.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Base {
     /// The folder of the configuration.
@@ -38,6 +39,9 @@ pub(super) struct SecretFile {
     pub(super) path: String,
     /// Its bytes, in hexadecimal digits.
     pub(super) hex: String,
+    /// How the configuration and the policy may write its path, other than from its folder. Backups of older versions have none.
+    #[serde(default)]
+    pub(super) spellings: Vec<String>,
 }
 
 /// The content of the encrypted part of a backup.
@@ -50,7 +54,7 @@ pub(super) struct Sealed {
 }
 
 /// Returns the files that are named, as far as they may hold secrets.
-pub(super) fn named(config: &Config, policy: &Policy) -> BTreeSet<PathBuf> {
+fn named(config: &Config, policy: &Policy) -> BTreeSet<PathBuf> {
     let mut all = BTreeSet::new();
     let accounts = config.accounts.values().map(|account| &account.link);
     for link in accounts.chain(config.components.values()) {
@@ -88,12 +92,46 @@ pub(super) fn named(config: &Config, policy: &Policy) -> BTreeSet<PathBuf> {
     all
 }
 
+/// Reads the files that are named, each once, however often it is named. Adds those to `left_out` that cannot be taken along, and
+/// all if none is wanted.
+pub(super) fn read_all(
+    config: &Config,
+    policy: &Policy,
+    is_wanted: bool,
+    left_out: &mut Vec<String>,
+) -> Vec<SecretFile> {
+    let mut by_place = BTreeMap::<PathBuf, Vec<PathBuf>>::new();
+    for file in named(config, policy) {
+        by_place.entry(real(&file).unwrap_or_else(|_| file.clone())).or_default().push(file);
+    }
+    let mut files = Vec::new();
+    for (resolved, names) in by_place {
+        match is_wanted.then(|| read(&resolved, config)).flatten() {
+            Some(mut file) => {
+                file.spellings = names.iter().flat_map(|name| spellings(name, &file.path, config)).collect();
+                files.push(file);
+            }
+            None => left_out.extend(names.first().map(|name| name.to_string_lossy().into_owned())),
+        }
+    }
+    files
+}
+
 /// Reads a file; none if it is elsewhere, too large or no plain file.
-pub(super) fn read(file: &Path, config: &Config) -> Option<SecretFile> {
+fn read(file: &Path, config: &Config) -> Option<SecretFile> {
     let (base, path) = place(file, config)?;
     let mut bytes = Vec::new();
     open_plain(file, 0).ok()?.take(LARGEST + 1).read_to_end(&mut bytes).ok()?;
-    (bytes.len() as u64 <= LARGEST).then(|| SecretFile { base, path, hex: hex::encode(bytes) })
+    let is_small = bytes.len() as u64 <= LARGEST;
+    is_small.then(|| SecretFile { base, path, hex: hex::encode(bytes), spellings: Vec::new() })
+}
+
+/// Returns how files may write the name of a file that is stored under this path: whole, and from the folder of the configuration.
+/// A name without a slash or a dot could be any other word of the configuration.
+fn spellings(name: &Path, path: &str, config: &Config) -> Vec<String> {
+    let beside = name.strip_prefix(folder_of(&config.path)).ok();
+    let all = [Some(name), beside].into_iter().flatten().filter_map(Path::to_str);
+    all.filter(|one| *one != path && one.contains(['/', '.'])).map(str::to_owned).collect()
 }
 
 fn place(file: &Path, config: &Config) -> Option<(Base, String)> {
@@ -120,8 +158,26 @@ pub(super) fn is_below(base: Base, path: &str) -> bool {
     is_plain && (base == Base::Config || first == Some(Component::Normal(FOLDER.as_ref())) && parts.next().is_some())
 }
 
+/// Takes files out that are there twice, as backups of older versions have them if the configuration writes a path in two ways. Fails with
+/// the path of a file that has two contents.
+pub(super) fn once(files: Vec<SecretFile>) -> Result<Vec<SecretFile>, String> {
+    let mut known = BTreeMap::<(Base, String), SecretFile>::new();
+    for file in files {
+        match known.entry((file.base, file.path.clone())) {
+            Entry::Occupied(twin) if twin.get().hex != file.hex => return Err(file.path),
+            Entry::Occupied(mut twin) => twin.get_mut().spellings.extend(file.spellings),
+            Entry::Vacant(place) => {
+                place.insert(file);
+            }
+        }
+    }
+    Ok(known.into_values().collect())
+}
+
 #[cfg(test)]
 mod tests {
+    use parlor_config::Overrides;
+
     use super::*;
 
     #[test]
@@ -136,5 +192,49 @@ mod tests {
         for bad in ["parlor.db", "secrets", "secrets/../parlor.db", "/secrets/x", "components/x"] {
             assert!(!is_below(Base::Data, bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_file_is_stored_once_however_its_path_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        std::fs::create_dir(folder.join("sub")).unwrap();
+        for file in ["ca.pem", "main.password"] {
+            std::fs::write(folder.join(file), "secret").unwrap();
+        }
+        std::os::unix::fs::symlink("ca.pem", folder.join("link.pem")).unwrap();
+        let account = |name: &str, ca: &str| {
+            format!(
+                "[account.{name}]\njid = \"{name}@b.example\"\npassword_file = \"main.password\"\nca_file = \"{ca}\"\n"
+            )
+        };
+        let whole = folder.join("ca.pem").to_str().unwrap().to_owned();
+        let texts = [("a", "ca.pem"), ("b", whole.as_str()), ("c", "sub/../ca.pem"), ("d", "link.pem")];
+        let text: String = texts.iter().map(|(name, ca)| account(name, ca)).collect();
+        let overrides = Overrides { environment: |_| None, ..Overrides::default() };
+        let config = Config::parse(&folder.join("parlor.toml"), &text, &overrides).unwrap();
+        let mut left_out = Vec::new();
+        let files = read_all(&config, &Policy::default(), true, &mut left_out);
+        let paths: Vec<_> = files.iter().map(|file| (file.base, file.path.as_str())).collect();
+        assert_eq!(paths, [(Base::Config, "ca.pem"), (Base::Config, "main.password")]);
+        for spelling in [whole.as_str(), "sub/../ca.pem", "link.pem"] {
+            assert!(files[0].spellings.iter().any(|one| one == spelling), "{spelling}: {:?}", files[0].spellings);
+        }
+        assert!(left_out.is_empty());
+        assert!(read_all(&config, &Policy::default(), false, &mut left_out).is_empty());
+        assert_eq!(left_out.len(), 2, "{left_out:?}");
+    }
+
+    #[test]
+    fn a_file_that_an_older_version_stored_twice_counts_once_unless_its_contents_differ() {
+        // An older version wrote no spellings.
+        let file = |path: &str, hex: &str| {
+            let text = format!(r#"{{"base":"config","path":"{path}","hex":"{hex}"}}"#);
+            serde_json::from_str::<SecretFile>(&text).unwrap()
+        };
+        let files = vec![file("ca.pem", "00"), file("a.key", "01"), file("ca.pem", "00")];
+        let paths = once(files).map(|files| files.into_iter().map(|file| file.path).collect::<Vec<_>>());
+        assert_eq!(paths, Ok(vec!["a.key".to_owned(), "ca.pem".to_owned()]));
+        assert_eq!(once(vec![file("ca.pem", "00"), file("ca.pem", "01")]).err().as_deref(), Some("ca.pem"));
     }
 }

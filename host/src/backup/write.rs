@@ -81,13 +81,7 @@ pub fn write(
     for (name, bytes) in members.iter().filter(|(name, _)| !components.contains_key(*name)) {
         files.insert(name.clone(), piece(bytes)?);
     }
-    let mut secret_files = Vec::new();
-    for file in secrets::named(config, &policy) {
-        match parts.secrets.then(|| secrets::read(&file, config)).flatten() {
-            Some(secret) => secret_files.push(secret),
-            None => left_out.push(file.to_string_lossy().into_owned()),
-        }
-    }
+    let secret_files = secrets::read_all(config, &policy, parts.secrets, &mut left_out);
     let manifest = Manifest {
         format: FORMAT,
         parlor: env!("CARGO_PKG_VERSION").to_owned(),

@@ -115,14 +115,10 @@ impl AccountHost for NodeAccounts {
         self.failing.clear(account);
         let may_act = MayAct::given_by(Given(permit));
         claims::note(&self.host, account, Backing { store, audit: claims::audit(&self.host), may_act });
-        let (host, jid) = (self.host.clone(), account.clone());
+        let host = self.host.clone();
         self.host.runtime.spawn(async move {
-            if !claims::start(&host, &jid).await {
-                tracing::warn!(
-                    %jid,
-                    "the cluster gave this node an account that its configuration does not have, so it does not run: write the same accounts on all nodes"
-                );
-            }
+            // One that the configuration lacks goes to another node soon.
+            claims::start(&host).await;
         });
         NodeAccount { host: self.host.clone(), jid: account.clone(), has_stopped: false }
     }
@@ -138,7 +134,7 @@ impl AccountHost for NodeAccounts {
         }
         let about = match &trouble {
             Trouble::State(_) => "",
-            Trouble::Address(name) | Trouble::Defect(name) => name,
+            Trouble::Address(name) | Trouble::Defect(name) | Trouble::Lacks(name) => name,
             Trouble::TakeOver { account, .. } | Trouble::Log { account, .. } | Trouble::Copy { account, .. } => {
                 account.as_str()
             }
@@ -149,6 +145,8 @@ impl AccountHost for NodeAccounts {
         }
         if !self.is_news(about, &words) {
             tracing::debug!(trouble = words, "as before");
+        } else if let Trouble::Lacks(jid) = &trouble {
+            tracing::warn!(%jid, "{words}");
         } else if matches!(trouble, Trouble::Copy { .. }) {
             tracing::warn!("{words}");
         } else {

@@ -8,7 +8,7 @@ use jid::BareJid;
 use parlor_base::escape::EscapedPath as _;
 use parlor_cluster::Timing;
 use parlor_config::{AccountName, Config};
-use parlor_nats::{Export, Import, Look, Looker, MoveError, Mover, Removal, Remover, Step};
+use parlor_nats::{Export, ExportLook, Import, Look, Looker, MoveError, Mover, Removal, Remover, Step};
 use parlor_runtime::audited::retention;
 use parlor_store::{AuditFile, AuditKind, By, DataError, DataFile, NewAuditEntry};
 
@@ -105,7 +105,7 @@ impl Moving {
     }
 }
 
-/// Looks at what an import would do, while the host is stopped. It writes nothing to NATS.
+/// Looks at what an import or an export would do, while the host is stopped. It writes nothing to NATS.
 #[derive(Debug)]
 pub struct Looking {
     looker: Looker,
@@ -127,6 +127,11 @@ impl Looking {
     /// Returns what an import of an account would do.
     pub async fn look(&self, jid: &BareJid, is_replacing: bool) -> Result<Look, MovingError> {
         Ok(self.looker.look(&self.file, jid, is_replacing).await?)
+    }
+
+    /// Returns what an export of an account would do.
+    pub async fn look_at_export(&self, jid: &BareJid, is_replacing: bool) -> Result<ExportLook, MovingError> {
+        Ok(self.looker.look_at_export(&self.file, jid, is_replacing).await?)
     }
 }
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use jid::BareJid;
 use parlor_base::atomic::{Locked, make_private_folder, try_alone_in};
 use parlor_config::Config;
-use parlor_nats::{Link, Stores, TakeOverError};
-use parlor_store::{AccountFile, Accounts, DataError};
+use parlor_nats::{Link, Stores, TakeOverError, is_unused};
+use parlor_store::{AccountFile, Accounts, DataError, DataFile, Stage};
 
 use super::connecting::{self, ClusterStartError};
 
@@ -23,16 +23,31 @@ pub enum ReadingError {
     /// The account cannot be read from it.
     #[error(transparent)]
     Account(#[from] TakeOverError),
-    /// The copy of its file cannot be used.
+    /// The copy of its file, or the file of this host, cannot be used.
     #[error(transparent)]
     File(#[from] DataError),
+    /// NATS has nothing of the cluster that had the account.
+    #[error(
+        "{account} was in the cluster {cluster}, and NATS has nothing of it: check nats and name under [cluster]; if NATS has lost \
+         its data, take the account from an earlier backup"
+    )]
+    Lost {
+        /// The account.
+        account: BareJid,
+        /// The cluster.
+        cluster: String,
+    },
 }
 
 /// A reader of the accounts of a cluster. It copies them into a folder that is removed with it: they have keys of encryption.
 #[derive(Debug)]
 pub struct Reading {
-    stores: Stores,
+    /// None if NATS has nothing of the cluster yet.
+    stores: Option<Stores>,
     folder: Folder,
+    /// The data folder of this host.
+    data: PathBuf,
+    cluster: String,
 }
 
 #[derive(Debug)]
@@ -55,22 +70,44 @@ impl Reading {
         let folder = Folder::make(&config.data).map_err(ClusterStartError::Files)?;
         let (settings, name) = connecting::settings(section).await?;
         let link = Link::connect(&settings).await.map_err(ClusterStartError::from)?;
-        let accounts = Accounts::start(&folder.path).map_err(ClusterStartError::Files)?;
-        let stores = Stores::open(&link, &name, accounts).await.map_err(ClusterStartError::from)?;
-        Ok(Some(Self { stores, folder }))
+        let is_unused = is_unused(&link, &name).await.map_err(ClusterStartError::from)?;
+        let stores = if is_unused {
+            None
+        } else {
+            let accounts = Accounts::start(&folder.path).map_err(ClusterStartError::Files)?;
+            Some(Stores::open(&link, &name, accounts).await.map_err(ClusterStartError::from)?)
+        };
+        Ok(Some(Self { stores, folder, data: config.data.clone(), cluster: section.name.clone() }))
     }
 
-    /// Returns all that an account keeps now; `None` if it keeps nothing.
+    /// Returns all that an account keeps now; `None` if it keeps nothing in the cluster, as before its import.
     pub async fn account(&self, jid: &BareJid) -> Result<Option<AccountFile>, ReadingError> {
-        let Some(replica) = self.stores.fetch(jid).await? else { return Ok(None) };
+        let Some(stores) = &self.stores else {
+            let was_there = was_in_a_cluster(&self.data, jid)?;
+            let lost = || ReadingError::Lost { account: jid.clone(), cluster: self.cluster.clone() };
+            return if was_there { Err(lost()) } else { Ok(None) };
+        };
+        let Some(replica) = stores.fetch(jid).await? else { return Ok(None) };
         Ok(Some(AccountFile::of(replica, jid)?))
     }
 
     /// Removes the copy of an account, which must be closed.
     pub async fn forget(&self, jid: &BareJid) -> Result<(), ReadingError> {
+        let Some(stores) = &self.stores else { return Ok(()) };
         tracing::debug!(%jid, folder = ?self.folder.path, "a copy of an account is removed");
-        Ok(self.stores.forget(jid).await?)
+        Ok(stores.forget(jid).await?)
     }
+}
+
+/// Returns whether a cluster has, or had, what an account keeps, as this host knows.
+fn was_in_a_cluster(data: &Path, jid: &BareJid) -> Result<bool, DataError> {
+    let mark = DataFile::open(data)?.map(|file| file.mark(jid)).transpose()?.flatten();
+    Ok(match mark.map(|mark| mark.stage) {
+        Some(Stage::Left | Stage::Coming) => true,
+        // This host has all of it.
+        Some(Stage::Leaving | Stage::Came) => false,
+        None => Accounts::has(data, jid),
+    })
 }
 
 impl Folder {
@@ -92,6 +129,8 @@ impl Folder {
 
 #[cfg(test)]
 mod tests {
+    use parlor_store::Mark;
+
     use super::*;
 
     #[test]
@@ -115,5 +154,25 @@ mod tests {
         assert_eq!(names(), expected);
         drop((folder, in_use));
         assert_eq!(names(), [".reading-3", "reading-2"]);
+    }
+
+    #[test]
+    fn an_account_that_is_not_imported_yet_was_in_no_cluster() {
+        let data = tempfile::tempdir().unwrap();
+        let jid: BareJid = "bot@example.org".parse().unwrap();
+        assert!(!was_in_a_cluster(data.path(), &jid).unwrap(), "there is no file");
+        let mut file = DataFile::create(data.path()).unwrap();
+        let mut was_there = |stage: Option<Stage>| {
+            let mark = stage.map(|stage| Mark { stage, cluster: "bots".to_owned(), mark: "a1".to_owned() });
+            file.set_mark(&jid, mark.as_ref()).unwrap();
+            was_in_a_cluster(data.path(), &jid).unwrap()
+        };
+        let stages = [None, Some(Stage::Leaving), Some(Stage::Left), Some(Stage::Coming), Some(Stage::Came)];
+        assert_eq!(stages.map(&mut was_there), [false, false, true, true, false]);
+        // A node had it, and has no more than its file.
+        let accounts = Accounts::start(data.path()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        drop(runtime.block_on(accounts.open(&jid)).unwrap());
+        assert!(was_there(None) && !was_there(Some(Stage::Came)));
     }
 }

@@ -3,14 +3,12 @@
 use std::fmt::Write as _;
 
 #[cfg(feature = "cluster")]
-use parlor_base::escape::{escape_untrusted, shell_word};
+use parlor_base::escape::escape_untrusted;
 
 #[cfg(feature = "cluster")]
 use super::views::IdleAccount;
 use super::views::{ClusterHealth, Status};
 use crate::host::Host;
-#[cfg(feature = "cluster")]
-use crate::host::claims;
 
 /// How many accounts are named.
 #[cfg(feature = "cluster")]
@@ -31,15 +29,7 @@ pub(super) fn health(host: &Host) -> Option<ClusterHealth> {
         let (count, why) = (stuck.len(), reason(&first.why));
         ills.push(format!("accounts of the cluster that no node can start: {count}, such as {}: {why}", first.jid));
     }
-    let unknown = claims::unknown(host);
-    let not_here = |jid: &jid::BareJid| {
-        let shown = shell_word(jid.as_str());
-        format!(
-            "the files of this node have no such account: write the same accounts on all nodes, or run `parlor cluster remove {shown} --yes` if nobody needs it"
-        )
-    };
     let failed = stuck.iter().map(|one| IdleAccount { jid: one.jid.to_string(), reason: reason(&one.why) });
-    let unknown = unknown.iter().map(|jid| IdleAccount { jid: jid.to_string(), reason: not_here(jid) });
     Some(ClusterHealth {
         nats: health.reaches_nats(),
         nodes: health.is_connected.then_some(health.cluster.nodes),
@@ -48,7 +38,7 @@ pub(super) fn health(host: &Host) -> Option<ClusterHealth> {
         // What others have is not known without NATS.
         nowhere: health.is_connected.then_some(health.cluster.nowhere.max(stuck.len())),
         files_behind: member.files_behind(),
-        idle: failed.chain(unknown).take(NAMED).collect(),
+        idle: failed.take(NAMED).collect(),
         ills,
     })
 }
@@ -72,7 +62,7 @@ pub(super) fn metrics(status: &Status) -> String {
     put("cluster_accounts", "Accounts of the cluster.", Some(cluster.accounts));
     put("cluster_accounts_here", "Accounts of the cluster on this node.", Some(cluster.here));
     put("cluster_accounts_nowhere", "Accounts of the cluster that no node has or can start.", cluster.nowhere);
-    put("cluster_accounts_idle", "Accounts that this node was given and does not run.", Some(cluster.idle.len()));
+    put("cluster_accounts_idle", "Accounts that this node was given and fails to start.", Some(cluster.idle.len()));
     put("cluster_files_behind", "Shared files that are not the present ones on this node.", Some(cluster.files_behind));
     text
 }

@@ -3,6 +3,8 @@
 //! `GET /metrics` returns Prometheus' text format, version 0.0.4. `GET /health` returns 200 while all is well, and 503
 //! with one line per fault otherwise. Neither contains names of people, rooms or messages.
 
+mod limits;
+
 use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
@@ -15,6 +17,7 @@ use parlor_base::loopback::Loopback;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpSocket;
 
+use self::limits::{limits, used_limits};
 use super::http::{self, Answer, TEXT};
 use super::listening::Listening;
 use super::refusal::Refusal;
@@ -239,22 +242,10 @@ fn metrics(status: &Status) -> String {
     };
     usage("plugin_memory_bytes", "Memory that it holds.", |used| number(used.memory));
     usage("plugin_memory_limit_bytes", "Memory that it may hold.", |used| number(used.memory_limit));
-    let limits = |value: fn(f64, f64) -> f64| -> Vec<(String, f64)> {
-        let all = status.plugins.iter().flat_map(|one| one.limits.iter().map(move |limit| (one, limit)));
-        // A limit without a known use, or without a bound, is useless for a comparison.
-        all.filter_map(|(one, limit)| {
-            let value = value(limit.used?, limit.most?);
-            Some((format!("{{{},limit=\"{}\"}}", names(one), limit.name), value))
-        })
-        .collect()
-    };
-    put(
-        "plugin_limit_used",
-        "gauge",
-        "How much of a limit it uses, of sizes and times in bytes and seconds.",
-        limits(|used, _| used),
-    );
-    put("plugin_limit", "gauge", "How much it may use of it.", limits(|_, most| most));
+    let help =
+        "How much of a limit it uses, of sizes and times in bytes and seconds; left out if it uses nothing of it.";
+    put("plugin_limit_used", "gauge", help, used_limits(status));
+    put("plugin_limit", "gauge", "How much it may use of it on each account.", limits(status));
     text
 }
 

@@ -38,8 +38,6 @@ const CHANGE: Duration = Duration::from_mins(4);
 const COMPARISON: Duration = Duration::from_mins(9);
 /// The most of a reason that is shown, in bytes.
 const LONGEST: usize = 1 << 10;
-/// How many accounts are named to choose from.
-const NAMED: usize = 20;
 
 /// Answers a request that came to this node.
 pub(super) async fn answer(
@@ -231,11 +229,8 @@ fn only(meant: &Meant, parts: impl Iterator<Item = Part>) -> Result<Option<Accou
 }
 
 fn unnamed(config: &Config) -> Refusal {
-    let mut names: Vec<_> = config.accounts.keys().take(NAMED).map(ToString::to_string).collect();
-    if config.accounts.len() > NAMED {
-        names.push("…".to_owned());
-    }
-    Refusal::Value(format!("name the account with --account: {}", names.join(", ")))
+    let names: Vec<_> = config.accounts.keys().map(ToString::to_string).collect();
+    Refusal::unnamed("name the account", &names)
 }
 
 #[cfg(test)]

@@ -64,8 +64,7 @@ pub(super) async fn answer(host: &Host, request: &Request, accepts: bool, by: &B
         [] => return Err(nobody_asks(&all, &jid)),
         several => {
             let names: Vec<_> = several.iter().map(|one| one.name.to_string()).collect();
-            let says = format!("{jid} asks several accounts; name one with --account: {}", names.join(", "));
-            return Err(Refusal::Value(says));
+            return Err(Refusal::unnamed(&format!("{jid} asks several accounts; name one"), &names));
         }
     };
     let change = ChangeContact { jid, change: if accepts { ContactChange::Accept } else { ContactChange::Deny } };

@@ -13,6 +13,9 @@ use super::bounds::{FOLLOWERS, LONGEST_BODY, REQUEST};
 use crate::host::actions::Unrecorded;
 use crate::host::keys::Undecided;
 
+/// How many accounts are named that could be meant.
+const NAMED: usize = 20;
+
 /// The refusal of a request. Its text is for the person who asked.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
@@ -138,6 +141,15 @@ impl From<Undecided> for Refusal {
 }
 
 impl Refusal {
+    /// The refusal of a request that one of these accounts could do. `which` asks for one.
+    pub(super) fn unnamed(which: &str, names: &[String]) -> Self {
+        let named = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        match names.len().saturating_sub(NAMED) {
+            0 => Self::Value(format!("{which} with --account: {named}")),
+            more => Self::Value(format!("{which} with --account: {named} and {more} more")),
+        }
+    }
+
     /// Returns the status of the response.
     pub(super) fn status(&self) -> StatusCode {
         match self {
@@ -189,6 +201,16 @@ mod tests {
         };
         assert_eq!(refusal(Some("tick")), "it has no schedule tcik, did you mean \"tick\"?");
         assert_eq!(refusal(None), "it has no schedule tcik, or does not run");
+    }
+
+    #[test]
+    fn of_many_accounts_that_could_be_meant_twenty_are_named() {
+        let names: Vec<_> = (1..=291).map(|number| format!("support-{number}")).collect();
+        let says = |count: usize| Refusal::unnamed("name one", &names[..count]).to_string();
+        assert_eq!(says(2), "name one with --account: support-1, support-2");
+        assert!(says(20).ends_with(", support-20"));
+        let of_all = says(291);
+        assert!(of_all.ends_with(", support-20 and 271 more") && !of_all.contains("support-21"), "{of_all}");
     }
 
     /// For readers of the page.

@@ -294,7 +294,7 @@ fn account(host: &Host, request: &Request) -> Result<Arc<Shared>, Refusal> {
             all.into_iter().find(|one| one.name.to_string() == name).ok_or_else(unknown)
         }
         None if all.len() == 1 => Ok(all.remove(0)),
-        None => Err(Refusal::Value(format!("name the account with --account: {}", names.join(", ")))),
+        None => Err(Refusal::unnamed("name the account", &names)),
     }
 }
 

@@ -343,11 +343,7 @@ fn plugin_view(status: &PluginStatus) -> Plugin {
         State::Running => ("running", status.not_replaced.clone()),
         State::Parked => ("parked", status.not_replaced.clone()),
         State::Stopping => ("stopping", None),
-        State::Stopped if status.account.is_none() => (
-            "stopped",
-            Some("`accounts` in its entry names no account that there is yet, or all of them sleep".to_owned()),
-        ),
-        State::Stopped => ("stopped", None),
+        State::Stopped => ("stopped", status.why_nowhere.map(str::to_owned)),
         State::Refused(why) => ("refused", Some(why.clone())),
         State::BackingOff { why, .. } => ("backing-off", Some(why.clone())),
         State::Quarantined(why) => ("quarantined", Some(why.clone())),

@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use super::adding::{load_plugin, prune_cache};
 use super::domains::Domains;
 use super::plugin::{Plugin, Standing, chosen, dependencies};
+use super::unknown_settings::warn_of_unknown_settings;
 use super::{Host, INITIALIZE, audit, claims, moved, sleeping};
 
 /// Names of a plugin's settings, each with the value in force.
@@ -159,11 +160,13 @@ pub(super) async fn configure(host: &Host, config: Config, by: &By) {
     sleeping::forget(host, &was, &going).await;
     host.claims.reconfigured(&going);
     host.domains.follow(&was, &config).await;
+    let mut rewritten = Vec::new();
     for (new, old) in after.values().filter_map(|new| Some((new, before.get(&new.name)?))) {
         if new != old && goes_on(old, after) {
-            rewrite(host, old, new).await;
+            rewritten.extend(rewrite(host, old, new).await);
         }
     }
+    warn_of_unknown_settings(host, &rewritten).await;
     let coming = if config.cluster.is_some() { claims::begin(host) } else { begin(host, before, after) };
     if decides(&was) != decides(&config) {
         judge(host).await;
@@ -296,9 +299,10 @@ async fn close(host: &Host, names: &[&AccountName]) {
     .await;
 }
 
-/// Applies an account's new configuration. Plugins that have settings of theirs there are notified, or restart.
-async fn rewrite(host: &Host, old: &AccountConfig, new: &AccountConfig) {
-    let Some(account) = host.account(&new.name) else { return };
+/// Applies an account's new configuration. Plugins that have settings of theirs there are notified, or restart. Returns the account if
+/// its settings are others.
+async fn rewrite(host: &Host, old: &AccountConfig, new: &AccountConfig) -> Option<Arc<Shared>> {
+    let account = host.account(&new.name)?;
     let claimed = claimed(host, &old.settings, &new.settings, &account).await;
     account.rewrite(new.clone()).await;
     set_order(&account, host.hooks.load().on(&new.name, new.group.as_ref()));
@@ -318,9 +322,7 @@ async fn rewrite(host: &Host, old: &AccountConfig, new: &AccountConfig) {
     if connection.over().is_some() || (begins && connection == Connection::Offline) {
         account.connect().await;
     }
-    if new.settings != old.settings {
-        warn_of_unknown_settings(host, &account).await;
-    }
+    (new.settings != old.settings).then_some(account)
 }
 
 /// Returns the plugins' own settings that changed on this account, with their current values.
@@ -360,48 +362,20 @@ async fn judge(host: &Host) {
     host.begin_anew(other).await;
 }
 
-async fn warn_of_unknown_settings(host: &Host, account: &Shared) {
-    let plugins = host.plugins.lock().await;
-    let claimed = |key: &str| {
-        plugins.values().any(|plugin| match &plugin.standing {
-            Standing::Compiling { admitted, .. } => admitted.manifest.settings.contains_key(key),
-            Standing::Admitted { admitted, on, .. } => {
-                let claimed = on.get(&account.name).is_some_and(|supervised| supervised.settings().claims(key));
-                claimed || admitted.manifest.settings.contains_key(key)
-            }
-            Standing::Refused(_) => false,
-        })
-    };
-    for (id, plugin) in &*plugins {
-        let Some(supervised) = plugin.on(&account.name) else { continue };
-        for (key, _) in account.settings().unknown() {
-            let misfit = account.settings().given(key).and_then(|value| supervised.settings().misfit(key, value));
-            if let Some(reason) = misfit {
-                tracing::warn!(account = %account.name, plugin = %id, setting = %key, reason, "setting does not fit, and is not used");
-            }
-        }
-    }
-    for (key, nearest) in account.settings().unknown() {
-        if !claimed(key) {
-            tracing::warn!(account = %account.name, setting = %key, nearest, "unknown setting, kept for plugins");
-        }
-    }
-}
-
 /// Gives the plugins on these accounts their chance to listen, and then logs in. It does not wait for plugins that
 /// are still being compiled.
 pub(super) async fn open(host: &Host, accounts: &[Arc<Shared>]) {
     initialized(host, accounts).await;
     for account in accounts {
         account.plugins_initialized().await;
-        // A plugin that is still being compiled may know them.
-        let is_compiling = host.plugins.lock().await.values().any(Plugin::is_compiling);
-        if !is_compiling {
-            warn_of_unknown(host, account).await;
-        }
-        if account.settings().auto_login {
-            account.connect().await;
-        }
+    }
+    // A plugin that is still being compiled may know them.
+    let is_compiling = host.plugins.lock().await.values().any(Plugin::is_compiling);
+    if !is_compiling {
+        warn_of_unknown(host, accounts).await;
+    }
+    for account in accounts.iter().filter(|account| account.settings().auto_login) {
+        account.connect().await;
     }
 }
 
@@ -462,7 +436,9 @@ pub(super) async fn spread(host: &Host) {
 }
 
 /// Warns about unknown settings and names of events.
-pub(super) async fn warn_of_unknown(host: &Host, account: &Shared) {
-    warn_of_unknown_settings(host, account).await;
-    account.warn_of_unknown_names();
+pub(super) async fn warn_of_unknown(host: &Host, accounts: &[Arc<Shared>]) {
+    warn_of_unknown_settings(host, accounts).await;
+    for account in accounts {
+        account.warn_of_unknown_names();
+    }
 }

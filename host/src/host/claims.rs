@@ -1,8 +1,6 @@
 //! The accounts that a cluster gave to this host. In a cluster, those alone run.
 
 use std::collections::BTreeMap;
-#[cfg(feature = "cluster")]
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
@@ -77,9 +75,8 @@ pub(crate) fn note(host: &Host, jid: &BareJid, backing: Backing) {
     host.claims.held().insert(jid.clone(), Claim { backing, runs: None });
 }
 
-/// Starts the accounts that the host has and that do not run. Returns `false` if the configuration has no account of this address:
-/// it starts once there is one.
-pub(crate) async fn start(host: &Host, jid: &BareJid) -> bool {
+/// Starts the accounts that the host has and that do not run. One that the configuration lacks starts once it is there.
+pub(crate) async fn start(host: &Host) {
     let coming = {
         let _changing = host.changing.lock().await;
         let coming = begin(host);
@@ -89,20 +86,6 @@ pub(crate) async fn start(host: &Host, jid: &BareJid) -> bool {
         coming
     };
     open(host, &coming).await;
-    // It may be gone again.
-    host.claims.held().get(jid).is_none_or(|claim| claim.runs.is_some())
-}
-
-/// Returns the accounts that the host has, and that its configuration does not have.
-#[cfg(feature = "cluster")]
-pub(crate) fn unknown(host: &Host) -> Vec<BareJid> {
-    let idle = |(jid, claim): (&BareJid, &Claim)| claim.runs.is_none().then(|| jid.clone());
-    let mut unknown: Vec<_> = host.claims.held().iter().filter_map(idle).collect();
-    if !unknown.is_empty() {
-        let known: BTreeSet<_> = host.config().accounts.values().map(|account| account.link.jid.to_bare()).collect();
-        unknown.retain(|jid| !known.contains(jid));
-    }
-    unknown
 }
 
 /// Starts the tasks of accounts that the host has and that do not run. The caller holds `changing`.

@@ -8,6 +8,7 @@ use parlor_session::permissions::question::Question;
 
 use super::Host;
 use super::plugin::Standing;
+use super::standing::why_nowhere;
 
 impl Host {
     /// Answers a question about a plugin, for each of its accounts. Empty: there is no plugin with this id.
@@ -20,10 +21,7 @@ impl Host {
             Standing::Refused(reason) => vec![no(None, format!("the plugin may not run: {reason}"))],
             Standing::Compiling { .. } => vec![no(None, "the plugin is still being compiled".to_owned())],
             Standing::Admitted { on, .. } if on.is_empty() => {
-                vec![no(
-                    None,
-                    "`accounts` in its entry names no account that there is yet, or all of them sleep".to_owned(),
-                )]
+                vec![no(None, why_nowhere(&self.config(), &plugin.entry).to_owned())]
             }
             Standing::Admitted { admitted, on, .. } => on
                 .iter()

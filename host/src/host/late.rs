@@ -94,9 +94,7 @@ async fn compile_late(host: &Host) {
     sleeping::look_again(host);
     if was_late {
         prune_cache(host).await;
-        for account in host.accounts() {
-            warn_of_unknown(host, &account).await;
-        }
+        warn_of_unknown(host, &host.accounts()).await;
     }
 }
 

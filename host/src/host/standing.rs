@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parlor_base::clock::Clock;
 use parlor_base::id::{Digest, PluginId};
-use parlor_config::AccountName;
+use parlor_config::{AccountName, Config};
 use parlor_plugins::policy::Entry;
 use parlor_plugins::source::Source;
 use parlor_runtime::account::Shared;
@@ -53,6 +53,8 @@ pub struct PluginStatus {
     pub restarts: u64,
     /// Why another version, which the policy names, has not replaced it.
     pub not_replaced: Option<String>,
+    /// Why it runs on no account of this host, although it may run.
+    pub why_nowhere: Option<&'static str>,
     /// The resources that the current instance has used.
     pub usage: Option<Usage>,
     /// Its commands, with the word that people use for each.
@@ -118,7 +120,15 @@ impl Host {
     async fn standing(&self, kept: Option<&BTreeMap<Owner, u64>>) -> Vec<PluginStatus> {
         let plugins = self.plugins.lock().await;
         let running: Vec<_> = plugins.values().flat_map(Plugin::supervised).filter_map(Supervised::instance).collect();
-        let mut all: Vec<_> = plugins.iter().flat_map(|(id, plugin)| plugin.rows(id, kept, &running)).collect();
+        let config = self.config();
+        let rows = |(id, plugin): (&PluginId, &Plugin)| {
+            let mut rows = plugin.rows(id, kept, &running);
+            for row in rows.iter_mut().filter(|row| row.account.is_none() && row.state == State::Stopped) {
+                row.why_nowhere = Some(why_nowhere(&config, &plugin.entry));
+            }
+            rows
+        };
+        let mut all: Vec<_> = plugins.iter().flat_map(rows).collect();
         all.extend(self.leaving.rows(|id| !plugins.contains_key(id)));
         all.sort_by(|a, b| a.id.cmp(&b.id));
         all
@@ -127,6 +137,24 @@ impl Host {
     /// Returns the number of tasks on the current runtime, and on those of accounts and guests.
     pub(crate) fn tasks(&self) -> usize {
         Handle::current().metrics().num_alive_tasks() + self.threads.tasks() + self.engine.tasks()
+    }
+}
+
+/// Says why a plugin that may run does so on no account of this host.
+pub(super) fn why_nowhere(config: &Config, entry: &Entry) -> &'static str {
+    let has_some = config.chosen(entry.accounts.as_deref()).next().is_some();
+    why(entry.accounts.is_some(), has_some, config.cluster.is_some())
+}
+
+/// Says it of a plugin whose entry names accounts, for which there are some, on a node of a cluster.
+fn why(names_some: bool, has_some: bool, is_node: bool) -> &'static str {
+    match (has_some, names_some) {
+        (false, true) => "`accounts` in its entry names no account that there is yet, or all of them sleep",
+        (false, false) => "there is no account yet, or all of them sleep",
+        (true, _) if is_node => {
+            "none of its accounts runs on this node now; `parlor status` shows on which nodes they run"
+        }
+        (true, _) => "its accounts have not started yet, or all of them sleep",
     }
 }
 
@@ -146,6 +174,7 @@ impl PluginStatus {
             record: None,
             restarts: 0,
             not_replaced: None,
+            why_nowhere: None,
             usage: None,
             commands: BTreeMap::new(),
             denied: Vec::new(),
@@ -271,5 +300,20 @@ impl Leaving {
 impl Drop for Left {
     fn drop(&mut self) {
         self.among.held().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_that_runs_nowhere_here_is_not_said_to_have_a_wrong_entry() {
+        for names_some in [true, false] {
+            assert!(why(names_some, true, true).starts_with("none of its accounts runs on this node now"));
+            assert!(why(names_some, true, false).starts_with("its accounts have not started yet"));
+        }
+        assert!(why(true, false, true).starts_with("`accounts` in its entry names no account"));
+        assert!(why(false, false, false).starts_with("there is no account yet"));
     }
 }

@@ -77,6 +77,11 @@ impl Accounts {
         Ok(Self { folder, writer, reader, open: OpenFiles::default() })
     }
 
+    /// Returns whether this data folder has the file of an account: the account was at this node.
+    pub fn has(data: &Path, account: &BareJid) -> bool {
+        data.join(FOLDER).join(name_of(account)).exists()
+    }
+
     /// Opens the file of an account, or creates it. Waits while a store still has it open.
     ///
     /// A broken file is removed, since all of it is in the account's log.

@@ -324,7 +324,8 @@ impl Worker {
             }
             LinkEvent::Failed(why) => {
                 let why = of_component(why, component);
-                tracing::error!(%component, reason = %why, "component failed");
+                let accounts = self.exchange.accounts();
+                tracing::error!(%component, accounts, reason = %why, "component failed");
                 self.link = None;
                 self.exchange.failed(&why);
             }

@@ -424,19 +424,23 @@ func listens() error {
 func hearsRequests() error {
 	// == webhooks
 	_, err := parlor.OnWebhook("github", func(ctx context.Context, hook *parlor.Webhook) error {
-		var push struct{ Ref, After string }
-		if err := hook.JSON(&push); err != nil {
-			return err
-		}
-		_, err := parlor.RoomsSend(ctx, room, push.Ref+" is at "+push.After)
-		if err != nil {
-			return err
+		if hook.Header["x-github-event"] == "push" {
+			var push struct{ Ref, After string }
+			if err := hook.JSON(&push); err != nil {
+				return err
+			}
+			if _, err := parlor.RoomsSend(ctx, room, push.Ref+" is at "+push.After); err != nil {
+				return err
+			}
 		}
 		return parlor.WebhooksAnswer(ctx, hook, parlor.WebhookAnswer{Status: 204}) // in the mode answer
 	})
 	later := parlor.OnReady(func(ctx context.Context) error {
 		address, err := parlor.WebhooksAddress(ctx, "github")
-		slog.Info("GitHub sends them there", "address", address)
+		if err != nil {
+			return err
+		}
+		_, err = parlor.ChatsSend(ctx, juliet, "Give GitHub "+address) // not into the log: it is a secret
 		return err
 	})
 	// ==

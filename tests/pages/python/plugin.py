@@ -335,14 +335,16 @@ async def rest() -> None:
 # == webhooks
 @on("webhook", webhook="github")
 async def pushed(hook: Webhook) -> None:
-    push = hook.json()
-    await rooms.send(ROOM, f"{push['ref']} is at {push['after']}")
+    if hook.headers.get("x-github-event") == "push":
+        push = hook.json()
+        await rooms.send(ROOM, f"{push['ref']} is at {push['after']}")
     await webhooks.answer(hook, 204)  # in the mode `answer`
 
 
 @on_ready
 async def tell_address() -> None:
-    log.info("GitHub sends them to %s", await webhooks.address("github"))
+    # Not into the log: the address is a secret.
+    await chats.send(JULIET, f"Give GitHub {await webhooks.address('github')}")
 # ==
 
 

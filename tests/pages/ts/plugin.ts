@@ -99,6 +99,7 @@ onReady(async () => {
 
 onReady(async () => {
   // == http
+  // At the top of the file: import { fetch } from "parlor";
   const answer = await fetch("https://api.example.org/weather?city=Verona", {
     headers: { authorization: "Bearer {{api_key}}" }, credentials: ["api_key"], follow: 3,
   });
@@ -321,11 +322,14 @@ once("disconnected", () => service.end());
 
 // == webhooks
 on("webhook", { webhook: "github" }, async (hook: Webhook) => {
-  const { ref, after }: { ref: string; after: string } = hook.json();
-  await rooms.send(room, `${ref} is at ${after}`);
+  if (hook.headers["x-github-event"] === "push") {
+    const { ref, after }: { ref: string; after: string } = hook.json();
+    await rooms.send(room, `${ref} is at ${after}`);
+  }
   await webhooks.answer(hook, { status: 204 }); // in the mode `answer`
 });
-onReady(async () => log.info("GitHub sends them to", await webhooks.address("github")));
+// Not into the log: the address is a secret.
+onReady(async () => chats.send(juliet, `Give GitHub ${await webhooks.address("github")}`));
 // ==
 
 // == schedules

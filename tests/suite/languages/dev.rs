@@ -10,6 +10,7 @@ use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
 use parlor_tests::process::Signal;
 use parlor_tests::terminal::Terminal;
+use parlor_tests::web::Web;
 
 use super::{MANIFEST, begun, parlor, rust_place};
 use crate::test_host::{SOON, friend, prosody};
@@ -217,6 +218,119 @@ async fn a_script_speaks_for_several_people_in_rooms_and_reads_like_a_test() {
     );
 }
 
+/// The value of the credential of `asker`.
+const SECRET: &str = "no-secret-of-anybody";
+
+/// Writes a folder with a plugin that sends its credential to the address that somebody says, and the file with its value.
+fn asker(folder: &Folder, web: &Web) -> PathBuf {
+    let (host, address) = (web.url(""), web.address());
+    let asks = format!("[permissions]\n\"http.fetch\" = {{ scope = [\"{host}\", \"{address}\"], reason = \"r\" }}");
+    let key = format!("\n[settings.key]\ntype = \"credential\"\nhosts = [\"{host}\"]\ndescription = \"d\"\n");
+    let source = r#"
+import { fetch, on, reply } from "parlor";
+
+on("message", { kind: "chat" }, async (message) => {
+  const headers = { authorization: "Bearer {{key}}" };
+  const answer = await fetch(message.body, { headers, credentials: ["key"] });
+  await reply(message, `status ${answer.status}`);
+});
+"#;
+    folder.write("asker/plugin.toml", MANIFEST.replace("[permissions]", &asks) + &key).unwrap();
+    folder.write("asker/plugin.js", source).unwrap();
+    folder.write("key.txt", SECRET).unwrap();
+    folder.join("asker")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_from_a_file_goes_to_its_own_servers_alone_and_nothing_shows_it() {
+    let (folder, home, web) = (Folder::new().unwrap(), Home::new().unwrap(), Web::start().await.unwrap());
+    let plugin = asker(&folder, &web);
+    web.put("/a", "x");
+    let key = format!("key={}", folder.join("key.txt").display());
+    let certificate = web.certificate().certificate_file.to_str().unwrap();
+    let arguments =
+        ["plugin", "dev", "--trust", plugin.to_str().unwrap(), "--credential", &key, "--ca-file", certificate];
+    let (bound, other) = (web.url("/a"), format!("{}/a", web.address()));
+    let script = format!("{bound}\n{other}\n/set key = \"x\"\n");
+    let finished = home.run_with(&arguments, &script).await.unwrap();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    has(
+        &finished.stdout,
+        &[
+            "# the credential key goes to ",
+            &format!("alice: {bound}\n  to alice: status 200\n"),
+            "denied http.fetch for the credential key towards https://127.0.0.1:",
+            "# no grant helps: the manifest binds key to ",
+            "# `key` is a credential, which is not typed here: give it by `parlor plugin dev --credential key`",
+        ],
+    );
+    assert!(!finished.stdout.contains(SECRET) && !finished.stderr.contains(SECRET), "{finished:?}");
+    let requests = web.requests();
+    let [request] = &requests[..] else { panic!("one request: {requests:?}") };
+    assert!(request.to_lowercase().contains(&format!("authorization: bearer {SECRET}")), "{request}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_credential_a_request_is_not_sent_and_an_author_reads_how_to_give_it() {
+    let (folder, home, web) = (Folder::new().unwrap(), Home::new().unwrap(), Web::start().await.unwrap());
+    let plugin = asker(&folder, &web);
+    web.put("/a", "x");
+    let certificate = web.certificate().certificate_file.to_str().unwrap();
+    let arguments = ["plugin", "dev", "--trust", plugin.to_str().unwrap(), "--ca-file", certificate];
+    let finished = home.run_with(&arguments, &format!("{}\n", web.url("/a"))).await.unwrap();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    has(&finished.stdout, &["# the credential key is not given", "--credential key", "log error: "]);
+    assert_eq!(web.requests(), Vec::<String>::new());
+    // Without a terminal nobody can be asked.
+    let asks = home.run(&[&arguments[..], &["--credential", "key"]].concat()).await.unwrap();
+    assert!(asks.code == Some(1) && asks.stderr.contains("write --credential key=FILE"), "{asks:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_that_is_typed_is_not_on_the_screen() {
+    let (folder, home, web) = (Folder::new().unwrap(), Home::new().unwrap(), Web::start().await.unwrap());
+    let plugin = asker(&folder, &web);
+    web.put("/a", "x");
+    let certificate = web.certificate().certificate_file.to_str().unwrap();
+    let mut terminal = at_terminal(&home, &plugin, &["--credential", "key", "--ca-file", certificate]);
+    terminal.sees("The credential key, which is not shown:", SOON).unwrap();
+    terminal.types(SECRET).unwrap();
+    terminal.sees("# actions 0.1.0 is there (", SOON).unwrap();
+    terminal.types(&web.url("/a")).unwrap();
+    terminal.sees("  to alice: status 200", SOON).unwrap();
+    terminal.types("/quit").unwrap();
+    let (code, screen) = terminal.ended(SOON).unwrap();
+    assert!(code == Some(0) && !screen.contains(SECRET), "{screen}");
+    assert!(web.requests().concat().contains(SECRET));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_has_an_address_in_a_test_and_a_named_header_is_shown() {
+    let folder = Folder::new().unwrap();
+    let asks = "[permissions]\n\"webhooks.receive\" = { reason = \"r\" }\n\"http.fetch\" = { scope = [\"*\"], reason = \"r\" }";
+    let key = "\n[settings.key]\ntype = \"credential\"\nhosts = [\"https://api.example.org\"]\ndescription = \"d\"\n";
+    let webhook = "\n[webhook.github]\ndescription = \"d\"\nverify = \"none\"\n";
+    let source = r#"
+import { fetch, on, reply, webhooks } from "parlor";
+
+on("message", { kind: "chat" }, async (message) => {
+  if (message.body === "unlisted") return void (await fetch("https://api.example.org/a?key={{key}}"));
+  const answer = await fetch("https://api.example.org/a", { headers: { "If-None-Match": "v1", accept: "*/*" } });
+  await reply(message, `${answer.status} ${await webhooks.address("github")}`);
+});
+"#;
+    let test = "== it knows its address\nshow if-none-match\nGET https://api.example.org/a answers 304 with etag: v1, x-a: b\n\
+                alice: hi\n  requests GET https://api.example.org/a with if-none-match: v1\n  to alice: 304 https://bot.example.org/* (glob)\n\
+                GET https://api.example.org/a?key={{key}} answers 200\nalice: unlisted\n\
+                \x20 host warns: a request has a place for a credential, and does not list it among its credentials, credential key\n\
+                \x20 requests GET https://api.example.org/a?key={{key}}\n";
+    folder.write("actions/plugin.toml", MANIFEST.replace("[permissions]", asks) + key + webhook).unwrap();
+    folder.write("actions/plugin.js", source).unwrap();
+    folder.write("actions/tests/first.chat", test).unwrap();
+    let tested = parlor(&["plugin", "test", "--trust", folder.join("actions").to_str().unwrap()]).await;
+    assert_eq!(tested.code, Some(0), "{tested:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_plugin_says_turns_nothing_around() {
     let folder = Folder::new().unwrap();
@@ -322,6 +436,31 @@ async fn on_an_account_people_talk_to_each_new_build_and_nothing_stays() {
     let (code, screen) = terminal.ended(SOON).unwrap();
     assert_eq!(code, Some(0), "{screen}");
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), before, "something stayed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_an_account_a_plugin_has_the_authors_credential_and_trusts_its_certificates() {
+    let prosody = prosody().await;
+    let account = prosody.fresh_account("bot").unwrap();
+    let mut home = Home::new().unwrap();
+    home.add_account("main", &account, Server::StartTls(prosody.ports().starttls, prosody.certificate())).unwrap();
+    let (folder, web) = (Folder::new().unwrap(), Web::start().await.unwrap());
+    let plugin = asker(&folder, &web);
+    web.put("/a", "x");
+    let key = format!("key={}", folder.join("key.txt").display());
+    let certificate = web.certificate().certificate_file.to_str().unwrap();
+    let more = ["--account", "main", "--credential", &key, "--ca-file", certificate];
+    let mut terminal = at_terminal(&home, &plugin, &more);
+    terminal.sees("# the credential key goes to ", SOON).unwrap();
+    terminal.sees("# actions 0.1.0 is there (", SOON).unwrap();
+    let mut friend = friend("friend").await;
+    let bot = account.jid.clone();
+    friend.chat(bot.clone(), &web.url("/a")).await.unwrap();
+    friend.wait_body(&bot, "status 200", SOON).await.unwrap();
+    terminal.types("/quit").unwrap();
+    let (code, screen) = terminal.ended(SOON).unwrap();
+    assert!(code == Some(0) && !screen.contains(SECRET), "{screen}");
+    assert!(web.requests().concat().contains(SECRET));
 }
 
 #[tokio::test(flavor = "multi_thread")]

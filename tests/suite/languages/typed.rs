@@ -230,6 +230,13 @@ spawn(async () => {
   await fetch("https://api.example.org/tea", { headers: "accept: text/plain" });
   // @ts-expect-error: a name without a value
   await fetch("https://api.example.org/tea", { headers: [["accept"]] });
+  const answered = await fetch("https://api.example.org/tea");
+  // @ts-expect-error: headers are an object, with no methods
+  console.log(answered.headers.etag, answered.headers.get("etag"));
+  on("webhook", { webhook: "tea" }, (hook) => {
+    // @ts-expect-error: as well
+    console.log(hook.headers["x-tea"], hook.headers.get("x-tea"));
+  });
 });
 
 spawn(async () => {

@@ -64,6 +64,20 @@ async fn an_account_is_added_listed_and_removed_while_the_host_runs() {
 }
 
 #[tokio::test]
+async fn the_first_account_is_added_to_groups_that_have_none() {
+    let home = Home::new().unwrap();
+    home.write("parlor.toml", "# Mine.\n").unwrap();
+    home.write("accounts.toml", "[group.cl]\n").unwrap();
+    home.write("first.secret", "secret\n").unwrap();
+    let add =
+        ["account", "add", "first", "--jid", "first@example.org", "--group", "cl", "--password-file", "first.secret"];
+    let added = ended(home.run(&[&add[..], &["--offline"]].concat()).await.unwrap(), 0).stdout;
+    assert!(added.contains("first is added to accounts.toml; the host is stopped"), "{added}");
+    let names = ended(home.run(&["account", "list", "--names"]).await.unwrap(), 0).stdout;
+    assert_eq!(names.trim_end(), "first");
+}
+
+#[tokio::test]
 async fn what_another_account_uses_is_not_removed() {
     let (home, bot) = home().await;
     home.set_policy(&Policy::default()).unwrap();

@@ -266,6 +266,33 @@ async fn nothing_is_overwritten_and_no_host_that_runs_is_restored_over() {
     assert!(!published(&other).await.to_string().contains(&fingerprint()));
 }
 
+#[tokio::test]
+async fn a_file_that_is_named_in_two_ways_is_restored() {
+    let home = Home::new().unwrap();
+    let account = |name: &str, ca: &str| {
+        format!(
+            "[account.{name}]\njid = \"{name}@example.org\"\npassword_file = \"main.password\"\nca_file = \"{ca}\"\n"
+        )
+    };
+    for (name, text) in [("main.password", "secret\n"), ("ca.pem", "a certificate\n"), ("passphrase", PASSPHRASE)] {
+        closed(&home, name, text);
+    }
+    let folder = home.path().file_name().unwrap().to_str().unwrap().to_owned();
+    let others = account("b", &path(&home, "ca.pem")) + &account("c", &format!("../{folder}/ca.pem"));
+    home.write("parlor.toml", &(account("a", "ca.pem") + &others)).unwrap();
+    let backup = ["backup", "all.parlor", "--with-secrets", "--passphrase-file", "passphrase", "--json"];
+    let taken = ended(home.run(&backup).await.unwrap(), 0).json().unwrap();
+    assert_eq!((&taken["secrets"], &taken["left_out"]), (&2.into(), &Value::Array(Vec::new())), "{taken}");
+    let other = empty();
+    let restore = ["restore", &path(&home, "all.parlor"), "--passphrase-file", "passphrase"];
+    ended(other.run(&restore).await.unwrap(), 0);
+    assert_eq!(names(&other), ["ca.pem", "data", "main.password", "parlor.toml", "passphrase", "plugins.toml"]);
+    let restored = std::fs::read_to_string(other.path().join("parlor.toml")).unwrap();
+    let whole = format!("ca_file = \"{}\"", path(&other, "ca.pem"));
+    assert_eq!(restored.matches(&whole).count(), 2, "{restored}");
+    assert!(restored.contains("ca_file = \"ca.pem\"") && !restored.contains(&folder), "{restored}");
+}
+
 /// They would stay there in plain form.
 #[tokio::test]
 async fn keys_that_a_killed_restore_left_are_removed_when_the_host_starts() {

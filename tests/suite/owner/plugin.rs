@@ -913,7 +913,7 @@ async fn limits_are_shown_and_changed_on_the_running_plugin() {
     let shown = run(&home, &["limits", "echo"], 0).await.stdout;
     assert!(shown.starts_with("LIMIT") && shown.contains("memory") && !shown.contains(" * "), "{shown}");
     let set = run(&home, &["limits", "echo", "memory=48 MiB", "mailbox=300"], 0).await.stdout;
-    assert!(set.starts_with("memory, mailbox of echo counts; the running host has applied it"), "{set}");
+    assert!(set.starts_with("memory, mailbox of echo count; the running host has applied it"), "{set}");
     let limits = entry(&home, "echo")["limits"].clone();
     assert_eq!((limits["memory"].as_str(), limits["mailbox"].as_integer()), (Some("48 MiB"), Some(300)));
     let again = run(&home, &["limits", "echo", "mailbox=300"], 0).await.stdout;

@@ -148,8 +148,8 @@ async fn metrics_and_health_are_served_on_loopback_alone() {
         "parlor_plugin_events_lost_total{plugin=\"echo\",account=\"main\"} 0\n",
         "parlor_plugin_memory_limit_bytes{plugin=\"echo\",account=\"main\"} ",
         "parlor_plugin_limit_used{plugin=\"echo\",account=\"main\",limit=\"subscriptions\"} 2\n",
-        "parlor_plugin_limit{plugin=\"echo\",account=\"main\",limit=\"subscriptions\"} 256\n",
-        "parlor_plugin_limit{plugin=\"echo\",account=\"main\",limit=\"cpu_slice\"} 1\n",
+        "parlor_plugin_limit{plugin=\"echo\",limit=\"subscriptions\"} 256\n",
+        "parlor_plugin_limit{plugin=\"echo\",limit=\"cpu_slice\"} 1\n",
     ] {
         assert!(metrics.contains(line), "no {line:?} in {metrics}");
     }

@@ -6,6 +6,7 @@ mod iqs;
 mod rooms;
 mod sealed;
 mod spoiler;
+mod web;
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -129,6 +130,8 @@ pub enum Act {
         url: String,
         answer: Option<WebAnswer>,
     },
+    /// Requests are shown with these headers from here on.
+    Shows(Vec<String>),
     /// A request comes to a webhook of the plugin.
     Webhook(Hooked),
 }
@@ -167,6 +170,7 @@ impl Act {
                     | Self::Deny(_)
                     | Self::Grant { .. }
                     | Self::Web { .. }
+                    | Self::Shows(_)
                     | Self::Answers { .. }
             )
     }
@@ -212,71 +216,18 @@ pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
         "set" => pair(rest).map(|(key, value)| Act::Set { key, value: json(&value) }),
         "host" => pair(rest).map(|(key, value)| Act::Host { key, value: json(&value) }),
         "contact" => contact(rest),
+        "show" => web::shows(rest).map(Act::Shows),
         "beside" => beside::beside(rest).map(Act::Beside),
         "order" => beside::order(rest).map(|(order, plugins)| Act::Order { order, plugins }),
         "room" => rooms::room(rest).map(|(room, kind, occupants)| Act::Room { room, kind, occupants }),
         method if rest.starts_with("http") && method.bytes().all(|letter| letter.is_ascii_uppercase()) => {
-            web(method, rest)
+            web::answered(method, rest)
         }
         method if ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].contains(&method) => {
-            hooked(method, rest)
+            web::hooked(method, rest)
         }
         subject => forms::act(subject, rest).unwrap_or_else(|| somebody(subject, rest, more)),
     }
-}
-
-/// Parses `https://api.example.org/x answers 200 {"a":1}`, with headers as [`hooked`] has them before the body, or
-/// `https://api.example.org/x is unreachable`.
-fn web(method: &str, rest: &str) -> Result<Act, String> {
-    let how_to = || format!("write: {method} https://api.example.org/x answers 200 {{\"a\":1}}");
-    let (url, what) = rest.split_once(' ').ok_or_else(how_to)?;
-    let answer = match what.trim().strip_prefix("answers ") {
-        None if what.trim() == "is unreachable" => None,
-        None => return Err(how_to()),
-        Some(answer) => {
-            let (status, rest) = answer.trim().split_once(' ').unwrap_or((answer.trim(), ""));
-            let status = status.parse().ok().filter(|status| (200..600).contains(status));
-            let (headers, body) = headers(rest).ok_or_else(how_to)?;
-            Some(WebAnswer { status: status.ok_or_else(how_to)?, headers, body: body.trim().to_owned() })
-        }
-    };
-    Ok(Act::Web { method: method.to_owned(), url: url.to_owned(), answer })
-}
-
-/// Parses `github {"zen":"x"}` or `github?a=b with x-github-event: push {"ref":"x"}`. The value of a header is a word, or
-/// stands in quotes.
-fn hooked(method: &str, rest: &str) -> Result<Act, String> {
-    let how_to = || format!("write: {method} github with x-github-event: push {{\"ref\":\"x\"}}");
-    let (address, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-    let (name, query) = address.split_once('?').map_or((address, None), |(name, query)| (name, Some(query)));
-    if name.is_empty() {
-        return Err(how_to());
-    }
-    let (headers, body) = headers(rest).ok_or_else(how_to)?;
-    let body = body.trim().to_owned();
-    let (method, name, query) = (method.to_owned(), name.to_owned(), query.map(str::to_owned));
-    Ok(Act::Webhook(Hooked { method, name, query, headers, body }))
-}
-
-/// Splits the headers that are listed behind `with` from the body that follows them; `None` if they are not written so.
-fn headers(rest: &str) -> Option<(Vec<(String, String)>, &str)> {
-    let mut headers = Vec::new();
-    let Some(mut rest) = rest.trim_start().strip_prefix("with ") else { return Some((headers, rest)) };
-    loop {
-        let (header, after) = rest.split_once(':')?;
-        let (value, after) = value(after.trim_start());
-        headers.push((header.trim().to_ascii_lowercase(), value.trim_end_matches(',').to_owned()));
-        let goes_on = value.ends_with(',') || after.starts_with(',');
-        rest = after.trim_start_matches(',').trim_start();
-        if !goes_on {
-            return Some((headers, rest));
-        }
-    }
-}
-
-/// Splits a word, or a text in quotes, from the rest.
-fn value(text: &str) -> (&str, &str) {
-    quoted(text).unwrap_or_else(|| text.split_once(' ').unwrap_or((text, "")))
 }
 
 /// Splits a quoted subject, which may contain spaces, from the rest: `"garden/Al Ice": hello`.

@@ -9,8 +9,9 @@ use parlor_plugins::policy::hooks::OrderName;
 use parlor_runtime::account::Shared;
 use parlor_runtime::supervisor::Supervised;
 
+use super::given::Given;
 use super::hooks::put_in_order;
-use super::stage::{Given, Player};
+use super::stage::Player;
 
 /// The other plugins of a test, besides the tested one.
 #[derive(Default)]

@@ -12,6 +12,7 @@
 
 mod act;
 mod beside;
+mod given;
 mod hooks;
 pub mod names;
 mod notes;
@@ -27,9 +28,10 @@ pub mod trace;
 mod usual;
 mod web;
 
+pub use given::{ByHand, Given};
 pub use notes::{Happened, Notes};
 pub use run::Outcome;
 pub use script::{Script, ScriptError};
 pub use server::{RoomKind, Said};
 pub use shown::Shown;
-pub use stage::{Given, Player, Stage};
+pub use stage::{Player, Stage};

@@ -29,6 +29,8 @@ pub enum Happened {
         permission: String,
         /// The JID, room or other target that the call was for.
         scope: Option<String>,
+        /// The hint, if no grant can allow the call.
+        hopeless: Option<String>,
     },
     /// The plugin wrote a line to the log.
     Logged {
@@ -121,7 +123,7 @@ impl<S: Subscriber> Layer<S> for Notes {
             _ if !of_plugin => {}
             "call denied" => {
                 let permission = field("permission").unwrap_or_default();
-                self.put(Happened::Denied { permission, scope: field("scope") });
+                self.put(Happened::Denied { permission, scope: field("scope"), hopeless: field("hopeless") });
             }
             "plugin ended" | "plugin declined to start" => {
                 self.put(Happened::Ended(field("reason").unwrap_or_default()));

@@ -16,7 +16,7 @@ const fn row(word: &'static str, example: &'static str, about: &'static str) -> 
 }
 
 /// The steps that may happen, written at the left margin.
-pub const STEPS: [Row; 64] = [
+pub const STEPS: [Row; 66] = [
     row("start", "start", "the plugin starts; else before the first step that needs it"),
     row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
     row("says", "garden/alice: hello", "alice writes in a room; a name with spaces stands in quotes"),
@@ -74,16 +74,22 @@ pub const STEPS: [Row; 64] = [
     ),
     row(
         "answers:",
-        "news answers: <pubsub xmlns='http://jabber.org/protocol/pubsub'><items><item id='i1'/></items></pubsub>",
+        "news answers: <pubsub xmlns='http://jabber.org/protocol/pubsub'><items/></pubsub>",
         "likewise a request about a node; `bot` answers those about its own nodes",
     ),
     row(
         "refuses",
-        "pubsub.example.org refuses <pubsub xmlns='http://jabber.org/protocol/pubsub'><subscribe/></pubsub>: forbidden",
+        "news refuses <pubsub xmlns='http://jabber.org/protocol/pubsub'><subscribe/></pubsub>: forbidden",
         "a service refuses such a request; with nothing inside, all without a line",
     ),
     row("GET", "GET https://api.example.org/x answers 200 {\"a\":1}", "such requests are answered so from here on"),
     row("GET", "GET https://api.example.org/x answers 304 with etag: v1", "the same with headers, before a body"),
+    row(
+        "GET",
+        "GET https://api.example.org/x answers 200 with etag: v1, content-type: \"text/plain; charset=utf-8\" tea",
+        "several have commas between them, and a value with spaces stands in quotes",
+    ),
+    row("show", "show if-none-match, accept", "requests are shown with these headers from here on"),
     row("GET", "GET https://api.example.org/x is unreachable", "nobody answers, as for all that no line names"),
     row("POST", "POST github {\"zen\":\"x\"}", "a verified request comes to the webhook github of the plugin"),
     row("POST", "POST github with x-github-event: push {\"ref\":\"x\"}", "with a header that the manifest lists"),
@@ -153,7 +159,7 @@ pub const ACTIONS: [Row; 43] = [
     row(
         "requests",
         "requests GET https://api.example.org/x with authorization: \"Bearer {{api_key}}\"",
-        "and the headers in which it wants credentials",
+        "and the headers in which it wants credentials, or that `show` names",
     ),
     row("requests", "requests POST https://api.example.org/x: {\"a\":1}", "with what it sends"),
     row("answers", "answers github 200: {\"type\":1}", "it answers a request to its webhook, in the mode `answer`"),

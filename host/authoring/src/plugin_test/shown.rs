@@ -35,7 +35,7 @@ impl Shown {
     pub fn lines(&mut self, happened: &Happened) -> Vec<String> {
         let text = match happened {
             Happened::Did(action) => self.action(action),
-            Happened::Denied { permission, scope } => {
+            Happened::Denied { permission, scope, .. } => {
                 let scope = scope.as_deref().map(|scope| format!(" for {}", short_text(scope)));
                 format!("denied {permission}{}", scope.unwrap_or_default())
             }

@@ -11,27 +11,24 @@ use jid::BareJid;
 use parlor_base::clock::Clock;
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::{InstanceId, PluginId};
-use parlor_base::nearest::nearest;
-use parlor_base::permission::Permission;
-use parlor_config::{AccountConfig, Settings};
+use parlor_config::AccountConfig;
 use parlor_plugins::admission::{Admitted, undeclared};
 use parlor_plugins::approved::read;
 use parlor_plugins::component::{Examined, examine};
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::{RoomSettings, SettingValues};
-use parlor_plugins::setting::{Setting, SettingKind};
 use parlor_runtime::account::{Account, Asker, Shared};
 use parlor_runtime::engine::{Compiled, Engine};
 use parlor_runtime::supervisor::{State, Supervised};
 use parlor_runtime::threads::Place;
 use parlor_session::command_names::CommandNames;
-use parlor_session::permissions::{Granted, Grants};
+use parlor_session::permissions::Granted;
 use parlor_session::{ChangeSettings, OpenRoom, Wins};
 use parlor_store::Store;
 use parlor_xmpp::Dialer;
-use serde_json::Value;
 
 use super::beside::Beside;
+use super::given::{ByHand, Given};
 use super::names;
 use super::notes::{Happened, Notes};
 use super::script::Act;
@@ -125,123 +122,6 @@ impl Player {
     }
 }
 
-/// The grants and settings of a plugin: those that its manifest asks for, until a script changes them.
-#[derive(Debug, Clone)]
-pub struct Given {
-    manifest: Arc<Manifest>,
-    settings: Settings,
-    rooms: Vec<BareJid>,
-    grants: toml::Table,
-    own: BTreeMap<String, Value>,
-}
-
-impl Given {
-    /// Creates the grants that the manifest asks for.
-    pub fn of(manifest: &Arc<Manifest>) -> Self {
-        let grants = manifest.permissions.iter().map(|(permission, one)| (permission.to_string(), one.scope.clone()));
-        Self {
-            manifest: Arc::clone(manifest),
-            settings: Settings::default(),
-            rooms: Vec::new(),
-            grants: grants.collect(),
-            own: manifest.settings.iter().filter_map(web::stand_in).collect(),
-        }
-    }
-
-    /// Changes a setting of the host.
-    pub fn host(&mut self, key: &str, value: Value) -> Result<(), String> {
-        if !Settings::is_known(key) {
-            let near = Settings::nearest(key).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            return Err(format!("the host has no setting `{key}`{near}"));
-        }
-        self.settings = self.settings.with(key, value).map_err(|error| error.to_string())?;
-        Ok(())
-    }
-
-    /// Adds a room that the account is in from the beginning.
-    pub fn room(&mut self, room: BareJid) -> Result<(), String> {
-        if !self.rooms.contains(&room) {
-            self.rooms.push(room);
-        }
-        let rooms = self.rooms.iter().map(BareJid::to_string).collect::<Vec<_>>();
-        self.host("auto_join_rooms", rooms.into())
-    }
-
-    /// Changes one of the plugin's own settings.
-    pub fn set(&mut self, key: &str, value: Value) -> Result<(), String> {
-        let Some(setting) = self.manifest.settings.get(key) else {
-            let near = nearest(key, self.manifest.settings.keys().map(String::as_str));
-            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            return Err(format!("the plugin has no setting `{key}`{near}"));
-        };
-        if matches!(setting.kind, SettingKind::Credential(_)) {
-            return Err(format!(
-                "a test needs no `{key}`: requests show its name in its place, and those to webhooks are taken as verified"
-            ));
-        }
-        setting.check(&value).map_err(|why| format!("the setting `{key}` does not fit: {why}"))?;
-        self.own.insert(key.to_owned(), value);
-        Ok(())
-    }
-
-    /// Returns a required setting that has no value yet.
-    pub fn unset(&self) -> Option<&str> {
-        let lacks = |(name, setting): &(&String, &Setting)| setting.required && !self.own.contains_key(*name);
-        self.manifest.settings.iter().find(lacks).map(|(name, _)| name.as_str())
-    }
-
-    /// Withholds or revokes a permission.
-    pub fn deny(&mut self, permission: Permission) -> Result<(), String> {
-        self.asked_for(permission)?;
-        self.grants.remove(permission.as_str());
-        Ok(())
-    }
-
-    /// Grants a permission, with the scope of the manifest or another.
-    pub fn grant(&mut self, permission: Permission, scope: Option<toml::Value>) -> Result<(), String> {
-        let asked = self.asked_for(permission)?;
-        let scope = scope.map_or(asked, |scope| names::scope(permission.scope_kind(), scope));
-        let table = toml::Table::from_iter([(permission.to_string(), scope.clone())]);
-        Grants::from_table(&table).map_err(|error| error.to_string())?;
-        self.grants.insert(permission.to_string(), scope);
-        Ok(())
-    }
-
-    fn asked_for(&self, permission: Permission) -> Result<toml::Value, String> {
-        let request = self.manifest.permissions.get(&permission);
-        let none = || format!("the plugin does not ask for {permission}, so it never has it");
-        request.map(|request| request.scope.clone()).ok_or_else(none)
-    }
-
-    /// Returns the grants and settings for another version of the plugin: the same ones, as far as its manifest asks
-    /// for them.
-    fn passed_on(self, manifest: &Arc<Manifest>) -> Self {
-        let mut new = Self::of(manifest);
-        for (key, value) in self.own {
-            // A value that the new manifest does not accept is left out.
-            let _ = new.set(&key, value);
-        }
-        let asked = self.manifest.permissions.keys();
-        // Revoked permissions stay revoked and narrowed scopes stay narrowed. Permissions that are new in the manifest
-        // are granted.
-        for permission in asked.filter(|permission| manifest.permissions.contains_key(permission)) {
-            match self.grants.get(permission.as_str()) {
-                None => drop(new.grants.remove(permission.as_str())),
-                Some(scope) if *scope != self.manifest.permissions[permission].scope => {
-                    new.grants.insert(permission.to_string(), scope.clone());
-                }
-                Some(_) => {}
-            }
-        }
-        Self { settings: self.settings, rooms: self.rooms, ..new }
-    }
-
-    fn grants(&self) -> Grants {
-        // Each grant was parsed when it was added, by the manifest's reader or here.
-        Grants::from_table(&self.grants).unwrap_or_default()
-    }
-}
-
 /// An account, its mock server, and a plugin on it.
 pub struct Stage {
     /// The mock server.
@@ -261,9 +141,18 @@ pub struct Stage {
 impl Stage {
     /// Creates an environment in which nothing has started yet. Must be called within a runtime.
     pub fn new(player: Player, clock: Clock, notes: &Notes) -> Self {
+        Self::with(Given::of(player.manifest()), player, clock, notes)
+    }
+
+    /// Creates the same by the machine's clock. The plugin's requests go to the network.
+    pub fn by_hand(player: Player, notes: &Notes, by_hand: &ByHand) -> Self {
+        Self::with(Given::by_hand(player.manifest(), by_hand), player, Clock::Machine, notes)
+    }
+
+    fn with(given: Given, player: Player, clock: Clock, notes: &Notes) -> Self {
         let (notes, witness) = (notes.clone(), notes.clone());
         let server = MockServer::new(names::own(), clock, move |action| witness.put(Happened::Did(action)));
-        let (given, web, store) = (Given::of(player.manifest()), Web::default(), Store::on_runtime());
+        let (web, store) = (Web::default(), Store::on_runtime());
         Self { server, given, account: None, player, plugin: None, beside: Beside::default(), store, notes, web }
     }
 
@@ -279,7 +168,7 @@ impl Stage {
             group: None,
             link: link(),
             owners: Vec::new(),
-            web: Arc::default(),
+            web: Arc::new(self.given.web()),
             encryption: parlor_config::Encryption::OFF,
             otr_people: parlor_config::OtrPeople::default(),
             settings: self.given.settings.clone(),
@@ -452,6 +341,7 @@ impl Stage {
             Act::Xml(xml) => possible(self.server.bring_xml(xml))?,
             Act::Form { who, does } => possible(self.server.form(who, self.player.id(), does))?,
             Act::Web { method, url, answer } => self.web.answer(method, url, answer.as_ref()),
+            Act::Shows(names) => self.web.show(names),
             Act::Webhook(hooked) => web::bring(hooked, self.plugin.as_ref(), &self.notes)?,
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The web of a plugin test: the answers that its lines give, requests to webhooks, and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use parlor_base::nearest::{nearest, suggestion};
@@ -16,18 +16,38 @@ use super::act::Hooked;
 use super::notes::{Happened, Notes};
 use super::server::Action;
 
-/// The answers of servers of the web, by method and address. Clones share the same answers.
+/// The web as a test describes it. Clones share the same description.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Web(Arc<Mutex<BTreeMap<(String, String), WebAnswer>>>);
+pub(super) struct Web(Arc<Mutex<Described>>);
+
+#[derive(Debug, Default)]
+struct Described {
+    /// The answers of servers, by method and address.
+    answers: BTreeMap<(String, String), WebAnswer>,
+    /// The headers that requests are shown with, besides those with places for credentials.
+    shown: BTreeSet<String>,
+}
+
+impl Described {
+    /// Returns the headers of a request that the test shows. A misspelt place for a credential is shown, too.
+    fn shown(&self, headers: &[(String, String)]) -> Vec<(String, String)> {
+        headers.iter().filter(|(name, value)| value.contains("{{") || self.shown.contains(name)).cloned().collect()
+    }
+}
 
 impl Web {
     /// Sets the answer from now on; `None`: there is no answer.
     pub(super) fn answer(&self, method: &str, url: &str, answer: Option<&WebAnswer>) {
-        let (key, mut answers) = ((method.to_owned(), url.to_owned()), self.answers());
+        let (key, mut described) = ((method.to_owned(), url.to_owned()), self.described());
         match answer {
-            Some(answer) => drop(answers.insert(key, answer.clone())),
-            None => drop(answers.remove(&key)),
+            Some(answer) => drop(described.answers.insert(key, answer.clone())),
+            None => drop(described.answers.remove(&key)),
         }
+    }
+
+    /// Shows requests with these headers from now on.
+    pub(super) fn show(&self, names: &[String]) {
+        self.described().shown.extend(names.iter().cloned());
     }
 
     /// Answers the requests of an account's plugin, and notes each.
@@ -35,14 +55,16 @@ impl Web {
         let (web, notes) = (self.clone(), notes.clone());
         account.web_script.set(move |WebRequest { method, url, headers, body }| {
             let (method, url) = (method.to_owned(), url.to_owned());
-            let answer = web.answers().get(&(method.clone(), url.clone())).cloned();
-            let (headers, body) = (headers.to_vec(), String::from_utf8_lossy(body).into_owned());
+            let described = web.described();
+            let answer = described.answers.get(&(method.clone(), url.clone())).cloned();
+            let (headers, body) = (described.shown(headers), String::from_utf8_lossy(body).into_owned());
+            drop(described);
             notes.put(Happened::Did(Action::Requested { method, url, headers, body }));
             answer
         });
     }
 
-    fn answers(&self) -> MutexGuard<'_, BTreeMap<(String, String), WebAnswer>> {
+    fn described(&self) -> MutexGuard<'_, Described> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -87,4 +109,21 @@ pub(super) fn bring(hooked: &Hooked, plugin: Option<&Supervised>, notes: &Notes)
 /// Returns the placeholder for a credential in a test, which is never shown.
 pub(super) fn stand_in((key, setting): (&String, &Setting)) -> Option<(String, Value)> {
     matches!(setting.kind, SettingKind::Credential(_)).then(|| (key.clone(), "stands for a credential".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_shows_the_headers_with_places_for_credentials_and_those_that_it_names() {
+        let headers =
+            [("authorization", "Bearer {{token}}"), ("accept", "*/*"), ("x-key", "{{tokne}}"), ("if-none-match", "v1")];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let names =
+            |described: &Described| described.shown(&headers).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names(&Described::default()), ["authorization", "x-key"]);
+        let shown = BTreeSet::from(["if-none-match".to_owned()]);
+        assert_eq!(names(&Described { shown, ..Described::default() }), ["authorization", "x-key", "if-none-match"]);
+    }
 }

@@ -1,6 +1,6 @@
 //! `parlor account import`: adds many accounts from a file. It checks all of them before it writes anything.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ impl ImportArgs {
     /// Adds the accounts.
     pub fn run(&self) -> anyhow::Result<()> {
         let text = self.text()?;
-        let config = self.target.load_to_write()?;
+        let config = self.target.load_to_add()?;
         let file = open(&config, &config.file_for_accounts())?;
         // Parse it again: from now on no other command changes it.
         let config = config.read_again()?;
@@ -208,7 +208,9 @@ impl Plan {
         }
         let has_passwords = lines.iter().any(|line| matches!(line.password, Source::Text(_)));
         let mut plan = Self { new: Vec::new(), unchanged: Vec::new(), has_passwords };
-        for line in lines {
+        // Together with the line that it repeats, a line would be a reason to blame both.
+        let is_bad: HashSet<_> = bad.iter().map(|bad| bad.line).collect();
+        for line in lines.into_iter().filter(|line| !is_bad.contains(&line.number)) {
             let twins = known.get(&line.jid.to_bare()).map(Vec::as_slice).unwrap_or_default();
             let twin = twins.iter().copied().find(|twin| is_same(&twin.link.jid, &line.jid));
             let number = line.number;

@@ -3,7 +3,7 @@
 use anyhow::bail;
 use clap::Args;
 use jid::BareJid;
-use parlor::cluster::{Export, Import, Look, Looking, Moving, MovingError, Removing, Step};
+use parlor::cluster::{Export, ExportLook, Import, Look, Looking, Moving, MovingError, Removing, Step};
 use parlor_base::escape::EscapedPath as _;
 use parlor_config::{AccountName, Config};
 use serde_json::{Value, json};
@@ -28,11 +28,14 @@ pub struct ImportArgs {
 /// The arguments of `parlor cluster export`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "First stop this host and the hosts that have the accounts: no node may run an account during its export. The export writes all data of the account into this host's own file, and removes it from NATS. Then take [cluster] out of parlor.toml and start the host. Nodes do not run the account again until you import it, even if it is in their files.\n\nThe command also takes back an import that was interrupted. If it is killed, run it again.\n\nExamples:\n  parlor cluster export                    all accounts of the configuration\n  parlor cluster export main               one of them\n  parlor cluster export main --replace     also if this host keeps data of it, which is lost\n\nExit codes: 0 all are here, 1 some are not, 2 wrong usage"
+    after_help = "First stop this host and the hosts that have the accounts: no node may run an account during its export. The export writes all data of the account into this host's own file, and removes it from NATS. Then take [cluster] out of parlor.toml and start the host. Nodes do not run the account again until you import it, even if it is in their files.\n\nThe command also takes back an import that was interrupted. If it is killed, run it again.\n\nExamples:\n  parlor cluster export --dry-run          show what would be moved\n  parlor cluster export                    all accounts of the configuration\n  parlor cluster export main               one of them\n  parlor cluster export main --replace     also if this host keeps data of it, which is lost\n\nExit codes: 0 all are here, 1 some are not, 2 wrong usage"
 )]
 pub struct ExportArgs {
     #[command(flatten)]
     which: Which,
+    /// Show what would be done, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// The accounts that move.
@@ -107,7 +110,8 @@ impl ImportArgs {
                 if replace && let Some(damage) = moving.damage(&jid).await? {
                     target::say(&format!("parlor: warning: {}", unreadable(&jid, &damage)));
                 }
-                let told = |step| say_step("import", &jid, step);
+                let mut said = Vec::new();
+                let told = |step| say_step(&IMPORTS, &mut said, &jid, step);
                 let done = moving.import(&name, &jid, replace, told).await.map(imported);
                 rows.push(row(name, jid, done));
             }
@@ -124,17 +128,26 @@ impl ExportArgs {
         let (config, accounts) = self.which.load()?;
         let replace = self.which.replace;
         let rows = wait_for(async {
-            let mut moving = Moving::begin(&config, target::by()).await?;
             let mut rows = Vec::new();
+            if self.dry_run {
+                let looking = Looking::begin(&config).await?;
+                for (name, jid) in accounts {
+                    let done = looking.look_at_export(&jid, replace).await.map(looked_at_export);
+                    rows.push(row(name, jid, done));
+                }
+                return Ok(rows);
+            }
+            let mut moving = Moving::begin(&config, target::by()).await?;
             for (name, jid) in accounts {
-                let told = |step| say_step("export", &jid, step);
+                let mut said = Vec::new();
+                let told = |step| say_step(&EXPORTS, &mut said, &jid, step);
                 let done = moving.export(&name, &jid, replace, told).await.map(exported);
                 rows.push(row(name, jid, done));
             }
             Ok::<_, MovingError>(rows)
         })??;
         let next = format!("take [cluster] out of {}, and start the host", config.path.escaped());
-        self.which.show(&config, &rows, false, &next)
+        self.which.show(&config, &rows, self.dry_run, if self.dry_run { "" } else { &next })
     }
 }
 
@@ -202,6 +215,21 @@ fn imported(done: Import) -> (&'static str, Option<u64>, String) {
     }
 }
 
+fn looked_at_export(look: ExportLook) -> (&'static str, Option<u64>, String) {
+    match look {
+        ExportLook::Move { replaces: false } => ("would-move", None, "it would be moved to this host".to_owned()),
+        ExportLook::Move { replaces: true } => {
+            ("would-replace", None, "the cluster's data would replace what this host keeps".to_owned())
+        }
+        ExportLook::Finish => {
+            ("would-finish", None, "all of it is on this host, and the cluster would be told so".to_owned())
+        }
+        ExportLook::Keep => {
+            ("would-keep", None, "it has not left this host, and its import would be taken back".to_owned())
+        }
+    }
+}
+
 fn exported(done: Export) -> (&'static str, Option<u64>, String) {
     match done {
         Export::Moved { rows: Some(rows) } => ("moved", Some(rows), format!("moved to this host, {rows} rows")),
@@ -217,15 +245,34 @@ fn unreadable(jid: &BareJid, damage: &str) -> String {
     format!("the cluster's data of {jid} could not be read, and is removed all the same: {damage}")
 }
 
-/// Says on standard error how far a move has come.
-fn say_step(what: &str, jid: &BareJid, step: Step) {
-    let far = match step {
-        Step::Reserved => "no node may run it",
-        Step::Stored => "its snapshot is in NATS",
-        Step::Kept => "the host's own file says so",
-        Step::Marked | Step::Fenced | Step::Named | Step::Cleared | Step::Told => return,
-    };
-    target::say(&format!("parlor: {what} of {jid}: {far}"));
+/// Steps, and what is said of each.
+type Words = [(Step, &'static str); 3];
+
+/// What is said of the steps of an import that take time or change who has the account.
+const IMPORTS: Words = [
+    (Step::Reserved, "no node starts it before the import is done"),
+    (Step::Stored, "all of its data is in NATS"),
+    (Step::Kept, "its data is removed from this host's own file"),
+];
+/// The same of an export.
+const EXPORTS: Words = [
+    (Step::Reserved, "no node runs it any more"),
+    (Step::Kept, "all of its data is in this host's own file"),
+    (Step::Cleared, "its data is removed from NATS"),
+];
+
+/// Says on standard error how far the move of an account has come.
+fn say_step(words: &Words, said: &mut Vec<Step>, jid: &BareJid, step: Step) {
+    if let Some(far) = news(words, said, step) {
+        target::say(&format!("parlor: {jid}: {far}"));
+    }
+}
+
+/// Returns what is said of a step. One that comes again is not said again.
+fn news(words: &Words, said: &mut Vec<Step>, step: Step) -> Option<&'static str> {
+    let (_, far) = words.iter().find(|(one, _)| *one == step && !said.contains(one))?;
+    said.push(step);
+    Some(*far)
 }
 
 impl RemoveArgs {
@@ -294,5 +341,18 @@ mod tests {
         let words = [Look::Move { rows: 1, replaces: true }, Look::Finish, Look::Already, Look::Nothing].map(looked);
         assert_eq!(words.map(|(word, ..)| word), ["would-replace", "would-finish", "already", "nothing"]);
         assert_eq!(exported(Export::Kept).0, "kept");
+        let moves = [false, true].map(|replaces| ExportLook::Move { replaces });
+        let words = moves.into_iter().chain([ExportLook::Finish, ExportLook::Keep]).map(looked_at_export);
+        let words: Vec<_> = words.map(|(word, ..)| word).collect();
+        assert_eq!(words, ["would-move", "would-replace", "would-finish", "would-keep"]);
+    }
+
+    /// An export takes two of its steps twice.
+    #[test]
+    fn each_step_of_a_move_is_said_once() {
+        let steps = [Step::Marked, Step::Reserved, Step::Kept, Step::Reserved, Step::Cleared, Step::Told, Step::Kept];
+        let mut said = Vec::new();
+        let all: Vec<_> = steps.into_iter().filter_map(|step| news(&EXPORTS, &mut said, step)).collect();
+        assert_eq!(all, EXPORTS.map(|(_, far)| far));
     }
 }

@@ -181,3 +181,23 @@ fn of_many_sentences_the_first_are_shown() {
     let (shown, more) = first((0..5_000).map(|number| number.to_string()));
     assert_eq!((shown.len(), shown[9].as_str(), more), (NAMED, "9", 4_990));
 }
+
+#[test]
+fn what_is_wrong_with_many_accounts_is_one_clause() {
+    let mut status = fleet(300);
+    let says = |status: &Status| {
+        let accounts = status.accounts.iter().map(|one| (one.name.as_str(), one.connection.as_str()));
+        account_ills(accounts).into_iter().chain(plugin_ills(&status.plugins)).collect::<Vec<_>>()
+    };
+    let few =
+        ["account a0007 is failed", "account a0107 is failed", "account a0207 is failed", "plugin echo is quarantined"];
+    assert_eq!(says(&status), few);
+    for account in &mut status.accounts[1..] {
+        account.connection = "failed".to_owned();
+    }
+    for plugin in &mut status.plugins {
+        plugin.state = "quarantined".to_owned();
+    }
+    let many = ["299 accounts (a0001, a0002, a0003, …) are failed", "plugin echo is quarantined on 300 accounts"];
+    assert_eq!(says(&status), many);
+}

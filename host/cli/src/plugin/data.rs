@@ -170,7 +170,8 @@ impl DataArgs {
         })?;
         if rows.is_empty() {
             self.known(config)?;
-            return print(&format!("{} keeps nothing", self.plugin));
+            let place = config.cluster.as_ref().map(|section| format!(" in the cluster {}", section.name));
+            return print(&format!("{} keeps nothing{}", self.plugin, place.unwrap_or_default()));
         }
         let total = format!("{}, {}", entries(rows.len()), size(bytes));
         print(&format!("{}{total}", table(&["ACCOUNT", "KEY", "SIZE", "VALUE"], &rows)))

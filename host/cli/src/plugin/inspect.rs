@@ -10,7 +10,7 @@ use parlor_plugins::component::Examined;
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::Entry;
 use parlor_plugins::policy::hooks::{OnFailure, OrderName};
-use parlor_plugins::setting::SettingKind;
+use parlor_plugins::setting::{Setting, SettingKind};
 use parlor_plugins::signature::KeyName;
 use parlor_plugins::source::{Downloaded, LogIn, Source};
 use parlor_plugins::webhook::{Mode, Webhook};
@@ -204,21 +204,8 @@ pub(super) fn sheet(examined: &Examined, source: &str) -> String {
         line("needs", &format!("{name} {}{optional}", dependency.version));
     }
     for (name, setting) in &manifest.settings {
-        let default = setting
-            .default
-            .as_ref()
-            .map(|value| format!(", {} by default", escape_untrusted(&value.to_string(), LONGEST)))
-            .unwrap_or_default();
-        let secret = match &setting.kind {
-            SettingKind::Secret => ", which reaches the plugin".to_owned(),
-            SettingKind::Credential(Some(servers)) => {
-                format!(", which only goes to {}", escape_untrusted(&servers.entries().join(", "), LONGEST))
-            }
-            SettingKind::Credential(None) => ", which goes nowhere".to_owned(),
-            _ => String::new(),
-        };
         let what = escape_untrusted(&setting.description, LONGEST);
-        line("setting", &format!("{name} ({}{secret}{default}): {what}", setting.kind));
+        line("setting", &format!("{name} ({}): {what}", setting_in_words(setting)));
     }
     for (name, webhook) in &manifest.webhooks {
         let what = escape_untrusted(&webhook.description, LONGEST);
@@ -227,14 +214,39 @@ pub(super) fn sheet(examined: &Examined, source: &str) -> String {
     text
 }
 
-/// Describes who may send requests to a webhook, and who answers.
+/// Describes the type of a setting, where a secret goes, and whether the owner has to give a value.
+fn setting_in_words(setting: &Setting) -> String {
+    let secret = match &setting.kind {
+        SettingKind::Secret => ", which reaches the plugin".to_owned(),
+        SettingKind::Credential(Some(servers)) => {
+            format!(", which only goes to {}", escape_untrusted(&servers.entries().join(", "), LONGEST))
+        }
+        // The manifest's reader refuses one that no webhook names.
+        SettingKind::Credential(None) => ", which only verifies requests to webhooks".to_owned(),
+        _ => String::new(),
+    };
+    let required = if setting.required { ", required" } else { "" };
+    let default = setting.default.as_ref().map(|value| escape_untrusted(&value.to_string(), LONGEST));
+    let default = default.map(|value| format!(", {value} by default")).unwrap_or_default();
+    format!("{}{secret}{required}{default}", setting.kind)
+}
+
+/// Describes who may send requests to a webhook, which ones, who answers, and what the plugin gets.
 pub(crate) fn webhook_in_words(webhook: &Webhook) -> String {
     let answers = match webhook.mode {
         Mode::Queue => "the host answers",
         Mode::Answer => "the plugin answers",
     };
     let secret = webhook.secret.as_ref().map(|name| format!(" by {name}")).unwrap_or_default();
-    format!("verified by {}{secret}, {answers}", escape_untrusted(&webhook.verification.about(), LONGEST))
+    let headers = match &webhook.headers[..] {
+        [] => String::new(),
+        some => format!(", the plugin gets the headers {}", escape_untrusted(&some.join(", "), LONGEST)),
+    };
+    format!(
+        "takes {}, verified by {}{secret}, {answers}{headers}",
+        escape_untrusted(&webhook.methods.join(", "), LONGEST),
+        escape_untrusted(&webhook.verification.about(), LONGEST)
+    )
 }
 
 /// Returns the changes of these versions in the author's words, for programs.
@@ -247,12 +259,12 @@ pub(super) fn changes<'m>(changes: impl Iterator<Item = (&'m Version, &'m String
 
 fn as_json(id: &PluginId, examined: &Examined, source: &str, signer: Option<&str>, entry: Option<&Entry>) -> Value {
     let manifest = &examined.manifest;
-    let setting = |(name, setting): (&String, &parlor_plugins::setting::Setting)| {
+    let setting = |(name, setting): (&String, &Setting)| {
         let description = escape_untrusted(&setting.description, LONGEST);
         let is_set = entry.is_some_and(|entry| entry.settings.0.contains_key(name));
         json!({
             "name": name, "type": setting.kind.to_string(), "default": setting.default, "set": is_set,
-            "description": description,
+            "required": setting.required, "description": description,
         })
     };
     let webhook = |(name, webhook): (&String, &Webhook)| {
@@ -311,6 +323,39 @@ mod tests {
         assert_eq!(by_whom(&listed).as_deref(), Some(BY_PUBLISHER));
         let plain = entry("");
         assert_eq!((published(&plain), by_whom(&plain)), (String::new(), None));
+    }
+
+    #[test]
+    fn an_owner_reads_what_is_required_where_secrets_go_and_what_a_webhook_takes() {
+        let manifest: Manifest = r#"
+[plugin]
+name = "forge"
+version = "0.1.0"
+api = "0.1.0"
+description = "d"
+
+[permissions]
+"webhooks.receive" = { reason = "r" }
+
+[settings.secret]
+type = "credential"
+required = true
+description = "d"
+
+[webhook.github]
+description = "d"
+verify = "github"
+secret = "secret"
+methods = ["POST", "PUT"]
+headers = ["x-github-event"]
+"#
+        .parse()
+        .unwrap();
+        let words = |name: &str| setting_in_words(&manifest.settings[name]);
+        assert_eq!(words("secret"), "credential, which only verifies requests to webhooks, required");
+        let webhook = webhook_in_words(&manifest.webhooks["github"]);
+        assert!(webhook.starts_with("takes POST, PUT, verified by ") && webhook.contains(" by secret, "), "{webhook}");
+        assert!(webhook.ends_with(", the host answers, the plugin gets the headers x-github-event"), "{webhook}");
     }
 
     #[test]

@@ -68,7 +68,8 @@ impl LimitsArgs {
         let all: Vec<_> = set.chain(self.unset.iter().map(|name| (name.clone(), None))).collect();
         let names: Vec<_> = all.iter().map(|(name, _)| name.as_str()).collect();
         let sentence = if admin.limit(id, &all)? {
-            format!("{} of {id} counts", names.join(", "))
+            let verb = if names.len() == 1 { "counts" } else { "count" };
+            format!("{} of {id} {verb}", names.join(", "))
         } else {
             already(id, &names, &admin.entry(id)?.limits)
         };

@@ -303,7 +303,7 @@ mod tests {
             assert!(role >= least, "{path} is for each {role}");
             count += 1;
         }
-        assert_eq!(count, 27, "pages were added or removed");
+        assert_eq!(count, 28, "pages were added or removed");
     }
 
     #[test]

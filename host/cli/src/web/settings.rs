@@ -305,7 +305,7 @@ async fn set(visit: Visit, form: Form) -> Result<Reply, Problem> {
         let Ok(known) = self::known(&visit, &id).await else { return Err(problem) };
         return Ok(refused(&visit, &id, &known, &form, &problem));
     }
-    apply(&visit, &id, &back, format!("{names} of {id} counts")).await
+    apply(&visit, &id, &back, format!("changed for {id}: {names}")).await
 }
 
 async fn secret(visit: Visit, form: Form) -> Result<Reply, Problem> {

@@ -1,5 +1,6 @@
 //! Ends the sessions of nodes that are gone, and has the records of sessions removed that have been over for long.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Node;
@@ -25,8 +26,9 @@ impl Node {
 
     /// Has records removed of sessions that have been over for long. Otherwise each start of a node would leave one for good.
     pub(super) fn remove_what_is_over(&mut self, now: Duration) {
-        // The claim of an account that nobody runs names the session that had it. Without a record, that session might still begin.
-        if self.usable(now).is_none() || !self.view.orphans().is_empty() {
+        // The claim of an account that nobody runs may name the session that had it. Without a record, that session might still begin.
+        let names_one = |account: &Arc<str>| self.view.claim(account).is_some_and(|claim| claim.session.is_some());
+        if self.usable(now).is_none() || self.view.orphans().keys().any(names_one) {
             return;
         }
         let over: Vec<_> = self.view.over(now, KEPT).take(REMOVING).collect();

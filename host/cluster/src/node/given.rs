@@ -37,12 +37,13 @@ impl Given {
         own: SessionId,
         running: &BTreeMap<Arc<str>, u32>,
         most: usize,
+        can_run: impl Fn(&str, SessionId) -> bool,
     ) -> Vec<(Arc<str>, SessionId)> {
         let Self(given) = self;
         given.retain(|_, one| now < one.at + STAYS);
         let movable = running.iter().filter(|(account, _)| !given.get(*account).is_some_and(|one| one.has_come_back));
         let movable = movable.map(|(account, weight)| (Arc::clone(account), *weight)).collect();
-        let moves = shed(places, own, &movable, most);
+        let moves = shed(places, own, &movable, most, can_run);
         for (account, to) in &moves {
             given.insert(Arc::clone(account), One { to: *to, at: now, has_come_back: false });
         }

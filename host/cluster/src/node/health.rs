@@ -19,7 +19,7 @@ pub struct Health {
     pub accounts: usize,
     /// How many of them this node runs.
     pub own: usize,
-    /// How many of them no node has. Those of a session that is not renewed any more count, also while nobody can end it.
+    /// How many of those in the configuration of this node no node has. Those of a session that is not renewed any more count, also while nobody can end it.
     pub nowhere: usize,
     /// The names of some of these.
     pub named: Vec<Arc<str>>,
@@ -39,7 +39,10 @@ impl Node {
             .sessions()
             .partition(|(id, seen)| if Some(*id) == own { has_session } else { now < seen.at + patience });
         let left = gone.iter().flat_map(|(id, _)| self.view.held_by(*id)).map(|(account, _)| account);
-        let nowhere: Vec<_> = self.view.orphans().keys().chain(left).collect();
+        let nowhere = self.view.orphans().keys().chain(left);
+        // One that no configuration has runs nowhere for good. A node speaks for its own configuration.
+        let is_meant = |account: &&Arc<str>| self.configured.as_ref().is_none_or(|all| all.contains(*account));
+        let nowhere: Vec<_> = nowhere.filter(is_meant).collect();
         Health {
             has_session,
             // A session without a record may have none any more.

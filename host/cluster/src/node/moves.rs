@@ -26,15 +26,16 @@ impl Node {
         self.count_moves(own, &mut places);
         let moves = if self.state == SessionState::Open {
             // An account that has just come to its node is not moved at once.
-            let is_settled = now >= self.view.changed() + self.timing.life() && self.view.orphans().is_empty();
+            let is_settled = now >= self.view.changed() + self.timing.life() && self.orphans(&places).is_empty();
             let all_are_there = places.len() == self.view.sessions().count();
             if is_settled && all_are_there {
-                self.given.shed(now, &mut places, own, &running, most)
+                let can_run = |account: &str, id| !self.view.is_lacking(account, id);
+                self.given.shed(now, &mut places, own, &running, most, can_run)
             } else {
                 Vec::new()
             }
         } else {
-            place(&mut places, running.clone().into_iter().take(most))
+            place(&mut places, running.clone().into_iter().take(most), |account, id| !self.view.is_lacking(account, id))
         };
         let mut heirs: BTreeMap<_, _> = moves.into_iter().map(|(account, to)| (account, Some(to))).collect();
         if self.state == SessionState::Over {

@@ -32,7 +32,8 @@ struct Stage {
 
 impl Stage {
     fn with(nodes: u64, accounts: usize) -> Self {
-        let nodes: Vec<_> = (0..nodes).map(|number| Node::new("node", 1, Timing::default(), number)).collect();
+        let nodes = (0..nodes).map(|number| Node::new(&format!("node-{number}"), 1, Timing::default(), number));
+        let nodes: Vec<_> = nodes.collect();
         let seen = vec![0; nodes.len()];
         let begin = ms(2_400);
         let (done, deaf) = (Vec::new(), Vec::new());
@@ -40,7 +41,7 @@ impl Stage {
         stage.settle(&[]);
         stage.run(begin, &[]);
         for number in 0..accounts {
-            let claim = Claim { session: None, token: Token(0), weight: 1 };
+            let claim = Claim { session: None, token: Token(0), weight: 1, lacking: Vec::new() };
             stage.store.put(Key::Account(name(number)), Some(Value::Claim(claim)));
         }
         stage.settle(&[]);
@@ -252,7 +253,7 @@ fn nothing_starts_when_it_would_have_to_stop_at_once() {
     let mut stage = Stage::with(1, 0);
     stage.now += ms(1_600);
     let session = SessionId { process: 0, number: 1 };
-    let claim = |token| Claim { session: Some(session), token: Token(token), weight: 1 };
+    let claim = |token| Claim { session: Some(session), token: Token(token), weight: 1, lacking: Vec::new() };
     let key = Key::Account(name(0));
     let outputs = stage.nodes[0].seen(stage.now, &key, 1_000, Some(Value::Claim(claim(1))));
     assert!(!outputs.iter().any(|output| matches!(output, Output::Start { .. })), "{outputs:?}");
@@ -346,7 +347,7 @@ fn a_store_that_counts_back_has_lost_writes_so_a_node_reads_all_anew_and_goes_on
     assert_eq!(stage.done.iter().filter(read_anew).count(), 1, "{:?}", stage.done);
     assert_eq!(stage.loads(), [0], "its session has ended");
     for number in 0..2 {
-        let claim = Claim { session: None, token: Token(0), weight: 1 };
+        let claim = Claim { session: None, token: Token(0), weight: 1, lacking: Vec::new() };
         stage.store.put(Key::Account(name(number)), Some(Value::Claim(claim)));
     }
     stage.run(ms(1_000), &[]);
@@ -364,7 +365,7 @@ fn an_answer_that_comes_after_the_reports_of_later_writes_is_no_loss() {
     let outputs = node.tick(ms(0));
     let [Output::Put { request, key, value, .. }] = &outputs[..] else { panic!("{outputs:?}") };
     let other = Key::Account(name(0));
-    let claim = Claim { session: None, token: Token(0), weight: 1 };
+    let claim = Claim { session: None, token: Token(0), weight: 1, lacking: Vec::new() };
     node.seen(ms(10), key, 1, Some(value.clone()));
     node.seen(ms(20), &other, 2, Some(Value::Claim(claim)));
     let outputs = node.answered(ms(30), *request, Outcome::Written(1));
@@ -408,7 +409,8 @@ fn a_revision_that_was_confirmed_to_this_node_is_given_once() {
 fn a_record_that_should_have_been_reported_before_shows_a_loss_and_a_repeated_one_does_not() {
     let mut node = Node::new("node", 1, Timing::default(), 1);
     let [one, other] = [0, 1].map(|number| Key::Account(name(number)));
-    let claim = |token| Some(Value::Claim(Claim { session: None, token: Token(token), weight: 1 }));
+    let claim =
+        |token| Some(Value::Claim(Claim { session: None, token: Token(token), weight: 1, lacking: Vec::new() }));
     let reports =
         [(&one, 20, claim(1)), (&other, 30, claim(1)), (&other, 40, None), (&one, 20, claim(1)), (&other, 40, None)];
     for (key, revision, value) in reports {
@@ -423,7 +425,8 @@ fn a_record_that_should_have_been_reported_before_shows_a_loss_and_a_repeated_on
 #[test]
 fn a_deletion_that_should_have_been_reported_before_shows_a_loss() {
     let mut node = Node::new("node", 1, Timing::default(), 1);
-    let (key, claim) = (Key::Account(name(0)), Claim { session: None, token: Token(1), weight: 1 });
+    let (key, claim) =
+        (Key::Account(name(0)), Claim { session: None, token: Token(1), weight: 1, lacking: Vec::new() });
     node.seen(ms(10), &key, 20, Some(Value::Claim(claim)));
     node.passed(ms(10), 40);
     let outputs = node.seen(ms(20), &key, 30, None);
@@ -484,7 +487,7 @@ fn a_session_of_which_the_store_has_less_than_before_shows_a_loss() {
         stage.store = Store::default();
         stage.store.tells_losses = true;
         for number in (0..1_000).rev() {
-            let claim = Claim { session: None, token: Token(0), weight: 1 };
+            let claim = Claim { session: None, token: Token(0), weight: 1, lacking: Vec::new() };
             stage.store.put(Key::Account(name(number % 3)), Some(Value::Claim(claim)));
         }
         // The reports go on after the last one that it had.
@@ -537,7 +540,7 @@ fn accounts_of_a_lost_node_do_not_wait_for_a_node_whose_two_seconds_are_almost_o
 fn nodes_that_start_almost_together_share_the_accounts() {
     let mut stage = Stage::with(0, 12);
     for number in 0..3 {
-        stage.nodes.push(Node::new("node", 1, Timing::default(), number));
+        stage.nodes.push(Node::new(&format!("new-{number}"), 1, Timing::default(), number));
         stage.seen.push(0);
         stage.run(ms(400), &[]);
     }
@@ -626,7 +629,7 @@ fn an_account_ends_if_another_session_has_it_with_the_same_or_an_earlier_token()
 fn an_account_of_a_session_without_a_record_runs_again_after_the_patience_of_nodes() {
     let mut stage = Stage::with(2, 1);
     let (lost, patience) = (SessionId { process: 77, number: 1 }, Timing::default().patience());
-    let claim = Claim { session: Some(lost), token: Token(7), weight: 1 };
+    let claim = Claim { session: Some(lost), token: Token(7), weight: 1, lacking: Vec::new() };
     stage.store.put(Key::Account(name(0)), Some(Value::Claim(claim)));
     stage.run(patience.checked_sub(ms(50)).unwrap(), &[]);
     assert_eq!((stage.loads(), stage.store.session(lost)), (vec![0, 0], None), "it may be written yet");
@@ -641,7 +644,7 @@ fn an_account_of_a_session_without_a_record_runs_again_after_the_patience_of_nod
 fn a_session_whose_record_comes_after_its_claims_goes_on() {
     let mut node = Node::new("node", 1, Timing::default(), 1);
     let (id, account) = (SessionId { process: 77, number: 1 }, Key::Account(name(0)));
-    let claim = Claim { session: Some(id), token: Token(7), weight: 1 };
+    let claim = Claim { session: Some(id), token: Token(7), weight: 1, lacking: Vec::new() };
     node.seen(ms(0), &account, 5, Some(Value::Claim(claim)));
     let session = Session { node: "other".into(), capacity: 1, beat: 9, state: SessionState::Open };
     node.seen(ms(1_000), &Key::Session(id), 9, Some(Value::Session(session)));
@@ -810,7 +813,7 @@ fn accounts_are_spread_by_capacity_and_moves_come_to_an_end() {
         let mut all = places(random);
         let weights: BTreeMap<_, _> =
             (0..40).map(|number| (name(number), u32::try_from(random.range(0, 6)).unwrap())).collect();
-        let chosen = place(&mut all, weights.clone());
+        let chosen = place(&mut all, weights.clone(), |_, _| true);
         assert_eq!(chosen.len(), weights.len());
         // Some nodes are gone, others new; where accounts are has nothing to do with their loads any more.
         let mut at: BTreeMap<_, _> = chosen.into_iter().collect();
@@ -827,7 +830,7 @@ fn accounts_are_spread_by_capacity_and_moves_come_to_an_end() {
                 one.load = its(one).values().map(|weight| u64::from(*weight)).sum();
             }
             let moves: Vec<_> =
-                all.iter().flat_map(|from| shed(&mut all.clone(), from.session, &its(from), 3)).collect();
+                all.iter().flat_map(|from| shed(&mut all.clone(), from.session, &its(from), 3, |_, _| true)).collect();
             count += moves.len();
             assert!(moves.len() <= 3 && count < 1_000, "seed {seed}: {moves:?}");
             if moves.is_empty() {
@@ -854,9 +857,123 @@ fn nodes_that_see_the_same_place_the_same() {
     let all = places(&mut random);
     let accounts: Vec<_> = (0..100).map(|number| (name(number), 1)).collect();
     let mut turned: Vec<_> = all.iter().rev().copied().collect();
-    let chosen = place(&mut all.clone(), accounts.clone());
-    assert_eq!(chosen, place(&mut turned, accounts.clone()));
-    assert_eq!(place(&mut [], accounts), []);
+    let chosen = place(&mut all.clone(), accounts.clone(), |_, _| true);
+    assert_eq!(chosen, place(&mut turned, accounts.clone(), |_, _| true));
+    assert_eq!(place(&mut [], accounts, |_, _| true), []);
+}
+
+impl Stage {
+    /// Lets time go by. Accounts that are to stop do so at once.
+    fn run_and_stop(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.run(ms(100), &[]);
+            self.stop_all();
+        }
+    }
+
+    /// Writes an account that nobody runs.
+    fn add(&mut self, number: usize) {
+        let claim = Claim { session: None, token: Token(0), weight: 1, lacking: Vec::new() };
+        self.store.put(Key::Account(name(number)), Some(Value::Claim(claim)));
+    }
+
+    fn configure(&mut self, node: usize, accounts: impl IntoIterator<Item = usize>) {
+        let accounts: BTreeSet<_> = accounts.into_iter().map(name).collect();
+        self.input(node, |state, now| state.configured(now, accounts));
+    }
+
+    fn runs(&self, node: usize) -> BTreeSet<Arc<str>> {
+        self.nodes[node].running().map(|(account, _)| Arc::clone(account)).collect()
+    }
+
+    fn token(&self, number: usize) -> Token {
+        self.store.claim(&name(number)).unwrap().token
+    }
+}
+
+/// Such an account stayed there for good, although another node could run it.
+#[test]
+fn an_account_that_the_configuration_of_its_node_lacks_goes_to_a_node_that_has_it_and_stays_there() {
+    let mut stage = Stage::with(2, 0);
+    stage.configure(0, [1, 2]);
+    stage.configure(1, 0..3);
+    (0..3).for_each(|number| stage.add(number));
+    // A file with the account may be on its way.
+    stage.run_and_stop(ms(1_500));
+    let lacks = |stage: &Stage| stage.done.iter().filter(|(_, output)| matches!(output, Output::Lacks { .. })).count();
+    assert_eq!(lacks(&stage), 0, "{:?}", stage.done);
+    stage.run_and_stop(ms(1_500));
+    assert!(stage.runs(1).contains(&name(0)), "{:?} {:?}", stage.runs(0), stage.runs(1));
+    assert_eq!((lacks(&stage), stage.store.claim(&name(0)).unwrap().lacking.clone()), (1, vec![0]));
+    // Nor does it come back to balance the load, or from a node that is drained.
+    let before = stage.token(0);
+    stage.run_and_stop(ms(20_000));
+    assert_eq!((stage.token(0), stage.loads().iter().sum::<usize>()), (before, 3));
+    stage.input(1, |node, now| node.drain(now, true));
+    stage.run_and_stop(ms(3_000));
+    assert_eq!((stage.runs(0), stage.runs(1)), ([1, 2].map(name).into(), [name(0)].into()));
+    // Once its configuration has the account, it is a node like any other.
+    stage.configure(0, 0..3);
+    stage.run_and_stop(ms(3_000));
+    assert_eq!((stage.runs(0).len(), stage.runs(1).len()), (3, 0));
+    assert_eq!(stage.store.claim(&name(0)).unwrap().lacking, []);
+    assert_eq!(lacks(&stage), 1, "{:?}", stage.done);
+}
+
+#[test]
+fn an_account_that_no_configuration_has_runs_nowhere_and_is_left_alone() {
+    let mut stage = Stage::with(2, 4);
+    stage.configure(0, 1..4);
+    stage.configure(1, 1..4);
+    stage.run_and_stop(ms(4_000));
+    let is_of_an_account = |(key, ..): &&(Key, Revision, Option<Value>)| matches!(key, Key::Account(_));
+    let writes = |stage: &Stage| stage.store.history.iter().filter(is_of_an_account).count();
+    let (before, count) = (stage.token(0), writes(&stage));
+    assert_eq!(stage.store.claim(&name(0)).unwrap().lacking, [0, 1]);
+    assert_eq!(stage.store.claim(&name(0)).unwrap().session, None);
+    let health = stage.nodes[0].health(stage.now);
+    assert_eq!((health.accounts, health.nowhere), (4, 0), "it is no fault");
+    stage.run_and_stop(ms(20_000));
+    assert_eq!((stage.token(0), writes(&stage)), (before, count), "nobody writes it any more");
+    // Others are still claimed and moved as before.
+    stage.add(5);
+    stage.configure(1, 1..6);
+    stage.run_and_stop(ms(3_000));
+    assert!(stage.runs(1).contains(&name(5)), "{:?} {:?}", stage.runs(0), stage.runs(1));
+    // A new process of a node is asked once more, and the record does not grow.
+    for _ in 0..400 {
+        stage.now += ms(10);
+        stage.settle(&[0]);
+    }
+    stage.nodes[0] = Node::new("node-0", 1, Timing::default(), 7);
+    stage.seen[0] = 0;
+    stage.configure(0, 1..4);
+    stage.run_and_stop(ms(10_000));
+    assert_eq!(stage.store.claim(&name(0)).unwrap().lacking, [1, 7]);
+}
+
+#[test]
+fn the_owner_is_told_of_another_host_with_the_name_of_this_node_and_not_of_an_earlier_session() {
+    let mut stage = Stage::with(1, 1);
+    stage.nodes.push(Node::new("node-0", 1, Timing::default(), 77));
+    stage.seen.push(0);
+    stage.run(ms(2_000), &[]);
+    let twins = |stage: &Stage| -> Vec<usize> {
+        let twins = stage.done.iter().filter(|(_, output)| *output == Output::Twin { node: "node-0".into() });
+        twins.map(|(node, _)| *node).collect()
+    };
+    assert_eq!(twins(&stage).into_iter().collect::<BTreeSet<_>>(), BTreeSet::from([0, 1]));
+    assert_eq!(twins(&stage).len(), 2, "each once");
+    // The next process of a node that was killed: nobody renews the session before.
+    let mut stage = Stage::with(1, 1);
+    stage.nodes[0] = Node::new("node-0", 1, Timing::default(), 77);
+    stage.seen[0] = 0;
+    let last: BTreeMap<_, _> = stage.store.history.drain(..).map(|write| (write.0.clone(), write)).collect();
+    stage.store.history = last.into_values().collect();
+    stage.store.history.sort_by_key(|(_, revision, _)| *revision);
+    stage.run(ms(6_000), &[]);
+    assert_eq!((twins(&stage), stage.loads()), (Vec::new(), vec![1]));
 }
 
 #[test]

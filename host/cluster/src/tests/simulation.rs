@@ -211,7 +211,7 @@ impl Cluster {
         };
         for account in cluster.accounts.clone() {
             let weight = cluster.random.range(1, 3).try_into().unwrap();
-            let claim = Claim { session: None, token: Token(0), weight };
+            let claim = Claim { session: None, token: Token(0), weight, lacking: Vec::new() };
             cluster.store.put(Key::Account(account), Some(Value::Claim(claim)));
         }
         for node in 0..cluster.machines.len() {
@@ -351,6 +351,9 @@ impl Cluster {
                 self.report(node);
             }
             Output::Remove { session, .. } => unreachable!("{session:?} has not been over for long"),
+            Output::Lacks { account } => unreachable!("every configuration has {account}"),
+            // A late write of the process before has its name.
+            Output::Twin { .. } => {}
         }
     }
 
@@ -579,7 +582,7 @@ impl Cluster {
         for account in self.accounts.clone() {
             let last = self.store.logs.get(&account).and_then(|log| log.last());
             let token = Token(last.map_or(0, |last| last.token.0) + 10);
-            let claim = Claim { session: None, token, weight: 1 };
+            let claim = Claim { session: None, token, weight: 1, lacking: Vec::new() };
             self.store.put(Key::Account(account), Some(Value::Claim(claim)));
         }
         (0..self.machines.len()).for_each(|node| self.report(node));

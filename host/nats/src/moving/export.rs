@@ -25,6 +25,20 @@ pub enum Export {
     Kept,
 }
 
+/// The action that an export would take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportLook {
+    /// It moves the account.
+    Move {
+        /// Whether the host has rows of the account, in whose place they come.
+        replaces: bool,
+    },
+    /// The host has all of the account, and the cluster is told so.
+    Finish,
+    /// It takes back the import of an account that had not left the host.
+    Keep,
+}
+
 /// The action that an export has to take.
 enum Plan {
     /// Takes the account out. The name is that of an earlier attempt.
@@ -48,7 +62,11 @@ impl Mover {
         let (standing, revision) = remover.looker.standing(account, false).await?;
         let token = highest(&standing, remover.looker.last_token(account).await?);
         let done = |had_left| if had_left { Export::Moved { rows: None } } else { Export::Kept };
-        match self.plan(file, account, &standing, is_replacing).await? {
+        let plan = remover.looker.plan(file, account, &standing, is_replacing)?;
+        if let (Plan::Fetch(_), Standing::Claimed(claim)) = (&plan, &standing) {
+            remover.check_free(account, claim).await?;
+        }
+        match plan {
             Plan::Unmark { had_left } => {
                 // The cluster may have been told by an attempt that could not remove the rest.
                 if had_left {
@@ -86,14 +104,61 @@ impl Mover {
         }
     }
 
-    async fn plan(
+    /// Has the cluster forget an account that the file has.
+    async fn finish(
+        &self,
+        file: &mut DataFile,
+        account: &BareJid,
+        (token, name): (Token, &str),
+        revision: Revision,
+        progress: &mut Progress<'_>,
+    ) -> Result<(), MoveError> {
+        let remover = &self.remover;
+        let revision = remover.reserve(account, (Away::Exporting, token, name), revision).await?;
+        tell(progress, Step::Reserved)?;
+        remover.empty(account, token, progress).await?;
+        self.stores.forget(account).await?;
+        let left = if file.rows_of(account)? == 0 { EMPTY } else { name };
+        remover.reserve(account, (Away::Exported, token, left), revision).await?;
+        tell(progress, Step::Told)?;
+        file.set_mark(account, None)?;
+        tell(progress, Step::Kept)
+    }
+}
+
+impl Looker {
+    /// Returns what an export would do.
+    pub async fn look_at_export(
+        &self,
+        file: &DataFile,
+        account: &BareJid,
+        is_replacing: bool,
+    ) -> Result<ExportLook, MoveError> {
+        let (standing, _) = self.standing(account, false).await?;
+        let plan = self.plan(file, account, &standing, is_replacing)?;
+        if let (Plan::Fetch(_), Standing::Claimed(claim)) = (&plan, &standing) {
+            self.check_free(account, claim).await?;
+        }
+        Ok(match plan {
+            Plan::Fetch(_) => {
+                // Of an attempt that was killed, the file has nothing that counts.
+                let is_counted = file.mark(account)?.is_none_or(|mark| mark.stage != Stage::Coming);
+                ExportLook::Move { replaces: is_counted && file.rows_of(account)? > 0 }
+            }
+            Plan::Finish { had_left: true, .. } | Plan::Unmark { had_left: true } => ExportLook::Finish,
+            Plan::Finish { had_left: false, .. } | Plan::Unmark { had_left: false } => ExportLook::Keep,
+        })
+    }
+
+    /// Returns what an export has to do. Whether a node has the account is still to be checked.
+    fn plan(
         &self,
         file: &DataFile,
         account: &BareJid,
         standing: &Standing,
         is_replacing: bool,
     ) -> Result<Plan, MoveError> {
-        let (mark, cluster) = (file.mark(account)?, self.remover.looker.cluster.to_string());
+        let (mark, cluster) = (file.mark(account)?, self.cluster.to_string());
         if let Some(mark) = mark.as_ref().filter(|mark| mark.cluster != cluster) {
             return Err(MoveError::Elsewhere { account: account.clone(), cluster: mark.cluster.clone() });
         }
@@ -116,34 +181,13 @@ impl Mover {
                 return Err(MoveError::Busy { account: account.clone(), why: *why });
             }
             Standing::Away { .. } | Standing::Unknown => return without_cluster(stage, account, cluster),
-            Standing::Claimed(claim) => self.remover.check_free(account, claim).await?,
+            Standing::Claimed(_) => {}
         }
         let rows = if stage == Some(Stage::Coming) { 0 } else { file.rows_of(account)? };
         if rows > 0 && !is_replacing {
             return Err(MoveError::HasHere { account: account.clone(), rows });
         }
         Ok(Plan::Fetch(None))
-    }
-
-    /// Has the cluster forget an account that the file has.
-    async fn finish(
-        &self,
-        file: &mut DataFile,
-        account: &BareJid,
-        (token, name): (Token, &str),
-        revision: Revision,
-        progress: &mut Progress<'_>,
-    ) -> Result<(), MoveError> {
-        let remover = &self.remover;
-        let revision = remover.reserve(account, (Away::Exporting, token, name), revision).await?;
-        tell(progress, Step::Reserved)?;
-        remover.empty(account, token, progress).await?;
-        self.stores.forget(account).await?;
-        let left = if file.rows_of(account)? == 0 { EMPTY } else { name };
-        remover.reserve(account, (Away::Exported, token, left), revision).await?;
-        tell(progress, Step::Told)?;
-        file.set_mark(account, None)?;
-        tell(progress, Step::Kept)
     }
 }
 

@@ -23,7 +23,7 @@ use crate::answer::{ANSWER, Last};
 use crate::record::headers;
 use crate::state::Decoded;
 use crate::{
-    AccountHost, Added, Away, AwayRow, Cluster, Export, Import, Kind, Link, Look, Looker, MoveError, Mover,
+    AccountHost, Added, Away, AwayRow, Cluster, Export, ExportLook, Import, Kind, Link, Look, Looker, MoveError, Mover,
     NodeSettings, Permit, Record, Remover, Runner, State, StateError, Stores, Trouble, agree_on_keys,
     encrypt_remains_anew, examine, read_log,
 };
@@ -412,7 +412,7 @@ async fn data_of_the_other_side_is_replaced_only_on_demand() {
     let session = |beat| Session { node: "one".into(), capacity: 1, beat, state: SessionState::Open };
     let mut beat = state.put(&Key::Session(id), &Value::Session(session(1)), 0, ANSWER).await.unwrap();
     let (_, revision) = state.standing(bot().as_str()).await.unwrap();
-    let claim = Claim { session: Some(id), token: Token(1), weight: 1 };
+    let claim = Claim { session: Some(id), token: Token(1), weight: 1, lacking: Vec::new() };
     state.put(&node_key, &Value::Claim(claim), revision, ANSWER).await.unwrap();
     let (mut file, mut never, jid) = (house.file(), after(ALL), bot());
     let looking = house.mover.import(&mut file, &jid, true, &mut never);
@@ -445,6 +445,30 @@ async fn data_of_the_other_side_is_replaced_only_on_demand() {
     house.has_all().await;
     let unknown = house.export(ALL).await.unwrap_err();
     assert!(matches!(unknown, MoveError::Unknown { .. }), "{unknown}");
+}
+
+#[tokio::test]
+async fn a_look_at_an_export_says_what_the_export_does() {
+    let server = Server::start();
+    let house = House::filled(&server).await;
+    let looker = looker(&server, &cluster()).await;
+    let look =
+        async |house: &House, is_replacing| soon(looker.look_at_export(&house.file(), &bot(), is_replacing)).await;
+    let unknown = look(&house, false).await.unwrap_err();
+    assert!(matches!(unknown, MoveError::Unknown { .. }), "{unknown}");
+    house.import(3).await.unwrap_err();
+    assert_eq!(look(&house, false).await.unwrap(), ExportLook::Keep);
+    house.import(ALL).await.unwrap();
+    assert_eq!(look(&house, false).await.unwrap(), ExportLook::Move { replaces: false });
+    assert_eq!((house.rows(), house.stage()), (0, Some(Stage::Left)), "nothing has changed");
+    let other = House::filled(&server).await;
+    let refused = look(&other, false).await.unwrap_err();
+    assert!(matches!(refused, MoveError::HasHere { .. }), "{refused}");
+    assert_eq!(look(&other, true).await.unwrap(), ExportLook::Move { replaces: true });
+    house.export(2).await.unwrap_err();
+    assert_eq!(look(&house, false).await.unwrap(), ExportLook::Move { replaces: false });
+    house.export(ALL).await.unwrap();
+    house.has_all().await;
 }
 
 /// Two commands at the same time, on two hosts with the same files.
@@ -601,7 +625,7 @@ async fn an_account_of_a_session_that_cannot_be_read_is_replaced_once_nobody_ren
     let (house, link) = (House::filled(&server).await, server.link().await);
     let (rows, looker) = (house.rows(), looker(&server, &cluster()).await);
     let (state, id) = (state(&link).await, SessionId { process: 7, number: 1 });
-    let claim = Claim { session: Some(id), token: Token(1), weight: 1 };
+    let claim = Claim { session: Some(id), token: Token(1), weight: 1, lacking: Vec::new() };
     state.put(&Key::Account(bot().as_str().into()), &Value::Claim(claim), 0, ANSWER).await.unwrap();
     let subject = cluster().subject(&Key::Session(id));
     state.overwrite(subject.clone(), "damaged".to_owned()).await.unwrap();
@@ -727,7 +751,7 @@ async fn looking_at_what_an_import_does_writes_nothing_to_nats() {
     let (state, id) = (state(&link).await, SessionId { process: 7, number: 1 });
     let session = Session { node: "one".into(), capacity: 1, beat: 1, state: SessionState::Open };
     state.put(&Key::Session(id), &Value::Session(session), 0, ANSWER).await.unwrap();
-    let claim = Claim { session: Some(id), token: Token(1), weight: 1 };
+    let claim = Claim { session: Some(id), token: Token(1), weight: 1, lacking: Vec::new() };
     state.put(&Key::Account(bot().as_str().into()), &Value::Claim(claim), 0, ANSWER).await.unwrap();
     let written = async || {
         let mut stream = link.jetstream.get_stream(cluster().state_stream()).await.unwrap();

@@ -1,5 +1,6 @@
 //! Nodes with their leases.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -608,6 +609,52 @@ async fn a_node_to_which_nats_delivers_nothing_says_so_and_gets_no_account() {
     let rows: Vec<_> = overview.nodes.iter().map(|row| (&*row.name, row.is_draining, row.accounts)).collect();
     assert_eq!(rows, [("first", false, 2), ("second", true, 0)]);
     assert!(first.orders.try_recv().is_err(), "none was stopped");
+}
+
+/// Two hosts of one name would both be drained by one command, and only one of them would hear the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_name_of_a_node_that_runs_is_taken_and_that_of_one_that_was_killed_is_free_after_a_lease() {
+    let server = Server::start();
+    let link = with_account(&server).await;
+    let state = State::open(&link, &cluster(), Timing::default()).await.unwrap();
+    let check = async |name: &str| soon(state.check_name(name, Timing::default().patience())).await;
+    assert_eq!(check("node").await, Ok(()), "nobody has it");
+    let mut node = Running::start(server.port(), "node", |_| ()).await;
+    _ = node.start_order().await;
+    assert_eq!(check("node").await, Err(StateError::Twin("node".to_owned())));
+    assert_eq!(check("other").await, Ok(()));
+    // Two that start at the same moment find nobody there.
+    let mut twin = Running::start(server.port(), "node", |_| ()).await;
+    for one in [&mut node, &mut twin] {
+        assert_eq!(one.report().await, StateError::Twin("node".to_owned()));
+    }
+    drop(twin);
+    // As if it was killed: its session is open still.
+    drop(node);
+    assert_eq!(check("node").await, Ok(()));
+}
+
+/// It stayed where it could not run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_the_configuration_of_a_node_lacks_goes_to_another_node() {
+    let server = Server::start();
+    _ = with_account(&server).await;
+    let mut first = Running::start(server.port(), "first", |_| ()).await;
+    let (account, token, _) = first.start_order().await;
+    let mut second = Running::start(server.port(), "second", |_| ()).await;
+    first.driver.teller().configured(BTreeSet::new());
+    assert_eq!(first.stop_order().await.1, token);
+    first.driver.stopped(&account, token);
+    let lacked = async {
+        loop {
+            if let Order::Lacks(account) = first.order().await {
+                return account;
+            }
+        }
+    };
+    assert_eq!(&*soon(lacked).await, ACCOUNT);
+    let (account, later, permit) = second.start_order().await;
+    assert!(&*account == ACCOUNT && later > token && permit.may_act());
 }
 
 #[tokio::test]

@@ -441,7 +441,8 @@ async fn the_node_that_has_an_account_is_found_by_two_records() {
         (own.capacity, state.nodes().await.unwrap()),
         (other.capacity, vec!["one".to_owned(), "two".to_owned()])
     );
-    let claim = |session| Value::Claim(Claim { session: Some(session), token: Token(1), weight: 1 });
+    let claim =
+        |session| Value::Claim(Claim { session: Some(session), token: Token(1), weight: 1, lacking: Vec::new() });
     let key = Key::Account(account.into());
     let before = state.link.last(&state.cluster.state_stream(), &state.cluster.subject(&key), PATIENCE).await.unwrap();
     let Last::Stored(before) = before else { panic!("{before:?}") };

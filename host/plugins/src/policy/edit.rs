@@ -4,6 +4,8 @@
 //! to the next one. The result is parsed again and must mean exactly the wanted policy; otherwise the file is not
 //! changed.
 
+use std::collections::BTreeSet;
+
 use toml::{Table, Value};
 use toml_edit::{DocumentMut, Item};
 
@@ -66,6 +68,25 @@ pub fn add_all_in(group: &str, text: &str, entries: &[(String, Table)]) -> Resul
             return Err(advice());
         }
     }
+    let new = spelled_like(text, &document);
+    let means: Table = new.parse().map_err(|_| advice())?;
+    if without_empty(means, group) == without_empty(wanted, group) { Ok(new) } else { Err(advice()) }
+}
+
+/// Returns the text without these entries of a group of tables. It is parsed and compared once, however many they are.
+pub fn remove_all_in(group: &str, text: &str, ids: &BTreeSet<&str>) -> Result<String, Unchangeable> {
+    let advice = || match (ids.len(), ids.first()) {
+        (1, Some(&id)) => by_hand([group, id], &Change::Remove),
+        (count, _) => Unchangeable(format!("take out the {count} tables below [{group}] with all that is below them")),
+    };
+    let mut wanted: Table = text.parse().map_err(|_| advice())?;
+    let mut document: DocumentMut = text.parse().map_err(|_| advice())?;
+    if let Some(all) = wanted.get_mut(group).and_then(Value::as_table_mut) {
+        for id in ids {
+            all.remove(*id);
+        }
+    }
+    remove_entries(&mut document, group, ids).ok_or_else(advice)?;
     let new = spelled_like(text, &document);
     let means: Table = new.parse().map_err(|_| advice())?;
     if without_empty(means, group) == without_empty(wanted, group) { Ok(new) } else { Err(advice()) }
@@ -391,6 +412,30 @@ fn remove(document: &mut DocumentMut, path: &[String]) -> Option<()> {
     let end = left + document.trailing().as_str()?;
     document.set_trailing(end);
     item_at(document, above)?.as_table_mut()?.remove(key);
+    Some(())
+}
+
+/// Removes entries of a group, as [`remove`] does with one.
+fn remove_entries(document: &mut DocumentMut, group: &str, ids: &BTreeSet<&str>) -> Option<()> {
+    let is_removed = |path: &[String]| path[0] == group && ids.contains(path[1].as_str());
+    let mut left = String::new();
+    for place in places(document) {
+        match place.path.get(..2).filter(|path| is_removed(path)) {
+            Some(path) => left.push_str(&place.left_behind(path)),
+            None if left.is_empty() => {}
+            None => {
+                let before = std::mem::take(&mut left) + &place.before;
+                place.set_before(document, before)?;
+            }
+        }
+    }
+    let end = left + document.trailing().as_str()?;
+    document.set_trailing(end);
+    let Some(all) = document.get_mut(group) else { return Some(()) };
+    let all = all.as_table_mut()?;
+    for id in ids {
+        all.remove(id);
+    }
     Some(())
 }
 

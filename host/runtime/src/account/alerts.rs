@@ -2,6 +2,7 @@
 //! task sends them, within the bounds that the settings `alerts` and `alerts_per_hour` set.
 
 use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use parlor_config::{AccountName, Settings};
@@ -62,6 +63,27 @@ pub struct Alert {
     pub about: String,
     /// The text, in one sentence, escaped, and without secrets and words of messages: it is encrypted only if the chat with the owner is.
     pub text: String,
+}
+
+/// The alerts about rooms of one account, until the host has looked whether they hold for other accounts, too.
+#[derive(Debug, Default)]
+pub struct RoomAlerts(Mutex<Vec<Alert>>);
+
+impl RoomAlerts {
+    /// Adds an alert. Returns it if too many wait.
+    pub(super) fn put(&self, alert: Alert) -> Result<(), Alert> {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() >= MOST_WAITING {
+            return Err(alert);
+        }
+        waiting.push(alert);
+        Ok(())
+    }
+
+    /// Takes those that wait.
+    pub fn take(&self) -> Vec<Alert> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// The alerts of one account.
@@ -140,6 +162,17 @@ mod tests {
         let sent = alerts.due(true);
         assert_eq!((sent.len(), sent[0].as_str()), (MOST_WAITING, "parlor, account main: kicked 0"));
         assert!(alerts.due(true).is_empty());
+    }
+
+    #[test]
+    fn as_many_alerts_about_rooms_wait_for_the_host_as_may_and_the_next_one_is_given_back() {
+        let alerts = RoomAlerts::default();
+        let numbered = |number: usize| alert(AlertKind::Kicked, &number.to_string());
+        assert!((0..MOST_WAITING).all(|number| alerts.put(numbered(number)).is_ok()));
+        assert_eq!(alerts.put(numbered(MOST_WAITING)), Err(numbered(MOST_WAITING)));
+        let taken = alerts.take();
+        assert_eq!((taken.len(), taken.first()), (MOST_WAITING, Some(&numbered(0))));
+        assert!(alerts.take().is_empty());
     }
 
     #[test]

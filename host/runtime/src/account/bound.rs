@@ -29,7 +29,9 @@ impl Worker {
         let waiting = self.outbox.take();
         let (own, since) = (jid.clone(), self.session.stream_since());
         self.session.bound(jid, offers, now, &mut self.effects);
-        if taken_up {
+        if taken_up && self.shared.may_act.is_of_a_cluster() {
+            self.session.moved(now, &mut self.effects);
+        } else if taken_up {
             self.session.taken_up(now, &mut self.effects);
         }
         self.send_again(again, doubtful, &own, since);

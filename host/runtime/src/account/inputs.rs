@@ -181,7 +181,12 @@ impl Worker {
                 self.fail(&error, Connection::Offline);
             }
             LinkEvent::Failed(error) => {
-                tracing::error!(%account, reason = %error, "account failed");
+                // A component says it once, for all of its accounts.
+                if self.settings.component().is_some() {
+                    tracing::debug!(%account, reason = %error, "account failed with its component");
+                } else {
+                    tracing::error!(%account, reason = %error, "account failed");
+                }
                 self.fail(&error, Connection::Failed(error.to_string()));
             }
             LinkEvent::Closed => {

@@ -76,7 +76,14 @@ pub(super) fn tell(shared: &Shared, alerts: &mut Alerts, news: &RoomNews) {
     let why = said(why, by.as_deref(), reason.as_deref());
     let text = format!("it {what} the room {room}: {why}; {remedy}");
     let alert = Alert { kind: AlertKind::Kicked, about: room.to_string(), text };
-    alerts.add(alert, account, &shared.settings(), Instant::now());
+    let settings = shared.settings();
+    if !alert.kind.is_wanted(&settings) {
+        return;
+    }
+    // The host sends it: the same may happen on many accounts at once. Too many at once count as alerts of this account alone.
+    if let Err(alert) = shared.room_alerts.put(alert) {
+        alerts.add(alert, account, &settings, Instant::now());
+    }
 }
 
 /// Says why the account is out. The words of others stand between quotation marks, of which they have none: nobody seems to go on in

@@ -23,6 +23,7 @@ use parlor_xmpp::Tokens;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Asker;
+use super::alerts::RoomAlerts;
 use super::answerers::Answerers;
 use super::callees::Callees;
 use super::connection::{Connection, ConnectionHistory, Credentials};
@@ -73,6 +74,8 @@ pub struct Shared {
     pub(crate) may_act: MayAct,
     /// The numbers and news about its keys of encryption.
     pub(crate) encryption: Told,
+    /// The alerts about its rooms that the host has not taken yet.
+    pub room_alerts: RoomAlerts,
     /// The records of its plugins since the host started.
     pub records: Records,
     /// Settings under `[settings]` that plugins keep secret, with those plugins.

@@ -10,7 +10,7 @@ pub struct WebRequest<'a> {
     pub method: &'a str,
     /// The address.
     pub url: &'a str,
-    /// The headers with places for credentials, with their names in small letters.
+    /// The headers, with their names in small letters.
     pub headers: &'a [(String, String)],
     /// The body; empty if there is none.
     pub body: &'a [u8],

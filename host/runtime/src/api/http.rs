@@ -202,6 +202,7 @@ async fn prepare(
     call.granted(Target::Web { method: method.as_str(), address: &to })?;
     let credentials = Credentials::of(instance, room, request.credentials.clone())?;
     credentials.may_go_to(&method, &to).map_err(|unbound| unbound.denied(instance, &to))?;
+    credentials.refuse_in_path(&request.url)?;
     credentials.warn_of_others(instance, &request.url, request.headers.iter().map(|header| header.value.as_str()));
     let memory = instance.hold(bytes + credentials.growth())?;
     let kept = Kept { _memory: memory, _open: OpenWebRequest::begin(instance)? };

@@ -113,11 +113,13 @@ fn denied(instance: &Instance, error: CallError) -> CallError {
             hint: hint.clone(),
         });
     }
-    if let CallError::Denied { permission, scope, .. } = &error
+    if let CallError::Denied { permission, scope, hint } = &error
         && instance.may_log()
     {
+        // Only a hint that names no command: a command could be long, and `parlor explain` shows it.
+        let hopeless = hint.starts_with("no grant ").then_some(hint.as_str());
         tracing::info!(
-            plugin = %instance.plugin, account = %instance.account.name, %permission, scope = scope.as_deref(),
+            plugin = %instance.plugin, account = %instance.account.name, %permission, scope = scope.as_deref(), hopeless,
             "call denied"
         );
     }

@@ -30,6 +30,15 @@ enum Bundle {
     Present,
 }
 
+/// Whether all changes of keys since the own keys were last stored are on the disk.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    #[default]
+    All,
+    /// Some could not be written.
+    NotAll,
+}
+
 /// The state of publishing, as far as it is known on this stream.
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -54,8 +63,7 @@ pub(super) struct State {
     is_waiting: [bool; 2],
     /// Whether the device is new and the list has not been received since, so that another device may have its id.
     pub(super) is_new: [bool; 2],
-    /// Whether changes of keys could not be written to the disk since the own keys were last stored.
-    pub(super) is_unwritten: bool,
+    pub(super) written: Written,
     /// Whether the owner was notified that publishing fails.
     pub(super) is_refused: bool,
     /// Whether it was logged that the server does not remove a former device.

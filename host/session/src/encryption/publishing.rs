@@ -13,6 +13,7 @@ use super::EndToEnd;
 use super::kept::KeyChange;
 use super::lists::Came;
 use super::own_list::{ask_own_list, list_own, note_own};
+use super::published::Written;
 use super::sessions::version;
 use super::trust::{KeyKind, of_omemo};
 use super::withdrawing;
@@ -203,7 +204,7 @@ fn send(keys: &mut EndToEnd, what: Published, attempt: Attempt, turn: &mut Turn<
 
 /// Returns the change that stores the own keys once more, if the last one could not be written.
 fn unwritten(keys: &mut EndToEnd) -> Vec<KeyChange> {
-    let is_unwritten = std::mem::take(&mut keys.published.is_unwritten);
+    let is_unwritten = std::mem::take(&mut keys.published.written) == Written::NotAll;
     let device = keys.device.as_ref().filter(|_| is_unwritten);
     device.map(|device| KeyChange::Device(device.to_bytes())).into_iter().collect()
 }
@@ -211,7 +212,7 @@ fn unwritten(keys: &mut EndToEnd) -> Vec<KeyChange> {
 /// Notes that changes of keys could not be written. Others may have to find own keys that are among them: then the request that
 /// publishes them was not sent, and the next one stores them first.
 pub(crate) fn not_written(keys: &mut EndToEnd) {
-    keys.published.is_unwritten = true;
+    keys.published.written = Written::NotAll;
 }
 
 /// Returns the request that publishes something. `None`: it is not needed any more, or the list became unreadable while this waited.
@@ -358,7 +359,7 @@ fn publish_later(keys: &mut EndToEnd, what: Published, error: &CallError, turn: 
             keys.published.ask_again(form);
         }
     }
-    if keys.published.is_unwritten {
+    if keys.published.written == Written::NotAll {
         let error = CallError::Other("they cannot be written to the disk: make room there, or check it".to_owned());
         return try_later(keys, &error, turn);
     }

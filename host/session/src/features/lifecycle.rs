@@ -38,7 +38,7 @@ impl Features {
         turn.stream += 1;
         turn.bound_at = turn.now;
         turn.resumed = false;
-        turn.arriving = None;
+        (turn.arriving, turn.moving) = (None, None);
         turn.changed = true;
         if turn.promises.is_pending("connectionInitialized") {
             turn.fire("connectionInitialized", Payload::None);
@@ -52,8 +52,14 @@ impl Features {
         self.disco.discover_server(turn);
     }
 
+    pub(crate) fn moved(&mut self, turn: &mut Turn<'_>) {
+        turn.moves();
+        self.taken_up(turn);
+    }
+
     pub(crate) fn taken_up(&mut self, turn: &mut Turn<'_>) {
         if turn.announced {
+            turn.arriving = turn.moving.clone();
             turn.say_gone();
         } else {
             self.held = Some(HeldBack::default());

@@ -11,7 +11,7 @@ use crate::carbons::Carbons;
 use crate::records::status::Status;
 use crate::records::view::View;
 use crate::rooms::rejoining::Listed;
-use crate::rooms::renaming::{named_by_settings, rename};
+use crate::rooms::renaming::{named_anew, named_by_settings, refused_for_nicknames, rename};
 use crate::turn::Turn;
 
 impl Features {
@@ -34,12 +34,14 @@ impl Features {
             || turn.settings.auto_join_rooms != settings.auto_join_rooms;
         let bookmark_of = |room: &BareJid| self.bookmarks.get(room).cloned();
         let mut named = if is_named_anew { named_by_settings(&self.rooms, &bookmark_of, turn) } else { Vec::new() };
+        let refused = if is_named_anew { refused_for_nicknames(&self.rooms, &bookmark_of, turn) } else { Vec::new() };
         let before = std::mem::replace(&mut turn.settings, settings);
         turn.changed = true;
         // A room that is no longer listed is left, or stays as it is.
         let lists = |settings: &Settings, room: &BareJid| settings.auto_join_rooms.iter().any(|one| one.jid == *room);
         named.retain(|room| !lists(&before, room) || lists(&turn.settings, room));
         rename(&mut self.rooms, &named, &bookmark_of, turn);
+        let refused = named_anew(refused, &bookmark_of, turn);
         turn.configure_own();
         // The status was not set otherwise yet, and was not announced.
         if before.default_state != turn.settings.default_state
@@ -63,6 +65,10 @@ impl Features {
             (false, true) => self.bookmarks.fetch(turn),
             (true, false) => self.bookmarks.forget(&mut self.rooms),
             _ => {}
+        }
+        let has_begun = turn.promises.is_resolved("roomsAutoJoined") || !self.rooms.auto.is_empty();
+        for room in refused.iter().filter(|_| has_begun) {
+            self.bookmarks.enter_again(room, &mut self.rooms, turn);
         }
         if turn.promises.is_resolved("roomsAutoJoined") {
             if turn.settings.allow_muc {

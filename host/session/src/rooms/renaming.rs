@@ -45,6 +45,37 @@ pub(crate) fn rename(rooms: &mut Rooms, named: &[BareJid], bookmarked: Bookmarke
     }
 }
 
+/// Returns the listed rooms that we are out of because somebody else has our nickname, each with the address that was ours to ask for.
+pub(crate) fn refused_for_nicknames(
+    rooms: &Rooms,
+    bookmarked: Bookmarked<'_>,
+    turn: &Turn<'_>,
+) -> Vec<(BareJid, Option<FullJid>)> {
+    let listed = turn.settings.auto_join_rooms.iter().map(|listed| &listed.jid);
+    let known = rooms.records.rooms.keys().filter(|jid| bookmarked(jid).is_some_and(|bookmark| bookmark.autojoin));
+    let mut refused: Vec<BareJid> = listed.chain(known).cloned().collect();
+    refused.retain(|jid| rooms.records.out_because(jid) == Some("nickname-taken"));
+    refused.sort();
+    refused.dedup();
+    let given = |jid: BareJid| {
+        let address = address_given(&jid, bookmarked, turn).ok();
+        (jid, address)
+    };
+    refused.into_iter().map(given).collect()
+}
+
+/// Returns those of these rooms in which we ask for another address now.
+pub(crate) fn named_anew(
+    refused: Vec<(BareJid, Option<FullJid>)>,
+    bookmarked: Bookmarked<'_>,
+    turn: &Turn<'_>,
+) -> Vec<BareJid> {
+    let is_other = |(jid, before): &(BareJid, Option<FullJid>)| {
+        address_given(jid, bookmarked, turn).is_ok_and(|now| before.as_ref() != Some(&now))
+    };
+    refused.into_iter().filter(is_other).map(|(jid, _)| jid).collect()
+}
+
 /// Asks the rooms that we are in for the nicknames that the settings gave while the account was hidden.
 pub(crate) fn ask_for_new_nicknames(rooms: &mut Rooms, turn: &mut Turn<'_>) {
     let is_due = |membership: &Membership| membership.stage.is_in() && membership.is_renamed;

@@ -303,6 +303,26 @@ fn what_is_said_while_we_connect_is_news() {
     assert_eq!(told(&mut test, bound + jiff::SignedDuration::from_millis(100)), (true, true));
 }
 
+/// Servers stamp what they send again with a session that another process left. As history, most plugins would never get it.
+#[test]
+fn what_is_said_while_an_account_moves_to_another_node_is_news() {
+    let mut test = TestSession::new(Settings::default());
+    test.run(Session::plugins_initialized);
+    test.bind();
+    let bound: Timestamp = test.now;
+    test.run(Session::moved);
+    test.wait(3);
+    test.roster(vec![item(ROMEO, "both")]);
+    for (after, is_history) in [(-20, false), (-1, false), (2, false), (-40, true)] {
+        let at = bound + jiff::SignedDuration::from_secs(after);
+        let late = Message { at, delayed: true, ..message("romeo@example.org/orchard", MessageKind::Chat, "hi") };
+        test.forget();
+        test.message(late);
+        let Payload::Message(told) = test.last("message") else { panic!("it carries a message") };
+        assert_eq!((told.delayed, told.at), (is_history, at), "{after} s after it was bound");
+    }
+}
+
 /// Rules delayed: Dino stamps messages that were written offline, Kaidan all messages, and Spectrum those that a
 /// network dates.
 #[test]

@@ -233,6 +233,33 @@ fn a_room_that_did_not_let_us_in_is_tried_again_with_a_new_nickname() {
     }
 }
 
+/// Settings `nickname`, `muc_nickname_from_jid`: one nickname for a group is taken in a room after some accounts.
+#[test]
+fn a_listed_room_in_which_the_nickname_is_taken_is_tried_again_with_each_other_one() {
+    let listed = [("nickname", "Support".into()), ("auto_join_rooms", serde_json::json!([ROOM]))];
+    let mut test = TestSession::connected(settings(&listed));
+    let refused = |test: &mut TestSession| {
+        for _ in 0..20 {
+            test.presence(presence(&format!("{ROOM}/Support"), PresenceKind::Error(stanza_error("conflict"))));
+        }
+        let record = test.session.snapshot().room_records.rooms[&bare(ROOM)].clone();
+        let why = record.departure.as_ref().map(|departure| departure.why);
+        assert_eq!((record.state, why), (RoomState::Out, Some("nickname-taken")));
+        test.forget();
+    };
+    refused(&mut test);
+    test.set(&[("muc_history_max_stanzas", 5.into())]).unwrap();
+    assert!(test.lines().is_empty(), "another setting");
+    test.set(&[("nickname", "Puck".into())]).unwrap();
+    assert_eq!(test.lines(), ["> available to room@muc.example.org/Puck entering"]);
+    refused(&mut test);
+    test.set(&[("muc_nickname_from_jid", true.into())]).unwrap();
+    assert_eq!(test.lines(), ["> available to room@muc.example.org/bot entering"]);
+    refused(&mut test);
+    test.set(&[("nickname", "Robin".into())]).unwrap();
+    assert!(test.lines().is_empty(), "it is not the one that counts");
+}
+
 #[test]
 fn a_nickname_that_somebody_else_chose_for_a_room_stays() {
     let mut test = TestSession::connected(Settings::default());

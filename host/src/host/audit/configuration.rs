@@ -29,6 +29,8 @@ const SEEN_LATER: &str = "seen component and cluster";
 const LATER: [&str; 2] = ["section component.", "section cluster."];
 /// The part of an account with its connection and its owners. Each account has it.
 const LINK: &str = "link";
+/// The entry about a change of how an account connects, other than of its address.
+const HOW: &str = "how it connects, such as its server or the place of its password";
 /// The text between the address of an account and its owners.
 const OWNERS: &str = ", owners: ";
 /// The maximum length of a shown value, in bytes. With the digest of one that is cut, it fits into an entry of the audit.
@@ -305,6 +307,8 @@ fn entry(field: &str, stays: bool, by: &By, old: Option<String>, new: Option<Str
         return Some(NewAuditEntry { old, new, ..entry });
     };
     let (kind, what, [old, new]) = match (part, stays) {
+        // What else decides how to connect is digested, and not shown.
+        (LINK, true) if old == new => (AuditKind::Account, HOW, [None, None]),
         (LINK, true) => (AuditKind::Account, "its connection or its owners", [old, new]),
         (LINK, false) => {
             let what = if old.is_none() { "added" } else { "removed" };

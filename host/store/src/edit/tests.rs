@@ -272,11 +272,12 @@ fn a_file_that_is_ended_undoes_its_pending_change_and_tells_it() {
 #[test]
 fn nothing_else_writes_to_the_file() {
     const RECORDS: [&str; 2] = ["edit.rs", "replay.rs"];
-    const OUTSIDE: [(&str, usize); 11] = [
+    const OUTSIDE: [(&str, usize); 12] = [
         ("audit.rs", 3),
         ("backup.rs", 9),
         ("clustered.rs", 1),
         ("data_file.rs", 4),
+        ("encryption.rs", 2),
         ("file.rs", 13),
         ("moving.rs", 12),
         ("place.rs", 2),

@@ -263,6 +263,11 @@ impl Exchange {
         self.tell(Line::Idle, || Coming::Failed(why.clone()));
     }
 
+    /// Returns how many accounts are logged in, or wait for the component.
+    pub(super) fn accounts(&self) -> usize {
+        self.state().seats.len()
+    }
+
     fn tell(&self, line: Line, news: impl Fn() -> Coming) {
         let mut state = self.state();
         state.line = line;

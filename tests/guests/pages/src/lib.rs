@@ -396,14 +396,16 @@ fn listens() -> Result<()> {
 fn hears_requests() -> Result<()> {
     // == webhooks
     on("webhook").webhook("github").run(|hook: Webhook| async move {
-        let push: Value = hook.json()?;
-        let commit = push["after"].as_str().unwrap_or("nothing");
-        rooms::send(ROOM, format!("The repository is at {commit}")).await?;
+        if hook.header("x-github-event") == Some("push") {
+            let push: Value = hook.json()?;
+            let commit = push["after"].as_str().unwrap_or("nothing");
+            rooms::send(ROOM, format!("The repository is at {commit}")).await?;
+        }
         webhooks::answer(&hook, webhooks::Answer::new(204)).await // in the mode `answer`
     })?;
     on_ready(|| async {
-        info!("GitHub sends them to {}", webhooks::address("github").await?);
-        Ok(())
+        // Not into the log: the address is a secret.
+        chats::send(JULIET, format!("Give GitHub {}", webhooks::address("github").await?)).await.map(drop)
     })?;
     // ==
     Ok(())

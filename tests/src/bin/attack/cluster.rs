@@ -278,7 +278,7 @@ async fn broken(stage: &Stage, stranger: &mut Stranger) -> Result<usize> {
 
 /// Has the node take accounts that no file has.
 async fn unknown_accounts(stage: &Stage, stranger: &mut Stranger) -> Result<()> {
-    let unknown = "the cluster gave this node an account that its configuration does not have, so it does not run: write the same accounts on all nodes";
+    let unknown = "the configuration of this node lacks an account of the cluster, which only other nodes can run: write the same accounts on all nodes, or remove it with `parlor cluster remove`";
     for name in ["evil@localhost", "@"] {
         let (subject, errors) = (place(&format!("account.{}", hash(name))), stage.errors());
         let claim = json!({ "format": 1, "account": name, "session": null, "token": 5, "weight": 1 });

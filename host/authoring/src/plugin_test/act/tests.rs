@@ -202,6 +202,29 @@ fn headers_stand_before_the_body() {
     assert_eq!(answer(both), Some((200, headers, "<rss/>".to_owned())));
     assert_eq!(answer("200 without much"), Some((200, Vec::new(), "without much".to_owned())));
     assert_eq!(answer("200 with nothing"), None);
+    assert_eq!(answer("200 with etag: v1 note: tea"), Some((200, named(&[("etag", "v1")]), "note: tea".to_owned())));
+}
+
+/// The body would have the second header, and the error would be in the plugin.
+#[test]
+fn a_header_without_a_comma_before_it_is_no_body() {
+    for (line, says) in [
+        ("GET https://h/x answers 200 with a: b x-total: 3 {}", "write a comma before `x-total`"),
+        ("POST github with x-github-event: push etag: v1", "write a comma before `etag`"),
+        ("GET https://h/x answers 200 with content-type: text/plain; charset=utf-8 tea", "put it in quotes"),
+    ] {
+        let error = act(line, &[]).unwrap_err();
+        assert!(error.contains(says), "{line}: {error}");
+    }
+}
+
+#[test]
+fn a_test_names_the_headers_that_it_wants_to_see() {
+    let names = ["if-none-match", "accept"].map(str::to_owned).to_vec();
+    assert_eq!(act("show If-None-Match, accept", &[]), Ok(Act::Shows(names)));
+    for wrong in ["show", "show ,", "show a: b"] {
+        assert!(act(wrong, &[]).unwrap_err().contains("show if-none-match"), "{wrong}");
+    }
 }
 
 #[test]

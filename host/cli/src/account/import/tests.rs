@@ -108,6 +108,34 @@ fn one_bad_line_changes_nothing_and_all_are_named() {
 }
 
 #[test]
+fn a_line_that_is_there_twice_blames_the_second_one_alone() {
+    let place = Place::new();
+    let twice = "jid,group,password\nnew@example.org,support,s3cr3t\nnew@example.org,support,other\n";
+    let error = place.import(twice).unwrap_err();
+    assert!(error.contains("because of 1 bad line in "), "{error}");
+    assert!(error.ends_with("\nline 3: its account is that of line 2"), "{error}");
+    let names = "jid,name,password\none@example.org,new,s3cr3t\ntwo@example.org,new,s3cr3t\n";
+    let error = place.import(names).unwrap_err();
+    assert!(error.contains("1 bad line") && error.contains("\nline 3: its name is that of line 2"), "{error}");
+}
+
+#[test]
+fn the_first_account_is_imported_into_files_that_have_none() {
+    let place = Place::new();
+    place.write("parlor.toml", "# Mine.\n");
+    place.write("accounts.toml", "[group.cl]\n");
+    place.import("jid,group,password\nfirst@example.org,cl,s3cr3t\n").unwrap();
+    let config = place.config();
+    assert_eq!(config.accounts.len(), 1);
+    assert!(place.text() == "# Mine.\n" && place.path("first.password").exists());
+    // For all other commands, a host needs one.
+    place.write("accounts.toml", "[group.cl]\n");
+    let target = Target { config: Some(place.path("parlor.toml")), data: None, plugins: None };
+    assert!(target.load_to_write().unwrap_err().to_string().contains("there is no account: write [account.main]"));
+    assert!(target.load_to_add().unwrap().accounts.is_empty());
+}
+
+#[test]
 fn what_only_the_configuration_finds_names_its_line() {
     let place = Place::new();
     let lines = (0..40).map(|number| match number {

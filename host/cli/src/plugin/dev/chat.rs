@@ -163,7 +163,9 @@ impl Chat {
                 Act::After(time) if time > LONGEST_WAIT => Err(waits_too_long(time)),
                 Act::After(time) => Ok(Typed::Waits(time)),
                 Act::Start | Act::Clock(_) => Err("it has started, and the clock is the machine's".to_owned()),
-                Act::Web { .. } => Err("requests go to the network here; a test answers them itself".to_owned()),
+                Act::Web { .. } | Act::Shows(_) => {
+                    Err("requests go to the network here; a test answers them itself".to_owned())
+                }
                 Act::NoArchive => Err("the archives are there from the start; a test may have none".to_owned()),
                 Act::Host { .. } => Err("what the host is set to counts from the start, in a test".to_owned()),
                 act => Ok(self.noted(act)),

@@ -1,25 +1,31 @@
 //! A plugin under development on a real account: a separate host with only this plugin, and every request granted.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use parlor::control::client;
 use parlor::control::views::Status;
 use parlor::host::Host;
+use parlor_authoring::plugin_test::ByHand;
+use parlor_base::atomic::{self, Readers};
 use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::id::Digest;
 use parlor_config::{AccountName, Config, Overrides};
 use parlor_plugins::component::read;
 use parlor_plugins::component::{Examined, examine};
 use parlor_plugins::manifest::Manifest;
+use parlor_plugins::secret::SecretSource;
 use parlor_runtime::account::Connection;
 use parlor_runtime::compiler::Compiler;
 use parlor_runtime::supervisor::State;
 use parlor_runtime::threads::Threads;
 use tempfile::TempDir;
 
+use super::credentials;
 use crate::run::leave_no_core;
 use crate::target::no_account;
 
@@ -37,13 +43,15 @@ pub(super) struct Real {
     running: Option<Digest>,
     /// A warning to show before the log-in.
     beside: Option<String>,
+    /// The values of its credentials.
+    credentials: BTreeMap<String, String>,
     /// The folder with its data and policy, deleted with this.
     folder: TempDir,
 }
 
 impl Real {
     /// Prepares a host for this account. It logs in only once there is a plugin.
-    pub(super) fn at(config: &Path, account: &AccountName) -> anyhow::Result<Self> {
+    pub(super) fn at(config: &Path, account: &AccountName, by_hand: &ByHand) -> anyhow::Result<Self> {
         leave_no_core()?;
         let folder = tempfile::tempdir().context("no folder for what is kept can be made")?;
         let (data, plugins) = (folder.path().join("data"), folder.path().join("plugins.toml"));
@@ -57,7 +65,14 @@ impl Real {
         let beside = status.and_then(|status| beside(&status, account, found.link.jid.is_full()));
         config.accounts.retain(|name, _| name == account);
         (config.data, config.plugins) = (data, plugins);
-        Ok(Self { config, account: account.clone(), host: None, running: None, beside, folder })
+        if let Some(file) = &by_hand.ca_file {
+            config.web.ca_file = Some(file.clone());
+            for account in config.accounts.values_mut() {
+                Arc::make_mut(&mut account.web).ca_file = Some(file.clone());
+            }
+        }
+        let credentials = by_hand.credentials.clone();
+        Ok(Self { config, account: account.clone(), host: None, running: None, beside, credentials, folder })
     }
 
     /// Returns a warning to show before the log-in: another host uses this account as well.
@@ -74,7 +89,7 @@ impl Real {
         }
         // Copy it: the next build overwrites the file, and a file whose digest changed does not run.
         let copy = self.folder.path().join(format!("{}.wasm", examined.digest.to_hex()));
-        let policy = policy(&examined.manifest, examined.digest, &copy)?;
+        let policy = policy(&examined.manifest, examined.digest, &copy, self.settings(&examined.manifest)?)?;
         let cannot = || format!("{} cannot be written", self.folder.path().escaped());
         fs::write(&copy, &bytes).and_then(|()| fs::write(&self.config.plugins, policy)).with_context(cannot)?;
         if let Some(host) = &self.host {
@@ -107,6 +122,19 @@ impl Real {
         }
         self.running = Some(examined.digest);
         Ok(Some(examined))
+    }
+
+    /// Keeps the credentials in files that only this user can read, as `parlor plugin config` does. Returns the plugin's settings.
+    fn settings(&self, manifest: &Manifest) -> anyhow::Result<toml::Table> {
+        let mut settings = toml::Table::new();
+        for name in credentials::secrets(manifest) {
+            let Some(value) = self.credentials.get(name) else { continue };
+            let file = self.folder.path().join(format!("{name}.secret"));
+            atomic::write(&file, value.as_bytes(), Readers::Owner)
+                .with_context(|| format!("{} cannot be written", file.escaped()))?;
+            settings.insert(name.to_owned(), toml::Value::try_from(SecretSource::File(file).written())?);
+        }
+        Ok(settings)
     }
 
     /// Returns the hint for a user who wants to talk to the plugin.
@@ -149,12 +177,13 @@ fn beside(status: &Status, account: &AccountName, names_resource: bool) -> Optio
 }
 
 /// Returns a policy with only this plugin, and every request granted.
-fn policy(manifest: &Manifest, digest: Digest, file: &Path) -> anyhow::Result<String> {
+fn policy(manifest: &Manifest, digest: Digest, file: &Path, settings: toml::Table) -> anyhow::Result<String> {
     let grants = manifest.permissions.iter().map(|(permission, one)| (permission.to_string(), one.scope.clone()));
     let entry = toml::Table::from_iter([
         ("source".to_owned(), file.to_string_lossy().into_owned().into()),
         ("digest".to_owned(), digest.to_string().into()),
         ("grants".to_owned(), grants.collect::<toml::Table>().into()),
+        ("settings".to_owned(), settings.into()),
     ]);
     let plugins = toml::Table::from_iter([(manifest.name.to_string(), entry.into())]);
     let policy = toml::Table::from_iter([("plugin".to_owned(), toml::Value::from(plugins))]);

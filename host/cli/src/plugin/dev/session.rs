@@ -8,8 +8,7 @@ use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use parlor_authoring::build;
 use parlor_authoring::plugin_test::script::Act;
-use parlor_authoring::plugin_test::{Happened, Notes, Player, Shown, Stage, stack, trace};
-use parlor_base::clock::Clock;
+use parlor_authoring::plugin_test::{ByHand, Happened, Notes, Player, Shown, Stage, stack, trace};
 use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::quantity::show_duration;
 use parlor_plugins::component::Examined;
@@ -22,6 +21,7 @@ use tokio::time::Instant;
 use super::DevArgs;
 use super::chat::{Chat, HELP, Typed, has_waited, waits};
 use super::console::Console;
+use super::credentials;
 use super::real::Real;
 use crate::explain::to_allow;
 use crate::file_watcher::FileWatcher;
@@ -49,6 +49,10 @@ pub(super) struct Session {
     folder: PathBuf,
     /// Whether the user agreed to builds of it.
     consent: build::Consent,
+    /// What the author gives the plugin for requests over the web.
+    by_hand: ByHand,
+    /// The last remarks on credentials.
+    remarked: Vec<String>,
     console: Console,
     watch: FileWatcher,
     notes: Notes,
@@ -91,7 +95,7 @@ enum Next {
 
 impl Session {
     /// Opens the session. [`go_on`](Self::go_on) starts the first build.
-    pub(super) fn open(arguments: &DevArgs, consent: build::Consent) -> anyhow::Result<Self> {
+    pub(super) fn open(arguments: &DevArgs, consent: build::Consent, by_hand: ByHand) -> anyhow::Result<Self> {
         let folder = arguments.folder.clone();
         if !folder.is_dir() {
             bail!("{} is no folder; name the folder of a plugin, which `parlor plugin new` makes", folder.escaped());
@@ -99,7 +103,7 @@ impl Session {
         let notes = Notes::default();
         notes.listen_everywhere().context("the log cannot be read")?;
         let runs = match &arguments.account {
-            Some(account) => Runs::Account(Box::new(Real::at(&arguments.config, account)?)),
+            Some(account) => Runs::Account(Box::new(Real::at(&arguments.config, account, &by_hand)?)),
             None => Runs::MadeUp { workshop: Workshop::open()?, stage: None },
         };
         let watch = FileWatcher::tree(folder.clone(), build::is_no_source);
@@ -108,6 +112,8 @@ impl Session {
         Ok(Self {
             folder,
             consent,
+            by_hand,
+            remarked: Vec::new(),
             console,
             watch,
             notes,
@@ -299,7 +305,7 @@ impl Session {
                         let replaced = stage.replace(player).await;
                         replaced.map_err(|why| anyhow::anyhow!("{}: {why}", name(&examined.manifest)))?;
                     }
-                    None => begin(stage, player, &self.notes).await?,
+                    None => begin(stage, player, &self.notes, &self.by_hand).await?,
                 }
                 examined
             }
@@ -313,6 +319,11 @@ impl Session {
         self.tell()?;
         for warning in build::warnings(&examined) {
             self.remark(&format!("warning: {warning}"))?;
+        }
+        let remarks = credentials::remarks(&examined.manifest, &self.by_hand);
+        if remarks != self.remarked {
+            remarks.iter().try_for_each(|remark| self.remark(remark))?;
+            self.remarked = remarks;
         }
         let what = match (self.absence(), is_first) {
             (Some(why), _) => format!("does not run: {why}"),
@@ -414,8 +425,8 @@ impl Session {
                     let line = format!("log {}: {text}", level.as_str().to_ascii_lowercase());
                     self.remark(&stack::for_authors(&line))?;
                 }
-                Happened::Denied { permission, scope } => {
-                    if let Some(hint) = self.hint(&permission, scope) {
+                Happened::Denied { permission, scope, hopeless } => {
+                    if let Some(hint) = hopeless.or_else(|| self.hint(&permission, scope)) {
                         self.remark(&to_allow(&hint))?;
                     }
                 }
@@ -465,8 +476,8 @@ fn name(manifest: &Manifest) -> String {
 }
 
 /// Starts the plugin, on an account that has just logged in.
-async fn begin(place: &mut Option<Box<Stage>>, player: Player, notes: &Notes) -> anyhow::Result<()> {
-    let mut stage = Box::new(Stage::new(player, Clock::Machine, notes));
+async fn begin(place: &mut Option<Box<Stage>>, player: Player, notes: &Notes, by_hand: &ByHand) -> anyhow::Result<()> {
+    let mut stage = Box::new(Stage::by_hand(player, notes, by_hand));
     stage.begin().await;
     stage.until_reachable().await;
     *place = Some(stage);

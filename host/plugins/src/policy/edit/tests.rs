@@ -72,6 +72,23 @@ fn many_entries_are_added_as_one_after_the_other() {
 }
 
 #[test]
+fn many_entries_are_removed_as_one_after_the_other() {
+    let more = "\n# rest\n[plugin.x]\nsource = \"x\" # here\n[settings]\n# end\n";
+    for text in [TEXT.to_owned() + more, format!("\u{feff}{}", TEXT.replace('\n', "\r\n")), String::new()] {
+        for ids in [&["echo", "snoop"][..], &["echo", "x"], &["snoop", "none"], &["x"], &[]] {
+            let mut single = text.clone();
+            for id in ids {
+                single = edit(&single, id, &[Change::Remove]).unwrap();
+            }
+            assert_eq!(remove_all_in("plugin", &text, &ids.iter().copied().collect()).unwrap(), single, "{ids:?}");
+        }
+    }
+    let inline = "plugin = { a = { source = \"a\" }, b = { source = \"b\" } }\n";
+    let error = remove_all_in("plugin", inline, &["a", "b"].into()).unwrap_err();
+    assert!(error.to_string().ends_with("take out the 2 tables below [plugin] with all that is below them"), "{error}");
+}
+
+#[test]
 fn a_number_with_many_zeros_has_its_exponent() {
     for (number, written) in [(1e308, "1e308"), (-1.5e-9, "-1.5e-9"), (0.5, "0.5"), (0.0, "0.0"), (2e3, "2000.0")] {
         edited(

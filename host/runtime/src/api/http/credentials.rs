@@ -126,15 +126,35 @@ impl Credentials {
         }
     }
 
-    /// Warns about a place for a credential, in the query or in a header, that is none of these: the server gets the name
+    /// Refuses a place for one of them before the query of an address: the server would get the name itself.
+    pub(super) fn refuse_in_path(&self, url: &str) -> Result<(), CallError> {
+        let path = url.split(['?', '#']).next().unwrap_or_default();
+        match self.stands_in(&[], path.as_bytes()) {
+            None => Ok(()),
+            Some(name) => Err(CallError::invalid(
+                "request.url",
+                format!(
+                    "the host writes no credential into a path: write {{{{{name}}}}} in the query, a header or the body"
+                ),
+            )),
+        }
+    }
+
+    /// Warns about a place for a credential, in the address or in a header, that is none of these: the server gets the name
     /// itself.
     pub(super) fn warn_of_others<'a>(&self, instance: &Instance, url: &'a str, headers: impl Iterator<Item = &'a str>) {
-        let query = url.split_once('?').map_or("", |(_, query)| query);
-        let Some(credential) = std::iter::once(query).chain(headers).find_map(|text| self.other(text)) else { return };
+        let Some(credential) = std::iter::once(url).chain(headers).find_map(|text| self.other(text)) else { return };
         if !instance.may_log() {
             return;
         }
         let is_credential = |name: &&str| matches!(instance.settings.kind(name), Some(SettingKind::Credential(_)));
+        if is_credential(&credential) {
+            tracing::warn!(
+                plugin = %instance.plugin, account = %instance.account.name, credential,
+                "a request has a place for a credential, and does not list it among its credentials"
+            );
+            return;
+        }
         let nearest = instance.settings.nearest(credential).filter(is_credential);
         let credential = escape_untrusted(credential, 128);
         tracing::warn!(

@@ -12,7 +12,7 @@ use wasmtime::component::Accessor;
 
 use super::credentials::Credentials;
 use super::parts::{Incoming, Sending, checked_part};
-use super::script::{scripted_headers, with_places};
+use super::script::{as_written, scripted_headers};
 use super::{
     Kept, Prepared, caller, failed, filled_body, pace_bytes, prepare, readable, room_of_caller, shown_headers, size,
 };
@@ -65,7 +65,7 @@ pub(super) async fn open<T: Send + 'static>(
     // A body that is read in parts takes no memory.
     (sent.patience, sent.most) = (patience, u64::MAX);
     let state = if instance.account.web_script.get().is_some() {
-        let headers = with_places(&request.headers);
+        let headers = as_written(&request.headers);
         State::Scripted { method: request.method, url: request.url, headers, body: body.unwrap_or_default() }
     } else {
         let body = body.map(|body| filled_body(&credentials, body)).transpose()?.map(|(body, _)| body);

@@ -18,7 +18,7 @@ pub(super) fn scripted(
     sent: &mut HeaderMap,
 ) -> Result<Response, CallError> {
     let (mut url, most) = (request.url.clone(), request.follow);
-    let mut shown = with_places(&request.headers);
+    let mut shown = as_written(&request.headers);
     for redirects in 0..=most {
         let answered = script(WebRequest { method: method.as_str(), url: &url, headers: &shown, body: &body });
         let Some(WebAnswer { status, headers, body: answer }) = answered else {
@@ -44,11 +44,9 @@ pub(super) fn scripted(
     Err(failed(hops.instance, &WebError::TooManyRedirects(most)))
 }
 
-/// Returns the headers of a request that have places for credentials, as the plugin wrote them. A misspelt place is shown
-/// as well.
-pub(super) fn with_places(headers: &[Header]) -> Vec<(String, String)> {
-    let with_place = headers.iter().filter(|header| header.value.contains("{{"));
-    with_place.map(|header| (header.name.to_ascii_lowercase(), header.value.clone())).collect()
+/// Returns the headers of a request as the plugin wrote them, with their names in small letters.
+pub(super) fn as_written(headers: &[Header]) -> Vec<(String, String)> {
+    headers.iter().map(|header| (header.name.to_ascii_lowercase(), header.value.clone())).collect()
 }
 
 pub(super) fn scripted_headers(headers: Vec<(String, String)>) -> Vec<Header> {

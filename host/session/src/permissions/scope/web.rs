@@ -11,6 +11,13 @@ use super::error::BadScope;
 /// The methods that are common. Servers may have others, such as `PROPFIND`.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
+/// The methods that no plugin can send, for proxies and for tests of servers.
+const NEVER: [&str; 2] = ["CONNECT", "TRACE"];
+
+/// The top-level domains of private networks (RFC 2606, RFC 6762, RFC 8375 and ICANN's `internal`), and those that are in use there.
+const PRIVATE: [&str; 10] =
+    ["corp", "example", "home", "internal", "intranet", "lan", "local", "localhost", "private", "test"];
+
 /// An entry of a scope of servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct WebPattern {
@@ -48,6 +55,9 @@ impl WebPattern {
         {
             return Err(bad(format!("there is no method {method}: did you mean {meant}?")));
         }
+        if method.is_some_and(|method| NEVER.contains(&method)) {
+            return Err(bad("no plugin can send CONNECT and TRACE".to_owned()));
+        }
         let method = method.map(Box::from);
         if rest == "*" {
             return Ok(Self { method, servers: Servers::All, path: None });
@@ -66,6 +76,9 @@ impl WebPattern {
             (Server::Domain(domain), true) if domain.contains('*') => {
                 return Err(bad("it has a second star".to_owned()));
             }
+            (Server::Domain(domain), true) if !domain.contains('.') && !PRIVATE.contains(&domain.as_str()) => {
+                return Err(bad(format!("anybody can have a server below {domain}: write somebody's domain, or *")));
+            }
             (Server::Domain(domain), true) => Servers::Below { is_secure, domain: domain.into(), port },
             (Server::Ip(_), true) => return Err(bad("nothing lies below an address".to_owned())),
             (Server::Domain(domain), false) if domain.contains('*') => {
@@ -73,6 +86,10 @@ impl WebPattern {
             }
             (server, false) => Servers::One { is_secure, server, port },
         };
+        if !is_below(address.path(), address.path()) {
+            let why = "no entry covers a path with `//`, a part that begins with `..`, or an encoded slash, backslash or percent sign";
+            return Err(bad(format!("{why}: name the server without its path")));
+        }
         let path = Some(address.path()).filter(|path| *path != "/").map(Box::from);
         Ok(Self { method, servers, path })
     }
@@ -299,6 +316,26 @@ mod tests {
         }
     }
 
+    /// An owner would wait for its effect, or grant more than meant.
+    #[test]
+    fn an_entry_that_covers_nothing_or_the_servers_of_anybody_is_refused() {
+        for (entry, says) in [
+            ("GET https://api.example.org//quote", "no entry covers a path with `//`"),
+            ("https://api.example.org/a%2Fb", "no entry covers a path"),
+            ("https://api.example.org/..;/a", "name the server without its path"),
+            ("CONNECT https://api.example.org", "no plugin can send CONNECT"),
+            ("TRACE *", "no plugin can send CONNECT"),
+            ("*.com", "anybody can have a server below com"),
+            ("POST https://*.org/a", "anybody can have a server below org"),
+        ] {
+            let error = WebPattern::parse(entry).unwrap_err().to_string();
+            assert!(error.contains(says), "{entry}: {error}");
+        }
+        for entry in ["*.lan", "http://*.local", "*.co.uk", "https://api.example.org/a/"] {
+            assert!(WebPattern::parse(entry).is_ok(), "{entry}");
+        }
+    }
+
     #[test]
     fn a_method_that_is_a_typo_of_a_common_one_is_refused() {
         for (written, meant) in [("GOT", "GET"), ("PSOT", "POST"), ("PATH", "PATCH"), ("DELET", "DELETE")] {
@@ -306,7 +343,7 @@ mod tests {
             assert!(error.contains(&format!("there is no method {written}: did you mean {meant}?")), "{error}");
         }
         let rare = ["ACL", "COPY", "LINK", "LOCK", "MERGE", "MKCOL", "MOVE", "PROPFIND", "PROPPATCH", "PURGE", "QUERY"];
-        for method in METHODS.into_iter().chain(rare).chain(["REPORT", "SEARCH", "TRACE", "UNLOCK", "UPDATE"]) {
+        for method in METHODS.into_iter().chain(rare).chain(["REPORT", "SEARCH", "UNLOCK", "UPDATE"]) {
             assert!(WebPattern::parse(&format!("{method} http://example.org/a")).is_ok(), "{method}");
         }
     }

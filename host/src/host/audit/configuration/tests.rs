@@ -64,7 +64,9 @@ fn owners_and_the_way_to_connect_have_an_entry() {
     let what = "account main its connection or its owners: bot@example.org, owners: ";
     assert_eq!(entries(MAIN, &owned), [format!("{what} -> bot@example.org, owners: mallory@example.org")]);
     let moved = format!("{MAIN}server = \"xmpp.example.org\"\n");
-    assert_eq!(entries(MAIN, &moved), [format!("{what} -> bot@example.org, owners: ")]);
+    // Neither the address nor the owners changed, so they are not shown.
+    let how = "how it connects, such as its server or the place of its password";
+    assert_eq!(entries(MAIN, &moved), [format!("account main {how}: none -> none")]);
 }
 
 #[test]
@@ -216,7 +218,7 @@ fn each_key_of_a_component_and_of_the_cluster_is_recorded() {
     let text = format!(
         "{MAIN}[group.shop]\n[component.bots]\ndomain = \"bots.example.org\"\n{}\
          new_addresses = [\"*@bots.example.org\"]\nnew_addresses_from = [\"example.org\"]\n\
-         new_addresses_group = \"shop\"\nnew_addresses_limit = 7\n",
+         new_addresses_group = \"shop\"\nnew_addresses_limit = 7\nsleep_after = \"1 h\"\n",
         secret("password", "env")
     );
     found.extend(known(&text).into_iter().map(|row| row.field));

@@ -1,0 +1,111 @@
+//! Parses the web of a test: the answers of servers, the headers that are shown, and requests to webhooks.
+
+use parlor_runtime::account::web::WebAnswer;
+
+use super::{Act, Hooked, quoted};
+
+/// Names of headers without a hyphen.
+const WORDS: [&str; 18] = [
+    "accept",
+    "age",
+    "allow",
+    "authorization",
+    "cookie",
+    "date",
+    "etag",
+    "expires",
+    "from",
+    "host",
+    "link",
+    "location",
+    "origin",
+    "range",
+    "referer",
+    "server",
+    "vary",
+    "via",
+];
+
+/// Parses `https://api.example.org/x answers 200 {"a":1}`, with headers as [`hooked`] has them before the body, or
+/// `https://api.example.org/x is unreachable`.
+pub(super) fn answered(method: &str, rest: &str) -> Result<Act, String> {
+    let how_to = || format!("write: {method} https://api.example.org/x answers 200 {{\"a\":1}}");
+    let (url, what) = rest.split_once(' ').ok_or_else(how_to)?;
+    let answer = match what.trim().strip_prefix("answers ") {
+        None if what.trim() == "is unreachable" => None,
+        None => return Err(how_to()),
+        Some(answer) => {
+            let (status, rest) = answer.trim().split_once(' ').unwrap_or((answer.trim(), ""));
+            let status = status.parse().ok().filter(|status| (200..600).contains(status));
+            let (headers, body) = headers(rest, how_to)?;
+            Some(WebAnswer { status: status.ok_or_else(how_to)?, headers, body: body.trim().to_owned() })
+        }
+    };
+    Ok(Act::Web { method: method.to_owned(), url: url.to_owned(), answer })
+}
+
+/// Parses `github {"zen":"x"}` or `github?a=b with x-github-event: push {"ref":"x"}`. The value of a header is a word, or
+/// stands in quotes.
+pub(super) fn hooked(method: &str, rest: &str) -> Result<Act, String> {
+    let how_to = || format!("write: {method} github with x-github-event: push {{\"ref\":\"x\"}}");
+    let (address, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (name, query) = address.split_once('?').map_or((address, None), |(name, query)| (name, Some(query)));
+    if name.is_empty() {
+        return Err(how_to());
+    }
+    let (headers, body) = headers(rest, how_to)?;
+    let body = body.trim().to_owned();
+    let (method, name, query) = (method.to_owned(), name.to_owned(), query.map(str::to_owned));
+    Ok(Act::Webhook(Hooked { method, name, query, headers, body }))
+}
+
+/// Parses `if-none-match, accept`.
+pub(super) fn shows(rest: &str) -> Result<Vec<String>, String> {
+    let names: Vec<_> = rest.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
+    let is_wrong =
+        |name: &String| name.is_empty() || name.contains(|letter: char| letter.is_whitespace() || letter == ':');
+    if names.iter().any(is_wrong) {
+        return Err("write the names of headers: show if-none-match, accept".to_owned());
+    }
+    Ok(names)
+}
+
+/// Headers, and the body behind them.
+type Parts<'a> = (Vec<(String, String)>, &'a str);
+
+/// Splits the headers that are listed behind `with` from the body that follows them.
+fn headers(rest: &str, how_to: impl Fn() -> String) -> Result<Parts<'_>, String> {
+    let mut headers = Vec::new();
+    let Some(mut rest) = rest.trim_start().strip_prefix("with ") else { return Ok((headers, rest)) };
+    loop {
+        let (header, after) = rest.split_once(':').ok_or_else(&how_to)?;
+        let is_quoted = after.trim_start().starts_with('"');
+        let (value, after) = value(after.trim_start());
+        let name = header.trim().to_ascii_lowercase();
+        if value.ends_with(';') && !is_quoted && !after.is_empty() {
+            return Err(format!("the value of `{name}` has a space: put it in quotes, as in {name}: \"{value} …\""));
+        }
+        headers.push((name, value.trim_end_matches(',').to_owned()));
+        let goes_on = value.ends_with(',') || after.starts_with(',');
+        rest = after.trim_start_matches(',').trim_start();
+        if !goes_on {
+            return match header_at(rest) {
+                Some(next) => Err(format!("write a comma before `{next}`: several headers are `with a: b, c: d`")),
+                None => Ok((headers, rest)),
+            };
+        }
+    }
+}
+
+/// Returns the name of the header that a body seems to begin with.
+fn header_at(body: &str) -> Option<&str> {
+    let (name, after) = body.split_once(':')?;
+    let is_name = |name: &str| name.bytes().all(|letter| letter.is_ascii_alphanumeric() || letter == b'-');
+    let is_usual = name.contains('-') || WORDS.iter().any(|word| name.eq_ignore_ascii_case(word));
+    (after.starts_with(' ') && is_usual && is_name(name)).then_some(name)
+}
+
+/// Splits a word, or a text in quotes, from the rest.
+fn value(text: &str) -> (&str, &str) {
+    quoted(text).unwrap_or_else(|| text.split_once(' ').unwrap_or((text, "")))
+}
