@@ -164,18 +164,20 @@ impl AccountLog {
 
     /// Does what the writer says until the record is written.
     async fn settle(&mut self, kind: Kind, body: Bytes) -> Result<Position, LogError> {
-        let mut attempts = 0;
+        let (mut before, mut attempts) = (None, 0);
         loop {
             match self.writer.step() {
                 Step::Ready => return Ok(self.position),
                 Step::Fenced => return Err(LogError::Fenced),
                 Step::Read => self.look(kind, &body).await?,
                 Step::Append { expected, token, number, content } => {
-                    if attempts > 0 {
-                        // A server that refuses a write for the moment may go on to answer reads at once.
-                        sleep(PAUSE * 2_u32.pow(DOUBLINGS.min(attempts - 1))).await;
+                    if before == Some(expected) {
+                        // A server that refuses a write for the moment may go on to answer reads at once. One that lost a race
+                        // against another holder is tried at once: that holder makes no pauses.
+                        sleep(PAUSE * 2_u32.pow(DOUBLINGS.min(attempts))).await;
+                        attempts += 1;
                     }
-                    attempts += 1;
+                    before = Some(expected);
                     let (kind, body) = match content {
                         Content::Fence => (Kind::Fence, Bytes::new()),
                         Content::Change => (kind, body.clone()),

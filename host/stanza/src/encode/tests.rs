@@ -351,12 +351,15 @@ fn extensions() -> impl Strategy<Value = Extensions> {
     let reply = prop::option::of((text(), any::<bool>()));
     let reactions = prop::option::of((text(), emojis));
     let flags = (any::<bool>(), any::<bool>());
-    let file = ("[a-z]{1,9}", prop::option::of("[^/\\\\\\p{C}\\p{Z}]{1,9}"), prop::option::of(any::<u64>())).prop_map(
-        |(path, name, size)| {
+    let file = (
+        "[a-z]{1,9}",
+        prop::option::of("[^./\\\\\\p{C}\\p{Z}][^/\\\\\\p{C}\\p{Z}]{0,8}"),
+        prop::option::of(any::<u64>()),
+    )
+        .prop_map(|(path, name, size)| {
             let url = format!("https://example.org/{path}");
             SharedFile { url, name, media_type: size.map(|_| "image/png".to_owned()), size }
-        },
-    );
+        });
     let files = prop::collection::vec(file, 0..3).prop_map(|mut files| {
         files.sort_by(|one, other| one.url.cmp(&other.url));
         files.dedup_by(|one, other| one.url == other.url);
