@@ -143,10 +143,10 @@ impl From<Undecided> for Refusal {
 impl Refusal {
     /// The refusal of a request that one of these accounts could do. `which` asks for one.
     pub(super) fn unnamed(which: &str, names: &[String]) -> Self {
-        let named = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let first = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
         match names.len().saturating_sub(NAMED) {
-            0 => Self::Value(format!("{which} with --account: {named}")),
-            more => Self::Value(format!("{which} with --account: {named} and {more} more")),
+            0 => Self::Value(format!("{which} with --account: {first}")),
+            more => Self::Value(format!("{which} with --account: {first} and {more} more")),
         }
     }
 

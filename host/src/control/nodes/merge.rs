@@ -168,12 +168,12 @@ fn nowhere(nodes: &[Value], accounts: &[Value], named: &Named<'_>) -> Vec<Value>
             idle.insert(text(row, "jid").to_owned(), (text(node, "name"), text(row, "reason")));
         }
     }
-    let names = if idle.is_empty() { BTreeMap::new() } else { named(&idle.keys().cloned().collect()) };
+    let of_idle = if idle.is_empty() { BTreeMap::new() } else { named(&idle.keys().cloned().collect()) };
     let shown = |(jid, name): (&String, &String)| {
         let (node, reason) = idle.get(jid)?;
         Some(json!({ "name": name, "node": node, "reason": reason }))
     };
-    names.iter().filter_map(shown).collect()
+    of_idle.iter().filter_map(shown).collect()
 }
 
 /// Puts lists together.
