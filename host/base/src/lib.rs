@@ -1,6 +1,6 @@
 //! The base that every package of parlor may use.
 //!
-//! **Owns:** the ids of plugins, their instances and files; addresses of the web; the names of
+//! **Owns:** the ids of plugins, their instances and files; addresses of the web; the rule for addresses of the public network; the names of
 //! permissions; texts that are safe to show; quantities with units; documents in
 //! TOML; files that are written whole; clocks and random numbers; child processes; queues that many owners share;
 //! what the calls of a plugin cost the host.
@@ -21,6 +21,7 @@ pub mod log_level;
 pub mod loopback;
 pub mod nearest;
 pub mod permission;
+pub mod public_network;
 pub mod quantity;
 pub mod rate;
 pub mod recent;

@@ -1,6 +1,7 @@
 //! `parlor explain`: shows what a plugin may do, and why a call was denied.
 
 mod asked;
+mod by_address;
 mod denied;
 mod known;
 mod permissions;
@@ -202,7 +203,7 @@ impl Asking {
         let grants = in_force.map_or_else(|| written.clone(), |held| in_force_on_host(held, manifest, written));
         let own = config.accounts.values().map(|account| account.link.jid.to_bare()).collect();
         let stopped = Stopped { grants: written, manifest, own };
-        let about = match &question {
+        let mut about = match &question {
             None => None,
             Some(question) => Some(About::of(question, self, host.as_ref(), &stopped, known.enabled)?),
         };
@@ -214,6 +215,10 @@ impl Asking {
             asked = asked::asked(names, permission, self.about.as_deref());
             denied.retain(|denied| denied.permission == permission.as_str());
             withheld.retain(|withheld| withheld.permission == permission.as_str() || withheld.is_by_rooms());
+        }
+        if let Some(about) = &mut about {
+            by_address::heed(&mut about.answers, self.about.as_deref(), &denied, &grants);
+            about.allowed = is_yes(&about.answers);
         }
         let explanation = Explanation {
             plugin: self.plugin.clone(),
@@ -273,13 +278,13 @@ impl About {
                 vec![Explained { account: None, answer, remedy }.into()]
             }
         };
-        Ok(Self {
-            what: question.words(),
-            permission: question.permission(),
-            allowed: !answers.is_empty() && answers.iter().all(|one| one.answer == Outcome::Yes),
-            answers,
-        })
+        Ok(Self { what: question.words(), permission: question.permission(), allowed: is_yes(&answers), answers })
     }
+}
+
+/// Returns whether the answer is yes on each account.
+fn is_yes(answers: &[Answer]) -> bool {
+    !answers.is_empty() && answers.iter().all(|one| one.answer == Outcome::Yes)
 }
 
 /// Returns the command that adds a room to those that a plugin is kept to.
@@ -342,7 +347,11 @@ pub(super) fn is_granted(denied: &Denied, grants: &Grants) -> bool {
         // Changes of the operator's settings are denied by name, and no grant helps.
         scope if !kind.is_list() => scope.is_none(),
         None => kind == ScopeKind::Stanzas || granted.covering(&Scope::whole(kind)).is_some(),
-        Some(scope) => Scope::parse(kind, &[scope]).is_ok_and(|wanted| granted.covering(&wanted).is_some()),
+        Some(scope) => Scope::parse(kind, &[scope]).is_ok_and(|wanted| {
+            // The host dials an address by each scheme.
+            let lists = wanted.own_address().is_some_and(|address| granted.lists(address, true));
+            lists || granted.covering(&wanted).is_some()
+        }),
     }
 }
 

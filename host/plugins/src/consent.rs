@@ -1,7 +1,8 @@
 //! Sentences for owners about what a plugin can reach. Pure: a terminal, a page or a message may show them.
 //!
-//! Each permission has a separate sentence. If one permission lets a plugin learn something and another one lets it
-//! pass that on, a further sentence says so, since the combination is the risk.
+//! Each permission has a separate sentence, and servers in the owner's own network have one of their own. If one
+//! permission lets a plugin learn something and another one lets it pass that on, a further sentence says so, since the
+//! combination is the risk.
 
 mod place;
 mod sentence;
@@ -79,7 +80,7 @@ pub fn adds_high_risk(more: &Grants, present: &Grants) -> bool {
 /// It says only what is new. A combination is new if one of these permissions takes part in it.
 pub fn sentences(more: &Grants, present: &Grants, places: &[Place]) -> Vec<Sentence> {
     let words = Words::of(places);
-    let mut all: Vec<_> = more.iter().map(|(permission, scope)| of(permission, scope, &words)).collect();
+    let mut all: Vec<_> = more.iter().flat_map(|(permission, scope)| each_of(permission, scope, &words)).collect();
     all.extend(together::sentence(&both(more, present), |permission| more.has(permission), &words));
     all.sort_by_key(|sentence| (sentence.risk, sentence.is_together()));
     all
@@ -88,6 +89,21 @@ pub fn sentences(more: &Grants, present: &Grants, places: &[Place]) -> Vec<Sente
 /// Says what the grants allow together, on these accounts, that none of them allows alone.
 pub fn combination(grants: &Grants, places: &[Place]) -> Option<Sentence> {
     together::sentence(grants, |_| true, &Words::of(places))
+}
+
+/// Says which servers in the owner's own network a plugin reaches with these grants.
+pub fn own_network(grants: &Grants) -> Option<Sentence> {
+    let scope = grants.get(Permission::HttpFetch)?;
+    let text = sentence::of_own_network(scope)?;
+    Some(Sentence { risk: Risk::High, text, permissions: vec![Permission::HttpFetch] })
+}
+
+/// Returns the sentences about a permission: servers in the owner's own network have one of their own, with its risk.
+fn each_of(permission: Permission, scope: &Scope, words: &Words) -> Vec<Sentence> {
+    let own = sentence::of_own_network(scope);
+    let others = (!sentence::is_in_own_network(scope)).then(|| of(permission, scope, words));
+    let own = own.map(|text| Sentence { risk: Risk::High, text, permissions: vec![permission] });
+    others.into_iter().chain(own).collect()
 }
 
 fn of(permission: Permission, scope: &Scope, words: &Words) -> Sentence {

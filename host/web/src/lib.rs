@@ -1,6 +1,6 @@
 //! The web for plugins: requests that the host makes for them, and requests of others to them.
 //!
-//! **Owns:** the rule for addresses of the network; connections and their pools; limits on time, size and redirects;
+//! **Owns:** connections and their pools; limits on time, size and redirects;
 //! bodies as streams in both directions; the [`server`] with its bounds, and when its certificate ends.
 //!
 //! **Must not** know plugins, grants, credentials or webhooks: the caller of a request decides which servers it may
@@ -8,7 +8,6 @@
 //!
 //! **Begin with** [`Client::send`] and [`server::Server`].
 
-mod address;
 mod body;
 mod client;
 mod connector;
@@ -19,7 +18,6 @@ mod proxy;
 pub mod server;
 mod window;
 
-pub use address::{is_public, is_public_with_nat64};
 pub use body::{Answer, Outgoing, Sender};
 pub use client::{Client, Hop, Request, becomes_get, is_redirect, redirected};
 pub use error::{Late, WebError};

@@ -16,6 +16,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{AUTHORIZATION, COOKIE};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use parlor_base::public_network::is_public;
 use parlor_base::web_address::WebAddress;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;

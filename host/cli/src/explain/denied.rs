@@ -1,8 +1,8 @@
 //! The list of calls that a plugin was denied lately.
 
 use parlor::control::views::Denied;
-use parlor_base::permission::Permission;
-use parlor_session::permissions::Grants;
+use parlor_base::permission::{Permission, ScopeKind};
+use parlor_session::permissions::{Grants, Scope};
 
 use super::{is_granted, to_allow};
 use crate::show::{Put as _, moment};
@@ -27,10 +27,17 @@ pub(super) fn put(text: &mut String, denied: &[Denied], grants: &Grants) {
         let at = moment(&last.at);
         text.put(format_args!("  {at}  {}{scope}{times}\n      {remedy}\n", last.permission));
         // The host keeps no path, since it may contain a secret.
-        if last.permission == Permission::HttpFetch.as_str() && remedy.starts_with("to allow it: parlor plugin grant") {
+        let is_grant = remedy.starts_with("to allow it: parlor plugin grant") && !is_address(last);
+        if last.permission == Permission::HttpFetch.as_str() && is_grant {
             text.push_str("      it allows every path of that server; to allow less, write a path behind it\n");
         }
     }
+}
+
+/// Returns whether a denial is about an address of the owner's own network: with a path, it would not count for names that lead there.
+fn is_address(denied: &Denied) -> bool {
+    let scope = denied.scope.as_ref().and_then(|scope| Scope::parse(ScopeKind::Servers, &[scope]).ok());
+    scope.is_some_and(|scope| scope.own_address().is_some())
 }
 
 /// Groups equal denials, in the order in which they began.
@@ -71,6 +78,9 @@ mod tests {
         assert!(text.contains("http.fetch for GET https://other.example.org\n"), "{text}");
         assert!(text.contains("09:00:03") && !text.contains("09:00:01"), "the last time: {text}");
         assert_eq!(text.matches("it allows every path of that server").count(), 2, "{text}");
+        let mut text = String::new();
+        put(&mut text, &[denied(4, "https://127.0.0.1:37444")], &Grants::default());
+        assert!(!text.contains("it allows every path"), "a path would make it count for no name: {text}");
         let hopeless = Denied { hint: "no grant helps: x".to_owned(), ..denied(4, "the credential key") };
         let mut text = String::new();
         put(&mut text, &[hopeless], &Grants::default());

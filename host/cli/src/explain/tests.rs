@@ -98,3 +98,18 @@ fn what_a_plugin_may_is_what_the_host_says_that_runs() {
     assert_eq!(in_force_on_host(&all, Some(&manifest), &written), written);
     assert_eq!(all.keys().collect::<Vec<_>>(), ["contacts.read", "messages.send"]);
 }
+
+/// The host refuses an address of the owner's own network beside a star.
+#[test]
+fn a_denial_by_address_is_not_granted_by_a_star() {
+    let granted = |entries: &[&str]| {
+        let mut grants = Grants::default();
+        grants.grant(Permission::HttpFetch, entries).unwrap();
+        let hint = "parlor plugin grant probe http.fetch=https://127.0.0.1:37444".to_owned();
+        let scope = Some("https://127.0.0.1:37444".to_owned());
+        is_granted(&Denied { at: String::new(), permission: "http.fetch".to_owned(), scope, hint }, &grants)
+    };
+    assert!(!granted(&["*"]) && !granted(&["*", "https://127.0.0.1:37443"]));
+    assert!(!granted(&["GET https://127.0.0.1:37444"]), "that does not allow names that lead there");
+    assert!(granted(&["*", "https://127.0.0.1:37444"]) && granted(&["http://127.0.0.1:37444"]));
+}

@@ -92,22 +92,31 @@ impl<'a> Request<'a> {
         self.places.iter().map(|place| place.jid.domain().as_str()).collect()
     }
 
-    /// Returns the permissions, each with its sentence, in the order in which they are shown.
-    fn by_risk(&self) -> impl Iterator<Item = (Permission, String)> {
-        let sentences = consent::sentences(&self.more, self.present, self.places).into_iter();
-        sentences.filter(|sentence| !sentence.is_together()).flat_map(|Sentence { permissions, text, .. }| {
-            permissions.into_iter().map(move |permission| (permission, text.clone()))
-        })
+    /// Returns the permissions, each with what is said of it and with its highest risk, in the order in which they are shown.
+    fn by_risk(&self) -> Vec<(Permission, Risk, String)> {
+        let mut all: Vec<(Permission, Risk, String)> = Vec::new();
+        for Sentence { risk, text, permissions } in consent::sentences(&self.more, self.present, self.places) {
+            let [permission] = permissions[..] else { continue };
+            let before = all.iter().position(|(one, ..)| *one == permission).map(|at| all.remove(at));
+            // The riskiest comes last, so that this is its risk.
+            let text = before.map_or_else(|| text.clone(), |(_, _, before)| format!("{before} {text}"));
+            all.push((permission, risk, text));
+        }
+        all
     }
 }
 
 /// Shows sentences with their risk, and the author's reasons.
 fn lines(sentences: &[Sentence], manifest: &Manifest) -> String {
     let mut text = String::new();
-    for sentence in sentences {
+    for (at, sentence) in sentences.iter().enumerate() {
         let risk = marked(&format!("{:6}", sentence.risk.to_string()), Mark::of(sentence.risk));
         text.put(format_args!("  {risk}  {}\n", sentence.text));
         let [permission] = sentence.permissions[..] else { continue };
+        // The reason is behind the last sentence about a permission.
+        if sentences[at + 1..].iter().any(|later| later.permissions == [permission]) {
+            continue;
+        }
         if let Some(asked) = manifest.permissions.get(&permission) {
             let needs = if asked.optional { "which it can do without" } else { "which it needs" };
             let reason = escape_untrusted(&asked.reason, LONGEST_REASON);
@@ -135,7 +144,7 @@ pub(super) fn asked(
     let more = consent::asked(manifest, |permission| only(&permission));
     let rights = rights(id, Some(manifest), &Grants::default()).into_iter().filter(|right| only(&right.permission));
     let together = consent::sentences(&more, present, &[]).into_iter().find(Sentence::is_together);
-    in_words(&rights.collect::<Vec<_>>(), together)
+    in_words(&rights.collect::<Vec<_>>(), consent::own_network(&more), together)
 }
 
 /// Describes the requests of a plugin that may be installed, with the current grants.
@@ -144,7 +153,7 @@ pub(super) fn asked_and_granted(id: &PluginId, manifest: &Manifest, grants: Opti
     let rights = rights(id, Some(manifest), grants.unwrap_or(&Grants::default()));
     let rights: Vec<_> = rights.into_iter().filter(|right| right.asked.is_some()).collect();
     let in_force = grants.map_or_else(|| asked.clone(), |grants| consent::held(grants, &asked));
-    in_words(&rights, consent::combination(&in_force, &[]))
+    in_words(&rights, consent::own_network(&in_force), consent::combination(&in_force, &[]))
 }
 
 /// Describes the permissions that a plugin gets, and those that it asks for and does not get, for programs and logs. The
@@ -160,14 +169,14 @@ pub(super) fn granted(id: &PluginId, manifest: &Manifest, grants: &Grants) -> St
         text.push_str(&list("It does not get:", &others));
     }
     let in_force = consent::held(grants, &consent::asked(manifest, |_| true));
-    text + &combined(consent::combination(&in_force, &[]))
+    text + &further(consent::own_network(&in_force), consent::combination(&in_force, &[]))
 }
 
-fn in_words(rights: &[Right], together: Option<Sentence>) -> String {
+fn in_words(rights: &[Right], own_network: Option<Sentence>, together: Option<Sentence>) -> String {
     if rights.is_empty() {
         return "It asks for nothing.\n".to_owned();
     }
-    list("It asks for:", rights) + &combined(together)
+    list("It asks for:", rights) + &further(own_network, together)
 }
 
 fn list(title: &str, rights: &[Right]) -> String {
@@ -178,12 +187,13 @@ fn list(title: &str, rights: &[Right]) -> String {
     text
 }
 
-/// Says what permissions allow together, with the risk; empty if none of them does more than by itself.
-fn combined(together: Option<Sentence>) -> String {
-    together.map_or_else(String::new, |Sentence { risk, text, .. }| {
+/// Says what a plugin reaches in the owner's own network, and what its permissions allow together, with the risk; empty if it does neither.
+fn further(own_network: Option<Sentence>, together: Option<Sentence>) -> String {
+    let all = own_network.into_iter().chain(together).map(|Sentence { risk, text, .. }| {
         let risk = marked(&risk.to_string(), Mark::of(risk));
         format!("\n{} ({risk} risk)\n", text.trim_end_matches('.'))
-    })
+    });
+    all.collect()
 }
 
 /// Shows a text by pages. A user who quits has agreed to nothing.
@@ -211,7 +221,8 @@ pub(super) fn ask(
     request: &Request<'_>,
     decided: &Grants,
 ) -> anyhow::Result<Vec<GrantRequest>> {
-    let asked: Vec<_> = request.by_risk().filter(|(permission, _)| !decided.has(*permission)).collect();
+    let mut asked = request.by_risk();
+    asked.retain(|(permission, ..)| !decided.has(*permission));
     if asked.is_empty() {
         terminal.consent(&format!("{doing}?"))?;
         return Ok(Vec::new());
@@ -225,7 +236,7 @@ pub(super) fn ask(
 
 /// Asks for permissions of an installed plugin: for all at once, or one by one.
 pub(super) fn choose(terminal: &Terminal, question: &str, request: &Request<'_>) -> anyhow::Result<Vec<GrantRequest>> {
-    let granted = decide(terminal, question, request, request.by_risk().collect(), |_| true)?;
+    let granted = decide(terminal, question, request, request.by_risk(), |_| true)?;
     agree_together(terminal, request, &Grants::default(), &granted)?;
     Ok(granted)
 }
@@ -236,7 +247,7 @@ fn decide(
     terminal: &Terminal,
     question: &str,
     request: &Request<'_>,
-    asked: Vec<(Permission, String)>,
+    asked: Vec<(Permission, Risk, String)>,
     may_lack: impl Fn(Permission) -> bool,
 ) -> anyhow::Result<Vec<GrantRequest>> {
     let question = format!("{question} [y]es, [e]ach by itself, [N]o:");
@@ -246,11 +257,11 @@ fn decide(
         _ => return Err(declined()),
     };
     let mut granted = Vec::new();
-    for (permission, what) in asked {
+    for (permission, risk, what) in asked {
         let scope = request.more.get(permission);
         let all = GrantRequest { permission, scope: scope.map(Scope::entries).filter(|entries| !entries.is_empty()) };
         let mut one = if each { one(terminal, &all, &request.domains())? } else { Some(all) };
-        if one.is_some() && permission.risk() == Risk::High && !is_risk_taken(terminal, permission, &what)? {
+        if one.is_some() && risk == Risk::High && !is_risk_taken(terminal, permission, &what)? {
             one = None;
         }
         if one.is_none() && !may_lack(permission) {

@@ -8,7 +8,7 @@ use parlor_base::id::PluginId;
 use parlor_base::permission::{Permission, Risk, ScopeKind};
 use parlor_config::Config;
 use parlor_plugins::admin::{ComesTo, GrantRequest, Revoked};
-use parlor_plugins::consent::{beside, sentences};
+use parlor_plugins::consent::{Sentence, beside, sentences};
 use parlor_runtime::api::acts_for;
 use parlor_runtime::rights::shown;
 use parlor_session::permissions::{Grants, Scope};
@@ -272,8 +272,12 @@ fn high_risk(more: &Grants, present: &Grants) -> Option<String> {
         return Some(format!("{permission} is of high risk ({})", permission.describe()));
     }
     let mut risky = sentences(more, present, &[]).into_iter().filter(|sentence| sentence.risk == Risk::High);
-    let what = risky.next()?.text;
-    Some(format!("together with its grants, that is of high risk ({})", what.trim_end_matches('.')))
+    let Sentence { permissions, text, .. } = risky.next()?;
+    let what = match permissions[..] {
+        [permission] => permission.to_string(),
+        _ => "together with its grants, that".to_owned(),
+    };
+    Some(format!("{what} is of high risk ({})", text.trim_end_matches('.')))
 }
 
 /// Describes a permission of these requests with its whole scope, even if the scope comes from the plugin's request.
@@ -389,6 +393,13 @@ mod tests {
         let mut both = reads.clone();
         both.grant(Permission::MessagesSend, &["*"]).unwrap();
         assert_eq!(high_risk(&grants(Permission::MessagesSend, "juliet@example.org"), &both), None);
+        // A star did not cover it.
+        let own =
+            high_risk(&grants(Permission::HttpFetch, "https://127.0.0.1:37444"), &grants(Permission::HttpFetch, "*"));
+        assert!(
+            own.unwrap()
+                .starts_with("http.fetch is of high risk (Reaches https://127.0.0.1:37444, in your own network")
+        );
         let raw = grants(Permission::StanzaSend, "message");
         assert!(high_risk(&raw, &reads).unwrap().starts_with("stanza.send is of high risk ("));
     }
@@ -403,6 +414,11 @@ mod tests {
         assert_eq!(covered(&juliet, &Grants::default()), "");
         present.grant(Permission::MessagesSend, &["contacts"]).unwrap();
         assert_eq!(covered(&juliet, &present), "");
+        // No star covers a server in the owner's own network.
+        present.grant(Permission::HttpFetch, &["*"]).unwrap();
+        let web = |entry: &str| vec![(Permission::HttpFetch, Scope::parse(ScopeKind::Servers, &[entry]).unwrap())];
+        assert_eq!(covered(&web("https://127.0.0.1:37444"), &present), "");
+        assert_eq!(covered(&web("api.example.org"), &present), "; http.fetch for * covered that already");
     }
 
     #[test]

@@ -175,8 +175,9 @@ async fn question(
     let said = found.more.iter().map(|(permission, scope)| in_words(*permission, scope, has));
     // Together with what it has, it may be able to do more.
     let more: Grants = found.more.iter().cloned().collect();
-    let together = sentences(&beside(&more, has), has, &[]).into_iter().find(Sentence::is_together);
-    let together = together.map(|Sentence { risk, text, .. }| {
+    let further = sentences(&beside(&more, has), has, &[]).into_iter();
+    let further = further.filter(|one| one.is_together() || one.permissions.iter().any(|of| one.risk > of.risk()));
+    let further = further.map(|Sentence { risk, text, .. }| {
         html! { @if risk == Risk::High { strong { "High risk: " } } (whole(&text)) }
     });
     let rooms = rooms_of(has).map(|rooms| only_in(&rooms));
@@ -184,7 +185,7 @@ async fn question(
     let fields: Vec<_> = sent.chain([(SHOWN.to_owned(), found.examined.digest.to_string())]).collect();
     Ok(visit.confirm(&Question {
         title: format!("Grant {id} more?"),
-        sentences: first.into_iter().chain(said).chain(together).chain(rooms).collect(),
+        sentences: first.into_iter().chain(said).chain(further).chain(rooms).collect(),
         button: format!("Grant it to {id}"),
         is_danger: adds_high_risk(&more, has),
         action: visit.path(),

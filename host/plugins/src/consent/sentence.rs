@@ -3,7 +3,7 @@
 use parlor_base::permission::Permission;
 use parlor_session::permissions::Scope;
 
-use super::words::{self, Words, is_everything};
+use super::words::{self, Servers, Words, is_everything};
 
 /// The beginning of the entries for encrypted messages alone.
 const ENCRYPTED: &str = "encrypted:";
@@ -28,13 +28,15 @@ pub(super) fn of(permission: Permission, scope: &Scope, words: &Words) -> String
             about_nodes(permission, &words::nodes(entries, words.account), words)
         }
         Permission::FilesSend
-        | Permission::HttpFetch
         | Permission::IqAnswer
         | Permission::PluginsAnswer
         | Permission::PluginsCall
         | Permission::StanzaRead
         | Permission::StanzaSend
         | Permission::Storage => about_others(permission, entries, words),
+        Permission::HttpFetch => {
+            format!("Asks {}, and sends what it likes there, also of what it reads here.", Servers::of(scope).others())
+        }
         // These have no scope, so their own words say everything.
         Permission::ChatsRead
         | Permission::ChatsWrite
@@ -52,6 +54,19 @@ pub(super) fn of(permission: Permission, scope: &Scope, words: &Words) -> String
         | Permission::VcardWrite
         | Permission::WebhooksReceive => described(permission, words),
     }
+}
+
+/// Says what a plugin does in the owner's own network. None: it reaches no server there.
+pub(super) fn of_own_network(scope: &Scope) -> Option<String> {
+    let own = Servers::of(scope).own;
+    let what = "in your own network, and sends what it likes there, also of what it reads here";
+    (!own.is_empty()).then(|| format!("Reaches {}, {what}.", words::listed(own)))
+}
+
+/// Returns whether all that a scope covers is in the owner's own network.
+pub(super) fn is_in_own_network(scope: &Scope) -> bool {
+    let Servers { public, plain, own } = Servers::of(scope);
+    !own.is_empty() && public.is_empty() && plain.is_empty()
 }
 
 fn described(permission: Permission, words: &Words) -> String {
@@ -134,10 +149,6 @@ fn about_others(permission: Permission, entries: &[String], words: &Words) -> St
         Permission::FilesSend => {
             let files = words::files(entries);
             format!("Uploads files to the server of {account}, for everybody who is given their address: {files}.")
-        }
-        Permission::HttpFetch => {
-            let servers = words::servers(entries);
-            format!("Asks {servers}, and sends what it likes there, also of what it reads here.")
         }
         Permission::IqAnswer => {
             let namespaces = words::namespaces(entries);

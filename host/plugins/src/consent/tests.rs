@@ -58,6 +58,34 @@ fn every_permission_has_a_sentence_with_its_whole_scope() {
     }
 }
 
+/// `*` covers none of them, so that the owner has to be told of each.
+#[test]
+fn servers_in_the_owners_own_network_and_without_tls_are_named_beside_a_star() {
+    let scope =
+        "\"http.fetch\" = [\"*\", \"https://127.0.0.1:37444\", \"http://localhost:37080\", \"http://a.example.org\"]\n";
+    let asks = "and sends what it likes there, also of what it reads here.";
+    assert_eq!(
+        said(scope, ""),
+        [
+            format!("medium: Asks any server of the public web and http://a.example.org (without TLS), {asks}"),
+            format!("high: Reaches https://127.0.0.1:37444 and http://localhost:37080, in your own network, {asks}"),
+        ]
+    );
+    let text = together(&format!("\"messages.read\" = [\"*\"]\n{scope}"), "").unwrap();
+    let sent = "can send it to any server of the public web, http://a.example.org (without TLS), https://127.0.0.1:37444 (in your own \
+                network) and http://localhost:37080 (in your own network).";
+    assert!(text.ends_with(sent), "{text}");
+    // Without a star, too; and that is all that it says then.
+    let own = format!("high: Reaches https://192.168.1.7, in your own network, {asks}");
+    assert_eq!(said("\"http.fetch\" = [\"192.168.1.7\"]", ""), [own]);
+    // However many there are.
+    let many = "\"http.fetch\" = [\"a.org\", \"b.org\", \"c.org\", \"d.org\", \"http://e.org\", \"10.0.0.1\"]\n\"contacts.read\" = true";
+    let text = together(many, "").unwrap();
+    let sent = "4 servers of the web, http://e.org (without TLS) and https://10.0.0.1 (in your own network).";
+    assert!(text.ends_with(sent), "{text}");
+    assert!(adds_high_risk(&grants("\"http.fetch\" = [\"*\", \"10.0.0.1\"]"), &grants("\"http.fetch\" = [\"*\"]")));
+}
+
 /// No sentence about everything shows the star.
 #[test]
 fn everything_is_said_in_words() {

@@ -6,7 +6,7 @@ use parlor_session::permissions::{Grants, Scope};
 
 use super::Sentence;
 use super::sentence::split;
-use super::words::{self, Words, each_of_few, few, is_everything};
+use super::words::{self, Servers, Words, each_of_few, few, is_everything};
 
 /// Something that a plugin learns.
 struct Source {
@@ -135,7 +135,7 @@ fn sink(permission: Permission, scope: &Scope, words: &Words) -> Option<Sink> {
     let to = match permission {
         Permission::FilesSend => vec!["anybody who has the address of an uploaded file".to_owned()],
         Permission::HooksCommands | Permission::HooksOutgoing | Permission::MessagesSend => addresses(),
-        Permission::HttpFetch => each_of_few(entries, words::servers, "servers of the web"),
+        Permission::HttpFetch => Servers::of(scope).each_of_few(),
         Permission::IqAnswer => vec![format!("anybody who asks {}", words.account)],
         Permission::PluginsAnswer | Permission::PluginsCall => vec!["other plugins".to_owned()],
         Permission::PubsubConfigure | Permission::PubsubPublish => {

@@ -1,6 +1,7 @@
 //! The entries of scopes in words: people, rooms, servers, nodes.
 
 use parlor_base::escape::escape_untrusted;
+use parlor_session::permissions::{Scope, ServerPlace};
 
 use super::place::Place;
 
@@ -89,7 +90,46 @@ pub(super) fn rooms(entries: &[String]) -> String {
     })
 }
 
-pub(super) fn servers(entries: &[String]) -> String {
+/// The servers of a scope. No other entry covers those without TLS and those in the owner's own network, so a sentence always names them.
+#[derive(Debug)]
+pub(super) struct Servers {
+    /// Those of the public network over TLS.
+    pub(super) public: Vec<String>,
+    /// Those of the public network without TLS, in words.
+    pub(super) plain: Vec<String>,
+    /// Those in the owner's own network, in words.
+    pub(super) own: Vec<String>,
+}
+
+impl Servers {
+    pub(super) fn of(scope: &Scope) -> Self {
+        let mut all = Self { public: Vec::new(), plain: Vec::new(), own: Vec::new() };
+        for (entry, place) in scope.servers() {
+            match place {
+                ServerPlace::Public => all.public.push(entry),
+                ServerPlace::Plain => all.plain.push(format!("{} (without TLS)", escaped(&entry))),
+                ServerPlace::Own => all.own.push(escaped(&entry)),
+            }
+        }
+        all
+    }
+
+    /// Describes those of the public network.
+    pub(super) fn others(&self) -> String {
+        let public = (!self.public.is_empty()).then(|| servers(&self.public));
+        listed(public.into_iter().chain(self.plain.iter().cloned()))
+    }
+
+    /// Describes each for a list of several permissions, where only their number is said of many of the public network.
+    pub(super) fn each_of_few(&self) -> Vec<String> {
+        let public =
+            if self.public.is_empty() { Vec::new() } else { each_of_few(&self.public, servers, "servers of the web") };
+        let own = self.own.iter().map(|entry| format!("{entry} (in your own network)"));
+        public.into_iter().chain(self.plain.iter().cloned()).chain(own).collect()
+    }
+}
+
+fn servers(entries: &[String]) -> String {
     all(entries, "any server of the public web", escaped)
 }
 

@@ -59,6 +59,11 @@ fn an_entry_about_a_grant_has_what_an_owner_is_told_of_it() {
     assert!(sending.contains("b@c.example") && sending.contains("in the name of this account"), "{granted:?}");
     // A narrower grant needs no question.
     assert_eq!(said(Some(&old), &less)["rooms.read"], Vec::<String>::new());
+    // A star covers no server in the owner's own network.
+    let [star, own] = ["", ", \"https://127.0.0.1:37444\""]
+        .map(|more| policy(&format!("[plugin.echo.grants]\n\"http.fetch\" = [\"*\"{more}]\n")));
+    let reached = said(Some(&star), &own)["http.fetch"].join(" ");
+    assert!(reached.contains("Reaches https://127.0.0.1:37444, in your own network"), "{reached}");
     let installed = said(None, &old);
     assert!(!installed["messages.read"].is_empty() && installed["installed"].is_empty(), "{installed:?}");
     assert_eq!(consent(&config, Some(&old.plugins[&id]), None), []);

@@ -4,11 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use parlor_base::permission::Permission;
+use parlor_base::public_network::{is_public, is_public_with_nat64};
 use parlor_config::Web;
 use parlor_https::trust::client_config_with;
 use parlor_session::permissions::{Grants, Scope};
 use parlor_stanza::error::CallError;
-use parlor_web::{Client, Proxy, is_public, is_public_with_nat64};
+use parlor_web::{Client, Proxy};
 
 use super::Instance;
 

@@ -5,6 +5,7 @@
 
 mod answer;
 mod condition;
+mod servers;
 
 use std::fmt;
 

@@ -32,6 +32,7 @@ pub use error::BadScope;
 pub(super) use error::entries_of;
 pub use key::AddressKey;
 pub(super) use message::ENCRYPTED;
+pub use web::ServerPlace;
 
 /// The most entries that one scope may list: each event checks every entry.
 pub const MOST_ENTRIES: usize = 1_000;
@@ -331,7 +332,42 @@ impl Scope {
     /// Returns whether it lists exactly this address of the network, so that a plugin may connect to it: by the address
     /// itself, or by a name that resolves to it.
     pub fn lists(&self, address: SocketAddr, by_name: bool) -> bool {
-        matches!(&self.0, Inner::Servers(patterns) if patterns.iter().any(|pattern| pattern.lists(address, by_name)))
+        self.web().iter().any(|pattern| pattern.lists(address, by_name))
+    }
+
+    /// Returns its entries that are servers of the web, each with its place. Empty if it lists no servers.
+    pub fn servers(&self) -> Vec<(String, ServerPlace)> {
+        self.web().iter().map(|pattern| (pattern.to_string(), pattern.place())).collect()
+    }
+
+    /// Returns whether it lists servers by name, so that the address to which a name leads decides, too.
+    pub fn is_by_name(&self) -> bool {
+        self.web().iter().any(WebPattern::is_by_name)
+    }
+
+    /// Returns the one address of the owner's own network that it lists, if it lists nothing else.
+    pub fn own_address(&self) -> Option<SocketAddr> {
+        let [one] = self.web() else { return None };
+        one.own_address()
+    }
+
+    /// Returns the addresses of this machine, if it lists nothing but this machine, by a name.
+    pub fn loopbacks(&self) -> Option<[SocketAddr; 2]> {
+        let [one] = self.web() else { return None };
+        one.loopbacks()
+    }
+
+    /// Returns whether it covers every request to the servers of another scope. The address of a server may still be refused.
+    pub fn spans(&self, other: &Self) -> bool {
+        let ours = self.web();
+        !ours.is_empty() && other.web().iter().all(|other| ours.iter().any(|one| one.spans(other)))
+    }
+
+    fn web(&self) -> &[WebPattern] {
+        match &self.0 {
+            Inner::Servers(patterns) => patterns,
+            _ => &[],
+        }
     }
 
     /// Returns whether it lists recipients, as only the scope of `stanza.send` can.

@@ -49,8 +49,35 @@ fn the_riskiest_is_right_before_the_question_and_reasons_are_shown_escaped() {
     assert_eq!(lines[2], "          storage, which it needs: “to keep”");
     assert!(lines.contains(&"          messages.read, which it can do without: “to \\u{1b}[2J”"), "{text}");
     assert!(lines.last().unwrap().starts_with("  high    Together: reads everything"), "{text}");
-    let order: Vec<_> = request.by_risk().map(|(permission, _)| permission).collect();
+    let order: Vec<_> = request.by_risk().into_iter().map(|(permission, ..)| permission).collect();
     assert_eq!(order, [Permission::Storage, Permission::HttpFetch, Permission::MessagesRead]);
+}
+
+#[test]
+fn servers_in_the_owners_own_network_make_one_question_of_high_risk_of_the_permission() {
+    let web = "\"http.fetch\" = { scope = [\"*\", \"https://127.0.0.1:37444\"], reason = \"to ask\" }\n";
+    let (id, manifest, present) = ("x".parse().unwrap(), manifest(web), Grants::default());
+    let request = Request::of(&id, &manifest, |_| true, &present, &[]);
+    let asked = request.by_risk();
+    let [(Permission::HttpFetch, Risk::High, text)] = &asked[..] else { panic!("{asked:?}") };
+    assert!(
+        text.starts_with("Asks any server") && text.contains("Reaches https://127.0.0.1:37444, in your own"),
+        "{text}"
+    );
+    let reach = request.reach();
+    assert!(
+        reach.contains("  high    Reaches https://127.0.0.1:37444") && reach.matches("“to ask”").count() == 1,
+        "{reach}"
+    );
+    // Also for who cannot be asked.
+    let mut grants = Grants::default();
+    grants.grant(Permission::HttpFetch, &["*", "https://127.0.0.1:37444"]).unwrap();
+    for text in [granted(&id, &manifest, &grants), super::asked(&id, &manifest, &present, |_| true)] {
+        assert!(
+            text.contains("\nReaches https://127.0.0.1:37444, in your own network") && text.contains("(high risk)"),
+            "{text}"
+        );
+    }
 }
 
 #[test]

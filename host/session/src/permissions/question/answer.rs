@@ -5,6 +5,7 @@ use parlor_base::escape::escape_untrusted;
 use parlor_base::permission::{Permission, ScopeKind};
 
 use super::condition::{self, Check};
+use super::servers::by_name;
 use super::{Answer, Judge, Listening, Outcome, Question, Subject};
 use crate::permissions::grants::{Decision, GrantChange};
 use crate::permissions::scope::Scope;
@@ -426,6 +427,9 @@ fn entry(permission: Permission, wanted: &Scope, judge: &dyn Judge) -> Answer {
         return with(Outcome::No, format!("{permission} is not granted"), lacks());
     };
     let held = shown(&granted.entries());
+    if wanted.is_by_name() && granted.spans(wanted) {
+        return by_name(permission, wanted, &granted, &held);
+    }
     if granted.includes(wanted) {
         let reason = format!("{permission} is granted for {held}");
         return match uncovered_self(&granted, wanted, judge) {

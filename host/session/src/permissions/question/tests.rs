@@ -904,3 +904,30 @@ fn a_plugin_that_is_kept_to_rooms_may_do_nothing_in_others_before_its_owner_adds
         assert!(!answer.reason.contains("it is kept to rooms"), "{what}: {answer:?}");
     }
 }
+
+/// The host dials none of these addresses for a star.
+#[test]
+fn a_star_is_no_yes_about_a_server_in_the_owners_own_network() {
+    let ask = |grants: &str, url: &str| {
+        let judge = plugin(&format!("\"http.fetch\" = [{grants}]"));
+        Question::parse("http.fetch", Some(url)).unwrap().answer(&judge)
+    };
+    let listed = "\"*\", \"https://127.0.0.1:37443\"";
+    for (url, remedy) in [
+        ("https://169.254.169.254/", "parlor plugin grant probe 'http.fetch=GET https://169.254.169.254'"),
+        ("https://127.0.0.1:37444/", "parlor plugin grant probe 'http.fetch=GET https://127.0.0.1:37444'"),
+        ("https://0x7f.1:37444/", "parlor plugin grant probe 'http.fetch=GET https://127.0.0.1:37444'"),
+        ("https://localhost:37444/", "parlor plugin grant probe http.fetch=https://127.0.0.1:37444"),
+    ] {
+        let answer = ask(listed, url);
+        assert_eq!((answer.outcome, answer.remedy("probe").as_deref()), (Outcome::No, Some(remedy)), "{url}: {answer:?}");
+    }
+    for url in ["https://127.0.0.1:37443/a", "https://localhost:37443/a", "https://1.1.1.1/"] {
+        assert_eq!(ask(listed, url).outcome, Outcome::Yes, "{url}");
+    }
+    // The address that a name leads to is known only at the time.
+    let named = ask("\"https://api.test:37443\"", "https://api.test:37443/quote");
+    assert!(named.outcome == Outcome::Yes && named.reason.contains("the address that a name leads to decides"), "{named:?}");
+    assert_eq!(ask("\"*\"", "https://printer.local/").outcome, Outcome::Unknown);
+    assert_eq!(ask("\"https://api.test:37443\"", "https://other.test/").outcome, Outcome::No);
+}
