@@ -146,7 +146,7 @@ pub enum Refusal {
         why: String,
     },
     /// A required setting has no value.
-    #[error("{id} needs its setting `{name}` ({about}): `parlor plugin config {id} {name} VALUE` gives it")]
+    #[error("{id} needs its setting `{name}` ({about}): `parlor plugin config {id} {name}{}", given(*is_secret))]
     Unset {
         /// The plugin's id.
         id: PluginId,
@@ -154,7 +154,14 @@ pub enum Refusal {
         name: String,
         /// The author's description of its purpose.
         about: String,
+        /// Whether it is a secret, which is no argument of a command.
+        is_secret: bool,
     },
+}
+
+/// Returns the end of the command that sets a value.
+fn given(is_secret: bool) -> &'static str {
+    if is_secret { "` asks for it, or reads standard input" } else { " VALUE` gives it" }
 }
 
 fn calls(undeclared: &[(Import, Permission)]) -> String {
@@ -306,11 +313,11 @@ pub fn settings_fit(id: &PluginId, entry: &Entry, manifest: &Manifest) -> Result
 }
 
 /// Checks that the owner has given all required values.
-fn settings_given(id: &PluginId, entry: &Entry, manifest: &Manifest) -> Result<(), Refusal> {
+pub fn settings_given(id: &PluginId, entry: &Entry, manifest: &Manifest) -> Result<(), Refusal> {
     let lacks = |(name, setting): &(&String, &Setting)| setting.required && !entry.settings.0.contains_key(*name);
     let Some((name, setting)) = manifest.settings.iter().find(lacks) else { return Ok(()) };
     let about = escape_untrusted(&setting.description, LONGEST_ABOUT);
-    Err(Refusal::Unset { id: id.clone(), name: name.clone(), about })
+    Err(Refusal::Unset { id: id.clone(), name: name.clone(), about, is_secret: setting.kind.is_secret() })
 }
 
 /// Checks whether a value fits the schema; `None` if the schema has no such setting.

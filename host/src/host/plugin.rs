@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use parlor_base::id::PluginId;
 use parlor_base::log_level::LogLevel;
 use parlor_config::{AccountName, Config};
-use parlor_plugins::admission::{Admitted, settings_fit};
+use parlor_plugins::admission::{Admitted, settings_fit, settings_given};
 use parlor_plugins::policy::{Entry, RoomSettings, SettingValues};
 use parlor_plugins::secret::without_former;
 use parlor_runtime::account::Shared;
@@ -162,7 +162,8 @@ impl Plugin {
         let is_noticed =
             admitted.settings_in != in_rooms || without_former(&admitted.settings) != without_former(&values);
         let is_told = !is_noticed || on.values().all(Supervised::hears_of_settings);
-        if !is_told || settings_fit(id, entry, &admitted.manifest).is_err() {
+        let manifest = &admitted.manifest;
+        if !is_told || settings_fit(id, entry, manifest).is_err() || settings_given(id, entry, manifest).is_err() {
             return !changed;
         }
         for supervised in on.values() {

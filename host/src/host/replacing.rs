@@ -9,9 +9,11 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
-use parlor_plugins::admission::Admitted;
+use parlor_plugins::admission::{Admitted, Refusal};
+use parlor_plugins::approved::Unfit;
 use parlor_plugins::policy::{Entry, Policy};
 use parlor_runtime::engine::PAUSE_FOR_ROOM;
+use parlor_runtime::loading::LoadError;
 use parlor_runtime::order;
 use parlor_runtime::supervisor::{State, Supervised};
 
@@ -185,11 +187,33 @@ async fn failed_to_start(host: &Host, id: &PluginId, entry: &Entry) -> bool {
     tried.differs_in_grants_alone(entry) && entry.grants.within(&tried.grants) == entry.grants
 }
 
+/// Returns the required setting without a value, if a plugin was refused for that.
+fn unset(why: &LoadError) -> Option<String> {
+    match why {
+        LoadError::Unfit(Unfit::Refused(Refusal::Unset { name, .. })) => Some(name.clone()),
+        _ => None,
+    }
+}
+
+/// Returns whether the running plugin is this version with a value of a setting that this entry does not have.
+async fn had(host: &Host, id: &PluginId, entry: &Entry, setting: &str) -> bool {
+    let plugins = host.plugins.lock().await;
+    let running = plugins.get(id).map(|plugin| &plugin.entry);
+    running.is_some_and(|old| old.digest == entry.digest && old.settings.0.contains_key(setting))
+}
+
 /// Starts another version of a plugin beside the present one, on the same accounts, and lets it take over once its
 /// `initialize` has returned. If it does not get that far or is unavailable, the present one continues, and the
 /// status says why.
 async fn replace(host: &Host, id: &PluginId, entry: &Entry) -> Replaced {
-    let loaded = match load_plugin(host, id, entry).await {
+    let loaded = load_plugin(host, id, entry).await;
+    // The owner took a value back, such as a key that became known: it ends now, and with it the plugin that needs it.
+    if let Some(setting) = loaded.as_ref().err().and_then(unset)
+        && had(host, id, entry, &setting).await
+    {
+        return Replaced::Anew;
+    }
+    let loaded = match loaded {
         Ok(loaded) => loaded,
         // A plugin that the owner does not allow must not run in any version.
         Err(why) if why.forbids() => return Replaced::Anew,

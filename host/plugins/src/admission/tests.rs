@@ -151,6 +151,10 @@ fn what_has_to_be_given_is_asked_for_with_how_to_give_it() {
         "echo needs its setting `greeting` (What to say first): `parlor plugin config echo greeting VALUE` gives it";
     assert_eq!(refusal, says);
     judged("greeting = \"Hello\"").unwrap();
+    // No list of processes shows a secret.
+    let secret =
+        Refusal::Unset { id: id(), name: "key".to_owned(), about: "A key".to_owned(), is_secret: true }.to_string();
+    assert!(secret.ends_with("`parlor plugin config echo key` asks for it, or reads standard input"), "{secret}");
     let both = manifest.replace("required = true", "required = true\ndefault = \"Hi\"");
     let error = Manifest::parse(&both).unwrap_err().to_string();
     assert!(error.contains("has no default"), "{error}");
