@@ -137,9 +137,13 @@ impl Manifest {
     /// Returns whether its webhooks are more open to others than those of an earlier version. They are if one is new,
     /// one demands less of its senders, or one answers that did not before.
     pub fn opens_more_than(&self, earlier: &Self) -> bool {
-        self.webhooks
-            .iter()
-            .any(|(name, webhook)| earlier.webhooks.get(name).is_none_or(|before| webhook.opens_more_than(before)))
+        !self.opened_since(earlier).is_empty()
+    }
+
+    /// Describes what is more open about its webhooks than in an earlier version, a clause each.
+    pub fn opened_since(&self, earlier: &Self) -> Vec<String> {
+        let webhooks = self.webhooks.iter();
+        webhooks.flat_map(|(name, webhook)| webhook.opened_since(name, earlier.webhooks.get(name))).collect()
     }
 
     /// Returns the names of the events that the plugin fires and of the promises that it adds.

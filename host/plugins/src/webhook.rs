@@ -155,12 +155,43 @@ impl Webhook {
         )))
     }
 
-    /// Returns whether it is more open to others than an earlier form of it: it verifies senders differently, or the
-    /// plugin answers.
-    pub(super) fn opens_more_than(&self, earlier: &Self) -> bool {
-        let demands_as_much = earlier.verification == Verification::Nothing
-            || (self.verification == earlier.verification && self.secret == earlier.secret);
-        !demands_as_much || (self.mode == Mode::Answer && earlier.mode == Mode::Queue)
+    /// Describes what is more open to others than in its earlier form: it verifies senders differently, the plugin answers, or
+    /// it takes more methods or gets more headers. `name`: its own name. Empty if nothing is.
+    pub(super) fn opened_since(&self, name: &str, earlier: Option<&Self>) -> Vec<String> {
+        let way = self.verification.about();
+        let Some(earlier) = earlier else { return vec![format!("its webhook {name} is new (verified by: {way})")] };
+        let mut all = Vec::new();
+        if earlier.verification != Verification::Nothing {
+            let before = earlier.verification.about();
+            if self.verification != earlier.verification {
+                // Two ways may differ in how they read one header.
+                let how = if way == before {
+                    "in another way".to_owned()
+                } else {
+                    format!("by: {way}; before, by: {before}")
+                };
+                all.push(format!("its webhook {name} is verified {how}"));
+            } else if self.secret != earlier.secret {
+                let [now, before] = [self, earlier].map(|one| one.secret.as_deref().unwrap_or_default());
+                all.push(format!("its webhook {name} is verified by its setting {now}; before, by {before}"));
+            }
+        }
+        if self.mode == Mode::Answer && earlier.mode == Mode::Queue {
+            all.push(format!(
+                "it answers requests to its webhook {name} itself, so that it can send any data to the sender"
+            ));
+        }
+        let more = |now: &[String], before: &[String]| {
+            now.iter().filter(|one| !before.contains(one)).cloned().collect::<Vec<_>>().join(", ")
+        };
+        let (methods, headers) = (more(&self.methods, &earlier.methods), more(&self.headers, &earlier.headers));
+        if !methods.is_empty() {
+            all.push(format!("its webhook {name} also takes {methods}"));
+        }
+        if !headers.is_empty() {
+            all.push(format!("it also gets these headers of requests to its webhook {name}: {headers}"));
+        }
+        all
     }
 }
 

@@ -95,6 +95,23 @@ async fn an_update_says_and_asks_only_what_is_new_and_a_typo_is_asked_about_agai
 }
 
 #[tokio::test]
+async fn a_secret_that_a_plugin_needs_is_asked_for_and_not_shown() {
+    let home = prepared().await;
+    let schema = "[settings.pass]\ntype = \"credential\"\nhosts = [\"https://api.example.org\"]\nrequired = true\ndescription = \"a key\"\n";
+    let bytes = std::fs::read(home.path().join("echo.wasm")).unwrap();
+    let bytes = with_manifest(&bytes, |manifest| format!("{manifest}\n{schema}")).unwrap();
+    std::fs::write(home.path().join("echo.wasm"), bytes).unwrap();
+    let mut terminal = at_terminal(&home, &["plugin", "add", "echo.wasm", "--grant-all"]);
+    terminal.turns_pages_to("Install it as echo?", SOON).unwrap();
+    terminal.types("y").unwrap();
+    terminal.sees("The secret pass (a key), which it needs and which is not shown:", SOON).unwrap();
+    terminal.types("s3cr3t-8").unwrap();
+    let (code, screen) = terminal.ended(SOON).unwrap();
+    assert!(code == Some(0) && !screen.contains("s3cr3t"), "{screen}");
+    assert_eq!(std::fs::read_to_string(home.path().join("data/secrets/echo/pass")).unwrap(), "s3cr3t-8");
+}
+
+#[tokio::test]
 async fn a_grant_is_asked_about_at_a_terminal_with_what_it_adds() {
     let home = prepared().await;
     let add = ["plugin", "add", "echo.wasm", "--yes", "--grant-all"];

@@ -540,6 +540,107 @@ async fn a_credential_that_is_too_short_is_refused_at_once() {
     assert_eq!(std::fs::read_to_string(&kept).unwrap(), "s3cr3t-8");
 }
 
+/// A credential that echo needs, for these servers.
+fn needed(hosts: &str) -> String {
+    format!("[settings.pass]\ntype = \"credential\"\nhosts = [{hosts}]\nrequired = true\ndescription = \"a key\"\n")
+}
+
+/// Neither does a script need a file with the decision, nor does an argument have the secret.
+#[tokio::test]
+async fn a_plugin_that_needs_a_secret_is_installed_with_it_or_before_it() {
+    let (home, _) = home().await;
+    let _host = start(&home, &Policy::default()).await;
+    with_settings(&home, "echo.wasm", "0.1.0", &needed("\"https://api.example.org\""));
+    let add = ["add", "echo.wasm", "--yes", "--grant-all"];
+    let before = policy(&home);
+    let refused = run(&home, &add, 1).await.stderr;
+    assert!(refused.contains("--secret pass=FILE") && refused.contains("parlor plugin config echo pass`"), "{refused}");
+    assert!(!refused.contains("VALUE") && policy(&home) == before, "{refused}");
+    let kept = home.path().join("data/secrets/echo/pass");
+    // A secret that is too short is none, and nothing is installed.
+    let by_input = ["plugin", "add", "echo.wasm", "--yes", "--grant-all", "--secret", "pass"];
+    let refused = ended(home.run_with(&by_input, "s3cr3t\n").await.unwrap(), 1).stderr;
+    assert!(refused.contains("at least 8 bytes") && policy(&home) == before && !kept.exists(), "{refused}");
+    ended(home.run_with(&by_input, "s3cr3t-8\n").await.unwrap(), 0);
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), "s3cr3t-8");
+    assert_eq!(state(&home, "echo").await["state"], "running");
+    run(&home, &["remove", "echo", "--yes"], 0).await;
+    let file = home.write("key", "s3cr3t-9\n").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let by_file = format!("pass={}", file.display());
+    run(&home, &[&add[..], &["--secret", &by_file]].concat(), 0).await;
+    assert!(entry(&home, "echo")["settings"]["pass"]["file"].as_str().unwrap().ends_with("/key"));
+    run(&home, &["remove", "echo", "--yes"], 0).await;
+    // A plugin that does not run yet needs none yet.
+    run(&home, &[&add[..], &["--disabled"]].concat(), 0).await;
+    ended(home.run_with(&["plugin", "config", "echo", "pass"], "s3cr3t-8\n").await.unwrap(), 0);
+    run(&home, &["enable", "echo"], 0).await;
+    assert_eq!(state(&home, "echo").await["state"], "running");
+    assert!(!policy(&home).contains("s3cr3t"));
+}
+
+#[tokio::test]
+async fn a_needed_credential_that_would_go_further_is_given_again_with_the_update() {
+    let (home, _) = home().await;
+    let _host = start(&home, &Policy::default()).await;
+    with_settings(&home, "one.wasm", "0.1.0", &needed("\"https://api.example.org\""));
+    with_settings(&home, "two.wasm", "0.2.0", &needed("\"https://api.example.org\", \"https://other.example.org\""));
+    let add = ["plugin", "add", "one.wasm", "--id", "echo", "--yes", "--grant-all", "--secret", "pass"];
+    ended(home.run_with(&add, "s3cr3t-8\n").await.unwrap(), 0);
+    let check = run(&home, &["update", "echo", "two.wasm", "--check"], 0).await.stdout;
+    let says = "the setting pass would be put aside: it would also go to https://other.example.org; set it again if you agree \
+                (--secret pass=FILE";
+    assert!(check.contains(says) && !check.contains("it has no place"), "{check}");
+    let refused = run(&home, &["update", "echo", "two.wasm", "--yes"], 1).await.stderr;
+    assert!(refused.contains("--secret pass=FILE"), "{refused}");
+    let update = ["plugin", "update", "echo", "two.wasm", "--yes", "--secret", "pass"];
+    ended(home.run_with(&update, "s3cr3t-9\n").await.unwrap(), 0);
+    let now = state(&home, "echo").await;
+    assert_eq!((&now["version"], &now["state"]), (&"0.2.0".into(), &"running".into()));
+    assert_eq!(std::fs::read_to_string(home.path().join("data/secrets/echo/pass")).unwrap(), "s3cr3t-9");
+}
+
+/// An owner who takes a leaked key back relies on its end.
+#[tokio::test]
+async fn a_setting_that_a_plugin_needs_ends_at_once_when_it_is_taken_back() {
+    let (home, _) = home().await;
+    let host = start(&home, &Policy::default()).await;
+    with_settings(&home, "echo.wasm", "0.1.0", &needed("\"https://api.example.org\""));
+    let add = ["plugin", "add", "echo.wasm", "--yes", "--grant-all", "--secret", "pass"];
+    ended(home.run_with(&add, "s3cr3t-8\n").await.unwrap(), 0);
+    assert_eq!(state(&home, "echo").await["state"], "running");
+    let said = run(&home, &["config", "echo", "--unset", "pass"], 0).await.stdout;
+    assert!(said.contains("echo cannot do without it, so it does not run any more"), "{said}");
+    let now = state(&home, "echo").await;
+    assert!(now["state"] == "refused" && now["reason"].as_str().unwrap().contains("needs its setting `pass`"), "{now}");
+    ended(home.run(&["reload"]).await.unwrap(), 0);
+    assert!(host.lines("plugin not replaced", &[]).is_empty());
+    ended(home.run_with(&["plugin", "config", "echo", "pass"], "s3cr3t-9\n").await.unwrap(), 0);
+    assert_eq!(state(&home, "echo").await["state"], "running");
+}
+
+#[tokio::test]
+async fn a_server_that_an_update_asks_for_newly_is_marked_with_the_command_that_allows_it() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let asks = |scope: &str| format!("\"http.fetch\" = {{ scope = [{scope}], reason = \"to ask\" }}");
+    let one = file(&home, "one.wasm", "0.1.0", &asks("\"https://api.test\""));
+    run(&home, &["add", &one, "--id", "echo", "--yes", "--grant-all"], 0).await;
+    run(&home, &["grant", "echo", "http.fetch=https://mine.test", "--yes"], 0).await;
+    let two = file(&home, "two.wasm", "0.2.0", &asks("\"https://api.test\", \"https://other.test\""));
+    for flag in ["--check", "--yes"] {
+        let said = run(&home, &["update", "echo", &two, flag], 0).await.stdout;
+        let new = "New: it asks for http.fetch for https://other.test, which is not granted; what was granted stays as it is.\n    to allow it after \
+                   the update: parlor plugin grant echo http.fetch=https://other.test\n";
+        assert!(said.contains(new) && !said.contains("It asks for nothing that"), "{said}");
+        // Nothing is said of it together with what is granted, and no line for plugins.toml leaves the owner's entry out.
+        let asks = said.split_once("echo: 0.1.0 → 0.2.0").unwrap().1;
+        assert!(!asks.contains("Together") && !asks.contains("in plugins.toml"), "{said}");
+    }
+    let granted = entry(&home, "echo")["grants"]["http.fetch"].clone();
+    assert_eq!(granted, toml::Value::from(vec!["https://api.test", "https://mine.test"]));
+}
+
 /// Input is parsed by the setting's type, and written to the policy as the owner would write it.
 #[tokio::test]
 async fn a_choice_an_address_and_a_span_of_time_are_set_and_checked() {

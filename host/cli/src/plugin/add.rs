@@ -26,6 +26,7 @@ use toml::{Table, Value};
 use super::consent::{self, Request};
 use super::data::each_kept;
 use super::from_index::{Asking, choose};
+use super::given::{Given, SecretFlag, explained};
 use super::inspect;
 use super::origin::Origin;
 use super::room_names;
@@ -42,7 +43,7 @@ const LARGEST: u64 = 1 << 20;
 /// The arguments of `parlor plugin add`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "On a terminal, the command says what the plugin could do, and asks. The plugin then runs on the present accounts, and on later ones once you agree (`parlor plugin accounts`). Without a terminal, give --yes and the grants:\n\n  parlor plugin add echo.wasm\n  parlor plugin add echo.wasm --yes --grant messages.read --grant messages.send=contacts\n  parlor plugin add echo.wasm --yes --policy echo-policy.toml --account main\n  parlor plugin add echo.wasm --account group:support    on those of a group, also on later ones\n  parlor plugin add https://example.org/echo.wasm\n  parlor plugin add oci://registry.example.org/plugins/echo:0.1.0\n  parlor plugin add examples/echo        from an index; `parlor search` shows what there is\n\nA signature lies beside the file, as echo.wasm.minisig (minisign), or refers to the artifact of a registry, as\n\n  oras attach --artifact-type application/vnd.minisign REFERENCE echo.wasm.minisig\n\nmakes it. It must be by a key that plugins.toml trusts, under [key.NAME]; `require_signature = true` there refuses unsigned plugins.\n\nA grant without a scope gives what the plugin asks for. A policy file has the keys of an entry of plugins.toml:\n\n  enabled = true\n  accounts = [\"main\"]\n  rooms = [\"lounge@conference.example.org\"]\n  [grants]\n  \"messages.read\" = [\"*\"]\n  [limits]\n  memory = \"32 MiB\"\n  [settings]\n  greeting = \"Hello\"\n\nExit codes: 0 installed, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
+    after_help = "On a terminal, the command says what the plugin could do, and asks. The plugin then runs on the present accounts, and on later ones once you agree (`parlor plugin accounts`). Without a terminal, give --yes and the grants:\n\n  parlor plugin add echo.wasm\n  parlor plugin add echo.wasm --yes --grant messages.read --grant messages.send=contacts\n  parlor plugin add echo.wasm --yes --policy echo-policy.toml --account main\n  parlor plugin add echo.wasm --account group:support    on those of a group, also on later ones\n  parlor plugin add https://example.org/echo.wasm\n  parlor plugin add oci://registry.example.org/plugins/echo:0.1.0\n  parlor plugin add weather.wasm --secret api_key=key.txt    with a secret that it needs\n  parlor plugin add examples/echo        from an index; `parlor search` shows what there is\n\nA signature lies beside the file, as echo.wasm.minisig (minisign), or refers to the artifact of a registry, as\n\n  oras attach --artifact-type application/vnd.minisign REFERENCE echo.wasm.minisig\n\nmakes it. It must be by a key that plugins.toml trusts, under [key.NAME]; `require_signature = true` there refuses unsigned plugins.\n\nA grant without a scope gives what the plugin asks for. A policy file has the keys of an entry of plugins.toml:\n\n  enabled = true\n  accounts = [\"main\"]\n  rooms = [\"lounge@conference.example.org\"]\n  [grants]\n  \"messages.read\" = [\"*\"]\n  [limits]\n  memory = \"32 MiB\"\n  [settings]\n  greeting = \"Hello\"\n\nExit codes: 0 installed, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
 )]
 pub struct AddArgs {
     /// The plugin: a file, an address that begins with https://, a registry's reference that begins with oci://, or a name
@@ -91,6 +92,10 @@ pub(super) struct Wanted {
     /// A file with the decision.
     #[arg(long, value_name = "FILE")]
     pub(super) policy: Option<PathBuf>,
+    /// Give a secret or credential that it needs: NAME=FILE for a file that only its owner may be able to read, or NAME to
+    /// read it from standard input. It may be given several times.
+    #[arg(long = "secret", value_name = "NAME[=FILE]")]
+    pub(super) secrets: Vec<SecretFlag>,
 }
 
 /// Parses a source as a user types it: relative to the current folder.
@@ -194,7 +199,7 @@ impl Wanted {
             (Some(path), AdminError::Refused(Refusal::Setting { name, why, .. })) => {
                 anyhow!("the setting `{name}` under [settings] in {} does not fit: {why}", path.escaped())
             }
-            (_, error) => needs_consent(error, id),
+            (_, error) => explained(error, id, true),
         }
     }
 }
@@ -246,7 +251,14 @@ impl AddArgs {
             plan.is_unmistakable()?;
         }
         decision.insert("grants".to_owned(), grants.to_table().into());
-        admin.install(&plan, &decision).map_err(|error| self.wanted.why_not(error, &id))?;
+        let mut given = Given::by_flags(&self.wanted.secrets, &id, manifest, self.json)?;
+        // A plugin that does not run yet needs no secret yet.
+        if let Some(terminal) = terminal.as_ref().filter(|_| !self.disabled) {
+            let settings = decision.get("settings").and_then(Value::as_table);
+            let is_set = |name: &str| settings.is_some_and(|settings| settings.contains_key(name));
+            given.ask(terminal, manifest, is_set, |_| String::new())?;
+        }
+        admin.install(&plan, &decision, &given.secrets()).map_err(|error| self.wanted.why_not(error, &id))?;
         chosen.pin(&config);
         done(&config, &id, &format!("{id} {} is installed", manifest.version), self.json)
     }

@@ -21,7 +21,7 @@ use parlor_plugins::secret::{Former, SecretSource};
 use parlor_plugins::setting::{Setting, SettingKind};
 use serde_json::{Value, json};
 
-use super::add::done;
+use super::add::{done, done_as_wanted};
 use super::room_names;
 use crate::ask::Terminal;
 use crate::show::{Put as _, print, print_json, second, table};
@@ -90,7 +90,13 @@ impl ConfigArgs {
         }
         if let Some(name) = &self.unset {
             let how = self.unset(&admin, name, &entry, schema)?;
-            return done(&config, id, &format!("{} {how}", self.words(name)), self.json);
+            let sentence = format!("{} {how}", self.words(name));
+            if self.room.is_none() && schema.get(name).is_some_and(|setting| setting.required) {
+                let sentence = format!("{sentence}; {id} cannot do without it, so it does not run any more");
+                // The end of the plugin is the intended effect, not a failure.
+                return done_as_wanted(&config, id, &sentence, self.json);
+            }
+            return done(&config, id, &sentence, self.json);
         }
         if let Some(name) = &self.end_former {
             end_former(&admin, id, name)?;
@@ -173,7 +179,10 @@ impl ConfigArgs {
         if let (Some(source), Some(kind)) = (source, kind) {
             refuse_short(id, name, kind, source)?;
         }
-        let text = if source.is_none() { Some(secret(id, name, present, self.json)?) } else { None };
+        let advice = format!(
+            "such as `pass show key | parlor plugin config {id} {name}`; or say where it is by --file or --command"
+        );
+        let text = if source.is_none() { Some(secret(name, present, self.json, &advice)?) } else { None };
         let new = match (source, &text) {
             (Some(source), _) => NewSecret::At(source),
             (None, text) => NewSecret::Text(text.as_deref().unwrap_or_default()),
@@ -275,7 +284,7 @@ fn overlap(text: &str) -> Result<Duration, String> {
 
 /// Refuses a file whose content is too short for a credential. The host reports all other problems of a file, and all
 /// problems of a command, since only the host runs it.
-fn refuse_short(id: &PluginId, name: &str, kind: &SettingKind, source: &SecretSource) -> anyhow::Result<()> {
+pub(super) fn refuse_short(id: &PluginId, name: &str, kind: &SettingKind, source: &SecretSource) -> anyhow::Result<()> {
     if let SecretSource::File(_) = source
         && let Ok(text) = wait_for(source.open())?
         && !kind.is_long_enough(&text)
@@ -307,8 +316,8 @@ fn unknown(id: &PluginId, name: &str, schema: &BTreeMap<String, Setting>) -> Str
 }
 
 /// Reads a secret from the terminal or standard input, without the line end. `present` is the reference to the current
-/// one.
-fn secret(id: &PluginId, name: &str, present: Option<&Value>, as_json: bool) -> anyhow::Result<String> {
+/// one. `advice` says how else to give it.
+pub(super) fn secret(name: &str, present: Option<&Value>, as_json: bool, advice: &str) -> anyhow::Result<String> {
     if let Some(terminal) = Terminal::open_unless(as_json) {
         // A user who only wants to know whether there is a secret must not lose it.
         let question = match present {
@@ -321,9 +330,6 @@ fn secret(id: &PluginId, name: &str, present: Option<&Value>, as_json: bool) -> 
         let typed = terminal.ask_hidden(&question)?;
         return typed.filter(|typed| !typed.is_empty()).context("nothing was typed, so nothing was changed");
     }
-    let advice = format!(
-        "such as `pass show key | parlor plugin config {id} {name}`; or say where it is by --file or --command"
-    );
     if io::stdin().is_terminal() {
         bail!("{name} is a secret: give it on standard input, {advice}");
     }

@@ -4,11 +4,11 @@ use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_base::permission::{Permission, Risk, ScopeKind};
 use parlor_config::Config;
-use parlor_plugins::admin::GrantRequest;
+use parlor_plugins::admin::{Difference, GrantRequest};
 use parlor_plugins::consent::{self, Place, Sentence};
 use parlor_plugins::manifest::Manifest;
 use parlor_runtime::rights::{Right, rights, shown};
-use parlor_session::permissions::{Grants, Scope};
+use parlor_session::permissions::{GrantChange, Grants, Scope};
 
 use crate::Ended;
 use crate::ask::{NO, TRIES, Terminal, YES, declined, found};
@@ -126,11 +126,57 @@ fn lines(sentences: &[Sentence], manifest: &Manifest) -> String {
     text
 }
 
-/// Says what a plugin asks for in another way than before. It is granted nothing by that.
-pub(super) fn otherwise(manifest: &Manifest, places: &[Place], only: impl Fn(Permission) -> bool) -> String {
-    let mut sentences = consent::sentences(&consent::asked(manifest, only), &Grants::default(), places);
-    sentences.retain(|sentence| !sentence.is_together());
-    lines(&sentences, manifest)
+/// Says what a version asks for in another way than the present one, and how to allow what is new. It is granted nothing by that.
+/// `present`: the grants that stay.
+pub(super) fn otherwise(id: &PluginId, difference: &Difference, present: &Grants) -> String {
+    let mut text = String::new();
+    for &permission in &difference.changed {
+        let Some(wider) = difference.wider.get(&permission) else {
+            if difference.opened.is_empty() || permission != Permission::WebhooksReceive {
+                text.put(format_args!(
+                    "It asks for {permission} otherwise than the present version; what was granted stays as it is.\n"
+                ));
+            }
+            continue;
+        };
+        let is_granted = |entry: &&String| {
+            let one = Scope::parse(permission.scope_kind(), &[entry]).ok();
+            present.get(permission).zip(one).is_some_and(|(has, one)| has.includes(&one))
+        };
+        let (granted, open): (Vec<&String>, Vec<_>) = wider.iter().partition(is_granted);
+        let named = |entries: &[&String]| {
+            entries.iter().map(|entry| escape_untrusted(entry, usize::MAX)).collect::<Vec<_>>().join(", ")
+        };
+        if !granted.is_empty() {
+            text.put(format_args!(
+                "New: it asks for {permission} for {}, which is granted already.\n",
+                named(&granted)
+            ));
+        }
+        if !open.is_empty() {
+            let entries = open.iter().map(|entry| (*entry).clone()).collect();
+            let remedy = GrantChange::Entries(entries).remedy(id.as_str(), permission).unwrap_or_else(|why| why);
+            text.put(format_args!(
+                "New: it asks for {permission} for {}, which is not granted; what was granted stays as it is.\n    to allow it after the \
+                 update: {remedy}\n",
+                named(&open)
+            ));
+        }
+    }
+    for opened in &difference.opened {
+        text.put(format_args!("More open: {opened}.\n"));
+    }
+    if !difference.opened.is_empty() && !present.has(Permission::WebhooksReceive) {
+        text.push_str(
+            "So webhooks.receive is granted anew, or not at all: by your answer, or by --grant webhooks.receive.\n",
+        );
+    }
+    text
+}
+
+/// Returns whether a version asks for anything that the present one does not ask for.
+pub(super) fn asks_more(difference: &Difference) -> bool {
+    !difference.new.is_empty() || !difference.wider.is_empty() || !difference.opened.is_empty()
 }
 
 /// Describes a plugin's requests for programs and logs, with the lines of the policy that grant them, or says that

@@ -16,6 +16,7 @@ mod decide;
 mod dev;
 mod elsewhere;
 pub(crate) mod from_index;
+mod given;
 mod hooks;
 pub(crate) mod inspect;
 mod limits;

@@ -1,5 +1,7 @@
 //! `parlor plugin update` and `rollback`: change the version of an installed plugin.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
@@ -7,15 +9,17 @@ use parlor_base::permission::Permission;
 use parlor_config::Config;
 use parlor_plugins::admin::{Carried, Difference, GrantRequest, Offer, Older, Plan, PluginAdmin, Replacement};
 use parlor_plugins::consent::listed;
+use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::Entry;
 use parlor_plugins::source::{LogIn, Source};
 use parlor_session::permissions::Grants;
 use semver::Version;
 use serde_json::{Value, json};
 
-use super::add::{Wanted, done_json, failure, needs_consent, show_done, source, told, untold_json};
+use super::add::{Wanted, done_json, failure, show_done, source, told, untold_json};
 use super::consent::{self, Request};
 use super::from_index::{Asking, Installed, choose};
+use super::given::{Given, explained};
 use super::inspect;
 use super::origin::Origin;
 use crate::Ended;
@@ -190,31 +194,35 @@ fn change(
     if how.check {
         if !how.json {
             let asks = asks(id, offer, difference, &plan.counting);
-            print(&format!("{head}{asks}{}", settled(&plan.carried, &was, "would be")))?;
+            print(&format!("{head}{asks}{}", settled(id, new, &plan.carried, &was, "would be")))?;
         }
         let mut json = would_be(id, &was, offer, difference, &plan.carried);
         json["changes"] = inspect::changes(changes.into_iter());
         return Ok(Outcome { json, failure: None });
     }
     let mut requests = how.wanted.further_requests(id, new)?;
+    let mut given = Given::by_flags(&how.wanted.secrets, id, new, how.json)?;
     let terminal = if how.wanted.yes { None } else { Terminal::open_unless(how.json) };
     if let Some(terminal) = &terminal {
         let asked = Asked { config, id, entry, plan: &plan, offer, was: &was };
         let more = asked.agree(terminal, &head, &requests)?;
         requests.extend(more);
+        if entry.enabled {
+            given.ask(terminal, new, |name| plan.keeps_setting(name), |name| also_to(&plan.carried, name))?;
+        }
     } else {
         if !how.json {
             print(&inspect::offered(offer))?;
             let asks = asks(id, offer, difference, &plan.counting);
-            print(&format!("{head}{asks}{}", settled(&plan.carried, &was, "would be")))?;
+            print(&format!("{head}{asks}{}", settled(id, new, &plan.carried, &was, "would be")))?;
         }
         if !how.wanted.yes {
             let sentence = format!("nobody can be asked here, so {id} {was} goes on; give --yes to agree");
             return Err(Ended::Declined(sentence).into());
         }
     }
-    let carried = admin.replace(&plan, &requests).map_err(|error| needs_consent(error, id))?;
-    let settled = settled(&carried, &was, "is");
+    let carried = admin.replace(&plan, &requests, &given.secrets()).map_err(|error| explained(error, id, false))?;
+    let settled = settled(id, new, &carried, &was, "is");
     let more = if settled.is_empty() { String::new() } else { format!("\n{}", settled.trim_end()) };
     let sentence = format!("{id} {was} is replaced by {}{more}", new.version);
     changed(config, id, [&was, &new.version.to_string()], &sentence, how)
@@ -292,18 +300,34 @@ fn unchanged(id: &PluginId, offer: &Offer, how: &How<'_>) -> anyhow::Result<Outc
 /// Returns what an update would change, for programs.
 fn would_be(id: &PluginId, was: &str, offer: &Offer, difference: &Difference, carried: &Carried) -> Value {
     let names = |all: &[Permission]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let wider: BTreeMap<_, _> =
+        difference.wider.iter().map(|(permission, entries)| (permission.to_string(), entries)).collect();
     json!({
         "plugin": id, "changed": false, "version": was, "new": offer.manifest().version, "digest": offer.examined.digest,
-        "permissions": { "new": names(&difference.new), "changed": names(&difference.changed), "gone": names(&difference.gone) },
+        "permissions": { "new": names(&difference.new), "changed": names(&difference.changed), "gone": names(&difference.gone), "wider": wider,
+            "webhooks": difference.opened },
         "settings": { "aside": carried.names()[0], "back": carried.names()[1] },
     })
 }
 
 /// Describes the effect on the owner's settings, one line each.
-fn settled(carried: &Carried, was: &str, verb: &str) -> String {
+fn settled(id: &PluginId, new: &Manifest, carried: &Carried, was: &str, verb: &str) -> String {
     let [aside, back] = carried.names();
     let mut text = String::new();
     for name in aside {
+        if let Some(why) = carried.further.get(name) {
+            let is_needed = new.settings.get(name).is_some_and(|setting| setting.required);
+            let how = if is_needed && verb != "is" {
+                format!("--secret {name}=FILE, or --secret {name} on standard input")
+            } else {
+                format!("parlor plugin config {id} {name}")
+            };
+            let why = escape_untrusted(why, usize::MAX);
+            text.put(format_args!(
+                "the setting {name} {verb} put aside: {why}; set it again if you agree ({how}); it comes back with {was} (rollback)\n"
+            ));
+            continue;
+        }
         text.put(format_args!(
             "the setting {name} {verb} put aside: it has no place in that version; it comes back with {was} (rollback)\n"
         ));
@@ -312,6 +336,11 @@ fn settled(carried: &Carried, was: &str, verb: &str) -> String {
         text.put(format_args!("the setting {name} {verb} set again, as it was when that version was left\n"));
     }
     text
+}
+
+/// Says in a question where a credential would also go; empty if nowhere else.
+fn also_to(carried: &Carried, name: &str) -> String {
+    carried.further.get(name).map(|why| format!(", and {}", escape_untrusted(why, usize::MAX))).unwrap_or_default()
 }
 
 /// Returns whether the update brings this version's changes. If the present version is unknown, only the new one
@@ -336,17 +365,13 @@ fn head(id: &PluginId, was: &str, offer: &Offer, changes: &[(&Version, &String)]
 fn asks(id: &PluginId, offer: &Offer, difference: &Difference, present: &Grants) -> String {
     let new = offer.manifest();
     let mut text = String::new();
-    if difference.new.is_empty() {
+    if !consent::asks_more(difference) {
         text.push_str("It asks for nothing that the present version does not ask for.\n");
-    } else {
+    } else if !difference.new.is_empty() {
         text.push_str("It asks for more than the present version. ");
         text.push_str(&consent::asked(id, new, present, |permission| difference.new.contains(permission)));
     }
-    if !difference.changed.is_empty() {
-        text.push_str("It asks otherwise than the present version. What was granted stays as it is. ");
-        text.push_str(&consent::asked(id, new, present, |permission| difference.changed.contains(permission)));
-    }
-    text + &gone(difference)
+    text + &consent::otherwise(id, difference, present) + &gone(difference)
 }
 
 /// Says what the new version does not ask for any more.
@@ -381,15 +406,12 @@ impl Asked<'_> {
         let places = places(config, entry.accounts.as_deref());
         let request = Request::of(id, new, is_asked, &plan.counting, &places);
         let mut text = format!("{}{head}{}", inspect::offered(offer), gone(difference));
-        if !difference.changed.is_empty() {
-            text.push_str("It asks otherwise than the present version. What was granted stays as it is:\n");
-            text.push_str(&consent::otherwise(new, &places, |permission| difference.changed.contains(&permission)));
-        }
-        text.push_str(&settled(&plan.carried, was, "would be"));
+        text.push_str(&consent::otherwise(id, difference, &plan.counting));
+        text.push_str(&settled(id, new, &plan.carried, was, "would be"));
         text.put(format_args!("\n{id} runs on {}.\n", listed(&places)));
-        if request.more.is_empty() {
+        if request.more.is_empty() && !consent::asks_more(difference) {
             text.push_str("It asks for nothing that the present version does not ask for.\n");
-        } else {
+        } else if !request.more.is_empty() {
             text.push_str(&request.reach());
         }
         consent::show(terminal, &text)?;

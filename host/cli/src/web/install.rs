@@ -14,7 +14,7 @@ use maud::{Markup, html};
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::{Digest, PluginId};
 use parlor_config::Config;
-use parlor_plugins::admin::{Expected, PluginAdmin};
+use parlor_plugins::admin::{Expected, GivenSecrets, PluginAdmin};
 use parlor_plugins::index::{Hit, Indexes, search};
 use parlor_plugins::listing::{Listing, Wanted};
 use parlor_plugins::policy::Policy;
@@ -361,7 +361,7 @@ async fn installed(visit: &Visit, decision: &Decision, offered: Arc<Offered>) ->
     let new = id.clone();
     let changed = change(visit, move |config, admin| {
         let plan = admin.plan_install(&new, &offered.offer, true)?;
-        admin.install(&plan, &table)?;
+        admin.install(&plan, &table, &GivenSecrets::new())?;
         offered.chosen.pin(config);
         Ok(())
     });

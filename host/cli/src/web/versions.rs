@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use parlor_base::id::{Digest, PluginId};
 use parlor_base::permission::Risk;
 use parlor_config::Config;
-use parlor_plugins::admin::{Carried, GrantRequest, Offer, Older, Plan, PluginAdmin, Replacement};
+use parlor_plugins::admin::{Carried, GivenSecrets, GrantRequest, Offer, Older, Plan, PluginAdmin, Replacement};
 use parlor_plugins::components::KeptVersion;
 use parlor_plugins::consent::{Sentence, asked, sentences};
 use parlor_plugins::manifest::Manifest;
@@ -72,8 +72,10 @@ struct Change {
     news: Vec<(String, String)>,
     /// The permissions that are asked for newly.
     more: Vec<Right>,
-    /// The permissions whose requests changed.
-    otherwise: Vec<Right>,
+    /// The permissions whose requests changed, each with the entries that are asked for newly.
+    otherwise: Vec<(Right, Vec<String>)>,
+    /// What is more open about its webhooks.
+    opened: Vec<String>,
     /// The sentence about all of that together, with the present grants.
     together: Option<Sentence>,
     gone: Vec<String>,
@@ -91,13 +93,18 @@ impl Change {
             Some(present) => version > present && *version <= manifest.version,
             None => *version == manifest.version,
         };
+        let otherwise = |right: Right| {
+            let wider = plan.difference.wider.get(&right.permission).cloned().unwrap_or_default();
+            plan.difference.changed.contains(&right.permission).then_some((right, wider))
+        };
         let news = manifest.changes.iter().filter(|entry| is_new(entry.0));
         Self {
             was: plan.version().map_or_else(|| entry.digest.short(), ToString::to_string),
             new: manifest.version.to_string(),
             digest: offer.examined.digest.to_string(),
             news: news.map(|(version, words)| (version.to_string(), words.clone())).collect(),
-            otherwise: rest.into_iter().filter(|right| plan.difference.changed.contains(&right.permission)).collect(),
+            otherwise: rest.into_iter().filter_map(otherwise).collect(),
+            opened: plan.difference.opened.clone(),
             together: together(manifest, &more, &plan.counting),
             more,
             gone: plan.difference.gone.iter().map(ToString::to_string).collect(),
@@ -115,8 +122,10 @@ fn together(manifest: &Manifest, more: &[Right], present: &Grants) -> Option<Sen
 /// Names the settings that are put aside or restored.
 fn carried(carried: &Carried) -> Vec<String> {
     let [aside, back] = carried.names();
-    let aside =
-        aside.into_iter().map(|name| format!("The setting {name} is put aside: it has no place in that version."));
+    let aside = aside.into_iter().map(|name| match carried.further.get(name) {
+        Some(why) => format!("The setting {name} is put aside: {why}. Set it again if you agree."),
+        None => format!("The setting {name} is put aside: it has no place in that version."),
+    });
     aside.chain(back.into_iter().map(|name| format!("The setting {name} is set again, as it was before."))).collect()
 }
 
@@ -193,7 +202,7 @@ fn replaced(
         let sentence = format!("that version of {id} is the present one, so nothing was changed");
         return Err(Ended::Declined(sentence).into());
     };
-    let settings = carried(&admin.replace(&plan, requests)?);
+    let settings = carried(&admin.replace(&plan, requests, &GivenSecrets::new())?);
     let was = plan.version().map_or_else(|| entry.digest.short(), ToString::to_string);
     let sentence = format!("{id} {was} is replaced by {}", offer.manifest().version);
     Ok(std::iter::once(sentence).chain(settings).collect::<Vec<_>>().join(". "))
@@ -201,15 +210,16 @@ fn replaced(
 
 /// Asks about an update. Each new permission is granted separately.
 fn question(visit: &Visit, id: &PluginId, change: &Change, first: Option<&Markup>, back: &str) -> Reply {
-    let Change { was, new, digest, news, more, otherwise, together, gone, settings } = change;
+    let Change { was, new, digest, news, more, otherwise, opened, together, gone, settings } = change;
+    let asks_more = !opened.is_empty() || otherwise.iter().any(|(_, wider)| !wider.is_empty());
     let is_high = together.as_ref().is_some_and(|together| together.risk == Risk::High)
         || more.iter().any(|right| right.permission.risk() == Risk::High);
     let fields = html! {
         input type="hidden" name="digest" value=(digest);
         input type="hidden" name="agreed" value="yes";
-        @if more.is_empty() {
+        @if more.is_empty() && !asks_more {
             p { "It asks for nothing that the present version does not ask for." }
-        } @else {
+        } @else if !more.is_empty() {
             fieldset {
                 legend { "It asks for more than the present version" }
                 @for right in more { (new_right(right)) }
@@ -231,9 +241,14 @@ fn question(visit: &Visit, id: &PluginId, change: &Change, first: Option<&Markup
             p { (id.as_str()) ": " (was) " → " (new) }
             p.hint { "Digest " (digest) }
             @for (version, words) in news { p { (version) ": " (stranger(words)) } }
-            @for right in otherwise {
-                p { "It asks otherwise than before for " strong { (right.permission.as_str()) } ". What was granted stays as it is." }
+            @for (right, wider) in otherwise {
+                p {
+                    "It asks otherwise than before for " strong { (right.permission.as_str()) }
+                    @if !wider.is_empty() { ", newly for " (whole(&wider.join(", "))) }
+                    ". What was granted stays as it is; its page grants more."
+                }
             }
+            @for opened in opened { p { "More open: " (stranger(opened)) "." } }
             @if !gone.is_empty() { p { "It does not ask any more for " (gone.join(", ")) "." } }
             @for setting in settings { p { (stranger(setting)) } }
             (visit.form(visit.path(), &fields))
@@ -369,6 +384,7 @@ mod tests {
             news: vec![("0.2.0".to_owned(), "<b>new".to_owned())],
             more: rights(&id, Some(&manifest), &Grants::default()),
             otherwise: Vec::new(),
+            opened: Vec::new(),
             together: None,
             gone: vec!["rooms.read".to_owned()],
             settings: Vec::new(),

@@ -1,6 +1,8 @@
 //! The owner's settings when another version replaces the present one. Settings that fit are kept. The others are put
 //! aside, and are restored with the version that they were set for.
 
+use std::collections::BTreeMap;
+
 use parlor_base::id::PluginId;
 use parlor_session::permissions::Scope;
 
@@ -23,6 +25,8 @@ pub struct Carried {
     pub aside_in: RoomSettings,
     /// The settings that apply again.
     pub back_in: RoomSettings,
+    /// The credentials that are put aside since they would go further, each with a clause that says where.
+    pub further: BTreeMap<String, String>,
 }
 
 impl Carried {
@@ -62,16 +66,22 @@ impl Carried {
     }
 }
 
-/// Returns whether a credential would go further than its owner gave it for: into the plugin, or to more servers.
-fn goes_further(name: &str, old: &Manifest, new: &Manifest) -> bool {
+/// Says where a credential would go further than its owner gave it for, in a clause: into the plugin, or to more servers.
+fn goes_further(name: &str, old: &Manifest, new: &Manifest) -> Option<String> {
     let [before, after] = [old, new].map(|manifest| manifest.settings.get(name).map(|setting| &setting.kind));
     match (before, after) {
-        (Some(SettingKind::Credential(before)), Some(SettingKind::Credential(after))) => {
-            let reaches = |after: &Scope| before.as_ref().is_some_and(|before| before.includes(after));
-            !after.as_ref().is_none_or(reaches)
+        (Some(SettingKind::Credential(before)), Some(SettingKind::Credential(Some(after)))) => {
+            let is_reached = |host: &String| {
+                let one = Scope::parse(after.kind(), std::slice::from_ref(host)).ok();
+                before.as_ref().zip(one).is_some_and(|(before, one)| before.includes(&one))
+            };
+            let more: Vec<_> = after.entries().into_iter().filter(|host| !is_reached(host)).collect();
+            (!more.is_empty()).then(|| format!("it would also go to {}", more.join(" and ")))
         }
-        (Some(SettingKind::Credential(_)), Some(_)) => true,
-        _ => false,
+        (Some(SettingKind::Credential(_)), Some(kind)) if !matches!(kind, SettingKind::Credential(_)) => {
+            Some("the plugin itself would get it".to_owned())
+        }
+        _ => None,
     }
 }
 
@@ -82,10 +92,12 @@ impl PluginAdmin<'_> {
         let fits = |name: &str, value: &serde_json::Value| matches!(setting_fits(manifest, name, value), Some(Ok(())));
         let (mut aside, mut back) = (entry.settings.clone(), SettingValues::default());
         let leaves = |name: &str, value: &serde_json::Value| {
-            !fits(name, value) || old.is_some_and(|old| goes_further(name, old, manifest))
+            !fits(name, value) || old.is_some_and(|old| goes_further(name, old, manifest).is_some())
         };
         aside.0.retain(|name, value| leaves(name, value));
         let aside_in = entry.settings_in.filter(|_, name, value| leaves(name, value));
+        let names = aside.0.keys().map(String::as_str).chain(aside_in.iter().map(|(_, name, _)| name));
+        let further = names.filter_map(|name| Some((name.to_owned(), goes_further(name, old?, manifest)?))).collect();
         let mut back_in = RoomSettings::default();
         // If the versions cannot be read, the update fails anyway before anything is written.
         let versions = self.components().versions(id).unwrap_or_default();
@@ -99,7 +111,7 @@ impl PluginAdmin<'_> {
             };
             back_in = back_in.filter(|room, name, value| !stays(room, name) && fits(name, value));
         }
-        Carried { aside, back, aside_in, back_in }
+        Carried { aside, back, aside_in, back_in, further }
     }
 }
 
@@ -117,14 +129,19 @@ mod tests {
         let to = |hosts: &str| manifest(&format!("type = \"credential\"\nhosts = [{hosts}]\n"));
         let (one, both) = (to("\"a.example.org\""), to("\"a.example.org\", \"b.example.org\""));
         let secret = manifest("type = \"secret\"\n");
-        assert!(goes_further("key", &one, &both) && goes_further("key", &one, &secret));
-        assert!(!goes_further("key", &both, &one) && !goes_further("key", &one, &one));
-        assert!(!goes_further("key", &secret, &one) && !goes_further("other", &one, &secret));
+        let says = |old: &Manifest, new: &Manifest| goes_further("key", old, new).unwrap_or_default();
+        assert_eq!(says(&one, &both), "it would also go to https://b.example.org");
+        assert_eq!(says(&one, &secret), "the plugin itself would get it");
+        for (old, new) in [(&both, &one), (&one, &one), (&secret, &one)] {
+            assert_eq!(says(old, new), "");
+        }
+        assert_eq!(goes_further("other", &one, &secret), None);
         // A credential that only verifies webhooks is not sent to any server.
         let verifies = manifest(
             "type = \"credential\"\n[permissions]\n\"webhooks.receive\" = { reason = \"r\" }\n\
              [webhook.a]\ndescription = \"X\"\nverify = \"bearer\"\nsecret = \"key\"\n",
         );
-        assert!(goes_further("key", &verifies, &one) && !goes_further("key", &one, &verifies));
+        assert_eq!(says(&verifies, &one), "it would also go to https://a.example.org");
+        assert_eq!(says(&one, &verifies), "");
     }
 }

@@ -1,8 +1,11 @@
 //! The difference between the permissions that two versions request.
 
-use parlor_base::permission::Permission;
+use std::collections::BTreeMap;
 
-use crate::manifest::Manifest;
+use parlor_base::permission::Permission;
+use parlor_session::permissions::Scope;
+
+use crate::manifest::{Manifest, Request};
 
 /// The changes in requested permissions when an offer replaces the installed version.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -13,12 +16,16 @@ pub struct Difference {
     pub changed: Vec<Permission>,
     /// Permissions that are no longer requested.
     pub gone: Vec<Permission>,
+    /// The entries that are asked for newly, of permissions that were requested before.
+    pub wider: BTreeMap<Permission, Vec<String>>,
+    /// Descriptions of what is more open about its webhooks, a clause each.
+    pub opened: Vec<String>,
 }
 
 impl Difference {
     /// Compares the requests of two versions.
     pub fn between(old: &Manifest, new: &Manifest) -> Self {
-        let mut difference = Self::default();
+        let mut difference = Self { opened: new.opened_since(old), ..Self::default() };
         for (permission, request) in &new.permissions {
             match old.permissions.get(permission) {
                 None => difference.new.push(*permission),
@@ -28,6 +35,10 @@ impl Difference {
                         || (*permission == Permission::WebhooksReceive && new.opens_more_than(old)) =>
                 {
                     difference.changed.push(*permission);
+                    let wider = wider(*permission, before, request);
+                    if !wider.is_empty() {
+                        difference.wider.insert(*permission, wider);
+                    }
                 }
                 Some(_) => {}
             }
@@ -35,5 +46,39 @@ impl Difference {
         difference.gone =
             old.permissions.keys().filter(|permission| !new.permissions.contains_key(permission)).copied().collect();
         difference
+    }
+}
+
+/// Returns the entries of a request that no entry of the former one covers.
+fn wider(permission: Permission, before: &Request, after: &Request) -> Vec<String> {
+    let scope = |entries: &[String]| Scope::parse(permission.scope_kind(), entries).ok();
+    let before = scope(&before.entries(permission));
+    let is_covered = |entry: &String| {
+        before.as_ref().zip(scope(std::slice::from_ref(entry))).is_some_and(|(before, one)| before.includes(&one))
+    };
+    let mut entries = after.entries(permission);
+    entries.retain(|entry| !is_covered(entry));
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_asked_for_newly_is_told_from_those_before() {
+        let manifest = |scope: &str| {
+            let plugin =
+                "[plugin]\nname = \"x\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"X\"\n[permissions]\n";
+            Manifest::parse(&format!("{plugin}\"http.fetch\" = {{ scope = [{scope}], reason = \"r\" }}\n")).unwrap()
+        };
+        let (one, both) = (manifest("\"api.test\""), manifest("\"api.test\", \"other.test\""));
+        let wider = |old: &Manifest, new: &Manifest| {
+            Difference::between(old, new).wider.remove(&Permission::HttpFetch).unwrap_or_default()
+        };
+        assert_eq!(wider(&one, &both), ["https://other.test"]);
+        assert!(wider(&both, &one).is_empty() && wider(&both, &both).is_empty());
+        let own = manifest("\"*\", \"https://127.0.0.1:37444\"");
+        assert_eq!(wider(&manifest("\"*\""), &own), ["https://127.0.0.1:37444"]);
     }
 }

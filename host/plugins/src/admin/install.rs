@@ -5,8 +5,9 @@ use std::path::Path;
 use parlor_base::id::PluginId;
 use toml::{Table, Value};
 
+use super::giving::{references, with_settings};
 use super::recording::change_entry;
-use super::{AdminError, Offer, PluginAdmin};
+use super::{AdminError, GivenSecrets, Offer, PluginAdmin, giving};
 use crate::admission::{Refusal, undeclared};
 use crate::component::Examined;
 use crate::policy::edit::{Change, edit};
@@ -49,10 +50,16 @@ impl PluginAdmin<'_> {
     /// Installs what was planned, as the owner decided, after checking as a host would that the plugin may run.
     ///
     /// `decision` has the keys of an entry except for those that follow from the file: `accounts`, `enabled`, `log`,
-    /// `grants`, `limits`, `settings`.
-    pub fn install(&self, plan: &Installation<'_>, decision: &Table) -> Result<(), AdminError> {
+    /// `grants`, `limits`, `settings`. `given`: secrets to store with it.
+    pub fn install(
+        &self,
+        plan: &Installation<'_>,
+        decision: &Table,
+        given: &GivenSecrets<'_>,
+    ) -> Result<(), AdminError> {
         let Installation { id, offer, .. } = plan;
-        let table = checked(self, id, offer, decision)?;
+        let expected = with_settings(decision, &references(self, id, offer.manifest(), given)?)?;
+        checked(self, id, offer, &expected)?;
         let mut file = self.open()?;
         is_free(id, offer, file.policy())?;
         // The versions and secrets of an earlier plugin with this id must not count for this one.
@@ -61,6 +68,7 @@ impl PluginAdmin<'_> {
         }
         self.prune(&file, id);
         self.keep(id, offer, None)?;
+        let table = checked(self, id, offer, &with_settings(decision, &giving::keep(self, id, given)?)?)?;
         change_entry(self, &mut file, id, &[Change::Add(table)])?;
         Ok(())
     }
@@ -103,6 +111,19 @@ fn checked(admin: &PluginAdmin<'_>, id: &PluginId, offer: &Offer, decision: &Tab
     let decided = decision.iter().filter(|(_, value)| !empty(value));
     table.extend(decided.map(|(key, value)| (key.clone(), value.clone())));
     let entry = understood(id, &table)?;
-    admin.may_run(id, &entry, &offer.examined)?;
+    could_run(admin, id, &entry, offer)?;
     Ok(table)
+}
+
+/// Checks as a host would that a plugin may run. One that is disabled may lack values, which the owner sets before it is enabled.
+pub(super) fn could_run(
+    admin: &PluginAdmin<'_>,
+    id: &PluginId,
+    entry: &Entry,
+    offer: &Offer,
+) -> Result<(), AdminError> {
+    match admin.may_run(id, entry, &offer.examined) {
+        Err(AdminError::Refused(Refusal::Unset { .. })) if !entry.enabled => Ok(()),
+        judged => judged,
+    }
 }

@@ -4,10 +4,14 @@ use parlor_base::id::PluginId;
 use parlor_session::permissions::Grants;
 use semver::Version;
 
+use super::giving::references;
 use super::granting::{counting, granting, taken_back};
-use super::install::is_honest;
+use super::install::{could_run, is_honest};
 use super::recording::change_entry;
-use super::{AdminError, Carried, Difference, GrantRequest, Offer, PluginAdmin, Publisher, known};
+use super::settings::written;
+use super::{
+    AdminError, Carried, Difference, GivenSecrets, GrantRequest, Offer, PluginAdmin, Publisher, giving, known,
+};
 use crate::approved::Unfit;
 use crate::component::Examined;
 use crate::policy::Entry;
@@ -43,6 +47,11 @@ pub struct Replacement<'o> {
 }
 
 impl Replacement<'_> {
+    /// Returns whether the owner's value of a setting stays, or applies again.
+    pub fn keeps_setting(&self, name: &str) -> bool {
+        self.carried.settings(&self.entry.settings).0.contains_key(name)
+    }
+
     /// Returns the present version, from its file or else from the policy.
     pub fn version(&self) -> Option<&Version> {
         self.present.as_ref().map(|present| &present.manifest.version).or(self.entry.version.as_ref())
@@ -82,19 +91,25 @@ impl PluginAdmin<'_> {
     }
 
     /// Replaces the version as planned. `more`: the grants that the owner adds to the present ones. Returns the
-    /// settings that do not simply stay.
-    pub fn replace(&self, plan: &Replacement<'_>, more: &[GrantRequest]) -> Result<Carried, AdminError> {
+    /// settings that do not simply stay. `given`: secrets to store for the new version.
+    pub fn replace(
+        &self,
+        plan: &Replacement<'_>,
+        more: &[GrantRequest],
+        given: &GivenSecrets<'_>,
+    ) -> Result<Carried, AdminError> {
         let mut file = self.open()?;
         // Another command may have changed the entry while the owner was asked, so the plan is made again.
         let entry = known(self, file.policy(), &plan.id)?.clone();
         let present = self.look(&plan.id, &entry).ok();
         let plan = replacement(self, &plan.id, entry, present, plan.offer, plan.older)?;
-        let Replacement { id, offer, older, entry, present, counting, carried, .. } = plan;
+        let Replacement { id, offer, older, entry, present, counting, mut carried, .. } = plan;
         let (grants, granted) = granting(&id, offer.manifest(), &counting, more)?;
-        let (settings, settings_in) = (carried.settings(&entry.settings), carried.settings_in(&entry.settings_in));
+        let (mut settings, settings_in) = (carried.settings(&entry.settings), carried.settings_in(&entry.settings_in));
+        settings.0.extend(references(self, &id, offer.manifest(), given)?);
         let new =
             Entry { digest: offer.examined.digest, version: None, grants, settings, settings_in, ..entry.clone() };
-        self.may_run(&id, &new, &offer.examined)?;
+        could_run(self, &id, &new, offer)?;
         let mut changes = from_file(offer, older);
         changes.extend(taken_back(&entry.grants, &counting));
         changes.extend(granted);
@@ -106,8 +121,13 @@ impl PluginAdmin<'_> {
         let (aside, aside_in) = (carried.aside.clone(), carried.aside_in.clone());
         let put = self.components.put_aside(&id, &entry.digest, aside, aside_in);
         put.map_err(|cause| self.unwritten(cause))?;
+        for (name, reference) in giving::keep(self, &id, given)? {
+            changes.push(written(None, &name, Some(&reference))?);
+        }
         change_entry(self, &mut file, &id, &changes)?;
         self.prune(&file, &id);
+        // These have a value again.
+        carried.aside.0.retain(|name, _| !given.contains_key(name.as_str()));
         Ok(carried)
     }
 

@@ -362,6 +362,22 @@ fn a_version_whose_webhooks_are_more_open_is_one_that_asks_for_more() {
     assert!(other.opens_more_than(&github));
     let fewer = manifest("verify = \"github\"\nsecret = \"key\"").unwrap();
     assert!(github.opens_more_than(&fewer) && !fewer.opens_more_than(&github));
+    // What is more open is said.
+    let token = of(
+        "verify = \"token\"\nheader = \"x-t\"\nsecret = \"key\"\nmethods = [\"POST\", \"PUT\"]\nheaders = [\"x-event\"]",
+    );
+    assert_eq!(
+        token.opened_since(&github),
+        [
+            "its webhook a is verified by: token in x-t; before, by: HMAC-SHA256 in x-hub-signature-256",
+            "its webhook a also takes PUT",
+            "it also gets these headers of requests to its webhook a: x-event",
+        ]
+    );
+    let methods = of("verify = \"github\"\nsecret = \"key\"\nmethods = [\"POST\", \"PUT\"]");
+    let headers = of("verify = \"github\"\nsecret = \"key\"\nheaders = [\"x-event\"]");
+    assert!(methods.opens_more_than(&github) && headers.opens_more_than(&github));
+    assert!(!github.opens_more_than(&methods) && !github.opens_more_than(&headers));
 }
 
 #[test]

@@ -80,6 +80,22 @@ fn servers_in_the_owners_own_network_make_one_question_of_high_risk_of_the_permi
     }
 }
 
+/// The grant for the webhooks as they were does not cover these.
+#[test]
+fn what_is_more_open_about_webhooks_is_said_with_how_to_agree() {
+    let webhook = |way: &str| {
+        manifest(&format!(
+            "\"webhooks.receive\" = {{ reason = \"r\" }}\n[webhook.push]\ndescription = \"X\"\nsecret = \"key\"\n{way}\n\
+             [settings.key]\ntype = \"secret\"\ndescription = \"X\"\n"
+        ))
+    };
+    let (old, new) = (webhook("verify = \"github\""), webhook("verify = \"token\"\nheader = \"x-t\""));
+    let text = otherwise(&"x".parse().unwrap(), &Difference::between(&old, &new), &Grants::default());
+    let says = "More open: its webhook push is verified by: token in x-t; before, by: HMAC-SHA256 in x-hub-signature-256.\n";
+    assert!(text.starts_with(says) && text.contains("--grant webhooks.receive"), "{text}");
+    assert!(asks_more(&Difference::between(&old, &new)) && !asks_more(&Difference::between(&old, &old)));
+}
+
 #[test]
 fn a_combination_of_high_risk_is_asked_about_although_no_permission_is() {
     let manifest = manifest(&format!("{MESSAGES}\"messages.send\" = {{ scope = [\"*\"], reason = \"r\" }}\n"));

@@ -920,14 +920,21 @@ fn a_star_is_no_yes_about_a_server_in_the_owners_own_network() {
         ("https://localhost:37444/", "parlor plugin grant probe http.fetch=https://127.0.0.1:37444"),
     ] {
         let answer = ask(listed, url);
-        assert_eq!((answer.outcome, answer.remedy("probe").as_deref()), (Outcome::No, Some(remedy)), "{url}: {answer:?}");
+        assert_eq!(
+            (answer.outcome, answer.remedy("probe").as_deref()),
+            (Outcome::No, Some(remedy)),
+            "{url}: {answer:?}"
+        );
     }
     for url in ["https://127.0.0.1:37443/a", "https://localhost:37443/a", "https://1.1.1.1/"] {
         assert_eq!(ask(listed, url).outcome, Outcome::Yes, "{url}");
     }
     // The address that a name leads to is known only at the time.
     let named = ask("\"https://api.test:37443\"", "https://api.test:37443/quote");
-    assert!(named.outcome == Outcome::Yes && named.reason.contains("the address that a name leads to decides"), "{named:?}");
+    assert!(
+        named.outcome == Outcome::Yes && named.reason.contains("the address that a name leads to decides"),
+        "{named:?}"
+    );
     assert_eq!(ask("\"*\"", "https://printer.local/").outcome, Outcome::Unknown);
     assert_eq!(ask("\"https://api.test:37443\"", "https://other.test/").outcome, Outcome::No);
 }

@@ -1,0 +1,186 @@
+//! Secrets that an owner gives when a plugin is installed or updated, since it does not run without them.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::{Context as _, anyhow, bail};
+use parlor_base::escape::{EscapedPath as _, escape_untrusted};
+use parlor_base::id::PluginId;
+use parlor_plugins::admin::{AdminError, GivenSecrets, NewSecret, lacking};
+use parlor_plugins::admission::Refusal;
+use parlor_plugins::manifest::Manifest;
+use parlor_plugins::secret::SecretSource;
+
+use super::add::needs_consent;
+use super::config::{refuse_short, secret};
+use crate::ask::Terminal;
+
+/// The most of an author's description that a question repeats, in bytes.
+const LONGEST_ABOUT: usize = 200;
+
+/// The value of `--secret`: `NAME=FILE`, or `NAME` to read standard input.
+#[derive(Debug, Clone)]
+pub(super) struct SecretFlag {
+    name: String,
+    file: Option<PathBuf>,
+}
+
+impl FromStr for SecretFlag {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let (name, file) = text.split_once('=').map_or((text, None), |(name, file)| (name, Some(file)));
+        Ok(Self { name: name.to_owned(), file: file.map(PathBuf::from) })
+    }
+}
+
+/// A secret as it was given.
+enum Secret {
+    Text(String),
+    At(SecretSource),
+}
+
+/// The secrets that an owner gave, by setting.
+#[derive(Default)]
+pub(super) struct Given(BTreeMap<String, Secret>);
+
+impl Given {
+    /// Returns the same as the administration takes it.
+    pub(super) fn secrets(&self) -> GivenSecrets<'_> {
+        let all = self.0.iter().map(|(name, secret)| match secret {
+            Secret::Text(text) => (name.as_str(), NewSecret::Text(text)),
+            Secret::At(source) => (name.as_str(), NewSecret::At(source)),
+        });
+        all.collect()
+    }
+
+    /// Reads the secrets that the flags name.
+    pub(super) fn by_flags(
+        flags: &[SecretFlag],
+        id: &PluginId,
+        manifest: &Manifest,
+        as_json: bool,
+    ) -> anyhow::Result<Self> {
+        let mut given = Self::default();
+        if flags.iter().filter(|flag| flag.file.is_none()).count() > 1 {
+            bail!("standard input has one secret: name files for the others, by --secret NAME=FILE");
+        }
+        for SecretFlag { name, file } in flags {
+            let name = escape_untrusted(name, LONGEST_ABOUT);
+            let Some(setting) = manifest.settings.get(&name) else { bail!("{id} has no setting {name:?}") };
+            if !setting.kind.is_secret() {
+                bail!("{name} is no secret: --secret is for secrets and credentials");
+            }
+            let secret = match file {
+                Some(file) => {
+                    let path = file.canonicalize().with_context(|| format!("{}", file.escaped()))?;
+                    let source = SecretSource::File(path);
+                    refuse_short(id, &name, &setting.kind, &source)?;
+                    Secret::At(source)
+                }
+                None => Secret::Text(secret(&name, None, as_json, &format!("or name a file by --secret {name}=FILE"))?),
+            };
+            given.0.insert(name, secret);
+        }
+        Ok(given)
+    }
+
+    /// Asks for the secrets that a plugin needs and that neither were given nor are set. `why`: what is said about one besides.
+    pub(super) fn ask(
+        &mut self,
+        terminal: &Terminal,
+        manifest: &Manifest,
+        is_set: impl Fn(&str) -> bool,
+        why: impl Fn(&str) -> String,
+    ) -> anyhow::Result<()> {
+        let names: Vec<_> = lacking(manifest, |name| self.0.contains_key(name) || is_set(name)).collect();
+        for name in names {
+            let Some(setting) = manifest.settings.get(name) else { continue };
+            let about = escape_untrusted(&setting.description, LONGEST_ABOUT);
+            let question = format!("The secret {name} ({about}), which it needs and which is not shown{}:", why(name));
+            let typed = terminal.ask_hidden(&question)?.filter(|typed| !typed.is_empty());
+            let typed = typed.context("nothing was typed, so nothing was changed")?;
+            self.0.insert(name.to_owned(), Secret::Text(typed));
+        }
+        Ok(())
+    }
+}
+
+/// Explains why a version is not installed, with what the owner can do. `is_new`: no version of it is installed.
+pub(super) fn explained(error: AdminError, id: &PluginId, is_new: bool) -> anyhow::Error {
+    let AdminError::Refused(Refusal::Unset { name, about, is_secret, .. }) = error else {
+        return needs_consent(error, id);
+    };
+    let flag = if is_secret {
+        format!("give it by --secret {name}=FILE, or by --secret {name} on standard input; or ")
+    } else {
+        String::new()
+    };
+    let value = if is_secret { "" } else { " VALUE" };
+    let later = if is_new {
+        "install it with --disabled".to_owned()
+    } else {
+        format!("run `parlor plugin disable {id}`, update it")
+    };
+    anyhow!(
+        "{id} needs its setting `{name}` ({about}), so nothing was changed: {flag}{later}, set it by `parlor plugin config {id} \
+         {name}{value}`, and run `parlor plugin enable {id}`"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let text = "[plugin]\nname = \"quotes\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"X\"\n\
+                    [settings.api_key]\ntype = \"credential\"\nhosts = [\"api.example.org\"]\nrequired = true\ndescription = \"A key\"\n\
+                    [settings.other]\ntype = \"secret\"\ndescription = \"X\"\n[settings.many]\ntype = \"number\"\ndescription = \"X\"\n";
+        Manifest::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_secret_is_given_by_a_file_and_only_one_that_is_needed_is_asked_for() {
+        let (id, manifest) = ("quotes".parse().unwrap(), manifest());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        std::fs::write(&file, "s3cr3t-8\n").unwrap();
+        let flags = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SecretFlag>>();
+        let read = |texts: &[&str]| Given::by_flags(&flags(texts), &id, &manifest, true);
+        let given = read(&[&format!("api_key={}", file.display())]).unwrap();
+        assert_eq!(given.secrets().into_keys().collect::<Vec<_>>(), ["api_key"]);
+        assert_eq!(lacking(&manifest, |_| false).collect::<Vec<_>>(), ["api_key"]);
+        assert_eq!(lacking(&manifest, |name| given.0.contains_key(name)).count(), 0);
+        for (texts, says) in [
+            (&["many=x"][..], "many is no secret"),
+            (&["key=x"], "no setting \"key\""),
+            (&["api_key", "other"], "standard input has one secret"),
+            (&["api_key=/nowhere/key"], "/nowhere/key"),
+        ] {
+            let error = format!("{:#}", read(texts).err().unwrap());
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_plugin_that_lacks_a_secret_is_explained_by_commands_that_work() {
+        let id = "quotes".parse().unwrap();
+        let unset = |name: &str, is_secret| {
+            let (id, about) = ("quotes".parse().unwrap(), "A key".to_owned());
+            AdminError::Refused(Refusal::Unset { id, name: name.to_owned(), about, is_secret })
+        };
+        let new = explained(unset("api_key", true), &id, true).to_string();
+        assert!(
+            new.contains("--secret api_key=FILE")
+                && new.contains("--disabled, set it by `parlor plugin config quotes api_key`")
+        );
+        assert!(!new.contains("VALUE"), "{new}");
+        let update = explained(unset("tone", false), &id, false).to_string();
+        assert!(
+            update.contains("parlor plugin disable quotes") && update.contains("config quotes tone VALUE`"),
+            "{update}"
+        );
+    }
+}
