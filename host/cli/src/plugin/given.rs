@@ -110,8 +110,9 @@ impl Given {
 
 /// Explains why a version is not installed, with what the owner can do. `is_new`: no version of it is installed.
 pub(super) fn explained(error: AdminError, id: &PluginId, is_new: bool) -> anyhow::Error {
-    let AdminError::Refused(Refusal::Unset { name, about, is_secret, .. }) = error else {
-        return needs_consent(error, id);
+    let (name, about, is_secret) = match error {
+        AdminError::Refused(Refusal::Unset { name, about, is_secret, .. }) => (name, about, is_secret),
+        error => return needs_consent(error, id),
     };
     let flag = if is_secret {
         format!("give it by --secret {name}=FILE, or by --secret {name} on standard input; or ")

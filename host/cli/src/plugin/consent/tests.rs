@@ -91,7 +91,8 @@ fn what_is_more_open_about_webhooks_is_said_with_how_to_agree() {
     };
     let (old, new) = (webhook("verify = \"github\""), webhook("verify = \"token\"\nheader = \"x-t\""));
     let text = otherwise(&"x".parse().unwrap(), &Difference::between(&old, &new), &Grants::default());
-    let says = "More open: its webhook push is verified by: token in x-t; before, by: HMAC-SHA256 in x-hub-signature-256.\n";
+    let says =
+        "More open: its webhook push is verified by: token in x-t; before, by: HMAC-SHA256 in x-hub-signature-256.\n";
     assert!(text.starts_with(says) && text.contains("--grant webhooks.receive"), "{text}");
     assert!(asks_more(&Difference::between(&old, &new)) && !asks_more(&Difference::between(&old, &old)));
 }
