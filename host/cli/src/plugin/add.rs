@@ -353,18 +353,6 @@ fn kept(config: &Config, id: &PluginId) -> anyhow::Result<String> {
     Ok(format!("It gets the stored data of an earlier plugin called {id} ({kept} entries): {advice}\n"))
 }
 
-/// Converts a missing grant into the result `Declined`, so that programs can distinguish it from a failure.
-pub(super) fn needs_consent(error: AdminError, id: &PluginId) -> anyhow::Error {
-    match error {
-        AdminError::Refused(Refusal::NotGranted { lacking, .. }) => {
-            let flags: Vec<_> = lacking.iter().map(|lacking| format!("--grant {}", lacking.permission)).collect();
-            let sentence = format!("{id} cannot do without what was not granted; to grant it: {}", flags.join(" "));
-            Ended::Declined(sentence).into()
-        }
-        error => error.into(),
-    }
-}
-
 /// Reports a change, and the host's result. If the plugin does not run then, that is a failure.
 pub(super) fn done(config: &Config, id: &PluginId, sentence: &str, as_json: bool) -> anyhow::Result<()> {
     failure(&say(config, id, sentence, as_json)?, sentence).map_or(Ok(()), Err)

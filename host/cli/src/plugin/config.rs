@@ -1,10 +1,8 @@
 //! `parlor plugin config`: a plugin's own settings, by the schema in its manifest.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal as _, Read as _};
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -15,27 +13,22 @@ use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::id::PluginId;
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_base::quantity;
-use parlor_plugins::admin::{AdminError, NewSecret, PluginAdmin, end_former, rotate_secret};
+use parlor_plugins::admin::{NewSecret, PluginAdmin, end_former, rotate_secret};
 use parlor_plugins::policy::Entry;
 use parlor_plugins::secret::{Former, SecretSource};
 use parlor_plugins::setting::{Setting, SettingKind};
 use serde_json::{Value, json};
 
 use super::add::{done, done_as_wanted};
+use super::given::{refuse_short, secret};
 use super::room_names;
-use crate::ask::Terminal;
 use crate::show::{Put as _, print, print_json, second, table};
 use crate::target::{self, Target};
-use crate::wait_for;
 
 /// How much of an author's text or of a value is shown, in bytes.
 const SHOWN: usize = 200;
-/// The longest secret, in bytes.
-const LONGEST_SECRET: u64 = 16 << 10;
 /// The longest time for which a former secret counts.
 const LONGEST_OVERLAP: Duration = Duration::from_hours(90 * 24);
-/// How long to wait for a secret on standard input before a message says so.
-const QUIET: Duration = Duration::from_secs(1);
 
 /// The arguments of `parlor plugin config`.
 #[derive(Debug, Args)]
@@ -182,7 +175,8 @@ impl ConfigArgs {
         let advice = format!(
             "such as `pass show key | parlor plugin config {id} {name}`; or say where it is by --file or --command"
         );
-        let text = if source.is_none() { Some(secret(name, present, self.json, &advice)?) } else { None };
+        let now = present.map(|present| escape_untrusted(&kept(present), SHOWN));
+        let text = if source.is_none() { Some(secret(name, now.as_deref(), self.json, &advice)?) } else { None };
         let new = match (source, &text) {
             (Some(source), _) => NewSecret::At(source),
             (None, text) => NewSecret::Text(text.as_deref().unwrap_or_default()),
@@ -282,18 +276,6 @@ fn overlap(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Refuses a file whose content is too short for a credential. The host reports all other problems of a file, and all
-/// problems of a command, since only the host runs it.
-pub(super) fn refuse_short(id: &PluginId, name: &str, kind: &SettingKind, source: &SecretSource) -> anyhow::Result<()> {
-    if let SecretSource::File(_) = source
-        && let Ok(text) = wait_for(source.open())?
-        && !kind.is_long_enough(&text)
-    {
-        bail!(AdminError::ShortCredential { id: id.clone(), name: name.to_owned() });
-    }
-    Ok(())
-}
-
 /// Parses a number, also in forms that JSON lacks: `.5`, `+5`. Any other text stays a text.
 fn number(text: &str) -> Value {
     let json = serde_json::from_str::<Value>(text).ok();
@@ -313,51 +295,6 @@ fn fits(id: &PluginId, name: &str, setting: Option<&Setting>, value: &Value) -> 
 fn unknown(id: &PluginId, name: &str, schema: &BTreeMap<String, Setting>) -> String {
     let near = suggestion(nearest(name, schema.keys().map(String::as_str)));
     format!("{id} has no setting {name:?}{near}")
-}
-
-/// Reads a secret from the terminal or standard input, without the line end. `present` is the reference to the current
-/// one. `advice` says how else to give it.
-pub(super) fn secret(name: &str, present: Option<&Value>, as_json: bool, advice: &str) -> anyhow::Result<String> {
-    if let Some(terminal) = Terminal::open_unless(as_json) {
-        // A user who only wants to know whether there is a secret must not lose it.
-        let question = match present {
-            None => format!("The secret {name}, which is not shown:"),
-            Some(present) => {
-                let present = escape_untrusted(&kept(present), SHOWN);
-                format!("The secret {name} {present}; a new one, which is not shown, or nothing to leave it:")
-            }
-        };
-        let typed = terminal.ask_hidden(&question)?;
-        return typed.filter(|typed| !typed.is_empty()).context("nothing was typed, so nothing was changed");
-    }
-    if io::stdin().is_terminal() {
-        bail!("{name} is a secret: give it on standard input, {advice}");
-    }
-    let (sender, given) = mpsc::channel();
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // Three more bytes than allowed, for a line end and one byte: a secret that is too long is then refused, not
-        // truncated.
-        let read = io::stdin().lock().take(LONGEST_SECRET + 3).read_to_end(&mut bytes);
-        let _ = sender.send(read.map(|_| bytes));
-    });
-    let read = match given.recv_timeout(QUIET) {
-        Err(RecvTimeoutError::Timeout) => {
-            target::say(&format!("waiting for the secret {name} on standard input, {advice}"));
-            given.recv().context("standard input")?
-        }
-        read => read.context("standard input")?,
-    };
-    let mut bytes = read.context("standard input")?;
-    let end = bytes.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
-    bytes.truncate(end);
-    match bytes.len() as u64 {
-        0 => bail!("{name} is a secret, and there is nothing on standard input: give it there, {advice}"),
-        1..=LONGEST_SECRET => String::from_utf8(bytes).context("standard input"),
-        _ => {
-            bail!("there are more than {LONGEST_SECRET} bytes on standard input, which is more than a secret may have")
-        }
-    }
 }
 
 /// A setting as it is shown.

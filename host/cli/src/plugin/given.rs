@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::io::{self, IsTerminal as _, Read as _};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use parlor_base::escape::{EscapedPath as _, escape_untrusted};
@@ -12,13 +16,18 @@ use parlor_plugins::admin::{AdminError, GivenSecrets, NewSecret, lacking};
 use parlor_plugins::admission::Refusal;
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::secret::SecretSource;
+use parlor_plugins::setting::SettingKind;
 
-use super::add::needs_consent;
-use super::config::{refuse_short, secret};
 use crate::ask::Terminal;
+use crate::{Ended, target, wait_for};
 
 /// The most of an author's description that a question repeats, in bytes.
 const LONGEST_ABOUT: usize = 200;
+
+/// The longest secret, in bytes.
+const LONGEST_SECRET: u64 = 16 << 10;
+/// How long to wait for a secret on standard input before a message says so.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// The value of `--secret`: `NAME=FILE`, or `NAME` to read standard input.
 #[derive(Debug, Clone)]
@@ -105,6 +114,74 @@ impl Given {
             self.0.insert(name.to_owned(), Secret::Text(typed));
         }
         Ok(())
+    }
+}
+
+/// Converts a missing grant into the result `Declined`, so that programs can distinguish it from a failure.
+fn needs_consent(error: AdminError, id: &PluginId) -> anyhow::Error {
+    match error {
+        AdminError::Refused(Refusal::NotGranted { lacking, .. }) => {
+            let flags: Vec<_> = lacking.iter().map(|lacking| format!("--grant {}", lacking.permission)).collect();
+            let sentence = format!("{id} cannot do without what was not granted; to grant it: {}", flags.join(" "));
+            Ended::Declined(sentence).into()
+        }
+        error => error.into(),
+    }
+}
+
+/// Refuses a file whose content is too short for a credential. The host reports all other problems of a file, and all
+/// problems of a command, since only the host runs it.
+pub(super) fn refuse_short(id: &PluginId, name: &str, kind: &SettingKind, source: &SecretSource) -> anyhow::Result<()> {
+    if let SecretSource::File(_) = source
+        && let Ok(text) = wait_for(source.open())?
+        && !kind.is_long_enough(&text)
+    {
+        bail!(AdminError::ShortCredential { id: id.clone(), name: name.to_owned() });
+    }
+    Ok(())
+}
+
+/// Reads a secret from the terminal or standard input, without the line end. `present` says where the current one
+/// is. `advice` says how else to give it.
+pub(super) fn secret(name: &str, present: Option<&str>, as_json: bool, advice: &str) -> anyhow::Result<String> {
+    if let Some(terminal) = Terminal::open_unless(as_json) {
+        // A user who only wants to know whether there is a secret must not lose it.
+        let question = match present {
+            None => format!("The secret {name}, which is not shown:"),
+            Some(present) => {
+                format!("The secret {name} {present}; a new one, which is not shown, or nothing to leave it:")
+            }
+        };
+        let typed = terminal.ask_hidden(&question)?;
+        return typed.filter(|typed| !typed.is_empty()).context("nothing was typed, so nothing was changed");
+    }
+    if io::stdin().is_terminal() {
+        bail!("{name} is a secret: give it on standard input, {advice}");
+    }
+    let (sender, given) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // Three more bytes than allowed, for a line end and one byte: a secret that is too long is then refused, not
+        // truncated.
+        let read = io::stdin().lock().take(LONGEST_SECRET + 3).read_to_end(&mut bytes);
+        let _ = sender.send(read.map(|_| bytes));
+    });
+    let read = match given.recv_timeout(QUIET) {
+        Err(RecvTimeoutError::Timeout) => {
+            target::say(&format!("waiting for the secret {name} on standard input, {advice}"));
+            given.recv().context("standard input")?
+        }
+        read => read.context("standard input")?,
+    };
+    let mut bytes = read.context("standard input")?;
+    let end = bytes.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
+    bytes.truncate(end);
+    match bytes.len() as u64 {
+        0 => bail!("{name} is a secret, and there is nothing on standard input: give it there, {advice}"),
+        1..=LONGEST_SECRET => String::from_utf8(bytes).context("standard input"),
+        _ => {
+            bail!("there are more than {LONGEST_SECRET} bytes on standard input, which is more than a secret may have")
+        }
     }
 }
 
