@@ -1,13 +1,16 @@
 //! The servers of the web that one entry of a scope covers: a host or a domain, with method and path or for all of them.
 
+mod place;
+
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use parlor_base::nearest::nearest;
-use parlor_base::public_network::is_public;
 use parlor_base::web_address::{Server, WebAddress};
 
 use super::error::BadScope;
+pub use place::ServerPlace;
+use place::is_own;
 
 /// The methods that are common. Servers may have others, such as `PROPFIND`.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -17,22 +20,6 @@ const NEVER: [&str; 2] = ["CONNECT", "TRACE"];
 
 /// The top-level domains that no public server has, for tests and documentation (RFC 2606).
 const RESERVED: [&str; 2] = ["example", "test"];
-
-/// The ends of names that only the owner's own network resolves (RFC 6761, RFC 6762, RFC 8375), and others that routers and companies
-/// use for theirs.
-const OWN_ENDS: [&str; 10] =
-    ["localhost", "local", "home.arpa", "internal", "lan", "home", "localdomain", "intranet", "private", "corp"];
-
-/// Where the servers of an entry are, and how they are reached, for an owner who decides about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServerPlace {
-    /// In the public network, over TLS.
-    Public,
-    /// In the public network, without TLS.
-    Plain,
-    /// In the owner's own network: a loopback, private or link-local address, or a name that only such a network resolves.
-    Own,
-}
 
 /// An entry of a scope of servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,57 +132,6 @@ impl WebPattern {
                 (Some(_), None) => false,
             }
     }
-}
-
-impl WebPattern {
-    /// Returns where its servers are.
-    pub(super) fn place(&self) -> ServerPlace {
-        let (is_secure, is_own) = match &self.servers {
-            Servers::All => (true, false),
-            Servers::One { is_secure, server: Server::Ip(address), .. } => (*is_secure, !is_public(*address)),
-            Servers::One { is_secure, server: Server::Domain(domain), .. } => {
-                (*is_secure, !domain.contains('.') || is_own(domain))
-            }
-            Servers::Below { is_secure, domain, .. } => (*is_secure, is_own(domain)),
-        };
-        match (is_own, is_secure) {
-            (true, _) => ServerPlace::Own,
-            (false, false) => ServerPlace::Plain,
-            (false, true) => ServerPlace::Public,
-        }
-    }
-
-    /// Returns whether it lists servers by name, so that the address to which a name leads decides, too.
-    pub(super) fn is_by_name(&self) -> bool {
-        matches!(self.servers, Servers::One { server: Server::Domain(_), .. } | Servers::Below { .. })
-    }
-
-    /// Returns the addresses that it stands for, if it lists this machine by name (RFC 6761, section 6.3).
-    pub(super) fn loopbacks(&self) -> Option<[SocketAddr; 2]> {
-        match &self.servers {
-            Servers::One { server: Server::Domain(domain), port, .. }
-                if domain == "localhost" || lies_below(domain, "localhost") =>
-            {
-                Some([(Ipv4Addr::LOCALHOST, *port).into(), (Ipv6Addr::LOCALHOST, *port).into()])
-            }
-            _ => None,
-        }
-    }
-
-    /// Returns the address that it lists, if that is in the owner's own network.
-    pub(super) fn own_address(&self) -> Option<SocketAddr> {
-        match self.servers {
-            Servers::One { server: Server::Ip(address), port, .. } if !is_public(address) => {
-                Some((address, port).into())
-            }
-            _ => None,
-        }
-    }
-}
-
-/// Returns whether only the owner's own network resolves a domain.
-fn is_own(domain: &str) -> bool {
-    OWN_ENDS.iter().any(|end| domain == *end || lies_below(domain, end))
 }
 
 impl Servers {
@@ -366,47 +302,6 @@ mod tests {
         for entry in ["GET http://127.0.0.1:8080", "http://127.0.0.1:8080/metrics"] {
             assert!(lists(entry, "127.0.0.1:8080", false) && !lists(entry, "127.0.0.1:8080", true));
         }
-    }
-
-    #[test]
-    fn a_server_in_the_owners_own_network_is_told_from_one_of_the_public_network() {
-        let place = |entry: &str| WebPattern::parse(entry).unwrap().place();
-        for own in [
-            "https://127.0.0.1:37444",
-            "http://localhost:37080",
-            "GET https://0x7f.1:37444/a",
-            "[::1]:8443",
-            "[fd00::1]",
-            "192.168.1.7",
-            "169.254.169.254",
-            "router",
-            "http://printer.local",
-            "*.local",
-            "nas.home.arpa",
-            "a.localhost",
-            "metadata.google.internal",
-        ] {
-            assert_eq!(place(own), ServerPlace::Own, "{own}");
-        }
-        for public in
-            ["*", "POST *", "api.example.org", "*.example.org", "1.1.1.1", "[2606:4700::1111]", "local.example.org"]
-        {
-            assert_eq!(place(public), ServerPlace::Public, "{public}");
-        }
-        for plain in ["http://api.example.org", "http://1.1.1.1", "http://*.example.org/a"] {
-            assert_eq!(place(plain), ServerPlace::Plain, "{plain}");
-        }
-    }
-
-    /// The host refuses these addresses unless an entry names them.
-    #[test]
-    fn a_star_includes_no_server_in_the_owners_own_network() {
-        let parse = |entry: &str| WebPattern::parse(entry).unwrap();
-        for own in ["https://127.0.0.1:37444", "GET https://169.254.169.254", "https://localhost:37444", "*.local"] {
-            assert!(!parse("*").includes(&parse(own)) && parse(own).includes(&parse(own)), "{own}");
-            assert!(parse("*").spans(&parse(own)), "{own}");
-        }
-        assert!(parse("*").includes(&parse("api.example.org:8443")) && parse("*").includes(&parse("1.1.1.1")));
     }
 
     #[test]
