@@ -7,9 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::Body as _;
 use hyper::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION,
-    CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue, LAST_MODIFIED, LOCATION,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE,
+    COOKIE, HeaderName, HeaderValue, LAST_MODIFIED, LOCATION, USER_AGENT,
 };
 use hyper::rt::Executor;
 use hyper::{HeaderMap, Method, Uri};
@@ -24,6 +23,7 @@ use tokio_rustls::rustls::ClientConfig;
 use crate::body::{Answer, Outgoing};
 use crate::connector::Connector;
 use crate::error::{Late, WebError};
+use crate::headers::why_not;
 use crate::interim::too_many;
 use crate::proxy::Proxy;
 
@@ -43,38 +43,6 @@ const IDLE: Duration = Duration::from_secs(15);
 const MOST_IDLE: usize = 4;
 /// The time limit for looking up a name, for connecting, and for TLS, each.
 const CONNECTING: Duration = Duration::from_secs(10);
-/// The headers that the host writes itself, and those that mean the connection and not the request.
-const OWN: [HeaderName; 28] = [
-    ACCEPT_ENCODING,
-    HOST,
-    CONNECTION,
-    CONTENT_LENGTH,
-    TRANSFER_ENCODING,
-    TE,
-    TRAILER,
-    UPGRADE,
-    EXPECT,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    // Some servers take the host, the method or the path from these, and the grant was checked for others.
-    FORWARDED,
-    HeaderName::from_static("x-envoy-original-path"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-path"),
-    HeaderName::from_static("x-forwarded-prefix"),
-    HeaderName::from_static("x-forwarded-server"),
-    HeaderName::from_static("x-forwarded-uri"),
-    HeaderName::from_static("x-host"),
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-method-override"),
-    HeaderName::from_static("x-original-host"),
-    HeaderName::from_static("x-original-uri"),
-    HeaderName::from_static("x-original-url"),
-    HeaderName::from_static("x-rewrite-url"),
-];
 
 /// The headers that describe a body, and are not sent without one (RFC 9110, section 15.4).
 const OF_BODY: [HeaderName; 8] = [
@@ -118,28 +86,21 @@ impl Request {
     }
 
     /// Adds a header. Values that a server could take for more than one are refused, and so are headers that the host
-    /// writes itself.
+    /// writes itself, and those that could lead beyond the address.
     pub fn header(&mut self, name: &str, value: &[u8]) -> Result<(), WebError> {
-        let bad = || WebError::Header(name.chars().take(64).collect());
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
-        if is_own(&name) {
-            return Err(bad());
+        let bad = |why| WebError::Header { name: name.chars().take(64).collect(), why };
+        let read = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("it is no name of a header"))?;
+        if let Some(why) = why_not(&read) {
+            return Err(bad(why));
         }
-        let value = HeaderValue::from_bytes(value).map_err(|_| bad())?;
+        let value = HeaderValue::from_bytes(value)
+            .map_err(|_| bad("its value has a line break or another control character"))?;
         if self.headers.len() >= MOST_HEADERS {
-            return Err(bad());
+            return Err(bad("a request has at most 100 headers"));
         }
-        self.headers.append(name, value);
+        self.headers.append(read, value);
         Ok(())
     }
-}
-
-/// Returns whether a server can take a header for one that the host keeps for itself. A program behind CGI (RFC 3875, section
-/// 4.1.18), `FastCGI` or WSGI sees `_` for each `-`, and by some servers for each other character that is no letter and no digit.
-fn is_own(name: &HeaderName) -> bool {
-    let as_read = |one: char| if one.is_ascii_alphanumeric() { one } else { '-' };
-    let read: String = name.as_str().chars().map(as_read).collect();
-    OWN.iter().any(|own| own.as_str() == read)
 }
 
 /// The next request of a redirect, before it is sent.

@@ -51,9 +51,14 @@ pub enum WebError {
     /// It redirected to `http`, which a request that began with `https` does not follow.
     #[error("it redirects to http, and the request began with https")]
     WithoutTls,
-    /// A header that the host writes itself, or that is none.
-    #[error("the header {0:?} cannot be set")]
-    Header(String),
+    /// A header that the host writes itself, that could lead beyond the address, or that is none.
+    #[error("the header {name:?} cannot be set: {why}")]
+    Header {
+        /// The name, shortened.
+        name: String,
+        /// The reason.
+        why: &'static str,
+    },
 }
 
 /// The part of an answer that did not come in time.

@@ -13,6 +13,7 @@ mod client;
 mod connector;
 mod error;
 mod expiry;
+mod headers;
 mod interim;
 mod proxy;
 pub mod server;

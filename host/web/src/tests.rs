@@ -648,6 +648,18 @@ fn no_spelling_of_a_header_of_the_host_that_a_server_could_read_as_one_is_sent()
         "x-original-uri",
         "x-original-url",
         "x-rewrite-url",
+        "destination",
+        "x-amz-copy-source",
+        "x-amz-copy-source-range",
+        "x-goog-copy-source",
+        "x-ms-copy-source",
+        "x-copy-from",
+        "proxy",
+        "http2-settings",
+        "x-forwarded-proto",
+        "x-forwarded-port",
+        "x-original-method",
+        "x-middleware-subrequest",
         "content-length",
         "transfer-encoding",
     ] {
@@ -657,8 +669,25 @@ fn no_spelling_of_a_header_of_the_host_that_a_server_could_read_as_one_is_sent()
             assert!(request.header(&spelled, b"x").is_err(), "{spelled}");
         }
     }
-    for name in ["x_api_key", "x-hosts", "xhost", "x-host-", "_host"] {
+    for name in ["x_api_key", "x-hosts", "xhost", "x-host-", "_host", "x-proxy-id", "depth", "overwrite"] {
         request.header(name, b"x").unwrap();
+    }
+}
+
+#[test]
+fn a_header_that_cannot_be_set_is_refused_with_the_reason() {
+    let mut request = get(WebAddress::parse("https://example.org/").unwrap());
+    for (name, value, why) in [
+        ("host", "x", "the host takes it from the address"),
+        ("connection", "close", "about the connection"),
+        ("destination", "https://other.example/x", "a second address"),
+        ("proxy", "http://evil.example", "HTTP_PROXY"),
+        ("x-forwarded-proto", "https", "the owner's grant"),
+        ("x", "a\r\ny: b", "a line break"),
+        ("x y", "b", "no name of a header"),
+    ] {
+        let error = request.header(name, value.as_bytes()).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("the header {name:?} cannot be set: ")) && error.contains(why), "{error}");
     }
 }
 

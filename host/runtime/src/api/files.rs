@@ -408,7 +408,7 @@ fn failed_file(instance: &Instance, permission: Permission, error: &WebError) ->
             let denial = instance.deny_for_good(permission, format!("https://{address}"), hint);
             without_address(instance, error, denial)
         }
-        WebError::Header(_) => CallError::Protocol(error.to_string()),
+        WebError::Header { .. } => CallError::Protocol(error.to_string()),
         _ => failed(instance, error),
     }
 }

@@ -383,7 +383,7 @@ pub(super) fn failed(instance: &Instance, error: &WebError) -> CallError {
         WebError::Tls { .. } => CallError::Tls(text),
         WebError::TimedOut(Late::Answer | Late::Body) => CallError::TimedOut,
         WebError::TooLarge(most) => CallError::OverLimit(format!("{most} bytes of an answer over the web")),
-        WebError::Header(_) => CallError::invalid("request.headers", text),
+        WebError::Header { .. } => CallError::invalid("request.headers", text),
         WebError::Protocol(_) | WebError::TooManyRedirects(_) | WebError::BadRedirect(_) | WebError::WithoutTls => {
             CallError::Protocol(text)
         }

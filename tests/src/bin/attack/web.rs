@@ -139,7 +139,7 @@ async fn other_path(trial: &mut Trial) -> Result<String> {
     for method in ["", "get", "Get", "GET ", "GET/", "CONNECT", "TRACE"] {
         stage.refused("http.fetch", &json!({ "url": inside, "method": method }), "invalid").await?;
     }
-    // Some servers take the host, the method or the path from these headers.
+    // Some servers take the host, the method, the path, or a second address from these headers.
     for header in [
         "X-HTTP-Method-Override",
         "x-http-method",
@@ -150,6 +150,12 @@ async fn other_path(trial: &mut Trial) -> Result<String> {
         "x_http_method_override",
         "X-Original_URL",
         "x-envoy-original-path",
+        "destination",
+        "x-amz-copy-source",
+        "proxy",
+        "http2-settings",
+        "x-forwarded-proto",
+        "x-middleware-subrequest",
     ] {
         stage.refused("http.fetch", &json!({ "url": inside, "headers": [[header, "DELETE"]] }), "invalid").await?;
     }
