@@ -10,6 +10,7 @@ mod counts;
 mod elsewhere;
 
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -80,30 +81,65 @@ impl Listener {
 async fn listen(host: Arc<Host>, mut stops: oneshot::Receiver<()>) {
     let (mut wanted, mut web) = (host.listening.wanted(), host.listening.section());
     let mut running: Option<(Listen, Server)> = None;
+    let mut reported = Reported::default();
     loop {
         let (is_wanted, now) = (*wanted.borrow_and_update() > 0, web.borrow_and_update().clone());
         // A node also takes requests for the webhooks of other nodes.
         let is_wanted = is_wanted || (host.config().cluster.is_some() && now.listen.is_some());
         let settled = settle(&host, &mut running, is_wanted, &now).await;
-        host.listening.note_fault(settled.as_ref().err().filter(|_| running.is_none()).cloned());
-        match &settled {
-            Ok(()) => {}
-            Err(error) if running.is_some() => tracing::error!(
-                %error,
-                "webhooks are listened for as before, without the new settings: correct `listen`, `certificate` and `certificate_key` under [web], or the files that they name; this is tried again"
-            ),
-            Err(error) => tracing::error!(%error, "webhooks cannot be listened for; this is tried again"),
+        let fault = settled.as_ref().err().map(|error| fault(error, running.as_ref().map(|(listen, _)| listen.at)));
+        let is_new = reported.is_new(fault.as_deref());
+        if let Err(error) = &settled
+            && is_new
+        {
+            report(error, running.is_some());
         }
+        host.listening.note_fault(fault);
         tokio::select! {
             biased;
             _ = &mut stops => break,
             changed = wanted.changed() => if changed.is_err() { break },
-            changed = web.changed() => if changed.is_err() { break },
+            changed = web.changed() => {
+                // Whoever has the configuration read again looks for the outcome in the log.
+                reported = Reported::default();
+                if changed.is_err() { break }
+            },
             () = tokio::time::sleep(PAUSE), if settled.is_err() => {}
         }
     }
     if let Some((_, server)) = running {
         server.stop().await;
+    }
+}
+
+/// Returns why the settings are not in force, for owners. `former`: where the host listens with the former settings.
+fn fault(error: &str, former: Option<SocketAddr>) -> String {
+    let until =
+        former.map(|at| format!("; until that is corrected, the host listens at {at} with the former settings"));
+    format!("{error}{}", until.unwrap_or_default())
+}
+
+/// The fault that the log has last: a retry every ten seconds that fails for the same cause is no news.
+#[derive(Default)]
+struct Reported(Option<String>);
+
+impl Reported {
+    fn is_new(&mut self, fault: Option<&str>) -> bool {
+        let is_new = self.0.as_deref() != fault;
+        self.0 = fault.map(str::to_owned);
+        is_new
+    }
+}
+
+/// Writes into the log why the settings are not in force.
+fn report(error: &str, is_running: bool) {
+    if is_running {
+        tracing::error!(
+            %error,
+            "webhooks are listened for as before, without the new settings: correct `listen`, `certificate` and `certificate_key` under [web], or the files that they name; this is tried again"
+        );
+    } else {
+        tracing::error!(%error, "webhooks cannot be listened for; this is tried again");
     }
 }
 
@@ -184,6 +220,7 @@ async fn relocate(
 /// Starts a server, and logs that.
 fn begin(host: &Arc<Host>, listen: Listen) -> Result<(Listen, Server), String> {
     let server = start(host, listen.clone())?;
+    warn_without_tls(&listen);
     tracing::info!(at = %server.address(), "webhooks are listened for");
     Ok((listen, server))
 }
@@ -206,7 +243,6 @@ fn wanted(web: &Web) -> Result<Option<Listen>, String> {
 /// Starts a server.
 fn start(host: &Arc<Host>, listen: Listen) -> Result<Server, String> {
     let at = listen.at;
-    warn_without_tls(&listen);
     let host = Arc::clone(host);
     let server = Server::start(listen, move |arrived| {
         let host = Arc::clone(&host);
@@ -436,6 +472,21 @@ fn single<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fault_says_whether_the_former_settings_are_in_force() {
+        assert_eq!(fault("it is taken", None), "it is taken");
+        let says = "it is taken; until that is corrected, the host listens at 127.0.0.1:8080 with the former settings";
+        assert_eq!(fault("it is taken", Some("127.0.0.1:8080".parse().unwrap())), says);
+    }
+
+    #[test]
+    fn a_fault_is_reported_once_and_again_when_it_changes() {
+        let mut reported = Reported::default();
+        let news = ["taken", "taken", "no certificate", "taken"].map(|fault| reported.is_new(Some(fault)));
+        assert_eq!(news, [true, false, true, true]);
+        assert!(reported.is_new(None) && reported.is_new(Some("taken")));
+    }
 
     #[test]
     fn a_header_that_comes_twice_has_no_value() {

@@ -590,6 +590,12 @@ async fn changes_of_the_listener_refuse_nothing_and_interrupt_nothing() {
     reload(&house).await;
     let line = house.host.wait(KEPT, &[], SOON).await.unwrap();
     assert!(line.get("error").starts_with("another program listens at 127.0.0.1:"), "{line:?}");
+    let shown = house.home.run(&["status", "--json"]).await.unwrap().json().unwrap();
+    let fault = shown["webhooks_error"].as_str().unwrap();
+    let until = format!("; until that is corrected, the host listens at {own} with the former settings");
+    assert!(fault.starts_with("another program listens at 127.0.0.1:") && fault.ends_with(&until), "{fault}");
+    let doctor = house.home.run(&["doctor", "--offline"]).await.unwrap();
+    assert!(doctor.stdout.contains(&format!("webhooks cannot be listened for: {fault}")), "{doctor:?}");
     assert_eq!(status(&house.send(&head, b"x").await), 202);
     house.home.set_web("listen", own).unwrap();
     reload(&house).await;

@@ -123,7 +123,12 @@ pub const WEB: &[Key] = &[
         NONE,
         "Listen with TLS: the certificate (PEM, with those between it and its authority behind it). Not needed behind a proxy that has one. It is read again with the configuration.",
     ),
-    key("certificate_key", "a file", NONE, "The private key of `certificate` (PEM)."),
+    key(
+        "certificate_key",
+        "a file",
+        NONE,
+        "The private key of `certificate` (PEM). parlor warns if others can read it: `chmod 600`.",
+    ),
     key(
         "listen",
         "an address and a port",

@@ -284,8 +284,8 @@ impl Config {
         }
         let watch = top.flag("watch")?.unwrap_or(true);
         let misspelt = (overrides.variables)().into_iter().filter_map(|name| misspelt(&name));
-        let of_components = components.values().flat_map(LinkSettings::warnings);
-        let warnings = accounts.values().flat_map(AccountConfig::warnings).chain(of_components);
+        let of_sections = components.values().flat_map(LinkSettings::warnings).chain(web.warning());
+        let warnings = accounts.values().flat_map(AccountConfig::warnings).chain(of_sections);
         let none = (cluster.is_some() && accounts.is_empty()).then(|| NO_ACCOUNT.to_owned());
         let warnings = misspelt.chain(warnings).chain(none).collect();
         let accounts_file = beside.map(|text| AccountsFile::new(text, in_the_file));

@@ -509,6 +509,22 @@ fn a_password_file_that_others_can_read_is_warned_about() {
 }
 
 #[test]
+fn a_private_key_for_webhooks_that_others_can_read_is_warned_about() {
+    let web = "[web]\nlisten = \"127.0.0.1:8443\"\ncertificate = \"web.crt\"\ncertificate_key = \"web.key\"\n";
+    let (folder, path) = folder(&format!("{MINIMAL}{web}"));
+    for name in ["web.crt", "web.key"] {
+        fs::write(folder.path().join(name), "x").unwrap();
+    }
+    let key = folder.path().join("web.key");
+    let warned = |mode: u32| {
+        fs::set_permissions(&key, PermissionsExt::from_mode(mode)).unwrap();
+        Config::load(&path, &quiet()).unwrap().warnings
+    };
+    let says = format!("others on this machine may read the private key for webhooks: chmod 600 {}", key.display());
+    assert_eq!((warned(0o600), warned(0o644)), (Vec::new(), vec![says]));
+}
+
+#[test]
 fn a_password_file_that_is_not_there_is_named_with_its_line() {
     let (folder, path) = folder(MINIMAL);
     let password = folder.path().join("bot.password");

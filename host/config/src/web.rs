@@ -3,11 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use parlor_base::shell::shell_word;
 use parlor_base::web_address::WebAddress;
 
 use super::error::ConfigError;
 use super::keys::WEB_NAMES;
-use super::link::certificates;
+use super::link::{certificates, others_may_read};
 use super::sections::{Section, Written};
 
 /// The most entries of a list.
@@ -59,6 +60,13 @@ impl Web {
             outbound_proxy: outbound_proxy(section)?,
             outbound_proxy_resolves: outbound_proxy_resolves(section)?,
         })
+    }
+
+    /// Returns a warning if others can read the private key.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let (_, key) = self.certificate.as_ref().filter(|(_, key)| others_may_read(key))?;
+        let file = shell_word(&key.to_string_lossy());
+        Some(format!("others on this machine may read the private key for webhooks: chmod 600 {file}"))
     }
 
     /// Returns the address that others send requests to, without a path; `None` if the host listens nowhere.
