@@ -363,6 +363,51 @@ async fn a_request_whose_handler_fails_is_told_again_before_those_that_came_late
     assert!(order.is_sorted(), "{order:?}");
 }
 
+/// A request that fails, or that never ends, blocks those behind it: the owner is told, and can drop it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_blocks_those_behind_it_is_shown_with_the_reason_and_can_be_dropped() {
+    let house = House::start(|entry| entry).await;
+    let path = house.path("queue").await;
+    for body in ["fail", "wait", "after"] {
+        assert_eq!(status(&house.signed(&path, body).await), 202);
+    }
+    house.told("queue 2 2 POST None [\\\"x-github-event=push\\\"] fail").await;
+    let shown = house.shown(&[]).await;
+    let blocked = &shown["requests"][2];
+    assert_eq!((&blocked["state"], &blocked["failure"]), (&json!("waiting"), &json!("its handler failed")), "{shown}");
+    assert!(blocked["next"].is_string() && shown["requests"][1].get("next").is_none(), "{shown}");
+    house.shown(&["--drop", &blocked["id"].to_string()]).await;
+    house.told("queue 1 1 POST None [\\\"x-github-event=push\\\"] wait").await;
+    let waits = shown["requests"][1]["id"].to_string();
+    let shown = house.shown(&["--drop", &waits]).await;
+    assert_eq!(
+        (&shown["requests"][1]["state"], &shown["requests"][2]["state"]),
+        (&json!("dropped"), &json!("dropped"))
+    );
+    house.told("queue 1 1 POST None [\\\"x-github-event=push\\\"] after").await;
+    // One that does not wait cannot be dropped, and the audit has no entry about it.
+    let refused = house.home.run(&["plugin", "hooks", "receiver", "--drop", &waits]).await.unwrap();
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains(&format!("no request {waits} waits")), "{refused:?}");
+    let audit = house.home.run(&["audit", "--plugin", "receiver"]).await.unwrap().stdout;
+    assert_eq!(audit.matches(&format!("request {waits} is dropped")).count(), 1, "{audit}");
+}
+
+/// The sender of a request of the mode `answer` does not wait for a second answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_the_plugin_answered_is_not_told_once_more() {
+    let house = House::start(|entry| entry).await;
+    let path = house.path("answer").await;
+    let head = format!("POST {path} HTTP/1.1\r\nauthorization: Bearer {SECRET}\r\n");
+    assert_eq!(status(&house.send(&head, b"nothing").await), 204);
+    let number = house.shown(&[]).await["requests"][0]["id"].to_string();
+    let refused = house.home.run(&["plugin", "hooks", "receiver", "--replay", &number]).await.unwrap();
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("its webhook has the mode \"answer\""), "{refused:?}");
+    let audit = house.home.run(&["audit", "--plugin", "receiver"]).await.unwrap().stdout;
+    assert!(!audit.contains("is told once more"), "{audit}");
+}
+
 /// Row 141: those that came while nobody listened wait, within the limits.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_wait_for_a_plugin_that_does_not_listen_and_are_bounded() {

@@ -6,7 +6,7 @@
 pub(crate) mod listening;
 mod token;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -24,6 +24,7 @@ use tokio::sync::Notify;
 
 use crate::account;
 use crate::settings::OwnSettings;
+use crate::watched::Watched;
 use listening::{Counted, Listening, Tokens};
 use token::Token;
 
@@ -57,6 +58,19 @@ pub(crate) struct Queue {
     pub(crate) arrived: Notify,
     /// For each webhook, the lock for delivering a request: held until the delivery ends.
     turns: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// The last failed attempt of each request that waits for the next one.
+    failed: Mutex<BTreeMap<i64, FailedAttempt>>,
+    /// The requests that the owner dropped, until the task that delivers them has seen it.
+    dropped: Watched<BTreeSet<i64>>,
+}
+
+/// An attempt to deliver a request that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FailedAttempt {
+    /// When it is delivered again, if the plugin runs then.
+    pub next: Timestamp,
+    /// Why it failed.
+    pub why: &'static str,
 }
 
 impl Queue {
@@ -64,6 +78,22 @@ impl Queue {
     pub(crate) fn turn(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(turns.entry(name.to_owned()).or_default())
+    }
+
+    /// Notes that an attempt to deliver a request failed.
+    pub(crate) fn failed(&self, id: i64, attempt: FailedAttempt) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(id, attempt);
+    }
+
+    /// Waits until the owner drops a request.
+    pub(crate) async fn is_dropped(&self, id: i64) {
+        self.dropped.until(|dropped| dropped.contains(&id)).await;
+    }
+
+    /// Forgets a request that is no longer delivered.
+    pub(crate) fn is_over(&self, id: i64) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.dropped.change(|dropped| dropped.remove(&id));
     }
 }
 
@@ -198,9 +228,31 @@ impl Webhooks {
     /// webhook is not in the mode `queue`: then it would not be delivered, or its sender no longer waits for the
     /// answer.
     pub async fn replay(&self, id: i64) -> Result<bool, StoreError> {
+        let queue = self.queue.load_full();
+        // Otherwise it would count as dropped at once, if it was dropped before its turn came.
+        queue.dropped.change(|dropped| dropped.remove(&id));
         let replayed = self.stored.replay(id, self.queued()).await?;
-        self.queue.load().arrived.notify_waiters();
+        queue.arrived.notify_waiters();
         Ok(replayed.is_some())
+    }
+
+    /// Returns whether the plugin answers requests to this webhook by itself.
+    pub fn is_answered_by_plugin(&self, name: &str) -> bool {
+        self.declared().get(name).is_some_and(|webhook| webhook.mode == Mode::Answer)
+    }
+
+    /// Returns the last failed attempt of each request that waits for the next one.
+    pub fn failed_attempts(&self) -> BTreeMap<i64, FailedAttempt> {
+        self.queue.load().failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Drops a request that waits, so that those behind it are delivered. Returns false if there is none with this id.
+    pub async fn discard(&self, id: i64) -> Result<bool, StoreError> {
+        let is_dropped = self.stored.discard(id).await?;
+        if is_dropped {
+            self.queue.load().dropped.change(|dropped| dropped.insert(id));
+        }
+        Ok(is_dropped)
     }
 
     /// Gives a webhook another address, and ends the present one. Returns false if there is none of this name.

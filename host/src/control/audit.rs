@@ -264,6 +264,9 @@ fn entry(request: &Request, by: &By) -> Option<NewAuditEntry> {
         ["v1", "plugins", id, "webhooks", "replay"] => {
             (AuditKind::Webhook, Some(id), format!("request {} is told once more", named("request")))
         }
+        ["v1", "plugins", id, "webhooks", "drop"] => {
+            (AuditKind::Webhook, Some(id), format!("request {} is dropped", named("request")))
+        }
         ["v1", "plugins", id, "schedules", "pause"] => {
             (AuditKind::Run, Some(id), format!("schedule {} pauses", named("schedule")))
         }
@@ -318,6 +321,7 @@ mod tests {
             ("/v1/plugins/echo/restart", "restarted"),
             ("/v1/plugins/echo/webhooks/rotate?webhook=ci&account=main", "webhook ci has another address"),
             ("/v1/plugins/echo/webhooks/replay?request=7", "request 7 is told once more"),
+            ("/v1/plugins/echo/webhooks/drop?request=7", "request 7 is dropped"),
             ("/v1/plugins/echo/schedules/pause?schedule=daily", "schedule daily pauses"),
             ("/v1/plugins/echo/schedules/resume?schedule=daily", "schedule daily goes on"),
             ("/v1/plugins/echo/data/import?account=main&quota=9", "entries were imported for it"),

@@ -36,6 +36,7 @@
 //! | `POST /v1/reload` | reloads the policy, waits until each changed plugin has started or failed, and answers like `status` |
 //! | `POST /v1/configure` | reloads the configuration and the policy, retries failed accounts, and answers likewise |
 //! | `POST /v1/plugins/ID/restart` | restarts the plugin on each of its accounts |
+//! | `POST /v1/plugins/ID/webhooks/drop?request=N&account=NAME` | drops a request that waits, and answers like `webhooks` |
 //! | `POST /v1/plugins/ID/webhooks/replay?request=N&account=NAME` | tells the plugin once more of a request that is over, and answers like `webhooks` |
 //! | `POST /v1/plugins/ID/webhooks/rotate?webhook=NAME&account=NAME` | gives a webhook another address, and answers likewise |
 //! | `POST /v1/plugins/ID/data/import?account=NAME&quota=BYTES` | writes the entries in the body, all or none, and answers with how many |

@@ -52,6 +52,14 @@ pub(super) enum Refusal {
     /// No completed request with this id exists.
     #[error("there is no request {0} that is over")]
     NoRequest(i64),
+    /// No request with this id waits.
+    #[error("no request {0} waits")]
+    NotWaiting(i64),
+    /// The request was answered by the plugin.
+    #[error(
+        "request {0} cannot be told once more: its webhook has the mode \"answer\", so its sender had the answer, and nobody waits for another one. Only requests of the mode \"queue\" can be"
+    )]
+    OfModeAnswer(i64),
     /// The schedule does not exist.
     #[error("it has no schedule {name}{}", or_meant(near.as_deref()))]
     NoSchedule {
@@ -160,6 +168,7 @@ impl Refusal {
             | Self::NoPlugin(_)
             | Self::NoWebhook(_)
             | Self::NoRequest(_)
+            | Self::NotWaiting(_)
             | Self::NoSchedule { .. }
             | Self::NoAccount(_)
             | Self::NoRoom(_)
@@ -167,7 +176,9 @@ impl Refusal {
             | Self::NoKey { .. } => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Late => StatusCode::REQUEST_TIMEOUT,
-            Self::Stopping | Self::NotApplied(_) | Self::NotDone(_) | Self::Keys(_) => StatusCode::CONFLICT,
+            Self::Stopping | Self::NotApplied(_) | Self::NotDone(_) | Self::Keys(_) | Self::OfModeAnswer(_) => {
+                StatusCode::CONFLICT
+            }
             Self::LongBody => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unwritable(_) | Self::Store(_) | Self::Unrecorded(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoLength => StatusCode::NOT_IMPLEMENTED,

@@ -3,6 +3,7 @@
 mod cluster;
 mod data;
 mod keys;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +67,7 @@ fn no_route(path: &[&str]) -> Refusal {
         | ["v1", "web", "link"]
         | ["v1", "plugins", _, "restart"]
         | ["v1", "accounts", _, "keys", "trust" | "distrust" | "reset" | "verify" | "answer"]
-        | ["v1", "plugins", _, "webhooks", "replay" | "rotate"]
+        | ["v1", "plugins", _, "webhooks", "replay" | "drop" | "rotate"]
         | ["v1", "plugins", _, "schedules", "pause" | "resume"]
         | ["v1", "plugins", _, "data", "import" | "forget"] => Refusal::Method(Method::POST),
         _ => Refusal::ControlPath,
@@ -127,8 +128,11 @@ impl Routes {
             (&Method::GET, ["v1", "plugins", id]) => self.plugin(&plugin(id)?).await,
             (&Method::GET, ["v1", "plugins", id, "explain"]) => self.explain(&plugin(id)?, &request).await,
             (&Method::GET, ["v1", "plugins", id, "webhooks"]) => self.webhooks(&plugin(id)?).await,
-            (&Method::POST, ["v1", "plugins", id, "webhooks", "replay"]) => {
-                self.replay(&plugin(id)?, &request, &by).await
+            (&Method::POST, ["v1", "plugins", id, "webhooks", what @ ("replay" | "drop")]) => {
+                let id = plugin(id)?;
+                let of = self.webhooks_of(&id, request.value("account")).await?;
+                webhooks::change(&self.handle.host, of, what, &request, &by).await?;
+                self.webhooks(&id).await
             }
             (&Method::POST, ["v1", "plugins", id, "webhooks", "rotate"]) => {
                 self.rotate(&plugin(id)?, &request, &by).await
@@ -201,27 +205,10 @@ impl Routes {
         let mut shown = Vec::new();
         for (account, webhooks) in self.webhooks_of(id, None).await? {
             let (requests, waiting) = webhooks.requests(SHOWN_REQUESTS).await.map_err(Refusal::Store)?;
-            shown.push(show::webhooks(&account, &webhooks.states(), &requests, waiting));
+            let (states, failures) = (webhooks.states(), webhooks.failed_attempts());
+            shown.push(show::webhooks(&account, &states, (requests.as_slice(), waiting), &failures));
         }
         json(&shown)
-    }
-
-    async fn replay(&self, id: &PluginId, request: &Request, by: &By) -> Result<Answer, Refusal> {
-        let number = request.value("request").and_then(|number| number.parse::<i64>().ok());
-        let number = number.ok_or_else(|| Refusal::Value("`request` is the number of a request".to_owned()))?;
-        for (account, webhooks) in self.webhooks_of(id, request.value("account")).await? {
-            let (requests, _) = webhooks.requests(u32::MAX).await.map_err(Refusal::Store)?;
-            if requests.iter().all(|one| one.id != number) {
-                continue;
-            }
-            let replaying = async {
-                let is_over = webhooks.replay(number).await.map_err(Refusal::Store)?;
-                if is_over { Ok(()) } else { Err(Refusal::NoRequest(number)) }
-            };
-            audit::recorded(&self.handle.host, request, by, &[&account], replaying).await?;
-            return self.webhooks(id).await;
-        }
-        Err(Refusal::NoRequest(number))
     }
 
     async fn rotate(&self, id: &PluginId, request: &Request, by: &By) -> Result<Answer, Refusal> {

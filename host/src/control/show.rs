@@ -15,7 +15,7 @@ use parlor_runtime::instance::{LimitUse, Usage as Used};
 use parlor_runtime::rights;
 use parlor_runtime::schedules::ScheduleState;
 use parlor_runtime::supervisor::State;
-use parlor_runtime::webhooks::WebhookState;
+use parlor_runtime::webhooks::{FailedAttempt, WebhookState};
 use parlor_session::permissions::question::Question;
 use parlor_session::permissions::{Grants, RoomList};
 use parlor_session::{KeyKind, KeyList, KnownKey, OpenComparison};
@@ -74,8 +74,8 @@ pub(super) async fn plugin(host: &Host, id: &PluginId) -> Vec<Plugin> {
 pub(super) fn webhooks(
     account: &AccountName,
     all: &[WebhookState],
-    requests: &[ShownRequest],
-    waiting: u64,
+    (requests, waiting): (&[ShownRequest], u64),
+    failures: &BTreeMap<i64, FailedAttempt>,
 ) -> Webhooks {
     let webhook = |state: &WebhookState| Webhook {
         name: state.name.clone(),
@@ -93,9 +93,11 @@ pub(super) fn webhooks(
             RequestState::Waits => ("waiting", None),
             RequestState::Told => ("told", None),
             RequestState::GivenUp => ("given-up", None),
+            RequestState::Dropped => ("dropped", None),
             RequestState::Unanswered => ("unanswered", None),
             RequestState::Answered(status) => ("answered", Some(status)),
         };
+        let failure = failures.get(&one.id).filter(|_| one.state == RequestState::Waits);
         WebhookRequest {
             id: one.id,
             webhook: one.webhook.clone(),
@@ -106,6 +108,8 @@ pub(super) fn webhooks(
             attempts: one.attempts,
             state: state.to_owned(),
             status,
+            failure: failure.map(|failure| failure.why.to_owned()),
+            next: failure.map(|failure| failure.next.to_string()),
         }
     };
     let requests = requests.iter().map(request).collect();

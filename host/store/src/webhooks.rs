@@ -91,6 +91,8 @@ pub enum RequestState {
     GivenUp,
     /// The plugin has not answered.
     Unanswered,
+    /// The owner dropped it while it waited.
+    Dropped,
     /// It was answered with this status.
     Answered(u16),
 }
@@ -102,6 +104,7 @@ impl RequestState {
             Self::Told => 1,
             Self::GivenUp => 2,
             Self::Unanswered => 3,
+            Self::Dropped => 4,
             Self::Answered(status) => status.max(100).into(),
         }
     }
@@ -111,6 +114,7 @@ impl RequestState {
             0 => Self::Waits,
             1 => Self::Told,
             2 => Self::GivenUp,
+            4 => Self::Dropped,
             _ => u16::try_from(number).ok().filter(|status| *status >= 100).map_or(Self::Unanswered, Self::Answered),
         }
     }
@@ -233,6 +237,12 @@ impl Webhooks {
     pub async fn replay(&self, id: i64, told: Vec<String>) -> Result<Option<String>, StoreError> {
         let owner = Arc::clone(&self.owner);
         self.change(move |edit| outcome::replay(edit, &owner, id, &told)).await
+    }
+
+    /// Drops a request that waits. Returns false if there is none with this id.
+    pub async fn discard(&self, id: i64) -> Result<bool, StoreError> {
+        let owner = Arc::clone(&self.owner);
+        self.change(move |edit| outcome::discard(edit, &owner, id)).await
     }
 
     fn lane(&self) -> Lane {

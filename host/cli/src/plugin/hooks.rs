@@ -12,14 +12,17 @@ use crate::target::{self, AccountRequest};
 /// The arguments of `parlor plugin hooks`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Give the sender of the requests the address, and the secret that you set by `parlor plugin config`. Anybody who knows both can send. To change a secret without refusing requests meanwhile, use `parlor plugin config --former-for`. To replace an address that became known, use --rotate; the former one ends at once.\n\nExamples:\n  parlor plugin hooks forge                   its addresses, and the last requests\n  parlor plugin hooks forge --replay 17       tell the plugin of request 17 once more\n  parlor plugin hooks forge --rotate github   another address for the webhook github\n\nExit codes: 0 shown or done, 1 there is no such webhook or request, 4 no host runs, 2 wrong usage"
+    after_help = "Give the sender of the requests the address, and the secret that you set by `parlor plugin config`. Anybody who knows both can send. To change a secret without refusing requests meanwhile, use `parlor plugin config --former-for`. To replace an address that became known, use --rotate; the former one ends at once.\n\nExamples:\n  parlor plugin hooks forge                   its addresses, and the last requests\n  parlor plugin hooks forge --replay 17       tell the plugin of request 17 once more\n  parlor plugin hooks forge --drop 18         drop request 18, which blocks those behind it\n  parlor plugin hooks forge --rotate github   another address for the webhook github\n\nExit codes: 0 shown or done, 1 there is no such webhook or request, 4 no host runs, 2 wrong usage"
 )]
 pub struct HooksArgs {
     /// The plugin.
     plugin: PluginId,
     /// The number of a request that the plugin is to be told of once more.
-    #[arg(long, value_name = "NUMBER", conflicts_with = "rotate")]
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["rotate", "drop"])]
     replay: Option<i64>,
+    /// The number of a request that waits, and that the plugin is not to be told of again.
+    #[arg(long, value_name = "NUMBER", conflicts_with = "rotate")]
+    drop: Option<i64>,
     /// The webhook that is to have another address.
     #[arg(long, value_name = "WEBHOOK")]
     rotate: Option<String>,
@@ -36,10 +39,11 @@ impl HooksArgs {
         let host = target::running(&config)?;
         let all = format!("/v1/plugins/{}/webhooks", self.plugin);
         let change = |what: String| host.post(&self.request.path(&format!("{all}/{what}")));
-        let mut shown: Vec<Webhooks> = match (self.replay, &self.rotate) {
-            (Some(number), _) => change(format!("replay?request={number}"))?,
-            (None, Some(name)) => change(format!("rotate?webhook={}", escaped(name)))?,
-            (None, None) => host.get(&all)?,
+        let mut shown: Vec<Webhooks> = match (self.replay, self.drop, &self.rotate) {
+            (Some(number), ..) => change(format!("replay?request={number}"))?,
+            (None, Some(number), _) => change(format!("drop?request={number}"))?,
+            (None, None, Some(name)) => change(format!("rotate?webhook={}", escaped(name)))?,
+            (None, None, None) => host.get(&all)?,
         };
         shown.retain(|one| self.request.picks(&one.account));
         self.request.show(&shown, || screen(&self.plugin, &shown))?;
@@ -65,6 +69,10 @@ fn screen(id: &PluginId, all: &[Webhooks]) -> String {
             let cells: Vec<_> = on.requests.iter().map(cells).collect();
             text.push_str(&table(&["REQUEST", "CAME", "WEBHOOK", "FROM", "SIZE", "OUTCOME"], &cells));
         }
+        // The oldest is first: the others wait for it.
+        for request in on.requests.iter().rev() {
+            text.push_str(&blocked(id, request));
+        }
     }
     text
 }
@@ -86,6 +94,16 @@ fn described(id: &PluginId, webhook: &Webhook) -> String {
         ));
     }
     text
+}
+
+/// Returns why a request waits, and what can be done about it; empty unless an attempt to deliver it failed.
+fn blocked(id: &PluginId, request: &WebhookRequest) -> String {
+    let WebhookRequest { id: number, webhook, failure, next, .. } = request;
+    let (Some(failure), Some(next)) = (failure, next) else { return String::new() };
+    format!(
+        "\nRequest {number}: {failure}. It is told again at {} UTC, if {id} runs then; until it is over, later requests to {webhook} wait. `parlor plugin hooks {id} --drop {number}` drops it\n",
+        second(next)
+    )
 }
 
 fn waiting(count: u64) -> String {
@@ -138,6 +156,8 @@ mod tests {
             attempts,
             state: state.to_owned(),
             status,
+            failure: None,
+            next: None,
         };
         let one = Webhooks {
             account: "main".to_owned(),
@@ -154,7 +174,11 @@ mod tests {
             ],
             waiting: 1,
             requests: vec![
-                request(3, "waiting", None, 2),
+                WebhookRequest {
+                    failure: Some("its handler failed".to_owned()),
+                    next: Some("2026-11-20T06:25:10.5Z".to_owned()),
+                    ..request(3, "waiting", None, 2)
+                },
                 request(2, "answered", Some(204), 1),
                 request(1, "told", None, 1),
             ],
@@ -174,7 +198,9 @@ mod tests {
              REQUEST  CAME                 WEBHOOK  FROM       SIZE  OUTCOME\n\
              3        2026-11-20 06:24:00  github   192.0.2.1  12 B  waits, after 2 in vain\n\
              2        2026-11-20 06:24:00  github   192.0.2.1  12 B  answered with 204\n\
-             1        2026-11-20 06:24:00  github   192.0.2.1  12 B  told\n"
+             1        2026-11-20 06:24:00  github   192.0.2.1  12 B  told\n\n\
+             Request 3: its handler failed. It is told again at 2026-11-20 06:25:10 UTC, if forge runs then; \
+             until it is over, later requests to github wait. `parlor plugin hooks forge --drop 3` drops it\n"
         );
         assert_eq!(screen(&id, &[]), "forge has no webhooks, or does not run\n");
     }

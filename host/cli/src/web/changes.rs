@@ -21,6 +21,7 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
         .form("/plugins/{id}/schedule", Role::Operator, schedule)
         .form("/plugins/{id}/rotate", Role::Owner, rotate)
         .form("/plugins/{id}/replay", Role::Operator, replay)
+        .form("/plugins/{id}/drop", Role::Operator, discard)
 }
 
 /// Shows the buttons of a plugin, as far as the session may press them.
@@ -165,4 +166,19 @@ async fn replay(visit: Visit, form: Form) -> Result<Reply, Problem> {
     let target = format!("/v1/plugins/{id}/webhooks/replay?request={number}&account={}", escaped(&account));
     let _: Vec<Webhooks> = ask(&visit, move |client| Ok(client.post(&target)?)).await?;
     Ok(visit.done(&format!("/plugins/{id}"), format!("{id} is told of the request {number} again")))
+}
+
+async fn discard(visit: Visit, form: Form) -> Result<Reply, Problem> {
+    let id = host::plugin(&visit)?;
+    let number: i64 = form.need("request")?.parse().map_err(|_| Problem::wrong("a request has a number"))?;
+    let account = form.need("account")?.to_owned();
+    if !form.is_agreed() {
+        let sentence =
+            html! { (id.as_str()) " is not told of the request " (number) " again, and those behind it are next." };
+        let title = format!("Drop the request {number} to {id}?");
+        return Ok(asked(&visit, &id, &form, (title, "Drop it".to_owned()), sentence));
+    }
+    let target = format!("/v1/plugins/{id}/webhooks/drop?request={number}&account={}", escaped(&account));
+    let _: Vec<Webhooks> = ask(&visit, move |client| Ok(client.post(&target)?)).await?;
+    Ok(visit.done(&format!("/plugins/{id}"), format!("the request {number} to {id} is dropped")))
 }

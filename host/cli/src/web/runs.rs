@@ -295,7 +295,7 @@ pub(super) fn webhooks(visit: &Visit, id: &str, all: &[Webhooks]) -> Markup {
                 @let table = html! {
                     table {
                         caption { "The last requests on " (stranger(&of.account)) }
-                        thead { tr { @for head in ["Number", "Webhook", "When", "From", "State", "Again"] { th scope="col" { (head) } } } }
+                        thead { tr { @for head in ["Number", "Webhook", "When", "From", "State", "Change"] { th scope="col" { (head) } } } }
                         tbody {
                             @for request in of.requests.iter().take(MOST) {
                                 tr {
@@ -303,8 +303,8 @@ pub(super) fn webhooks(visit: &Visit, id: &str, all: &[Webhooks]) -> Markup {
                                     td { (stranger(&request.webhook)) }
                                     td { (second(&request.at)) }
                                     td { (stranger(&request.sender)) }
-                                    td { (stranger(&request.state)) }
-                                    td { @if visit.may(Role::Operator) { (button("replay", &of.account, ("request", &request.id.to_string()), "Tell it again")) } }
+                                    td { (stranger(&request.state)) @if let (Some(why), Some(next)) = (&request.failure, &request.next) { ": " (stranger(why)) "; again at " (second(next)) } }
+                                    td { @let (path, text) = if request.state == "waiting" { ("drop", "Drop it") } else { ("replay", "Tell it again") }; @if visit.may(Role::Operator) { (button(path, &of.account, ("request", &request.id.to_string()), text)) } }
                                 }
                             }
                         }
@@ -413,17 +413,17 @@ mod tests {
             lacks: None,
             former: None,
         };
-        let request = serde_json::from_value(serde_json::json!({
-            "id": 7, "webhook": "ci", "at": "2026-11-20T08:00:00Z", "sender": "", "method": "POST", "bytes": 0, "attempts": 1, "state": "told",
-            "status": null,
-        }))
-        .unwrap();
+        let request = |id: i64, state: &str| {
+            serde_json::from_value(serde_json::json!({
+                "id": id, "webhook": "ci", "at": "2026-11-20T08:00:00Z", "sender": "", "method": "POST", "bytes": 0, "attempts": 1, "state": state, "status": null,
+            })).unwrap()
+        };
         let all = [Webhooks {
             account: "main".to_owned(),
             node: None,
             webhooks: vec![webhook],
             waiting: 0,
-            requests: vec![request],
+            requests: vec![request(7, "told"), request(8, "waiting")],
         }];
         let shown = |role| {
             let host = super::super::host::Host::new(super::super::tests::target());
@@ -432,7 +432,9 @@ mod tests {
         assert!(!shown(Role::Viewer).contains("token") && !shown(Role::Operator).contains("token"));
         let text = shown(Role::Owner);
         assert!(text.contains("token") && text.contains("name=\"webhook\" value=\"ci\""), "{text}");
-        for label in ["Give it another address: ci on main", "Tell it again: request 7 on main"] {
+        for label in
+            ["Give it another address: ci on main", "Tell it again: request 7 on main", "Drop it: request 8 on main"]
+        {
             assert!(text.contains(&format!("aria-label=\"{label}\">")), "no {label} in {text}");
         }
     }

@@ -195,7 +195,7 @@ async fn tell_and_note(
 ) -> Done {
     let (outcome, done) = match tell(shared, row, due).await {
         Attempt::Untold => return Done::NotTaken,
-        Attempt::Again(pause) => (DueOutcome::Again(row.attempts + 1), Done::Again(pause)),
+        Attempt::Again(pause, _) => (DueOutcome::Again(row.attempts + 1), Done::Again(pause)),
         Attempt::Well => (DueOutcome::Over { failed: false, is_last }, Done::Over),
         Attempt::GivenUp => (DueOutcome::Over { failed: true, is_last }, Done::Over),
     };

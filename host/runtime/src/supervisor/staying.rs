@@ -23,8 +23,8 @@ pub(super) const STORE_PAUSE: Duration = Duration::from_secs(10);
 pub(super) enum Attempt {
     /// Its handler returned well.
     Well,
-    /// Its handler failed. It is delivered again after this pause.
-    Again(Duration),
+    /// Its handler failed for this reason. It is delivered again after this pause.
+    Again(Duration, &'static str),
     /// Its handler failed too often.
     GivenUp,
     /// It was not delivered, or the plugin was asked to end in between. This is not the plugin's fault.
@@ -39,11 +39,14 @@ pub(super) async fn attempt(shared: &Shared, instance: &Instance, mail: Mail, at
     match handled.await {
         Ok(Handled::Well) => Attempt::Well,
         Ok(Handled::CutOff) if is_to_end(shared) => Attempt::Untold,
-        Ok(Handled::Failed | Handled::CutOff) => {
-            PAUSES.get(attempts as usize).map_or(Attempt::GivenUp, |pause| Attempt::Again(*pause))
-        }
+        Ok(Handled::Failed) => again(attempts, "its handler failed"),
+        Ok(Handled::CutOff) => again(attempts, "the plugin ended before its handler returned"),
         Err(_) => Attempt::Untold,
     }
+}
+
+fn again(attempts: u32, why: &'static str) -> Attempt {
+    PAUSES.get(attempts as usize).map_or(Attempt::GivenUp, |pause| Attempt::Again(*pause, why))
 }
 
 /// Asks the store for something until that succeeds, and logs each failure with these words. Returns `None` if the plugin is

@@ -79,7 +79,7 @@ pub(super) fn way(request: &Request) -> Result<Way, Refusal> {
         (false, ["v1", "web", "link"]) => {
             request.value("to").and_then(|to| BareJid::new(to).ok()).map_or(Way::Here, Way::Owner)
         }
-        (false, ["v1", "plugins", _, "webhooks", "replay"]) => {
+        (false, ["v1", "plugins", _, "webhooks", "replay" | "drop"]) => {
             // Each account counts its requests by itself, so a number alone could mean several of them.
             let unnamed = || Refusal::Value("name the account of the request with --account".to_owned());
             Way::Holder(account.ok_or_else(unnamed)?)
@@ -246,6 +246,7 @@ mod tests {
             ("POST", "/v1/plugins/echo/schedules/pause?schedule=x", Way::All),
             ("POST", "/v1/plugins/echo/webhooks/rotate?webhook=x&account=main", holder("main")),
             ("POST", "/v1/plugins/echo/webhooks/replay?request=7&account=main", holder("main")),
+            ("POST", "/v1/plugins/echo/webhooks/drop?request=7&account=main", holder("main")),
             ("POST", "/v1/plugins/echo/data/import?quota=9&account=main", holder("main")),
             ("POST", "/v1/plugins/echo/data/import?quota=9", Way::Here),
             ("POST", "/v1/plugins/echo/data/forget?account=main", holder("main")),

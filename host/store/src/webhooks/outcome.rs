@@ -89,3 +89,12 @@ pub(super) fn replay(edit: &Edit<'_>, owner: &Owner, id: i64, told: &[String]) -
     count(edit, owner, 1, 0)?;
     Ok(Some(webhook))
 }
+
+/// Drops a request that waits. Returns false if there is none.
+pub(super) fn discard(edit: &Edit<'_>, owner: &Owner, id: i64) -> rusqlite::Result<bool> {
+    let whose = params![id, owner.account.as_str(), owner.plugin.as_str()];
+    let found = "SELECT attempts FROM webhook_request WHERE id = ?1 AND account = ?2 AND plugin = ?3 AND state = 0";
+    let Some(attempts) = edit.query_row(found, whose, |row| row.get(0)).optional()? else { return Ok(false) };
+    write_down(edit, owner, id, attempts, RequestState::Dropped)?;
+    Ok(true)
+}

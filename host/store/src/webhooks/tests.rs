@@ -106,6 +106,25 @@ async fn what_was_not_passed_on_after_all_may_come_again() {
 }
 
 #[tokio::test]
+async fn a_request_that_waits_is_dropped_and_those_behind_it_are_next() {
+    let store = Store::in_memory();
+    let webhooks = webhooks(&store);
+    for body in [b"1", b"2"] {
+        accept(&webhooks, body, ALL).await;
+    }
+    let first = next(&webhooks).await.unwrap();
+    webhooks.note(first.id, 2, RequestState::Waits).await.unwrap();
+    assert!(webhooks.discard(first.id).await.unwrap());
+    assert!(!webhooks.discard(first.id).await.unwrap(), "it does not wait any more");
+    // An attempt that ends late does not let it wait again.
+    webhooks.note(first.id, 3, RequestState::Waits).await.unwrap();
+    assert_eq!((next(&webhooks).await.unwrap().request.body, webhooks.waiting().await.unwrap()), (b"2".to_vec(), 1));
+    let shown = webhooks.last(2).await.unwrap();
+    assert_eq!((shown[1].id, shown[1].state, shown[1].attempts), (first.id, RequestState::Dropped, 2));
+    assert!(webhooks.replay(first.id, vec!["github".to_owned()]).await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn a_delivered_request_does_not_wait_again_after_a_late_failure() {
     let store = Store::in_memory();
     let webhooks = webhooks(&store);

@@ -13,7 +13,7 @@ use super::super::staying::{
     Attempt, LOOK, STORE_PAUSE, attempt, is_alone, running, stays_for, stays_until, until_done,
 };
 use crate::instance::Instance;
-use crate::webhooks::Webhooks;
+use crate::webhooks::{FailedAttempt, Queue, Webhooks};
 
 /// Tells the plugin of requests to this webhook as they come, until it is to end.
 pub(crate) async fn tell_in_order(shared: Arc<Shared>, name: String) {
@@ -28,7 +28,7 @@ pub(crate) async fn tell_in_order(shared: Arc<Shared>, name: String) {
         let mut arrived = std::pin::pin!(queue.arrived.notified());
         // Each request from here on ends the wait below.
         arrived.as_mut().enable();
-        let stays = match tell_next(&shared, webhooks, &name, &turn).await {
+        let stays = match tell_next(&shared, webhooks, &queue, &name, &turn).await {
             Ok(Some(stays)) => stays,
             Ok(None) => stays_until(&shared, arrived).await,
             Err(StoreError::Ended | StoreError::Log(_)) => false,
@@ -48,17 +48,26 @@ pub(crate) async fn tell_in_order(shared: Arc<Shared>, name: String) {
 async fn tell_next(
     shared: &Shared,
     webhooks: &Webhooks,
+    queue: &Queue,
     name: &str,
     turn: &Mutex<()>,
 ) -> Result<Option<bool>, StoreError> {
     // A request may still be in delivery to the replaced instance: without this lock, it would be delivered twice.
     let Some(_turn) = stays_for(shared, turn.lock()).await else { return Ok(Some(false)) };
     let Some(request) = webhooks.stored.next(name.to_owned()).await? else { return Ok(None) };
-    Ok(Some(tell(shared, webhooks, request).await))
+    let id = request.id;
+    // The owner may drop it at any time, also while its handler does not end.
+    let stays = tokio::select! {
+        biased;
+        () = queue.is_dropped(id) => true,
+        stays = tell(shared, webhooks, queue, request) => stays,
+    };
+    queue.is_over(id);
+    Ok(Some(stays))
 }
 
 /// Tells the plugin of one request until it is over. Returns false if the plugin is to end before that.
-async fn tell(shared: &Shared, webhooks: &Webhooks, stored: StoredRequest) -> bool {
+async fn tell(shared: &Shared, webhooks: &Webhooks, queue: &Queue, stored: StoredRequest) -> bool {
     let StoredRequest { id, mut attempts, request } = stored;
     loop {
         let Some(instance) = running(shared).await else { return false };
@@ -73,7 +82,10 @@ async fn tell(shared: &Shared, webhooks: &Webhooks, stored: StoredRequest) -> bo
         };
         let (state, pause) = match attempt(shared, &instance, mail, attempts).await {
             Attempt::Well => (Some(RequestState::Told), None),
-            Attempt::Again(pause) => (Some(RequestState::Waits), Some(pause)),
+            Attempt::Again(pause, why) => {
+                queue.failed(id, FailedAttempt { next: shared.account.clock.now() + pause, why });
+                (Some(RequestState::Waits), Some(pause))
+            }
             Attempt::GivenUp => {
                 let (plugin, account, webhook) = (&shared.admitted.id, &shared.account.name, &request.webhook);
                 tracing::warn!(%plugin, %account, webhook, id, "plugin failed too often on a request to its webhook, which is given up");
