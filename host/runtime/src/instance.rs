@@ -62,7 +62,7 @@ pub use self::open::{OpenArchiveQuery, OpenCall, PendingIq};
 pub(crate) use self::open_parts::OpenParts;
 pub use self::registered::Rooms;
 pub(crate) use self::seen_files::SeenFiles;
-pub use self::usage::{LimitUse, Usage};
+pub use self::usage::{Kept, LimitUse, Usage};
 pub(crate) use self::web::WebClient;
 pub use crate::unanswered::WebhookAnswer;
 

@@ -12,10 +12,10 @@ use parlor_plugins::source::Source;
 use parlor_runtime::account::Shared;
 use parlor_runtime::counters::Totals;
 use parlor_runtime::denials::Denial;
-use parlor_runtime::instance::{Instance, Usage};
+use parlor_runtime::instance::{Instance, Kept, Usage};
 use parlor_runtime::supervisor::{State, Supervised};
 use parlor_session::permissions::Grants;
-use parlor_store::Owner;
+use parlor_store::{Owner, StoreError};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
@@ -96,16 +96,36 @@ pub(crate) async fn health(host: &Host) -> Vec<PluginHealth> {
     all
 }
 
+/// What plugins keep in the store.
+pub(super) struct Sizes {
+    /// The bytes in the storage of each.
+    storage: BTreeMap<Owner, u64>,
+    /// The requests to webhooks that wait for each, and the bytes of those that are kept.
+    requests: BTreeMap<Owner, (u64, u64)>,
+}
+
+impl Sizes {
+    fn of(&self, owner: &Owner) -> Kept {
+        let storage = self.storage.get(owner).copied().unwrap_or(0);
+        let (requests, request_bytes) = self.requests.get(owner).copied().unwrap_or_default();
+        Kept { storage, requests, request_bytes }
+    }
+}
+
 impl Host {
     /// Returns the status of every plugin, sorted by id.
     pub async fn status(&self) -> Vec<PluginStatus> {
         self.standing(None).await
     }
 
-    /// Returns the status of every plugin, with the size of its storage.
+    /// Returns the status of every plugin, with the size of what it keeps in the store.
     pub async fn status_with_storage(&self) -> Vec<PluginStatus> {
         // A disk that does not respond must not block the status.
-        let kept = timeout(PATIENCE, self.store.data(Clock::Machine).sizes()).await;
+        let data = self.store.data(Clock::Machine);
+        let kept = async {
+            Ok::<_, StoreError>(Sizes { storage: data.sizes().await?, requests: data.request_sizes().await? })
+        };
+        let kept = timeout(PATIENCE, kept).await;
         self.standing(kept.ok().and_then(Result::ok).as_ref()).await
     }
 
@@ -117,7 +137,7 @@ impl Host {
         rows.flat_map(|row| row.with_record(&accounts)).collect()
     }
 
-    async fn standing(&self, kept: Option<&BTreeMap<Owner, u64>>) -> Vec<PluginStatus> {
+    async fn standing(&self, kept: Option<&Sizes>) -> Vec<PluginStatus> {
         let plugins = self.plugins.lock().await;
         let running: Vec<_> = plugins.values().flat_map(Plugin::supervised).filter_map(Supervised::instance).collect();
         let config = self.config();
@@ -205,12 +225,7 @@ impl Plugin {
     /// Returns its status on each account, beside all instances that run; one row without an account if it may not
     /// run, or if there is no account for it.
     /// The size of the storage is known only once the store was asked.
-    pub(super) fn rows(
-        &self,
-        id: &PluginId,
-        kept: Option<&BTreeMap<Owner, u64>>,
-        running: &[Arc<Instance>],
-    ) -> Vec<PluginStatus> {
+    pub(super) fn rows(&self, id: &PluginId, kept: Option<&Sizes>, running: &[Arc<Instance>]) -> Vec<PluginStatus> {
         let refused = |state| PluginStatus {
             version: self.version.clone(),
             not_replaced: self.not_replaced.clone(),
@@ -232,7 +247,7 @@ impl Plugin {
                     let held = instance.as_ref().map(|instance| Grants::clone(&instance.mailbox.grants()));
                     let usage = instance.as_ref().map(|instance| {
                         let owner = Owner { account: instance.account.own.clone(), plugin: id.clone() };
-                        instance.usage(kept.map(|kept| kept.get(&owner).copied().unwrap_or(0)))
+                        instance.usage(kept.map(|kept| kept.of(&owner)))
                     });
                     PluginStatus {
                         version: Some(admitted.manifest.version.clone()),

@@ -164,6 +164,12 @@ impl PluginData {
     pub fn webhooks(&self, owner: Owner) -> Webhooks {
         Webhooks { data: self.clone(), owner: Arc::new(owner) }
     }
+
+    /// Returns how many requests wait for each plugin on each account, and the bytes of those that are kept for it. Plugins
+    /// without requests may be missing.
+    pub async fn request_sizes(&self) -> Result<BTreeMap<Owner, (u64, u64)>, StoreError> {
+        self.read(Lane::Host, request_sizes).await
+    }
 }
 
 impl Webhooks {
@@ -274,6 +280,21 @@ fn token(
     let whose = params![owner.account.as_str(), owner.plugin.as_str(), webhook];
     let token = edit.query_row(found, whose, |row| row.get(0))?;
     Ok((webhook, token))
+}
+
+fn request_sizes(file: &Connection) -> rusqlite::Result<BTreeMap<Owner, (u64, u64)>> {
+    let mut statement = file.prepare("SELECT account, plugin, waiting, bytes FROM webhook_size")?;
+    let mut rows = statement.query([])?;
+    let mut all = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let (account, plugin): (String, String) = (row.get(0)?, row.get(1)?);
+        let size = |column| row.get::<_, i64>(column).map(|size| u64::try_from(size).unwrap_or(0));
+        // A row with an invalid address or id belongs to no plugin.
+        if let (Ok(account), Ok(plugin)) = (account.parse(), plugin.parse()) {
+            all.insert(Owner { account, plugin }, (size(2)?, size(3)?));
+        }
+    }
+    Ok(all)
 }
 
 fn next(file: &Connection, owner: &Owner, webhook: &str) -> rusqlite::Result<Option<StoredRequest>> {

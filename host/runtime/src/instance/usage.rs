@@ -43,6 +43,17 @@ pub struct Usage {
     pub limits: Vec<LimitUse>,
 }
 
+/// What a plugin keeps in the store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// The bytes in its storage.
+    pub storage: u64,
+    /// The requests to its webhooks that wait.
+    pub requests: u64,
+    /// The bytes of the requests to its webhooks that are kept.
+    pub request_bytes: u64,
+}
+
 /// The current use of a limit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LimitUse {
@@ -57,8 +68,8 @@ pub struct LimitUse {
 }
 
 impl Instance {
-    /// Returns its usage so far. `kept` is the number of bytes in its storage, if the store was asked.
-    pub fn usage(&self, kept: Option<u64>) -> Usage {
+    /// Returns its usage so far, with what it keeps in the store, if that was asked.
+    pub fn usage(&self, kept: Option<Kept>) -> Usage {
         Usage {
             since: self.since,
             uptime: self.began.elapsed(),
@@ -82,17 +93,28 @@ impl Instance {
     }
 }
 
-fn limit_uses(instance: &Instance, kept: Option<u64>) -> Vec<LimitUse> {
+fn limit_uses(instance: &Instance, kept: Option<Kept>) -> Vec<LimitUse> {
     let shown = instance.limits.shown().into_iter();
-    let limits = shown.map(|(name, of, most)| LimitUse { name, used: used(instance, name), of, most });
+    let used = |name| used_on_disk(name, kept).or_else(|| used(instance, name));
+    let limits = shown.map(|(name, of, most)| LimitUse { name, used: used(name), of, most });
     let stack = LimitUse { name: "stack", used: None, of: WASM_STACK.to_string(), most: Some(WASM_STACK.as_f64()) };
     let storage = instance.quota().map(Bytes).map(|quota| LimitUse {
         name: "storage",
-        used: kept.map(|kept| Bytes(kept).as_f64()),
+        used: kept.map(|kept| Bytes(kept.storage).as_f64()),
         of: quota.to_string(),
         most: Some(quota.as_f64()),
     });
     limits.chain([stack]).chain(storage).collect()
+}
+
+/// Returns the use of a limit on what is in the store.
+fn used_on_disk(limit: &str, kept: Option<Kept>) -> Option<f64> {
+    let kept = kept?;
+    match limit {
+        "webhook_queue" => Some(Bytes(kept.requests).as_f64()),
+        "webhook_bytes" => Some(Bytes(kept.request_bytes).as_f64()),
+        _ => None,
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nobody counts further than a float does")]
@@ -121,8 +143,8 @@ fn used(instance: &Instance, limit: &str) -> Option<f64> {
         "messages_per_second" => return Some(instance.counters.sent.load(Relaxed) as f64 / uptime(instance)),
         "http_requests" => instance.open.requests.load(Relaxed) as u64,
         "files" => instance.open.files.load(Relaxed) as u64,
-        // The rates are left. wasmtime counts instances, handles and hostcall bytes without exposing the counts. Requests
-        // to webhooks and schedules are on disk. The remaining limits apply to single actions: a start, a stop, a catch-up.
+        // The rates are left. wasmtime counts instances, handles and hostcall bytes without exposing the counts. Schedules
+        // are on disk, and requests to webhooks only the store knows. The remaining limits apply to single actions: a start, a stop, a catch-up.
         _ => return instance.budgets.used(limit),
     };
     Some(count as f64)
@@ -165,8 +187,6 @@ mod tests {
             "http_first_byte",
             "http_time",
             "webhook_body",
-            "webhook_queue",
-            "webhook_bytes",
             "webhook_time",
             "schedules",
             "iq_time",
@@ -177,7 +197,10 @@ mod tests {
             "stack",
         ];
         let (instance, _mailbox) = crate::instance::tests::instance("", Limits::default());
-        let usage = instance.usage(Some(7));
+        let kept = super::Kept { storage: 7, requests: 8, request_bytes: 9 };
+        let usage = instance.usage(Some(kept));
+        let used = |name: &str| usage.limits.iter().find(|one| one.name == name).and_then(|one| one.used);
+        assert_eq!((used("webhook_queue"), used("webhook_bytes")), (Some(8.0), Some(9.0)));
         let shown: Vec<_> = usage.limits.iter().map(|one| one.name).collect();
         assert_eq!(shown, [Limits::NAMES, &["stack"]].concat());
         for one in usage.limits {
@@ -187,7 +210,7 @@ mod tests {
         }
         // The storage quota is a grant.
         let (instance, _mailbox) = crate::instance::tests::instance("storage = [\"1 MiB\"]", Limits::default());
-        for kept in [Some(7), None] {
+        for kept in [Some(kept), None] {
             let limits = instance.usage(kept).limits;
             let one = limits.last().unwrap();
             assert_eq!((limits.len(), one.name), (Limits::NAMES.len() + 2, "storage"));

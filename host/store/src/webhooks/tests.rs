@@ -114,6 +114,8 @@ async fn a_request_that_waits_is_dropped_and_those_behind_it_are_next() {
     }
     let first = next(&webhooks).await.unwrap();
     webhooks.note(first.id, 2, RequestState::Waits).await.unwrap();
+    let sizes = store.data(Clock::Machine).request_sizes().await.unwrap();
+    assert!(matches!(sizes[&owner("a")], (2, bytes) if bytes > 2 * 256), "{sizes:?}");
     assert!(webhooks.discard(first.id).await.unwrap());
     assert!(!webhooks.discard(first.id).await.unwrap(), "it does not wait any more");
     // An attempt that ends late does not let it wait again.
