@@ -154,11 +154,13 @@ impl Webhooks {
         &self.admitted.manifest.webhooks
     }
 
-    /// Returns the secret of a webhook, if it needs one and the owner has given it. The author's default is none, since
+    /// Returns the secret of a webhook, if it needs one and the owner has given one of the right form. The author's default is none, since
     /// everybody who has the manifest knows it.
     pub(crate) fn secret(&self, webhook: &Webhook) -> Option<String> {
         let given = self.settings.given(webhook.secret.as_ref()?)?;
-        self.is_secret(webhook, &given).then_some(given)
+        // A file of the owner may have any text.
+        let fits = self.is_secret(webhook, &given) && webhook.verification.wanted_form(&given).is_none();
+        fits.then_some(given)
     }
 
     /// Returns the former secret of a webhook, while it counts.
@@ -274,7 +276,7 @@ pub struct WebhookState {
     pub mode: Mode,
     /// How they are verified.
     pub verification: String,
-    /// The setting with the secret, if the owner has not given it: then each request is refused.
+    /// The setting with the secret, if the owner has not given one of the right form: then each request is refused.
     pub lacks_secret: Option<String>,
     /// The setting whose former secret verifies requests, too, and when that ends.
     pub former_secret: Option<(String, Timestamp)>,

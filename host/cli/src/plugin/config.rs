@@ -20,7 +20,7 @@ use parlor_plugins::setting::{Setting, SettingKind};
 use serde_json::{Value, json};
 
 use super::add::{done, done_as_wanted};
-use super::given::{refuse_short, secret};
+use super::given::{refuse_unfit, secret};
 use super::room_names;
 use crate::show::{Put as _, print, print_json, second, table};
 use crate::target::{self, Target};
@@ -115,7 +115,7 @@ impl ConfigArgs {
                 if let (true, true, Some(setting)) = (is_asked_for, io::stdin().is_terminal(), schema.get(name)) {
                     return print_json(&self.shown(&entry, name, setting).as_json());
                 }
-                let sentence = self.keep(&admin, name, kind, source.as_ref(), set.as_ref())?;
+                let sentence = self.keep(&admin, name, source.as_ref(), set.as_ref())?;
                 return done(&config, id, &sentence, self.json);
             }
             (Some(_), _) if source.is_some() => bail!("{name} is no secret: give its value"),
@@ -164,13 +164,12 @@ impl ConfigArgs {
         &self,
         admin: &PluginAdmin<'_>,
         name: &str,
-        kind: Option<&SettingKind>,
         source: Option<&SecretSource>,
         present: Option<&Value>,
     ) -> anyhow::Result<String> {
         let (id, words) = (&self.plugin, self.words(name));
-        if let (Some(source), Some(kind)) = (source, kind) {
-            refuse_short(id, name, kind, source)?;
+        if let Some(source) = source {
+            refuse_unfit(source, |text| admin.check_secret(id, name, text))?;
         }
         let advice = format!(
             "such as `pass show key | parlor plugin config {id} {name}`; or say where it is by --file or --command"

@@ -12,11 +12,10 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::id::PluginId;
-use parlor_plugins::admin::{AdminError, GivenSecrets, NewSecret, lacking};
+use parlor_plugins::admin::{AdminError, GivenSecrets, NewSecret, lacking, secret_fits};
 use parlor_plugins::admission::Refusal;
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::secret::SecretSource;
-use parlor_plugins::setting::SettingKind;
 
 use crate::ask::Terminal;
 use crate::{Ended, target, wait_for};
@@ -86,7 +85,7 @@ impl Given {
                 Some(file) => {
                     let path = file.canonicalize().with_context(|| format!("{}", file.escaped()))?;
                     let source = SecretSource::File(path);
-                    refuse_short(id, &name, &setting.kind, &source)?;
+                    refuse_unfit(&source, |text| secret_fits(id, manifest, &name, text))?;
                     Secret::At(source)
                 }
                 None => Secret::Text(secret(&name, None, as_json, &format!("or name a file by --secret {name}=FILE"))?),
@@ -129,14 +128,16 @@ fn needs_consent(error: AdminError, id: &PluginId) -> anyhow::Error {
     }
 }
 
-/// Refuses a file whose content is too short for a credential. The host reports all other problems of a file, and all
-/// problems of a command, since only the host runs it.
-pub(super) fn refuse_short(id: &PluginId, name: &str, kind: &SettingKind, source: &SecretSource) -> anyhow::Result<()> {
+/// Refuses a file whose content cannot be the secret, as the check says: it is too short for a credential, or no request to a webhook
+/// could be verified by it. The host reports all other problems of a file, and all problems of a command, since only the host runs it.
+pub(super) fn refuse_unfit(
+    source: &SecretSource,
+    check: impl FnOnce(&str) -> Result<(), AdminError>,
+) -> anyhow::Result<()> {
     if let SecretSource::File(_) = source
         && let Ok(text) = wait_for(source.open())?
-        && !kind.is_long_enough(&text)
     {
-        bail!(AdminError::ShortCredential { id: id.clone(), name: name.to_owned() });
+        check(&text)?;
     }
     Ok(())
 }

@@ -267,6 +267,21 @@ pub enum AdminError {
         /// The setting.
         name: String,
     },
+    /// No request to a webhook could be verified by the secret.
+    #[error(
+        "{name} of {id} was not set: by this secret, every request to its webhook {webhook} would be refused. The form that is needed is {form}. \
+         Run `parlor plugin config {id} {name}` again"
+    )]
+    SecretForm {
+        /// The plugin's id.
+        id: PluginId,
+        /// The setting.
+        name: String,
+        /// The webhook.
+        webhook: String,
+        /// The form.
+        form: &'static str,
+    },
     /// No earlier version exists.
     #[error("no earlier version of {0} is kept")]
     NoEarlier(PluginId),

@@ -37,10 +37,10 @@ pub(super) fn references(
             return Err(AdminError::Decision(format!("the setting {name} of {id} is no secret")));
         }
         let source = match secret {
-            NewSecret::Text(text) if !setting.kind.is_long_enough(text) => {
-                return Err(AdminError::ShortCredential { id: id.clone(), name: (*name).to_owned() });
+            NewSecret::Text(text) => {
+                fits(id, manifest, name, text)?;
+                SecretSource::File(admin.secrets.path(id, None, name))
             }
-            NewSecret::Text(_) => SecretSource::File(admin.secrets.path(id, None, name)),
             NewSecret::At(source) => (*source).clone(),
         };
         all.insert((*name).to_owned(), source.written());

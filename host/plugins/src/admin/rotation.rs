@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use parlor_base::id::PluginId;
 
 use super::recording::{Decided, change_entry, record};
-use super::settings::{former, judge, write, written};
+use super::settings::{fits, former, judge, write, written};
 use super::{AdminError, PluginAdmin, known};
 use crate::manifest::Manifest;
 use crate::policy::Entry;
@@ -89,12 +89,7 @@ fn replaced(
         return Err(AdminError::NoWebhookBy { id, name: named });
     }
     match new {
-        NewSecret::Text(text) => {
-            let setting = manifest.settings.get(name);
-            if setting.is_some_and(|setting| !setting.kind.is_long_enough(text)) {
-                return Err(AdminError::ShortCredential { id, name: named });
-            }
-        }
+        NewSecret::Text(text) => fits(&id, manifest, name, text)?,
         NewSecret::At(source) => {
             let is_there = match (source, &present) {
                 (SecretSource::File(new), SecretSource::File(present)) => is_same(new, present),
@@ -136,7 +131,9 @@ mod tests {
         [permissions]\n\"webhooks.receive\" = { reason = \"X\" }\n\
         [settings.key]\ntype = \"credential\"\ndescription = \"X\"\n\
         [settings.other]\ntype = \"secret\"\ndescription = \"X\"\n\
-        [webhook.ci]\ndescription = \"X\"\nverify = \"github\"\nsecret = \"key\"\n";
+        [webhook.ci]\ndescription = \"X\"\nverify = \"github\"\nsecret = \"key\"\n\
+        [settings.login]\ntype = \"credential\"\ndescription = \"X\"\n\
+        [webhook.shop]\ndescription = \"X\"\nverify = \"basic\"\nsecret = \"login\"\n";
 
     /// A data folder and a policy with one plugin.
     struct House {
@@ -194,6 +191,19 @@ mod tests {
 
     fn until() -> Timestamp {
         "2126-01-31T12:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn a_secret_by_which_every_request_would_be_refused_is_not_kept() {
+        let house = House::new();
+        let error = house.admin().keep_secret(&house.id, None, "login", "no-password").unwrap_err();
+        let says = error.to_string();
+        assert!(says.contains("its webhook shop would be refused") && says.contains("`user:password`"), "{says}");
+        assert!(house.admin().check_secret(&house.id, "login", "no-password").is_err());
+        house.admin().keep_secret(&house.id, None, "login", "user:password").unwrap();
+        let other = rotate_secret(&house.admin(), &house.id, "login", NewSecret::Text("no-password"), until());
+        assert!(matches!(other, Err(AdminError::SecretForm { .. })));
+        house.admin().check_secret(&house.id, "login", "another:password").unwrap();
     }
 
     #[tokio::test]

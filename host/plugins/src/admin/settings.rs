@@ -57,14 +57,19 @@ impl PluginAdmin<'_> {
         let reference = |path: PathBuf| SecretSource::File(path).written();
         // This is checked before the file is written, so that an invalid setting does not overwrite the stored secret.
         let manifest = judge(self, (id, entry), room, name, &reference(self.secrets.path(id, address(room), name)))?;
-        if manifest.settings.get(name).is_some_and(|setting| !setting.kind.is_long_enough(text)) {
-            return Err(AdminError::ShortCredential { id: id.clone(), name: name.to_owned() });
-        }
+        fits(id, &manifest, name, text)?;
         let what = room.map_or_else(|| name.to_owned(), |room| format!("{name} in {room}"));
         record(self, Decided::Secret { id, name: &what })?;
         let path = self.make_data().and_then(|()| self.secrets.keep(id, address(room), name, text));
         let path = path.map_err(|cause| self.unwritten(cause))?;
         write(self, &mut file, id, room, name, Some(&reference(path)))
+    }
+
+    /// Checks a secret that the owner keeps in a file of their own, as [`keep_secret`](Self::keep_secret) does.
+    pub fn check_secret(&self, id: &PluginId, name: &str, text: &str) -> Result<(), AdminError> {
+        let file = self.open()?;
+        let entry = known(self, file.policy(), id)?;
+        fits(id, &self.look(id, entry)?.manifest, name, text)
     }
 
     /// Removes the secrets of this removed plugin only. Secrets of other plugins stay: a policy without those plugins
@@ -99,6 +104,18 @@ pub fn change_settings(admin: &PluginAdmin<'_>, id: &PluginId, changes: &[Settin
         forget_unused(admin, &file, id, None, &change.name);
     }
     Ok(())
+}
+
+/// Checks that a credential is long enough, and that requests to webhooks can be verified by a secret.
+pub fn fits(id: &PluginId, manifest: &Manifest, name: &str, text: &str) -> Result<(), AdminError> {
+    let (id, setting) = (id.clone(), name.to_owned());
+    if manifest.settings.get(name).is_some_and(|setting| !setting.kind.is_long_enough(text)) {
+        return Err(AdminError::ShortCredential { id, name: setting });
+    }
+    let by_it = manifest.webhooks.iter().filter(|(_, webhook)| webhook.secret.as_deref() == Some(name));
+    let mut unfit = by_it.filter_map(|(name, webhook)| Some((name, webhook.verification.wanted_form(text)?)));
+    let Some((webhook, form)) = unfit.next() else { return Ok(()) };
+    Err(AdminError::SecretForm { id, name: setting, webhook: webhook.clone(), form })
 }
 
 /// Returns the name under which the former secret of a setting is kept. No setting has this name.

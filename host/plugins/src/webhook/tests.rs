@@ -385,3 +385,21 @@ fn each_way_is_described() {
     assert!(ways().all(|(way, header, what)| !way.is_empty() && !header.is_empty() && !what.is_empty()));
     assert_eq!(ways().count(), WAYS.len());
 }
+
+#[test]
+fn a_secret_by_which_nothing_could_be_verified_is_told_apart_with_the_form_that_is_needed() {
+    let public = "0123456789abcdef".repeat(4);
+    for (written, right, wrong, form) in [
+        ("standard", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "not-whsec-at-all", "whsec_"),
+        ("basic", "user:password", "password", "user:password"),
+        ("discord", public.as_str(), "0123456789abcdef", "64 hex digits"),
+        ("discord", public.as_str(), "no hex digits at all", "64 hex digits"),
+    ] {
+        let verification = way(&format!("verify = \"{written}\""));
+        assert_eq!(verification.wanted_form(right), None, "{written}");
+        assert!(verification.wanted_form(wrong).is_some_and(|wanted| wanted.contains(form)), "{written}: {wrong}");
+    }
+    for written in ["github", "slack", "bearer"] {
+        assert_eq!(way(&format!("verify = \"{written}\"")).wanted_form("anything"), None);
+    }
+}

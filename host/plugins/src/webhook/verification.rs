@@ -119,6 +119,22 @@ impl Verification {
         }
     }
 
+    /// Returns the form that a secret needs, if this one does not have it: no request could be verified by it.
+    pub fn wanted_form(&self, secret: &str) -> Option<&'static str> {
+        let (fits, form) = match self {
+            Self::Standard => (standard_key(secret).is_ok(), "`whsec_` and base64, as the sender shows it"),
+            Self::Discord => (
+                discord_key(secret).is_ok_and(|key| key.len() == 32),
+                "64 hex digits: the public key of the application, as Discord's page for developers shows it",
+            ),
+            Self::Basic => (secret.contains(':'), "`user:password`"),
+            Self::Signed { .. } | Self::Token { .. } | Self::Stripe | Self::Slack | Self::Bearer | Self::Nothing => {
+                return None;
+            }
+        };
+        (!fits).then_some(form)
+    }
+
     /// Verifies a request by the present secret, or by the former one while that counts. Both are always tried: the time
     /// does not tell which one a sender uses.
     pub fn check_either(
@@ -272,10 +288,19 @@ fn discord(secret: &str, given: Given<'_>) -> Result<[u8; 32], Unverified> {
     let time = text(given, "x-signature-timestamp")?;
     in_time(time, given.now)?;
     let signature = Encoding::Hex.decode(read(given, "x-signature-ed25519")?)?;
-    let key = Encoding::Hex.decode(secret.trim().as_bytes())?;
+    let key = discord_key(secret)?;
     let signed = [time.as_bytes(), given.body].concat();
     UnparsedPublicKey::new(&ED25519, key).verify(&signed, &signature).map_err(|_| Unverified)?;
     Ok(once(&[&signed]))
+}
+
+fn discord_key(secret: &str) -> Result<Vec<u8>, Unverified> {
+    Encoding::Hex.decode(secret.trim().as_bytes())
+}
+
+fn standard_key(secret: &str) -> Result<Vec<u8>, Unverified> {
+    let key = Encoding::Base64.decode(secret.trim().trim_start_matches("whsec_").as_bytes())?;
+    if key.is_empty() { Err(Unverified) } else { Ok(key) }
 }
 
 fn standard(secret: &str, given: Given<'_>) -> Result<[u8; 32], Unverified> {
@@ -284,10 +309,7 @@ fn standard(secret: &str, given: Given<'_>) -> Result<[u8; 32], Unverified> {
     let of = |name: &str| text(given, &format!("{sender}-{name}"));
     let (id, time) = (of("id")?, of("timestamp")?);
     in_time(time, given.now)?;
-    let key = Encoding::Base64.decode(secret.trim().trim_start_matches("whsec_").as_bytes())?;
-    if key.is_empty() {
-        return Err(Unverified);
-    }
+    let key = standard_key(secret)?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
     let signatures = of("signature")?.split(' ').filter_map(|one| one.strip_prefix("v1,"));
     let parts: [&[u8]; 5] = [id.as_bytes(), b".", time.as_bytes(), b".", given.body];
