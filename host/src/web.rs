@@ -8,19 +8,16 @@ mod address;
 mod counts;
 #[cfg(feature = "cluster")]
 mod elsewhere;
+mod listening;
 
-use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use jiff::Timestamp;
-use parlor_config::Web;
 use parlor_plugins::webhook::{Given, Once, Unverified, Verification};
 use parlor_runtime::supervisor::{Door, Reply as Outcome};
 use parlor_store::WebhookRequest;
-use parlor_web::server::{Arrived, Listen, Memory, NoBody, Reply, Server, certificate};
+use parlor_web::server::{Arrived, Memory, NoBody, Reply};
 use parlor_web::{HeaderMap, header};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -36,8 +33,6 @@ pub use counts::Counts;
 
 /// How much is read of a request that reaches no webhook, in bytes: as much as most webhooks take.
 const STRANGERS: usize = 1 << 20;
-/// The pause before it is tried again to listen.
-const PAUSE: Duration = Duration::from_secs(10);
 /// The longest query and header that a plugin gets, in bytes. A request with a longer one is refused: without it, the plugin
 /// would not know that anything is missing.
 const LONGEST: usize = 8 << 10;
@@ -58,7 +53,7 @@ impl Listener {
         #[cfg(feature = "cluster")]
         let serving = elsewhere::serve(&host);
         Self {
-            task: tokio::spawn(listen(host, stops)),
+            task: tokio::spawn(listening::listen(host, stops)),
             enough,
             #[cfg(feature = "cluster")]
             serving,
@@ -77,193 +72,6 @@ impl Listener {
     }
 }
 
-/// Listens where the configuration says, while any plugin has webhooks.
-async fn listen(host: Arc<Host>, mut stops: oneshot::Receiver<()>) {
-    let (mut wanted, mut web) = (host.listening.wanted(), host.listening.section());
-    let mut running: Option<(Listen, Server)> = None;
-    let mut reported = Reported::default();
-    loop {
-        let (is_wanted, now) = (*wanted.borrow_and_update() > 0, web.borrow_and_update().clone());
-        // A node also takes requests for the webhooks of other nodes.
-        let is_wanted = is_wanted || (host.config().cluster.is_some() && now.listen.is_some());
-        let settled = settle(&host, &mut running, is_wanted, &now).await;
-        let fault = settled.as_ref().err().map(|error| fault(error, running.as_ref().map(|(listen, _)| listen.at)));
-        let is_new = reported.is_new(fault.as_deref());
-        if let Err(error) = &settled
-            && is_new
-        {
-            report(error, running.is_some());
-        }
-        host.listening.note_fault(fault);
-        tokio::select! {
-            biased;
-            _ = &mut stops => break,
-            changed = wanted.changed() => if changed.is_err() { break },
-            changed = web.changed() => {
-                // Whoever has the configuration read again looks for the outcome in the log.
-                reported = Reported::default();
-                if changed.is_err() { break }
-            },
-            () = tokio::time::sleep(PAUSE), if settled.is_err() => {}
-        }
-    }
-    if let Some((_, server)) = running {
-        server.stop().await;
-    }
-}
-
-/// Returns why the settings are not in force, for owners. `former`: where the host listens with the former settings.
-fn fault(error: &str, former: Option<SocketAddr>) -> String {
-    let until =
-        former.map(|at| format!("; until that is corrected, the host listens at {at} with the former settings"));
-    format!("{error}{}", until.unwrap_or_default())
-}
-
-/// The fault that the log has last: a retry every ten seconds that fails for the same cause is no news.
-#[derive(Default)]
-struct Reported(Option<String>);
-
-impl Reported {
-    fn is_new(&mut self, fault: Option<&str>) -> bool {
-        let is_new = self.0.as_deref() != fault;
-        self.0 = fault.map(str::to_owned);
-        is_new
-    }
-}
-
-/// Writes into the log why the settings are not in force.
-fn report(error: &str, is_running: bool) {
-    if is_running {
-        tracing::error!(
-            %error,
-            "webhooks are listened for as before, without the new settings: correct `listen`, `certificate` and `certificate_key` under [web], or the files that they name; this is tried again"
-        );
-    } else {
-        tracing::error!(%error, "webhooks cannot be listened for; this is tried again");
-    }
-}
-
-/// Runs a server according to the configuration, or none. A running server at the same address continues: a restart would
-/// refuse requests, and interrupt connections.
-async fn settle(
-    host: &Arc<Host>,
-    running: &mut Option<(Listen, Server)>,
-    is_wanted: bool,
-    web: &Web,
-) -> Result<(), String> {
-    // The certificate is read before anything is stopped: a server with the former one is better than none.
-    let wanted = if is_wanted { wanted(web)? } else { None };
-    if is_wanted && wanted.is_none() {
-        tracing::warn!(
-            "plugins have webhooks, and nobody listens for them: set `listen` under [web] in the configuration"
-        );
-    }
-    if running.as_ref().map(|(listen, _)| listen) == wanted.as_ref() {
-        return Ok(());
-    }
-    let Some(wanted) = wanted else {
-        if let Some((_, server)) = running.take() {
-            end(server).await;
-        }
-        return Ok(());
-    };
-    match running.take() {
-        Some((former, server)) if former.at == wanted.at => {
-            warn_without_tls(&wanted);
-            server.change(wanted.tls.clone(), wanted.proxies.clone());
-            tracing::info!(at = %server.address(), "webhooks are listened for with the new settings");
-            *running = Some((wanted, server));
-            Ok(())
-        }
-        Some((former, server)) => relocate(host, running, (former, server), wanted).await,
-        None => {
-            *running = Some(begin(host, wanted)?);
-            Ok(())
-        }
-    }
-}
-
-/// Runs a server at another address. It listens before the former server ends, which takes until its last request is
-/// answered. If it cannot listen, the former server continues.
-async fn relocate(
-    host: &Arc<Host>,
-    running: &mut Option<(Listen, Server)>,
-    (former, mut server): (Listen, Server),
-    wanted: Listen,
-) -> Result<(), String> {
-    // `[::]:8080` includes `127.0.0.1:8080`, so only one of both can be listened at.
-    let is_any = former.at.ip().is_unspecified() || wanted.at.ip().is_unspecified();
-    let is_shared = is_any && former.at.port() == wanted.at.port();
-    if !is_shared {
-        return match begin(host, wanted) {
-            Ok(begun) => {
-                *running = Some(begun);
-                end(server).await;
-                Ok(())
-            }
-            Err(error) => {
-                *running = Some((former, server));
-                Err(error)
-            }
-        };
-    }
-    server.close().await;
-    let (now, settled) = match begin(host, wanted) {
-        Ok(begun) => (Some(begun), Ok(())),
-        Err(error) => (begin(host, former).ok(), Err(error)),
-    };
-    *running = now;
-    end(server).await;
-    settled
-}
-
-/// Starts a server, and logs that.
-fn begin(host: &Arc<Host>, listen: Listen) -> Result<(Listen, Server), String> {
-    let server = start(host, listen.clone())?;
-    warn_without_tls(&listen);
-    tracing::info!(at = %server.address(), "webhooks are listened for");
-    Ok((listen, server))
-}
-
-/// Lets the requests of a server end, and ends it.
-async fn end(server: Server) {
-    let at = server.address();
-    server.stop().await;
-    tracing::info!(%at, "webhooks are no longer listened for");
-}
-
-/// Reads the configuration of the listener for webhooks; `None` if it names no address.
-fn wanted(web: &Web) -> Result<Option<Listen>, String> {
-    let Some(at) = web.listen else { return Ok(None) };
-    let tls = web.certificate.as_ref().map(|(chain, key)| certificate(chain, key)).transpose();
-    let tls = tls.map_err(|error| error.to_string())?;
-    Ok(Some(Listen { at, tls, proxies: web.proxies.clone() }))
-}
-
-/// Starts a server.
-fn start(host: &Arc<Host>, listen: Listen) -> Result<Server, String> {
-    let at = listen.at;
-    let host = Arc::clone(host);
-    let server = Server::start(listen, move |arrived| {
-        let host = Arc::clone(&host);
-        async move { answer(&host, arrived).await }
-    });
-    server.map_err(|error| match error.kind() {
-        ErrorKind::AddrInUse => {
-            format!("another program listens at {at}: name another address in `listen` under [web]")
-        }
-        _ => format!("{at}: {error}"),
-    })
-}
-
-/// Warns if other machines reach a server without TLS.
-fn warn_without_tls(listen: &Listen) {
-    let at = listen.at;
-    if listen.tls.is_none() && !at.ip().is_loopback() {
-        tracing::warn!(%at, "webhooks are listened for without TLS where other machines reach them: put a proxy before it, or set `certificate` under [web]");
-    }
-}
-
 /// Answers a request.
 async fn answer(host: &Host, arrived: Arrived) -> Reply {
     let counts = host.listening.counts();
@@ -272,10 +80,15 @@ async fn answer(host: &Host, arrived: Arrived) -> Reply {
     #[cfg(feature = "cluster")]
     let own = elsewhere::accounts(host);
     let are_all_known = webhooks::are_all_known(host).await;
-    let door = match parts(&arrived.path) {
-        Some((plugin, name, token)) => webhooks::find(host, &plugin, name, &token).await,
-        None => None,
+    let (door, rests) = match parts(&arrived.path) {
+        Some((plugin, name, token)) => {
+            let rests = host.listening.resting().borrow().has(&plugin, name, &token);
+            (webhooks::find(host, &plugin, name, &token).await, rests)
+        }
+        None => (None, false),
     };
+    // Whoever has the whole address of a webhook may learn that its plugin does not run.
+    let are_all_known = are_all_known && !rests;
     #[cfg(feature = "cluster")]
     let are_all_known = match elsewhere::find(host, door.is_some(), own, &arrived.path).await {
         Place::At(node, most) => return elsewhere::pass(host, arrived, &node, most).await,
@@ -472,21 +285,6 @@ fn single<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_fault_says_whether_the_former_settings_are_in_force() {
-        assert_eq!(fault("it is taken", None), "it is taken");
-        let says = "it is taken; until that is corrected, the host listens at 127.0.0.1:8080 with the former settings";
-        assert_eq!(fault("it is taken", Some("127.0.0.1:8080".parse().unwrap())), says);
-    }
-
-    #[test]
-    fn a_fault_is_reported_once_and_again_when_it_changes() {
-        let mut reported = Reported::default();
-        let news = ["taken", "taken", "no certificate", "taken"].map(|fault| reported.is_new(Some(fault)));
-        assert_eq!(news, [true, false, true, true]);
-        assert!(reported.is_new(None) && reported.is_new(Some("taken")));
-    }
 
     #[test]
     fn a_header_that_comes_twice_has_no_value() {

@@ -546,12 +546,34 @@ async fn a_plugin_is_told_of_requests_as_events_and_answers_by_a_call() {
 async fn nothing_listens_without_a_plugin_that_has_webhooks() {
     let mut house = House::start(|entry| entry).await;
     assert!(TcpStream::connect(house.at).await.is_ok());
-    assert_eq!(house.home.run(&["plugin", "disable", "receiver"]).await.unwrap().code, Some(0));
+    assert_eq!(house.home.run(&["plugin", "remove", "receiver", "--yes"]).await.unwrap().code, Some(0));
     house.host.wait("webhooks are no longer listened for", &[], SOON).await.unwrap();
     assert!(TcpStream::connect(house.at).await.is_err());
+}
+
+/// GitHub does not repeat what was refused, and other senders do so after a 503. A stranger learns nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_to_a_disabled_plugin_is_told_to_try_again_and_a_stranger_is_refused() {
+    let mut house = House::start(|entry| entry).await;
+    let path = house.path("queue").await;
+    assert_eq!(house.home.run(&["plugin", "disable", "receiver"]).await.unwrap().code, Some(0));
+    for _ in 0..2 {
+        let answer = house.signed(&path, "hello").await;
+        assert!(status(&answer) == 503 && answer.contains("retry-after: 30\r\n"), "{answer}");
+        let stranger = format!("/hooks/receiver/queue/{}", "0".repeat(48));
+        for path in [stranger.as_str(), "/hooks/receiver/queue", "/"] {
+            assert_eq!(status(&house.signed(path, "hello").await), 401, "{path}");
+        }
+        // The same after a restart, since the host knows the addresses from its store.
+        house.host.stop(SOON).await.unwrap();
+        house.again().await;
+    }
     assert_eq!(house.home.run(&["plugin", "enable", "receiver"]).await.unwrap().code, Some(0));
-    let line = house.host.wait("webhooks are listened for", &[], SOON).await.unwrap();
-    assert!(TcpStream::connect(line.get("at").parse::<SocketAddr>().unwrap()).await.is_ok());
+    assert_eq!(house.path("queue").await, path);
+    assert_eq!(status(&house.signed(&path, "again").await), 202);
+    house.told("queue 1 1 POST None [\\\"x-github-event=push\\\"] again").await;
+    assert!(!text(&house).contains("told queue 1 1 POST None [\\\"x-github-event=push\\\"] hello"));
+    house.host.stop(SOON).await.unwrap();
 }
 
 /// Row 139: with its own certificate, and with a proxy that says from where a request comes.

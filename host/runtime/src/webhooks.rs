@@ -4,6 +4,7 @@
 //! from the store once the plugin has handled the one before, so nothing waits in memory.
 
 pub(crate) mod listening;
+mod resting;
 mod token;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,7 @@ use crate::watched::Watched;
 use listening::{Counted, Listening, Tokens};
 use token::Token;
 
+pub use resting::RestingWebhooks;
 pub use token::GivenToken;
 
 /// Returns the address of a webhook below this one.

@@ -12,7 +12,7 @@ use parlor_runtime::loading::{LoadError, Loaded, Prepared, load, prepare};
 use parlor_runtime::order::{self, Candidate};
 
 use super::plugin::{Plugin, Standing, chosen};
-use super::{Host, LONGEST_REASON};
+use super::{Host, LONGEST_REASON, webhooks};
 
 /// Checks that the accounts and groups that an entry names exist, as far as it cannot do without them.
 pub(super) fn has_accounts(config: &Config, id: &PluginId, entry: &Entry) -> Result<(), Unfit> {
@@ -109,6 +109,8 @@ pub(super) async fn add_loaded(host: &Host, mut loaded: BTreeMap<PluginId, (Entr
         let version = versions.remove(&id).flatten();
         plugins.insert(id, Plugin { is_early, ..Plugin::new(entry, Standing::Refused(reason), version) });
     }
+    drop(plugins);
+    webhooks::note_resting(host).await;
 }
 
 /// Drops the machine code of plugins that are gone.

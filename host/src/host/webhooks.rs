@@ -1,13 +1,15 @@
 //! The webhooks of plugins, for the listener and for owners.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use parlor_base::clock::Clock;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_config::Web;
 use parlor_runtime::supervisor::{Door, Supervised};
-use parlor_runtime::webhooks::GivenToken;
+use parlor_runtime::webhooks::{GivenToken, RestingWebhooks};
 use tokio::sync::watch;
 
 use super::Host;
@@ -26,17 +28,26 @@ pub(crate) struct WebhookListening {
     section: watch::Sender<Web>,
     counts: Counts,
     fault: ArcSwapOption<String>,
+    /// The webhooks of plugins that may not run.
+    resting: watch::Sender<Arc<RestingWebhooks>>,
 }
 
 impl WebhookListening {
     pub(super) fn new(section: Web, wanted: watch::Receiver<usize>, unread: watch::Receiver<usize>) -> Self {
         let section = watch::Sender::new(section);
-        Self { wanted, unread, section, counts: Counts::default(), fault: ArcSwapOption::empty() }
+        let (counts, fault, resting) = (Counts::default(), ArcSwapOption::empty(), watch::Sender::new(Arc::default()));
+        Self { wanted, unread, section, counts, fault, resting }
     }
 
     /// Returns the number of plugins with webhooks, and signals each change. While it is not zero, a listener is needed.
     pub(crate) fn wanted(&self) -> watch::Receiver<usize> {
         self.wanted.clone()
+    }
+
+    /// Returns the webhooks of plugins that may not run, and signals each change. While there are any, a listener is needed:
+    /// their senders are told to try again.
+    pub(crate) fn resting(&self) -> watch::Receiver<Arc<RestingWebhooks>> {
+        self.resting.subscribe()
     }
 
     /// Returns whether the addresses of all plugins that were started are read.
@@ -78,6 +89,29 @@ pub(crate) async fn find(host: &Host, id: &PluginId, name: &str, token: &GivenTo
         plugins.get(id)?.supervised().filter_map(Supervised::candidate).collect()
     };
     first(&candidates, |candidate| candidate.door(name, token)).await
+}
+
+/// Notes the addresses of the plugins that may hear requests and may not run: disabled ones, and those that were refused.
+pub(super) async fn note_resting(host: &Host) {
+    let rests = |plugin: &Plugin| {
+        matches!(plugin.standing, Standing::Refused(_)) && plugin.entry.grants.has(Permission::WebhooksReceive)
+    };
+    let plugins = host.plugins.lock().await;
+    let ids: BTreeSet<_> = plugins.iter().filter(|(_, plugin)| rests(plugin)).map(|(id, _)| id.clone()).collect();
+    drop(plugins);
+    let addresses = if ids.is_empty() {
+        Vec::new()
+    } else {
+        match host.store.data(Clock::Machine).webhook_addresses().await {
+            Ok(addresses) => addresses,
+            Err(error) => {
+                tracing::error!(%error, "the addresses of webhooks cannot be read: senders to disabled plugins are refused, and not told to try again");
+                Vec::new()
+            }
+        }
+    };
+    let resting = RestingWebhooks::of(addresses.into_iter().filter(|(id, ..)| ids.contains(id)));
+    host.listening.resting.send_replace(Arc::new(resting));
 }
 
 /// Returns the first that is found, and lets other tasks have their turn in between.

@@ -153,9 +153,11 @@ async fn answer(host: &Host, bytes: &[u8], is_question: bool) -> Vec<u8> {
         Some((plugin, name, token)) => webhooks::find(host, &plugin, name, &token).await,
         None => None,
     };
+    let is_resting = rests(host, path);
     match question {
         Question::Find { .. } => {
             let longest = door.map(|door| door.longest_body());
+            let are_all_known = are_all_known && !is_resting;
             framed::join(&Found { longest, are_all_known, accounts }, b"")
         }
         Question::Take { .. } if is_question => written(refused(counts)),
@@ -169,6 +171,11 @@ async fn answer(host: &Host, bytes: &[u8], is_question: bool) -> Vec<u8> {
             written(take(counts, are_all_known, passage, &head, body.to_vec()).await)
         }
     }
+}
+
+/// Returns whether a path is the whole address of a webhook whose plugin may not run.
+fn rests(host: &Host, path: &str) -> bool {
+    parts(path).is_some_and(|(plugin, name, token)| host.listening.resting().borrow().has(&plugin, name, &token))
 }
 
 fn written(reply: Reply) -> Vec<u8> {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use parlor_base::id::PluginId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::oneshot;
 
@@ -165,6 +166,11 @@ impl PluginData {
         Webhooks { data: self.clone(), owner: Arc::new(owner) }
     }
 
+    /// Returns the address of each webhook on each account: the plugin, the name of the webhook, and the secret part.
+    pub async fn webhook_addresses(&self) -> Result<Vec<(PluginId, String, String)>, StoreError> {
+        self.read(Lane::Host, addresses).await
+    }
+
     /// Returns how many requests wait for each plugin on each account, and the bytes of those that are kept for it. Plugins
     /// without requests may be missing.
     pub async fn request_sizes(&self) -> Result<BTreeMap<Owner, (u64, u64)>, StoreError> {
@@ -280,6 +286,19 @@ fn token(
     let whose = params![owner.account.as_str(), owner.plugin.as_str(), webhook];
     let token = edit.query_row(found, whose, |row| row.get(0))?;
     Ok((webhook, token))
+}
+
+fn addresses(file: &Connection) -> rusqlite::Result<Vec<(PluginId, String, String)>> {
+    let mut statement = file.prepare("SELECT plugin, webhook, token FROM webhook_address")?;
+    let mut rows = statement.query([])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        let plugin: String = row.get(0)?;
+        if let Ok(plugin) = plugin.parse() {
+            all.push((plugin, row.get(1)?, row.get(2)?));
+        }
+    }
+    Ok(all)
 }
 
 fn request_sizes(file: &Connection) -> rusqlite::Result<BTreeMap<Owner, (u64, u64)>> {
