@@ -448,7 +448,7 @@ async fn requests_at_once_and_a_second_are_limited_each() {
         let answer = host.answer(ID, "http.fetch", order).await.result;
         if let Err(error) = &answer {
             assert_eq!(case(&answer), "over-limit");
-            assert_eq!(error["what"], "1 requests over the web a second");
+            assert_eq!(error["what"], "1 requests over the web a second (http_per_second)");
             refused += 1;
         }
     }

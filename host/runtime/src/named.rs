@@ -103,16 +103,13 @@ impl Named {
     }
 }
 
-/// Returns whom an allowed call sends to, or which server it asks.
-pub(super) fn reached(call: CallName, target: Target<'_>) -> Option<(TallyKind, Cow<'_, str>)> {
+/// Returns whom an allowed call sends to. A server is noted with the request to it: one request may take many calls.
+pub(super) fn reached(call: CallName, target: Target<'_>) -> Option<(TallyKind, &str)> {
     use Permission::{FilesSend, MessagesSend, RoomsSend, StanzaSend};
     match target {
-        Target::Web { address, .. } => Some((TallyKind::Server, Cow::Owned(address.origin()))),
         _ if !matches!(call.rule().permission, Some(MessagesSend | RoomsSend | StanzaSend | FilesSend)) => None,
-        Target::Jid(jid) | Target::Stanza { to: Some(jid), .. } => {
-            Some((TallyKind::Recipient, Cow::Borrowed(bare(jid))))
-        }
-        Target::Room(room) => Some((TallyKind::Recipient, Cow::Borrowed(room.as_str()))),
+        Target::Jid(jid) | Target::Stanza { to: Some(jid), .. } => Some((TallyKind::Recipient, bare(jid))),
+        Target::Room(room) => Some((TallyKind::Recipient, room.as_str())),
         _ => None,
     }
 }

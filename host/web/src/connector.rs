@@ -72,7 +72,8 @@ impl Connector {
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
         let server = format!("{host}:{port}");
-        let stream = self.dial(host, port, &server).await?;
+        let scheme = if is_secure { "https" } else { "http" };
+        let stream = self.dial(host, port, &server, scheme).await?;
         // A request is written at once, and its end must not wait for an acknowledgement of its begin.
         stream.set_nodelay(true).map_err(|error| unreachable(&server, &error))?;
         if !is_secure {
@@ -88,12 +89,12 @@ impl Connector {
     }
 
     /// Connects to the first of the server's addresses that answers.
-    async fn dial(&self, host: &str, port: u16, server: &str) -> Result<TcpStream, WebError> {
+    async fn dial(&self, host: &str, port: u16, server: &str, scheme: &'static str) -> Result<TcpStream, WebError> {
         if let Some(proxy) = self.proxy.as_ref().filter(|proxy| proxy.resolves && host.parse::<IpAddr>().is_err()) {
             let tunnel = timeout(self.patience, self.through(proxy, server.to_owned()));
             return first(std::iter::once(tunnel)).await.map_err(|error| unreachable(server, &error));
         }
-        let addresses = self.addresses(host, port, server).await?;
+        let addresses = self.addresses(host, port, server, scheme).await?;
         let connect = |address: SocketAddr| timeout(self.patience, self.reach(address));
         first(addresses.into_iter().map(connect)).await.map_err(|error| unreachable(server, &error))
     }
@@ -132,7 +133,13 @@ impl Connector {
     }
 
     /// Looks a server up. Of several addresses those that may not be dialed are left out.
-    async fn addresses(&self, host: &str, port: u16, server: &str) -> Result<Vec<SocketAddr>, WebError> {
+    async fn addresses(
+        &self,
+        host: &str,
+        port: u16,
+        server: &str,
+        scheme: &'static str,
+    ) -> Result<Vec<SocketAddr>, WebError> {
         let literal = host.parse::<IpAddr>().ok();
         let found = match literal {
             Some(address) => vec![SocketAddr::new(address, port)],
@@ -142,7 +149,9 @@ impl Connector {
         let mut allowed = alternating(found.iter().copied().filter(|address| (self.may_dial)(*address, by_name)));
         allowed.truncate(MOST_ADDRESSES);
         match found.first() {
-            Some(first) if allowed.is_empty() => Err(WebError::Refused { server: host.to_owned(), address: *first }),
+            Some(first) if allowed.is_empty() => {
+                Err(WebError::Refused { server: host.to_owned(), address: *first, scheme })
+            }
             Some(_) | None => Ok(allowed),
         }
     }

@@ -16,6 +16,8 @@ pub enum WebError {
         server: String,
         /// One of its addresses.
         address: SocketAddr,
+        /// The scheme of the request: an entry for `https` does not allow `http`.
+        scheme: &'static str,
     },
     /// No connection.
     #[error("{server} cannot be reached: {cause}")]

@@ -190,7 +190,11 @@ async fn an_address_that_may_not_be_dialed_is_not_dialed() {
     for host in ["localhost", "127.0.0.1", "[::ffff:127.0.0.1]"] {
         let address = WebAddress::parse(&format!("https://{host}:{}/", server.at.port())).unwrap();
         let refused = client.send(get(address)).await.err();
-        assert!(matches!(refused, Some(WebError::Refused { .. })), "{host}: {refused:?}");
+        assert!(matches!(refused, Some(WebError::Refused { scheme: "https", .. })), "{host}: {refused:?}");
+        // The owner is told which entry is missing, and one for `https` allows no `http`.
+        let address = WebAddress::parse(&format!("http://{host}:{}/", server.at.port())).unwrap();
+        let refused = client.send(get(address)).await.err();
+        assert!(matches!(refused, Some(WebError::Refused { scheme: "http", .. })), "{host}: {refused:?}");
     }
     assert_eq!(server.connections(), 0);
 }

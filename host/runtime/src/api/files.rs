@@ -330,8 +330,12 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
         underway.redirected(&hop);
         Ok(())
     };
-    let answered = client.follow(request, None, MOST_REDIRECTS, allow).await.map_err(|error| match error {
-        Failed::Web(error) => failed_file(&instance, Permission::FilesRead, &error),
+    let answered = client.follow(request, None, MOST_REDIRECTS, allow).await;
+    let answered = answered.map_err(|error| match error {
+        Failed::Web(error) => {
+            underway.refused_by(&error);
+            failed_file(&instance, Permission::FilesRead, &error)
+        }
         Failed::Call(error) => error,
     });
     match &answered {

@@ -9,7 +9,6 @@ pub(super) mod underway;
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -131,7 +130,12 @@ async fn fetch(
     let answered = client.follow(sent, whole, request.follow, allow).await;
     let response = match answered {
         Ok(answer) => read(instance, &credentials, answer, &mut underway).await,
-        Err(error) => Err(error.told(instance)),
+        Err(error) => {
+            if let Failed::Web(error) = &error {
+                underway.refused_by(error);
+            }
+            Err(error.told(instance))
+        }
     };
     match &response {
         Ok(response) => underway.answered(response.status),
@@ -258,7 +262,7 @@ fn filled_body(credentials: &Credentials, body: Vec<u8>) -> Result<(Vec<u8>, boo
 
 /// Waits until the plugin may send this number of bytes over the web.
 async fn pace_bytes(instance: &Instance, bytes: usize) -> Result<(), CallError> {
-    let limit = || format!("{} over the web a second", instance.limits.http_bytes_per_second);
+    let limit = || format!("{} over the web a second (http_bytes_per_second)", instance.limits.http_bytes_per_second);
     slow_down(instance.budgets.web_sent(), amount(bytes), limit).await
 }
 
@@ -314,10 +318,8 @@ fn shown_headers(credentials: &Credentials, answer: &Answer) -> Vec<Header> {
 
 /// Waits until the plugin may make another request.
 pub(super) async fn one_more(instance: &Instance) -> Result<(), CallError> {
-    let limit = || format!("{} requests over the web a second", instance.limits.http_per_second);
-    slow_down(instance.budgets.requests(), 1.0, limit).await?;
-    instance.counters.requests.fetch_add(1, Relaxed);
-    Ok(())
+    let limit = || format!("{} requests over the web a second (http_per_second)", instance.limits.http_per_second);
+    slow_down(instance.budgets.requests(), 1.0, limit).await
 }
 
 /// Waits for these bytes, however long: the time of the whole request is limited.
@@ -375,14 +377,14 @@ pub(super) fn failed(instance: &Instance, error: &WebError) -> CallError {
     let text = error.to_string();
     match error {
         // An entry with the address itself allows it.
-        WebError::Refused { address, .. } => {
-            let denial = instance.deny(Permission::HttpFetch, Some(format!("https://{address}")));
+        WebError::Refused { address, scheme, .. } => {
+            let denial = instance.deny(Permission::HttpFetch, Some(format!("{scheme}://{address}")));
             without_address(instance, error, denial)
         }
         WebError::Unreachable { .. } => CallError::Unreachable(text),
         WebError::Tls { .. } => CallError::Tls(text),
         WebError::TimedOut(Late::Answer | Late::Body) => CallError::TimedOut,
-        WebError::TooLarge(most) => CallError::OverLimit(format!("{most} bytes of an answer over the web")),
+        WebError::TooLarge(most) => CallError::OverLimit(format!("{most} bytes of an answer over the web (http_body)")),
         WebError::Header { .. } => CallError::invalid("request.headers", text),
         WebError::Protocol(_) | WebError::TooManyRedirects(_) | WebError::BadRedirect(_) | WebError::WithoutTls => {
             CallError::Protocol(text)
@@ -394,11 +396,11 @@ pub(super) fn failed(instance: &Instance, error: &WebError) -> CallError {
 /// with the address. Otherwise, a plugin could search the owner's network by names. The owner's record has the address.
 pub(super) fn without_address(instance: &Instance, error: &WebError, denial: CallError) -> CallError {
     match (error, denial) {
-        (WebError::Refused { server, address }, CallError::Denied { permission, .. })
+        (WebError::Refused { server, address, scheme }, CallError::Denied { permission, .. })
             if server.parse::<IpAddr>().is_err() =>
         {
             let hint = format!("parlor explain {} (the name leads to a network that is not public)", instance.plugin);
-            CallError::Denied { permission, scope: Some(format!("https://{server}:{}", address.port())), hint }
+            CallError::Denied { permission, scope: Some(format!("{scheme}://{server}:{}", address.port())), hint }
         }
         (_, denial) => denial,
     }

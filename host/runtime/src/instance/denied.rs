@@ -23,7 +23,7 @@ impl Instance {
         self.counters.calls.fetch_add(1, Relaxed);
         let granted = granted.map_err(|permission| refused(self, permission, target))?;
         if let Some((kind, name)) = reached(call, target) {
-            self.record.reached(kind, &name, self.account.clock.now());
+            self.record.reached(kind, name, self.account.clock.now());
         }
         Ok(granted)
     }

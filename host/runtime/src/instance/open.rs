@@ -333,7 +333,7 @@ impl OpenWebRequest {
         let (open, most) = (instance.open.requests.fetch_add(1, Relaxed), instance.limits.http_requests);
         let guard = Self(Arc::clone(instance));
         if open >= most as usize {
-            Err(CallError::OverLimit(format!("{most} requests over the web at once")))
+            Err(CallError::OverLimit(format!("{most} requests over the web at once (http_requests)")))
         } else {
             Ok(guard)
         }

@@ -120,6 +120,7 @@ impl Sending {
                 CallError::Protocol(format!("{error}, and answered {}", answer.status))
             }
             Some(Ok(Err(cause))) if is_new => {
+                self.underway.refused_by(cause);
                 self.underway.failed(cause);
                 told(cause)
             }
@@ -144,7 +145,10 @@ impl Sending {
             None => timeout(patience, task).await,
         };
         let answered = match ended {
-            Ok(Ok(answered)) => answered.map_err(|error| told(&error)),
+            Ok(Ok(answered)) => answered.map_err(|error| {
+                underway.refused_by(&error);
+                told(&error)
+            }),
             Ok(Err(_)) => Err(CallError::Stopped),
             Err(_) => Err(CallError::TimedOut),
         };

@@ -1,11 +1,11 @@
-//! A request that was sent: its bytes are counted while they pass, and its end is logged and recorded for the owner.
+//! A request that was sent: it and its bytes are counted while they pass, and its end is logged and recorded for the owner.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use parlor_base::web_address::WebAddress;
 use parlor_store::{TallyKind, Traffic};
-use parlor_web::{Hop, Method};
+use parlor_web::{Hop, Method, WebError};
 
 use crate::instance::Instance;
 
@@ -19,6 +19,10 @@ pub(crate) struct Underway {
     /// The error by which it ended.
     error: Option<String>,
     traffic: Traffic,
+    /// Whether it counts among the requests of the plugin already.
+    is_counted: bool,
+    /// Whether nothing was sent, since the plugin may not connect to the address.
+    is_refused: bool,
 }
 
 impl Underway {
@@ -31,6 +35,8 @@ impl Underway {
             status: None,
             error: None,
             traffic: Traffic::default(),
+            is_counted: false,
+            is_refused: false,
         }
     }
 
@@ -49,12 +55,28 @@ impl Underway {
     /// Notes the status of its answer.
     pub(crate) fn answered(&mut self, status: u16) {
         self.status = Some(status);
+        self.count();
     }
 
     /// Ends it by a redirect, and begins to count the request that follows.
     pub(crate) fn redirected(&mut self, hop: &Hop<'_>) {
         self.answered(hop.status);
         *self = Self::begin(&self.instance, hop.method, hop.to);
+    }
+
+    /// Notes that nothing was sent, if this is why it ended: the owner is shown the denial, and no request.
+    pub(crate) fn refused_by(&mut self, error: &WebError) {
+        self.is_refused |= matches!(error, WebError::Refused { .. });
+    }
+
+    /// Counts it, and notes its server for the owner. A request counts once, however often the plugin goes on with it.
+    fn count(&mut self) {
+        if self.is_counted || self.is_refused {
+            return;
+        }
+        self.is_counted = true;
+        self.instance.counters.requests.fetch_add(1, Relaxed);
+        self.instance.record.reached(TallyKind::Server, &self.server, self.instance.account.clock.now());
     }
 
     /// Notes the error by which it ended.
@@ -65,7 +87,8 @@ impl Underway {
 
 impl Drop for Underway {
     fn drop(&mut self) {
-        let Self { instance, method, server, status, error, traffic } = &*self;
+        self.count();
+        let Self { instance, method, server, status, error, traffic, is_counted: _, is_refused } = &*self;
         let (plugin, account, Traffic { sent, received: bytes }) = (&instance.plugin, &instance.account.name, *traffic);
         let class = match (status, error) {
             (Some(status), None) => {
@@ -79,7 +102,53 @@ impl Drop for Underway {
                 "failed".to_owned()
             }
         };
+        if *is_refused {
+            return;
+        }
         let name = format!("{method} {server} {class}");
         instance.record.passed(TallyKind::Request, &name, instance.account.clock.now(), *traffic);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_plugins::limits::Limits;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_counts_once_and_one_to_an_address_that_is_not_allowed_does_not() {
+        let (instance, _mailbox) = crate::instance::tests::instance("", Limits::default());
+        let begin = |url: &str| Underway::begin(&instance, &Method::GET, &WebAddress::parse(url).unwrap());
+        let mut sent = begin("https://api.example.org/x");
+        sent.receives(5);
+        sent.answered(200);
+        sent.receives(5);
+        assert_eq!(instance.counters.requests.load(Relaxed), 1, "it counts while its answer is read");
+        sent.answered(200);
+        drop(sent);
+        let mut failed = begin("https://api.example.org/x");
+        failed.failed(&"nothing listens there");
+        drop(failed);
+        let error = WebError::Refused {
+            server: "home.example".to_owned(),
+            address: "10.0.0.1:443".parse().unwrap(),
+            scheme: "https",
+        };
+        let mut refused = begin("https://home.example/x");
+        refused.refused_by(&error);
+        refused.failed(&error);
+        drop(refused);
+        assert_eq!(instance.counters.requests.load(Relaxed), 2);
+        let activity = instance.record.take_activity(&instance.plugin, &instance.account.name).unwrap();
+        let mut tallies: Vec<_> = activity.tallies.into_iter().map(|one| (one.kind, one.what, one.count)).collect();
+        tallies.sort();
+        let mut expected = [
+            (TallyKind::Server, "https://api.example.org".to_owned(), 2),
+            (TallyKind::Request, "GET https://api.example.org 2xx".to_owned(), 1),
+            (TallyKind::Request, "GET https://api.example.org failed".to_owned(), 1),
+        ];
+        expected.sort();
+        assert_eq!(tallies, expected);
     }
 }
