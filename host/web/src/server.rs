@@ -58,6 +58,8 @@ const BODY: Duration = Duration::from_secs(30);
 const TAKING: Duration = Duration::from_secs(30);
 /// The time that requests have to end when the server stops.
 const STOPPING: Duration = Duration::from_secs(5);
+/// How much of it they have until they are answered with 503. The rest is for writing that.
+const ANSWERING: Duration = Duration::from_secs(4);
 /// The pause after a failed accept. The usual cause is too many open files, and a pause gives them time to close.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The nice value of its thread: accounts and plugins have priority.
@@ -330,9 +332,14 @@ async fn converse<A, F>(
             rooms: serving.rooms.clone(),
         };
         let answer = is_whole.then(|| (serving.answer)(arrived));
+        let stops = serving.stops.clone();
         async move {
             let reply = match answer {
-                Some(answer) => answer.await,
+                Some(answer) => tokio::select! {
+                    biased;
+                    reply = answer => reply,
+                    () = is_too_late(stops) => again(),
+                },
                 None => Reply { headers: vec![("connection".to_owned(), "close".to_owned())], ..Reply::empty(400) },
             };
             Ok::<_, Infallible>(written(reply))
@@ -354,6 +361,18 @@ async fn converse<A, F>(
         () = is_outdated => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
+}
+
+/// Returns once the server is stopping, and the time for answers is over.
+async fn is_too_late(mut stops: watch::Receiver<bool>) {
+    drop(stops.wait_for(|stops| *stops).await);
+    tokio::time::sleep(ANSWERING).await;
+}
+
+/// Returns the answer to a request that the server gives up. Its sender repeats it, which a closed connection would not say.
+fn again() -> Reply {
+    let headers = [("retry-after", "30"), ("connection", "close")];
+    Reply { headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(), ..Reply::empty(503) }
 }
 
 /// Returns whether a request names its host exactly once (RFC 9112, section 3.2). A proxy before this server could take

@@ -242,6 +242,27 @@ async fn a_server_that_stops_ends_what_has_begun_and_takes_nothing_more() {
 }
 
 #[tokio::test]
+async fn a_request_that_a_server_gives_up_when_it_stops_is_answered() {
+    let (begun, mut begins) = tokio::sync::mpsc::channel(1);
+    let server = Server::start(listen(), move |_| {
+        let begun = begun.clone();
+        async move {
+            let _ = begun.send(()).await;
+            std::future::pending().await
+        }
+    })
+    .unwrap();
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    stream.write_all(&post("content-length: 0", "")).await.unwrap();
+    begins.recv().await.unwrap();
+    let stopping = tokio::spawn(server.stop());
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("retry-after: 30\r\n"), "{answer}");
+    stopping.await.unwrap();
+}
+
+#[tokio::test]
 async fn another_certificate_refuses_no_connection_and_interrupts_no_request() {
     let mut roots = RootCertStore::empty();
     let certificates = [made(&mut roots), made(&mut roots)];
