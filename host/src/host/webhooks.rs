@@ -91,6 +91,11 @@ pub(crate) async fn find(host: &Host, id: &PluginId, name: &str, token: &GivenTo
     first(&candidates, |candidate| candidate.door(name, token)).await
 }
 
+/// Waits until the change of plugins that is under way is over.
+pub(crate) async fn change_is_over(host: &Host) {
+    drop(host.changing.lock().await);
+}
+
 /// Notes the addresses of the plugins that may hear requests and may not run: disabled ones, and those that were refused.
 pub(super) async fn note_resting(host: &Host) {
     let rests = |plugin: &Plugin| {

@@ -11,7 +11,7 @@ use parlor_web::server::{Listen, Server, certificate};
 use tokio::sync::{oneshot, watch};
 
 use super::answer;
-use crate::host::Host;
+use crate::host::{Host, webhooks};
 
 /// The pause before it is tried again to listen.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ pub(super) async fn listen(host: Arc<Host>, mut stops: oneshot::Receiver<()>) {
             tokio::select! {
                 biased;
                 _ = &mut stops => break,
-                _guard = host.changing.lock() => {}
+                () = webhooks::change_is_over(&host) => {}
             }
             is_wanted = needs.are_there();
         }

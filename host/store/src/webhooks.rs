@@ -307,7 +307,7 @@ fn request_sizes(file: &Connection) -> rusqlite::Result<BTreeMap<Owner, (u64, u6
     let mut all = BTreeMap::new();
     while let Some(row) = rows.next()? {
         let (account, plugin): (String, String) = (row.get(0)?, row.get(1)?);
-        let size = |column| row.get::<_, i64>(column).map(|size| u64::try_from(size).unwrap_or(0));
+        let size = |column: usize| row.get::<_, i64>(column).map(|size| u64::try_from(size).unwrap_or(0));
         // A row with an invalid address or id belongs to no plugin.
         if let (Ok(account), Ok(plugin)) = (account.parse(), plugin.parse()) {
             all.insert(Owner { account, plugin }, (size(2)?, size(3)?));
