@@ -367,14 +367,20 @@ async fn former_address(trial: &mut Trial) -> Result<String> {
     without.grants.remove("webhooks.receive");
     let mut disabled = entry;
     disabled.enabled = false;
-    for entry in [without, disabled] {
-        let policy = stage.policy.clone().with("receiver", entry);
-        stage.reload(policy).await?;
-        stage.host.wait_count("webhooks are no longer listened for", &[], 1, SOON).await?;
-        let answer = hooks.signed("z").await?;
-        ensure!(answer == 0, "it was answered with {answer}");
-    }
+    let policy = stage.policy.clone().with("receiver", without);
+    stage.reload(policy).await?;
+    stage.host.wait_count("webhooks are no longer listened for", &[], 1, SOON).await?;
+    let answer = hooks.signed("z").await?;
+    ensure!(answer == 0, "it was answered with {answer}");
+    // Its sender is to try again later, and a stranger is refused as before.
+    let begun = stage.host.lines("webhooks are listened for", &[]).len();
+    let policy = stage.policy.clone().with("receiver", disabled);
+    stage.reload(policy).await?;
+    stage.host.wait_count("webhooks are listened for", &[], begun + 1, SOON).await?;
+    let answer = hooks.signed("z").await?;
+    ensure!(answer == 503, "it was answered with {answer}");
+    hooks.refuses(&former, "x").await?;
     stage.during().await?;
     ensure!(!stored(stage).await?.contains("\"queue/z\""), "the plugin was told of it");
-    Ok("as unknown as any; without the grant, nothing listens".to_owned())
+    Ok("as unknown as any; without the grant, nothing listens; while the plugin is disabled, 503".to_owned())
 }
