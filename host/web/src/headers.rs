@@ -40,7 +40,7 @@ const ELSEWHERE: [&str; 15] = [
 /// The beginnings of more such headers. Next.js left out its checks for a request with `x-middleware-subrequest`
 /// (CVE-2025-29927).
 const ELSEWHERE_FROM: [&str; 4] = ["x-envoy-original-", "x-forwarded-", "x-middleware-", "x-original-"];
-/// The headers that name a second address, from which or to which a server copies: WebDAV (RFC 4918, section 10.3), Swift
+/// The headers that name a second address, from which or to which a server copies: `WebDAV` (RFC 4918, section 10.3), Swift
 /// and Azure.
 const SECOND: [&str; 3] = ["destination", "destination-account", "x-ms-rename-source"];
 /// Parts of the names of more such headers, such as `x-amz-copy-source`, and `x-copy-from` of Swift.
