@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use parlor_base::shell::shell_word;
+use parlor_base::escape::shell_word;
 use parlor_base::web_address::WebAddress;
 
 use super::error::ConfigError;

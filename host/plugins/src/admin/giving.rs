@@ -7,6 +7,7 @@ use parlor_base::id::PluginId;
 use serde_json::Value;
 use toml::{Table, Value as Toml};
 
+use super::settings::fits;
 use super::{AdminError, NewSecret, PluginAdmin};
 use crate::admission::Refusal;
 use crate::manifest::Manifest;
