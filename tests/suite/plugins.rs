@@ -388,6 +388,20 @@ async fn who_was_refused_for_a_dependency_starts_when_the_policy_lets_that_one_r
     host.stop().await;
 }
 
+/// Rows 6.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_that_ended_for_want_of_a_grant_starts_when_it_is_granted() {
+    let setup = Setup::new().await;
+    let waits = || setup.unruly("waits", "initialize-waits-for-roster");
+    let host = setup.start(&Policy::default().with("waits", waits())).await;
+    until_refused(&host, "waits", "").await;
+    let granted = Policy::default().with("waits", waits().grant_whole("contacts.read"));
+    setup.home.set_policy(&granted).unwrap();
+    host.reload().await.unwrap();
+    until_running(&host, "waits").await;
+    host.stop().await;
+}
+
 /// Rows 7.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_log_in_comes_after_every_initialize() {

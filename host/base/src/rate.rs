@@ -1,4 +1,4 @@
-//! A token bucket: a rate per second and a burst.
+//! A token bucket: a rate per second and a burst. Calls that wait for tokens get them in the order of the calls.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -30,6 +30,22 @@ impl Bucket {
     /// Takes tokens. `Err` holds the time until there are enough; nothing was taken then.
     pub fn take(&self, amount: f64) -> Result<(), Duration> {
         self.take_at(amount, Instant::now())
+    }
+
+    /// Takes tokens, and waits until there are enough. Calls get theirs in the order in which they came: each takes its
+    /// tokens at once, and the bucket owes them until it has filled. `Err` holds the time that this call would wait, if
+    /// that is longer than `patience`, or if the amount is larger than the burst; nothing was taken then.
+    ///
+    /// Cancel-safe: a call that is dropped while it waits gives its tokens back, for calls that come later.
+    pub async fn wait(&self, amount: f64, patience: Duration) -> Result<(), Duration> {
+        let now = Instant::now();
+        let wait = self.reserve(amount, patience, now)?;
+        if !wait.is_zero() {
+            let mut reserved = Reserved { bucket: self, amount };
+            tokio::time::sleep_until(now + wait).await;
+            reserved.amount = 0.0;
+        }
+        Ok(())
     }
 
     /// Takes tokens for an amount that was already used and could not be known before. Later calls wait until they are
@@ -64,6 +80,30 @@ impl Bucket {
             Err(Duration::from_secs_f64((amount - tokens) / self.rate).max(Duration::from_nanos(1)))
         }
     }
+
+    /// Takes tokens, also those that there will be within `patience`. Returns how long the caller has to wait for them.
+    fn reserve(&self, amount: f64, patience: Duration, now: Instant) -> Result<Duration, Duration> {
+        let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        let tokens = self.filled(*level, now);
+        let wait = Duration::from_secs_f64(((amount - tokens) / self.rate).max(0.0));
+        if amount > self.burst || wait > patience {
+            return Err(wait);
+        }
+        *level = (tokens - amount, now);
+        Ok(wait)
+    }
+}
+
+/// Tokens that were taken for a call that waits. It gives them back when it is dropped.
+struct Reserved<'a> {
+    bucket: &'a Bucket,
+    amount: f64,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.bucket.owe(-self.amount);
+    }
 }
 
 #[cfg(test)]
@@ -97,6 +137,39 @@ mod tests {
         assert!(bucket.take(1.0).unwrap_err() > Duration::from_millis(1_590));
         tokio::time::advance(Duration::from_millis(1_610)).await;
         assert!(bucket.take(1.0).is_ok() && bucket.take(1.0).is_err());
+    }
+
+    /// Otherwise hundreds of calls that come at once starve one another.
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_wait_get_their_tokens_in_the_order_in_which_they_came() {
+        let (bucket, patience) = (Bucket::new(10.0, 50.0), Duration::from_secs(30));
+        let (began, order) = (Instant::now(), Mutex::new(Vec::new()));
+        let waits = (0..400).map(async |number| {
+            let result = bucket.wait(1.0, patience).await;
+            order.lock().unwrap().push((number, began.elapsed().as_secs()));
+            result
+        });
+        let results = futures_util::future::join_all(waits).await;
+        let refused: Vec<_> = results.iter().filter_map(|result| result.err()).collect();
+        assert_eq!((refused.len(), refused[0].as_millis()), (50, 30_100), "fifty at once, and those of thirty seconds");
+        let passed: Vec<_> =
+            order.lock().unwrap().iter().filter(|(number, _)| results[*number].is_ok()).copied().collect();
+        assert!(passed.is_sorted(), "{passed:?}");
+        assert_eq!((passed.len(), passed[49].1, passed[349]), (350, 0, (349, 30)));
+        // A call that comes once all are done waits for nobody else.
+        assert_eq!(bucket.wait(1.0, patience).await, Ok(()));
+        assert!(began.elapsed() < Duration::from_millis(30_200), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_given_up_leaves_its_tokens_to_later_ones() {
+        let (bucket, patience) = (Bucket::new(1.0, 2.0), Duration::from_secs(30));
+        bucket.take(2.0).unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(500), bucket.wait(2.0, patience)).await.is_err());
+        let began = Instant::now();
+        assert_eq!(bucket.wait(1.0, patience).await, Ok(()));
+        assert!(began.elapsed() < Duration::from_millis(600), "{:?}", began.elapsed());
+        assert!(bucket.wait(3.0, patience).await.is_err(), "more than the burst");
     }
 
     #[test]

@@ -271,12 +271,12 @@ limits! {
     catch_up_age: Duration = Duration::from_hours(7 * 24), Duration::from_mins(1) => Duration::from_hours(366 * 24);
     /// Log lines per second.
     log_lines_per_second: u32 = 50, 0 => 10_000;
-    /// Stanzas that the plugin sends, per second, averaged over time.
+    /// Stanzas that the plugin sends, per second, averaged over time. Further ones wait for their turn.
     messages_per_second: u32 = 10, 0 => 1_000_000;
     /// Stanzas that the plugin may send at once. A status change goes to each open room, so it counts as one stanza for
     /// each room and one more, but never as more than this limit, and it is always sent at once.
     messages_burst: u32 = 50, 1 => 1_000_000;
-    /// Bytes of messages and stanzas that the plugin sends, per second; as much at once.
+    /// Bytes of messages and stanzas that the plugin sends, per second; as much at once. Further ones wait for their turn.
     bytes_per_second: Bytes = Bytes::kib(512), Bytes::kib(256) => Bytes::mib(1024);
     /// Events of its own that the plugin fires, per second; as many at once.
     events_per_second: u32 = 500, 1 => 1_000_000;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use futures_util::future::join_all;
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::{Digest, PluginId};
 use parlor_plugins::admission::Admitted;
@@ -10,6 +11,7 @@ use parlor_plugins::policy::hooks::Hooks;
 use parlor_plugins::policy::{Entry, Policy, PolicyError, RoomSettings, SettingValues};
 use parlor_plugins::{approved, secret};
 use parlor_runtime::account::hooks::order::set_order;
+use parlor_runtime::supervisor::Supervised;
 
 use super::Host;
 use super::accounts::spread;
@@ -305,20 +307,26 @@ async fn opened(host: &Host, policy: &Policy) -> BTreeMap<PluginId, (SettingValu
     all
 }
 
-/// Changes a plugin's grants while it runs, with the secrets that it has. Returns `false` if it may no longer run
-/// with them, or if that is unknown.
+/// Changes a plugin's grants while it runs, with the secrets that it has. Where it has failed for good, it is taken out, and
+/// [`spread`] starts it again: it may have lacked a grant. Returns `false` if it may no longer run with these grants, or if
+/// that is unknown.
 async fn decide_anew(host: &Host, id: &PluginId, entry: &Entry) -> bool {
     let Ok(anew) = admit(host, id, entry).await else { return false };
-    let mut plugins = host.plugins.lock().await;
-    let Some(plugin) = plugins.get_mut(id) else { return false };
-    let Standing::Admitted { admitted, on, .. } = &mut plugin.standing else { return false };
-    for supervised in on.values() {
-        supervised.grant(&anew.grants);
-    }
-    let (settings, settings_in) = (admitted.settings.clone(), admitted.settings_in.clone());
-    *admitted = Arc::new(Admitted { settings, settings_in, ..anew });
-    *plugin.entry = entry.clone();
-    plugin.is_as_decided();
+    let over: Vec<_> = {
+        let mut plugins = host.plugins.lock().await;
+        let Some(plugin) = plugins.get_mut(id) else { return false };
+        let Standing::Admitted { admitted, on, .. } = &mut plugin.standing else { return false };
+        let over = on.extract_if(.., |_, supervised| supervised.state().is_over()).collect();
+        for supervised in on.values() {
+            supervised.grant(&anew.grants);
+        }
+        let (settings, settings_in) = (admitted.settings.clone(), admitted.settings_in.clone());
+        *admitted = Arc::new(Admitted { settings, settings_in, ..anew });
+        *plugin.entry = entry.clone();
+        plugin.is_as_decided();
+        over
+    };
+    join_all(over.into_iter().map(|(_, supervised): (_, Supervised)| supervised.stop())).await;
     tracing::info!(plugin = %id, "grants changed");
     true
 }

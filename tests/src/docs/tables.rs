@@ -191,6 +191,13 @@ pub(super) fn limits() -> String {
         | Go, C | none is needed: a plugin waits for each call before it makes the next | none |\n\n\
         A call that finds no other call open whose end it could wait for ends in `over-limit` in every language. In Rust it first \
         tries again for ten seconds.\n\n\
+        ## More than a limit allows in a second\n\n\
+        Calls that send something beyond `messages_per_second` or `bytes_per_second` wait, and are carried out in \
+        their order. So if some hundred people give a command at once, all of them get an answer. A call that would \
+        wait for more than 30 seconds fails with `over-limit` at once, since the plugin has much more to send than \
+        the limit allows. If the limit `handler` is set, calls wait for half of it at most. Calls that wait count \
+        for `host_memory` and for `open_calls`, or `dialogs`. Their handlers count for `handlers`. For the other \
+        limits per second, calls wait for at most two seconds.\n\n\
         ## Without a connection\n\n\
         No SDK keeps calls for later. Before the first log-in, and after the host has given the connection up, a call that needs the \
         server ends in `offline` in every language; `user.set-status` is kept, and sent after the log-in. During a cut the host keeps \

@@ -36,6 +36,7 @@ mod webhooks;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use jid::{BareJid, Jid};
@@ -226,7 +227,7 @@ async fn pace(instance: &Instance) -> Result<(), CallError> {
 async fn pace_bytes(instance: &Instance, bytes: usize) -> Result<(), CallError> {
     pace(instance).await?;
     let limit = || format!("{} sent a second", instance.limits.bytes_per_second);
-    slow_down(instance.budgets.outgoing_bytes(), bytes as f64, limit).await
+    queue_to_send(instance, instance.budgets.outgoing_bytes(), bytes as f64, limit).await
 }
 
 /// Waits until the plugin may send something to everyone who sees the account: each open room gets its own stanza.
@@ -237,13 +238,29 @@ async fn pace_for_all(instance: &Instance) -> Result<(), CallError> {
 
 async fn pace_for(instance: &Instance, stanzas: u32) -> Result<(), CallError> {
     let limit = || format!("{} stanzas a second", instance.limits.messages_per_second);
-    // Pace them one after another, as if each was sent separately: after recent stanzas, fewer may be sent at once. At
-    // most one burst is waited for, or it would take minutes.
-    for _ in 0..stanzas.min(instance.limits.messages_burst) {
-        slow_down(instance.budgets.outgoing(), 1.0, limit).await?;
-    }
+    // At most one burst is waited for, or it would take minutes.
+    let counted = stanzas.min(instance.limits.messages_burst);
+    queue_to_send(instance, instance.budgets.outgoing(), counted.into(), limit).await?;
     instance.counters.sent.fetch_add(stanzas.into(), Relaxed);
     Ok(())
+}
+
+/// Waits until it is the call's turn among all calls of the plugin that send something. Hundreds of handlers may answer
+/// at once, so a call waits much longer than for other limits, and only lasting overload is an error.
+async fn queue_to_send(
+    instance: &Instance,
+    bucket: &Bucket,
+    amount: f64,
+    limit: impl Fn() -> String,
+) -> Result<(), CallError> {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    // A handler that waits for longer than it may take would end the plugin.
+    let patience = instance.limits.handler.map_or(PATIENCE, |most| PATIENCE.min(most / 2));
+    let turn = instance.in_turn(bucket.wait(amount, patience)).await;
+    turn.map_err(|wait| {
+        let wait = wait.as_secs_f64();
+        CallError::OverLimit(format!("{}, and this call would wait {wait:.0} s for its turn", limit()))
+    })
 }
 
 /// Waits until the plugin may give the account's task another order that sends nothing. All other plugins wait while
@@ -318,16 +335,8 @@ fn fits(instance: &Instance, what: &str, remedy: &str, sizes: impl Iterator<Item
 
 /// Waits until the bucket has this amount: a flood is slowed down first, and then refused.
 async fn slow_down(bucket: &Bucket, amount: f64, limit: impl Fn() -> String) -> Result<(), CallError> {
-    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
-    let began = tokio::time::Instant::now();
-    while let Err(wait) = bucket.take(amount) {
-        // If a plugin does not get to run, a pause may take longer than requested.
-        if began.elapsed() + wait > PATIENCE {
-            return Err(CallError::OverLimit(limit()));
-        }
-        tokio::time::sleep(wait).await;
-    }
-    Ok(())
+    const PATIENCE: Duration = Duration::from_secs(2);
+    bucket.wait(amount, PATIENCE).await.map_err(|_| CallError::OverLimit(limit()))
 }
 
 /// Converts a call's result into that of the contract.
@@ -338,7 +347,6 @@ fn answer<R>(result: Result<R, CallError>) -> Result<R, Error> {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
-    use std::time::Duration;
 
     use proptest::prelude::*;
 
@@ -391,6 +399,31 @@ mod tests {
         let command = parlor_session::ConfigureRoom { jid, fields };
         assert_eq!(request(&instance, &Granted::HOST, command).await, Err(CallError::Offline));
         assert!(instance.budgets.outgoing_bytes().used() >= 100_000.0, "{}", instance.budgets.outgoing_bytes().used());
+    }
+
+    /// All of them may give the same command in the same second.
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_of_some_hundred_answers_is_paced_and_lasting_overload_is_refused() {
+        let (instance, _mailbox) = crate::instance::tests::instance("", parlor_plugins::limits::Limits::default());
+        let burst = |calls: usize| join_all((0..calls).map(|_| pace_bytes(&instance, 100)));
+        let began = tokio::time::Instant::now();
+        assert!(burst(300).await.into_iter().all(|result| result.is_ok()));
+        let took = began.elapsed();
+        assert!(took > Duration::from_secs(24) && took < Duration::from_secs(26), "{took:?}");
+        let refused: Vec<_> = burst(400).await.into_iter().filter_map(Result::err).collect();
+        let most = "10 stanzas a second, and this call would wait 30 s for its turn";
+        assert_eq!((refused.len(), &refused[0]), (100, &CallError::OverLimit(most.to_owned())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_send_does_not_wait_until_its_handler_is_ended() {
+        let handler = Some(Duration::from_secs(4));
+        let limits = parlor_plugins::limits::Limits { handler, ..parlor_plugins::limits::Limits::default() };
+        let (instance, _mailbox) = crate::instance::tests::instance("", limits);
+        let began = tokio::time::Instant::now();
+        let results = join_all((0..100).map(|_| pace(&instance))).await;
+        assert_eq!(results.into_iter().filter(Result::is_ok).count(), 70, "a burst, and those of two seconds");
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     }
 
     #[test]
