@@ -108,7 +108,7 @@ fn permissions() -> Vec<Key> {
             .or("none"),
         key("reason", "text", "Why, to the owner who is asked.", "reason = \"to remember who likes it how\"")
             .within(format!("{MAX_REASON} bytes")),
-        key("optional", "true or false", "It starts without it, too. What is missing is then answered with `denied`.", "optional = true")
+        key("optional", "true or false", "It starts without it, too. Calls that need it are then answered with `denied`. Listeners that it adds in its `initialize`, such as by a decorator, are added, with a line in the log; they get events once the owner grants the permission.", "optional = true")
             .or("false"),
     ]
 }

@@ -7,7 +7,7 @@ use parlor_base::escape::escape_untrusted;
 use parlor_base::nearest::nearest;
 use parlor_base::permission::Permission;
 use parlor_session::event::Payload;
-use parlor_session::permissions::Target;
+use parlor_session::permissions::{Target, event as known_event};
 use parlor_session::router::{Filter, Mail, SubscriptionId};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Invite, MessageKind};
@@ -39,8 +39,12 @@ impl Host for Context {
 fn subscribe(instance: &Arc<Instance>, event: &str, filter: Option<WitFilter>, once: bool) -> Result<u64, CallError> {
     let name = super::api::name("name", event)?;
     let filter = filter.map(parse_filter).transpose()?.unwrap_or_default();
-    may_hear(instance, event)?;
-    if filter.xml {
+    let permission = known_event(event).and_then(|known| known.permission);
+    let lacks = permission.filter(|permission| does_without(instance, *permission));
+    if lacks.is_none() {
+        may_hear(instance, event)?;
+    }
+    if filter.xml && !does_without(instance, Permission::StanzaRead) {
         instance.require(Permission::StanzaRead, WHOLE_MESSAGES)?;
     }
     let router = &instance.account.router;
@@ -52,6 +56,12 @@ fn subscribe(instance: &Arc<Instance>, event: &str, filter: Option<WitFilter>, o
     if let Some(kept) = router.claim(&instance.mailbox, &name, &filter, once) {
         return Ok(kept.0);
     }
+    if let Some(permission) = lacks.filter(|_| instance.may_log()) {
+        tracing::info!(
+            plugin = %instance.plugin, account = %instance.account.name, event, %permission,
+            "plugin listens to an event without the permission, which its plugin.toml has as optional; it gets the event once that is granted"
+        );
+    }
     // A log line that a plugin causes counts against the plugin's own limit.
     if instance.account.heard_of(&name, &instance.plugin) && instance.may_log() {
         instance.account.warn_of(&name, &instance.plugin);
@@ -60,6 +70,14 @@ fn subscribe(instance: &Arc<Instance>, event: &str, filter: Option<WitFilter>, o
         warn_of_undeclared(instance, webhook);
     }
     Ok(router.subscribe(&instance.mailbox, &name, filter, once).0)
+}
+
+/// Returns whether a plugin starts without this permission, since its manifest has it as optional. Such a plugin may listen
+/// in its `initialize`: otherwise each of them would have to handle the denial of each listener. The router keeps the
+/// events from it, until the permission is granted.
+fn does_without(instance: &Instance, permission: Permission) -> bool {
+    let is_optional = instance.manifest.permissions.get(&permission).is_some_and(|request| request.optional);
+    is_optional && instance.is_starting() && !instance.mailbox.grants().has(permission)
 }
 
 /// Warns about a webhook that the plugin's manifest does not have: no request ever comes to it, and those to the declared
@@ -152,11 +170,12 @@ mod tests {
 
     use jid::FullJid;
     use parlor_plugins::limits::Limits;
+    use parlor_session::permissions::Grants;
     use parlor_stanza::raw::RawStanza;
 
     use super::*;
     use crate::bindings::parlor::plugin::types::Payload as WitPayload;
-    use crate::instance::tests::instance as disconnected_instance;
+    use crate::instance::tests::{asking_for, instance as disconnected_instance};
 
     fn xml() -> WitFilter {
         WitFilter {
@@ -170,6 +189,18 @@ mod tests {
             xml: true,
             schedule: None,
         }
+    }
+
+    /// Returns a message of somebody.
+    fn said() -> parlor_session::event::Event {
+        let own: FullJid = "bot@example.org/bot".parse().unwrap();
+        let stanza = RawStanza::parse("<message to='bot@example.org' type='chat'/>", &own.clone().into()).unwrap();
+        let mut message = stanza.leaving(&own, jiff::Timestamp::UNIX_EPOCH).unwrap();
+        message.from = "juliet@example.org/balcony".parse().unwrap();
+        message.chat = "juliet@example.org".parse().unwrap();
+        message.own = false;
+        let payload = Payload::Message(Arc::from(message));
+        parlor_session::event::Event { name: "message".into(), at: jiff::Timestamp::UNIX_EPOCH, payload }
     }
 
     #[test]
@@ -216,6 +247,35 @@ mod tests {
         assert!(matches!(denied, CallError::Denied { permission: Permission::StanzaRead, .. }), "{denied}");
         let (instance, _mailbox) = disconnected_instance(&format!("{grants}[\"message\"]"), Limits::default());
         subscribe(&instance, "message", Some(xml()), false).unwrap();
+    }
+
+    /// Otherwise one denied listener would end a plugin that can do without its events.
+    #[tokio::test]
+    async fn a_plugin_listens_in_its_initialize_to_what_an_optional_permission_is_for_and_is_told_once_it_is_granted() {
+        let permissions = |optional: bool| {
+            let asks = |name: &str, scope: &str| {
+                format!("\"{name}\" = {{ scope = [\"{scope}\"], reason = \"to hear\", optional = {optional} }}\n")
+            };
+            format!("[permissions]\n{}{}", asks("messages.read", "*"), asks("stanza.read", "message"))
+        };
+        let (instance, _mailbox) = asking_for(&permissions(false));
+        assert!(matches!(subscribe(&instance, "message", None, false), Err(CallError::Denied { .. })));
+        let (instance, _mailbox) = asking_for(&permissions(true));
+        for filter in [None, Some(xml())] {
+            subscribe(&instance, "message", filter, false).unwrap();
+        }
+        let router = &instance.account.router;
+        assert_eq!((router.count(instance.id), instance.counters.denials.load(Relaxed)), (2, 0));
+        assert!(matches!(subscribe(&instance, "roster", None, false), Err(CallError::Denied { .. })), "not asked for");
+        let hears = || router.mail_about(instance.id, said(), &|_| false).map(|mail| mail.subscriptions.len());
+        assert_eq!(hears(), None);
+        let granted = Grants::from_table(&"\"messages.read\" = [\"*\"]".parse().unwrap()).unwrap();
+        router.grant(&instance.mailbox, Arc::new(granted));
+        assert_eq!(hears(), Some(2));
+        // A plugin that has started can handle a denial.
+        router.grant(&instance.mailbox, Arc::default());
+        instance.only_handles.store(true, Relaxed);
+        assert!(matches!(subscribe(&instance, "message", None, false), Err(CallError::Denied { .. })));
     }
 
     #[tokio::test]

@@ -26,6 +26,14 @@ pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, MailRece
     after(lasting, grants, limits)
 }
 
+/// Returns an instance without grants of a plugin whose manifest ends in these lines.
+pub(crate) fn asking_for(lines: &str) -> (Arc<Instance>, MailReceiver) {
+    let account = account::Account::start(account_config(), parlor_store::Store::in_memory(), Place::here());
+    let admitted = admitted("echo", &format!("{MANIFEST}{lines}"), Grants::default(), Limits::default());
+    let lasting = Lasting::new(&admitted.limits, Arc::default(), Arc::default());
+    of_account(account.shared(), &admitted, lasting)
+}
+
 /// Returns the configuration of an account that cannot connect.
 pub(crate) fn account_config() -> AccountConfig {
     AccountConfig {

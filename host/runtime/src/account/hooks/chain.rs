@@ -116,7 +116,11 @@ fn question(account: &Shared, hook: &PluginId, asked: &Asked, message: &Arc<Mess
     let event = Event { name: EventName::from(name), at: account.clock.now(), payload };
     let snapshot = account.snapshot();
     let mail = account.router.mail_about(hooker.instance, event, &|jid| snapshot.is_contact(jid));
-    let Some(mail) = mail else { return Question::Left };
+    let Some(mail) = mail else {
+        // It may listen before it has the grant, and the owner who put it into the order has to hear of that.
+        let is_granted = hooker.mailbox.grants().has(asked.point.permission());
+        return if is_granted { Question::Left } else { Question::Lost("it lacks the grant") };
+    };
     if bytes + BESIDE > hooker.longest {
         return Question::TooLarge;
     }
@@ -215,6 +219,34 @@ mod tests {
         }
         // One that the owner lets pass for its size, and one by default, of each kind.
         assert_eq!(account.records.find(&hook).unwrap().totals().hooks.unjudged, 6, "who reads the status sees it");
+    }
+
+    /// A plugin may listen without the grant, if its manifest has that as optional.
+    #[tokio::test(start_paused = true)]
+    async fn a_hook_in_the_order_that_listens_without_the_grant_is_not_skipped() {
+        let (instance, _own) = disconnected_instance("", Limits::default());
+        let account = &instance.account;
+        account.publish(Session::new("bot@example.org/here".parse().unwrap(), Settings::default()).snapshot());
+        let hook: PluginId = "guard".parse().unwrap();
+        account.hooks.add(Hooker {
+            plugin: hook.clone(),
+            instance: instance.id,
+            mailbox: Arc::clone(&instance.mailbox),
+            waiting: Arc::default(),
+            counters: Arc::clone(&instance.counters),
+            longest: 64 << 10,
+        });
+        let draft = Draft { body: Some("hi".to_owned()), ..Draft::default() };
+        let to: Jid = "romeo@example.org".parse().unwrap();
+        let message = Arc::new(drafted(account, &to, MessageKind::Chat, draft).unwrap());
+        let filter = Filter { own: true, delayed: true, ..Filter::default() };
+        for point in Point::ALL {
+            account.router.subscribe(&instance.mailbox, point.event(), filter.clone(), false);
+            let asked = Asked { point, plugin: None, args: Vec::new() };
+            let order = HookOrder { on_failure: Some(OnFailure::Stop), ..HookOrder::default() };
+            let answer = ask(account, &hook, &order, &asked, &message).await;
+            assert!(matches!(answer, Answer::Missing(OnFailure::Stop)), "{point:?}: {answer:?}");
+        }
     }
 
     #[test]
