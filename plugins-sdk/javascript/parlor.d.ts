@@ -201,8 +201,8 @@ export const argument: {
   /** A number, such as 2.5. */
   number<const Options extends ArgumentOptions<number> = {}>(options?: Options): Chosen<number, Options>;
   number<const Options extends ArgumentOptions<number> = {}>(least: number, most: number, options?: Options): Chosen<number, Options>;
-  /** A span of time such as `2h30m`, in seconds. */
-  duration<const Options extends ArgumentOptions<number> = {}>(options?: Options): Chosen<number, Options>;
+  /** A span of time such as `2h30m`, in seconds; the default may also be written as people write it. */
+  duration<const Options extends ArgumentOptions<number | string> = {}>(options?: Options): Chosen<number, Options>;
   /** An address; in a room people may also give the nickname of an occupant whose address the room shows. */
   jid<const Options extends ArgumentOptions<string> = {}>(options?: Options): Chosen<string, Options>;
   /** One of these words, 1 to 64; capitals do not count. */

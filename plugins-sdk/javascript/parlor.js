@@ -907,11 +907,29 @@ export function command(name, help, usage, handler) {
   return addCommand(name, () => commands.add(name, help, usage), ({ args, message, rest }) => handler(args, message, rest), what);
 }
 
+// A span of time as people write it: each unit at most once, and a larger one before a smaller one.
+const SPAN = /^(?=.)(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/i;
+const UNITS = [604_800, 86_400, 3_600, 60, 1];
+const LONGEST_SPAN = 3_650 * 86_400;
+
+// What a handler has of a default: of a span of time its seconds, as if a person had written it.
+const READ = {
+  duration(place, value) {
+    if (value === undefined) return undefined;
+    const units = typeof value === "string" ? SPAN.exec(value)?.slice(1) : undefined;
+    const seconds = units ? units.reduce((sum, count, at) => sum + Number(count ?? 0) * UNITS[at], 0) : value;
+    const isSpan = typeof seconds === "number" && seconds >= 0 && seconds <= LONGEST_SPAN;
+    return isSpan ? seconds : misfit(place, "seconds, or a time such as \"90s\", \"2h30m\", \"1d\" or \"1w\", and at most 10 years", value);
+  },
+  jid: (place, value) => (value === undefined ? undefined : FITTED.text(place, value)),
+};
+
 // An argument: its kind, whether it is optional, and its default as a person would write it, or null if nobody could.
 class Argument {
   constructor(kind, options = {}, written = String) {
     refuseOthers(`argument.${kind.tag}: options`, options, ["default", "help", "named", "optional", "page"]);
-    const { default: otherwise, help = "", named = false, optional = false, page = null } = options;
+    const { help = "", named = false, optional = false, page = null } = options;
+    const otherwise = READ[kind.tag]?.(`argument.${kind.tag}: default`, options.default) ?? options.default;
     const isLeftOut = otherwise !== undefined || optional || kind.tag === "flag";
     const text = otherwise === undefined ? null : written(otherwise);
     Object.assign(this, { kind, otherwise, help, named: named || kind.tag === "flag", optional: isLeftOut, default: text, page });
@@ -932,7 +950,8 @@ export const argument = {
   integer: (...given) => bounded("integer", [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER], ...given),
   number: (...given) => bounded("number", [-Number.MAX_VALUE, Number.MAX_VALUE], ...given),
   duration: (options) => new Argument({ tag: "duration" }, options, inSeconds),
-  jid: (options) => new Argument({ tag: "jid" }, options, plainly),
+  // The host refuses a default that is no address.
+  jid: (options) => new Argument({ tag: "jid" }, options),
   choice: (words, options) => new Argument({ tag: "choice", val: words }, options, plainly),
   flag: (options) => new Argument({ tag: "flag" }, options),
   rest: (options) => new Argument({ tag: "rest" }, options, plainly),
@@ -951,7 +970,7 @@ function declared(name, declaration) {
     return { key, shown: key.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`), one };
   });
   const wanted = {
-    name, help, aliases, allow: allow.map(allowed),
+    name, help, aliases, allow: allowed(`${place}: allow`, allow),
     arguments: all.map(({ shown, one: { kind, optional, default: text, named, help, page } }) => ({
       name: shown, kind, optional, default: text, named, help, page,
     })),
@@ -962,11 +981,20 @@ function declared(name, declaration) {
   return { wanted, given: (values) => Object.fromEntries(all.map((one) => [one.key, value(values, one)])) };
 }
 
-// People who may give a command: "owners", or { role: "moderator" }.
-function allowed(one) {
-  if (typeof one !== "object" || one === null) return { tag: one };
-  const [[tag, val] = []] = Object.entries(one);
-  return { tag, val };
+// People who may give a command, as the contract has them: of "owners", or { role: "moderator" }.
+function allowed(place, groups) {
+  if (!Array.isArray(groups)) misfit(place, "a list, such as [\"owners\", { role: \"moderator\" }]", groups);
+  return groups.map((one, at) => {
+    if (one === "contacts" || one === "owners") return { tag: one };
+    const [[tag, val] = [], ...others] = typeof one === "object" && one !== null ? Object.entries(one) : [];
+    if (!["affiliation", "group", "jid", "role"].includes(tag) || others.length > 0) {
+      const shown = JSON.stringify(one) ?? typeof one;
+      throw new TypeError(
+        `${place}[${at}] has to be "contacts", "owners" or an object with one of affiliation, group, jid and role, such as { role: "moderator" }, and is ${shown}`,
+      );
+    }
+    return { tag, val: tag === "jid" ? FITTED.address(`${place}[${at}].jid`, val) : FITTED.text(`${place}[${at}].${tag}`, val) };
+  });
 }
 
 const addCommand = noticing("command", async (name, asking, handle, what) => {

@@ -187,6 +187,7 @@ await command("roll", {
 await command("stop", { allow: ["owners"] }, (given) => reply(given.message, given.name));
 // @ts-expect-error: there is no such role
 await command("stop", { allow: [{ role: "moderater" }] }, () => {});
+argument.duration({ default: "1h" });
 // @ts-expect-error: it is no word of the choice
 argument.choice(["6", "20"], { default: "8" });
 setTimeout((text: string) => send("juliet@x", text), 10, "later");

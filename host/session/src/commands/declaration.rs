@@ -7,7 +7,7 @@ use std::time::Duration;
 use parlor_stanza::draft::check_text;
 use parlor_stanza::error::CallError;
 
-use super::kinds::{Kind, Named};
+use super::kinds::{Kind, Named, show_duration};
 use crate::command_names::{CommandName, NoCommandName, folded};
 use crate::command_rules::{LONGEST_COOLDOWN, LONGEST_GROUP, MOST_PEOPLE, People};
 use crate::records::command_value::CommandValue;
@@ -229,7 +229,10 @@ fn check_argument(argument: Argument) -> Result<Parameter, String> {
             is_line(&text).map_err(|reason| format!("has a default that {reason}"))?;
             // Only a room has occupants.
             let value = kind.read(&text, &|_| Named::Nobody);
-            Some((text, value.map_err(|_| format!("has a default that is not {}", kind.may_be()))?))
+            let value = value.map_err(|_| format!("has a default that is not {}", kind.may_be()))?;
+            // People see a span of time in one way, though some languages write `3600s` for an hour.
+            let written = if let CommandValue::Duration(span) = value { show_duration(span) } else { text };
+            Some((written, value))
         }
         None => None,
     };
@@ -330,6 +333,15 @@ pub(super) mod tests {
         let [n, f] = &checked.parameters[..] else { panic!() };
         assert_eq!(n.default, Some(("3".to_owned(), CommandValue::Integer(3))));
         assert!(n.is_optional && !n.is_named && f.is_optional && f.is_named);
+    }
+
+    #[test]
+    fn a_default_span_of_time_is_shown_in_one_way_in_every_language() {
+        for written in ["1h", "60m", "3600s"] {
+            let wait = Argument { default: Some(written.to_owned()), ..argument("wait", Kind::Duration) };
+            let checked = Declared::check(declaration("x", vec![wait])).unwrap();
+            assert_eq!(checked.parameters[0].default, Some(("1h".to_owned(), CommandValue::Duration(3_600_000))));
+        }
     }
 
     #[test]

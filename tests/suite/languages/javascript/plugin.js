@@ -1,8 +1,8 @@
 // Tests what authors expect of JavaScript and of the SDK; see tests.
 
 import {
-  acknowledge, api, bodyWithoutFallback, chats, command, connection, contacts, Element, fetch as askWeb, NotReady, occupantOf, off, Offline, on,
-  once, onReady, onStop, OverLimit, parseXml, promise, promises, reply, replyInChat, rooms, send, setSetting, setting, settings, sleep,
+  acknowledge, api, argument, bodyWithoutFallback, chats, command, connection, contacts, Element, fetch as askWeb, NotReady, occupantOf, off,
+  Offline, on, once, onReady, onStop, OverLimit, parseXml, promise, promises, reply, replyInChat, rooms, send, setSetting, setting, settings, sleep,
   StanzaError, storage, styling, TimedOut, timers, Unsupported, vcard, waitUntil, within,
 } from "parlor";
 
@@ -43,6 +43,13 @@ on("message", { prefix: "types" }, async (message) => {
     () => reply(message, undefined),
     () => send(message.chat, null),
     () => command("helpless", () => {}),
+    () => command("odd", { allow: ["nonsense"] }, () => {}),
+    () => command("odd", { allow: "owners" }, () => {}),
+    () => command("odd", { allow: [{ owners: true }] }, () => {}),
+    () => command("odd", { allow: [{ role: 5 }] }, () => {}),
+    () => argument.duration({ default: "soon" }),
+    () => argument.duration({ default: -1 }),
+    () => argument.jid({ default: 5 }),
   ];
   const errors = [];
   for (const call of wrong) {
@@ -334,6 +341,10 @@ await command("again", "Says which it is", (_, message) => reply(message, "the f
 await command("fails", "Does not work", () => {
   throw new Error("told to");
 });
+
+await command("wait", {
+  arguments: { time: argument.duration({ default: "1h", help: "How long" }), least: argument.duration({ default: 90 }) },
+}, ({ message }, { time, least }) => reply(message, `${typeof time} ${time} ${least}`));
 
 on("message", { prefix: "add" }, async (message) => {
   const add = (says) => command("again", "is to be\none line", () => reply(message, says));
