@@ -430,6 +430,8 @@ async fn settings_change_and_what_is_told_of_a_start_has_to_be_written() {
         ("grant rooms.join", "the plugin does not ask for rooms.join, so it never has it"),
         ("garden/bob: hi", "the plugin's account is not in garden@rooms.example.org; write `room garden` at the top"),
         ("host nickame = \"a\"", "the host has no setting `nickame`; did you mean `nickname`?"),
+        ("host owners = \"alice\"", "it has to be a list, such as [\"alice\"]"),
+        ("host owners = [1]", "somebody's name is missing, such as alice"),
         ("back", "the connection is not cut"),
         ("alice reacts 👍 to \"Pizza\"", "nobody said anything there that begins with \"Pizza\""),
         ("alice corrects \"helo\": hello", "its author said nothing there that begins with \"helo\""),

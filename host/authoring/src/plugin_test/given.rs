@@ -42,6 +42,8 @@ impl fmt::Debug for ByHand {
 pub struct Given {
     manifest: Arc<Manifest>,
     pub(super) settings: Settings,
+    /// The owners of the account.
+    pub(super) owners: Vec<BareJid>,
     pub(super) rooms: Vec<BareJid>,
     grants: toml::Table,
     pub(super) own: BTreeMap<String, Value>,
@@ -56,6 +58,7 @@ impl Given {
         Self {
             manifest: Arc::clone(manifest),
             settings: Settings::default(),
+            owners: Vec::new(),
             rooms: Vec::new(),
             grants: grants.collect(),
             own: manifest.settings.iter().filter_map(web::stand_in).collect(),
@@ -86,8 +89,12 @@ impl Given {
         }
     }
 
-    /// Changes a setting of the host.
+    /// Changes a setting of the host, or says who the owners of the account are.
     pub fn host(&mut self, key: &str, value: Value) -> Result<(), String> {
+        if key == "owners" {
+            self.owners = names::people(&value)?;
+            return Ok(());
+        }
         if !Settings::is_known(key) {
             let near = Settings::nearest(key).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             return Err(format!("the host has no setting `{key}`{near}"));
@@ -180,7 +187,7 @@ impl Given {
                 Some(_) => {}
             }
         }
-        Self { settings: self.settings, rooms: self.rooms, ..new }
+        Self { settings: self.settings, owners: self.owners, rooms: self.rooms, ..new }
     }
 
     pub(super) fn grants(&self) -> Grants {

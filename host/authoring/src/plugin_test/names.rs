@@ -2,6 +2,7 @@
 
 use jid::{BareJid, FullJid, Jid};
 use parlor_base::permission::ScopeKind;
+use serde_json::Value;
 
 /// The domain of people's addresses.
 const PEOPLE: &str = "example.org";
@@ -28,6 +29,13 @@ pub fn person(text: &str) -> Result<FullJid, String> {
         return Err(format!("{text:?} is nobody's name"));
     }
     jid.try_into_full().or_else(|bare| bare.with_resource_str(HOME)).map_err(|error| error.to_string())
+}
+
+/// Parses a list of people's short names or addresses.
+pub fn people(list: &Value) -> Result<Vec<BareJid>, String> {
+    let names = list.as_array().ok_or("it has to be a list, such as [\"alice\"]")?;
+    let name = |one: &Value| person(one.as_str().unwrap_or_default()).map(|person| person.to_bare());
+    names.iter().map(name).collect()
 }
 
 /// Parses a person's short name or address, or the address of a service, which has a dot: `pubsub.example.org`.

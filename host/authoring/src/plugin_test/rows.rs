@@ -16,7 +16,7 @@ const fn row(word: &'static str, example: &'static str, about: &'static str) -> 
 }
 
 /// The steps that may happen, written at the left margin.
-pub const STEPS: [Row; 66] = [
+pub const STEPS: [Row; 67] = [
     row("start", "start", "the plugin starts; else before the first step that needs it"),
     row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
     row("says", "garden/alice: hello", "alice writes in a room; a name with spaces stands in quotes"),
@@ -111,6 +111,11 @@ pub const STEPS: [Row; 66] = [
     row("no", "no archive", "at the top: neither the account nor a room has an archive"),
     row("clock", "clock 2026-03-01T09:00:00Z", "at the top: what time it is"),
     row("host", "host nickname = \"Marvin\"", "at the top: a setting of the host"),
+    row(
+        "host",
+        "host owners = [\"alice\"]",
+        "at the top: alice is an owner of the bot, who may give commands of owners",
+    ),
 ];
 
 /// The expected actions of the plugin, written indented.

@@ -167,7 +167,7 @@ impl Stage {
             name: "main".parse().expect("a word of letters names an account"),
             group: None,
             link: link(),
-            owners: Vec::new(),
+            owners: self.given.owners.clone(),
             web: Arc::new(self.given.web()),
             encryption: parlor_config::Encryption::OFF,
             otr_people: parlor_config::OtrPeople::default(),

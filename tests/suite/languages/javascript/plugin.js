@@ -346,6 +346,8 @@ await command("wait", {
   arguments: { time: argument.duration({ default: "1h", help: "How long" }), least: argument.duration({ default: 90 }) },
 }, ({ message }, { time, least }) => reply(message, `${typeof time} ${time} ${least}`));
 
+await command("reign", { allow: ["owners"] }, ({ message }) => reply(message, "as you wish"));
+
 on("message", { prefix: "add" }, async (message) => {
   const add = (says) => command("again", "is to be\none line", () => reply(message, says));
   const added = message.body === "add two" ? [add("the second"), add("the third")] : [add("the second")];
