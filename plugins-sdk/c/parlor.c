@@ -538,7 +538,8 @@ parlor_error parlor_done(bool done, const parlor_plugin_types_error_t *error) {
       break;
     case PARLOR_PLUGIN_TYPES_ERROR_INVALID:
       failure.argument = some(error->val.invalid.name);
-      failure.text = parlor_format("invalid %s: %s", failure.argument, some(error->val.invalid.reason));
+      failure.reason = some(error->val.invalid.reason);
+      failure.text = parlor_format("invalid %s: %s", failure.argument, failure.reason);
       break;
     case PARLOR_PLUGIN_TYPES_ERROR_STANZA:
       failure.condition = some(error->val.stanza.condition);
@@ -557,10 +558,12 @@ parlor_error parlor_done(bool done, const parlor_plugin_types_error_t *error) {
       failure.text = parlor_format("too early: %s has not come yet", failure.name);
       break;
     case PARLOR_PLUGIN_TYPES_ERROR_UNSUPPORTED:
-      failure.text = parlor_format("unsupported: %s", some(error->val.unsupported));
+      failure.reason = some(error->val.unsupported);
+      failure.text = parlor_format("unsupported: %s", failure.reason);
       break;
     case PARLOR_PLUGIN_TYPES_ERROR_REJECTED:
-      failure.text = parlor_format("rejected: %s", some(error->val.rejected));
+      failure.reason = some(error->val.rejected);
+      failure.text = parlor_format("rejected: %s", failure.reason);
       break;
     case PARLOR_PLUGIN_TYPES_ERROR_TIMED_OUT:
       failure.text = "no answer came in time";
@@ -852,7 +855,7 @@ static const parlor_plugin_types_value_t *value_of(const parlor_command *command
 
 const char *parlor_command_text(const parlor_command *command, const char *name) {
   const parlor_plugin_types_value_t *value = value_of(command, name, PARLOR_PLUGIN_TYPES_VALUE_TEXT);
-  return value ? some(value->val.text) : NULL;
+  return value ? some(value->val.text) : parlor_command_jid(command, name);
 }
 
 const char *parlor_command_jid(const parlor_command *command, const char *name) {
@@ -987,7 +990,7 @@ static parlor_error room(const char *jid, const char *text, const char *thread) 
 
 /* Notes an invalid argument, and returns PARLOR_INVALID. */
 static parlor_error invalid(const char *argument, const char *reason) {
-  failure = (parlor_failure){.error = PARLOR_INVALID, .argument = argument};
+  failure = (parlor_failure){.error = PARLOR_INVALID, .argument = argument, .reason = reason};
   failure.text = parlor_format("invalid %s: %s", argument, reason);
   in_call(parlor_called.name, NULL);
   return PARLOR_INVALID;

@@ -72,6 +72,7 @@ typedef struct parlor_failure {
   const char *scope;      /* … what it would have to cover, or NULL, … */
   const char *hint;       /* … and what the owner types to allow it */
   const char *argument;   /* PARLOR_INVALID: its name as the contract spells it */
+  const char *reason;     /* PARLOR_INVALID, PARLOR_UNSUPPORTED, PARLOR_REJECTED: why, such as cancelled */
   const char *name;       /* PARLOR_NOT_FOUND, PARLOR_NOT_READY: which thing, or which promise */
   const char *condition;  /* PARLOR_STANZA: such as item-not-found, … */
   const char *kind;       /* … what to do about it: auth, cancel, continue, modify or wait, … */
@@ -402,7 +403,8 @@ typedef struct parlor_declaration {
  */
 parlor_error parlor_commands_declare(const parlor_declaration *command, parlor_handler *handler, void *context);
 
-/* A word, what is left of the text, or the word of a choice as it was declared; NULL where it was left out and has no otherwise. */
+/* A word, what is left of the text, the word of a choice as it was declared, or an address; NULL where it was left out and has no
+ * otherwise. */
 const char *parlor_command_text(const parlor_command *command, const char *name);
 
 /* An address; NULL where it was left out. */
@@ -1262,7 +1264,7 @@ typedef struct parlor_dialog_answer {
 } parlor_dialog_answer;
 
 /* Called when a question has ended: with the answer, or with NULL and the error. PARLOR_TIMED_OUT: the person did not answer in time.
- * PARLOR_REJECTED: the answer was cancel, or wrong three times; the text of the failure is cancelled or wrong. PARLOR_NOT_FOUND: the person
+ * PARLOR_REJECTED: the answer was cancel, or wrong three times; the reason of the failure is cancelled or wrong. PARLOR_NOT_FOUND: the person
  * has left the room. PARLOR_STOPPED: another question to the person took its place. One that does not return PARLOR_OK is written to the
  * log, and the plugin goes on. */
 typedef parlor_error parlor_answered(const parlor_dialog_answer *answer, parlor_error error, void *context);

@@ -227,7 +227,8 @@ static parlor_error reject(const parlor_event *event, void *context) {
   if (!error) error = parlor_promises_reject("broken", "no time");
   if (error) return error;
   error = parlor_wait_until("broken", NULL);
-  return parlor_reply(event->message, "%s", error == PARLOR_REJECTED ? parlor_failed()->text : "kept");
+  const parlor_failure *failed = parlor_failed();
+  return parlor_reply(event->message, "%s; %s", error == PARLOR_REJECTED ? failed->text : "kept", failed->reason ? failed->reason : "none");
 }
 
 /* events.chat */
