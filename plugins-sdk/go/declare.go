@@ -203,11 +203,13 @@ func (command *Command) Flag(name string) bool {
 	return ok && value
 }
 
-// Text is a word, what is left of the text, or the word of a choice as it was declared. As in the methods below it is empty where the
-// argument was left out and has no default, or is of another kind.
+// Text is a word, what is left of the text, the word of a choice as it was declared, or an address. As in the methods below it is empty
+// where the argument was left out and has no default, or is of another kind.
 func (command *Command) Text(name string) string {
-	value, _ := command.values[name].(string)
-	return value
+	if value, ok := command.values[name].(string); ok {
+		return value
+	}
+	return command.JID(name)
 }
 
 // Integer is a whole number.

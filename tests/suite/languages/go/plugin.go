@@ -69,7 +69,11 @@ func start(ctx context.Context) error {
 	})
 	_, knows := parlor.OnMessage(parlor.Filter{Prefix: "entities"}, entities)
 	_, failing := parlor.OnCommand(ctx, "fails", "Does not work", "", fails)
-	return errors.Join(heard, readied, isReady, knows, failing, add(ctx, "first"), add(ctx, "second"))
+	invite := parlor.Declaration{Name: "invite", Arguments: []parlor.Argument{parlor.JIDArgument("guest")}}
+	_, invites := parlor.CommandsDeclare(ctx, invite, func(ctx context.Context, command *parlor.Command) error {
+		return parlor.Reply(ctx, command.Message, command.Text("guest")+" is "+command.JID("guest"))
+	})
+	return errors.Join(heard, readied, isReady, knows, failing, invites, add(ctx, "first"), add(ctx, "second"))
 }
 
 // texts.chat
