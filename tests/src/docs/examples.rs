@@ -24,8 +24,9 @@ pub(super) fn of(grouping: &str) -> Result<String> {
         let source = super::read(&format!("tests/{file}"))?;
         let part = marked(&source, grouping).with_context(|| format!("tests/{file} has no part {grouping}"))?;
         let imports = if language == "Rust" { imports(&source, &part) } else { String::new() };
+        let packages = if language == "Go" { packages(&source, &part) } else { String::new() };
         // Writing to a string does not fail.
-        let _ = write!(text, "**{language}**\n\n```{block}\n{imports}{part}```\n\n");
+        let _ = write!(text, "**{language}**\n\n{packages}```{block}\n{imports}{part}```\n\n");
     }
     Ok(text)
 }
@@ -68,9 +69,39 @@ fn imports(source: &str, part: &str) -> String {
     text
 }
 
+/// Names the packages that a part in Go imports from the SDK beside `parlor`, as a paragraph before it. Editors add those of the
+/// standard library.
+fn packages(source: &str, part: &str) -> String {
+    let imported = source.lines().filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix('"'));
+    let is_used = |path: &&str| {
+        let Some((_, package)) = path.strip_prefix("parlor/").map(|rest| rest.rsplit_once('/').unwrap_or(("", rest)))
+        else {
+            return false;
+        };
+        let call = format!("{package}.");
+        let begins =
+            |at: usize| !part[..at].ends_with(|sign: char| sign.is_alphanumeric() || sign == '_' || sign == '.');
+        part.match_indices(&call).any(|(at, _)| begins(at))
+    };
+    let used: Vec<_> = imported.filter(is_used).map(|path| format!("`{path}`")).collect();
+    if used.is_empty() { String::new() } else { format!("It imports {}.\n\n", used.join(", ")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_in_go_names_the_packages_of_the_sdk_that_it_imports() {
+        let source = "import (\n\t\"fmt\"\n\t\"parlor\"\n\t\"parlor/contract/rooms\"\n\t\"parlor/contract/wit\"\n\t\"parlor/moderation\"\n)\n";
+        for (part, wanted) in [
+            ("parlor.RoomsSend(fmt.Sprint(chatrooms.X, a.rooms.Y))", ""),
+            ("rooms.Kick(room, wit.Some(1))", "It imports `parlor/contract/rooms`, `parlor/contract/wit`.\n\n"),
+            ("!moderation.IsSpared(author)", "It imports `parlor/moderation`.\n\n"),
+        ] {
+            assert_eq!(packages(source, part), wanted, "{part}");
+        }
+    }
 
     #[test]
     fn a_part_is_what_stands_between_its_marks() {
