@@ -284,9 +284,10 @@ impl<'c> Removal<'c> {
         if files.is_empty() {
             return String::new();
         }
-        let files: String = files.into_iter().map(|file| format!("\n  {}", word(file))).collect();
+        let files: Vec<_> = files.into_iter().map(word).collect();
+        let files = files.join("\n  ");
         format!(
-            "\ntheir passwords stay in these files, which nobody else uses: remove them, or add the accounts again with them{files}"
+            "\ntheir passwords stay in these files, which nobody else uses: remove them, or add the accounts again with them\n  {files}"
         )
     }
 

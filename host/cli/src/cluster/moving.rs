@@ -330,9 +330,9 @@ mod tests {
     #[test]
     fn each_account_has_a_row_with_what_became_of_it() {
         let of = |done| row("main".parse().unwrap(), "bot@example.org".parse().unwrap(), done).json();
-        let moved = of(Ok(imported(Import::Moved { rows: Some(7) })));
+        let outcome = of(Ok(imported(Import::Moved { rows: Some(7) })));
         assert_eq!(
-            moved,
+            outcome,
             json!({ "account": "main", "jid": "bot@example.org", "outcome": "moved", "rows": 7, "error": null })
         );
         let failed = of(Err(MovingError::NoCluster("parlor.toml".into())));

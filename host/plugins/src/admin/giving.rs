@@ -17,7 +17,7 @@ use crate::secret::SecretSource;
 pub type GivenSecrets<'a> = BTreeMap<&'a str, NewSecret<'a>>;
 
 /// Returns the secret settings that a version needs, and for which there is no value among these names.
-pub fn lacking<'m>(manifest: &'m Manifest, has: impl Fn(&str) -> bool) -> impl Iterator<Item = &'m str> {
+pub fn lacking(manifest: &Manifest, has: impl Fn(&str) -> bool) -> impl Iterator<Item = &str> {
     let needed = manifest.settings.iter().filter(|(_, setting)| setting.required && setting.kind.is_secret());
     needed.map(|(name, _)| name.as_str()).filter(move |name| !has(name))
 }
