@@ -103,6 +103,27 @@ class Markdown(test_layer.Case):
             "    await self.client.send_markdown(evt.room_id, '**five**')\n    await self.client.send_text(evt.room_id, '**six**')"))
         self.assertEqual(await self.answers("!a"), ["*one*", "*two*", "**three**", "**four** *x*", "*five*", "**six**"])
 
+    async def test_what_render_made_is_sent_as_what_it_shows(self) -> None:
+        await self.begun(plugin(
+            "@command.new('a')\nasync def a(self, evt: MessageEvent) -> None:\n"
+            "    text = 'use `!x <name>` & *see* **bold**'\n"
+            "    await self.client.send_text(evt.room_id, html=markdown.render(text))\n"
+            "    await self.client.send_text(evt.room_id, text, html=markdown.render(text))\n"
+            "    await self.client.send_text(evt.room_id, 'plain', html=markdown.render(text))\n"
+            "    await evt.respond(markdown.render(text), allow_html=True)", "from mautrix.util import markdown"))
+        shown = "use `!x <name>` & _see_ *bold*"
+        self.assertEqual(await self.answers("!a"), [shown, shown, "plain", shown])
+
+    async def test_what_somebody_does_begins_with_me(self) -> None:
+        await self.begun(plugin(
+            "@command.new('a')\nasync def a(self, evt: MessageEvent) -> None:\n"
+            "    await evt.respond(TextMessageEventContent(msgtype=MessageType.EMOTE, body='waves'))\n"
+            "    await self.client.send_text(evt.room_id, 'bows', msgtype=MessageType.EMOTE)\n"
+            "    await self.client.send_message(evt.room_id, {'msgtype': 'm.emote', 'body': 'nods'})\n"
+            "    await self.client.send_emote(evt.room_id, html='<b>jumps</b>')\n"
+            "    await self.client.send_text(evt.room_id, 'tea', msgtype=MessageType.NOTICE)", TYPES))
+        self.assertEqual(await self.answers("!a"), ["/me waves", "/me bows", "/me nods", "/me *jumps*", "tea"])
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -344,7 +344,7 @@ OF_PLUGIN = {
 
 #: Attributes of the layer's `self.client`.
 CLIENT = {
-    "api", "mxid", "send_text", "send_notice", "send_message", "send_message_event", "send_markdown", "react", "redact", "get_event",
+    "api", "mxid", "send_text", "send_notice", "send_emote", "send_message", "send_message_event", "send_markdown", "react", "redact", "get_event",
     "get_displayname", "join_room", "leave_room", "get_joined_rooms", "set_typing", "upload_media", "download_media", "send_file", "send_image", "send_sticker",
     "add_dispatcher", "remove_dispatcher", "kick_user", "ban_user", "unban_user", "invite_user", "get_joined_members", "join_room_by_id",
     "get_state_event", "get_state", "get_members", "parse_user_id", "resolve_room_alias", "send_receipt", "whoami",

@@ -64,15 +64,20 @@ class Client(mautrix.client.Client):
         self, room_id: Any, text: Optional[str] = None, html: Optional[str] = None, msgtype: Any = None, relates_to: Any = None, **_: Any
     ) -> EventID:
         """Says a text; of HTML, what it shows."""
-        body = text if text is not None else texts.of_html(html or "")
-        return await self.send_message(room_id, TextMessageEventContent(MessageType.TEXT, body, relates_to=relates_to))
+        return await self.send_message(room_id, TextMessageEventContent(msgtype or MessageType.TEXT, text or "", None, html, relates_to))
 
     send_notice = send_text
 
-    async def send_markdown(self, room_id: Any, markdown: str, *, allow_html: bool = False, relates_to: Any = None, **_: Any) -> EventID:
+    async def send_emote(self, room_id: Any, text: Optional[str] = None, html: Optional[str] = None, **options: Any) -> EventID:
+        """Says what the account does."""
+        return await self.send_text(room_id, text, html, MessageType.EMOTE, **options)
+
+    async def send_markdown(
+        self, room_id: Any, markdown: str, *, allow_html: bool = False, msgtype: Any = None, relates_to: Any = None, **_: Any
+    ) -> EventID:
         """Says a text with the signs of Markdown."""
         body = texts.of_markdown(markdown, allow_html)
-        return await self.send_message(room_id, TextMessageEventContent(MessageType.TEXT, body, relates_to=relates_to))
+        return await self.send_message(room_id, TextMessageEventContent(msgtype or MessageType.TEXT, body, relates_to=relates_to))
 
     async def upload_media(
         self, data: Any, mime_type: Optional[str] = None, filename: Optional[str] = None, size: Optional[int] = None, **_: Any
@@ -269,18 +274,28 @@ def of_content(place: str, content: Any, about: Any = None, edits: Any = None) -
     if isinstance(content, Mapping):
         content = TextMessageEventContent.deserialize(content)
     file = media.file_of(content)
-    body = None if file is not None else getattr(content, "body", None) or texts.of_html(getattr(content, "formatted_body", None) or "")
+    body = None if file is not None else _shown(content)
     relates: Any = getattr(content, "relates_to", None)
     kind = str(getattr(relates, "rel_type", "") or "")
     replaced = getattr(edits, "event_id", edits) if edits is not None else relates.event_id if kind == "m.replace" else None
     if replaced is not None:
         inner = getattr(content, "new_content", None)
-        return outgoing(getattr(inner, "body", None) or body, replace=str(replaced), files=None if file is None else [file])
+        return outgoing(_shown(inner) or body, replace=str(replaced), files=None if file is None else [file])
     reply = getattr(getattr(relates, "in_reply_to", None), "event_id", None)
     about = (places.heard(place, str(reply)) if reply else None) or about
     if file is not None:
         return outgoing(reply_to=about, files=[file])
     return outgoing(body, reply_to=about) if about is not None else body
+
+
+def _shown(content: Any) -> str:
+    """The text of a content. One about what the account does begins with `/me` (XEP-0245)."""
+    body, formatted = getattr(content, "body", None) or "", getattr(content, "formatted_body", None) or ""
+    # A text is sent with what `render` made of it: people see the latter.
+    if not body or isinstance(formatted, texts.Rendered) and formatted.markdown == body:
+        body = texts.of_html(formatted)
+    is_emote = getattr(content, "msgtype", None) in (MessageType.EMOTE, MessageType.EMOTE.value)
+    return f"/me {body}" if is_emote and body else str(body)
 
 
 async def mark_read(message: Any) -> None:

@@ -5,11 +5,19 @@ import re
 from html.parser import HTMLParser
 from typing import Any, Optional
 
-#: Tags after which a new line begins, and signs for those that XMPP has signs for (XEP-0393).
-_BREAKS = {"br", "p", "div", "li", "tr", "ul", "ol", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "hr"}
+#: Tags at which a new line begins, with an empty line, and without one. Signs for those that XMPP has signs for (XEP-0393).
+_BREAKS = {"br", "p", "div", "li", "ul", "ol", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "hr", "table"}
+_LINES = {"tr", "details", "summary", "dt", "dd", "caption"}
+_HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 _SIGNS = {"b": "*", "strong": "*", "i": "_", "em": "_", "code": "`", "del": "~", "strike": "~", "s": "~"}
-#: The stand-in for a space of preformatted text, until all other runs of spaces are collapsed.
-_KEPT = "\0"
+#: Tags between whose parts white space is nothing.
+_FRAMES = {"table", "thead", "tbody", "tfoot", "tr", "ul", "ol"}
+_NESTED = _FRAMES | {"td", "th", "li"}
+#: The stand-in for a space of preformatted text, until all other runs of spaces are collapsed; the begin and the end of a quotation.
+_KEPT, _QUOTES, _QUOTED = "\0", "\1", "\2"
+_PRIVATE = str.maketrans("", "", _QUOTES + _QUOTED)
+#: The tag around a text whose spaces and lines stay as they are.
+_PLAIN = '<span style="white-space: pre-wrap">'
 
 
 class _Reader(HTMLParser):
@@ -17,29 +25,83 @@ class _Reader(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
         self._link: Optional[tuple[str, int]] = None
-        #: How many preformatted parts are open.
+        #: How many preformatted parts are open, and for each open `span` whether it is one.
         self._as_written = 0
+        self._spans: list[bool] = []
+        #: The open lists, tables and their parts, and for each open list the number of the next item; None: it has no numbers.
+        self._open: list[str] = []
+        self._lists: list[Optional[int]] = []
+        #: Whether a row has no cell yet, and whether nothing stands behind the sign of an item or a quotation yet.
+        self._is_first = True
+        self._is_fresh = False
+        #: Where the text of a heading begins.
+        self._heading: Optional[int] = None
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
+        given = dict(attrs)
+        if tag in _NESTED:
+            self._open.append(tag)
         if tag == "pre":
             self._as_written += 1
             self.parts.append("\n```\n")
+        elif tag == "span":
+            self._spans.append("pre-wrap" in (given.get("style") or ""))
+            self._as_written += self._spans[-1]
         elif tag in _SIGNS and not self._as_written:
             self.parts.append(_SIGNS[tag])
         elif tag == "sup":
             # 10<sup>5</sup> is not 105.
             self.parts.append("^")
-        elif tag == "li":
-            self.parts.append("\n- ")
-        elif tag in _BREAKS and (tag == "br" or self.parts):
-            self.parts.append("\n")
         elif tag == "a":
-            self._link = (dict(attrs).get("href") or "", len(self.parts))
+            self._link = (given.get("href") or "", len(self.parts))
+        else:
+            self._begin_block(tag, given)
+
+    def _begin_block(self, tag: str, given: dict[str, Optional[str]]) -> None:
+        if tag in ("ul", "ol"):
+            start = given.get("start") or "1"
+            # One within another begins no new paragraph.
+            if self.parts and not self._lists:
+                self.parts.append("\n")
+            self._lists.append((int(start) if start.isdecimal() and len(start) < 10 else 1) if tag == "ol" else None)
+        elif tag == "li":
+            self._begin_item()
+        elif tag in ("td", "th"):
+            self.parts.append("" if self._is_first else " | ")
+            self._is_first, self._is_fresh = False, True
+        elif tag in _LINES:
+            self._is_first = True
+            self._break()
+        elif tag in _BREAKS and (tag == "br" or self.parts and not self._is_fresh):
+            self.parts.append("\n")
+        if tag == "blockquote":
+            self.parts.append(_QUOTES)
+            self._is_fresh = True
+        elif tag in _HEADINGS:
+            self._heading = len(self.parts)
+
+    def _begin_item(self) -> None:
+        number = self._lists[-1] if self._lists else None
+        if self._lists and number is not None:
+            self._lists[-1] = number + 1
+        self._break()
+        self.parts.append(f"{_KEPT * 2 * (len(self._lists) - 1)}{'-' if number is None else f'{number}.'} ")
+        self._is_fresh = True
+
+    def _break(self) -> None:
+        """Begins a line, unless one has just begun."""
+        if self.parts and not self.parts[-1].endswith("\n"):
+            self.parts.append("\n")
 
     def handle_endtag(self, tag: str) -> None:
+        if tag in self._open:
+            while self._open.pop() != tag:
+                pass
         if tag == "pre":
             self._as_written = max(0, self._as_written - 1)
             self.parts.append("```\n" if self.parts and self.parts[-1].endswith("\n") else "\n```\n")
+        elif tag == "span":
+            self._as_written -= self._spans.pop() if self._spans else False
         elif tag in _SIGNS and not self._as_written:
             self.parts.append(_SIGNS[tag])
         elif tag == "a" and self._link is not None:
@@ -47,24 +109,66 @@ class _Reader(HTMLParser):
             self._link = None
             if address and address != "".join(self.parts[begin:]).strip():
                 self.parts.append(f" ({address})")
+        elif tag in _LINES:
+            self._break()
         elif tag in _BREAKS - {"br", "li"}:
-            self.parts.append("\n")
+            self._end_block(tag)
+
+    def _end_block(self, tag: str) -> None:
+        if tag in _HEADINGS and self._heading is not None:
+            text = "".join(self.parts[self._heading :]).strip()
+            self.parts[self._heading :] = [_within("*", text)] if text else []
+            self._heading = None
+        if tag == "blockquote":
+            self.parts.append(_QUOTED)
+        if tag in ("ul", "ol") and self._lists:
+            self._lists.pop()
+            if self._lists:
+                return
+        self.parts.append("\n")
 
     def handle_data(self, data: str) -> None:
+        data = data.translate(_PRIVATE)
+        if not data.strip() and self._open and self._open[-1] in _FRAMES and not self._as_written:
+            return
+        if data.strip():
+            self._is_fresh = False
         self.parts.append(data.expandtabs(4).replace(" ", _KEPT) if self._as_written else data)
+
+
+class Rendered(str):
+    """HTML that was made of Markdown, with the Markdown and the text that it shows."""
+
+    markdown: str
+    shown: str
+
+    def __new__(cls, markdown: str, allow_html: bool = False) -> "Rendered":
+        shown = of_markdown(markdown, allow_html)
+        made = super().__new__(cls, f"{_PLAIN}{html.escape(shown)}</span>")
+        made.markdown, made.shown = markdown, shown
+        return made
 
 
 def of_html(text: str) -> str:
     """The text that HTML shows."""
+    if isinstance(text, Rendered):
+        return text.shown
     reader = _Reader()
     reader.feed(text)
     reader.close()
-    lines = [" ".join(line.split()).replace(_KEPT, " ").rstrip() for line in "".join(reader.parts).split("\n")]
-    shown: list[str] = []
-    for line in lines:
-        if line or (shown and shown[-1]):
-            shown.append(line)
-    return "\n".join(shown).strip()
+    depth, shown = 0, [(0, "")]
+    for line in "".join(reader.parts).split("\n"):
+        depth += line.count(_QUOTES)
+        plain = " ".join(line.replace(_QUOTES, "").replace(_QUOTED, "").split()).replace(_KEPT, " ").rstrip()
+        if plain:
+            shown.append((depth, plain))
+        elif shown[-1][1]:
+            shown.append((depth, ""))
+        depth = max(0, depth - line.count(_QUOTED))
+    # An empty line belongs to a quotation if those around it do.
+    depths = [one for one, line in shown]
+    lines = [(min(depths[max(0, at - 1) : at + 2]) if not line else one, line) for at, (one, line) in enumerate(shown)]
+    return "\n".join(f"{'> ' * one}{line}".rstrip() for one, line in lines).strip("\n")
 
 
 #: What Markdown says within a line. The parts are bounded: else a long line of signs that begin and never end would be read again from
@@ -92,6 +196,8 @@ _JOINER = "\u2060"
 def of_markdown(text: str, allow_html: bool = False) -> str:
     """The text that simple Markdown shows: `**bold**` is `*bold*`, and `*italic*` is `_italic_`. With `allow_html`, HTML in it is read
     as well."""
+    if isinstance(text, Rendered):
+        return text.shown
     if not allow_html:
         return _lines(text, False)
     # In preformatted parts, Markdown has no signs.
@@ -155,4 +261,4 @@ def _within(sign: str, text: str) -> str:
 
 
 # The parser may load parts of Python when it is first used: that has to be now, where there are files.
-of_html("<p>a &amp; <b>b</b><br/></p><pre>c</pre>")
+of_html("<p>a &amp; <b>b</b><br/></p><pre>c</pre><ol><li>d</li></ol>")

@@ -1,8 +1,9 @@
 """Requests over the web, in the forms that plugins know. The host makes them, by `parlor.http`."""
 
 import base64
+import re
 from typing import Any, Iterator, Mapping, MutableMapping, Optional
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from parlor import http
 
@@ -10,6 +11,9 @@ from parlor import http
 FOLLOW = 10
 #: The longest time to wait, in seconds. The host's own limit is `http_time`.
 LONGEST = 300.0
+#: The signs that an address may have as they are, and a `%` that begins no code of a sign.
+_SAFE = "!#$%&'()*+,/:;=?@[]~"
+_LOOSE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 class Headers(MutableMapping[str, str]):
@@ -55,7 +59,7 @@ async def fetch(
     follow: int = FOLLOW,
 ) -> Any:
     """Makes a request. Gives the answer as `parlor.http` has it, whatever its status."""
-    url = with_params(str(url), params)
+    url = encoded(with_params(str(url), params))
     given = Headers(headers)
     if auth is not None and "authorization" not in given:
         name, password = auth
@@ -66,6 +70,14 @@ async def fetch(
     return await http.fetch(
         method.upper(), url, headers=dict(given), json=json, data=data, follow=follow, timeout=seconds(timeout)
     )
+
+
+def encoded(url: str) -> str:
+    """An address whose spaces, quotation marks and other unsafe signs behind the server are written as `%20` and the like. What is written
+    so already stays."""
+    begin, slashes, rest = url.lstrip().partition("://")
+    at = min((rest.find(sign) for sign in "/?#" if sign in rest), default=len(rest))
+    return f"{begin}{slashes}{rest[:at]}{quote(_LOOSE.sub('%25', rest[at:]), safe=_SAFE)}"
 
 
 def with_params(url: str, params: Any) -> str:

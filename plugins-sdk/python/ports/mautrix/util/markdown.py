@@ -1,8 +1,10 @@
-"""Texts with signs. XMPP's messages have no HTML: the text is what people read."""
+"""Texts with the signs of Markdown as HTML, by the name that plugins of maubot know."""
 
 from typing import Any
 
+from parlor_port.texts import Rendered
+
 
 def render(message: str, allow_html: bool = False, **_: Any) -> str:
-    """The text, as it was written."""
-    return message
+    """HTML of it, which is sent as the text that it shows."""
+    return Rendered(message, allow_html)
