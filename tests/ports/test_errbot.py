@@ -112,5 +112,56 @@ class Markdown(test_layer.Case):
         self.assertEqual(await self.answers("!a", kind="groupchat", chat=room, nick="*_x_*"), ["*_x_*: *a*"])
 
 
+class Words(test_layer.Case):
+    COUNT = """
+        @botcmd
+        def count_up(self, msg, args):
+            '''Counts up'''
+            return f"up {args}"
+
+        @botcmd
+        def count_up_twice(self, msg, args):
+            return f"twice {args}"
+
+        @botcmd
+        def count_down(self, msg, args):
+            '''Counts down'''
+            return f"down {args}"
+    """
+
+    async def test_words_may_be_joined_and_the_help_shows_what_each_does(self) -> None:
+        host = await self.begun(test_layer.errbot(self.COUNT))
+        for text, answer in (
+            ("!count up 3", "up 3"), ("!count_up 3", "up 3"), ("!count_up twice 3", "twice 3"), ("!count_up_twice 3", "twice 3"), ("!count_down", "down "),
+        ):
+            self.assertEqual(await self.answers(text), [answer])
+        self.assertEqual({name: one["help"] for name, one in host.declared.items()}, {
+            "count": "down: Counts down; up: Counts up; up twice", "count_down": "Counts down", "count_up": "Counts up; twice", "count_up_twice": ""})
+        self.assertEqual(host.declared["count_down"]["usage"], "[TEXT]")
+
+    async def test_a_plugin_has_no_more_commands_than_the_host_takes(self) -> None:
+        body = "".join(f"@botcmd\ndef a_{one}(self, msg, args):\n    return '{one}'\n" for one in range(80))
+        body += "@botcmd(admin_only=True)\ndef a_z(self, msg, args):\n    return 'z'\n"
+        host = await self.begun(test_layer.errbot(body))
+        self.assertLessEqual(len(host.declared), 64)
+        self.assertIn("a_z", host.declared)
+        self.assertLessEqual(max(len(one["help"].encode()) for one in host.declared.values()), 256)
+        self.assertEqual(await self.answers("!a 79"), ["79"])
+
+    async def test_what_is_no_address_is_refused_at_once(self) -> None:
+        await self.begun(test_layer.errbot("""
+            @botcmd
+            def a(self, msg, args):
+                try:
+                    return str(self.build_identifier(args))
+                except ValueError as error:
+                    return f"none: {error}"
+        """))
+        for text in ("romeo@example.org", "hall@rooms.example.org/The Nurse", "example.org", "a.b@[::1]", "bücher@bücher.example"):
+            self.assertEqual(await self.answers(f"!a {text}"), [text])
+        for text in ("not a jid", "#general", "a@b@c.example", "@example.org", "romeo@", "romeo@example.org/", ""):
+            self.assertTrue((await self.answers(f"!a {text}"))[0].startswith("none: "), text)
+
+
 if __name__ == "__main__":
     unittest.main()

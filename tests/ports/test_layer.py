@@ -60,7 +60,7 @@ class Case(unittest.IsolatedAsyncioTestCase):
 class Errbot(Case):
     async def test_commands_answer_by_what_they_return_and_yield(self) -> None:
         host = await self.begun("tally")
-        self.assertEqual(sorted(host.commands), ["forget", "raise", "since", "slow", "swap", "tally"])
+        self.assertEqual(sorted(host.commands), ["forget", "raise", "raise_it", "since", "slow", "swap", "tally", "tally_add", "tally_list"])
         self.assertEqual(await self.answers("!tally add"), ["Add what?"])
         self.assertEqual(await self.answers("!tally add old socks"), ["old socks: 1"])
         self.assertEqual(await self.answers("!tally add tea"), ["tea: 1"])

@@ -33,7 +33,8 @@ class Rights(Case):
             def only(self, msg, cmd, args, dry_run):
                 return (msg, "coffee_reset", args) if args == "all" else (msg, cmd, args)
         """))
-        self.assertEqual({name: bool(one.get("allow")) for name, one in host.declared.items()}, {"coffee": False, "coffee_reset": True})
+        self.assertEqual({name: bool(one.get("allow")) for name, one in host.declared.items()}, {
+            "coffee": False, "coffee_list": False, "coffee_owe": False, "coffee_reset": True})
         self.assertEqual(host.declared["coffee"]["usage"], "list | owe")
         self.assertEqual(host.declared["coffee_reset"]["help"], "Forgets all debts")
         self.assertEqual(await self.answers("!coffee owe 2"), ["owes 2"])

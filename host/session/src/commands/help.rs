@@ -25,7 +25,9 @@ impl Commands {
         let text = match wanted {
             None => self.list(message, &prefix, around),
             Some(wanted) => {
-                let name = folded(wanted.strip_prefix(&prefix).unwrap_or(wanted));
+                let wanted = wanted.strip_prefix(&prefix).unwrap_or(wanted);
+                // A name has no spaces: a plugin that takes `!count up` as `count_up` has the help of both there.
+                let name = folded(&wanted.split_whitespace().collect::<Vec<_>>().join("_"));
                 let person = Person::of(message, around);
                 let room = room_of(message, around.rooms);
                 let found = self.find(&name, Place::In(room.as_ref()));

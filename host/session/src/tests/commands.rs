@@ -282,6 +282,18 @@ fn help_is_answered_where_it_was_asked() {
     assert_eq!(test.answers()[0].1, "There is no command of that name.");
 }
 
+#[test]
+fn help_for_several_words_is_that_of_the_name_that_they_make() {
+    let mut test = TestSession::connected(Settings::default());
+    test.add_with(&plugin("echo"), "count_up", "Counts up", "").unwrap();
+    for asked in ["!help count_up", "!help Count  up", "!help !count up"] {
+        test.say(asked);
+        assert_eq!(test.answers()[0].1, "Usage: !count_up\nCounts up", "{asked}");
+    }
+    test.say("!help count down");
+    assert_eq!(test.answers()[0].1, "There is no command of that name.");
+}
+
 /// Row 127.
 /// Like the plugins' own answers.
 #[test]

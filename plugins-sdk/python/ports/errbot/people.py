@@ -1,9 +1,14 @@
 """People, rooms and messages, by the names that plugins of errbot know."""
 
+import re
 from typing import Any, Optional
 
 from parlor import errors, rooms, user
 from parlor_port import places
+
+
+#: A JID: a domain, with what may stand before and behind it.
+_JID = re.compile(r"""(?:[^\s@/"&':<>]{1,1023}@)?(?:\w[\w.-]{0,1022}|\[[0-9A-Fa-f:.]+\])(?:/[^\x00-\x1f]{1,1023})?""")
 
 
 class Identifier:
@@ -187,11 +192,12 @@ def bot() -> Person:
 
 
 def identifier(text: str) -> Identifier:
-    """Returns the person or room of an address. An occupant of a room is told from a person's device by the room."""
+    """Returns the person or room of an address. An occupant of a room is told from a person's device by the room. `ValueError`: it is
+    none."""
     text = str(text).strip()
+    if not _JID.fullmatch(text):
+        raise ValueError(f"{text!r} is no JID, such as romeo@example.org, hall@rooms.example.org or hall@rooms.example.org/Romeo")
     bare, _, resource = text.partition("/")
-    if not bare:
-        raise ValueError("an address is empty")
     if places.is_room(bare):
         return RoomOccupant(text) if resource else Room(bare)
     return Person(text)

@@ -26,6 +26,8 @@ _log = logging.getLogger("errbot")
 
 #: The names that the host takes for commands.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
+#: How many commands a plugin may have.
+_MOST = 64
 #: Why a handler did not do what was asked, in words for people.
 _TOLD = (CommandError, ValidationException)
 
@@ -83,8 +85,13 @@ class Runner:
         for one in self._declared:
             if one[1].kind in ("command", "arguments"):
                 roots.setdefault(one[1].words[0], []).append(one)
+        apart: list[tuple[str, list[tuple[str, Declared]], bool, int]] = []
         for root, several in sorted(roots.items()):
-            self._commands(root, several)
+            apart += self._commands(root, several)
+        # The report names those that the host would not take. Those that cannot be given otherwise come first.
+        named = sorted(one for one in apart if _NAME.fullmatch(one[0]) and one[0] not in roots)
+        for name, same, is_closed, size in sorted(named, key=lambda one: one[2] == _is_closed(roots[one[0].partition("_")[0]]))[: _MOST - len(roots) - 1]:
+            self._command(name, same, is_closed, size)
         if self._flows and "flows" not in roots:
             parlor.command("flows", help="Conversations: lists them, begins one, ends one", usage="list | start NAME | status | stop")(self._of_flows)
         for method, hook in self._webhooks.items():
@@ -142,29 +149,25 @@ class Runner:
 
     # Commands
 
-    def _commands(self, root: str, several: list[tuple[str, Declared]]) -> None:
-        """Declares the commands that begin with one word. The host knows by the name of a command who may give it. So if some are for admins,
-        and others are not, those that the first word does not fit have a name of their own, such as `basket_empty`."""
-        closed = [one for one in several if one[1].admin_only]
-        if len(closed) in (0, len(several)):
-            self._command(root, several, bool(closed))
-            return
-        is_closed = any(len(declared.words) == 1 for _, declared in closed)
-        self._command(root, several, is_closed)
-        apart: dict[str, list[tuple[str, Declared]]] = {}
-        for one in several:
-            if one[1].admin_only != is_closed and len(one[1].words) > 1:
-                apart.setdefault("_".join(one[1].words), []).append(one)
-        for name, same in sorted(apart.items()):
-            # The report names those that the host would not take.
-            if _NAME.fullmatch(name):
-                self._command(name, same, not is_closed, len(same[0][1].words))
+    def _commands(self, root: str, several: list[tuple[str, Declared]]) -> list[tuple[str, list[tuple[str, Declared]], bool, int]]:
+        """Declares the command whose name is the first word of several. Returns those with a name of all their words, such as `basket_empty`,
+        which people may write as well. The host knows by the name of a command who may give it: if some are for admins, and others are not,
+        those that the first word does not fit are only given so."""
+        self._command(root, several, _is_closed(several))
+        apart: dict[tuple[str, ...], bool] = {}
+        for _, declared in several:
+            if len(declared.words) > 1:
+                apart[declared.words] = declared.admin_only
+        return [
+            ("_".join(words), [one for one in several if one[1].words[: len(words)] == words], is_closed, len(words))
+            for words, is_closed in apart.items()
+        ]
 
     def _command(self, name: str, several: list[tuple[str, Declared]], is_closed: bool, named: int = 1) -> None:
         """Declares one command of the host. `is_closed`: for the owners alone. `named`: how many words of its commands the name has."""
         listed = [one for one in several if is_closed or not one[1].admin_only]
         alone = listed[0][1] if len(listed) == 1 and len(listed[0][1].words) == named else None
-        help = port.first_line(alone.help) if alone else port.first_line(", ".join(" ".join(one.words) for _, one in listed))
+        help = port.first_line(alone.help if alone else _helps(listed, named))
 
         async def give(command: parlor.Command) -> None:
             await self._give(several, command, is_closed, named)
@@ -401,6 +404,18 @@ async def _respond(hook: Any, answer: Any, response: requested.Response) -> None
         answer = answer[0]
     given: dict[str, Any] = {"json": answer} if isinstance(answer, (dict, list)) else {"data": answer} if isinstance(answer, bytes) else {"text": _text(answer)}
     await parlor.webhooks.answer(hook, status, headers=dict(headers) or None, **given)
+
+
+def _is_closed(several: list[tuple[str, Declared]]) -> bool:
+    """Whether the first word of several commands is for the owners alone: if all are for admins, or the one without a further word is."""
+    return all(one.admin_only for _, one in several) or any(one.admin_only and len(one.words) == 1 for _, one in several)
+
+
+def _helps(several: list[tuple[str, Declared]], named: int) -> str:
+    """The words behind the first `named` ones of several commands, each with what it does, as far as one line has room."""
+    shown = [(" ".join(one.words[named:]), port.first_line(one.help, 80)) for _, one in several]
+    long = "; ".join(f"{words}: {does}" if words and does else words or does for words, does in shown if words or does)
+    return long if len(long.encode()) <= 250 else ", ".join(words for words, _ in shown if words)
 
 
 def _longest(several: list[tuple[str, Declared]], rest: str, named: int) -> Optional[tuple[str, Declared, str]]:
