@@ -246,8 +246,15 @@ class Told(unittest.TestCase):
         for expression in ("evt.sender not in self.config['admins']", "evt.sender == self.config['owner']"):
             checks += sample.told(maubot(f"@command.new('a')\nasync def a(self, evt):\n    return {expression}"), "check")
         self.assertEqual(len(checks), 5, checks)
-        for expression in ("msg.frm in self['voters']", "evt.sender == self.client.mxid", "msg.frm.nick == args", "msg.body in self.config['words']"):
-            self.assertEqual(sample.told(errbot(f"@botcmd\ndef a(self, msg, args, evt):\n    return {expression}"), "check"), [])
+        for expression in ("msg.frm in self.people", "sender not in self.users", "str(msg.frm) in self['voters']", "msg.frm.person == args"):
+            result = errbot(f"@botcmd\ndef a(self, msg, args, sender):\n    return {expression}")
+            self.assertEqual(len(sample.told(result, "check")), 1, expression)
+            self.assertIn('"rooms.read" = { scope = ["*"], reason = "to know people in rooms by their addresses" }', result["files"]["plugin.toml"])
+        for expression in (
+            "evt.sender == self.client.mxid", "msg.frm != self.bot_identifier", "msg.frm.nick == args", "msg.body in self.config['words']", "msg.frm == None",
+            "self.config['sender'] == 'x'", "evt.sender == other.sender",
+        ):
+            self.assertEqual(sample.told(errbot(f"@botcmd\ndef a(self, msg, args, evt, other):\n    return {expression}"), "check"), [], expression)
 
     def test_lines_for_other_versions_of_python_are_not_told(self) -> None:
         for head in (

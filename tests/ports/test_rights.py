@@ -2,9 +2,12 @@
 
 import tempfile
 import textwrap
+from types import SimpleNamespace
+from typing import Any
 
 import sample
 from test_layer import Case
+from test_maubot import plugin
 
 
 def errbot(body: str) -> dict[str, str]:
@@ -73,3 +76,36 @@ class Rights(Case):
             self.folder.cleanup()
             self.folder = tempfile.TemporaryDirectory()
             self.addCleanup(self.folder.cleanup)
+
+
+class Rooms(Case):
+    HALL = "hall@rooms.example.org"
+    ERRBOT = """
+        @botcmd
+        def a(self, msg, args):
+            friend = self.build_identifier("Alice@example.org".lower())
+            return f"{msg.frm in ['alice@example.org']} {msg.frm.person in ['alice@example.org']} {msg.frm == friend} {friend == msg.frm} {msg.frm} {msg.frm != friend}"
+    """
+    MAUBOT = (
+        "@command.new('a')\nasync def a(self, evt: MessageEvent) -> None:\n"
+        "    await evt.respond(f\"{evt.sender in ['alice@example.org']} {'alice@example.org' == evt.sender} {evt.sender} {evt.sender in ['hall@rooms.example.org']}\", markdown=False)")
+
+    async def said(self, texts: Any, jid: Any = "Alice@example.org/phone", occupant_id: Any = "o1", **named: Any) -> str:
+        self.folder.cleanup()
+        host = await self.begun(texts)
+        host.occupants[self.HALL] = [
+            SimpleNamespace(nick="olga", jid="olga@example.org/x", occupant_id="o2", own=False),
+            SimpleNamespace(nick="queen", jid=jid, occupant_id=occupant_id, own=False)]
+        return (await self.answers("!a", **{"chat": self.HALL, "kind": "groupchat", "nick": "queen", "occupant_id": "o1", **named}))[0]
+
+    async def test_a_list_has_people_whose_addresses_a_room_shows(self) -> None:
+        self.assertEqual(await self.said(errbot(self.ERRBOT)), f"True True True True {self.HALL}/queen False")
+        self.assertEqual(await self.said(plugin(self.MAUBOT)), f"True True {self.HALL}/queen False")
+        private = {"chat": f"{self.HALL}/queen", "kind": "chat", "nick": None, "occupant_id": None}
+        self.assertEqual(await self.said(plugin(self.MAUBOT), **private), f"True True {self.HALL}/queen False")
+
+    async def test_a_list_has_nobody_whose_address_is_not_known_for_sure(self) -> None:
+        for given in ({"jid": None}, {"occupant_id": "o3"}, {"nick": "gone"}, {"delayed": True}, {"jid": "bot@example.org/x"}, {"jid": "eve@example.org"}):
+            who = f"{self.HALL}/{given.get('nick', 'queen')}"
+            self.assertEqual(await self.said(errbot(self.ERRBOT), **given), f"False False False False {who} True", given)
+            self.assertEqual(await self.said(plugin(self.MAUBOT), **given), f"False False {who} False", given)

@@ -103,6 +103,7 @@ const LAYER: &[(&str, &str)] = files!["../../../plugins-sdk/python/ports/":
     "parlor_port/environ.py",
     "parlor_port/files.py",
     "parlor_port/kept.py",
+    "parlor_port/occupants.py",
     "parlor_port/opened.py",
     "parlor_port/pages.py",
     "parlor_port/places.py",

@@ -21,6 +21,9 @@ WEB = re.compile(r"aiohttp\.web(_request|_response|_exceptions)?\.")
 #: The author of a message, and the names of those who may do something.
 AUTHOR = re.compile(r"\.(sender|state_key|frm|nick|person|aclattr|fullname|username)\b(?!\()")
 ALLOWED = re.compile(r"(?i)config\b|admin|owner|allow|whitelist|moderator|permit|authori[sz]ed|trusted")
+#: The address of an author, also as a text, and what says nothing about rights: the account itself, another author, or nobody.
+ADDRESS = re.compile(r"(?:str\()?(?:\w+\.)*(?:sender|frm(?:\.(?:person|aclattr))?)\)?\Z")
+NO_RIGHT = re.compile(r"\.mxid\b|bot_identifier\b|\b(?:sender|frm)\b|\ANone\Z")
 
 #: The frameworks, and the SDK.
 OURS = {"errbot", "maubot", "mautrix", "parlor"}
@@ -258,14 +261,17 @@ def has_open_base(checker: Checker, module: Module, node: ast.ClassDef) -> bool:
     return False
 
 
-def who_may(checker: Checker, module: Module, node: ast.AST, instead: str) -> None:
-    """Tells of a comparison of an author with a list of those who may do something: people in rooms choose their nicknames."""
+def who_may(checker: Checker, draft: Draft, module: Module, node: ast.AST, instead: str) -> None:
+    """Tells of a comparison of an author with others, who may be a list of those who may do something: people in rooms choose their nicknames."""
     if not isinstance(node, ast.Compare) or len(node.ops) != 1 or not isinstance(node.ops[0], (ast.In, ast.NotIn, ast.Eq, ast.NotEq)):
         return
     sides = [ast.unparse(one) for one in (node.left, node.comparators[0])]
     for author, allowed in (sides, sides[::-1]):
-        if AUTHOR.search(author) and ALLOWED.search(allowed):
-            checker.tell("check", module, node, ast.unparse(node)[:100], "in a room, an author is `ROOM/NICK`, and others can take the nickname", instead)
+        is_address = ADDRESS.match(author) is not None and NO_RIGHT.search(allowed) is None
+        # The layer asks the room for the address of the author.
+        draft.knows_people |= is_address
+        if is_address or AUTHOR.search(author) and ALLOWED.search(allowed):
+            checker.tell("check", module, node, ast.unparse(node)[:100], lacks.BY_NAME, instead)
             return
 
 

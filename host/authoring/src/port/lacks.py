@@ -437,6 +437,10 @@ ALIASES = (
 NO_STATE = ("XMPP has no such state, or the layer does not tell it: `MNotFound`", "`parlor.rooms.get(room)`: reference/api/rooms.md")
 NO_EVENT = ("the layer passes on messages, reactions, retractions, invitations, and who enters and leaves rooms", "`parlor.on(…)`: reference/events.md names all events")
 OFF = ("nobody but the plugin calls it; with an event alone, it is called if its regular expression is found there", "nothing, if that is what it needs")
+BY_NAME = (
+    "in a room, an author is `ROOM/NICK`, and others can take the nickname. A list with the author's own JID has it, if the room shows it and"
+    " the owner grants `rooms.read`; a set, a mapping and a list of addresses of another network do not"
+)
 #: The types of events about people in rooms.
 OF_MEMBERS = {"ROOM_MEMBER", "m.room.member", *(f"InternalEventType.{name}" for name in ("JOIN", "LEAVE", "KICK", "BAN", "INVITE", "PROFILE_CHANGE"))}
 MEMBERS = (

@@ -28,6 +28,8 @@ class Draft:
     #: It has a database, which the layer stores.
     has_database: bool = False
     knows_rooms: bool = False
+    #: It compares the authors of messages with others, whose addresses rooms may show.
+    knows_people: bool = False
     #: It hears of people who enter and leave rooms.
     watches: bool = False
     joins_rooms: bool = False
@@ -175,9 +177,10 @@ def _permissions(draft: Draft) -> Iterator[str]:
     if draft.answers:
         yield '"messages.send" = { scope = ["*"], reason = "to answer people" }'
         yield '"rooms.send" = { scope = ["*"], reason = "to answer in rooms" }'
-    if draft.knows_rooms:
+    if draft.knows_rooms or draft.knows_people:
         yield '"rooms.read" = { scope = ["*"], reason = "%s" }' % (
-            "to see who enters and leaves rooms" if draft.watches else "to tell rooms from people")
+            "to see who enters and leaves rooms" if draft.watches
+            else "to know people in rooms by their addresses" if draft.knows_people else "to tell rooms from people")
     if draft.joins_rooms:
         yield '"rooms.join" = { scope = ["*"], reason = "to enter and leave rooms" }'
     if draft.moderates:

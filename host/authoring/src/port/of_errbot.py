@@ -125,7 +125,7 @@ class Errbot:
         for one in ast.walk(node):
             if isinstance(one, ast.Attribute):
                 self._attribute(module, one, is_plugin)
-            checks.who_may(self.checker, module, one, "`admin_only=True` for a whole command, or JIDs alone, which only match in private")
+            checks.who_may(self.checker, self.draft, module, one, "`admin_only=True` for a whole command, or a list of JIDs")
             if is_plugin:
                 self._mapping(one)
                 self._stream(module, one)

@@ -118,7 +118,7 @@ class Maubot:
 
     def _node(self, module: Module, node: ast.AST) -> None:
         tell = self.checker.tell
-        checks.who_may(self.checker, module, node, "JIDs alone, which only match in private; `parlor.command(…, allow=[People.owners()])` for owners")
+        checks.who_may(self.checker, self.draft, module, node, "a list of JIDs; `parlor.command(…, allow=[People.owners()])` for owners")
         if isinstance(node, tree.FUNCTIONS):
             for one in node.decorator_list:
                 self._decorator(module, one)

@@ -5,6 +5,7 @@ from typing import Any, Optional
 
 from parlor import errors, rooms, user
 from parlor_port import places
+from parlor_port.occupants import Occupant
 
 
 #: A JID: a domain, with what may stand before and behind it.
@@ -24,7 +25,9 @@ class Identifier:
         return f"{type(self).__name__}({self._jid!r})"
 
     def __eq__(self, other: object) -> bool:
-        return str(other) == self._jid if isinstance(other, (Identifier, str)) else NotImplemented
+        if not isinstance(other, (Identifier, str)):
+            return NotImplemented
+        return (other._jid if isinstance(other, Identifier) else other) == self._jid
 
     def __hash__(self) -> int:
         return hash(self._jid)
@@ -115,7 +118,15 @@ class Room(Identifier):
 
 
 class RoomOccupant(Person):
-    """Somebody in a room, by the nickname there."""
+    """Somebody in a room, by the nickname there. Where the room shows the address of the author of a message, it equals that, too."""
+
+    def __init__(self, jid: str, message: Any = None) -> None:
+        super().__init__(jid)
+        if message is not None:
+            self._jid = Occupant(jid).of(message)
+
+    def __str__(self) -> str:
+        return str(self._jid)
 
     @property
     def room(self) -> Room:
@@ -132,6 +143,11 @@ class RoomOccupant(Person):
     @property
     def person(self) -> str:
         """The address in the room."""
+        return self._jid
+
+    @property
+    def aclattr(self) -> str:
+        """The same, as rules name it."""
         return self._jid
 
 
@@ -208,10 +224,10 @@ def message(of: Any) -> Message:
     places.hear(of)
     is_group = of.kind == "groupchat"
     if is_group:
-        frm: Identifier = RoomOccupant(f"{of.chat}/{of.nick or ''}")
+        frm: Identifier = RoomOccupant(f"{of.chat}/{of.nick or ''}", of)
         to: Identifier = Room(of.chat)
     else:
-        frm = RoomOccupant(of.chat) if "/" in of.chat else Person(of.chat)
+        frm = RoomOccupant(of.chat, of) if "/" in of.chat else Person(of.chat)
         try:
             to = bot()
         except errors.Error:

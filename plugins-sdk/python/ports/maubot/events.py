@@ -4,7 +4,7 @@ from typing import Any, Optional
 
 import parlor
 from mautrix.client import SyncStream
-from mautrix.types import EventID, EventType, InReplyTo, MessageType, RelatesTo, RelationType, RoomID, TextMessageEventContent, UserID
+from mautrix.types import EventID, EventType, InReplyTo, MessageType, OccupantID, RelatesTo, RelationType, RoomID, TextMessageEventContent, UserID
 from parlor import outgoing
 from parlor_port import files, places, texts
 
@@ -23,7 +23,7 @@ class MessageEvent:
         self.type = event_type
         self.content = content
         self.room_id = RoomID(message.chat)
-        self.sender = UserID(f"{message.chat}/{message.nick or ''}" if message.kind == "groupchat" else message.chat)
+        self.sender = _sender(message)
         self.event_id = EventID(places.event_id(message))
         self.timestamp = int(message.at.timestamp() * 1000)
         self.also: tuple[Any, ...] = ()
@@ -67,6 +67,14 @@ class MessageEvent:
     async def edit(self, content: Any, **options: Any) -> EventID:
         """Says something in the place of an own message."""
         return await self.respond(content, edits=self.event_id, **options)
+
+
+def _sender(message: Any) -> UserID:
+    if message.kind != "groupchat" and "/" not in message.chat:
+        return UserID(message.chat)
+    sender = OccupantID(f"{message.chat}/{message.nick or ''}" if message.kind == "groupchat" else message.chat)
+    sender.of(message)
+    return sender
 
 
 def message_event(client: Client, message: Any) -> MessageEvent:

@@ -4,6 +4,8 @@ import sys
 from enum import Enum
 from typing import Any, ClassVar, Mapping, Optional
 
+from parlor_port.occupants import Occupant
+
 from .client import SyncStream
 from .serialized import (
     JSON, ExtensibleEnum, Mapped, Serializable, SerializableAttrs, SerializableEnum, SerializerError, deserializer, field, serializer,
@@ -13,6 +15,10 @@ from .uris import MatrixURI
 
 class UserID(str):
     """The address of a person: a JID, or that of a room with a nickname."""
+
+
+class OccupantID(Occupant, UserID):
+    """The address of a person in a room: that of the room with a nickname."""
 
 
 class RoomID(str):
