@@ -1,5 +1,6 @@
 """Contents of messages in plugins of maubot: `python3 -m unittest discover tests/ports`."""
 
+import importlib
 import json
 import random
 import sys
@@ -102,6 +103,29 @@ class Markdown(test_layer.Case):
             "    await evt.respond('**four** <b>x</b>', markdown=False, allow_html=True)\n"
             "    await self.client.send_markdown(evt.room_id, '**five**')\n    await self.client.send_text(evt.room_id, '**six**')"))
         self.assertEqual(await self.answers("!a"), ["*one*", "*two*", "**three**", "**four** *x*", "*five*", "**six**"])
+
+    async def test_html_keeps_its_lists_tables_quotations_and_headings(self) -> None:
+        await self.begun(plugin("pass"))
+        of_html = sys.modules["parlor_port.texts"].of_html
+        for html, text in (
+            ("<ul>\n<li><p>a</p></li>\n<li>b<ol start='3'><li>c</li><li>d</li></ol></li><li>e</li></ul>f", "- a\n- b\n  3. c\n  4. d\n- e\nf"),
+            ("<table>\n<tr> <th>a</th> <th>b</th></tr>\n<tr><td>1</td><td><p>2</p></td></tr></table>", "a | b\n1 | 2"),
+            ("<details><summary>s</summary>t</details>u", "s\nt\nu"),
+            ("x<blockquote><p>a<br>b</p><p>c</p><blockquote>d</blockquote></blockquote>y", "x\n> a\n> b\n>\n> c\n>\n> > d\n\ny"),
+            ("<h3>News</h3><p>a</p><h1><b>b</b></h1>", "*News*\n\na\n\n*b*"),
+            ("a\2b\1c<span>d  e</span>", "abcd e"),
+        ):
+            self.assertEqual(of_html(html), text, html)
+
+    async def test_rendered_markdown_shows_the_same_as_html(self) -> None:
+        await self.begun(plugin("pass"))
+        of_html, markdown = sys.modules["parlor_port.texts"].of_html, importlib.import_module("mautrix.util.markdown")
+        for allow_html, text in ((False, "use `!x  <name>`\n  & _see_ *b*"), (True, "use `!x <name>`\n& _see_ *b*")):
+            rendered = markdown.render("use `!x  <name>`\n  & *see* **b**", allow_html=allow_html)
+            # It also stays what it is behind other HTML.
+            for html in (rendered, f"{rendered}"):
+                self.assertEqual(of_html(html), text)
+            self.assertEqual(of_html(f"<b>a</b> {rendered}"), f"*a* {text}")
 
     async def test_what_render_made_is_sent_as_what_it_shows(self) -> None:
         await self.begun(plugin(

@@ -306,7 +306,7 @@ class Told(unittest.TestCase):
 
     def test_no_module_of_a_plugin_hides_one_of_the_layer(self) -> None:
         for name in ("requests", "aiohttp", "asyncpg", "yarl"):
-            texts = {"maubot.yaml": YAML, f"{name}.py": "", "a.py": f"import {name}\nfrom maubot import Plugin\n\nclass A(Plugin):\n    pass\n"}
+            texts = {"maubot.yaml": YAML.replace("- a", f"- {name}\n- a"), f"{name}.py": "", "a.py": f"import {name}\nfrom maubot import Plugin\n\nclass A(Plugin):\n    pass\n"}
             self.assertIn(f"{name}.py:1 the module {name}", sample.told(sample.port(texts), "lacks"))
 
     def test_settings_are_read_where_their_names_are_those_of_other_modules_and_of_the_environment(self) -> None:

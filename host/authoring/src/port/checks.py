@@ -2,9 +2,10 @@
 
 import ast
 import re
-from typing import Iterable, Optional
+from typing import Iterable, Optional, Sequence
 
 import lacks
+import of_packages
 import tree
 from manifest import Draft
 from tree import Finding, Module
@@ -33,8 +34,11 @@ INSTEAD_OF_PACKAGE = "in the plugin's folder: `pip install --target . NAME`; it 
 class Checker:
     """Collects what one plugin lacks."""
 
-    def __init__(self, modules: list[Module], has_web: bool = False) -> None:
+    def __init__(self, modules: list[Module], has_web: bool = False, named: Sequence[str] = (), files: Sequence[str] = ()) -> None:
         self.modules = modules
+        #: The packages that the plugin itself names, and the paths of the files that come with it.
+        self.named = list(named)
+        self.files = list(files)
         #: Its webhooks may use the names of a package for web servers.
         self.has_web = has_web
         self.siblings = {module.name.partition(".")[0] for module in modules}
@@ -50,6 +54,8 @@ class Checker:
         self.replaced: set[str] = set()
         #: Packages that have to be added, by their names for pip.
         self.packages: set[str] = set()
+        #: Whether it imports any package that is not part of Python.
+        self.needs_others = False
         # For errbot, asyncpg is a package for servers of PostgreSQL.
         self._packages = {*lacks.PACKAGES_OF_LAYER} - ({"asyncpg"} if has_web else set())
         self._told: set[tuple[str, int, str]] = set()
@@ -60,10 +66,18 @@ class Checker:
             self._told.add((module.path, line, what))
             self.findings.append(Finding(kind, module.path, line, what, why, instead))
 
-    def needs(self, module: Module, node: "ast.AST | int", what: str, why: str, package: str) -> None:
-        """Notes that a package has to be added."""
-        self.packages.add(package)
-        self.tell("package", module, node, what, why, INSTEAD_OF_PACKAGE.replace("NAME", package))
+    def needs(self, module: Module, node: "ast.AST | int", what: str, why: str, package: Optional[str]) -> None:
+        """Notes that a package has to be added. None: its name is not known."""
+        if package is not None:
+            self.packages.add(package)
+        self.tell("package", module, node, what, why, self._instead(what, package))
+
+    def _instead(self, module: str, package: Optional[str]) -> str:
+        """How to add a package."""
+        if package is not None:
+            return INSTEAD_OF_PACKAGE.replace("NAME", package)
+        several = f": the plugin names {', '.join(self.named[:10])}" if self.named else ""
+        return f"find out which package has the module {module}, which anybody may publish one called so{several}; it has to be all Python"
 
     def run(self) -> None:
         for module in self.modules:
@@ -105,18 +119,23 @@ class Checker:
             if top in self.siblings and not known:
                 if is_late:
                     self.late.add(name if any(one.name == name for one in self.modules) else name.rpartition(".")[0] or name)
+            elif known == "threading" and (locks := tree.used(module, name)) <= lacks.LOCKS:
+                if "Lock" in locks:
+                    self.tell("check", module, line, "threading.Lock", *lacks.LOCK)
             elif known:
                 self.tell("lacks", module, line, known, *lacks.MODULES[known])
             elif tree.is_standard(top):
                 if is_late:
                     self.late.add(top)
             elif may_miss:
+                self.needs_others = True
                 self.tell("check", module, line, top, "the package is not there, and the plugin goes on without it",
-                          INSTEAD_OF_PACKAGE.replace("NAME", lacks.PACKAGES.get(top, top)))
+                          self._instead(top, of_packages.package(top, self.named)))
             elif top in lacks.FOREIGN:
                 self.tell("lacks", module, line, top, *lacks.FOREIGN[top])
             else:
-                self.needs(module, line, top, "the package is not part of Python", lacks.PACKAGES.get(top, top))
+                self.needs_others = True
+                self.needs(module, line, top, "the package is not part of Python", of_packages.package(top, self.named))
 
     def _calls(self, module: Module) -> None:
         done = self._chosen(module) | self.apart
@@ -135,7 +154,8 @@ class Checker:
                 name = module.aliases[node.id]
                 self.tell("lacks", module, node, name, *lacks.CALLS[name])
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "open":
-                if "open" not in module.aliases and not self._runs_at_build(module, node):
+                is_read = of_packages.is_read(module, node, self.files)
+                if "open" not in module.aliases and not is_read and not self._runs_at_build(module, node):
                     self.tell("lacks", module, node, "open()", "there are no files", lacks.FILES)
 
     def _chosen(self, module: Module) -> set[ast.AST]:

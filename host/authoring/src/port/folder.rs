@@ -23,8 +23,15 @@ const DEEPEST: usize = 10;
 /// The mark that some editors put before a text.
 const BOM: char = '\u{feff}';
 
+/// The maximum number of files that come with a plugin and are read, and of their bytes together. Further ones are not copied.
+const MOST_PACKAGED: usize = 100;
+const MOST_PACKAGED_BYTES: u64 = 1 << 20;
+
 /// The files that are read in addition to Python's.
-const WANTED: [&str; 2] = ["maubot.yaml", "base-config.yaml"];
+const WANTED: [&str; 4] = ["maubot.yaml", "base-config.yaml", "requirements.txt", "pyproject.toml"];
+/// The extensions of texts that plugins open.
+const PACKAGED: [&str; 14] =
+    ["cfg", "csv", "dat", "html", "ini", "j2", "json", "lst", "sql", "toml", "tsv", "txt", "xml", "yaml"];
 /// The beginnings of names of texts that belong to a plugin, with any extension.
 const TEXTS: [&str; 5] = ["license", "licence", "copying", "notice", "readme"];
 
@@ -35,6 +42,8 @@ pub(super) struct Read {
     pub(super) skipped: Vec<Skipped>,
     entries: usize,
     bytes: u64,
+    packaged: usize,
+    packaged_bytes: u64,
 }
 
 /// A file that was not read.
@@ -87,7 +96,25 @@ impl Read {
                 }
             } else if is_wanted(name) || is_template(&path) {
                 self.file(&entry.path(), path)?;
+            } else if is_packaged(name) {
+                self.packaged(&entry.path(), path)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Reads a file that the plugin may open. The rest of the port does not need it.
+    fn packaged(&mut self, file: &Path, path: String) -> io::Result<()> {
+        let Ok(opened) = open_plain(file, libc::O_NOFOLLOW) else { return Ok(()) };
+        let mut bytes = Vec::new();
+        let size = opened.take(MOST_BYTES + 1).read_to_end(&mut bytes)? as u64;
+        if self.packaged == MOST_PACKAGED || size > MOST_BYTES || self.packaged_bytes + size > MOST_PACKAGED_BYTES {
+            return Ok(());
+        }
+        if let Ok(text) = String::from_utf8(bytes) {
+            self.packaged += 1;
+            self.packaged_bytes += size;
+            self.files.insert(path, text);
         }
         Ok(())
     }
@@ -130,6 +157,11 @@ fn is_wanted(name: &str) -> bool {
     extension.is_some_and(|end| end == "py" || end == "plug" || end == "flow")
         || WANTED.contains(&name)
         || TEXTS.iter().any(|begin| small.starts_with(*begin))
+}
+
+/// Returns whether a file of this name may be one that the plugin opens.
+fn is_packaged(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|end| PACKAGED.iter().any(|known| end == *known))
 }
 
 /// Returns whether the file with this path in the folder is a template of answers, as plugins of errbot have them.
@@ -195,7 +227,26 @@ mod tests {
             fs::write(path, "Hello").unwrap();
         }
         let read = read(folder.path()).unwrap();
-        assert_eq!(read.files.into_keys().collect::<Vec<_>>(), ["inner/templates/more/b.md", "templates/a.md"]);
+        let found: Vec<_> = read.files.into_keys().collect();
+        assert_eq!(found, ["inner/templates/more/b.md", "templates/a.md", "templates/c.html"]);
+    }
+
+    #[test]
+    fn texts_that_a_plugin_may_open_are_read_up_to_a_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path();
+        symlink("/etc/hostname", place.join("link.txt")).unwrap();
+        fs::write(place.join("large.json"), vec![b' '; 600 << 10]).unwrap();
+        fs::write(place.join("latin.csv"), b"caf\xe9").unwrap();
+        fs::create_dir(place.join("assets")).unwrap();
+        for number in 0..=MOST_PACKAGED {
+            fs::write(place.join(format!("assets/a{number}.json")), "{}").unwrap();
+        }
+        fs::write(place.join("a.py"), "").unwrap();
+        let read = read(place).unwrap();
+        assert_eq!(read.files.len(), MOST_PACKAGED + 1);
+        assert!(read.files.keys().all(|name| name == "a.py" || name.starts_with("assets/a")), "{:?}", read.files);
+        assert_eq!(read.skipped, []);
     }
 
     #[test]

@@ -42,6 +42,10 @@ MODULES = {
     "glob": ("there are no files", FILES),
 }
 
+#: Parts of `threading` that work with one thread.
+LOCKS = {"Lock", "RLock", "local", "current_thread", "get_ident", "main_thread"}
+LOCK = ("a plugin is one thread, which would wait for itself if a handler waits while it holds the lock", "`asyncio.Lock`, with `async with`, or `threading.RLock`")
+
 #: Calls of Python that do nothing in a plugin.
 CALLS = {
     "sqlite3.connect": ("there are no files: a database is in memory, and gone when the plugin ends", "`self[key]`, or " + STORAGE),
@@ -123,6 +127,8 @@ FOREIGN = {
     "pandas": ("it has parts in C", "Python's own `csv` and `statistics`"),
     "matplotlib": ("it has parts in C", "a service that draws, over the web"),
     "PIL": ("it has parts in C", "a service that works on pictures, over the web"),
+    "Crypto": ("its package pycryptodome has parts in C", "`hashlib` and `hmac`; no own ciphers"),
+    "Cryptodome": ("its package pycryptodomex has parts in C", "`hashlib` and `hmac`; no own ciphers"),
     "cryptography": ("it has parts in C and Rust", "`hashlib` and `hmac`; no own ciphers"),
     "bcrypt": ("it has parts in C", "`hashlib.scrypt`"),
     "nacl": ("it has parts in C", "`hashlib` and `hmac`"),
@@ -155,8 +161,19 @@ FOREIGN = {
 ZONES = {"zoneinfo": ("tzdata", "zones"), "pytz": ("pytz", "zones_of_pytz")}
 IN_PACKAGE = "the time zones are in it; they are read while the plugin is built"
 
-#: The names of packages whose modules are called otherwise.
-PACKAGES = {"bs4": "beautifulsoup4", "dateutil": "python-dateutil", "yaml": "PyYAML", "attr": "attrs", "dotenv": "python-dotenv"}
+#: The packages of well-known modules, by their names for pip.
+PACKAGES = {
+    "bs4": "beautifulsoup4", "dateutil": "python-dateutil", "yaml": "PyYAML", "attr": "attrs", "dotenv": "python-dotenv", "github": "PyGithub",
+    "jwt": "PyJWT", "slugify": "python-slugify", "dns": "dnspython", "pkg_resources": "setuptools", "setuptools": "setuptools", "six": "six",
+    "jinja2": "jinja2", "pytz": "pytz", "tzdata": "tzdata", "markdown": "Markdown", "docx": "python-docx", "magic": "python-magic",
+    "gitlab": "python-gitlab", "OpenSSL": "pyOpenSSL", "serial": "pyserial", "usb": "pyusb", "zmq": "pyzmq", "ldap": "python-ldap",
+    "MySQLdb": "mysqlclient", "sklearn": "scikit-learn", "cv2": "opencv-python", "googleapiclient": "google-api-python-client", "jose": "python-jose",
+    "attrs": "attrs", "simplejson": "simplejson", "tabulate": "tabulate", "croniter": "croniter", "humanize": "humanize", "arrow": "arrow",
+    "pendulum": "pendulum", "parsedatetime": "parsedatetime", "dateparser": "dateparser", "unidecode": "Unidecode", "xmltodict": "xmltodict",
+    "oauthlib": "oauthlib", "requests_oauthlib": "requests-oauthlib", "tweepy": "tweepy", "jira": "jira", "wikipedia": "wikipedia", "emoji": "emoji",
+    "inflect": "inflect", "pyparsing": "pyparsing", "packaging": "packaging", "cachetools": "cachetools", "html2text": "html2text", "mistune": "mistune",
+    "errcron": "errcron",
+}
 
 #: Packages that the layer has in part: their names, and the modules of theirs by which plugins import these, too.
 PACKAGES_OF_LAYER = {

@@ -18,6 +18,7 @@ import manifest
 import of_environ
 import of_errbot
 import of_maubot
+import of_packages
 import tree
 import web
 from tree import Finding, Module
@@ -29,6 +30,8 @@ MOST_FINDINGS = 1000
 
 #: Names that a module of the plugin cannot have beside the layer.
 TAKEN = {"plugin", "parlor", "parlor_port", "parlor_main", "errbot", "maubot", "mautrix", "requests", "aiohttp", "asyncpg", "bottle", "flask", "wit_world", "yarl"}
+#: Names of the frameworks, of which files beside a plugin are at most stand-ins: nothing ever imported them.
+FRAMEWORKS = {"errbot", "maubot", "mautrix"}
 KEPT = re.compile(r"(licen[sc]e|copying|notice|readme)[^/]*\Z", re.IGNORECASE)
 
 
@@ -71,8 +74,9 @@ def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[s
         root = ""
         names = about.get("modules")
         starts = [str(one).replace(".", "/") for one in names] if isinstance(names, list) else []
-    modules = reached(files, root, starts, findings)
-    checker = checks.Checker(modules, has_web=found == "errbot")
+    modules = reached(_without_strays(files, root, starts, found), root, starts, findings)
+    packaged = of_packages.files_of(modules, files, root)
+    checker = checks.Checker(modules, found == "errbot", of_packages.named(files, root), [*packaged])
     environment = of_environ.run(checker, draft)
     checker.run()
     if found == "errbot":
@@ -98,7 +102,8 @@ def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[s
         written[renamed.get(module.path, _below(module.path, root))] = awaits.Rewriter(sources, module).run()
     if draft.has_templates:
         written.update({f"templates/{path}": text for path, text in kind.templates.items()})
-    written["plugin.py"] = _plugin(found, kind, renamed, environment)
+    written |= (moved := {_moved(path, renamed, root): text for path, text in packaged.items()})
+    written["plugin.py"] = _plugin(found, kind, renamed, environment, sorted(moved))
     written["plugin.toml"] = manifest.text_of(draft)
     written.update({path: text for path, text in files.items() if "/" not in path and KEPT.match(path) and path not in written})
     findings += checker.findings + sources.findings
@@ -162,6 +167,17 @@ def reached(files: dict[str, str], root: str, starts: list[str], findings: list[
     return found
 
 
+def _without_strays(files: dict[str, str], root: str, starts: list[str], framework: str) -> dict[str, str]:
+    """Returns the files without modules that the framework did not load, as they are not in the list of maubot.yaml, and whose names are
+    those of other modules, which were loaded in their place."""
+    def is_stray(path: str) -> bool:
+        top = _below(path, root).partition("/")[0].removesuffix(".py")
+        is_other = top in FRAMEWORKS or framework == "maubot" and (top in TAKEN or tree.is_standard(top))
+        return path.endswith(".py") and is_other and all(_below(one, root).partition("/")[0] != top for one in starts)
+
+    return {path: text for path, text in files.items() if not is_stray(path)}
+
+
 def _newer(error: SyntaxError) -> str:
     """Returns what to do about a syntax error. Python reads its own version, and plugins run in a later one than some machines have."""
     if sys.version_info < (3, 12) and (error.msg or "").startswith("f-string"):
@@ -171,6 +187,13 @@ def _newer(error: SyntaxError) -> str:
 
 def _below(path: str, root: str) -> str:
     return path.removeprefix(f"{root}/") if root else path
+
+
+def _moved(path: str, renamed: dict[str, str], root: str) -> str:
+    """Returns the new path of a file that comes with the plugin: its folder may have another name now."""
+    top, slash, rest = path.partition("/")
+    fresh = next((new.partition("/")[0] for old, new in renamed.items() if "/" in new and _below(old, root).partition("/")[0] == top), top)
+    return f"{fresh}{slash}{rest}" if slash else path
 
 
 def _renamed(modules: list[Module], starts: list[str], root: str, checker: checks.Checker) -> dict[str, str]:
@@ -218,7 +241,7 @@ class Written(list):
         return f"[{', '.join(self)}]"
 
 
-def _plugin(framework: str, kind: Any, renamed: dict[str, str], environment: dict[str, str]) -> str:
+def _plugin(framework: str, kind: Any, renamed: dict[str, str], environment: dict[str, str], packaged: list[str]) -> str:
     """Returns the text of `plugin.py`."""
     def name_of(module: Module) -> str:
         return tree.module_name(renamed[module.path]) if module.path in renamed else module.name
@@ -228,11 +251,18 @@ def _plugin(framework: str, kind: Any, renamed: dict[str, str], environment: dic
     lines += [f"import parlor_port.{one}" for one in sorted(kind.checker.replaced)]
     if environment:
         lines += ["import parlor_port.environ"]
+    if kind.checker.needs_others:
+        # A package may need the zones, too.
+        lines += ["import parlor_port.zones_of_packages"]
+    if packaged:
+        lines += ["import parlor_port.packaged"]
     if kind.draft.has_templates:
         lines += ["import errbot.templating"]
     if environment:
         # Before the plugin is imported.
         lines += ["", "# The environment variables that the plugin reads, with the settings in plugin.toml.", f"parlor_port.environ.use({environment!r})"]
+    if packaged:
+        lines += ["", "# Files that come with the plugin. None are there when it runs.", f"parlor_port.packaged.load(__file__, {packaged!r})"]
     moved = {module.name: name_of(module) for module in kind.checker.modules}
     if kind.checker.chosen:
         lines += ["", "# The plugin chooses among these while it runs, where there are no files. Some may lack a package.", "import contextlib"]

@@ -194,6 +194,20 @@ def imports(module: Module) -> Iterator[tuple[str, int, bool, bool]]:
         unread += ((one, may_miss, is_late or isinstance(node, FUNCTIONS)) for one in children)
 
 
+def used(module: Module, name: str) -> set[str]:
+    """Returns the names of a module of Python that are used: the one that `from … import` names, or all attributes of the module."""
+    top, _, last = name.partition(".")
+    if last:
+        return {last}
+    aliases = {one for one, meant in module.aliases.items() if meant == top}
+    nodes = list(ast.walk(module.tree))
+    found = {one.attr for one in nodes if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name) and one.value.id in aliases}
+    # It may also be passed on as a whole.
+    whole = sum(isinstance(one, ast.Name) and one.id in aliases for one in nodes)
+    inner = sum(isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name) and one.value.id in aliases for one in nodes)
+    return found if found and whole == inner else found | {top}
+
+
 def chosen(module: Module) -> Iterator[tuple[ast.expr, str]]:
     """Yields the functions of calls that import a module which the plugin chooses while it runs, with the beginning of its name."""
     for call in ast.walk(module.tree):

@@ -1,0 +1,156 @@
+"""The packages, files and modules beside a plugin: `python3 -m unittest discover tests/ports`."""
+
+import builtins
+import io
+import shutil
+import sys
+import unittest
+from pathlib import Path
+from typing import Any
+
+import sample
+import test_layer
+from test_port import PLUG, YAML, errbot, maubot
+
+
+def with_files(**files: str) -> dict[str, Any]:
+    """Ports a plugin of errbot that imports a package, with these files beside it; `_` in a name is `.`."""
+    texts = {"a.plug": PLUG, "a.py": "import teapot\nfrom errbot import BotPlugin\n\nclass A(BotPlugin):\n    pass\n"}
+    return sample.port({**texts, **{name.replace("_", "."): text for name, text in files.items()}})
+
+
+class Packages(unittest.TestCase):
+    def test_only_names_that_somebody_gave_are_installed(self) -> None:
+        for module, package in (("github", "PyGithub"), ("jwt", "PyJWT"), ("slugify", "python-slugify"), ("dns.resolver", "dnspython"), ("pkg_resources", "setuptools")):
+            self.assertEqual(errbot("pass", f"import {module}")["packages"], [package])
+        for head in ("import teapot", "try:\n    import teapot\nexcept ImportError:\n    pass"):
+            result = errbot("pass", head)
+            [finding] = result["findings"]
+            self.assertEqual(result["packages"], [])
+            self.assertNotIn("pip install", finding["instead"])
+            self.assertIn("find out which package has the module teapot", finding["instead"])
+        [finding] = errbot("pass", "from Crypto.Cipher import AES")["findings"]
+        self.assertEqual((finding["kind"], "pycryptodome" in finding["why"]), ("lacks", True))
+
+    def test_the_plugin_itself_names_packages(self) -> None:
+        for given, packages in (
+            ({"requirements_txt": "# tea\nteapot[cups]>=2 # good\nerrbot\n"}, ["teapot"]),
+            ({"requirements_txt": "python-teapot==1\n"}, ["python-teapot"]),
+            ({"requirements_txt": "-r more.txt\ncups\n"}, []),
+            ({"requirements_txt": "teapot @ https://x.example/teapot.zip\n"}, []),
+            ({"requirements_txt": "--extra-index-url https://x.example\nteapot\n"}, []),
+            ({"requirements_txt": "teapot --hash=sha256:1\n./teapot\n"}, []),
+            ({"pyproject_toml": "[project]\ndependencies = ['TeaPot ~= 1.0', 'cups']\n"}, ["TeaPot"]),
+            ({"pyproject_toml": "[tool.poetry.dependencies]\npython = '^3.9'\nteapot = '^1'\n"}, ["teapot"]),
+            ({"pyproject_toml": "[tool.poetry.dependencies]\nteapot = {git = 'https://x.example'}\n"}, []),
+            ({"pyproject_toml": "broken ["}, []),
+        ):
+            self.assertEqual(with_files(**given)["packages"], packages, given)
+        self.assertIn("the plugin names cups", with_files(requirements_txt="cups\n")["findings"][0]["instead"])
+        for key in ("dependencies", "soft_dependencies"):
+            self.assertEqual(maubot("pass", "import teapot", f"{YAML}{key}:\n- py-teapot>=1\n")["packages"], ["py-teapot"])
+
+    def test_zones_of_packages_are_read_if_there_are_any(self) -> None:
+        plugin = errbot("TIMEZONE = 'Europe/Berlin'", "import errcron")["files"]["plugin.py"]
+        self.assertLess(plugin.index("import parlor_port.zones_of_packages\n"), plugin.index("import a\n"))
+        self.assertNotIn("zones", errbot("pass")["files"]["plugin.py"])
+
+    def test_files_of_others_beside_a_plugin_are_no_part_of_it(self) -> None:
+        head = "from maubot import Plugin\nimport random\n"
+        for name in ("maubot", "mautrix", "random"):
+            texts = {"maubot.yaml": YAML, "a.py": f"{head}\nclass A(Plugin):\n    pass\n", f"{name}.py": "import threading\nclass Plugin: pass\n", f"{name}/x.py": ""}
+            result = sample.port(texts)
+            self.assertEqual((result["findings"], [path for path in result["files"] if path.endswith(".py")]), ([], ["a.py", "plugin.py"]), name)
+
+    def test_locks_of_threads_work(self) -> None:
+        body = "def a(self):\n    self.lock = {0}()\n    with self.lock:\n        return 1"
+        for name, head, lacks, check in (
+            ("threading.RLock", "import threading", [], []),
+            ("t.RLock", "import threading as t", [], []),
+            ("RLock", "from threading import RLock", [], []),
+            ("threading.Lock", "import threading", [], ["a.py:2 threading.Lock"]),
+            ("Lock", "from threading import Lock, RLock", [], ["a.py:2 threading.Lock"]),
+            ("threading.Timer", "import threading", ["a.py:2 threading"], []),
+            ("Thread", "from threading import Thread, RLock", ["a.py:2 threading"], []),
+            ("use(threading).RLock", "import threading\nlock = threading.RLock()", ["a.py:2 threading"], []),
+            ("print", "import threading", ["a.py:2 threading"], []),
+        ):
+            result = errbot(body.format(name), head)
+            self.assertEqual((sample.told(result, "lacks"), sample.told(result, "check")), (lacks, check), head)
+
+
+class Zones(test_layer.Case):
+    async def test_zones_of_a_package_that_another_one_brings_are_read(self) -> None:
+        place = Path(self.folder.name)
+        (place / "pytz/zoneinfo/Europe").mkdir(parents=True)
+        (place / "pytz/zoneinfo/Europe/Berlin").write_bytes(b"TZif")
+        (place / "pytz/__init__.py").write_text("all_timezones = common_timezones = []\n\n\ndef timezone(name):\n    return open_resource(name).read()\n")
+        (place / "errcron.py").write_text("import pytz\n")
+        # There is none: that is no error.
+        (place / "tzdata.py").write_text("raise ImportError\n")
+        texts = test_layer.errbot("""
+            @botcmd
+            def a(self, msg, args):
+                return str(errcron.pytz.timezone("Europe/Berlin"))
+        """)
+        texts["a.py"] = "import errcron\n" + texts["a.py"]
+        await self.begun(texts)
+        shutil.rmtree(place / "pytz")
+        self.assertEqual(await self.answers("!a"), ["b'TZif'"])
+
+
+class Files(test_layer.Case):
+    BODY = """
+        @botcmd
+        def a(self, msg, args):
+            with open(os.path.join(HERE, "assets/x.json")) as file:
+                first = file.read()
+            with open(WORDS, "rb") as file:
+                return first + str(file.read()) + (Path(__file__).parent / "assets" / "y.txt").read_text(encoding="utf-8")
+
+        @botcmd
+        def write(self, msg, args):
+            try:
+                open(WORDS, "w")
+            except PermissionError as error:
+                return str(error)
+    """
+
+    def texts(self, root: str = "") -> dict[str, str]:
+        texts = test_layer.errbot(self.BODY)
+        head = 'import os\nfrom pathlib import Path\nHERE = os.path.realpath(os.path.dirname(__file__))\nWORDS = os.path.join(HERE, "words.csv")\n'
+        texts["a.py"] = head + texts["a.py"]
+        texts |= {"assets/x.json": '{"a": 1}', "words.csv": "é\n", "assets/y.txt": "tea\n", "assets/z.txt": "", "requirements.txt": "cups\n"}
+        return {f"{root}{path}": text for path, text in texts.items()}
+
+    async def test_files_that_come_with_a_plugin_can_be_read(self) -> None:
+        for root in ("", "in/"):
+            result = sample.port(self.texts(root))
+            self.assertEqual(sample.told(result, "lacks"), [f"{root}a.py:21 open()"])
+            copied = sorted(path for path in result["files"] if not path.endswith((".py", ".toml")))
+            self.assertEqual(copied, ["assets/x.json", "assets/y.txt", "words.csv"])
+        for module in (builtins, io):
+            self.addCleanup(setattr, module, "open", module.open)
+        await self.begun(self.texts())
+        place = Path(self.folder.name)
+        for name in ("assets/x.json", "assets/y.txt", "words.csv"):
+            (place / name).unlink()
+        self.assertEqual(await self.answers("!a"), ['{"a": 1}' + str("é\n".encode()) + "tea\n"])
+        self.assertIn("parlor.storage", (await self.answers("!write"))[0])
+        # Others are opened as before.
+        with self.assertRaises(FileNotFoundError):
+            open(place / "assets/x.json.bak")
+        self.assertIn("parlor_port.packaged", sys.modules)
+
+    def test_a_file_moves_with_its_folder(self) -> None:
+        about = YAML.replace("- a", "- plugin").replace("main_class: A", "main_class: plugin/A")
+        result = sample.port({
+            "maubot.yaml": about, "plugin/words.txt": "tea",
+            "plugin/__init__.py": "from maubot import Plugin\n\nclass A(Plugin):\n    def a(self):\n        return open(HERE + '/words.txt')\n"})
+        self.assertEqual(sample.told(result, "lacks"), [])
+        self.assertEqual(result["files"]["plugin_ported/words.txt"], "tea")
+        self.assertIn("parlor_port.packaged.load(__file__, ['plugin_ported/words.txt'])", result["files"]["plugin.py"])
+
+
+if __name__ == "__main__":
+    unittest.main()
