@@ -14,7 +14,8 @@ def load(file: str, names: Iterable[str]) -> None:
     """Reads these files, which are in the folder of another one."""
     for name in names:
         path = Path(file).parent / name
-        _files[os.path.abspath(path)] = path.read_bytes()
+        # A plugin may look for it by the path without links.
+        _files[os.path.abspath(path)] = _files[os.path.realpath(path)] = path.read_bytes()
 
 
 def _opened(file: Any, mode: str = "r", buffering: int = -1, encoding: Any = None, errors: Any = None, newline: Any = None, *others: Any, **named: Any) -> Any:
