@@ -53,7 +53,7 @@ pub const STEPS: [Row; 67] = [
     row("restart", "restart", "the plugin ends and starts again; what it stores stays"),
     row("cut", "cut", "the connection breaks"),
     row("back", "back", "and is there again: what happened meanwhile comes then"),
-    row("and", "and garden/alice: hello", "it happens at once with the step above, before the plugin acts"),
+    row("and", "and garden/alice: hello", "with the step above, before the plugin acts"),
     row("kicks", "garden/alice kicks bot: spam", "the plugin's account is put out of the room"),
     row("bans", "garden/alice bans bot", "and cannot come back"),
     row("is", "garden is destroyed: moved", "the room is gone, and everybody is out of it"),
@@ -75,19 +75,19 @@ pub const STEPS: [Row; 67] = [
     row(
         "answers:",
         "news answers: <pubsub xmlns='http://jabber.org/protocol/pubsub'><items/></pubsub>",
-        "likewise a request about a node; `bot` answers those about its own nodes",
+        "likewise about a node; `bot` answers about its own nodes",
     ),
     row(
         "refuses",
         "news refuses <pubsub xmlns='http://jabber.org/protocol/pubsub'><subscribe/></pubsub>: forbidden",
-        "a service refuses such a request; with nothing inside, all without a line",
+        "a service refuses such requests; with nothing inside, all",
     ),
     row("GET", "GET https://api.example.org/x answers 200 {\"a\":1}", "such requests are answered so from here on"),
     row("GET", "GET https://api.example.org/x answers 304 with etag: v1", "the same with headers, before a body"),
     row(
         "GET",
         "GET https://api.example.org/x answers 200 with etag: v1, content-type: \"text/plain; charset=utf-8\" tea",
-        "several have commas between them, and a value with spaces stands in quotes",
+        "commas between several; a value with spaces in quotes",
     ),
     row("show", "show if-none-match, accept", "requests are shown with these headers from here on"),
     row("GET", "GET https://api.example.org/x is unreachable", "nobody answers, as for all that no line names"),
@@ -111,11 +111,7 @@ pub const STEPS: [Row; 67] = [
     row("no", "no archive", "at the top: neither the account nor a room has an archive"),
     row("clock", "clock 2026-03-01T09:00:00Z", "at the top: what time it is"),
     row("host", "host nickname = \"Marvin\"", "at the top: a setting of the host"),
-    row(
-        "host",
-        "host owners = [\"alice\"]",
-        "at the top: alice is an owner of the bot, who may give commands of owners",
-    ),
+    row("host", "host owners = [\"alice\"]", "at the top: alice is an owner, who may give their commands"),
 ];
 
 /// The expected actions of the plugin, written indented.
@@ -158,13 +154,13 @@ pub const ACTIONS: [Row; 43] = [
     row(
         "creates",
         "creates urn:example:news at news with access = open",
-        "or configures, purges or deletes it, with the options that it gives",
+        "or configures, purges or deletes it, with its options",
     ),
     row("requests", "requests GET https://api.example.org/x", "it asks a server of the web"),
     row(
         "requests",
         "requests GET https://api.example.org/x with authorization: \"Bearer {{api_key}}\"",
-        "and the headers in which it wants credentials, or that `show` names",
+        "and the headers of credentials, or those that `show` names",
     ),
     row("requests", "requests POST https://api.example.org/x: {\"a\":1}", "with what it sends"),
     row("answers", "answers github 200: {\"type\":1}", "it answers a request to its webhook, in the mode `answer`"),

@@ -80,7 +80,9 @@ impl Node {
         }
         let is_live = |process: u64| self.view.sessions().any(|(id, _)| id.process == process);
         claim.lacking.retain(|process| *process != self.process && is_live(*process));
-        if !self.has(&account) {
+        // One that this node takes itself may be in a file that is on its way. It is said when this node gives it away.
+        let is_taken = claim.session.is_some_and(|session| session.process == self.process);
+        if !self.has(&account) && !is_taken {
             if claim.lacking.len() < NAMED {
                 claim.lacking.push(self.process);
                 claim.lacking.sort_unstable();

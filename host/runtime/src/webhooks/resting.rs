@@ -48,6 +48,8 @@ mod tests {
         ]);
         assert!(all.has(&id("forge"), "ci", &given(&one)) && all.has(&id("forge"), "ci", &given(&two)));
         assert!(!all.has(&id("shop"), "order", &given(&two)) && !all.has(&id("shop"), "ci", &given(&one)));
-        assert!(!all.has(&id("none"), "ci", &given(&one)) && !all.is_empty() && RestingWebhooks::default().is_empty());
+        assert!(
+            !all.has(&id("absent"), "ci", &given(&one)) && !all.is_empty() && RestingWebhooks::default().is_empty()
+        );
     }
 }
