@@ -70,7 +70,7 @@ async fn without_a_configuration_one_is_written_that_works() {
     // If the user forgets the remaining step, the message repeats it.
     assert_eq!(
         refused_early(&home).await,
-        "parlor.toml:59:17: password_file names bot.password, which cannot be found (No such file or directory \
+        "parlor.toml:60:17: password_file names bot.password, which cannot be found (No such file or directory \
          (os error 2)): write the password into its first line, readable by you alone (umask 077)"
     );
     home.write("bot.password", &format!("{}\n", account.password)).unwrap();

@@ -24,7 +24,7 @@ use xtask::Part;
 use crate::row::{Goal, Row, Unit, median};
 
 /// The domain of the component.
-const DOMAIN: &str = "bots.example.org";
+pub(crate) const DOMAIN: &str = "bots.example.org";
 /// The number of its addresses.
 const ADDRESSES: usize = 100_000;
 /// The number of messages that are measured, in each round.
@@ -92,7 +92,7 @@ fn settings(port: u16, secret: PathBuf) -> Result<LinkSettings> {
     })
 }
 
-fn address(number: usize) -> String {
+pub(crate) fn address(number: usize) -> String {
     format!("bot{number}@{DOMAIN}")
 }
 
@@ -112,11 +112,11 @@ async fn answer(own: Arc<dyn LocalServer>) {
 }
 
 /// The server's end of the stream.
-struct Server(TcpStream);
+pub(crate) struct Server(TcpStream);
 
 impl Server {
     /// Accepts the component, whatever its secret is.
-    async fn accept(listener: &TcpListener) -> Result<Self> {
+    pub(crate) async fn accept(listener: &TcpListener) -> Result<Self> {
         let mut server = Self(listener.accept().await?.0);
         server.until(&format!("to='{DOMAIN}'>")).await?;
         let header = format!(
@@ -127,6 +127,12 @@ impl Server {
         server.until("</handshake>").await?;
         server.0.write_all(b"<handshake/>").await?;
         Ok(server)
+    }
+
+    /// Reads whatever the component sends, until it closes the stream.
+    pub(crate) async fn keep(&mut self) -> Result<()> {
+        tokio::io::copy(&mut self.0, &mut tokio::io::sink()).await?;
+        Ok(())
     }
 
     /// Reads up to this text, with which the component waits for an answer.

@@ -21,6 +21,7 @@ mod page;
 mod parked;
 mod row;
 mod scopes;
+mod sleepers;
 mod slixmpp;
 mod storage;
 mod system_calls;
@@ -115,10 +116,11 @@ async fn rows(flags: &Bench) -> Result<(Vec<Row>, Result<()>)> {
     Ok((rows, Ok(())))
 }
 
-/// Measures nodes of a cluster, and the stream of a component.
+/// Measures nodes of a cluster, the stream of a component, and its addresses that sleep.
 async fn of_clusters() -> Result<Vec<Row>> {
     let mut rows = cluster::rows().await?;
     rows.extend(domain::rows().await.context("the stream of a component")?);
+    rows.extend(sleepers::rows().await.context("addresses that sleep")?);
     Ok(rows)
 }
 
