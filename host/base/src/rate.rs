@@ -11,14 +11,25 @@ use tokio::time::Instant;
 pub struct Bucket {
     rate: f64,
     burst: f64,
-    level: Arc<Mutex<(f64, Instant)>>,
+    level: Arc<Mutex<Level>>,
+}
+
+#[derive(Debug)]
+struct Level {
+    /// The tokens that there were at a time; less than none if calls wait.
+    tokens: (f64, Instant),
+    /// The number of calls that wait.
+    waiting: usize,
+    /// The tokens of calls that were given up while others wait.
+    given_up: f64,
 }
 
 impl Bucket {
     /// Creates a full bucket that gains `rate` tokens a second, up to `burst`. An amount larger than `burst` is never
     /// granted.
     pub fn new(rate: f64, burst: f64) -> Self {
-        Self { rate: rate.max(0.001), burst, level: Arc::new(Mutex::new((burst, Instant::now()))) }
+        let level = Level { tokens: (burst, Instant::now()), waiting: 0, given_up: 0.0 };
+        Self { rate: rate.max(0.001), burst, level: Arc::new(Mutex::new(level)) }
     }
 
     /// Returns this bucket with the tokens of another one; both share them from then on.
@@ -36,7 +47,7 @@ impl Bucket {
     /// tokens at once, and the bucket owes them until it has filled. `Err` holds the time that this call would wait, if
     /// that is longer than `patience`, or if the amount is larger than the burst; nothing was taken then.
     ///
-    /// Cancel-safe: a call that is dropped while it waits gives its tokens back, for calls that come later.
+    /// Cancel-safe: a call that is dropped while it waits gives its tokens back, for calls that come once no other waits.
     pub async fn wait(&self, amount: f64, patience: Duration) -> Result<(), Duration> {
         let now = Instant::now();
         let wait = self.reserve(amount, patience, now)?;
@@ -53,13 +64,26 @@ impl Bucket {
     pub fn owe(&self, amount: f64) {
         let now = Instant::now();
         let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
-        *level = (self.filled(*level, now) - amount, now);
+        level.tokens = (self.filled(level.tokens, now) - amount, now);
+    }
+
+    /// Ends the wait of a call that gives up this amount. Its turn stays unused while others wait: a plugin that gives up early
+    /// turns for late ones would otherwise save them up, and send hundreds of stanzas at once.
+    fn end_wait(&self, amount: f64) {
+        let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        level.waiting = level.waiting.saturating_sub(1);
+        level.given_up += amount;
+        if level.waiting == 0 {
+            let now = Instant::now();
+            let tokens = self.filled(level.tokens, now) + std::mem::take(&mut level.given_up);
+            level.tokens = (tokens.min(self.burst), now);
+        }
     }
 
     /// Returns how many tokens of the burst are used up.
     pub fn used(&self) -> f64 {
-        let level = *self.level.lock().unwrap_or_else(PoisonError::into_inner);
-        self.burst - self.filled(level, Instant::now())
+        let tokens = self.level.lock().unwrap_or_else(PoisonError::into_inner).tokens;
+        self.burst - self.filled(tokens, Instant::now())
     }
 
     /// Returns the tokens that there are now, if there were `tokens` at `at`.
@@ -69,12 +93,12 @@ impl Bucket {
 
     fn take_at(&self, amount: f64, now: Instant) -> Result<(), Duration> {
         let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
-        let tokens = self.filled(*level, now);
+        let tokens = self.filled(level.tokens, now);
         if tokens >= amount {
-            *level = (tokens - amount, now);
+            level.tokens = (tokens - amount, now);
             Ok(())
         } else {
-            *level = (tokens, now);
+            level.tokens = (tokens, now);
             // Rounding of fractions can leave a deficit so small that it takes no time. With a paused clock, a caller
             // that waited for zero time would retry for ever.
             Err(Duration::from_secs_f64((amount - tokens) / self.rate).max(Duration::from_nanos(1)))
@@ -84,17 +108,18 @@ impl Bucket {
     /// Takes tokens, also those that there will be within `patience`. Returns how long the caller has to wait for them.
     fn reserve(&self, amount: f64, patience: Duration, now: Instant) -> Result<Duration, Duration> {
         let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
-        let tokens = self.filled(*level, now);
+        let tokens = self.filled(level.tokens, now);
         let wait = Duration::from_secs_f64(((amount - tokens) / self.rate).max(0.0));
         if amount > self.burst || wait > patience {
             return Err(wait);
         }
-        *level = (tokens - amount, now);
+        level.tokens = (tokens - amount, now);
+        level.waiting += usize::from(!wait.is_zero());
         Ok(wait)
     }
 }
 
-/// Tokens that were taken for a call that waits. It gives them back when it is dropped.
+/// Tokens that were taken for a call that waits. When it is dropped, it gives back what it did not use.
 struct Reserved<'a> {
     bucket: &'a Bucket,
     amount: f64,
@@ -102,12 +127,14 @@ struct Reserved<'a> {
 
 impl Drop for Reserved<'_> {
     fn drop(&mut self) {
-        self.bucket.owe(-self.amount);
+        self.bucket.end_wait(self.amount);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[test]
@@ -170,6 +197,29 @@ mod tests {
         assert_eq!(bucket.wait(1.0, patience).await, Ok(()));
         assert!(began.elapsed() < Duration::from_millis(600), "{:?}", began.elapsed());
         assert!(bucket.wait(3.0, patience).await.is_err(), "more than the burst");
+    }
+
+    /// Otherwise a plugin that keeps late turns alone, and gives up the others, sends far more than its burst at once.
+    #[tokio::test(start_paused = true)]
+    async fn turns_that_are_given_up_cannot_be_saved_up() {
+        let (bucket, patience) = (Bucket::new(10.0, 5.0), Duration::from_secs(30));
+        bucket.take(5.0).unwrap();
+        let (began, mut kept) = (Instant::now(), Vec::new());
+        for _ in 0..10 {
+            let mut waiting = Vec::new();
+            for _ in 0..300 {
+                let mut call = Box::pin(bucket.wait(1.0, patience));
+                if (&mut call).now_or_never().is_none() {
+                    waiting.push(call);
+                }
+            }
+            let early = waiting.len().saturating_sub(10);
+            kept.extend(waiting.split_off(early));
+        }
+        assert!(kept.len() <= 15, "a burst, and those of a second, but {} have their turn", kept.len());
+        assert!(futures_util::future::join_all(kept).await.iter().all(Result::is_ok));
+        assert!(began.elapsed() > Duration::from_secs(29), "{:?}", began.elapsed());
+        assert!(bucket.take(5.0).is_ok() && bucket.take(1.0).is_err(), "they are given back once nobody waits");
     }
 
     #[test]
