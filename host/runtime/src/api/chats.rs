@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use wasmtime::component::Accessor;
 
 use super::types::{date_time, draft, image, image_type, shown_card, url, vcard_updated};
-use super::{addresses, answer, bare_jid, bare_jids, caller, each, fits, jid, order, pace, pace_bytes};
+use super::{addresses, answer, bare_jid, bare_jids, caller, each, fits, jid, order, pace, pace_message};
 use crate::bindings::parlor::plugin::chats::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Chat as WitChat, Error, Outgoing};
 use crate::instance::{Context, Grouping, Instance, outgoing};
@@ -231,15 +231,43 @@ async fn send<T: Send + 'static>(
     let draft = draft?;
     let granted = call.granted(Target::Jid(&to))?;
     let _held = instance.hold(draft.weight())?;
-    pace_bytes(&instance, draft.weight()).await?;
+    let granted = pace_message(&call, granted, Target::Jid(&to), draft.weight()).await?;
     outgoing::send(&instance, &granted, SendMessage { to, kind: MessageKind::Chat, draft }).await
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use futures_util::poll;
+    use jid::Jid;
+    use parlor_plugins::limits::Limits;
+    use parlor_session::permissions::Grants;
     use parlor_session::{OtrStatus, View};
 
     use super::*;
+    use crate::instance::tests::instance as disconnected_instance;
+
+    /// It may wait for half a minute.
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_waited_for_its_turn_goes_by_what_is_granted_then() {
+        for (left, is_sent) in
+            [("\"messages.send\" = [\"*\"]", true), ("\"messages.send\" = [\"other@example.org\"]", false)]
+        {
+            let (instance, _mailbox) = disconnected_instance("\"messages.send\" = [\"*\"]", Limits::default());
+            let call = instance.open_call(CallName::ChatsSend).unwrap();
+            let to: Jid = "romeo@example.org".parse().unwrap();
+            let granted = call.granted(Target::Jid(&to)).unwrap();
+            instance.budgets.outgoing().take(50.0).unwrap();
+            let mut waits = pin!(pace_message(&call, granted, Target::Jid(&to), 10));
+            assert!(poll!(waits.as_mut()).is_pending());
+            let left = Grants::from_table(&left.parse().unwrap()).unwrap();
+            instance.account.router.grant(&instance.mailbox, Arc::new(left));
+            let result = waits.await;
+            assert_eq!(result.is_ok(), is_sent, "{result:?}");
+            assert_eq!(matches!(result, Err(CallError::Denied { .. })), !is_sent, "{result:?}");
+        }
+    }
 
     #[test]
     fn each_field_that_is_no_attribute_can_be_read_like_one() {

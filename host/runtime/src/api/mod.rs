@@ -45,7 +45,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use parlor_base::rate::Bucket;
 use parlor_session::event::EventName;
-use parlor_session::permissions::{CallName, Granted, event};
+use parlor_session::permissions::{CallName, Granted, Target, event};
 use parlor_session::{Answer, AnyCommand, Command};
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::{is_sendable, is_sendable_time, no_jid};
@@ -228,6 +228,14 @@ async fn pace_bytes(instance: &Instance, bytes: usize) -> Result<(), CallError> 
     pace(instance).await?;
     let limit = || format!("{} sent a second", instance.limits.bytes_per_second);
     queue_to_send(instance, instance.budgets.outgoing_bytes(), bytes as f64, limit).await
+}
+
+/// Waits until the plugin may send a message, and returns the proof that the call is allowed then: the owner may take the grant
+/// back while it waits.
+async fn pace_message(call: &OpenCall, granted: Granted, to: Target<'_>, bytes: usize) -> Result<Granted, CallError> {
+    let (instance, before) = (call.instance(), call.instance().mailbox.version());
+    pace_bytes(instance, bytes).await?;
+    if instance.mailbox.version() == before { Ok(granted) } else { call.granted(to) }
 }
 
 /// Waits until the plugin may send something to everyone who sees the account: each open room gets its own stanza.

@@ -23,7 +23,7 @@ use wasmtime::component::Accessor;
 use self::arguments::{affiliation, fields, has_affiliation, message_id, nick, optional, options, role};
 use super::types::draft;
 use super::{
-    addresses, answer, bare_jid, bare_jids, caller, each, fits, jid as full_jid, order, pace, pace_bytes, request,
+    addresses, answer, bare_jid, bare_jids, caller, each, fits, jid as full_jid, order, pace, pace_message, request,
     request_for_much, words,
 };
 use crate::bindings::parlor::plugin::rooms::{
@@ -491,7 +491,7 @@ async fn send<T: Send + 'static>(
     let draft = draft(message)?;
     let granted = call.granted(Target::Room(&jid))?;
     let _held = instance.hold(draft.weight())?;
-    pace_bytes(&instance, draft.weight()).await?;
+    let granted = pace_message(&call, granted, Target::Room(&jid), draft.weight()).await?;
     let to = jid.into();
     outgoing::send(&instance, &granted, SendMessage { to, kind: MessageKind::Groupchat, draft }).await
 }

@@ -269,6 +269,11 @@ pub struct OpenCall {
 }
 
 impl OpenCall {
+    /// Returns the instance that makes it.
+    pub fn instance(&self) -> &Arc<Instance> {
+        &self.instance
+    }
+
     /// Returns which call it is.
     pub fn name(&self) -> CallName {
         self.call

@@ -183,7 +183,7 @@ impl Mailbox {
     }
 
     /// Returns the version of the grants.
-    pub(super) fn version(&self) -> u64 {
+    pub fn version(&self) -> u64 {
         self.decided.load(Acquire)
     }
 
