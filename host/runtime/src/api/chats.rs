@@ -238,15 +238,34 @@ async fn send<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
+    use std::time::Duration;
 
     use futures_util::poll;
     use jid::Jid;
     use parlor_plugins::limits::Limits;
     use parlor_session::permissions::Grants;
     use parlor_session::{OtrStatus, View};
+    use tokio::time::Instant;
 
     use super::*;
     use crate::instance::tests::instance as disconnected_instance;
+
+    /// A handler that waits for longer than it may take would end the plugin.
+    #[tokio::test(start_paused = true)]
+    async fn a_message_waits_for_both_of_its_limits_at_once() {
+        let limits = Limits { handler: Some(Duration::from_secs(4)), ..Limits::default() };
+        let (instance, _mailbox) = disconnected_instance("\"messages.send\" = [\"*\"]", limits);
+        let call = instance.open_call(CallName::ChatsSend).unwrap();
+        let to: Jid = "romeo@example.org".parse().unwrap();
+        let granted = call.granted(Target::Jid(&to)).unwrap();
+        // It would wait 1.9 s for the one, and 3.8 s for the other.
+        instance.budgets.outgoing().owe(68.0);
+        instance.budgets.outgoing_bytes().owe(4.8 * instance.limits.bytes_per_second.as_f64());
+        let (began, used) = (Instant::now(), instance.budgets.outgoing().used());
+        let result = pace_message(&call, granted, Target::Jid(&to), 10).await;
+        assert!(matches!(result, Err(CallError::OverLimit(_))), "{result:?}");
+        assert!(began.elapsed() < Duration::from_millis(1) && instance.budgets.outgoing().used() <= used);
+    }
 
     /// It may wait for half a minute.
     #[tokio::test(start_paused = true)]
