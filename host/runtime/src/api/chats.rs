@@ -209,6 +209,7 @@ async fn initiate_otr<T: Send + 'static>(accessor: &Accessor<T, Grouping>, text:
     let jid = bare_jid("jid", text)?;
     let granted = call.granted(Target::Jid(&jid))?;
     pace(&instance).await?;
+    instance.still_has(&granted)?;
     let _waits = instance.waits_for_session();
     instance.ask(&granted, BeginOtr { by: instance.id, jid }).await
 }

@@ -313,6 +313,7 @@ async fn request_with<R>(
     let bytes = command.weight();
     let holding = instance.hold(bytes)?;
     pace_bytes(instance, bytes).await?;
+    instance.still_has(granted)?;
     put(instance, request, instance.ask_holding(granted, command, arrives, holding)).await
 }
 

@@ -452,7 +452,7 @@ async fn open(
     }
     let place = instance.open_room(&jid)?;
     let opening = async {
-        pace(instance).await?;
+        pace(instance).await.and_then(|()| instance.still_has(&granted))?;
         // Only now: most calls of a list wait, and the options of each may be as long as a stanza.
         let (by, options) = (instance.id, options.clone());
         let _waits = instance.waits_for_session();

@@ -28,6 +28,15 @@ impl Instance {
         Ok(granted)
     }
 
+    /// Checks that the permission of a call that waited for its turn was not taken back meanwhile. A narrower scope counts for later
+    /// calls.
+    pub fn still_has(&self, granted: &Granted) -> Result<(), CallError> {
+        match granted.call().and_then(|call| call.rule().permission) {
+            Some(permission) if !self.mailbox.grants().has(permission) => Err(self.deny(permission, None)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Returns the snapshot of the account, for a call that is allowed.
     pub fn snapshot(&self, _: &Granted) -> Guard<Arc<Snapshot>> {
         self.account.snapshot()

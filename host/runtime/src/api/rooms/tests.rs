@@ -1,5 +1,8 @@
 //! Tests of which calls for rooms and bookmarks a grant covers.
 
+use std::pin::pin;
+
+use futures_util::poll;
 use parlor_config::Settings;
 use parlor_plugins::limits::Limits;
 use parlor_session::{Session, Snapshot};
@@ -21,6 +24,32 @@ async fn all_rooms_are_all_that_the_grant_covers() {
     assert_eq!(found.iter().map(|room| room.jid.as_str()).collect::<Vec<_>>(), ["mine@muc.example.org"]);
     let denied = covered(&instance, CallName::RoomsGetAll).unwrap_err();
     assert!(matches!(denied, CallError::Denied { scope: None, .. }), "{denied:?}");
+}
+
+/// Otherwise a plugin that gave many orders at once would carry them out for half a minute after the owner took the grant back.
+#[tokio::test(start_paused = true)]
+async fn what_waited_for_its_turn_is_not_sent_if_its_permission_was_taken_back() {
+    let grants = "\"rooms.configure\" = [\"*\"]\n\"rooms.join\" = [\"*\"]";
+    for (enters, is_taken_back) in [(false, false), (false, true), (true, true)] {
+        let (instance, _mailbox) = disconnected_instance(grants, Limits::default());
+        instance.budgets.outgoing().take(50.0).unwrap();
+        let mut call = pin!(async {
+            let jid: BareJid = "a@muc.example.org".parse().unwrap();
+            if enters {
+                let options = RoomOptions::default();
+                return open(&instance, CallName::RoomsOpen, "jid", jid.as_str(), &options).await.map(drop);
+            }
+            let granted = instance.granted(CallName::RoomsConfigure, Target::Room(&jid))?;
+            request(&instance, &granted, ConfigureRoom { jid, fields: Vec::new() }).await
+        });
+        assert!(poll!(call.as_mut()).is_pending());
+        if is_taken_back {
+            instance.account.router.grant(&instance.mailbox, Arc::default());
+        }
+        let result = call.await;
+        let is_denied = matches!(result, Err(CallError::Denied { .. }));
+        assert!(is_denied == is_taken_back && result.is_err(), "{result:?}");
+    }
 }
 
 #[tokio::test]
