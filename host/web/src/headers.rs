@@ -40,11 +40,13 @@ const ELSEWHERE: [&str; 15] = [
 /// The beginnings of more such headers. Next.js left out its checks for a request with `x-middleware-subrequest`
 /// (CVE-2025-29927).
 const ELSEWHERE_FROM: [&str; 4] = ["x-envoy-original-", "x-forwarded-", "x-middleware-", "x-original-"];
-/// The headers that name a second address, from which or to which a server copies: `WebDAV` (RFC 4918, section 10.3), Swift
-/// and Azure.
-const SECOND: [&str; 3] = ["destination", "destination-account", "x-ms-rename-source"];
-/// Parts of the names of more such headers, such as `x-amz-copy-source`, and `x-copy-from` of Swift.
-const SECOND_WITHIN: [&str; 2] = ["copy-source", "copy-from"];
+/// The headers that name a second address, from which or to which a server copies, or which it answers with from then on: `WebDAV`
+/// (RFC 4918, section 10.3) and Swift.
+const SECOND: [&str; 5] =
+    ["destination", "destination-account", "x-object-manifest", "x-symlink-target", "x-symlink-target-account"];
+/// Parts of the names of more such headers, such as `x-amz-copy-source` and `x-amz-rename-source` of S3, `x-ms-rename-source` and
+/// `x-ms-file-rename-source` of Azure, and `x-copy-from` of Swift.
+const SECOND_WITHIN: [&str; 3] = ["copy-source", "rename-source", "copy-from"];
 
 /// Returns why a request cannot have this header; `None` if it can. A program behind CGI (RFC 3875, section 4.1.18), `FastCGI`
 /// or WSGI sees `_` for each `-`, and by some servers for each other character that is no letter and no digit.
@@ -65,7 +67,7 @@ pub(crate) fn why_not(name: &HeaderName) -> Option<&'static str> {
     }
     if is(&SECOND) || SECOND_WITHIN.iter().any(|within| read.contains(within)) {
         return Some(
-            "it names a second address to copy from or to, and the owner's grant was checked for that of the request",
+            "it names a second address, such as one to copy from or to, and the owner's grant was checked for that of the request",
         );
     }
     // https://httpoxy.org
