@@ -16,6 +16,7 @@ use parlor_base::atomic::{self, Readers};
 use parlor_base::id::{Digest, PluginId};
 use semver::Version;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::component::{ComponentError, Examined, examine};
 use crate::policy::{RoomSettings, SettingValues};
@@ -171,6 +172,17 @@ impl Components {
             _ => return Ok(()),
         }
         self.write_versions(id, &all)
+    }
+
+    /// Forgets the settings put aside with any version of a plugin whose values this says are gone.
+    pub fn forget_aside(&self, id: &PluginId, is_gone: impl Fn(&Value) -> bool) -> io::Result<()> {
+        let before = self.versions(id)?;
+        let mut all = before.clone();
+        for kept in &mut all {
+            kept.settings.0.retain(|_, value| !is_gone(value));
+            kept.settings_in = kept.settings_in.filter(|_, _, value| !is_gone(value));
+        }
+        if all == before { Ok(()) } else { self.write_versions(id, &all) }
     }
 
     fn write_versions(&self, id: &PluginId, all: &[KeptVersion]) -> io::Result<()> {

@@ -324,7 +324,7 @@ fn settled(id: &PluginId, new: &Manifest, carried: &Carried, was: &str, verb: &s
             };
             let why = escape_untrusted(why, usize::MAX);
             text.put(format_args!(
-                "the setting {name} {verb} put aside: {why}; set it again if you agree ({how}); it comes back with {was} (rollback)\n"
+                "the setting {name} {verb} put aside: {why}; set it again if you agree ({how}); until then, it comes back with {was} (rollback)\n"
             ));
             continue;
         }

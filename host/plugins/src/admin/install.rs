@@ -68,9 +68,15 @@ impl PluginAdmin<'_> {
         }
         self.prune(&file, id);
         self.keep(id, offer, None)?;
-        let table = checked(self, id, offer, &with_settings(decision, &giving::keep(self, id, given)?)?)?;
-        change_entry(self, &mut file, id, &[Change::Add(table)])?;
-        Ok(())
+        let added = giving::keep(self, id, given).and_then(|references| {
+            let table = checked(self, id, offer, &with_settings(decision, &references)?)?;
+            change_entry(self, &mut file, id, &[Change::Add(table)])
+        });
+        if added.is_err() {
+            // Nothing refers to its secrets, and nobody would look for them.
+            self.prune(&file, id);
+        }
+        added
     }
 }
 

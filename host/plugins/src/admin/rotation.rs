@@ -4,14 +4,11 @@
 //! At each moment the policy names secrets that are there. So the former one is put aside first, and the new one comes
 //! last: if a step fails, the present secret counts as before.
 
-use std::io;
-use std::path::{Path, PathBuf};
-
 use jiff::Timestamp;
 use parlor_base::id::PluginId;
 
 use super::recording::{Decided, change_entry, record};
-use super::settings::{fits, former, judge, write, written};
+use super::settings::{fits, former, is_same, judge, stored, write, written};
 use super::{AdminError, PluginAdmin, known};
 use crate::manifest::Manifest;
 use crate::policy::Entry;
@@ -51,14 +48,14 @@ pub fn rotate_secret(
         matches!((&new, &present), (NewSecret::Text(_), SecretSource::File(file)) if is_same(file, &own));
     let source = if is_overwritten {
         let text = std::fs::read_to_string(&own).map_err(|cause| admin.unwritten(cause))?;
-        SecretSource::File(kept(admin, id, &former(name), &text)?)
+        SecretSource::File(stored(admin, id, None, &former(name), &text)?)
     } else {
         present.clone()
     };
     let former = Former { source, until };
     change_entry(admin, &mut file, id, &[written(None, name, Some(&former.beside(&present)))?])?;
     let new = match new {
-        NewSecret::Text(text) => SecretSource::File(kept(admin, id, name, text)?),
+        NewSecret::Text(text) => SecretSource::File(stored(admin, id, None, name, text)?),
         NewSecret::At(source) => source.clone(),
     };
     write(admin, &mut file, id, None, name, Some(&former.beside(&new)))
@@ -101,16 +98,6 @@ fn replaced(
         }
     }
     Ok(present)
-}
-
-fn kept(admin: &PluginAdmin<'_>, id: &PluginId, name: &str, text: &str) -> Result<PathBuf, AdminError> {
-    let kept: io::Result<PathBuf> = admin.make_data().and_then(|()| admin.secrets.keep(id, None, name, text));
-    kept.map_err(|cause| admin.unwritten(cause))
-}
-
-fn is_same(one: &Path, other: &Path) -> bool {
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    real(one) == real(other)
 }
 
 #[cfg(test)]

@@ -60,8 +60,7 @@ impl PluginAdmin<'_> {
         fits(id, &manifest, name, text)?;
         let what = room.map_or_else(|| name.to_owned(), |room| format!("{name} in {room}"));
         record(self, Decided::Secret { id, name: &what })?;
-        let path = self.make_data().and_then(|()| self.secrets.keep(id, address(room), name, text));
-        let path = path.map_err(|cause| self.unwritten(cause))?;
+        let path = stored(self, id, address(room), name, text)?;
         write(self, &mut file, id, room, name, Some(&reference(path)))
     }
 
@@ -116,6 +115,30 @@ pub fn fits(id: &PluginId, manifest: &Manifest, name: &str, text: &str) -> Resul
     let mut unfit = by_it.filter_map(|(name, webhook)| Some((name, webhook.verification.wanted_form(text)?)));
     let Some((webhook, form)) = unfit.next() else { return Ok(()) };
     Err(AdminError::SecretForm { id, name: setting, webhook: webhook.clone(), form })
+}
+
+/// Stores a secret in a file of the data folder. The one that the file had before is gone, so references to it that are put aside with
+/// other versions go first: with such a version, the new secret would go to servers that its owner did not give it for.
+pub(super) fn stored(
+    admin: &PluginAdmin<'_>,
+    id: &PluginId,
+    room: Option<&str>,
+    name: &str,
+    text: &str,
+) -> Result<PathBuf, AdminError> {
+    let place = admin.secrets.path(id, room, name);
+    let is_there = |value: &Value| {
+        let mut sources = SecretSource::all_of(value);
+        sources.any(|source| matches!(source, SecretSource::File(file) if is_same(&file, &place)))
+    };
+    let made = admin.make_data().and_then(|()| admin.components.forget_aside(id, is_there));
+    made.and_then(|()| admin.secrets.keep(id, room, name, text)).map_err(|cause| admin.unwritten(cause))
+}
+
+/// Returns whether two paths lead to the same file.
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    real(one) == real(other)
 }
 
 /// Returns the name under which the former secret of a setting is kept. No setting has this name.
