@@ -80,8 +80,10 @@ impl Node {
         }
         let is_live = |process: u64| self.view.sessions().any(|(id, _)| id.process == process);
         claim.lacking.retain(|process| *process != self.process && is_live(*process));
-        // One that this node takes itself may be in a file that is on its way. It is said when this node gives it away.
-        let is_taken = claim.session.is_some_and(|session| session.process == self.process);
+        // One that this node takes itself may be in a file that is on its way. It is said when this node gives it away. In an earlier
+        // session, it had its time for that.
+        let own = self.tenure.as_ref().map(|tenure| tenure.id);
+        let is_taken = claim.session.is_some() && claim.session == own;
         if !self.has(&account) && !is_taken {
             if claim.lacking.len() < NAMED {
                 claim.lacking.push(self.process);

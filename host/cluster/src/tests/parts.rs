@@ -953,6 +953,27 @@ fn an_account_that_no_configuration_has_runs_nowhere_and_is_left_alone() {
     assert_eq!(stage.store.claim(&name(0)).unwrap().lacking, [1, 7]);
 }
 
+/// The node wrote such a record without end, since that stayed as it was.
+#[test]
+fn an_account_of_an_earlier_session_that_the_node_lacks_is_written_once() {
+    let mut stage = Stage::with(1, 1);
+    // It takes nothing back.
+    stage.input(0, |node, now| node.drain(now, true));
+    stage.configure(0, []);
+    // The process was suspended for longer than its lease.
+    stage.now += ms(10_000);
+    let mut due = stage.nodes[0].tick(stage.now);
+    let mut writes = 0;
+    for _ in 0..100 {
+        let Some(output) = due.pop() else { break };
+        let Output::Put { request, key, value, expected } = output else { continue };
+        writes += usize::from(matches!(key, Key::Account(_)));
+        let Answer::Put(outcome) = stage.store.serve(Request::Put { key, value, expected }) else { unreachable!() };
+        due.extend(stage.nodes[0].answered(stage.now, request, outcome));
+    }
+    assert_eq!((writes, stage.store.claim(&name(0)).unwrap().lacking.clone()), (1, vec![0]));
+}
+
 #[test]
 fn the_owner_is_told_of_another_host_with_the_name_of_this_node_and_not_of_an_earlier_session() {
     let mut stage = Stage::with(1, 1);
