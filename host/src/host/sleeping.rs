@@ -344,13 +344,14 @@ async fn end(host: &Host, accounts: Vec<Account>, plugins: Vec<Supervised>) {
 
 /// Forgets sleeping addresses of accounts that are gone, or are others by now. The caller holds `changing`.
 pub(super) async fn forget(host: &Host, before: &Config, names: &[&AccountName]) {
-    let gone: Vec<_> = names.iter().filter_map(|name| Some(before.accounts.get(*name)?.link.jid.to_bare())).collect();
     let mut forgotten = Vec::new();
-    for jid in gone {
-        let Some(sleeper) = host.sleepers.forget(&jid) else { continue };
-        if let Some(component) = host.domains.component(&sleeper.component) {
+    for link in names.iter().filter_map(|name| Some(&before.accounts.get(*name)?.link)) {
+        let jid = link.jid.to_bare();
+        // Its component takes one that wakes for asleep until it logs in.
+        if let Some(component) = link.component().and_then(|name| host.domains.component(name)) {
             component.remove_sleeper(&jid);
         }
+        let Some(sleeper) = host.sleepers.forget(&jid) else { continue };
         tracing::info!(account = %sleeper.name, "account removed while it slept");
         forgotten.push(jid);
     }

@@ -252,6 +252,20 @@ async fn an_address_that_is_removed_while_it_sleeps_is_nobody() {
     stop(host, stream).await;
 }
 
+/// What came for it waited for a minute, as if it still slept.
+#[tokio::test]
+async fn an_address_that_is_removed_while_it_wakes_is_nobody() {
+    let scene = Scene::new().await;
+    let (host, mut stream) = scene.start(scene.config(&["clock", "echo"], "")).await;
+    lulled(&host).await;
+    assert_eq!(wake(&host, vec!["echo@bots.example.org".parse().unwrap()]).await.len(), 1);
+    host.reconfigure(scene.config(&["clock"], "")).await;
+    stream.ping("echo", "one").await;
+    let answer = stream.pong("one").await;
+    assert!(answer.contains("'error'"), "{answer}");
+    stop(host, stream).await;
+}
+
 /// What comes for it would be lost if its account ended, or would be answered by nobody.
 #[tokio::test]
 async fn an_address_that_was_written_to_a_moment_ago_does_not_fall_asleep() {
