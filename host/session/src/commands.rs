@@ -223,6 +223,11 @@ impl Commands {
         })
     }
 
+    /// Returns whether somebody may still have to wait for a command.
+    pub(super) fn have_cooldowns(&self, now: Duration) -> bool {
+        self.cooldowns.run_at(now)
+    }
+
     /// Returns the word that people use for a command in a place where its plugin acts.
     fn called(&self, plugin: &PluginId, name: &str, command: &Registered, place: Place<'_>) -> String {
         called(plugin, name, command.is_short, &command.names, |word| self.chosen(word, place).is_some())

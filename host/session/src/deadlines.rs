@@ -73,12 +73,8 @@ pub(super) struct Deadlines {
 
 impl Deadlines {
     pub(super) fn advance(&mut self, now: Timestamp) {
-        if let Some(before) = self.wall.replace(now) {
-            let step = now.duration_since(before);
-            if step.is_positive() {
-                self.elapsed += step.unsigned_abs();
-            }
-        }
+        self.elapsed = self.elapsed_at(now);
+        self.wall = Some(now);
     }
 
     /// Adjusts to a clock that was set by this difference, since that time has not elapsed.
@@ -90,6 +86,12 @@ impl Deadlines {
     /// Returns the time since the first step.
     pub(super) fn elapsed(&self) -> Duration {
         self.elapsed
+    }
+
+    /// Returns the time from the first step to this moment.
+    pub(super) fn elapsed_at(&self, now: Timestamp) -> Duration {
+        let step = self.wall.map(|before| now.duration_since(before)).filter(|step| step.is_positive());
+        self.elapsed + step.map_or(Duration::ZERO, |step| step.unsigned_abs())
     }
 
     pub(super) fn set(&mut self, after: Duration, late: Late) -> DeadlineKey {

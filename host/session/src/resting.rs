@@ -1,5 +1,7 @@
 //! What a session would lose, or not do in time, if its account ended now and began again with the next stanza.
 
+use jiff::Timestamp;
+
 use super::deadlines::Late;
 use super::session::Session;
 
@@ -15,6 +17,9 @@ pub enum Unfinished {
     /// It is off the record with somebody, by keys that are in memory alone.
     #[error("it is off the record with somebody")]
     OffTheRecord,
+    /// Somebody has to wait for a command, which is in memory alone.
+    #[error("a cooldown of a command runs")]
+    Cooldown,
     /// It waits for an answer, or does something later.
     #[error("it waits for an answer, or has something to do later")]
     Deadline,
@@ -22,7 +27,7 @@ pub enum Unfinished {
 
 impl Session {
     /// Returns why the account has to go on, if it does.
-    pub fn unfinished(&self) -> Option<Unfinished> {
+    pub fn unfinished(&self, now: Timestamp) -> Option<Unfinished> {
         let (features, common) = (&self.features, &self.common);
         // What is asked anew after each log-in.
         let is_of_a_log_in =
@@ -33,6 +38,8 @@ impl Session {
             Some(Unfinished::Node)
         } else if features.encryption.is_off_the_record() {
             Some(Unfinished::OffTheRecord)
+        } else if features.commands.have_cooldowns(common.deadlines.elapsed_at(now)) {
+            Some(Unfinished::Cooldown)
         } else if common.deadlines.has(|late| !is_of_a_log_in(late)) {
             Some(Unfinished::Deadline)
         } else {

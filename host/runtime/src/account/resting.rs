@@ -17,7 +17,8 @@ pub async fn keeps_awake(account: &Shared) -> Option<KeepsAwake> {
 }
 
 /// Returns the same in the account's task.
-pub(super) fn of(worker: &Worker) -> Option<KeepsAwake> {
+pub(super) fn of(worker: &mut Worker) -> Option<KeepsAwake> {
+    let now = worker.mind_clock();
     let sends = !worker.outbox.is_empty()
         || worker.confirming.is_some()
         || worker.in_question.is_some()
@@ -28,6 +29,6 @@ pub(super) fn of(worker: &Worker) -> Option<KeepsAwake> {
     } else if sends {
         Some(KeepsAwake::Unsent)
     } else {
-        worker.session.unfinished().map(KeepsAwake::Session)
+        worker.session.unfinished(now).map(KeepsAwake::Session)
     }
 }

@@ -60,6 +60,8 @@ pub(super) struct Cooldowns {
     /// The keys of `running` in the order in which they began.
     order: BTreeMap<u64, u64>,
     next: u64,
+    /// When the last one of them ends, by the lengths with which they began.
+    until: Duration,
 }
 
 impl Cooldowns {
@@ -93,9 +95,16 @@ impl Cooldowns {
     pub(super) fn begin(&mut self, tries: Tries, lengths: Lengths, now: Duration) {
         let person = Some(tries.by_person).filter(|_| !lengths.person.is_zero());
         let room = tries.in_room.filter(|_| !lengths.room.is_zero());
+        let longest = lengths.person.max(room.map_or(Duration::ZERO, |_| lengths.room));
+        self.until = self.until.max(now + longest);
         for key in person.into_iter().chain(room) {
             self.begin_one(key, now);
         }
+    }
+
+    /// Returns whether one may still run.
+    pub(super) fn run_at(&self, now: Duration) -> bool {
+        now < self.until
     }
 
     fn begin_one(&mut self, key: u64, now: Duration) {

@@ -245,12 +245,17 @@ fn a_cooldown_begins_with_what_the_plugin_gets_and_is_told_once() {
     assert_eq!(test.texts(), ["You can give !roll again in 40s."]);
     test.say_from(JULIET_HOME, "!roll 4");
     assert_eq!(test.count("command"), 2, "it is Romeo's alone");
+    // It would be over, if the account ended and began again.
+    assert_eq!(test.session.unfinished(test.now), Some(Unfinished::Cooldown));
     // Of the same person, whichever client it is.
     test.say_from("romeo@example.org/phone", "!roll 5");
     assert_eq!(test.count("command"), 2);
     test.wait(40);
     test.say("!roll 6");
     assert_eq!(test.count("command"), 3);
+    let later = |after| test.now + seconds(after);
+    assert_eq!(test.session.unfinished(later(59)), Some(Unfinished::Cooldown));
+    assert_ne!(test.session.unfinished(later(60)), Some(Unfinished::Cooldown), "nothing has to happen for its end");
 }
 
 /// Row 151.
