@@ -283,8 +283,9 @@ pub(super) fn accounts(host: &Host, request: &Request) -> Result<Vec<Arc<Shared>
 
 /// Returns the account that a request names, or the only one.
 fn account(host: &Host, request: &Request) -> Result<Arc<Shared>, Refusal> {
-    let mut all = host.accounts();
-    let names: Vec<_> = all.iter().map(|one| one.name.to_string()).collect();
+    let (all, asleep) = (host.accounts(), host.asleep());
+    let of_those = asleep.iter().map(|one| one.name.to_string());
+    let names: Vec<_> = all.iter().map(|one| one.name.to_string()).chain(of_those).collect();
     match request.value("account") {
         Some(name) => {
             let unknown = || {
@@ -293,9 +294,13 @@ fn account(host: &Host, request: &Request) -> Result<Arc<Shared>, Refusal> {
             };
             all.into_iter().find(|one| one.name.to_string() == name).ok_or_else(unknown)
         }
-        None if all.len() == 1 => Ok(all.remove(0)),
-        None => Err(Refusal::unnamed("name the account", &names)),
+        None => only(all, asleep.len()).ok_or_else(|| Refusal::unnamed("name the account", &names)),
     }
+}
+
+/// Returns the only account. Where others sleep, chance decides which one is awake, and an owner must not write as that one.
+fn only<T>(mut awake: Vec<T>, asleep: usize) -> Option<T> {
+    if asleep == 0 && awake.len() == 1 { awake.pop() } else { None }
 }
 
 /// Returns the account that a request names, or the only one that knows this address, or the only one.
@@ -392,6 +397,14 @@ mod tests {
         for over in [State::Stopped, State::Refused(why()), State::Quarantined(why())] {
             assert!(!acts(over.clone()), "{over:?}");
         }
+    }
+
+    #[test]
+    fn an_account_is_the_only_one_if_no_other_sleeps() {
+        assert_eq!(
+            [only(vec![7], 0), only(vec![7], 1), only(vec![7, 8], 0), only(Vec::new(), 1)],
+            [Some(7), None, None, None]
+        );
     }
 
     #[test]
