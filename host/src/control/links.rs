@@ -18,7 +18,7 @@ use super::audit;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::views::Said;
-use crate::host::Host;
+use crate::host::{Host, wake_one};
 
 /// The longest link, in bytes.
 const LONGEST_LINK: usize = 2 << 10;
@@ -34,6 +34,8 @@ pub(super) async fn send(host: &Host, request: &Request, by: &By) -> Result<Said
     let to = request.value("to").ok_or_else(|| Refusal::Value("`to` is the address of an owner".to_owned()))?;
     let to = BareJid::new(to).map_err(|error| Refusal::Value(format!("`to` is no address: {error}")))?;
     let words = words(request)?;
+    // Without that, an owner of nothing but addresses that sleep could not log in.
+    wake_one(host, &with_owner(&config, request.value("account"), &to)?).await;
     let account = account(host, request.value("account"), &to)?;
     let body = Some(format!("parlor, account {}: {words}", account.name));
     // A link that is used up or late is of no use to whoever finds it in an archive, and one that is not is of too much.

@@ -225,6 +225,15 @@ pub(crate) async fn wake_named(host: &Host, name: &str) {
     }
 }
 
+/// Wakes the first of these accounts, unless one of them runs. An owner needs one of them, and has not said which.
+pub(crate) async fn wake_one(host: &Host, names: &[&AccountName]) {
+    if names.iter().all(|name| host.account(name).is_none())
+        && let Some(first) = names.first()
+    {
+        wake_named(host, first.as_str()).await;
+    }
+}
+
 /// Lets accounts fall asleep that have nothing to do. Returns false if there may be more of them.
 async fn put_to_sleep(host: &Host) -> bool {
     let tired = find_tired(host).await;

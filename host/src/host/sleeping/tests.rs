@@ -238,6 +238,27 @@ async fn a_command_of_an_owner_wakes_an_address_and_keeps_it_awake() {
     stop(host, stream).await;
 }
 
+/// Nobody could have a link to log in to the window sent.
+#[tokio::test]
+async fn an_owner_who_needs_any_account_wakes_one_if_all_sleep() {
+    let scene = Scene::new().await;
+    let mut config = scene.config(&["clock", "echo"], "");
+    let (host, stream) = scene.start(config.clone()).await;
+    lulled(&host).await;
+    let all = ["clock", "echo"].map(|name| name.parse::<AccountName>().unwrap());
+    tended(&host, async {
+        config.sleep_after.values_mut().for_each(|after| *after = Duration::from_hours(1));
+        host.config.store(Arc::new(config));
+        for _ in 0..2 {
+            wake_one(&host, &all.each_ref()).await;
+        }
+    })
+    .await;
+    assert_eq!(names(&host), ["echo"]);
+    connected(&host).await;
+    stop(host, stream).await;
+}
+
 #[tokio::test]
 async fn an_address_that_is_removed_while_it_sleeps_is_nobody() {
     let scene = Scene::new().await;
