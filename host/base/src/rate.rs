@@ -226,7 +226,7 @@ mod tests {
     fn who_lacks_next_to_nothing_waits_all_the_same() {
         let bucket = Bucket::new(10.0, 50.0);
         let start = Instant::now();
-        *bucket.level.lock().unwrap() = (1.0 - f64::EPSILON, start);
+        bucket.level.lock().unwrap().tokens = (1.0 - f64::EPSILON, start);
         assert_eq!(bucket.take_at(1.0, start), Err(Duration::from_nanos(1)));
         assert_eq!(bucket.take_at(1.0, start + Duration::from_millis(1)), Ok(()));
     }

@@ -90,8 +90,8 @@ impl Deadlines {
 
     /// Returns the time from the first step to this moment.
     pub(super) fn elapsed_at(&self, now: Timestamp) -> Duration {
-        let step = self.wall.map(|before| now.duration_since(before)).filter(|step| step.is_positive());
-        self.elapsed + step.map_or(Duration::ZERO, |step| step.unsigned_abs())
+        let step = self.wall.map(|before| now.duration_since(before)).filter(SignedDuration::is_positive);
+        self.elapsed + step.map_or(Duration::ZERO, SignedDuration::unsigned_abs)
     }
 
     pub(super) fn set(&mut self, after: Duration, late: Late) -> DeadlineKey {
