@@ -155,7 +155,7 @@ async fn status_and_health_say_of_each_account_how_it_stands_and_why() {
     ];
     let status = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
     let shown = ended(home.run(&["status"]).await.unwrap(), 5);
-    assert!(shown.stderr.ends_with("not well: account refused is retrying; account wrong is failed\n"), "{shown:?}");
+    assert!(shown.stderr.ends_with("not well: account wrong is failed; account refused is retrying\n"), "{shown:?}");
     let screen = shown.stdout;
     let health = service::ask(port, &format!("GET /health HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n"));
     let metrics = service::ask(port, &format!("GET /metrics HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n"));
@@ -173,7 +173,7 @@ async fn status_and_health_say_of_each_account_how_it_stands_and_why() {
     let closely = ended(home.run(&["status", "echo"]).await.unwrap(), 5);
     assert!(closely.stdout.contains("\naccount refused is retrying; `parlor status` says why\n"), "{closely:?}");
     assert!(
-        closely.stderr.ends_with("not well: account refused is retrying; account wrong is failed\n"),
+        closely.stderr.ends_with("not well: account wrong is failed; account refused is retrying\n"),
         "{closely:?}"
     );
     let json = ended(home.run(&["status", "echo", "--json"]).await.unwrap(), 0).json().unwrap();

@@ -175,6 +175,7 @@ fn compare(page: &str, heading: &str, shown: &Value) {
             "config_error",
             "departures",
             "group",
+            "kept_awake",
             "last_error",
             "node",
             "nodes",
