@@ -70,7 +70,7 @@ pub use claims::account_started;
 pub use lock::LOCK;
 #[cfg(feature = "cluster")]
 pub(crate) use reload::in_force;
-pub(crate) use sleeping::{Asleep, wake_named, wake_one};
+pub(crate) use sleeping::{Asleep, wake_named, wake_one, why_awake};
 pub use standing::PluginStatus;
 pub(crate) use standing::{PluginHealth, health};
 

@@ -96,10 +96,16 @@ impl House {
 }
 
 /// Starts the host, and waits until it listens.
-async fn open(home: &Home) -> (Host, SocketAddr) {
+async fn listening(home: &Home) -> (Host, SocketAddr) {
     let mut host = home.start().unwrap();
     let line = host.wait("webhooks are listened for", &[], SOON).await.unwrap();
     let at = line.get("at").parse().unwrap();
+    (host, at)
+}
+
+/// Starts the host, and waits until it listens and the plugin runs.
+async fn open(home: &Home) -> (Host, SocketAddr) {
+    let (host, at) = listening(home).await;
     // Until the plugin runs, its webhooks are as unknown as any.
     host.wait_count("plugin running", &[], 1, SOON).await.unwrap();
     (host, at)
@@ -566,7 +572,7 @@ async fn a_sender_to_a_disabled_plugin_is_told_to_try_again_and_a_stranger_is_re
         }
         // The same after a restart, since the host knows the addresses from its store.
         house.host.stop(SOON).await.unwrap();
-        house.again().await;
+        (house.host, house.at) = listening(&house.home).await;
     }
     assert_eq!(house.home.run(&["plugin", "enable", "receiver"]).await.unwrap().code, Some(0));
     assert_eq!(house.path("queue").await, path);

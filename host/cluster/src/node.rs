@@ -20,7 +20,9 @@ use crate::record::{Claim, Key, Revision, Session, SessionId, SessionState, Toke
 use crate::timing::Timing;
 use crate::view::View;
 
+use ended::{end_silent_sessions, has_less, remove_what_is_over};
 use given::Given;
+use lacking::{compare, correct_records, look_for_twin, orphans, put_claim};
 use reports::Reports;
 
 pub use health::Health;
@@ -162,7 +164,7 @@ impl Node {
             }
             if let (Key::Session(id), Some(Value::Session(session))) = (key, &value) {
                 node.renewed(*id, session);
-                node.look_for_twin(*id, session);
+                look_for_twin(node, *id, session);
             }
             node.note(key);
             node.view.saw(now, key, revision, value);
@@ -174,7 +176,7 @@ impl Node {
         self.turn(now, |node| {
             let Some(Sent { key, value, known }) = node.requests.remove(&request) else { return };
             if outcome == Outcome::Lost {
-                node.has_less(now, &key);
+                has_less(node, now, &key);
                 return;
             }
             if let Outcome::Written(revision) = outcome {
@@ -260,10 +262,10 @@ impl Node {
         self.busy.retain(|_, until| until.is_none_or(|until| until > now));
         self.go_by_the_view(now);
         self.keep_session(now);
-        self.end_silent_sessions(now);
+        end_silent_sessions(self, now);
         self.claim(now);
         self.release(now);
-        self.correct_records(now);
+        correct_records(self, now);
         std::mem::take(&mut self.out)
     }
 
@@ -341,7 +343,7 @@ impl Node {
             self.news.extend(self.view.held_by(own).map(|(account, _)| Arc::clone(account)));
         }
         for account in std::mem::take(&mut self.news) {
-            self.compare(now, &account);
+            compare(self, now, &account);
             let claim = self.view.claim(&account);
             if let Some(hold) = self.holds.get(&account) {
                 // If the store has lost claims, it gives their tokens a second time.
@@ -403,7 +405,7 @@ impl Node {
         let session = Session { node: Arc::clone(&self.name), capacity: self.capacity, beat: tenure.beat, state };
         self.put(key, Value::Session(session));
         self.move_accounts(now);
-        self.remove_what_is_over(now);
+        remove_what_is_over(self, now);
     }
 
     /// Claims accounts that nobody runs, if this node is to have them.
@@ -416,7 +418,7 @@ impl Node {
         // A process claims nothing for a while after its start. In a later session, it does at once.
         let claims_soon = |id: SessionId| id == own || id.number > 1 || self.view.is_older(id, now, youth);
         places.retain(|place| claims_soon(place.session));
-        let orphans = self.orphans(&places);
+        let orphans = orphans(self, &places);
         let chosen = place(&mut places, orphans, |account, id| !self.view.is_lacking(account, id));
         let open = self.requests.keys().len();
         let own_ones = chosen.into_iter().filter(|(_, to)| *to == own).take(CLAIMING.saturating_sub(open));
@@ -447,7 +449,7 @@ impl Node {
     fn give(&mut self, account: Arc<str>, session: Option<SessionId>) {
         let Some(claim) = self.view.claim(&account) else { return };
         let claim = Claim { session, token: claim.token.next(), ..claim.clone() };
-        self.put_claim(account, claim);
+        put_claim(self, account, claim);
     }
 
     /// Returns the nodes that can take accounts, with their loads as all nodes see them.

@@ -56,7 +56,7 @@ pub use ordering::order_hooks;
 pub use recording::Decided;
 pub use rooms::{keep_to_rooms, rooms_value};
 pub use rotation::{NewSecret, end_former, rotate_secret};
-pub use settings::{SettingChange, change_settings, fits as secret_fits};
+pub use settings::{SettingChange, change_settings, check_secret, fits as secret_fits};
 pub use version::{Older, Plan, Replacement};
 
 /// The administration of the plugins of one configuration.

@@ -7,7 +7,7 @@ mod answering;
 mod asking;
 mod budgets;
 mod context;
-mod denied;
+pub(crate) mod denied;
 mod dialogs;
 mod handed;
 mod lasting;

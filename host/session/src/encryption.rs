@@ -374,18 +374,18 @@ impl EndToEnd {
 }
 
 impl Turn<'_> {
-    /// Publishes own keys once these changes, and all before them, are on disk. If they cannot be written, the request is not sent, and
-    /// gets no answer.
-    pub(super) fn publish_kept(&mut self, ask: PubsubAsk, waiting: Waiting, changes: Vec<KeyChange>) {
-        self.out.push(Effect::KeepKeys(changes));
-        let id = self.expect(None, waiting, PATIENCE);
-        self.out.push(Effect::SendKept(Outgoing::Ask { to: None, id, ask: Ask::Pubsub(Box::new(ask)) }));
-    }
-
     /// Stores changes before all effects that follow in this turn.
     pub(super) fn keep_keys(&mut self, changes: Vec<KeyChange>) {
         if !changes.is_empty() {
             self.out.push(Effect::KeepKeys(changes));
         }
     }
+}
+
+/// Publishes own keys once these changes, and all before them, are on disk. If they cannot be written, the request is not sent, and
+/// gets no answer.
+pub(super) fn publish_kept(turn: &mut Turn<'_>, ask: PubsubAsk, waiting: Waiting, changes: Vec<KeyChange>) {
+    turn.out.push(Effect::KeepKeys(changes));
+    let id = turn.expect(None, waiting, PATIENCE);
+    turn.out.push(Effect::SendKept(Outgoing::Ask { to: None, id, ask: Ask::Pubsub(Box::new(ask)) }));
 }

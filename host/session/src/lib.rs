@@ -138,8 +138,8 @@ pub use records::room_record::{Departure, RoomNews, RoomRecord, RoomRecords, Roo
 pub use records::status::{Status, StatusValue};
 pub use records::view::{Attribute, CHAT_FIELDS, ROOM_FIELDS, View, ViewChange, field_name};
 pub use records::webhook::Webhook;
-pub use resting::Unfinished;
+pub use resting::{Unfinished, unfinished};
 pub use rooms::MAX_ROOMS;
 pub use rooms::opening::RoomOptions;
-pub use session::{Session, Woken};
+pub use session::{Session, Woken, moved};
 pub use snapshot::Snapshot;

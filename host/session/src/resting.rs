@@ -25,25 +25,23 @@ pub enum Unfinished {
     Deadline,
 }
 
-impl Session {
-    /// Returns why the account has to go on, if it does.
-    pub fn unfinished(&self, now: Timestamp) -> Option<Unfinished> {
-        let (features, common) = (&self.features, &self.common);
-        // What is asked anew after each log-in.
-        let is_of_a_log_in =
-            |late: &Late| matches!(late, Late::AccountAgain | Late::ServerAgain | Late::CarbonsAgain | Late::KeysCheck);
-        if !self.snapshot().rooms.is_empty() {
-            Some(Unfinished::Room)
-        } else if !features.pubsub.is_empty() {
-            Some(Unfinished::Node)
-        } else if features.encryption.is_off_the_record() {
-            Some(Unfinished::OffTheRecord)
-        } else if features.commands.have_cooldowns(common.deadlines.elapsed_at(now)) {
-            Some(Unfinished::Cooldown)
-        } else if common.deadlines.has(|late| !is_of_a_log_in(late)) {
-            Some(Unfinished::Deadline)
-        } else {
-            None
-        }
+/// Returns why the account has to go on, if it does.
+pub fn unfinished(session: &Session, now: Timestamp) -> Option<Unfinished> {
+    let (features, common) = (&session.features, &session.common);
+    // What is asked anew after each log-in.
+    let is_of_a_log_in =
+        |late: &Late| matches!(late, Late::AccountAgain | Late::ServerAgain | Late::CarbonsAgain | Late::KeysCheck);
+    if !session.snapshot().rooms.is_empty() {
+        Some(Unfinished::Room)
+    } else if !features.pubsub.is_empty() {
+        Some(Unfinished::Node)
+    } else if features.encryption.is_off_the_record() {
+        Some(Unfinished::OffTheRecord)
+    } else if features.commands.have_cooldowns(common.deadlines.elapsed_at(now)) {
+        Some(Unfinished::Cooldown)
+    } else if common.deadlines.has(|late| !is_of_a_log_in(late)) {
+        Some(Unfinished::Deadline)
+    } else {
+        None
     }
 }

@@ -93,12 +93,6 @@ impl Session {
         self.input(now, effects, Features::taken_up);
     }
 
-    /// Same as [`taken_up`](Self::taken_up), if the process is another node of a cluster that gave the account away. The account was never
-    /// absent, so what was said to it meanwhile is news, whatever the server stamps it with.
-    pub fn moved(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        self.input(now, effects, Features::moved);
-    }
-
     /// Handles the loss of the stream. The link tries to resume it, and outgoing stanzas are queued until then.
     pub fn suspended(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         self.input(now, effects, |_, turn| turn.suspended());
@@ -273,4 +267,13 @@ impl Session {
     pub fn clock_set(&mut self, by: SignedDuration) {
         self.common.clock_set(by);
     }
+}
+
+/// Handles the same as [`Session::taken_up`], if the process is another node of a cluster that gave the account away. The account was never
+/// absent, so what was said to it meanwhile is news, whatever the server stamps it with.
+pub fn moved(session: &mut Session, now: Timestamp, effects: &mut Vec<Effect>) {
+    session.input(now, effects, |features, turn| {
+        turn.moves();
+        features.taken_up(turn);
+    });
 }

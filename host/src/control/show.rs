@@ -28,7 +28,7 @@ use super::views::{
     Webhooks, absolute,
 };
 use super::{VERSION, health, rooms};
-use crate::host::{Asleep, Host, PluginStatus};
+use crate::host::{Asleep, Host, PluginStatus, why_awake};
 use crate::memory;
 
 /// The most of a reason that is shown, in bytes.
@@ -312,7 +312,7 @@ fn account_view(config: &Config, account: &Shared) -> Account {
 fn accounts(host: &Host, config: &Config) -> Vec<Account> {
     let awake = host.accounts();
     let awake = awake.iter().map(|account| Account {
-        kept_awake: host.why_awake(&account.name).map(|why| escape_untrusted(&why.to_string(), LONGEST)),
+        kept_awake: why_awake(host, &account.name).map(|why| escape_untrusted(&why.to_string(), LONGEST)),
         ..account_view(config, account)
     });
     let asleep = host.asleep();

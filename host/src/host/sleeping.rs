@@ -64,11 +64,11 @@ impl Host {
     pub(crate) fn asleep(&self) -> Vec<Asleep> {
         self.sleepers.listed()
     }
+}
 
-    /// Returns what keeps an account awake that may sleep, as of the last look.
-    pub(crate) fn why_awake(&self, account: &AccountName) -> Option<KeepsAwake> {
-        self.sleepers.why_awake(account)
-    }
+/// Returns what keeps an account awake that may sleep, as of the last look.
+pub(crate) fn why_awake(host: &Host, account: &AccountName) -> Option<KeepsAwake> {
+    host.sleepers.why_awake(account)
 }
 
 /// Returns after which time an account falls asleep that has nothing to do; `None`: it never does.

@@ -13,7 +13,7 @@ use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::id::PluginId;
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_base::quantity;
-use parlor_plugins::admin::{NewSecret, PluginAdmin, end_former, rotate_secret};
+use parlor_plugins::admin::{NewSecret, PluginAdmin, check_secret, end_former, rotate_secret};
 use parlor_plugins::policy::Entry;
 use parlor_plugins::secret::{Former, SecretSource};
 use parlor_plugins::setting::{Setting, SettingKind};
@@ -169,7 +169,7 @@ impl ConfigArgs {
     ) -> anyhow::Result<String> {
         let (id, words) = (&self.plugin, self.words(name));
         if let Some(source) = source {
-            refuse_unfit(source, |text| admin.check_secret(id, name, text))?;
+            refuse_unfit(source, |text| check_secret(admin, id, name, text))?;
         }
         let advice = format!(
             "such as `pass show key | parlor plugin config {id} {name}`; or say where it is by --file or --command"

@@ -27,94 +27,93 @@ impl Node {
             node.news.extend(node.view.names().cloned());
         })
     }
+}
 
-    /// Returns the first accounts that nobody runs and that one of these nodes can run, with their weights. All nodes take the same ones.
-    pub(super) fn orphans(&self, places: &[Place]) -> Vec<(Arc<str>, u32)> {
-        let can_run = |account: &str| places.iter().any(|place| !self.view.is_lacking(account, place.session));
-        let orphans = self.view.orphans().iter().filter(|(account, _)| can_run(account)).take(PLACING);
-        orphans.map(|(account, weight)| (Arc::clone(account), *weight)).collect()
+/// Returns the first accounts that nobody runs and that one of these nodes can run, with their weights. All nodes take the same ones.
+pub(super) fn orphans(node: &Node, places: &[Place]) -> Vec<(Arc<str>, u32)> {
+    let can_run = |account: &str| places.iter().any(|place| !node.view.is_lacking(account, place.session));
+    let orphans = node.view.orphans().iter().filter(|(account, _)| can_run(account)).take(PLACING);
+    orphans.map(|(account, weight)| (Arc::clone(account), *weight)).collect()
+}
+
+/// Notes when the record of an account has to be corrected, if it has to.
+pub(super) fn compare(node: &mut Node, now: Duration, account: &Arc<str>) {
+    if !is_amiss(node, account) {
+        node.amiss.remove(account);
+    } else if has(node, account) {
+        node.amiss.insert(Arc::clone(account), now);
+    } else {
+        node.amiss.entry(Arc::clone(account)).or_insert(now + AWAITED);
     }
+}
 
-    /// Notes when the record of an account has to be corrected, if it has to.
-    pub(super) fn compare(&mut self, now: Duration, account: &Arc<str>) {
-        if !self.is_amiss(account) {
-            self.amiss.remove(account);
-        } else if self.has(account) {
-            self.amiss.insert(Arc::clone(account), now);
-        } else {
-            self.amiss.entry(Arc::clone(account)).or_insert(now + AWAITED);
+/// Has the records of accounts say whether the configuration of this node has them. One that another node has stays there, and one that
+/// this node has in vain stops, and goes to another node. The next turn after the time does it: renewals bring one soon.
+pub(super) fn correct_records(node: &mut Node, now: Duration) {
+    let most = CLAIMING.saturating_sub(node.requests.len());
+    let due = node.amiss.iter().filter(|(_, at)| now >= **at).take(most);
+    let due: Vec<_> = due.map(|(account, _)| Arc::clone(account)).collect();
+    for account in due {
+        if !is_amiss(node, &account) {
+            node.amiss.remove(&account);
+            continue;
         }
-    }
-
-    /// Has the records of accounts say whether the configuration of this node has them. One that another node has stays there, and one that
-    /// this node has in vain stops, and goes to another node. The next turn after the time does it: renewals bring one soon.
-    pub(super) fn correct_records(&mut self, now: Duration) {
-        let most = CLAIMING.saturating_sub(self.requests.len());
-        let due = self.amiss.iter().filter(|(_, at)| now >= **at).take(most);
-        let due: Vec<_> = due.map(|(account, _)| Arc::clone(account)).collect();
-        for account in due {
-            if !self.is_amiss(&account) {
-                self.amiss.remove(&account);
-                continue;
+        match (has(node, &account), node.holds.get(&account).map(|hold| hold.phase)) {
+            (false, Some(Phase::Running)) => {
+                let heir = node.next(now, &account);
+                node.stop(&account, heir, node.until().unwrap_or(now));
             }
-            match (self.has(&account), self.holds.get(&account).map(|hold| hold.phase)) {
-                (false, Some(Phase::Running)) => {
-                    let heir = self.next(now, &account);
-                    self.stop(&account, heir, self.until().unwrap_or(now));
-                }
-                // It is said when the account is given away.
-                (false, Some(Phase::Stopping(_) | Phase::Stopped(_))) => {}
-                (true, _) | (false, None) => {
-                    let Some(claim) = self.view.claim(&account).cloned() else { continue };
-                    self.put_claim(account, claim);
-                }
+            // It is said when the account is given away.
+            (false, Some(Phase::Stopping(_) | Phase::Stopped(_))) => {}
+            (true, _) | (false, None) => {
+                let Some(claim) = node.view.claim(&account).cloned() else { continue };
+                put_claim(node, account, claim);
             }
         }
     }
+}
 
-    /// Writes the record of an account, which says whether the configuration of this node has it.
-    pub(super) fn put_claim(&mut self, account: Arc<str>, mut claim: Claim) {
-        let key = Key::Account(Arc::clone(&account));
-        if self.busy.contains_key(&key) {
-            return;
-        }
-        let is_live = |process: u64| self.view.sessions().any(|(id, _)| id.process == process);
-        claim.lacking.retain(|process| *process != self.process && is_live(*process));
-        // One that this node takes itself may be in a file that is on its way. It is said when this node gives it away. In an earlier
-        // session, it had its time for that.
-        let own = self.tenure.as_ref().map(|tenure| tenure.id);
-        let is_taken = claim.session.is_some() && claim.session == own;
-        if !self.has(&account) && !is_taken {
-            if claim.lacking.len() < NAMED {
-                claim.lacking.push(self.process);
-                claim.lacking.sort_unstable();
-            }
-            self.out.push(Output::Lacks { account });
-        }
-        self.put(key, Value::Claim(claim));
+/// Writes the record of an account, which says whether the configuration of this node has it.
+pub(super) fn put_claim(node: &mut Node, account: Arc<str>, mut claim: Claim) {
+    let key = Key::Account(Arc::clone(&account));
+    if node.busy.contains_key(&key) {
+        return;
     }
-
-    /// Returns whether the record of an account says something else about this node than its configuration.
-    fn is_amiss(&self, account: &str) -> bool {
-        let Some(Claim { lacking, .. }) = self.view.claim(account) else { return false };
-        let is_named = lacking.contains(&self.process);
-        if self.has(account) { is_named } else { !is_named && lacking.len() < NAMED }
-    }
-
-    /// Returns whether the configuration of this node has an account.
-    fn has(&self, account: &str) -> bool {
-        self.configured.as_ref().is_none_or(|all| all.contains(account))
-    }
-
-    /// Has the owner told of a session of another process that has the name of this node, and renews it.
-    pub(super) fn look_for_twin(&mut self, id: SessionId, session: &Session) {
-        let is_other = id.process != self.process && session.node == self.name && session.state != SessionState::Over;
-        // Of a session that only an account has named so far, nobody knows whether it lives.
-        let is_renewed =
-            self.view.session(id).is_some_and(|seen| seen.revision > 0 && session.beat > seen.session.beat);
-        if is_other && is_renewed && self.twin != Some(id) {
-            self.twin = Some(id);
-            self.out.push(Output::Twin { node: Arc::clone(&self.name) });
+    let is_live = |process: u64| node.view.sessions().any(|(id, _)| id.process == process);
+    claim.lacking.retain(|process| *process != node.process && is_live(*process));
+    // One that this node takes itself may be in a file that is on its way. It is said when this node gives it away. In an earlier
+    // session, it had its time for that.
+    let own = node.tenure.as_ref().map(|tenure| tenure.id);
+    let is_taken = claim.session.is_some() && claim.session == own;
+    if !has(node, &account) && !is_taken {
+        if claim.lacking.len() < NAMED {
+            claim.lacking.push(node.process);
+            claim.lacking.sort_unstable();
         }
+        node.out.push(Output::Lacks { account });
+    }
+    node.put(key, Value::Claim(claim));
+}
+
+/// Returns whether the record of an account says something else about this node than its configuration.
+fn is_amiss(node: &Node, account: &str) -> bool {
+    let Some(Claim { lacking, .. }) = node.view.claim(account) else { return false };
+    let is_named = lacking.contains(&node.process);
+    if has(node, account) { is_named } else { !is_named && lacking.len() < NAMED }
+}
+
+/// Returns whether the configuration of this node has an account.
+fn has(node: &Node, account: &str) -> bool {
+    node.configured.as_ref().is_none_or(|all| all.contains(account))
+}
+
+/// Has the owner told of a session of another process that has the name of this node, and renews it.
+pub(super) fn look_for_twin(node: &mut Node, id: SessionId, session: &Session) {
+    let is_other = id.process != node.process && session.node == node.name && session.state != SessionState::Over;
+    // Of a session that only an account has named so far, nobody knows whether it lives.
+    let is_renewed = node.view.session(id).is_some_and(|seen| seen.revision > 0 && session.beat > seen.session.beat);
+    if is_other && is_renewed && node.twin != Some(id) {
+        node.twin = Some(id);
+        node.out.push(Output::Twin { node: Arc::clone(&node.name) });
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::lacking::orphans;
 use super::{MOVING, Node, Phase};
 use crate::placement::{Place, place};
 use crate::record::{SessionId, SessionState};
@@ -26,7 +27,7 @@ impl Node {
         self.count_moves(own, &mut places);
         let moves = if self.state == SessionState::Open {
             // An account that has just come to its node is not moved at once.
-            let is_settled = now >= self.view.changed() + self.timing.life() && self.orphans(&places).is_empty();
+            let is_settled = now >= self.view.changed() + self.timing.life() && orphans(self, &places).is_empty();
             let all_are_there = places.len() == self.view.sessions().count();
             if is_settled && all_are_there {
                 let can_run = |account: &str, id| !self.view.is_lacking(account, id);

@@ -110,6 +110,7 @@ mod tests {
     use parlor_config::{Config, Overrides};
     use serde_json::Value;
 
+    use super::super::settings::check_secret;
     use super::*;
     use crate::component::tests::plugin_with;
     use crate::secret::{FormerSecret, opened_with_rooms};
@@ -186,11 +187,11 @@ mod tests {
         let error = house.admin().keep_secret(&house.id, None, "login", "no-password").unwrap_err();
         let says = error.to_string();
         assert!(says.contains("its webhook shop would be refused") && says.contains("`user:password`"), "{says}");
-        assert!(house.admin().check_secret(&house.id, "login", "no-password").is_err());
+        assert!(check_secret(&house.admin(), &house.id, "login", "no-password").is_err());
         house.admin().keep_secret(&house.id, None, "login", "user:password").unwrap();
         let other = rotate_secret(&house.admin(), &house.id, "login", NewSecret::Text("no-password"), until());
         assert!(matches!(other, Err(AdminError::SecretForm { .. })));
-        house.admin().check_secret(&house.id, "login", "another:password").unwrap();
+        check_secret(&house.admin(), &house.id, "login", "another:password").unwrap();
     }
 
     #[tokio::test]

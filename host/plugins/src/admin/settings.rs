@@ -64,13 +64,6 @@ impl PluginAdmin<'_> {
         write(self, &mut file, id, room, name, Some(&reference(path)))
     }
 
-    /// Checks a secret that the owner keeps in a file of their own, as [`keep_secret`](Self::keep_secret) does.
-    pub fn check_secret(&self, id: &PluginId, name: &str, text: &str) -> Result<(), AdminError> {
-        let file = self.open()?;
-        let entry = known(self, file.policy(), id)?;
-        fits(id, &self.look(id, entry)?.manifest, name, text)
-    }
-
     /// Removes the secrets of this removed plugin only. Secrets of other plugins stay: a policy without those plugins
     /// may be the wrong one, and secrets cannot be recovered. If an owner renames a plugin's id by hand, its secrets
     /// stay in place.
@@ -103,6 +96,13 @@ pub fn change_settings(admin: &PluginAdmin<'_>, id: &PluginId, changes: &[Settin
         forget_unused(admin, &file, id, None, &change.name);
     }
     Ok(())
+}
+
+/// Checks a secret that the owner keeps in a file of their own, as [`keep_secret`](Self::keep_secret) does.
+pub fn check_secret(admin: &PluginAdmin<'_>, id: &PluginId, name: &str, text: &str) -> Result<(), AdminError> {
+    let file = admin.open()?;
+    let entry = known(admin, file.policy(), id)?;
+    fits(id, &admin.look(id, entry)?.manifest, name, text)
 }
 
 /// Checks that a credential is long enough, and that requests to webhooks can be verified by a secret.

@@ -2,7 +2,7 @@
 
 use jid::FullJid;
 use jiff::Timestamp;
-use parlor_session::Effect;
+use parlor_session::{Effect, moved};
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::Offers;
 
@@ -30,7 +30,7 @@ impl Worker {
         let (own, since) = (jid.clone(), self.session.stream_since());
         self.session.bound(jid, offers, now, &mut self.effects);
         if taken_up && self.shared.may_act.is_of_a_cluster() {
-            self.session.moved(now, &mut self.effects);
+            moved(&mut self.session, now, &mut self.effects);
         } else if taken_up {
             self.session.taken_up(now, &mut self.effects);
         }

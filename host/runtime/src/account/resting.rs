@@ -1,5 +1,6 @@
 //! Whether an account may fall asleep, as far as its task knows.
 
+use parlor_session::unfinished;
 use tokio::sync::oneshot;
 
 use super::keeps_awake::KeepsAwake;
@@ -29,6 +30,6 @@ pub(super) fn of(worker: &mut Worker) -> Option<KeepsAwake> {
     } else if sends {
         Some(KeepsAwake::Unsent)
     } else {
-        worker.session.unfinished(now).map(KeepsAwake::Session)
+        unfinished(&worker.session, now).map(KeepsAwake::Session)
     }
 }

@@ -17,6 +17,7 @@ use super::types::{date_time, draft, image, image_type, shown_card, url, vcard_u
 use super::{addresses, answer, bare_jid, bare_jids, caller, each, fits, jid, order, pace, pace_message};
 use crate::bindings::parlor::plugin::chats::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Chat as WitChat, Error, Outgoing};
+use crate::instance::denied::still_has;
 use crate::instance::{Context, Grouping, Instance, outgoing};
 
 impl Host for Context {
@@ -209,7 +210,7 @@ async fn initiate_otr<T: Send + 'static>(accessor: &Accessor<T, Grouping>, text:
     let jid = bare_jid("jid", text)?;
     let granted = call.granted(Target::Jid(&jid))?;
     pace(&instance).await?;
-    instance.still_has(&granted)?;
+    still_has(&instance, &granted)?;
     let _waits = instance.waits_for_session();
     instance.ask(&granted, BeginOtr { by: instance.id, jid }).await
 }

@@ -54,6 +54,7 @@ use wasmtime::AsContextMut as _;
 use wasmtime::component::{Access, Accessor};
 
 use crate::bindings::parlor::plugin::types::Error;
+use crate::instance::denied::still_has;
 use crate::instance::{Grouping, Instance, OpenCall, PendingIq, room_of_handler};
 
 pub use self::api::acts_for;
@@ -313,7 +314,7 @@ async fn request_with<R>(
     let bytes = command.weight();
     let holding = instance.hold(bytes)?;
     pace_bytes(instance, bytes).await?;
-    instance.still_has(granted)?;
+    still_has(instance, granted)?;
     put(instance, request, instance.ask_holding(granted, command, arrives, holding)).await
 }
 

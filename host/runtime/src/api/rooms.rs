@@ -31,6 +31,7 @@ use crate::bindings::parlor::plugin::rooms::{
     Invitation,
 };
 use crate::bindings::parlor::plugin::types::{Error, Occupant as WitOccupant, Outgoing, Room as WitRoom};
+use crate::instance::denied::still_has;
 use crate::instance::{Context, Grouping, Instance, OpenCall, outgoing};
 
 /// Maximum length of a subject, in bytes.
@@ -452,7 +453,7 @@ async fn open(
     }
     let place = instance.open_room(&jid)?;
     let opening = async {
-        pace(instance).await.and_then(|()| instance.still_has(&granted))?;
+        pace(instance).await.and_then(|()| still_has(instance, &granted))?;
         // Only now: most calls of a list wait, and the options of each may be as long as a stanza.
         let (by, options) = (instance.id, options.clone());
         let _waits = instance.waits_for_session();

@@ -16,6 +16,15 @@ use super::Instance;
 use crate::denials::Denial;
 use crate::named::reached;
 
+/// Checks that the permission of a call that waited for its turn was not taken back meanwhile. A narrower scope counts for later
+/// calls.
+pub(crate) fn still_has(instance: &Instance, granted: &Granted) -> Result<(), CallError> {
+    match granted.call().and_then(|call| call.rule().permission) {
+        Some(permission) if !instance.mailbox.grants().has(permission) => Err(instance.deny(permission, None)),
+        Some(_) | None => Ok(()),
+    }
+}
+
 impl Instance {
     /// Returns the proof that it may make this call for this target. Otherwise returns the denial, counted and logged.
     pub fn granted(&self, call: CallName, target: Target<'_>) -> Result<Granted, CallError> {
@@ -26,15 +35,6 @@ impl Instance {
             self.record.reached(kind, name, self.account.clock.now());
         }
         Ok(granted)
-    }
-
-    /// Checks that the permission of a call that waited for its turn was not taken back meanwhile. A narrower scope counts for later
-    /// calls.
-    pub fn still_has(&self, granted: &Granted) -> Result<(), CallError> {
-        match granted.call().and_then(|call| call.rule().permission) {
-            Some(permission) if !self.mailbox.grants().has(permission) => Err(self.deny(permission, None)),
-            Some(_) | None => Ok(()),
-        }
     }
 
     /// Returns the snapshot of the account, for a call that is allowed.

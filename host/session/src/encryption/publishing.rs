@@ -9,7 +9,6 @@ use parlor_stanza::iq_payload::IqPayload;
 use parlor_stanza::omemo::bundle_payload;
 use parlor_stanza::types::{Ask, Body, DeviceTrust, NodeOptions, OmemoForm, PublishedBundle, PubsubAsk};
 
-use super::EndToEnd;
 use super::kept::KeyChange;
 use super::lists::Came;
 use super::own_list::{ask_own_list, list_own, note_own};
@@ -17,6 +16,7 @@ use super::published::Written;
 use super::sessions::version;
 use super::trust::{KeyKind, of_omemo};
 use super::withdrawing;
+use super::{EndToEnd, publish_kept};
 use crate::deadlines::{Deadlines, Late};
 use crate::effect::{Effect, KeyNews, KeyNewsKind};
 use crate::iq::keys::{Attempt, KeysIq, Published};
@@ -192,7 +192,7 @@ pub(super) fn publish(keys: &mut EndToEnd, what: Published, turn: &mut Turn<'_>)
 fn send(keys: &mut EndToEnd, what: Published, attempt: Attempt, turn: &mut Turn<'_>) {
     let waiting = Waiting::Keys(KeysIq::Publish(what, attempt));
     match request(keys, what, attempt) {
-        Some(ask) if matches!(what, Published::Bundle(_)) => turn.publish_kept(ask, waiting, unwritten(keys)),
+        Some(ask) if matches!(what, Published::Bundle(_)) => publish_kept(turn, ask, waiting, unwritten(keys)),
         Some(ask) => turn.ask(None, Ask::Pubsub(Box::new(ask)), waiting, PATIENCE),
         None => {
             if let Some(next) = keys.published.next() {

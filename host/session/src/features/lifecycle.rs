@@ -52,11 +52,6 @@ impl Features {
         self.disco.discover_server(turn);
     }
 
-    pub(crate) fn moved(&mut self, turn: &mut Turn<'_>) {
-        turn.moves();
-        self.taken_up(turn);
-    }
-
     pub(crate) fn taken_up(&mut self, turn: &mut Turn<'_>) {
         if turn.announced {
             turn.arriving = turn.moving.clone();

@@ -310,7 +310,7 @@ fn what_is_said_while_an_account_moves_to_another_node_is_news() {
     test.run(Session::plugins_initialized);
     test.bind();
     let bound: Timestamp = test.now;
-    test.run(Session::moved);
+    test.run(moved);
     test.wait(3);
     test.roster(vec![item(ROMEO, "both")]);
     for (after, is_history) in [(-20, false), (-1, false), (2, false), (-40, true)] {

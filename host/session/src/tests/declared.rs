@@ -5,6 +5,7 @@ use super::*;
 use crate::command_names::CommandNames;
 use crate::command_rules::{CommandRules, People, RoomAffiliation, RoomRole};
 use crate::commands::answers::PERSON_ANSWERS;
+use crate::unfinished;
 
 const JULIET_HOME: &str = "juliet@example.org/home";
 
@@ -246,7 +247,7 @@ fn a_cooldown_begins_with_what_the_plugin_gets_and_is_told_once() {
     test.say_from(JULIET_HOME, "!roll 4");
     assert_eq!(test.count("command"), 2, "it is Romeo's alone");
     // It would be over, if the account ended and began again.
-    assert_eq!(test.session.unfinished(test.now), Some(Unfinished::Cooldown));
+    assert_eq!(unfinished(&test.session, test.now), Some(Unfinished::Cooldown));
     // Of the same person, whichever client it is.
     test.say_from("romeo@example.org/phone", "!roll 5");
     assert_eq!(test.count("command"), 2);
@@ -254,8 +255,8 @@ fn a_cooldown_begins_with_what_the_plugin_gets_and_is_told_once() {
     test.say("!roll 6");
     assert_eq!(test.count("command"), 3);
     let later = |after| test.now + seconds(after);
-    assert_eq!(test.session.unfinished(later(59)), Some(Unfinished::Cooldown));
-    assert_ne!(test.session.unfinished(later(60)), Some(Unfinished::Cooldown), "nothing has to happen for its end");
+    assert_eq!(unfinished(&test.session, later(59)), Some(Unfinished::Cooldown));
+    assert_ne!(unfinished(&test.session, later(60)), Some(Unfinished::Cooldown), "nothing has to happen for its end");
 }
 
 /// Row 151.

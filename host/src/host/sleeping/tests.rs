@@ -297,6 +297,6 @@ async fn an_address_that_was_written_to_a_moment_ago_does_not_fall_asleep() {
     connected(&host).await;
     assert!(put_to_sleep(&host).await);
     assert_eq!((host.accounts().len(), names(&host)), (1, Vec::new()));
-    assert_eq!(host.why_awake(&"echo".parse().unwrap()), Some(KeepsAwake::Stanza));
+    assert_eq!(why_awake(&host, &"echo".parse().unwrap()), Some(KeepsAwake::Stanza));
     stop(host, stream).await;
 }
