@@ -14,13 +14,15 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use parlor_cluster::Revision;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::connect::Link;
 use crate::names::Cluster;
 
 /// How long after a failure it begins again.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long records may take to follow one that NATS has taken for the last.
+const EARLY: Duration = Duration::from_millis(250);
 
 /// A message of the stream.
 #[derive(Debug)]
@@ -50,6 +52,8 @@ pub(crate) struct Present {
     watch: Watch,
     /// A revision that the last of them has at least.
     until: Option<Revision>,
+    /// Whether NATS has counted to the end before this revision.
+    is_early: bool,
     is_over: bool,
 }
 
@@ -61,7 +65,7 @@ impl Present {
 
     /// Reads the records of these subjects. There must be one at least.
     pub(crate) fn of(link: &Link, cluster: &Cluster, subjects: String) -> Self {
-        Self { watch: Watch::of(link, cluster, subjects), until: None, is_over: false }
+        Self { watch: Watch::of(link, cluster, subjects), until: None, is_early: false, is_over: false }
     }
 
     /// Returns the next record; `None` if all were read.
@@ -69,14 +73,18 @@ impl Present {
         if self.is_over {
             return None;
         }
-        let message = self.watch.next().await;
+        // NATS may also count a record that is replaced as delivered once too often, and others follow then.
+        let next = self.watch.next();
+        let message = if self.is_early { timeout(EARLY, next).await.ok()? } else { next.await };
         // If a record is replaced meanwhile, NATS counts it among those that follow, also when none does. So the end is also where the
         // stream ended after the delivery had begun.
         if message.pending > 0 && self.until.is_none() {
             let (link, stream) = (self.watch.link.clone(), self.watch.cluster.state_stream());
             self.until = end_of(link, stream).await;
         }
-        self.is_over = message.pending == 0 || self.until.is_some_and(|until| message.revision >= until);
+        let is_last = self.until.is_none_or(|until| message.revision >= until);
+        self.is_early = message.pending == 0 && !is_last;
+        self.is_over = is_last && (message.pending == 0 || self.until.is_some());
         Some(message)
     }
 }

@@ -86,7 +86,7 @@ pub const STEPS: [Row; 67] = [
     row("GET", "GET https://api.example.org/x answers 304 with etag: v1", "the same with headers, before a body"),
     row(
         "GET",
-        "GET https://api.example.org/x answers 200 with etag: v1, content-type: \"text/plain; charset=utf-8\" tea",
+        "GET https://api.example.org/x answers 200 with etag: v1, vary: \"accept, origin\" tea",
         "commas between several; a value with spaces in quotes",
     ),
     row("show", "show if-none-match, accept", "requests are shown with these headers from here on"),

@@ -31,8 +31,7 @@ use crate::bindings::parlor::plugin::rooms::{
     Invitation,
 };
 use crate::bindings::parlor::plugin::types::{Error, Occupant as WitOccupant, Outgoing, Room as WitRoom};
-use crate::instance::denied::still_has;
-use crate::instance::{Context, Grouping, Instance, OpenCall, outgoing};
+use crate::instance::{Context, Grouping, Instance, OpenCall, denied::still_has, outgoing};
 
 /// Maximum length of a subject, in bytes.
 const MAX_SUBJECT: usize = 4 << 10;
