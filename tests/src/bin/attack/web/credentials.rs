@@ -1,6 +1,6 @@
 //! Attacks on credentials: a plugin may use them in requests, and must not learn them.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use parlor_tests::memories;
 use parlor_tests::web::Web;
 use serde_json::{Value, json};
@@ -101,7 +101,7 @@ async fn credential(trial: &mut Trial) -> Result<String> {
         fails(stage, "http.fetch", &with_pass(&url), &["denied"]).await?;
         fails(stage, "http.open", &with_pass(&url), &["denied"]).await?;
     }
-    seen.push(fetches(stage, &with_pass(&web.url("/{{pass}}")), 404).await?);
+    fails(stage, "http.fetch", &with_pass(&web.url("/{{pass}}")), &["invalid"]).await?;
     seen.push(stage.call("http.fetch", &with_pass("https://{{pass}}.example/")).await?);
     let mut ranged = with_pass(&web.url("/"));
     ranged["headers"] = json!([["Range", "bytes=0-9"]]);
@@ -117,10 +117,10 @@ async fn credential(trial: &mut Trial) -> Result<String> {
     ensure!(setting["ok"]["value"] == true, "the setting reads as {}", short(&setting));
     seen.push(stage.call("settings.set", &json!({ "key": "pass", "value": "mine" })).await?);
     search(stage, pass, &seen).await?;
-    let path =
-        web.requests().into_iter().find(|request| request.starts_with("POST /%7B")).context("no path was sent")?;
-    let line = path.lines().next().unwrap_or_default();
-    ensure!(!line.contains("canary"), "the path has the credential: {line}");
+    ensure!(
+        !web.requests().iter().any(|request| request.starts_with("POST /%7B")),
+        "a path without its credential was sent"
+    );
     ensure!(other.requests().is_empty() && plain.visits() == 0, "the credential went to another server");
     remove(stage).await?;
     Ok("goes to its server alone; elsewhere there are asterisks, or nothing".to_owned())
