@@ -9,6 +9,9 @@ use super::{MOVING, Node, Phase};
 use crate::placement::{Place, place};
 use crate::record::{SessionId, SessionState};
 
+/// How many lives of a session accounts that nobody has are waited for.
+const PATIENT: u32 = 4;
+
 impl Node {
     /// Stops accounts that are to run on other nodes.
     pub(super) fn move_accounts(&mut self, now: Duration) {
@@ -27,7 +30,10 @@ impl Node {
         self.count_moves(own, &mut places);
         let moves = if self.state == SessionState::Open {
             // An account that has just come to its node is not moved at once.
-            let is_settled = now >= self.view.changed() + self.timing.life() && orphans(self, &places).is_empty();
+            let quiet = now.saturating_sub(self.view.changed());
+            // Accounts that nobody has taken for so long wait for a node that does not take them, and others are balanced all the same.
+            let is_settled = quiet >= self.timing.life()
+                && (orphans(self, &places).is_empty() || quiet >= PATIENT * self.timing.life());
             let all_are_there = places.len() == self.view.sessions().count();
             if is_settled && all_are_there {
                 let can_run = |account: &str, id| !self.view.is_lacking(account, id);
