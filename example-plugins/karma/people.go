@@ -49,18 +49,20 @@ func hashed(text string) string {
 
 const known = "+"
 
-// The room in whose chat a message is; empty for a chat of two.
-func roomOf(message *parlor.Message) string {
-	room, _, isWhispered := strings.Cut(message.Chat, "/")
-	if message.Kind != parlor.KindGroupchat && !isWhispered {
-		return ""
+// The room of a message, and the nickname of its author there; both are empty for a chat of two.
+func place(message *parlor.Message) (room, nick string) {
+	if room, nick, isWhispered := strings.Cut(message.Chat, "/"); isWhispered {
+		return room, nick
 	}
-	return room
+	if message.Kind == parlor.KindGroupchat {
+		return message.Chat, message.Nick
+	}
+	return "", ""
 }
 
 // Those who are in the room of a message. Without rooms.read and in a chat of two there is nobody, and a name is what people write.
 func people(message *parlor.Message) []person {
-	room := roomOf(message)
+	room, _ := place(message)
 	if room == "" {
 		return nil
 	}
@@ -75,15 +77,11 @@ func people(message *parlor.Message) []person {
 	return all
 }
 
-// Who says something in a room; without a key in a chat of two.
+// Returns the author of a message in a room. In a chat of two, the person has no key.
 func author(message *parlor.Message, there []person) person {
-	room := roomOf(message)
+	room, nick := place(message)
 	if room == "" {
 		return person{}
-	}
-	nick := message.Nick
-	if _, whispers, ok := strings.Cut(message.Chat, "/"); ok {
-		nick = whispers
 	}
 	for _, one := range there {
 		if one.Nick == nick {
@@ -106,7 +104,7 @@ func rename(ctx context.Context, event *parlor.Event) error {
 	before, isRenamed := one.PreviousNick.Get()
 	who := personOf(one)
 	if !isRenamed || who.Key == plain(one.Nick) {
-		// Where nothing but the nickname is known, the next one with it may be somebody else.
+		// If only the nickname is known, another person may take it next.
 		return nil
 	}
 	if len(former) < mostThanked {
@@ -119,7 +117,7 @@ func rename(ctx context.Context, event *parlor.Event) error {
 	return parlor.StorageSet(ctx, key(names, one.Room, who.Key), one.Nick, 0)
 }
 
-// Who is meant by a name that nobody in the chat has now: who is listed by it, or else who has had it, or whoever it may be.
+// Finds the person for a name that nobody in the chat has now: one listed by it, else one who had it before, else the name alone.
 func absent(ctx context.Context, chat, name string) (person, error) {
 	prefix := key(names, chat, "")
 	kept, err := parlor.StorageEntries[string](ctx, prefix)

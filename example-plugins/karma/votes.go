@@ -35,7 +35,7 @@ type vote struct {
 	// Name is the nickname of who is there, or else the word that was written.
 	Name   string
 	Points int64
-	// Who is somebody who is there, or nil.
+	// Who points to the person if they are in the room; otherwise it is nil.
 	Who *person
 }
 
@@ -68,7 +68,7 @@ func votes(text string, there []person) []vote {
 	return found
 }
 
-// What stands before ++ or --, and what that counts.
+// Cuts ++ or -- off a word. Returns the text before it, and the points that it gives.
 func thanks(word string) (before string, points int64, ok bool) {
 	if before, ok = strings.CutSuffix(word, "++"); ok {
 		return before, 1, true

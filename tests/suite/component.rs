@@ -21,9 +21,7 @@ async fn bots(count: usize) -> (XmppServer, Client, TestHost) {
     let server = software().start_with_component().await.unwrap();
     let plan = Plan::on_component(&server, count).set("allow_non_roster_messaging", true);
     let host = plan.caller(FULL, granted).start().await;
-    let account = server.add_account("friend").unwrap();
-    let mut friend = Client::login(&server.connector().unwrap(), &account, "suite").await.unwrap();
-    friend.available().await.unwrap();
+    let friend = friend_of(&server).await;
     (server, friend, host)
 }
 
@@ -135,10 +133,7 @@ async fn an_address_becomes_an_account_when_somebody_writes_to_it_and_stays_one(
     let server = software().start_with_component().await.unwrap();
     let home = shop(&server);
     let mut host = connected(&home).await;
-    let account = server.add_account("friend").unwrap();
-    let mut friend = Client::login(&server.connector().unwrap(), &account, "suite").await.unwrap();
-    friend.available().await.unwrap();
-    let address = |name: &str| format!("{name}@{BOTS}").parse::<BareJid>().unwrap();
+    let mut friend = friend_of(&server).await;
     let [one, two] = ["shop-1", "shop-2"].map(address);
     is_answered(&mut friend, &one, "hello").await;
     is_answered(&mut friend, &one, "again").await;
