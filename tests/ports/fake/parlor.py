@@ -202,6 +202,11 @@ def body_without_fallback(message: Any) -> str:
     return message.body or ""
 
 
+def occupant_of(message: Any) -> Any:
+    room, nick = (message.chat, message.nick) if message.kind == "groupchat" else message.chat.partition("/")[::2]
+    return next((one for one in rooms.occupants(room) if one.nick == nick), None) if nick else None
+
+
 def setting(key: str, default: Any = None) -> Any:
     host.asked.append(key)
     return host.settings.get(key, default)

@@ -201,11 +201,10 @@ def used(module: Module, name: str) -> set[str]:
         return {last}
     aliases = {one for one, meant in module.aliases.items() if meant == top}
     nodes = list(ast.walk(module.tree))
-    found = {one.attr for one in nodes if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name) and one.value.id in aliases}
+    attributes = [one.attr for one in nodes if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name) and one.value.id in aliases]
     # It may also be passed on as a whole.
     whole = sum(isinstance(one, ast.Name) and one.id in aliases for one in nodes)
-    inner = sum(isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name) and one.value.id in aliases for one in nodes)
-    return found if found and whole == inner else found | {top}
+    return {*attributes} if attributes and whole == len(attributes) else {*attributes, top}
 
 
 def chosen(module: Module) -> Iterator[tuple[ast.expr, str]]:

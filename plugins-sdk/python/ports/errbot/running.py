@@ -154,10 +154,7 @@ class Runner:
         which people may write as well. The host knows by the name of a command who may give it: if some are for admins, and others are not,
         those that the first word does not fit are only given so."""
         self._command(root, several, _is_closed(several))
-        apart: dict[tuple[str, ...], bool] = {}
-        for _, declared in several:
-            if len(declared.words) > 1:
-                apart[declared.words] = declared.admin_only
+        apart = {declared.words: declared.admin_only for _, declared in several if len(declared.words) > 1}
         return [
             ("_".join(words), [one for one in several if one[1].words[: len(words)] == words], is_closed, len(words))
             for words, is_closed in apart.items()

@@ -70,9 +70,10 @@ class MessageEvent:
 
 
 def _sender(message: Any) -> UserID:
-    if message.kind != "groupchat" and "/" not in message.chat:
-        return UserID(message.chat)
-    sender = OccupantID(f"{message.chat}/{message.nick or ''}" if message.kind == "groupchat" else message.chat)
+    address = f"{message.chat}/{message.nick or ''}" if message.kind == "groupchat" else message.chat
+    if "/" not in address:
+        return UserID(address)
+    sender = OccupantID(address)
     sender.of(message)
     return sender
 

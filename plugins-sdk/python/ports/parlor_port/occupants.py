@@ -2,7 +2,7 @@
 
 from typing import Any, Optional
 
-from parlor import errors, rooms, user
+from parlor import errors, occupant_of, user
 
 
 class Occupant(str):
@@ -32,16 +32,15 @@ def _is_at(called: str, message: Any, other: object) -> bool:
     if not isinstance(other, str) or "@" not in other or "/" in other or message is None or message.delayed or other == called.partition("/")[0]:
         return False
     try:
-        return other.lower() == address(called, message) != str(user.bare_jid())
+        return other.lower() == address(message) != str(user.bare_jid())
     except errors.Error:
         return False
 
 
-def address(called: str, message: Any) -> Optional[str]:
+def address(message: Any) -> Optional[str]:
     """The own address of the author of a message in a room. None: the room does not show it, or somebody else has the nickname now."""
-    room, _, nick = called.partition("/")
-    for one in rooms.occupants(room):
-        if one.nick == nick and one.jid is not None:
-            is_same = not message.occupant_id or not one.occupant_id or message.occupant_id == one.occupant_id
-            return str(one.jid).partition("/")[0].lower() if is_same else None
-    return None
+    one = occupant_of(message)
+    if one is None or one.jid is None:
+        return None
+    is_same = not message.occupant_id or not one.occupant_id or message.occupant_id == one.occupant_id
+    return str(one.jid).partition("/")[0].lower() if is_same else None
