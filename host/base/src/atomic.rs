@@ -90,15 +90,7 @@ pub fn alone_in(folder: &Path, waits: impl FnOnce()) -> Option<Locked> {
 /// If that takes longer than a second, `waits` is called once. After `most`, the error is
 /// [`WouldBlock`](io::ErrorKind::WouldBlock): a command may hold the lock until its user has answered a question.
 pub fn lock_beside(file: &Path, most: Duration, waits: impl FnOnce()) -> io::Result<Locked> {
-    // It is no link to another file, whose mode would change. Nobody waits at a pipe.
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    let mut options = File::options();
-    let options = options.create(true).truncate(false).write(true).mode(0o600).custom_flags(flags);
-    let lock = options.open(lock_file(file))?;
-    // Older versions let others read it. If it belongs to another user, it works as it is.
-    if is_open(&lock.metadata()?.permissions()) {
-        let _ = lock.set_permissions(Permissions::from_mode(0o600));
-    }
+    let lock = open_lock(&lock_file(file))?;
     let (began, mut waits) = (Instant::now(), Some(waits));
     loop {
         match lock.try_lock() {
@@ -114,6 +106,19 @@ pub fn lock_beside(file: &Path, most: Duration, waits: impl FnOnce()) -> io::Res
         }
         std::thread::sleep(PAUSE);
     }
+}
+
+/// Opens a lock file, and makes it if there is none. Only the user can open it: anyone who can open a file can lock it.
+pub fn open_lock(path: &Path) -> io::Result<File> {
+    // It is no link to another file, which would change. Nobody waits at a pipe.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let mut options = File::options();
+    let lock = options.create(true).truncate(false).write(true).mode(0o600).custom_flags(flags).open(path)?;
+    // Older versions let others read it. If it belongs to another user, it works as it is.
+    if is_open(&lock.metadata()?.permissions()) {
+        let _ = lock.set_permissions(Permissions::from_mode(0o600));
+    }
+    Ok(lock)
 }
 
 /// Returns the path of the lock file of [`lock_beside`].

@@ -1,12 +1,11 @@
 //! The lock on the data folder, which one host at a time uses.
 
-use std::fs::{File, Permissions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
-use parlor_base::atomic::{is_open, make_private_folder};
+use parlor_base::atomic::{make_private_folder, open_lock};
 
 use super::StartError;
 
@@ -24,10 +23,7 @@ pub(crate) fn lock(data: &Path) -> Result<File, StartError> {
     let unusable = |cause| StartError::Data { path: data.to_owned(), cause };
     make_private_folder(data).map_err(unusable)?;
     let path = data.join(LOCK);
-    // The file is emptied below, so it is no link to another one. Nobody waits at a pipe.
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    let opened = File::options().create(true).truncate(false).write(true).mode(0o600).custom_flags(flags).open(&path);
-    let file = opened.map_err(|cause| {
+    let file = open_lock(&path).map_err(|cause| {
         // The folder may be the user's while the lock file is not.
         if cause.kind() == ErrorKind::PermissionDenied && path.exists() {
             StartError::Lock { path: path.clone(), cause }
@@ -35,10 +31,6 @@ pub(crate) fn lock(data: &Path) -> Result<File, StartError> {
             unusable(cause)
         }
     })?;
-    // Anyone who can open the file can lock it, and then no host starts. Older versions let others read it.
-    if is_open(&file.metadata().map_err(unusable)?.permissions()) {
-        let _ = file.set_permissions(Permissions::from_mode(0o600));
-    }
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
             // No host listens yet.
@@ -52,8 +44,8 @@ pub(crate) fn lock(data: &Path) -> Result<File, StartError> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::symlink;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
 
