@@ -10,7 +10,7 @@ use parlor_base::clock::Clock;
 use parlor_base::fair;
 use parlor_base::held::{Held, Holding};
 use parlor_stanza::raw::is_one_line;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::oneshot;
 
 use super::change::{Changed, Only, Owner, Step, Write, Written};
@@ -301,17 +301,31 @@ fn value(file: &Connection, owner: &Owner, key: &str, now: i64) -> rusqlite::Res
 }
 
 fn sizes(file: &Connection) -> rusqlite::Result<BTreeMap<Owner, u64>> {
-    let mut statement = file.prepare("SELECT account, plugin, bytes FROM plugin_data_size")?;
+    by_owner(file, "SELECT account, plugin, bytes FROM plugin_data_size", |row| size_in(row, 2))
+}
+
+/// Reads rows whose first columns are an account and a plugin, one for each of these.
+pub(super) fn by_owner<T>(
+    file: &Connection,
+    select: &str,
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<BTreeMap<Owner, T>> {
+    let mut statement = file.prepare(select)?;
     let mut rows = statement.query([])?;
     let mut all = BTreeMap::new();
     while let Some(row) = rows.next()? {
-        let (account, plugin, bytes): (String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (account, plugin): (String, String) = (row.get(0)?, row.get(1)?);
         // A row with an invalid address or id belongs to no plugin.
         if let (Ok(account), Ok(plugin)) = (account.parse(), plugin.parse()) {
-            all.insert(Owner { account, plugin }, u64::try_from(bytes).unwrap_or(0));
+            all.insert(Owner { account, plugin }, read(row)?);
         }
     }
     Ok(all)
+}
+
+/// Returns the size in a column.
+pub(super) fn size_in(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(|size| u64::try_from(size).unwrap_or(0))
 }
 
 /// Makes one change, if its condition and the quota allow it.

@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 
 use super::StoreError;
 use super::change::Owner;
-use super::data::PluginData;
+use super::data::{PluginData, by_owner};
 use super::edit::{Edit, Once, Statement};
 use super::work::Lane;
 
@@ -319,17 +319,8 @@ fn all(file: &Connection, owner: &Owner) -> rusqlite::Result<Vec<StoredSchedule>
 }
 
 fn having(file: &Connection) -> rusqlite::Result<BTreeSet<Owner>> {
-    let mut query = file.prepare("SELECT DISTINCT account, plugin FROM schedule")?;
-    let mut rows = query.query([])?;
-    let mut all = BTreeSet::new();
-    while let Some(row) = rows.next()? {
-        let (account, plugin): (String, String) = (row.get(0)?, row.get(1)?);
-        // A row with an invalid address or id belongs to no plugin.
-        if let (Ok(account), Ok(plugin)) = (account.parse(), plugin.parse()) {
-            all.insert(Owner { account, plugin });
-        }
-    }
-    Ok(all)
+    let all = by_owner(file, "SELECT DISTINCT account, plugin FROM schedule", |_| Ok(()))?;
+    Ok(all.into_keys().collect())
 }
 
 fn stored(row: &Row<'_>) -> rusqlite::Result<StoredSchedule> {

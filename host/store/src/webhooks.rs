@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::StoreError;
 use super::change::Owner;
-use super::data::PluginData;
+use super::data::{PluginData, by_owner, size_in};
 use super::edit::{Edit, Statement};
 use super::work::{Change, Lane, PendingWrite, Task, result_of};
 use acceptance::{Acceptance, Accepted, WebhookRequest, size};
@@ -302,18 +302,8 @@ fn addresses(file: &Connection) -> rusqlite::Result<Vec<(PluginId, String, Strin
 }
 
 fn request_sizes(file: &Connection) -> rusqlite::Result<BTreeMap<Owner, (u64, u64)>> {
-    let mut statement = file.prepare("SELECT account, plugin, waiting, bytes FROM webhook_size")?;
-    let mut rows = statement.query([])?;
-    let mut all = BTreeMap::new();
-    while let Some(row) = rows.next()? {
-        let (account, plugin): (String, String) = (row.get(0)?, row.get(1)?);
-        let size = |column: usize| row.get::<_, i64>(column).map(|size| u64::try_from(size).unwrap_or(0));
-        // A row with an invalid address or id belongs to no plugin.
-        if let (Ok(account), Ok(plugin)) = (account.parse(), plugin.parse()) {
-            all.insert(Owner { account, plugin }, (size(2)?, size(3)?));
-        }
-    }
-    Ok(all)
+    let select = "SELECT account, plugin, waiting, bytes FROM webhook_size";
+    by_owner(file, select, |row| Ok((size_in(row, 2)?, size_in(row, 3)?)))
 }
 
 fn next(file: &Connection, owner: &Owner, webhook: &str) -> rusqlite::Result<Option<StoredRequest>> {
