@@ -140,8 +140,7 @@ impl Exchange {
 
     /// Lets an address be awake after all. Its account, which still runs, gets the stanzas that came since.
     pub(super) fn stay_awake(&self, jid: &BareJid) {
-        let mut guard = self.state();
-        let state = &mut *guard;
+        let mut state = self.state();
         state.sleepers.remove(jid);
         state.catch_up(jid);
         self.more.notify_one();
@@ -153,11 +152,13 @@ impl Exchange {
         which: impl FnOnce(&mut Sleepers) -> Vec<Arrived>,
         error: fn(&Arrived) -> Option<Stanza>,
     ) {
-        let mut guard = self.state();
-        let state = &mut *guard;
+        let mut state = self.state();
         let stanzas = which(&mut state.sleepers);
-        state.guests.give_back(&stanzas, error);
-        self.more.notify_one();
+        // It is looked for them at each wake of an address, and there are few.
+        if !stanzas.is_empty() {
+            state.guests.give_back(&stanzas, error);
+            self.more.notify_one();
+        }
     }
 
     /// Gives messages to an address without an account back to their senders, with these errors.
@@ -222,7 +223,7 @@ impl Exchange {
             // What comes for an account that is about to end is for the next one.
             if !state.sleepers.have(jid) {
                 let waited = state.guests.leave(jid).into_iter().chain(state.sleepers.leave(jid));
-                all_back.extend(catch_up(seat, waited.collect()));
+                all_back.extend(catch_up(seat, waited));
             }
             for back in old.iter().filter_map(returned) {
                 seat.answer(back);

@@ -32,7 +32,7 @@ pub(super) fn offer(seat: &mut Seat, arrived: Arrived, to: &Jid) -> Option<Stanz
 
 /// Passes the stanzas to an address that came before its account was there. Returns what their senders get instead, if anything.
 /// The number of these stanzas and of their bytes is bounded.
-pub(super) fn catch_up(seat: &mut Seat, stanzas: Vec<Arrived>) -> Vec<Stanza> {
+pub(super) fn catch_up(seat: &mut Seat, stanzas: impl Iterator<Item = Arrived>) -> Vec<Stanza> {
     let mut all_back = Vec::new();
     for arrived in stanzas {
         // Those without a recipient were refused before.

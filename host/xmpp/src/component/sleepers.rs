@@ -129,7 +129,8 @@ impl Sleepers {
 
     /// Returns the stanzas that have waited for too long, and wait no more.
     pub(super) fn overdue(&mut self) -> Vec<Arrived> {
-        let late = self.waiting.iter().filter(|(_, waiting)| waiting.since.elapsed() >= PATIENCE);
+        let now = Instant::now();
+        let late = self.waiting.iter().filter(|(_, waiting)| now.duration_since(waiting.since) >= PATIENCE);
         let late: Vec<_> = late.map(|(address, _)| address.clone()).collect();
         let stanzas = late.iter().flat_map(|address| self.leave(address)).collect();
         let Self { unheard, waiting, .. } = self;

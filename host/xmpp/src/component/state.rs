@@ -60,7 +60,7 @@ impl State {
     pub(super) fn catch_up(&mut self, jid: &BareJid) {
         let Some(seat) = self.seats.get_mut(jid) else { return };
         let waited = self.guests.leave(jid).into_iter().chain(self.sleepers.leave(jid));
-        for back in catch_up(seat, waited.collect()) {
+        for back in catch_up(seat, waited) {
             self.put_own(&back);
         }
     }
