@@ -419,7 +419,7 @@ impl Node {
         let claims_soon = |id: SessionId| id == own || id.number > 1 || self.view.is_older(id, now, youth);
         places.retain(|place| claims_soon(place.session));
         let orphans = orphans(self, &places);
-        let chosen = place(&mut places, orphans, |account, id| !self.view.is_lacking(account, id));
+        let chosen = place(&mut places, orphans, |account, id| self.view.can_run(account, id));
         let open = self.requests.keys().len();
         let own_ones = chosen.into_iter().filter(|(_, to)| *to == own).take(CLAIMING.saturating_sub(open));
         for (account, _) in own_ones.collect::<Vec<_>>() {
@@ -439,8 +439,10 @@ impl Node {
         }
         let places = self.places(now);
         for (account, heir) in stopped {
-            let can_run = |heir: &SessionId| !self.view.is_lacking(&account, *heir);
-            let heir = heir.filter(|heir| places.iter().any(|place| place.session == *heir) && can_run(heir));
+            let can_have = |heir: &SessionId| {
+                places.iter().any(|place| place.session == *heir) && self.view.can_run(&account, *heir)
+            };
+            let heir = heir.filter(can_have);
             self.give(account, heir);
         }
     }
@@ -468,7 +470,7 @@ impl Node {
     fn next(&self, now: Duration, account: &str) -> Option<SessionId> {
         let own = self.tenure.as_ref()?.id;
         let others = self.places(now).into_iter().map(|place| place.session);
-        let others = others.filter(|id| *id != own && !self.view.is_lacking(account, *id));
+        let others = others.filter(|id| *id != own && self.view.can_run(account, *id));
         others.min_by_key(|id| (*id < own, *id))
     }
 

@@ -229,9 +229,9 @@ impl View {
         self.claims.len()
     }
 
-    /// Returns whether the node of a session has said that its configuration lacks an account.
-    pub(crate) fn is_lacking(&self, account: &str, id: SessionId) -> bool {
-        self.claim(account).is_some_and(|claim| claim.lacking.contains(&id.process))
+    /// Returns whether the node of a session can run an account: it has not said that its configuration lacks it.
+    pub(crate) fn can_run(&self, account: &str, id: SessionId) -> bool {
+        self.claim(account).is_none_or(|claim| !claim.lacking.contains(&id.process))
     }
 
     /// Returns the names of all accounts.

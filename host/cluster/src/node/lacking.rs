@@ -31,7 +31,7 @@ impl Node {
 
 /// Returns the first accounts that nobody runs and that one of these nodes can run, with their weights. All nodes take the same ones.
 pub(super) fn orphans(node: &Node, places: &[Place]) -> Vec<(Arc<str>, u32)> {
-    let can_run = |account: &str| places.iter().any(|place| !node.view.is_lacking(account, place.session));
+    let can_run = |account: &str| places.iter().any(|place| node.view.can_run(account, place.session));
     let orphans = node.view.orphans().iter().filter(|(account, _)| can_run(account)).take(PLACING);
     orphans.map(|(account, weight)| (Arc::clone(account), *weight)).collect()
 }

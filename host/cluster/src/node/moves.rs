@@ -28,6 +28,7 @@ impl Node {
         let running: BTreeMap<_, _> = running.map(|(account, weight)| (Arc::clone(account), weight)).collect();
         let mut places = self.places(now);
         self.count_moves(own, &mut places);
+        let can_run = |account: &str, id| self.view.can_run(account, id);
         let moves = if self.state == SessionState::Open {
             // An account that has just come to its node is not moved at once.
             let quiet = now.saturating_sub(self.view.changed());
@@ -36,13 +37,12 @@ impl Node {
                 && (orphans(self, &places).is_empty() || quiet >= PATIENT * self.timing.life());
             let all_are_there = places.len() == self.view.sessions().count();
             if is_settled && all_are_there {
-                let can_run = |account: &str, id| !self.view.is_lacking(account, id);
                 self.given.shed(now, &mut places, own, &running, most, can_run)
             } else {
                 Vec::new()
             }
         } else {
-            place(&mut places, running.clone().into_iter().take(most), |account, id| !self.view.is_lacking(account, id))
+            place(&mut places, running.clone().into_iter().take(most), can_run)
         };
         let mut heirs: BTreeMap<_, _> = moves.into_iter().map(|(account, to)| (account, Some(to))).collect();
         if self.state == SessionState::Over {
