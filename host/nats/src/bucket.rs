@@ -10,6 +10,7 @@ use async_nats::HeaderMap;
 use async_nats::header::NATS_ROLLUP;
 use async_nats::jetstream::context::PublishError;
 use async_nats::jetstream::object_store::{DeleteErrorKind, ObjectInfo, ObjectOptions, ObjectStore};
+use async_nats::jetstream::stream::Stream;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
@@ -153,17 +154,13 @@ impl Bucket {
     }
 
     async fn purge(&self, subject: String) -> Result<(), String> {
-        let stream = self.link.jetstream.get_stream_no_info(stream_of(&self.name)).await;
-        let stream = stream.map_err(|error| error.to_string())?;
-        stream.purge().filter(subject).await.map(drop).map_err(|error| error.to_string())
+        self.stream().await?.purge().filter(subject).await.map(drop).map_err(|error| error.to_string())
     }
 
     /// Returns the names of uploads that begin with these tokens and of which there are parts, at most so many.
     pub(crate) async fn begun(&self, with: &str, most: usize) -> Result<BTreeSet<String>, String> {
         let begin = self.parts_subject("");
-        let stream = self.link.jetstream.get_stream_no_info(stream_of(&self.name)).await;
-        let stream = stream.map_err(|error| error.to_string())?;
-        let subjects = stream.info_with_subjects(format!("{begin}{with}>")).await;
+        let subjects = self.stream().await?.info_with_subjects(format!("{begin}{with}>")).await;
         let mut subjects = subjects.map_err(|error| error.to_string())?.take(most);
         let mut ids = BTreeSet::new();
         while let Some(subject) = subjects.next().await {
@@ -175,10 +172,14 @@ impl Bucket {
 
     /// Returns when NATS took the last part of an upload, in seconds since 1970.
     pub(crate) async fn last_part(&self, id: &str) -> Result<u64, String> {
-        let stream = self.link.jetstream.get_stream_no_info(stream_of(&self.name)).await;
-        let stream = stream.map_err(|error| error.to_string())?;
-        let last = stream.get_last_raw_message_by_subject(&self.parts_subject(id)).await;
+        let last = self.stream().await?.get_last_raw_message_by_subject(&self.parts_subject(id)).await;
         last.map(|last| u64::try_from(last.time.unix_timestamp()).unwrap_or(0)).map_err(|error| error.to_string())
+    }
+
+    /// Returns the stream in which NATS keeps it.
+    async fn stream(&self) -> Result<Stream<()>, String> {
+        let stream = self.link.jetstream.get_stream_no_info(stream_of(&self.name)).await;
+        stream.map_err(|error| error.to_string())
     }
 
     /// Returns the subject of the parts of an upload.
