@@ -61,6 +61,11 @@ pub fn held(grants: &Grants, asked: &Grants) -> Grants {
     held.map(|(permission, scope)| (permission, scope.clone())).collect()
 }
 
+/// Returns whether a scope covers this entry, for any roster. None covers an invalid one.
+pub fn covers_entry(scope: &Scope, entry: &str) -> bool {
+    Scope::parse(scope.kind(), &[entry]).is_ok_and(|one| scope.includes(&one))
+}
+
 /// Returns those of these grants that allow more than the present ones.
 pub fn beside(more: &Grants, present: &Grants) -> Grants {
     let is_covered =

@@ -8,7 +8,6 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use jid::BareJid;
 use parlor_base::escape::{EscapedPath as _, shell_word};
-use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{AccountConfig, AccountName, Config, GroupName, LinkSettings, PasswordSource, Pattern, Selector};
 use parlor_plugins::policy::Policy;
 use parlor_plugins::policy::edit::remove_all_in;
@@ -17,11 +16,9 @@ use serde_json::json;
 
 use super::{GROUP, applied, open, record};
 use crate::ask::Terminal;
+use crate::fleet::{check_group, first};
 use crate::show::{Put as _, print, print_json};
 use crate::target::{self, Target};
-
-/// How many names a sentence lists.
-const NAMED: usize = 10;
 
 /// The arguments of `parlor account remove`.
 #[derive(Debug, Args)]
@@ -100,9 +97,8 @@ impl RemoveArgs {
         if let Some(name) = self.account.iter().find(|name| !config.accounts.contains_key(*name)) {
             return Err(target::no_account(config, name));
         }
-        if let Some(group) = self.group.as_ref().filter(|group| !config.groups.contains(*group)) {
-            let near = suggestion(nearest(group.as_str(), config.groups.iter().map(GroupName::as_str)));
-            bail!("there is no group {group} in {}{near}", config.files());
+        if let Some(group) = &self.group {
+            check_group(group, config, [])?;
         }
         let is_picked = |account: &&AccountConfig| {
             let is_named = self.account.is_empty() || self.account.contains(&account.name);
@@ -198,9 +194,13 @@ impl<'c> Removal<'c> {
     fn other(&self) -> Option<(&'c AccountName, &'c AccountName)> {
         let bare = |account: &AccountConfig| account.link.jid.to_bare();
         let removed: BTreeMap<_, _> = self.accounts.iter().map(|account| (bare(account), &account.name)).collect();
+        self.staying().find_map(|other| Some((*removed.get(&bare(other))?, &other.name)))
+    }
+
+    /// Returns the accounts that are not removed.
+    fn staying(&self) -> impl Iterator<Item = &'c AccountConfig> {
         let names: BTreeSet<_> = self.names().into_iter().collect();
-        let mut staying = self.config.accounts.values().filter(|account| !names.contains(&account.name));
-        staying.find_map(|other| Some((*removed.get(&bare(other))?, &other.name)))
+        self.config.accounts.values().filter(move |account| !names.contains(&account.name))
     }
 
     /// Takes the accounts out of the files. Returns the files that had some. One is written after the other, since a change of one is
@@ -260,10 +260,8 @@ impl<'c> Removal<'c> {
 
     /// Returns the accounts and components that stay and have their passwords in files, by these files.
     fn users(&self) -> BTreeMap<&'c Path, String> {
-        let names: BTreeSet<_> = self.names().into_iter().collect();
         let components = self.config.components.iter().map(|(name, link)| (link, format!("the component {name}")));
-        let accounts = self.config.accounts.values().filter(|account| !names.contains(&account.name));
-        let accounts = accounts.map(|account| (&account.link, account.name.to_string()));
+        let accounts = self.staying().map(|account| (&account.link, account.name.to_string()));
         components.chain(accounts).filter_map(|(link, name)| Some((password_file(link)?, name))).collect()
     }
 
@@ -336,9 +334,10 @@ fn password_file(link: &LinkSettings) -> Option<&Path> {
 
 /// Names some of these, and how many more there are.
 fn some(all: &[impl Display]) -> String {
-    let mut text = all.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if all.len() > NAMED {
-        text.put(format_args!(" and {} more", all.len() - NAMED));
+    let (shown, more) = first(all.iter().map(ToString::to_string));
+    let mut text = shown.join(", ");
+    if more > 0 {
+        text.put(format_args!(" and {more} more"));
     }
     text
 }

@@ -1,5 +1,7 @@
 //! What the last denial by address says of a request: a name may be granted, and lead to an address that is not.
 
+use std::net::SocketAddr;
+
 use parlor::control::views::{Answer, Denied};
 use parlor_base::permission::{Permission, ScopeKind};
 use parlor_base::web_address::{Server, WebAddress};
@@ -13,7 +15,8 @@ use crate::show::moment;
 /// granted yet. The record of a denial has no name.
 pub(super) fn heed(answers: &mut [Answer], about: Option<&str>, denied: &[Denied], grants: &Grants) {
     let Some(port) = about.and_then(port_of_name) else { return };
-    let is_it = |one: &&Denied| address_at(one, port) && !is_granted(one, grants);
+    let is_it =
+        |one: &&Denied| own_address(one).is_some_and(|address| address.port() == port) && !is_granted(one, grants);
     let Some(last) = denied.iter().filter(is_it).max_by_key(|one| one.at.clone()) else { return };
     let address = last.scope.as_deref().unwrap_or_default();
     for answer in answers.iter_mut().filter(|answer| answer.answer == Outcome::Yes) {
@@ -33,13 +36,10 @@ fn port_of_name(about: &str) -> Option<u16> {
     matches!(address.server(), Server::Domain(_)).then(|| address.port())
 }
 
-/// Returns whether a denial is about an address of the owner's own network at this port.
-fn address_at(denied: &Denied, port: u16) -> bool {
-    let Some(scope) = denied.scope.as_ref().filter(|_| denied.permission == Permission::HttpFetch.as_str()) else {
-        return false;
-    };
-    let address = Scope::parse(ScopeKind::Servers, &[scope]).ok().and_then(|scope| scope.own_address());
-    address.is_some_and(|address| address.port() == port)
+/// Returns the address of the owner's own network that a denial is about, if it is about one.
+pub(super) fn own_address(denied: &Denied) -> Option<SocketAddr> {
+    let scope = denied.scope.as_ref().filter(|_| denied.permission == Permission::HttpFetch.as_str())?;
+    Scope::parse(ScopeKind::Servers, &[scope]).ok()?.own_address()
 }
 
 #[cfg(test)]

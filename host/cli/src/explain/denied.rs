@@ -1,9 +1,10 @@
 //! The list of calls that a plugin was denied lately.
 
 use parlor::control::views::Denied;
-use parlor_base::permission::{Permission, ScopeKind};
-use parlor_session::permissions::{Grants, Scope};
+use parlor_base::permission::Permission;
+use parlor_session::permissions::Grants;
 
+use super::by_address::own_address;
 use super::{is_granted, to_allow};
 use crate::show::{Put as _, moment};
 
@@ -26,18 +27,12 @@ pub(super) fn put(text: &mut String, denied: &[Denied], grants: &Grants) {
         let remedy = if is_granted(last, grants) { "it is granted now".to_owned() } else { to_allow(&last.hint) };
         let at = moment(&last.at);
         text.put(format_args!("  {at}  {}{scope}{times}\n      {remedy}\n", last.permission));
-        // The host keeps no path, since it may contain a secret.
-        let is_grant = remedy.starts_with("to allow it: parlor plugin grant") && !is_address(last);
+        // The host keeps no path, since it may contain a secret. With a path, an address would not count for names that lead there.
+        let is_grant = remedy.starts_with("to allow it: parlor plugin grant") && own_address(last).is_none();
         if last.permission == Permission::HttpFetch.as_str() && is_grant {
             text.push_str("      it allows every path of that server; to allow less, write a path behind it\n");
         }
     }
-}
-
-/// Returns whether a denial is about an address of the owner's own network: with a path, it would not count for names that lead there.
-fn is_address(denied: &Denied) -> bool {
-    let scope = denied.scope.as_ref().and_then(|scope| Scope::parse(ScopeKind::Servers, &[scope]).ok());
-    scope.is_some_and(|scope| scope.own_address().is_some())
 }
 
 /// Groups equal denials, in the order in which they began.

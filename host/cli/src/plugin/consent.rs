@@ -139,10 +139,7 @@ pub(super) fn otherwise(id: &PluginId, difference: &Difference, present: &Grants
             }
             continue;
         };
-        let is_granted = |entry: &&String| {
-            let one = Scope::parse(permission.scope_kind(), &[entry]).ok();
-            present.get(permission).zip(one).is_some_and(|(has, one)| has.includes(&one))
-        };
+        let is_granted = |entry: &&String| present.get(permission).is_some_and(|has| consent::covers_entry(has, entry));
         let (granted, open): (Vec<&String>, Vec<_>) = wider.iter().partition(is_granted);
         let named = |entries: &[&String]| {
             entries.iter().map(|entry| escape_untrusted(entry, usize::MAX)).collect::<Vec<_>>().join(", ")

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use parlor_base::id::PluginId;
-use parlor_session::permissions::Scope;
 
 use super::settings::written;
 use super::{AdminError, Offer, PluginAdmin};
 use crate::admission::setting_fits;
+use crate::consent::covers_entry;
 use crate::manifest::Manifest;
 use crate::policy::edit::Change;
 use crate::policy::{Entry, RoomSettings, SettingValues};
@@ -71,10 +71,7 @@ fn goes_further(name: &str, old: &Manifest, new: &Manifest) -> Option<String> {
     let [before, after] = [old, new].map(|manifest| manifest.settings.get(name).map(|setting| &setting.kind));
     match (before, after) {
         (Some(SettingKind::Credential(before)), Some(SettingKind::Credential(Some(after)))) => {
-            let is_reached = |host: &String| {
-                let one = Scope::parse(after.kind(), std::slice::from_ref(host)).ok();
-                before.as_ref().zip(one).is_some_and(|(before, one)| before.includes(&one))
-            };
+            let is_reached = |host: &String| before.as_ref().is_some_and(|before| covers_entry(before, host));
             let more: Vec<_> = after.entries().into_iter().filter(|host| !is_reached(host)).collect();
             (!more.is_empty()).then(|| format!("it would also go to {}", more.join(" and ")))
         }

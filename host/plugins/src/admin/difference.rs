@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use parlor_base::permission::Permission;
 use parlor_session::permissions::Scope;
 
+use crate::consent::covers_entry;
 use crate::manifest::{Manifest, Request};
 
 /// The changes in requested permissions when an offer replaces the installed version.
@@ -32,7 +33,7 @@ impl Difference {
                 Some(before)
                     if before.scope != request.scope
                         || (before.optional && !request.optional)
-                        || (*permission == Permission::WebhooksReceive && new.opens_more_than(old)) =>
+                        || (*permission == Permission::WebhooksReceive && !difference.opened.is_empty()) =>
                 {
                     difference.changed.push(*permission);
                     let wider = wider(*permission, before, request);
@@ -51,13 +52,9 @@ impl Difference {
 
 /// Returns the entries of a request that no entry of the former one covers.
 fn wider(permission: Permission, before: &Request, after: &Request) -> Vec<String> {
-    let scope = |entries: &[String]| Scope::parse(permission.scope_kind(), entries).ok();
-    let before = scope(&before.entries(permission));
-    let is_covered = |entry: &String| {
-        before.as_ref().zip(scope(std::slice::from_ref(entry))).is_some_and(|(before, one)| before.includes(&one))
-    };
+    let before = Scope::parse(permission.scope_kind(), &before.entries(permission)).ok();
     let mut entries = after.entries(permission);
-    entries.retain(|entry| !is_covered(entry));
+    entries.retain(|entry| before.as_ref().is_none_or(|before| !covers_entry(before, entry)));
     entries
 }
 

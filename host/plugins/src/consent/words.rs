@@ -122,8 +122,7 @@ impl Servers {
 
     /// Describes each for a list of several permissions, where only their number is said of many of the public network.
     pub(super) fn each_of_few(&self) -> Vec<String> {
-        let public =
-            if self.public.is_empty() { Vec::new() } else { each_of_few(&self.public, servers, "servers of the web") };
+        let public = each_of_few(&self.public, servers, "servers of the web");
         let own = self.own.iter().map(|entry| format!("{entry} (in your own network)"));
         public.into_iter().chain(self.plain.iter().cloned()).chain(own).collect()
     }

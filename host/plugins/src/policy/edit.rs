@@ -400,27 +400,16 @@ fn remove(document: &mut DocumentMut, path: &[String]) -> Option<()> {
         brackets.lay_out_table(table);
         return Some(());
     }
-    let mut left = String::new();
-    for place in places(document) {
-        if place.path.starts_with(path) {
-            left.push_str(&place.left_behind(path));
-        } else if !left.is_empty() {
-            let before = std::mem::take(&mut left) + &place.before;
-            place.set_before(document, before)?;
-        }
-    }
-    let end = left + document.trailing().as_str()?;
-    document.set_trailing(end);
+    keep_left_behind(document, |place| place.get(..path.len()).filter(|begin| *begin == path))?;
     item_at(document, above)?.as_table_mut()?.remove(key);
     Some(())
 }
 
-/// Removes entries of a group, as [`remove`] does with one.
-fn remove_entries(document: &mut DocumentMut, group: &str, ids: &BTreeSet<&str>) -> Option<()> {
-    let is_removed = |path: &[String]| path[0] == group && ids.contains(path[1].as_str());
+/// Moves the text that stays when paths are removed to what follows them. `removed` returns the removed path that a path begins with.
+fn keep_left_behind(document: &mut DocumentMut, removed: impl Fn(&[String]) -> Option<&[String]>) -> Option<()> {
     let mut left = String::new();
     for place in places(document) {
-        match place.path.get(..2).filter(|path| is_removed(path)) {
+        match removed(&place.path) {
             Some(path) => left.push_str(&place.left_behind(path)),
             None if left.is_empty() => {}
             None => {
@@ -431,6 +420,13 @@ fn remove_entries(document: &mut DocumentMut, group: &str, ids: &BTreeSet<&str>)
     }
     let end = left + document.trailing().as_str()?;
     document.set_trailing(end);
+    Some(())
+}
+
+/// Removes entries of a group, as [`remove`] does with one.
+fn remove_entries(document: &mut DocumentMut, group: &str, ids: &BTreeSet<&str>) -> Option<()> {
+    let is_removed = |path: &[String]| path[0] == group && ids.contains(path[1].as_str());
+    keep_left_behind(document, |place| place.get(..2).filter(|path| is_removed(path)))?;
     let Some(all) = document.get_mut(group) else { return Some(()) };
     let all = all.as_table_mut()?;
     for id in ids {
