@@ -80,13 +80,7 @@ async fn answer(host: &Host, arrived: Arrived) -> Reply {
     #[cfg(feature = "cluster")]
     let own = elsewhere::accounts(host);
     let are_all_known = webhooks::are_all_known(host).await;
-    let (door, rests) = match parts(&arrived.path) {
-        Some((plugin, name, token)) => {
-            let rests = host.listening.resting().borrow().has(&plugin, name, &token);
-            (webhooks::find(host, &plugin, name, &token).await, rests)
-        }
-        None => (None, false),
-    };
+    let (door, rests) = door_of(host, &arrived.path).await;
     // Whoever has the whole address of a webhook may learn that its plugin does not run.
     let are_all_known = are_all_known && !rests;
     #[cfg(feature = "cluster")]
@@ -118,6 +112,14 @@ async fn answer(host: &Host, arrived: Arrived) -> Reply {
         }
     };
     take(counts, are_all_known, passage, &head, body).await
+}
+
+/// Returns the webhook here with this path, and whether it is the whole address of one whose plugin may not run.
+async fn door_of(host: &Host, path: &str) -> (Option<Door>, bool) {
+    let Some((plugin, name, token)) = parts(path) else { return (None, false) };
+    // This is asked before the search: a plugin that begins to run in between is one or the other.
+    let rests = host.listening.resting().borrow().has(&plugin, name, &token);
+    (webhooks::find(host, &plugin, name, &token).await, rests)
 }
 
 /// Answers a request whose body has come.

@@ -283,16 +283,18 @@ pub(super) fn accounts(host: &Host, request: &Request) -> Result<Vec<Arc<Shared>
 
 /// Returns the account that a request names, or the only one.
 fn account(host: &Host, request: &Request) -> Result<Arc<Shared>, Refusal> {
-    let (all, asleep) = (host.accounts(), host.asleep());
+    let (all, wanted) = (host.accounts(), request.value("account"));
+    if let Some(found) = wanted.and_then(|name| all.iter().find(|one| one.name.as_str() == name)) {
+        return Ok(Arc::clone(found));
+    }
+    // The names are for refusals alone, and there may be 100,000.
+    let asleep = host.asleep();
     let of_those = asleep.iter().map(|one| one.name.to_string());
     let names: Vec<_> = all.iter().map(|one| one.name.to_string()).chain(of_those).collect();
-    match request.value("account") {
+    match wanted {
         Some(name) => {
-            let unknown = || {
-                let near = suggestion(nearest(name, names.iter().map(String::as_str)));
-                Refusal::NoAccount(format!("{}{near}", escape_untrusted(name, LONGEST)))
-            };
-            all.into_iter().find(|one| one.name.to_string() == name).ok_or_else(unknown)
+            let near = suggestion(nearest(name, names.iter().map(String::as_str)));
+            Err(Refusal::NoAccount(format!("{}{near}", escape_untrusted(name, LONGEST))))
         }
         None => only(all, asleep.len()).ok_or_else(|| Refusal::unnamed("name the account", &names)),
     }

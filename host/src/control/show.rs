@@ -1,6 +1,7 @@
 //! Converts the host's state into the views of the control socket.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use jid::BareJid;
 use jiff::Timestamp;
@@ -224,6 +225,7 @@ fn encryption_view(account: &Shared) -> Encryption {
 
 fn status_of(host: &Host, plugins: &[PluginStatus]) -> Status {
     let config = host.config();
+    let (awake, asleep) = (host.accounts(), host.asleep());
     Status {
         node: None,
         nodes: Vec::new(),
@@ -243,20 +245,20 @@ fn status_of(host: &Host, plugins: &[PluginStatus]) -> Status {
         policy_error: host.policy_fault().map(|fault| escape_untrusted(&fault, LONGEST)),
         config_error: host.config_fault().map(|fault| escape_untrusted(&fault, LONGEST)),
         webhooks_error: host.listening.fault().map(|fault| escape_untrusted(&fault, LONGEST)),
-        components: components(host, &config),
-        accounts: accounts(host, &config),
+        components: components(host, &config, &asleep),
+        accounts: accounts(host, &config, &awake, &asleep),
         plugins: plugins.iter().map(plugin_view).collect(),
     }
 }
 
-fn components(host: &Host, config: &Config) -> Vec<ComponentStatus> {
+fn components(host: &Host, config: &Config, asleep: &[Asleep]) -> Vec<ComponentStatus> {
     let mut counts = BTreeMap::<_, u64>::new();
     for component in config.accounts.values().filter_map(|account| account.link.component()) {
         *counts.entry(component).or_default() += 1;
     }
-    let mut asleep = BTreeMap::<_, u64>::new();
-    for one in host.asleep() {
-        *asleep.entry(one.component).or_default() += 1;
+    let mut sleeping = BTreeMap::<_, u64>::new();
+    for one in asleep {
+        *sleeping.entry(&one.component).or_default() += 1;
     }
     let view = |(name, state): (AccountName, ComponentState)| {
         let (connection, why) = match state {
@@ -268,7 +270,7 @@ fn components(host: &Host, config: &Config) -> Vec<ComponentStatus> {
         };
         ComponentStatus {
             accounts: counts.get(&name).copied().unwrap_or_default(),
-            asleep: asleep.get(&name).copied().or_else(|| config.sleep_after.contains_key(&name).then_some(0)),
+            asleep: sleeping.get(&name).copied().or_else(|| config.sleep_after.contains_key(&name).then_some(0)),
             accounts_limit: config.new_addresses.get(&name).map(|new| new.limit.into()),
             domain: config.components.get(&name).map(|link| link.jid.to_string()).unwrap_or_default(),
             name: name.to_string(),
@@ -309,13 +311,11 @@ fn account_view(config: &Config, account: &Shared) -> Account {
 }
 
 /// Returns the accounts, also those that sleep, ordered by name.
-fn accounts(host: &Host, config: &Config) -> Vec<Account> {
-    let awake = host.accounts();
+fn accounts(host: &Host, config: &Config, awake: &[Arc<Shared>], asleep: &[Asleep]) -> Vec<Account> {
     let awake = awake.iter().map(|account| Account {
         kept_awake: why_awake(host, &account.name).map(|why| escape_untrusted(&why.to_string(), LONGEST)),
         ..account_view(config, account)
     });
-    let asleep = host.asleep();
     let mut all: Vec<_> = awake.chain(asleep.iter().map(|one| asleep_view(config, one))).collect();
     all.sort_by(|one, other| one.name.cmp(&other.name));
     all

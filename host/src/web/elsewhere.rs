@@ -13,7 +13,7 @@ use parlor_web::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 
 use super::address::parts;
-use super::{End, Head, Passage, busy, refused, take};
+use super::{End, Head, Passage, busy, door_of, refused, take};
 use crate::cluster::{Serving, framed};
 use crate::host::{Host, webhooks};
 
@@ -149,11 +149,7 @@ async fn answer(host: &Host, bytes: &[u8], is_question: bool) -> Vec<u8> {
     let are_all_known = webhooks::are_all_known(host).await;
     let Some((question, body)) = framed::split(bytes) else { return written(refused(counts)) };
     let (Question::Find { path } | Question::Take { path, .. }) = &question;
-    let door = match parts(path) {
-        Some((plugin, name, token)) => webhooks::find(host, &plugin, name, &token).await,
-        None => None,
-    };
-    let is_resting = rests(host, path);
+    let (door, is_resting) = door_of(host, path).await;
     match question {
         Question::Find { .. } => {
             let longest = door.map(|door| door.longest_body());
@@ -171,11 +167,6 @@ async fn answer(host: &Host, bytes: &[u8], is_question: bool) -> Vec<u8> {
             written(take(counts, are_all_known, passage, &head, body.to_vec()).await)
         }
     }
-}
-
-/// Returns whether a path is the whole address of a webhook whose plugin may not run.
-fn rests(host: &Host, path: &str) -> bool {
-    parts(path).is_some_and(|(plugin, name, token)| host.listening.resting().borrow().has(&plugin, name, &token))
 }
 
 fn written(reply: Reply) -> Vec<u8> {

@@ -2,13 +2,12 @@
 
 use hyper::header::HeaderName;
 
-/// The headers that the host writes itself, and those that are about the connection and not the request.
-const OF_THE_HOST: [&str; 14] = [
+/// The headers that the host writes itself, other than `host`, and those that are about the connection and not the request.
+const OF_THE_HOST: [&str; 13] = [
     "accept-encoding",
     "connection",
     "content-length",
     "expect",
-    "host",
     "http2-settings",
     "keep-alive",
     "proxy-authenticate",
