@@ -31,7 +31,7 @@ pub fn unfinished(session: &Session, now: Timestamp) -> Option<Unfinished> {
     // What is asked anew after each log-in.
     let is_of_a_log_in =
         |late: &Late| matches!(late, Late::AccountAgain | Late::ServerAgain | Late::CarbonsAgain | Late::KeysCheck);
-    if !session.snapshot().rooms.is_empty() {
+    if !features.rooms.shown.is_empty() {
         Some(Unfinished::Room)
     } else if !features.pubsub.is_empty() {
         Some(Unfinished::Node)

@@ -51,17 +51,13 @@ pub(crate) fn refused_for_nicknames(
     bookmarked: Bookmarked<'_>,
     turn: &Turn<'_>,
 ) -> Vec<(BareJid, Option<FullJid>)> {
-    let listed = turn.settings.auto_join_rooms.iter().map(|listed| &listed.jid);
-    let known = rooms.records.rooms.keys().filter(|jid| bookmarked(jid).is_some_and(|bookmark| bookmark.autojoin));
-    let mut refused: Vec<BareJid> = listed.chain(known).cloned().collect();
-    refused.retain(|jid| rooms.records.out_because(jid) == Some("nickname-taken"));
-    refused.sort();
-    refused.dedup();
-    let given = |jid: BareJid| {
-        let address = address_given(&jid, bookmarked, turn).ok();
-        (jid, address)
+    let is_listed = |jid: &BareJid| {
+        turn.settings.auto_join_rooms.iter().any(|listed| listed.jid == *jid)
+            || bookmarked(jid).is_some_and(|bookmark| bookmark.autojoin)
     };
-    refused.into_iter().map(given).collect()
+    let is_refused = |&jid: &&BareJid| rooms.records.out_because(jid) == Some("nickname-taken") && is_listed(jid);
+    let given = |jid: &BareJid| (jid.clone(), address_given(jid, bookmarked, turn).ok());
+    rooms.records.rooms.keys().filter(is_refused).map(given).collect()
 }
 
 /// Returns those of these rooms in which we ask for another address now.
