@@ -136,8 +136,8 @@ impl Subscriptions {
             }
             PubsubIq::Items(answer) => turn.answer(answer, outcome.and_then(page)),
             PubsubIq::Subscribe { at, by, answer } => {
-                self.settle(by, &at, outcome.is_ok());
-                let in_force = outcome.map(|body| !matches!(body, Body::Subscription { is_pending: true }));
+                let in_force = in_force(outcome);
+                self.settle(by, &at, in_force.is_ok());
                 turn.answer(answer, in_force);
             }
             PubsubIq::Unsubscribe { at, by, answer } => {
@@ -147,7 +147,7 @@ impl Subscriptions {
                 }
                 turn.answer(answer, outcome.map(drop));
             }
-            PubsubIq::Again(at) => match outcome {
+            PubsubIq::Again(at) => match in_force(outcome) {
                 Ok(_) => {}
                 Err(error) if is_no_verdict(&error) => {
                     self.unsaid.insert(at);
@@ -260,6 +260,16 @@ impl Subscriptions {
 
 fn has(subscribers: &[Subscriber], by: InstanceId) -> bool {
     subscribers.iter().any(|one| one.instance == by)
+}
+
+/// Returns whether a subscription is active, from the service's answer. While somebody has yet to approve it, services refuse to
+/// make it again (XEP-0060, section 6.1.3).
+fn in_force(outcome: Result<Body, CallError>) -> Result<bool, CallError> {
+    match outcome {
+        Ok(body) => Ok(!matches!(body, Body::Subscription { is_pending: true })),
+        Err(CallError::Stanza(error)) if error.xml.contains("pending-subscription") => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Returns whether this error says nothing about a subscription. After a restart, a server may be back before the service

@@ -169,6 +169,36 @@ fn subscriptions_are_made_again_on_a_new_stream_and_end_with_their_plugins() {
     assert_eq!(test.session.features.pubsub.len(), 0);
 }
 
+/// XEP-0060, section 6.1.3: ejabberd refuses a subscription that its owner has not approved yet, when it is made again.
+#[test]
+fn a_subscription_that_waits_for_approval_is_not_over_when_it_cannot_be_made_again() {
+    let mut test = TestSession::connected(Settings::default());
+    let pending = || {
+        let xml = "<error xmlns='jabber:client' type='auth'><pending-subscription \
+                   xmlns='http://jabber.org/protocol/pubsub#errors'/><not-authorized \
+                   xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
+        let (kind, xml) = ("auth".to_owned(), xml.to_owned());
+        Err(Box::new(StanzaError { kind, xml, ..*stanza_error("not-authorized") }))
+    };
+    let mut receiver = subscribe(&mut test, 1, "news");
+    let id = test.asked_of(SERVICE, subscribes);
+    test.answer(Some(SERVICE), id, Ok(Body::Subscription { is_pending: true }));
+    assert_eq!(got(&mut receiver), Some(Ok(false)));
+    // Another plugin asks, and then the stream is lost.
+    let mut receiver = subscribe(&mut test, 2, "news");
+    let id = test.asked_of(SERVICE, subscribes);
+    test.answer(Some(SERVICE), id, pending());
+    assert_eq!(got(&mut receiver), Some(Ok(false)), "it waits for approval, as the first one does");
+    test.bind();
+    test.roster(vec![item(ROMEO, "both")]);
+    let id = test.asked_of(SERVICE, subscribes);
+    test.forget();
+    test.answer(Some(SERVICE), id, pending());
+    assert_eq!(test.count("pubsub-item"), 0, "nobody ended it");
+    news(&mut test, SERVICE, "news", "1");
+    assert_eq!(last_item(&test).kind, PubsubKind::Item, "it was approved since");
+}
+
 /// After a restart, a server may be back before the service is, or before it reaches other servers.
 #[test]
 fn a_service_that_is_not_reached_ends_no_subscription_and_is_asked_again() {
