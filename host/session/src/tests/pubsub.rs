@@ -77,6 +77,19 @@ fn a_change_of_a_node_is_no_message_of_a_person() {
     subscribed(&mut test, 1, "news");
     news(&mut test, SERVICE, "news", "1");
     assert_eq!((test.count("pubsub-item"), test.count("message")), (1, 0));
+    // ejabberd says so when the owner of a node approves a subscription, and for `pubsub#notify_config`.
+    for told in [
+        "<subscription node='news' jid='bot@example.org' subscription='subscribed'/>",
+        "<configuration node='news'><x xmlns='jabber:x:data' type='result'/></configuration>",
+        "<collection node='all'><associate node='news'/></collection>",
+        "<items node='news'/>",
+    ] {
+        test.hear_xml(&format!(
+            "<message xmlns='jabber:client' from='{SERVICE}'><event xmlns='http://jabber.org/protocol/pubsub#event'>{told}\
+             </event></message>"
+        ));
+        assert_eq!((test.count("pubsub-item"), test.count("message")), (1, 0), "{told}");
+    }
     test.hear_xml(
         "<message xmlns='jabber:client' from='romeo@example.org' type='headline'><body>read this</body><event \
          xmlns='http://jabber.org/protocol/pubsub#event'><purge node='news'/></event></message>",

@@ -32,8 +32,8 @@ pub(super) fn answer(payload: &Element) -> Option<Body> {
     }
 }
 
-/// Reads what a node says in a message to the account that is bound as `own`. Messages of rooms and returned messages
-/// cannot contain events.
+/// Reads what a node says in a message to the account that is bound as `own`, which may be nothing for plugins. Messages of
+/// rooms and returned messages cannot contain events.
 pub(super) fn event(message: &WireMessage, own: &FullJid) -> Option<NodeEvent> {
     if matches!(message.type_, MessageType::Groupchat | MessageType::Error) {
         return None;
@@ -45,11 +45,12 @@ pub(super) fn event(message: &WireMessage, own: &FullJid) -> Option<NodeEvent> {
         "purge" => vec![NodeChange::Purged],
         "delete" => vec![NodeChange::Deleted],
         "subscription" if is_end_of_ours(child, own) => vec![NodeChange::Unsubscribed],
-        _ => return None,
+        // An approval or a new configuration is no message of a person, either.
+        _ => Vec::new(),
     };
     let is_name = |node: &&str| !node.is_empty() && node.len() <= MAX_NODE && is_one_line(node);
     let node = child.attr("node").filter(is_name)?.to_owned();
-    (!changes.is_empty()).then_some(NodeEvent { node, changes })
+    Some(NodeEvent { node, changes })
 }
 
 /// Returns whether the account's subscription has ended. The account is subscribed by its bare address. Services may also
