@@ -141,8 +141,12 @@ impl Subscriptions {
                 turn.answer(answer, in_force);
             }
             PubsubIq::Unsubscribe { at, by, answer } => {
-                // A service that refuses has no such subscription.
-                if matches!(outcome, Ok(_) | Err(CallError::Stanza(_))) {
+                // A service that refuses has no such subscription. If it cannot be asked now, the plugin may try again.
+                let is_over = match &outcome {
+                    Ok(_) => true,
+                    Err(error) => matches!(error, CallError::Stanza(_)) && !is_no_verdict(error),
+                };
+                if is_over {
                     self.remove(by, &at);
                 }
                 turn.answer(answer, outcome.map(drop));

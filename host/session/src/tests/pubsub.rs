@@ -239,6 +239,21 @@ fn a_service_that_is_not_reached_ends_no_subscription_and_is_asked_again() {
 }
 
 #[test]
+fn a_service_that_is_not_reached_keeps_a_subscription_that_a_plugin_ends() {
+    let mut test = TestSession::connected(Settings::default());
+    subscribed(&mut test, 1, "news");
+    let ends = |test: &mut TestSession, condition: &str| {
+        let mut receiver = unsubscribe(test, 1, "news");
+        let id = test.asked_of(SERVICE, |ask| matches!(ask, Ask::Pubsub(_)));
+        test.answer(Some(SERVICE), id, Err(stanza_error(condition)));
+        assert!(matches!(got(&mut receiver), Some(Err(CallError::Stanza(_)))), "{condition}");
+        test.session.features.pubsub.len()
+    };
+    assert_eq!(ends(&mut test, "remote-server-timeout"), 1, "it sends items still, and can be asked again");
+    assert_eq!(ends(&mut test, "unexpected-request"), 0, "it has none");
+}
+
+#[test]
 fn a_service_that_is_not_reached_is_not_asked_for_what_nobody_wants_or_before_the_stream_is_back() {
     let mut test = TestSession::connected(Settings::default());
     let not_reached = |test: &mut TestSession| {
