@@ -211,15 +211,17 @@ pub(super) fn comes_again(rooms: &Rooms, message: &Message, turn: &mut Turn<'_>)
 
 impl Turn<'_> {
     /// Returns whether the message was sent to this session and was delayed. Then it is new, as it would have been in
-    /// time. There are two cases. Either the stream was lost meanwhile: servers stamp messages that they repeat on a
-    /// resumed stream. Or it was stored until our first presence: no plugin of this process or a previous one has had
-    /// it, and its author may have seen us log in. Messages older than the session were stored for any client, and so
+    /// time. There are three cases. The stream was lost meanwhile: servers stamp messages that they repeat on a resumed
+    /// stream. Or the server held it back while we were inactive: Prosody stamps such messages (XEP-0352). Or it was stored
+    /// until our first presence: no plugin of this process or a previous one has had it, and its author may have seen us log
+    /// in. Messages older than the session were stored for any client, and so
     /// were those for a session that a previous process left, unless that was another node of a cluster a moment ago.
     pub(super) fn was_said_to_us(&self, message: &Message) -> bool {
-        let waited_behind_a_cut = self.resumed && message.at >= self.stream_since();
+        let may_have_waited = self.resumed || self.settings.csi_waiting_time != 0;
+        let waited_for_us = may_have_waited && message.at >= self.stream_since();
         // A time stamp in whole seconds may be earlier than the message. Messages from before the session are history.
         let came_as_we_did = self.arriving.as_ref().is_some_and(|arriving| arriving.contains(&message.at));
-        message.carbon.is_none() && (waited_behind_a_cut || came_as_we_did)
+        message.carbon.is_none() && (waited_for_us || came_as_we_did)
     }
 }
 

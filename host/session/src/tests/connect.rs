@@ -251,6 +251,25 @@ fn what_was_said_during_a_cut_is_news_when_the_session_goes_on() {
     assert!(told(&mut test, before).0);
 }
 
+/// Prosody holds back reactions, receipts and headlines from an inactive account, and stamps them in the account's name.
+#[test]
+fn what_was_held_back_from_an_inactive_account_is_news() {
+    let told = |seconds: u32, after: i64| {
+        let mut test = TestSession::connected(settings(&[("csi_waiting_time", seconds.into())]));
+        let stamp: Timestamp = test.now + jiff::SignedDuration::from_secs(after);
+        test.wait(60);
+        test.hear_xml(&format!(
+            "<message from='{ROMEO}/orchard' type='chat' id='1'><reactions xmlns='urn:xmpp:reactions:0' id='0'>\
+             <reaction>👍</reaction></reactions><delay xmlns='urn:xmpp:delay' from='bot@example.org' stamp='{stamp}'/></message>"
+        ));
+        let Payload::Message(told) = test.last("message") else { panic!("it carries a message") };
+        (told.delayed, told.at == stamp)
+    };
+    assert_eq!(told(30, 45), (false, true));
+    assert_eq!(told(30, -3_600), (true, true), "it was stored before the stream");
+    assert_eq!(told(0, 45), (true, true), "the account is never inactive");
+}
+
 /// A server stores what comes while nobody is there, and may deliver it with a later log-in, long after it was handled.
 #[test]
 fn a_session_that_is_taken_up_is_never_without_presence() {
