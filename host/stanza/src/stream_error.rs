@@ -98,6 +98,9 @@ const ABOUT_STREAMS: [&str; 12] = [
     "unsupported-version",
 ];
 
+/// The text of ejabberd's `policy-violation` if it has sent too many stanzas that were not acknowledged (XEP-0198).
+const SENT_TOO_MUCH: &str = "Too many unacked stanzas";
+
 /// The conditions for data that the server's parser rejects.
 const ABOUT_SYNTAX: [&str; 5] =
     ["bad-format", "bad-namespace-prefix", "invalid-xml", "not-well-formed", "restricted-xml"];
@@ -108,8 +111,8 @@ pub fn is_about_syntax(condition: &str) -> bool {
 }
 
 /// Returns whether a stanza of ours may have ended the stream. An unknown condition may be about one.
-pub fn is_about_a_stanza(condition: &str) -> bool {
-    !ABOUT_STREAMS.contains(&condition)
+pub fn is_about_a_stanza(condition: &str, text: Option<&str>) -> bool {
+    !ABOUT_STREAMS.contains(&condition) && text != Some(SENT_TOO_MUCH)
 }
 
 fn find(condition: &str) -> Option<&'static Rule> {
@@ -178,9 +181,11 @@ mod tests {
     #[test]
     fn a_stanza_may_be_the_reason_of_what_is_not_known_to_be_about_the_stream() {
         assert!(ABOUT_STREAMS.iter().all(|condition| find(condition).is_some()));
-        assert!(!is_about_a_stanza("conflict") && !is_about_a_stanza("system-shutdown"));
+        assert!(!is_about_a_stanza("conflict", None) && !is_about_a_stanza("system-shutdown", None));
         for condition in ["not-well-formed", "policy-violation", "undefined-condition", "new-one"] {
-            assert!(is_about_a_stanza(condition), "{condition}");
+            assert!(is_about_a_stanza(condition, None), "{condition}");
         }
+        assert!(is_about_a_stanza("policy-violation", Some("Too many messages")));
+        assert!(!is_about_a_stanza("policy-violation", Some("Too many unacked stanzas")), "those are its own");
     }
 }

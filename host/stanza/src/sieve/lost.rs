@@ -93,7 +93,7 @@ impl Lost {
 
     /// Returns whether a stanza of ours may be the cause.
     pub fn is_about_a_stanza(&self) -> bool {
-        matches!(self, Self::Stream { condition, .. } if is_about_a_stanza(condition))
+        matches!(self, Self::Stream { condition, text, .. } if is_about_a_stanza(condition, text.as_deref()))
     }
 
     /// Returns the host that the server redirects to.
