@@ -38,6 +38,8 @@ pub const MAX_NAME: usize = 255;
 pub const MAX_TYPE: usize = 127;
 /// The headers that a service may ask for (XEP-0363, section 4).
 const HEADERS: [&str; 3] = ["Authorization", "Cookie", "Expires"];
+/// The maximum number of headers that are read. Each name may be there several times.
+const MAX_HEADERS: usize = 64;
 
 /// Returns whether a text is a media type without parameters (RFC 9110, section 8.3.1).
 pub fn is_media_type(text: &str) -> bool {
@@ -206,7 +208,7 @@ pub fn slot(answer: &RawStanza) -> Option<Slot> {
         // Line breaks must be taken out (XEP-0363, section 4).
         Some((known, element.text().replace(['\r', '\n'], "")))
     };
-    let headers = put.children().filter(|child| child.is("header", UPLOAD)).filter_map(header).take(HEADERS.len());
+    let headers = put.children().filter(|child| child.is("header", UPLOAD)).filter_map(header).take(MAX_HEADERS);
     Some(Slot { put: secure(put)?, get: secure(slot.get_child("get", UPLOAD)?)?, headers: headers.collect() })
 }
 

@@ -134,7 +134,7 @@ fn place(content: &str) -> Option<Slot> {
     slot(&RawStanza::from(Stanza::try_from(xml.parse::<Element>().unwrap()).unwrap()))
 }
 
-/// XEP-0363, section 4: only three headers are sent, and none of them breaks the line.
+/// XEP-0363, section 4: headers of three names are sent, and none of them breaks the line.
 #[test]
 fn a_place_is_within_tls_and_asks_for_known_headers() {
     let put = |headers: &str| format!("<put url='https://h/put'>{headers}</put><get url='https://h/get'/>");
@@ -142,8 +142,8 @@ fn a_place_is_within_tls_and_asks_for_known_headers() {
     let given = place(&put(odd)).unwrap();
     assert_eq!((given.put.as_str(), given.get.as_str()), ("https://h/put", "https://h/get"));
     assert_eq!(given.headers, [("Authorization", "BasicHost: evil".to_owned())]);
-    let many = "<header name='Cookie'>a</header>".repeat(9);
-    assert_eq!(place(&put(&many)).unwrap().headers.len(), 3);
+    let many = "<header name='Cookie'>a</header>".repeat(900);
+    assert_eq!(place(&put(&many)).unwrap().headers.len(), MAX_HEADERS);
     for bad in [
         "",
         "<put url='https://h/put'/>",
@@ -154,6 +154,19 @@ fn a_place_is_within_tls_and_asks_for_known_headers() {
     ] {
         assert!(place(bad).is_none(), "{bad}");
     }
+}
+
+/// XEP-0363, section 4: each name may be there any number of times, and the values of one name keep their order.
+#[test]
+fn all_headers_of_a_place_are_sent_also_if_a_name_comes_several_times() {
+    let headers = "<header name='eXpires'>9</header><header name='Cookie'>b=1</header><header name='cookie'>a=2</header>\
+                   <header name='X-Other'>no</header><header name='Cookie'>c=3</header>\
+                   <header name='Authorization'>Bearer t</header>";
+    let given = place(&format!("<put url='https://h/put'>{headers}</put><get url='https://h/get'/>")).unwrap();
+    let given: Vec<_> = given.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let expected =
+        [("Expires", "9"), ("Cookie", "b=1"), ("Cookie", "a=2"), ("Cookie", "c=3"), ("Authorization", "Bearer t")];
+    assert_eq!(given, expected);
 }
 
 #[test]
