@@ -60,13 +60,19 @@ fn only<'a>(payloads: &'a [Element], name: &str, namespace: &str) -> Option<&'a 
     found.next().filter(|_| found.next().is_none())
 }
 
-/// Reads the first hats of an occupant (XEP-0317).
+/// Reads the first hats of an occupant (XEP-0317). A hat is known by its URI: its further titles are in other languages.
 fn hats(hats: &Element) -> Vec<Hat> {
-    let hat = |hat: &Element| {
+    let read = |hat: &Element| {
         let uri = hat.attr("uri").filter(|uri| !uri.is_empty() && uri.len() <= MAX_HAT && is_one_line(uri))?;
         Some(Hat { uri: uri.to_owned(), title: line(hat.attr("title")?, MAX_HAT)? })
     };
-    hats.children().filter(|child| child.is("hat", HATS)).take(MAX_HATS).filter_map(hat).collect()
+    let mut found: Vec<Hat> = Vec::new();
+    for hat in hats.children().filter(|child| child.is("hat", HATS)).filter_map(read) {
+        if found.len() < MAX_HATS && found.iter().all(|known| known.uri != hat.uri) {
+            found.push(hat);
+        }
+    }
+    found
 }
 
 /// Reads a room's notice that a visitor asks for voice (XEP-0045, section 8.6). Only the room itself may say so.

@@ -42,13 +42,31 @@ fn ids_of_occupants_and_hats_are_read_if_there_is_one_of_each() {
         [crate::types::Hat { uri: "urn:x".to_owned(), title: "Boss".to_owned() }]
     );
     assert_eq!(hats(&hat("urn:x", &"t".repeat(1_000)))[0].title.len(), 256);
-    assert_eq!(hats(&hat("urn:x", "t").repeat(1_000)).len(), crate::types::MAX_HATS);
+    let many: String = (0..1_000).map(|number| hat(&format!("urn:{number}"), "t")).collect();
+    assert_eq!(hats(&many).len(), crate::types::MAX_HATS);
     for odd in [hat("", "t"), hat("urn:x", ""), hat(&"u".repeat(257), "t"), "<hat title='t'/>".to_owned()] {
         assert!(hats(&odd).is_empty(), "{odd}");
     }
     let twice = format!("<hats xmlns='urn:xmpp:hats:0'>{}</hats>", hat("urn:x", "t")).repeat(2);
     assert!(seen(&twice).hats.is_empty());
     assert_eq!(seen(&two).occupant_id, None);
+}
+
+/// XEP-0317: a hat is known by its URI, and may have a title in each of several languages.
+#[test]
+fn a_hat_with_titles_in_several_languages_is_one_hat() {
+    let hat = |uri: &str, lang: &str, title: &str| format!("<hat uri='urn:{uri}' xml:lang='{lang}' title='{title}'/>");
+    let hats = [
+        hat("member", "en-us", "Member"),
+        hat("member", "de-de", "Mitglied"),
+        hat("owner", "en-us", ""),
+        hat("owner", "de-de", "Eigentümer"),
+        hat("owner", "fr-fr", "Propriétaire"),
+    ];
+    let x = "<x xmlns='http://jabber.org/protocol/muc#user'><item role='visitor'/></x>";
+    let seen = presence("from='r@muc/n'", &format!("{x}<hats xmlns='urn:xmpp:hats:0'>{}</hats>", hats.concat()));
+    let titles: Vec<_> = seen.muc.unwrap().hats.into_iter().map(|hat| hat.title).collect();
+    assert_eq!(titles, ["Member", "Eigentümer"]);
 }
 
 /// XEP-0045, section 8.6.
