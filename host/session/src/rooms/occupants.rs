@@ -264,12 +264,15 @@ impl RoomTurn<'_, '_> {
         let ours = ourselves || (stage.is_in() && room.nick == nick.as_str());
         let is_renamed = ours && stage.is_in() && room.nick != nick.as_str();
         let before = room.occupants.get(nick.as_str());
+        // Without an item, the room does not say that it hides the address from now on.
+        let has_item = !(muc.role.is_empty() && muc.affiliation.is_empty());
+        let known = before.filter(|_| !has_item).and_then(|before| before.jid.clone());
         let mut occupant = Occupant {
             room: jid.clone(),
             nick: nick.to_string(),
             role: said_or_known(muc.role, before.map(|before| &before.role)),
             affiliation: said_or_known(muc.affiliation, before.map(|before| &before.affiliation)),
-            jid: muc.jid,
+            jid: muc.jid.or(known),
             show: presence.show,
             status: kept_status(presence.status),
             own: ours,

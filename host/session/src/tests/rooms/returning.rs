@@ -457,6 +457,24 @@ fn an_affiliation_of_which_nothing_is_said_stays() {
     assert_eq!((last_occupant(&test, "occupantLeft").own, room(&test).affiliation.as_str()), (true, "member"));
 }
 
+/// Some services leave out the item of a presence that changes neither role nor affiliation.
+#[test]
+fn an_address_of_which_nothing_is_said_stays_and_one_that_is_hidden_goes() {
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    let mut shown = |content: &str| {
+        let x = format!("<x xmlns='http://jabber.org/protocol/muc#user'>{content}</x>");
+        test.hear_xml(&format!("<presence from='{ROOM}/romeo'>{x}</presence>"));
+        room(&test).occupants["romeo"].jid.clone()
+    };
+    let real = Some(jid("romeo@example.org/x"));
+    assert_eq!(shown("<item affiliation='admin' role='moderator' jid='romeo@example.org/x'/>"), real);
+    assert_eq!(shown(""), real);
+    assert_eq!(shown("<status code='100'/>"), real);
+    assert_eq!(shown("<item affiliation='admin' role='moderator'/>"), None, "the room hides it from now on");
+    assert_eq!(shown(""), None);
+}
+
 /// The confirmation comes after the time limit, and does not refer to later requests.
 #[test]
 fn a_farewell_that_is_answered_late_ends_no_other_entering() {
