@@ -33,6 +33,51 @@ pub fn address(text: &str) -> Result<Jid, NoAddress> {
 mod tests {
     use super::*;
 
+    /// RFC 7622, section 3.5.
+    #[test]
+    fn an_address_has_three_parts_at_most() {
+        for (text, node, domain, resource) in [
+            ("example.net", None, "example.net", None),
+            ("A.Example.nEt.", None, "a.example.net", None),
+            ("example.net/foo@bar", None, "example.net", Some("foo@bar")),
+            ("Mercutio@example.net/rp@rp/rp", Some("mercutio"), "example.net", Some("rp@rp/rp")),
+            ("mercutio@example.net//@//", Some("mercutio"), "example.net", Some("/@//")),
+            ("juliet@example.com/ foo", Some("juliet"), "example.com", Some(" foo")),
+            ("king@example.com/\u{265a}", Some("king"), "example.com", Some("\u{265a}")),
+            ("foo\\20bar@example.com", Some("foo\\20bar"), "example.com", None),
+            ("127.0.0.1", None, "127.0.0.1", None),
+            ("juliet@[::1]/res", Some("juliet"), "[::1]", Some("res")),
+        ] {
+            let jid = address(text).unwrap();
+            let parts = (jid.node().map(jid::NodeRef::as_str), jid.resource().map(jid::ResourceRef::as_str));
+            assert_eq!((parts, jid.domain().as_str()), ((node, resource), domain), "{text}");
+        }
+        for text in [
+            "",
+            "juliet@",
+            "/foobar",
+            "lp@/rp",
+            "@example.net/rp",
+            "e@example.net/",
+            "user@host@example.com",
+            "foo bar@example.com",
+            "b\"d@example.net",
+            "b'd@example.net",
+            "b:d@example.net",
+            "b<d@example.net",
+            "test@domain com/resource",
+            "user@aaa..bbb.com",
+            "user@example.com:5222",
+            "[127.0.0.1]",
+            "[::1",
+            "::1]",
+            "user@example.com/\u{1}",
+            "user@example.com/te\u{200f}st",
+        ] {
+            assert!(address(text).is_err(), "{text:?}");
+        }
+    }
+
     #[test]
     fn an_address_that_is_too_long_is_not_parsed() {
         let long = "a".repeat(LONGEST_PART);

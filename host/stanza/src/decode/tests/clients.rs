@@ -1,0 +1,101 @@
+//! Tests of stanzas in the less usual forms that other clients and libraries read.
+
+use super::*;
+use crate::types::{NodeChange, NodeItem};
+
+/// XEP-0060, sections 7.1.2, 7.2.2, 8.4 to 8.8, and XEP-0248.
+#[test]
+fn what_a_node_says_is_about_its_items_itself_or_our_subscription() {
+    let told = |inside: &str| {
+        let event = format!("<event xmlns='http://jabber.org/protocol/pubsub#event'>{inside}</event>");
+        message("from='pubsub.far'", &event).pubsub.map(|event| (event.node, event.changes)).unwrap_or_default()
+    };
+    let change = |changes: Vec<NodeChange>| ("n".to_owned(), changes);
+    let gone = |id: &str| NodeChange::Retracted(id.to_owned());
+    let item = NodeItem { id: Some("1".to_owned()), ..NodeItem::default() };
+    for (inside, changes) in [
+        ("<items node='n'><retract id='a'/><retract id='b'/></items>", vec![gone("a"), gone("b")]),
+        ("<items node='n'><item id='1'/><retract id='b'/></items>", vec![NodeChange::Item(item), gone("b")]),
+        ("<purge node='n'/>", vec![NodeChange::Purged]),
+        ("<delete node='n'><redirect uri='xmpp:a@b?;node=m'/></delete>", vec![NodeChange::Deleted]),
+        ("<subscription node='n' jid='me@house' subscription='none'/>", vec![NodeChange::Unsubscribed]),
+    ] {
+        assert_eq!(told(inside), change(changes), "{inside}");
+    }
+    for nothing in [
+        "<configuration node='n'/>",
+        "<collection node='n'><associate node='m'/></collection>",
+        "<subscription node='n' jid='other@house' subscription='none'/>",
+        "<subscription node='n' jid='me@house' subscription='subscribed' subid='s' expiry='2006-02-28T23:59:59Z'/>",
+    ] {
+        assert!(told(nothing).1.is_empty(), "{nothing}");
+    }
+    let spaced =
+        "\n <items node='n'>\n  <item id='1'>\n   <geoloc xmlns='urn:geo' xml:lang='en'/>\n  </item>\n </items>";
+    let (_, changes) = told(spaced);
+    let [NodeChange::Item(NodeItem { xml: Some(xml), .. })] = changes.as_slice() else { panic!("{changes:?}") };
+    assert!(xml.contains("geoloc"), "{xml}");
+}
+
+/// RFC 6120, section 8.3.2: the condition may have others beside it, which only some programs know.
+#[test]
+fn the_condition_of_an_error_is_found_wherever_it_is() {
+    let stanzas = "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'";
+    let error = |inside: &str| *message("from='a@b' type='error'", inside).error.unwrap();
+    let crowded = error(&format!(
+        "<error type='continue'><foo xmlns='urn:x'/><service-unavailable {stanzas}/><bar xmlns='urn:x'/>\
+         <text {stanzas}>later</text></error>"
+    ));
+    assert_eq!(
+        (crowded.condition.as_str(), crowded.kind.as_str(), crowded.text.as_deref()),
+        ("service-unavailable", "continue", Some("later"))
+    );
+    // XEP-0086 had a number alone.
+    let of_old = error("<error code='404' type='cancel'>Not Found</error>");
+    assert_eq!((of_old.condition.as_str(), of_old.text), ("undefined-condition", None));
+}
+
+/// XEP-0066, section 3.
+#[test]
+fn each_address_outside_of_xmpp_is_a_file() {
+    let outside = |inside: &str| format!("<x xmlns='jabber:x:oob'>{inside}</x>");
+    let two = [
+        outside("<url>http://h/license.jpg</url>"),
+        outside("<url>https://h/logo.svg</url><desc>Logo</desc>"),
+        outside("<desc>nothing</desc>"),
+    ];
+    let read = message("from='a@b'", &format!("<body>look</body>{}", two.concat()));
+    let urls: Vec<_> = read.extensions.unwrap().files.into_iter().map(|file| file.url).collect();
+    assert_eq!(urls, ["http://h/license.jpg", "https://h/logo.svg"]);
+}
+
+/// XEP-0059, section 2.6, with what only requests have.
+#[test]
+fn a_page_is_read_by_its_own_elements_alone() {
+    let set = "<after>a</after><before>b</before><count>1</count><first index='2'>foo@bar.com</first><index>3</index>\
+               <last>l</last><max>4</max>";
+    let fin =
+        body_of(&format!("<fin xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'>{set}</set></fin>"));
+    let first = Some("foo@bar.com".to_owned());
+    let expected = ArchiveFin { complete: false, first, index: Some(2), last: Some("l".to_owned()), count: Some(1) };
+    assert_eq!(fin, Body::ArchiveFin(expected));
+}
+
+/// XEP-0082, section 3.2.
+#[test]
+fn a_stamp_has_a_date_a_time_and_one_zone() {
+    for (stamp, at) in [
+        ("2014-01-26T20:40:10+01:00", Some("2014-01-26T19:40:10Z")),
+        ("1969-07-20T21:56:15-05:00", Some("1969-07-21T02:56:15Z")),
+        ("2002-09-10T23:08:25.12Z", Some("2002-09-10T23:08:25.12Z")),
+        ("2017-11-05T01:41:20-00:00", Some("2017-11-05T01:41:20Z")),
+        ("2017-11-05T01:41:20Z+05:00", None),
+        ("2017-13-01T12:23:34Z", None),
+        ("20:40:10", None),
+        ("", None),
+    ] {
+        let read = message("from='a@b'", &format!("<delay xmlns='urn:xmpp:delay' from='house' stamp='{stamp}'/>"));
+        let expected = at.map(|at| at.parse::<Timestamp>().unwrap());
+        assert_eq!((read.delayed, read.at), (at.is_some(), expected.unwrap_or_else(now)), "{stamp}");
+    }
+}
