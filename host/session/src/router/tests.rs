@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use parlor_base::permission::Permission;
 use parlor_stanza::raw::RawStanza;
-use parlor_stanza::types::{Extensions, Fallback, Message, MessageKind, RosterItem};
+use parlor_stanza::types::{Extensions, Fallback, Message, MessageKind, ReplyTo, RosterItem};
 
 use super::mailbox::{MAX_WAITING, UNWEIGHED};
 use super::*;
@@ -530,7 +530,8 @@ fn what_a_message_says_beside_its_quotation_is_made_out_once() {
         panic!("no message")
     };
     let fallback = vec![Fallback { feature: None, part: Some((0, 7)) }];
-    let extensions = Some(Box::new(Extensions { fallback, ..Extensions::default() }));
+    let reply = Some(ReplyTo { id: "1".to_owned(), to: None });
+    let extensions = Some(Box::new(Extensions { reply, fallback, ..Extensions::default() }));
     let message = Message { extensions, ..Message::clone(&message) };
     let event = Event { name, at, payload: Payload::Message(Arc::new(message.clone())) };
     let heard = Heard::new(&event);

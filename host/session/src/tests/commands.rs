@@ -1,7 +1,7 @@
 //! Commands that people give to plugins by name.
 
 use parlor_base::id::PluginId;
-use parlor_stanza::types::{Carbon, Extensions, Fallback};
+use parlor_stanza::types::{Carbon, Extensions, Fallback, Reactions, ReplyTo};
 
 use super::*;
 use crate::command_names::{ChosenNames, CommandNames};
@@ -316,7 +316,10 @@ fn what_a_reply_quotes_is_neither_a_command_nor_a_mention() {
     assert_eq!(message(ROMEO, MessageKind::Chat, "> quoted by hand").said(), "> quoted by hand");
     let standing_in = |feature: Option<&str>, part: Option<(u32, u32)>| {
         let fallback = vec![Fallback { feature: feature.map(str::to_owned), part }];
-        let extensions = Some(Box::new(Extensions { fallback, ..Extensions::default() }));
+        let reply = Some(ReplyTo { id: "1".to_owned(), to: None });
+        let reactions = Some(Reactions { id: "1".to_owned(), emojis: vec!["👍".to_owned()] });
+        let retract = Some("1".to_owned());
+        let extensions = Some(Box::new(Extensions { reply, fallback, retract, reactions, ..Extensions::default() }));
         Message { extensions, ..message(ROMEO, MessageKind::Chat, "> bot: what time is it?\n👍") }
     };
     let thumb = standing_in(Some("urn:xmpp:reactions:0"), None);
@@ -338,11 +341,38 @@ fn what_a_reply_quotes_is_neither_a_command_nor_a_mention() {
     assert_eq!(args, &["a", "c"]);
 }
 
+/// Other clients show such a text, so a plugin that watches over a room must not miss it.
+#[test]
+fn a_text_that_stands_in_for_something_that_is_not_there_is_said() {
+    let (reply, reactions) = ("urn:xmpp:reply:0", "urn:xmpp:reactions:0");
+    let retract = "urn:xmpp:message-retract:1";
+    let standing_in = |feature: Option<&str>, beside: Extensions| {
+        let fallback = vec![Fallback { feature: feature.map(str::to_owned), part: None }];
+        let extensions = Some(Box::new(Extensions { fallback, ..beside }));
+        Message { extensions, ..message(ROMEO, MessageKind::Chat, "Buy it!") }
+    };
+    let replies = || Extensions { reply: Some(ReplyTo { id: "1".to_owned(), to: None }), ..Extensions::default() };
+    let reacts = || {
+        let reactions = Some(Reactions { id: "1".to_owned(), emojis: Vec::new() });
+        Extensions { reactions, ..Extensions::default() }
+    };
+    let retracts = || Extensions { retract: Some("1".to_owned()), ..Extensions::default() };
+    for feature in [Some(reply), Some(reactions), Some(retract), None] {
+        let alone = standing_in(feature, Extensions::default());
+        assert_eq!((&*alone.said(), alone.says_something()), ("Buy it!", true), "{feature:?} alone");
+        for (name, beside) in [(reply, replies()), (reactions, reacts()), (retract, retracts())] {
+            let is_said = feature.is_some_and(|feature| feature != name);
+            assert_eq!(standing_in(feature, beside).says_something(), is_said, "{feature:?} beside {name}");
+        }
+    }
+}
+
 /// Returns a reply whose quotations are in these ranges.
 fn quoting(body: &str, parts: &[(u32, u32)]) -> Message {
     let part = |part: &(u32, u32)| Fallback { feature: Some("urn:xmpp:reply:0".to_owned()), part: Some(*part) };
     let fallback = parts.iter().map(part).collect();
-    let extensions = Some(Box::new(Extensions { fallback, ..Extensions::default() }));
+    let reply = Some(ReplyTo { id: "1".to_owned(), to: None });
+    let extensions = Some(Box::new(Extensions { reply, fallback, ..Extensions::default() }));
     Message { extensions, ..message(ROMEO_HOME, MessageKind::Chat, body) }
 }
 

@@ -150,9 +150,8 @@ pub const SPOILER: &str = "urn:xmpp:spoiler:0";
 pub const MAX_SPOILER: usize = 1_024;
 /// The namespace of the hint that a text has no markup (XEP-0393).
 pub const STYLING: &str = "urn:xmpp:styling:0";
-/// Features whose fallback texts are not the sender's words: reactions (XEP-0444), which would look like a reply, and
-/// retractions (XEP-0424).
-const NOT_SAID: [&str; 2] = ["urn:xmpp:reactions:0", RETRACT];
+/// The namespace of reactions (XEP-0444), whose fallback text would look like a reply.
+const REACTIONS: &str = "urn:xmpp:reactions:0";
 
 impl Message {
     /// Returns whether it has text other than the fallback of a reply, a reaction or a retraction (XEP-0428, section
@@ -165,9 +164,7 @@ impl Message {
     /// wherever that is. Empty if there is no body.
     pub fn said(&self) -> Cow<'_, str> {
         let body = self.body.as_deref().unwrap_or_default();
-        let parts = self.extensions.iter().flat_map(|extensions| &extensions.fallback);
-        let is_known = |feature: &str| feature == REPLY || NOT_SAID.contains(&feature);
-        let parts = parts.filter(|part| part.feature.as_deref().is_none_or(is_known));
+        let parts = self.extensions.iter().flat_map(|extensions| extensions.replaced_parts());
         let mut parts: Vec<(u32, u32)> = parts.map(|part| part.part.unwrap_or((0, u32::MAX))).collect();
         if parts.is_empty() {
             return Cow::Borrowed(body);
@@ -231,6 +228,19 @@ impl Extensions {
         if let Some(hint) = &mut self.spoiler {
             hint.clear();
         }
+    }
+
+    /// Returns the parts of the body that are not the sender's words: they stand in for a reply, a reaction or a
+    /// retraction that is in the message. Without it, other clients show the part to people.
+    fn replaced_parts(&self) -> impl Iterator<Item = &Fallback> {
+        let has = move |feature: &str| match feature {
+            REPLY => self.reply.is_some(),
+            REACTIONS => self.reactions.is_some(),
+            RETRACT => self.retract.is_some() || self.moderated.is_some(),
+            _ => false,
+        };
+        let has_any = [REPLY, REACTIONS, RETRACT].into_iter().any(has);
+        self.fallback.iter().filter(move |part| part.feature.as_deref().map_or(has_any, has))
     }
 
     /// Returns whether it has only extensions that make no sense on their own.
