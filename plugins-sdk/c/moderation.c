@@ -262,9 +262,10 @@ parlor_said parlor_said_text(const char *text) {
 
 parlor_said parlor_said_of(const parlor_message *message) {
   const char *body = message->body ? message->body : "";
-  /* The quoted part of a reply counts only if there is no other text. */
+  /* The quoted part of a reply counts only if there is no other text. Without a reply nothing is quoted: people see all of it. */
+  bool replies = message->all->extensions.is_some && message->all->extensions.val.reply.is_some;
   const char *own = parlor_body_without_fallback(message, PARLOR_NS_REPLY);
-  const char *texts[PARLOR_MOST_TEXTS] = {is_only_white(own) ? body : own};
+  const char *texts[PARLOR_MOST_TEXTS] = {replies && !is_only_white(own) ? own : body};
   size_t count = 1;
   parlor_said said = {.id = message->stanza_id, .is_command = message->command != NULL};
   said.has_link = (message->files && message->files->url) || parlor_moderation_has_link(body);

@@ -1696,8 +1696,8 @@ export const moderation = (() => {
     // Clients show any of several texts, so all of them count.
     of(message) {
       const body = message.body ?? "";
-      // The quoted part of a reply counts only if there is no other text.
-      const own = bodyWithoutFallback(message);
+      // The quoted part of a reply counts only if there is no other text. Without a reply nothing is quoted: people see all of it.
+      const own = message.extensions?.reply ? bodyWithoutFallback(message) : body;
       const others = (message.bodies ?? []).map(([, text]) => text).filter((text) => text !== body);
       return {
         ...SAID,

@@ -150,9 +150,11 @@ impl Said {
     /// Reads a message. Clients show any of several texts, so all of them count.
     pub fn of(message: &Message) -> Self {
         let body = message.body.as_deref().unwrap_or_default();
-        // The quoted part of a reply counts only if there is no other text.
+        // The quoted part of a reply counts only if there is no other text. Without a reply nothing is quoted: people see
+        // all of it.
+        let replies = message.extensions.as_ref().is_some_and(|extensions| extensions.reply.is_some());
         let own = message.body_without_fallback(ns::REPLY);
-        let own = if own.trim().is_empty() { body } else { own.as_str() };
+        let own = if replies && !own.trim().is_empty() { own.as_str() } else { body };
         let others = || message.bodies.iter().map(|(_, text)| text.as_str()).filter(|text| *text != body);
         Self {
             id: message.stanza_id.clone(),

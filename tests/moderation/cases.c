@@ -241,6 +241,9 @@ static const parlor_message *message_of(const json *given) {
   all->bodies.ptr = parlor_memory(sizeof *all->bodies.ptr * (all->bodies.len + 1));
   for (size_t i = 0; i < all->bodies.len; i++) all->bodies.ptr[i].f1 = parlor_text(text(part(part(bodies, i), 1), NONE));
   all->extensions.is_some = !is_true(field(given, "plain"));
+  const char *reply = text(field(given, "reply"), NONE);
+  all->extensions.val.reply.is_some = reply != NULL;
+  all->extensions.val.reply.val.id = parlor_text(reply);
   parlor_plugin_types_list_fallback_t *parts = &all->extensions.val.fallback;
   parts->len = length(fallback);
   parts->ptr = parlor_memory(sizeof *parts->ptr * (parts->len + 1));

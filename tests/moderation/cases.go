@@ -152,6 +152,9 @@ func messageOf(given map[string]any) *parlor.Message {
 		message.Files = make([]parlor.File, int(count))
 	}
 	var extensions types.Extensions
+	if given["reply"] != nil {
+		extensions.Reply = wit.Some(types.Reply{Id: text(given["reply"], none)})
+	}
 	fallback, _ := given["fallback"].([]any)
 	for _, one := range fallback {
 		one := one.([]any)

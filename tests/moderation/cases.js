@@ -113,8 +113,9 @@ class Runner {
   }
 }
 
-function messageOf({ body, bodies = [], id, command, files = 0, fallback = [], plain }) {
-  const extensions = { files: Array(files).fill({}), fallback: fallback.map(([feature, part]) => ({ feature, part: part ?? undefined })) };
+function messageOf({ body, bodies = [], id, command, files = 0, reply, fallback = [], plain }) {
+  const parts = fallback.map(([feature, part]) => ({ feature, part: part ?? undefined }));
+  const extensions = { files: Array(files).fill({}), reply: reply && { id: reply }, fallback: parts };
   return {
     body: text(body), bodies: bodies.map(([language, one]) => [language, text(one)]), stanzaId: id, command,
     extensions: plain ? undefined : extensions,

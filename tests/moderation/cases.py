@@ -119,7 +119,8 @@ class Runner:
 
 def message_of(given: dict[str, Any]) -> Any:
     fallback = [SimpleNamespace(feature=one[0], part=one[1]) for one in given.get("fallback", [])]
-    extensions = SimpleNamespace(files=["one"] * given.get("files", 0), fallback=fallback)
+    reply = SimpleNamespace(id=given["reply"]) if "reply" in given else None
+    extensions = SimpleNamespace(files=["one"] * given.get("files", 0), reply=reply, fallback=fallback)
     return SimpleNamespace(
         body=text(given.get("body")),
         bodies=[(language, text(body)) for language, body in given.get("bodies", [])],

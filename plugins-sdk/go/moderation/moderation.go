@@ -126,8 +126,9 @@ func SaidOf(message *parlor.Message) Said {
 	own, texts := message.Body, []string{message.Body}
 	// A message that the plugin's own tests make may lack it.
 	if all := message.All; all != nil {
-		// The quoted part of a reply counts only if there is no other text.
-		if rest := message.BodyWithoutFallback(parlor.NSReply); strings.TrimSpace(rest) != "" {
+		// The quoted part of a reply counts only if there is no other text. Without a reply nothing is quoted: people see all of it.
+		_, replies := all.Extensions.Some().Reply.Get()
+		if rest := message.BodyWithoutFallback(parlor.NSReply); replies && strings.TrimSpace(rest) != "" {
 			own = rest
 		}
 		said.IsCommand = said.IsCommand || all.Command.Tag() == wit.OptionSome

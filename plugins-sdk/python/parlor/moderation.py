@@ -122,9 +122,10 @@ class Said:
     def of(message: "Message") -> "Said":
         """Reads a message. Clients show any of several texts, so all of them count."""
         body = message.body or ""
-        # The quoted part of a reply counts only if there is no other text.
+        # The quoted part of a reply counts only if there is no other text. Without a reply nothing is quoted: people see all of it.
+        replies = message.extensions is not None and message.extensions.reply is not None
         own = body_without_fallback(message)
-        own = own if own.strip(_SPACES) else body
+        own = own if replies and own.strip(_SPACES) else body
         others = [text for _, text in message.bodies or () if text != body]
         files = message.extensions.files if message.extensions is not None else ()
         return Said(

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::letters::RUNS;
-use crate::types::{Extensions, Fallback, File};
+use crate::types::{Extensions, Fallback, File, Reply};
 
 const CASES: &str = include_str!("../../../../tests/moderation/cases.json");
 
@@ -68,6 +68,7 @@ fn message(given: &Value) -> Message {
     let fallback = |one: &Value| Fallback { feature: optional(&one[0], None), part: part(&one[1]) };
     let extensions = Extensions {
         files: (0..given["files"].as_u64().unwrap_or_default()).map(|_| file()).collect(),
+        reply: optional(&given["reply"], None).map(|id| Reply { id, to: None }),
         fallback: list(&given["fallback"]).iter().map(fallback).collect(),
         ..Extensions::default()
     };
