@@ -23,8 +23,8 @@ pub const SKIPPED_KEYS: usize = 2_000;
 /// to several ratchets. Its sender chooses their numbers, and only the last key shows whether they are genuine.
 pub const KEYS_OF_ONE_STANZA: u32 = 4_000;
 
-/// Among those keys, the most that may be guesses. libsignal gives the length of a chain as one less than it is, so that one
-/// more message may have been sent.
+/// Among those keys, the most that may be guesses. libsignal and libomemo-c give the length of a chain as one less than it is, so that
+/// one more message may have been sent.
 pub const GUESSED_KEYS: usize = 5;
 
 /// Ratchets that a session had before the one in use: both sides may start at once, and a message may come late.

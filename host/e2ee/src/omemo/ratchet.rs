@@ -286,7 +286,7 @@ impl Ratchet {
         let (mut new, arrived) = (read.ratchet, read.plain);
         if let (Some(former), Some(ratchet)) = (&self.receiving, self.their) {
             let place = self.skipped.len();
-            let mut missing = skip_rest(former.clone(), ratchet, &message.header, sides.version);
+            let mut missing = skip_rest(former.clone(), ratchet, &message.header);
             // They are older than those that are missing in the new chain.
             let newer = new.skipped.split_off(place);
             new.skipped.append(&mut missing);
@@ -378,11 +378,11 @@ fn skip(chain: &mut Chain, ratchet: Public, count: u32) -> VecDeque<Skipped> {
 }
 
 /// Keeps the keys of the previous chain's missing messages.
-fn skip_rest(mut chain: Chain, ratchet: Public, header: &Header, version: Version) -> VecDeque<Skipped> {
+fn skip_rest(mut chain: Chain, ratchet: Public, header: &Header) -> VecDeque<Skipped> {
     let missing = header.previous.saturating_sub(chain.number);
     let mut skipped = skip(&mut chain, ratchet, missing);
-    // libsignal sends the number of the last message instead of the length, others do not.
-    if version == Version::Axolotl && header.previous == chain.number {
+    // libsignal sends the number of the last message instead of the length, and so does libomemo-c in both versions. Others do not.
+    if header.previous == chain.number {
         skipped.extend(skip(&mut chain, ratchet, 1).into_iter().map(|one| Skipped { is_guess: true, ..one }));
     }
     skipped
