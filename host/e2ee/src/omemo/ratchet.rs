@@ -156,6 +156,12 @@ impl Ratchet {
         Some(Opening { prekey, signed_prekey, base: self.base })
     }
 
+    /// Whether the other side began it, and nothing was sent by it yet.
+    pub(super) fn awaits_first(&self) -> bool {
+        let has_sent = self.previous > 0 || self.sending.as_ref().is_some_and(|chain| chain.number > 0);
+        !self.is_own && !has_sent
+    }
+
     /// The number of messages that the other side has sent in a row, as far as they were received.
     pub(super) fn received_in_a_row(&self) -> u32 {
         self.receiving.as_ref().map_or(0, |chain| chain.number)

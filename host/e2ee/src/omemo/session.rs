@@ -55,10 +55,8 @@ pub struct Received {
     /// The other side's identity, if it changed, or if there was none before. The caller decides whether to trust it
     /// before it keeps the session.
     pub new_identity: Option<Fingerprint>,
-    /// The prekey that was used, and the exchange that used it: see [`Device::use_prekey`].
+    /// The prekey that was used, and the exchange that used it: see [`Device::use_prekey`]. Some only if a session began.
     pub used_prekey: Option<(u32, Exchanged)>,
-    /// A session began. The other side repeats its start in each message until it gets an answer, which may be empty.
-    pub started: bool,
 }
 
 /// Starts a session with the device of a bundle. If there was one before, [`Session::keeping`] has it.
@@ -105,7 +103,7 @@ pub fn receive(
     let message = wire::decode_message(version, &message.bytes)?;
     let session = session.ok_or(ReceiveError::NoSession)?;
     let (session, plain) = session.read(&message, effort, rng)?;
-    Ok(Received { session, plain, new_identity: None, used_prekey: None, started: false })
+    Ok(Received { session, plain, new_identity: None, used_prekey: None })
 }
 
 fn receive_exchange(
@@ -129,7 +127,7 @@ fn receive_exchange(
     if let Some(session) = same {
         if let Some(place) = session.ratchets().position(|one| one.is_of(&exchange.base)) {
             let (session, plain) = session.read_by(place, &exchange.message, effort, rng)?;
-            return Ok(Received { session, plain, new_identity: None, used_prekey: None, started: false });
+            return Ok(Received { session, plain, new_identity: None, used_prekey: None });
         }
         if session.exchanges.contains(&exchange.base) {
             return Err(ReceiveError::Replayed);
@@ -156,7 +154,6 @@ fn receive_exchange(
         plain,
         new_identity: (!known).then_some(fingerprint),
         used_prekey: Some((exchange.prekey, Exchanged(exchange.base))),
-        started: true,
     })
 }
 
@@ -176,10 +173,14 @@ impl Session {
         self.current.unanswered().is_some()
     }
 
-    /// Whether the other side has sent so many messages without an answer that it needs one, even an empty one: only
-    /// answers bring new keys. `before` is the session before the last message. A side that does not read its answers is owed one
-    /// for each so many messages, and not for each further one.
+    /// Whether the other side needs an answer, even an empty one. It repeats the start of a session in each message until it gets one: the
+    /// first may have been refused, or lost. And if it has sent so many messages without an answer, only one brings new keys. `before` is
+    /// the session before the last message. A side that does not read its answers is owed one for each so many messages, and not for each
+    /// further one.
     pub fn wants_answer(&self, before: Option<&Self>) -> bool {
+        if self.current.awaits_first() {
+            return true;
+        }
         let known =
             before.into_iter().flat_map(Self::ratchets).map(|one| one.received_with_keys_of(&self.current)).max();
         let so_many = |messages: u32| messages / limits::UNANSWERED_MESSAGES;

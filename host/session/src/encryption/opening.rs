@@ -269,7 +269,7 @@ fn decrypt(
     let prekeys = if is_past { Prekeys::All } else { Prekeys::Fresh };
     let received = receive_one_of(&encrypted.keys, device, held, (version(form), prekeys));
     let received = received.ok_or(UndecryptableReason::NoKeyForUs)?;
-    let Received { session, plain: key, used_prekey, started, .. } = match received {
+    let Received { session, plain: key, used_prekey, .. } = match received {
         Ok(received) => received,
         Err(error) => {
             tracing::debug!(%jid, device = sender, %error, "a message cannot be decrypted");
@@ -282,7 +282,7 @@ fn decrypt(
             return Err(reason(error, is_old).into());
         }
     };
-    let wants_answer = started || session.wants_answer(held);
+    let wants_answer = session.wants_answer(held);
     // No state has changed so far: if the content was damaged in transit, a genuine copy can still be read.
     let opened = open_payload(encrypted, &key).map_err(|error| {
         tracing::debug!(%jid, device = sender, %error, "a message cannot be decrypted");

@@ -348,6 +348,26 @@ fn a_removed_device_does_not_come_back_by_a_message_that_the_server_kept() {
     }
 }
 
+/// A client repeats the start of a session until it gets an answer, which an untrusted key does not get.
+#[test]
+fn a_session_is_answered_once_its_key_is_trusted() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Strict), Peer::new(ROMEO, form));
+        bot.hear(&mut romeo, "hello");
+        bot.test.wait(3);
+        assert_eq!((bot.reason(), bot.sealed()), (UndecryptableReason::Distrusted, 0), "{form:?}");
+        bot.decide(&romeo, types::DeviceTrust::Trusted);
+        bot.hear(&mut romeo, "hello again");
+        bot.test.wait(3);
+        assert_eq!((bot.bodies(), bot.sealed()), (vec!["hello again"], 1), "{form:?}");
+        assert_eq!(romeo.reads(&bot), None, "there is nothing in it");
+        assert!(!romeo.session.as_ref().unwrap().is_unanswered(), "{form:?}");
+        bot.hear(&mut romeo, "and once more");
+        bot.test.wait(3);
+        assert_eq!(bot.sealed(), 1, "it is not answered again: {form:?}");
+    }
+}
+
 /// Some servers answer with all items of a node.
 #[test]
 fn among_the_keys_of_several_devices_those_of_the_device_count() {
