@@ -156,14 +156,17 @@ pub(crate) fn list_said(
             own_list::own_list_said(keys, form, change, turn);
             continue;
         }
-        let devices = match change {
-            NodeChange::Item(item) => item.xml.as_deref().and_then(|xml| read_list(form, xml)),
-            NodeChange::Retracted(_) | NodeChange::Purged | NodeChange::Deleted => Some(Vec::new()),
-            NodeChange::Unsubscribed => None,
-        };
-        match devices {
-            Some(devices) if is_known => take_in(keys, jid, form, devices, Came::Told, turn),
-            Some(_) | None => turn.ignored += 1,
+        match change {
+            _ if !is_known => turn.ignored += 1,
+            NodeChange::Unsubscribed => turn.ignored += 1,
+            NodeChange::Purged | NodeChange::Deleted => take_in(keys, jid, form, Vec::new(), Came::Told, turn),
+            NodeChange::Item(item) => match item.xml.as_deref().and_then(|xml| read_list(form, xml)) {
+                Some(devices) => take_in(keys, jid, form, devices, Came::Told, turn),
+                // The list is not in the notification.
+                None => keys.lists.outdate(jid, form),
+            },
+            // Another item may be the list now: clients give their lists any id, and servers tell of the one that it replaced.
+            NodeChange::Retracted(_) => keys.lists.outdate(jid, form),
         }
     }
     true

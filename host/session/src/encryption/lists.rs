@@ -96,6 +96,14 @@ impl Lists {
         too_many
     }
 
+    /// Notes that a list has changed, so that it must be requested again.
+    pub(super) fn outdate(&mut self, jid: &BareJid, form: OmemoForm) {
+        let list = self.all.get_mut(jid).and_then(|lists| lists[place(form)].as_mut());
+        if let Some(list) = list {
+            list.lasts = Some(Duration::ZERO);
+        }
+    }
+
     /// Adds a device that sent a message at this time, if the list is older: an empty one may be from before the person had OMEMO. A
     /// newer list that lacks the device counts, as the person may have removed it. A missing list is still requested, and the devices
     /// that wrote count if it cannot be had.

@@ -348,6 +348,25 @@ fn a_removed_device_does_not_come_back_by_a_message_that_the_server_kept() {
     }
 }
 
+/// Some clients give each list another id, and servers tell of the one that it replaced. Others tell that there is a new one, and not which.
+#[test]
+fn a_list_of_a_person_that_a_notification_lacks_is_asked_for() {
+    for (form, changes) in OmemoForm::ALL.into_iter().zip(["<item id='current'/>", "<retract id='older'/>"]) {
+        let mut bot = Bot::new(TrustPolicy::Blind);
+        let (mut phone, mut tablet) = two_that_wrote(&mut bot, form);
+        bot.told_of_by(ROMEO, phone.id());
+        assert_eq!(is_read_by(&mut bot, [&mut phone, &mut tablet]), [true, false], "{changes}");
+        bot.pushes(ROMEO, form, changes);
+        let mut sent = bot.say(ROMEO, "secret", EncryptionWish::AsTheChat);
+        assert_eq!(got(&mut sent), None, "it waits for the list: {changes}");
+        let both = [phone.id(), tablet.id()].map(|device| ListedDevice { device, label: None });
+        let id = bot.test.asked_of(ROMEO, |ask| wants(ask, form.list_node()));
+        bot.test.answer(Some(ROMEO), id, Ok(page(list_payload(form, &both).to_xml())));
+        assert!(matches!(got(&mut sent), Some(Ok(_))), "{changes}");
+        assert!(phone.reads(&bot).is_some() && tablet.reads(&bot).is_some(), "{changes}");
+    }
+}
+
 /// A client repeats the start of a session until it gets an answer, which an untrusted key does not get.
 #[test]
 fn a_session_is_answered_once_its_key_is_trusted() {
