@@ -330,6 +330,11 @@ impl EndToEnd {
         self.members.forget(room);
     }
 
+    /// Notes the affiliation of a person with a room, whose messages they may read or not.
+    pub(super) fn affiliation_changed(&mut self, room: &BareJid, person: BareJid, affiliation: &str) {
+        self.members.changed(room, person, affiliation);
+    }
+
     /// Forgets the calls of ended instances.
     pub(super) fn forget_abandoned(&mut self) {
         self.otr.forget_abandoned();

@@ -193,6 +193,9 @@ impl Features {
                 }
                 FollowUp::OtrChanged(jid, status) => self.chats.set_otr_status(&jid, status, turn),
                 FollowUp::OccupantLeft(room, nick) => self.dialogs.occupant_left(&room, &nick, turn),
+                FollowUp::AffiliationTold(room, person, affiliation) => {
+                    self.encryption.affiliation_changed(&room, person, &affiliation);
+                }
                 FollowUp::OccupantRenamed(room, old, new) => self.dialogs.occupant_renamed(&room, &old, &new),
                 FollowUp::RoomChanged(room) => {
                     self.encryption.room_changed(&room);

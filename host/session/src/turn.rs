@@ -46,6 +46,8 @@ pub(super) enum FollowUp {
     OutOfRoom(BareJid),
     /// The occupant of this room with this nickname has left.
     OccupantLeft(BareJid, String),
+    /// A person who is not in this room has this affiliation with it.
+    AffiliationTold(BareJid, BareJid, String),
     /// An occupant of this room has another nickname, the second one.
     OccupantRenamed(BareJid, String, String),
     /// This room may have changed what it can do.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jid::{DomainRef, Jid};
 use parlor_stanza::types::{Ask, OmemoForm, PubsubAsk};
 
+use super::members::AFFILIATIONS;
 use crate::iq::Waiting;
 use crate::iq::keys::{Fetch, KeysIq};
 use crate::turn::Turn;
@@ -27,8 +28,6 @@ const MAX_FAILED: usize = 4_096;
 const PAUSE: Duration = Duration::from_mins(10);
 /// Time limit for an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The affiliations that may read messages in a room.
-const AFFILIATIONS: [&str; 3] = ["owner", "admin", "member"];
 
 /// The requests of an account.
 #[derive(Debug, Default)]

@@ -12,6 +12,8 @@ use crate::records::room::Room;
 
 /// Maximum number of people in a room in which messages are encrypted.
 pub(super) const MAX_PEOPLE: usize = 500;
+/// The affiliations that may read messages in a room of members.
+pub(super) const AFFILIATIONS: [&str; 3] = ["owner", "admin", "member"];
 /// How long the list of a room's people is valid. Occupants are added without a new request.
 const LASTS: Duration = Duration::from_mins(10);
 
@@ -68,6 +70,18 @@ impl Members {
         let people = self.0.entry(room.clone()).or_default();
         people.known = std::mem::take(&mut people.coming);
         people.at = Some(now);
+    }
+
+    /// Notes the affiliation of a person, also for lists that are on their way.
+    pub(super) fn changed(&mut self, room: &BareJid, person: BareJid, affiliation: &str) {
+        let Some(people) = self.0.get_mut(room) else { return };
+        if !AFFILIATIONS.contains(&affiliation) {
+            people.known.remove(&person);
+            people.coming.remove(&person);
+        } else if people.known.len() <= MAX_PEOPLE {
+            people.known.insert(person.clone());
+            people.coming.insert(person);
+        }
     }
 
     /// Forgets the people of a room, since they may have changed.

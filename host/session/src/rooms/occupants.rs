@@ -148,6 +148,9 @@ fn tell_of_occupant(
 /// Reports a changed affiliation of someone who is not in the room (XEP-0045, sections 9.1 to 9.6 and 10.3 to
 /// 10.8).
 fn affiliation_changed(rooms: &Rooms, room: &BareJid, muc: MucUser, turn: &mut Turn<'_>) {
+    if let Some(person) = &muc.jid {
+        turn.follow(FollowUp::AffiliationTold(room.clone(), person.to_bare(), muc.affiliation.clone()));
+    }
     let occupant = Occupant {
         room: room.clone(),
         nick: muc.nick.filter(|nick| nick.len() <= MAX_NICK).unwrap_or_default(),
@@ -362,6 +365,10 @@ impl RoomTurn<'_, '_> {
         let Some(occupant) = Arc::make_mut(room).let_go(nick) else { return };
         self.turn.changed = true;
         self.turn.follow(FollowUp::OccupantLeft(jid.clone(), nick.to_owned()));
+        if let Some(person) = &occupant.jid {
+            let affiliation = said_or_known(muc.affiliation.clone(), Some(&occupant.affiliation));
+            self.turn.follow(FollowUp::AffiliationTold(jid.clone(), person.to_bare(), affiliation));
+        }
         if matches!(stage, Stage::Inside | Stage::Configuring) {
             let mut occupant = Arc::unwrap_or_clone(occupant);
             occupant.went(muc, status);

@@ -42,6 +42,43 @@ fn everybody_who_may_read_in_a_room_gets_what_is_said_there() {
     assert_eq!(juliet.reads_this(&sealed).as_deref(), Some("secret"));
 }
 
+/// A room tells of people who are not in it when they may enter, or not any more (XEP-0045, section 9).
+#[test]
+fn whoever_may_enter_a_room_gets_what_is_said_there_and_whoever_may_not_any_more_does_not() {
+    let mut bot = Bot::new(TrustPolicy::Blind);
+    let [mut juliet, mut romeo] = [JULIET, ROMEO].map(|jid| Peer::new(jid, OmemoForm::Current));
+    let tells = |bot: &mut Bot, jid: &str, affiliation: &str| {
+        bot.test.hear_xml(&format!(
+            "<message xmlns='jabber:client' from='{ROOM}'><x xmlns='http://jabber.org/protocol/muc#user'>\
+             <item affiliation='{affiliation}' role='none' jid='{jid}'/></x></message>"
+        ));
+    };
+    bot.in_room_of(&juliet);
+    let mut sent = bot.say(ROOM, "one", EncryptionWish::Required);
+    for affiliation in ["owner", "admin", "member"] {
+        bot.answer_affiliations(affiliation);
+    }
+    bot.lists(JULIET, |form| juliet.listed(form));
+    bot.bundles(&juliet);
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    tells(&mut bot, ROMEO, "member");
+    let mut sent = bot.say(ROOM, "two", EncryptionWish::Required);
+    bot.lists(ROMEO, |form| romeo.listed(form));
+    bot.bundles(&romeo);
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    assert_eq!(romeo.reads(&bot).as_deref(), Some("two"));
+    tells(&mut bot, ROMEO, "none");
+    tells(&mut bot, JULIET, "admin");
+    assert!(matches!(got(&mut bot.say(ROOM, "three", EncryptionWish::Required)), Some(Ok(_))));
+    assert_eq!((romeo.reads(&bot), juliet.reads(&bot).as_deref()), (None, Some("three")));
+    // She is banned.
+    let mut gone = occupant("juliet", PresenceKind::Unavailable, &[301]);
+    gone.muc.as_mut().unwrap().affiliation = "outcast".to_owned();
+    bot.test.presence(gone);
+    let mut sent = bot.say(ROOM, "four", EncryptionWish::Required);
+    assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))), "nobody may read it");
+}
+
 /// Says something that must be encrypted in a room of Juliet alone that has not described itself. Returns the request for its
 /// description, and the promise.
 fn said_too_early(bot: &mut Bot, juliet: &Peer) -> (String, Receiver<Result<String, CallError>>) {
