@@ -217,8 +217,11 @@ fn author(
     occupant.and_then(|occupant| occupant.jid.as_ref()).map(Jid::to_bare).or_else(|| {
         // An author who wrote before the account entered may have left. The session identifies them: only they can
         // continue it.
-        let has_session = |jid: &BareJid| keys.sessions.get(jid, encrypted.sender, encrypted.form).is_some();
-        keys.members.at_least(room).into_iter().find(has_session)
+        let (device, form) = (encrypted.sender, encrypted.form);
+        let member = keys.members.at_least(room).into_iter().find(|jid| keys.sessions.get(jid, device, form).is_some());
+        // A room repeats its history at the entry, before its members are known.
+        let is_of_absent = source.history.is_some() && occupant.is_none();
+        member.or_else(|| keys.sessions.owner_of(device, form).filter(|_| is_of_absent).cloned())
     })
 }
 

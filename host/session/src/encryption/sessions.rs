@@ -53,6 +53,14 @@ impl Sessions {
         found.map(|held| &held.session)
     }
 
+    /// Returns the only person with whose device of this id there is a session. `None`: nobody, or several.
+    pub(super) fn owner_of(&self, device: u32, form: OmemoForm) -> Option<&BareJid> {
+        let is_meant = |held: &Held| held.device == device && held.form == form;
+        let mut owners = self.people.iter().filter(|(_, held)| held.iter().any(is_meant)).map(|(jid, _)| jid);
+        let owner = owners.next()?;
+        owners.next().is_none().then_some(owner)
+    }
+
     /// Returns the session with a device, to encrypt with it. The caller must call [`Self::used`] afterwards.
     pub(super) fn get_mut(&mut self, jid: &BareJid, device: u32, form: OmemoForm) -> Option<&mut Session> {
         let found = self.people.get_mut(jid)?.iter_mut().find(|held| held.device == device && held.form == form);

@@ -271,6 +271,27 @@ fn a_rooms_history_is_read_as_that_of_the_person_who_has_the_nickname() {
     }
 }
 
+/// At the entry, the members of a room are not known, and the author of what it repeats may be away.
+#[test]
+fn a_rooms_history_of_somebody_who_is_away_is_read_by_the_session_with_them() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, form));
+        bot.hear(&mut juliet, "it is me");
+        bot.test.forget();
+        let from = format!("from='{ROOM}/jule'");
+        let [past, present] = ["one", "two"].map(|text| juliet.writes(&bot, text, &from));
+        let stamp = format!("<delay xmlns='urn:xmpp:delay' from='{ROOM}' stamp='2026-11-20T05:24:00Z'/></message>");
+        let _opened = bot.test.open_room(None);
+        bot.test.presence(occupant("bot", PresenceKind::Available, &[110]));
+        bot.test.hear_xml(&past.replace("</message>", &stamp));
+        assert_eq!(bot.bodies(), ["one"], "{form:?}");
+        // Nobody who is away says something now.
+        bot.test.subject("");
+        bot.test.hear_xml(&present);
+        assert_eq!((bot.bodies().len(), bot.reason()), (1, UndecryptableReason::NoSession), "{form:?}");
+    }
+}
+
 /// A room repeats its history at each entry.
 #[test]
 fn a_rooms_history_from_before_a_session_is_told_as_old_and_replaces_no_session() {
