@@ -16,6 +16,7 @@ use super::EndToEnd;
 use super::kept::{MessageKey, Way};
 use super::keys_for_us::receive_one_of;
 use super::message_keys::archived;
+use super::owing::heal;
 use super::partner::partner;
 use super::publishing;
 use super::remarks::Remarks;
@@ -137,12 +138,16 @@ fn open_one_of(
         if encrypted.iter().all(|one| one.payload.is_none()) {
             return Opened::Nothing;
         }
-        let is_copy = source.is_past || message.carbon.is_some();
-        return Opened::Cannot(if is_copy {
-            UndecryptableReason::OtherDevice
-        } else {
-            UndecryptableReason::NoKeyForUs
-        });
+        if source.is_past || message.carbon.is_some() {
+            return Opened::Cannot(UndecryptableReason::OtherDevice);
+        }
+        // Many clients fetch the account's list once. They encrypt for this device when they have got a message from it.
+        for one in encrypted.iter().filter(|_| source.history.is_none()) {
+            if let Some(jid) = author(keys, message, rooms, source, one) {
+                heal(keys, &jid, one.sender, one.form, turn);
+            }
+        }
+        return Opened::Cannot(UndecryptableReason::NoKeyForUs);
     };
     let known = source.id.map(|id| archived(source.room, id));
     let wrote = author(keys, message, rooms, source, encrypted);
@@ -364,23 +369,6 @@ fn reason(error: ReceiveError, is_old: bool) -> UndecryptableReason {
         | ReceiveError::TooFar { .. } => UndecryptableReason::NoSession,
         ReceiveError::OwnDevice => UndecryptableReason::OtherDevice,
         _ => UndecryptableReason::Broken,
-    }
-}
-
-/// Replaces a broken session by sending an empty message with a new one, so that the other side uses the new one.
-fn heal(keys: &mut EndToEnd, jid: &BareJid, device: u32, form: OmemoForm, turn: &mut Turn<'_>) {
-    let policy = keys.config.unwrap_or_default().trust;
-    // Otherwise strangers could cause any number of requests for bundles.
-    let is_known = keys.trust.of_device(jid, device).is_some() || keys.lists.has(jid, device);
-    if !is_known || keys.trust.is_refused(jid, device, policy) {
-        return;
-    }
-    if keys.owed.may_heal(jid, device, form, turn.deadlines.elapsed()) {
-        if keys.fetches.want(&Fetch::Bundle(jid.clone(), device, form), turn) {
-            tracing::info!(%jid, device, "a session of OMEMO does not work any more; a new one begins");
-        } else {
-            keys.owed.is_not_healed(jid, device, form);
-        }
     }
 }
 

@@ -1,10 +1,11 @@
-//! Empty messages: the answers to new sessions, and to many messages without an answer.
+//! Empty messages: the answers to new sessions, and to many messages without an answer, and those that begin a session anew.
 
 use jid::BareJid;
 use parlor_stanza::types::{OmemoForm, Outgoing};
 
 use super::EndToEnd;
 use super::sealing::seal_empty;
+use crate::iq::keys::Fetch;
 use crate::turn::Turn;
 
 /// Sends the empty messages whose delay has passed.
@@ -27,5 +28,22 @@ pub(super) fn say_nothing(keys: &mut EndToEnd, jid: &BareJid, device: u32, form:
     if let Some((sealed, changes)) = seal_empty(keys, jid, device, form) {
         turn.keep_keys(changes);
         turn.send(Outgoing::Sealed(Box::new(sealed)));
+    }
+}
+
+/// Begins a new session with an empty message, so that the other side uses it: its own is broken, or it does not know this device.
+pub(super) fn heal(keys: &mut EndToEnd, jid: &BareJid, device: u32, form: OmemoForm, turn: &mut Turn<'_>) {
+    let policy = keys.config.unwrap_or_default().trust;
+    // Otherwise strangers could cause any number of requests for bundles.
+    let is_known = keys.trust.of_device(jid, device).is_some() || keys.lists.has(jid, device);
+    if !is_known || keys.trust.is_refused(jid, device, policy) {
+        return;
+    }
+    if keys.owed.may_heal(jid, device, form, turn.deadlines.elapsed()) {
+        if keys.fetches.want(&Fetch::Bundle(jid.clone(), device, form), turn) {
+            tracing::info!(%jid, device, "a device writes what cannot be decrypted here; a new session of OMEMO begins");
+        } else {
+            keys.owed.is_not_healed(jid, device, form);
+        }
     }
 }

@@ -252,6 +252,29 @@ fn a_broken_session_is_replaced_however_long_the_request_for_the_keys_waits() {
     }
 }
 
+/// Clients such as Conversations fetch the account's list once. They encrypt for a device that wrote to them.
+#[test]
+fn a_client_that_does_not_know_the_device_gets_an_empty_message_from_it_at_most_once_an_hour() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        let (node, from, rid) = (form.bundle_node(romeo.id()), romeo.sender(), bot.id.to_string());
+        let asked = |bot: &Bot| bot.test.count_asked(|ask| wants(ask, &node));
+        let leaves_out = |bot: &mut Bot, romeo: &mut Peer| {
+            let xml = with(&romeo.writes(bot, "hello?", &from), "rid", &rid, "77");
+            bot.test.hear_xml(&xml);
+            assert_eq!(bot.reason(), UndecryptableReason::NoKeyForUs, "{form:?}");
+        };
+        leaves_out(&mut bot, &mut romeo);
+        assert_eq!(asked(&bot), 0, "a device that is not known causes no requests");
+        bot.told_of_by(ROMEO, romeo.id());
+        leaves_out(&mut bot, &mut romeo);
+        assert_eq!(asked(&bot), 1, "{form:?}");
+        is_replaced(&mut bot, &mut romeo, form);
+        leaves_out(&mut bot, &mut romeo);
+        assert_eq!(asked(&bot), 1, "not again at once: {form:?}");
+    }
+}
+
 /// Keys that are fetched later for another reason replace no session that works.
 #[test]
 fn a_broken_session_is_replaced_by_one_empty_message() {
