@@ -371,7 +371,7 @@ fn a_removed_device_does_not_come_back_by_a_message_that_the_server_kept() {
     }
 }
 
-/// Some clients give each list another id, and servers tell of the one that it replaced. Others tell that there is a new one, and not which.
+/// Some clients give each list another id, and servers tell of the one that it replaced. Others tell of a new list without its contents.
 #[test]
 fn a_list_of_a_person_that_a_notification_lacks_is_asked_for() {
     for (form, changes) in OmemoForm::ALL.into_iter().zip(["<item id='current'/>", "<retract id='older'/>"]) {
