@@ -144,7 +144,7 @@ fn open_one_of(
         // Many clients fetch the account's list once. They encrypt for this device when they have got a message from it.
         for one in encrypted.iter().filter(|_| source.history.is_none()) {
             if let Some(jid) = author(keys, message, rooms, source, one) {
-                heal(keys, &jid, one.sender, one.form, turn);
+                heal(keys, (&jid, one.sender, one.form), false, turn);
             }
         }
         return Opened::Cannot(UndecryptableReason::NoKeyForUs);
@@ -284,8 +284,10 @@ fn decrypt(
             let is_old = is_old(keys, &jid, encrypted, source);
             // A server that kept a message may send it once more. A device that goes on from a backup writes new ones.
             let is_copy = error == ReceiveError::Replayed && source.history.is_some();
+            // Clients repeat the exchange for as long as it is not answered, although another device was the first to use its prekey.
+            let is_late = matches!(error, ReceiveError::UsedPrekey(_) | ReceiveError::UnknownSignedPrekey(_));
             if error.may_heal() && !is_old && !is_copy {
-                heal(keys, &jid, sender, form, turn);
+                heal(keys, (&jid, sender, form), is_late && !is_claimed, turn);
             }
             return Err(reason(error, is_old).into());
         }

@@ -67,17 +67,18 @@ impl Owed {
         std::mem::take(&mut self.all)
     }
 
-    /// Returns whether a broken session may be replaced now, and notes that it is.
-    pub(super) fn may_heal(&mut self, jid: &BareJid, device: u32, form: OmemoForm, now: Duration) -> bool {
-        let key = (jid.clone(), device, form);
+    /// Returns whether a broken session may be replaced now, and notes that it is. Devices that are not known have half of the places, so
+    /// that they leave some to others.
+    pub(super) fn may_heal(&mut self, key: OfDevice, is_known: bool, now: Duration) -> bool {
+        let most = if is_known { MAX_HEALED } else { MAX_HEALED / 2 };
         let is_recent = |one: &Replacement| now < one.at + PAUSE;
         if self.healed.get(&key).is_some_and(is_recent) {
             return false;
         }
-        if self.healed.len() >= MAX_HEALED {
+        if self.healed.len() >= most {
             self.healed.retain(|_, one| is_recent(one));
         }
-        if self.healed.len() >= MAX_HEALED {
+        if self.healed.len() >= most {
             return false;
         }
         self.healed.insert(key, Replacement { at: now, is_awaited: true });

@@ -32,14 +32,20 @@ pub(super) fn say_nothing(keys: &mut EndToEnd, jid: &BareJid, device: u32, form:
 }
 
 /// Begins a new session with an empty message, so that the other side uses it: its own is broken, or it does not know this device.
-pub(super) fn heal(keys: &mut EndToEnd, jid: &BareJid, device: u32, form: OmemoForm, turn: &mut Turn<'_>) {
+/// `may_be_new`: the device need not be known.
+pub(super) fn heal(
+    keys: &mut EndToEnd,
+    (jid, device, form): (&BareJid, u32, OmemoForm),
+    may_be_new: bool,
+    turn: &mut Turn<'_>,
+) {
     let policy = keys.config.unwrap_or_default().trust;
     // Otherwise strangers could cause any number of requests for bundles.
     let is_known = keys.trust.of_device(jid, device).is_some() || keys.lists.has(jid, device);
-    if !is_known || keys.trust.is_refused(jid, device, policy) {
+    if !(is_known || may_be_new) || keys.trust.is_refused(jid, device, policy) {
         return;
     }
-    if keys.owed.may_heal(jid, device, form, turn.deadlines.elapsed()) {
+    if keys.owed.may_heal((jid.clone(), device, form), is_known, turn.deadlines.elapsed()) {
         if keys.fetches.want(&Fetch::Bundle(jid.clone(), device, form), turn) {
             tracing::info!(%jid, device, "a device writes what cannot be decrypted here; a new session of OMEMO begins");
         } else {

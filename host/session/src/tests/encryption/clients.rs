@@ -275,6 +275,28 @@ fn a_client_that_does_not_know_the_device_gets_an_empty_message_from_it_at_most_
     }
 }
 
+/// Clients such as Conversations pick a prekey when a chat is opened, and use it later. Somebody else may have been faster.
+#[test]
+fn a_stranger_whose_prekey_was_used_by_somebody_else_gets_a_new_session() {
+    for form in OmemoForm::ALL {
+        let mut bot = Bot::new(TrustPolicy::Blind);
+        let mut parts = bot.device().bundle(version(form)).parts();
+        parts.prekeys.truncate(1);
+        let bundle = Bundle::parse(version(form), &parts).unwrap();
+        let [mut romeo, mut nurse] = [ROMEO, "nurse@example.net"].map(|jid| {
+            let mut peer = Peer::new(jid, form);
+            peer.session = Some(start(&peer.device, &bundle, &mut rand::rng()).unwrap());
+            peer
+        });
+        bot.hear(&mut romeo, "hello");
+        assert_eq!(bot.bodies(), ["hello"], "{form:?}");
+        bot.test.wait(121);
+        bot.hear(&mut nurse, "hello");
+        assert_eq!((bot.bodies().len(), bot.reason()), (1, UndecryptableReason::NoSession), "{form:?}");
+        is_replaced(&mut bot, &mut nurse, form);
+    }
+}
+
 /// Keys that are fetched later for another reason replace no session that works.
 #[test]
 fn a_broken_session_is_replaced_by_one_empty_message() {
