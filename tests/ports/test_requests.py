@@ -50,5 +50,52 @@ class Addresses(test_layer.Case):
         self.assertEqual(len(self.host.requests), 1)
 
 
+class Forms(test_layer.Case):
+    """Forms of aiohttp and of requests, with and without files."""
+
+    def sent(self) -> tuple[Any, Any, Any]:
+        _, _, options = self.host.requests.pop()
+        return options.get("data"), options.get("files"), options["headers"].get("Content-Type")
+
+    async def test_forms_of_aiohttp_have_files(self) -> None:
+        await self.begun(plugin(
+            "@command.new('ask')\n@command.argument('kind')\nasync def ask(self, evt: MessageEvent, kind: str) -> None:\n"
+            "    form = aiohttp.FormData({'model': 'small'})\n    form.add_field('model', 'large')\n    data = form\n"
+            "    if kind == 'file':\n        form = data = aiohttp.FormData()\n"
+            "        form.add_field('file', b'tea', filename='tea.mp3', content_type='audio/mpeg')\n"
+            "        form.add_field('more', io.BytesIO(b'cup'))\n        form.add_field('options', '{}', content_type='application/json')\n"
+            "    if kind == 'mapping':\n        data = {'file': b'tea', 'language': 'en'}\n"
+            "    if kind == 'body':\n        data = io.BytesIO(b'tea')\n"
+            "    async with self.http.post('https://api.example.org/', data=data):\n        pass", "import io\nimport aiohttp\n"))
+        self.host.answers["https://api.example.org/"] = {}
+        for kind, expected in (
+            ("none", ("model=small&model=large", None, "application/x-www-form-urlencoded")),
+            ("file", ({"options": "{}"}, {"file": ("tea.mp3", b"tea", "audio/mpeg"), "more": ("more", b"cup")}, None)),
+            ("mapping", ({"language": "en"}, {"file": ("file", b"tea")}, None)),
+            ("body", (b"tea", None, None)),
+        ):
+            with self.subTest(kind):
+                await self.host.says(f"!ask {kind}")
+                self.assertEqual(self.sent(), expected)
+
+    async def test_forms_of_requests_have_files(self) -> None:
+        texts: dict[str, Any] = test_layer.errbot("""
+            @botcmd
+            def ask(self, msg, args):
+                requests.post("https://api.example.org/", data={"a": 1}, files={"f": ("tea.txt", b"tea"), "g": io.BytesIO(b"cup"), "h": ("h.txt", "é", "text/plain")})
+
+            @botcmd
+            def twice(self, msg, args):
+                requests.post("https://api.example.org/", files=[("f", b"tea"), ("f", b"cup")])
+        """)
+        texts["a.py"] = "import io\nimport requests\n" + texts["a.py"]
+        await self.begun(texts)
+        self.host.answers["https://api.example.org/"] = {}
+        await self.host.says("!ask")
+        self.assertEqual(self.sent(), ({"a": 1}, {"f": ("tea.txt", b"tea"), "g": ("g", b"cup"), "h": ("h.txt", "é", "text/plain")}, None))
+        with self.assertRaisesRegex(NotImplementedError, "two fields of one name in a form with files"):
+            await self.host.says("!twice")
+
+
 if __name__ == "__main__":
     unittest.main()

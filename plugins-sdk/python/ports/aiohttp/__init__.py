@@ -68,12 +68,21 @@ class BasicAuth(NamedTuple):
     password: str = ""
 
 
-class FormData(dict[str, Any]):
+class FormData:
     """A form."""
 
-    def add_field(self, name: str, value: Any, **_: Any) -> None:
-        """Adds a field."""
-        self[name] = value
+    def __init__(self, fields: Any = (), **_: Any) -> None:
+        self.fields: list[tuple[str, Any]] = []
+        self.files: list[tuple[str, Any]] = []
+        for name, value in fields.items() if hasattr(fields, "items") else fields:
+            self.add_field(name, value)
+
+    def add_field(self, name: str, value: Any, *, content_type: Optional[str] = None, filename: Optional[str] = None, **_: Any) -> None:
+        """Adds a field. Bytes, and what has `read`, are a file."""
+        if filename is None and not hasattr(value, "read") and not isinstance(value, bytes):
+            self.fields.append((name, value))
+        else:
+            self.files.append((name, (filename or getattr(value, "name", name), value, content_type)))
 
 
 class ClientResponse:
@@ -165,10 +174,13 @@ class ClientSession:
         for name in ("cookies", "proxy"):
             if others.get(name):
                 raise NotImplementedError(f"requests on parlor have no {name}")
+        # A form may be a mapping, too.
+        form = data if isinstance(data, FormData) else FormData(data) if isinstance(data, dict) else None
         try:
             answer = ClientResponse(await _requests.fetch(
-                method, self._base + str(url), params=params, headers={**self.headers, **(headers or {})}, json=json, data=data,
-                auth=auth or self._auth, timeout=timeout or self._timeout, follow=_requests.FOLLOW if allow_redirects else 0,
+                method, self._base + str(url), params=params, headers={**self.headers, **(headers or {})}, json=json,
+                data=data if form is None else form.fields, files=None if form is None else form.files, auth=auth or self._auth,
+                timeout=timeout or self._timeout, follow=_requests.FOLLOW if allow_redirects else 0,
             ))
         except errors.TimedOut as error:
             raise ServerTimeoutError(str(error)) from error

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from typing import Any, Iterator, Mapping, MutableMapping, Optional
+from typing import Any, Iterable, Iterator, Mapping, MutableMapping, Optional
 from urllib.parse import quote, urlencode
 
 from parlor import http
@@ -54,6 +54,7 @@ async def fetch(
     headers: Optional[Mapping[str, Any]] = None,
     json: Any = None,
     data: Any = None,
+    files: Any = None,
     auth: Any = None,
     timeout: Any = None,
     follow: int = FOLLOW,
@@ -64,12 +65,38 @@ async def fetch(
     if auth is not None and "authorization" not in given:
         name, password = auth
         given["Authorization"] = "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+    if hasattr(data, "read"):
+        data = data.read()
+    if files:
+        return await http.fetch(
+            method.upper(), url, headers=dict(given), data=_of_names(pairs(data or {})), files=_of_names((name, file(name, one)) for name, one in pairs(files)),
+            follow=follow, timeout=seconds(timeout))
     if data is not None and not isinstance(data, (bytes, str)):
         data = urlencode(pairs(data), doseq=True)
         given.setdefault("Content-Type", "application/x-www-form-urlencoded")
     return await http.fetch(
         method.upper(), url, headers=dict(given), json=json, data=data, follow=follow, timeout=seconds(timeout)
     )
+
+
+def file(name: str, given: Any) -> tuple[Any, ...]:
+    """A file of a form, as `parlor.http` takes it: its name, its content, and its media type if that is known. It is given as the content, or
+    as what has `read`, or as a tuple."""
+    several = tuple(given) if isinstance(given, (tuple, list)) else (given,)
+    content = several[min(len(several) - 1, 1)]
+    own = several[0] if len(several) > 1 else getattr(given, "name", None)
+    # An open file is named by its path.
+    shown = own.rpartition("/")[2] if isinstance(own, str) and own else name
+    return (shown, content.read() if hasattr(content, "read") else content, *(one for one in several[2:3] if one))
+
+
+def _of_names(given: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """A mapping of pairs. `NotImplementedError`: two have one name."""
+    listed = list(given)
+    found = dict(listed)
+    if len(found) < len(listed):
+        raise NotImplementedError("two fields of one name in a form with files")
+    return found
 
 
 def encoded(url: str) -> str:

@@ -95,16 +95,17 @@ async def request(
     auth: Any = None,
     timeout: Any = None,
     allow_redirects: bool = True,
+    files: Any = None,
     **others: Any,
 ) -> Response:
     """Makes a request. `RequestException`: it could not be made."""
-    for name in ("cookies", "files", "proxies", "cert"):
+    for name in ("cookies", "proxies", "cert"):
         if others.get(name):
             raise NotImplementedError(f"requests on parlor have no {name}")
     follow = web.FOLLOW if allow_redirects else 0
     try:
         return Response(await web.fetch(
-            method, url, params=params, data=data, headers=headers, json=json, auth=auth, timeout=timeout, follow=follow
+            method, url, params=params, data=data, files=files, headers=headers, json=json, auth=auth, timeout=timeout, follow=follow
         ))
     except errors.TimedOut as error:
         raise ReadTimeout(str(error)) from error
