@@ -5,8 +5,10 @@ import json
 import random
 import sys
 import unittest
+from types import SimpleNamespace
 from typing import Any
 
+import sample
 import test_layer
 from test_maubot import plugin
 
@@ -45,6 +47,26 @@ class Contents(test_layer.Case):
             "content = TextMessageEventContent(body='tea')\ncontent.set_reply('m7')\n"
             "again = TextMessageEventContent.deserialize(content.serialize())\nsaid = again.body, again.get_reply_to(), again.relates_to.rel_type")
         self.assertEqual(await self.said(body), "('tea', 'm7', None)")
+
+    async def test_an_event_is_read_as_a_mapping_and_written_as_matrix_does(self) -> None:
+        body = (
+            "evt['org.example.x'] = 1\n"
+            "said = json.dumps([evt['sender'], evt['content'].body, evt['content']['body'], evt['type'] == EventType.ROOM_MESSAGE, evt.get('state_key', 'none'),\n"
+            "    evt.get('content', {}).get('msgtype').value, evt.content.get('_relates_to'), evt.unsigned.age, evt.serialize(), json.loads(evt.json())])")
+        self.assertEqual(
+            [one.partition(" ")[2] for one in sample.told(sample.port(plugin("@command.new\nasync def a(self, evt: MessageEvent):\n    evt.json()\n    evt.tea()")), "lacks")],
+            ["evt.tea"])
+        *read, serialized, written = json.loads(await self.said(f"import json\n{body}"))
+        self.assertEqual(read, ["alice@example.org", "!a", "!a", True, "none", "m.text", None, None])
+        self.assertEqual(serialized, written)
+        self.assertEqual(written, {
+            "type": "m.room.message", "content": {"msgtype": "m.text", "body": "!a"}, "room_id": "alice@example.org", "sender": "alice@example.org",
+            "event_id": "m1", "origin_server_ts": 1767268800000, "org.example.x": 1})
+
+    async def test_a_reply_is_told_by_the_older_name(self) -> None:
+        reply = test_layer.extensions(reply=SimpleNamespace(id="m7", to=None))
+        body = "said = evt.content.get('_relates_to')['in_reply_to'].get('event_id'), evt['content']['_relates_to']['in_reply_to']['event_id']"
+        self.assertEqual(await self.said(body, extensions=reply), "('m7', 'm7')")
 
 
 class Markdown(test_layer.Case):

@@ -31,6 +31,7 @@ PLUGIN = {
 EVENT = {
     "source", "client", "type", "content", "room_id", "sender", "event_id", "timestamp", "also", "disable_reply", "of_parlor", "respond", "reply",
     "react", "mark_read", "edit", "redact", "unsigned", "state_key", "prev_content", "redacts",
+    "get", "serialize", "json",
 }
 CONTENT = {
     "msgtype", "body", "format", "formatted_body", "relates_to", "new_content", "get_reply_to", "get_edit", "get_thread_parent", "set_reply", "set_edit",

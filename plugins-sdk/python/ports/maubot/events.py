@@ -4,7 +4,9 @@ from typing import Any, Optional
 
 import parlor
 from mautrix.client import SyncStream
-from mautrix.types import EventID, EventType, InReplyTo, MessageType, OccupantID, RelatesTo, RelationType, RoomID, TextMessageEventContent, UserID
+from mautrix.types import (
+    EventFields, EventID, EventType, InReplyTo, MessageType, OccupantID, RelatesTo, RelationType, RoomID, TextMessageEventContent, Unsigned, UserID,
+)
 from parlor import outgoing
 from parlor_port import files, places, texts
 
@@ -13,7 +15,7 @@ from .client import Client, mark_read, of_content
 from .state import withdrawal_event
 
 
-class MessageEvent:
+class MessageEvent(EventFields):
     """A message or a reaction."""
 
     source = SyncStream.TIMELINE | SyncStream.JOINED_ROOM
@@ -26,6 +28,7 @@ class MessageEvent:
         self.sender = _sender(message)
         self.event_id = EventID(places.event_id(message))
         self.timestamp = int(message.at.timestamp() * 1000)
+        self.unsigned = Unsigned()
         self.also: tuple[Any, ...] = ()
         #: Whether replies are marked as such.
         self.disable_reply = False

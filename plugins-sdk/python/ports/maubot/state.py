@@ -2,11 +2,12 @@
 know."""
 
 import time
-from types import SimpleNamespace
 from typing import Any, Optional
 
 from mautrix.client import InternalEventType, SyncStream
-from mautrix.types import EventID, EventType, MemberStateEventContent, Membership, RedactionEvent, RoomID, StateEvent, UserID
+from mautrix.types import (
+    EventID, EventType, MemberStateEventContent, Membership, RedactionEvent, RedactionEventContent, RoomID, StateEvent, Unsigned, UserID,
+)
 from parlor_port import places
 
 from .client import Client
@@ -60,7 +61,7 @@ def _event(
     event.state_key = person
     event.content = now
     event.prev_content = before
-    event.unsigned = SimpleNamespace(prev_content=before, prev_sender=None)
+    event.unsigned = Unsigned(before)
     event.event_id = EventID("")
     event.timestamp = int(time.time() * 1000)
     event.client = client
@@ -99,7 +100,7 @@ def _redaction(client: Client, message: Any, number: str, sender: str, reason: O
     event.room_id = RoomID(message.chat)
     event.sender = UserID(sender)
     event.redacts = EventID(number)
-    event.content = SimpleNamespace(redacts=event.redacts, reason=reason)
+    event.content = RedactionEventContent(event.redacts, reason)
     event.event_id = EventID(places.id_of(message))
     event.timestamp = int(message.at.timestamp() * 1000)
     event.client = client

@@ -6,7 +6,7 @@ import importlib
 import json
 import typing
 from enum import Enum
-from typing import Any, Callable, ClassVar, Iterator, Mapping, Optional, Union
+from typing import Any, Callable, ClassVar, Collection, Iterator, Mapping, Optional, Union
 
 JSON = Any
 
@@ -100,6 +100,8 @@ class Mapped:
 
     #: The names that fields have in JSON, if they differ.
     _written: ClassVar[Mapping[str, str]] = {}
+    #: The fields that are not in JSON.
+    _beside: ClassVar[Collection[str]] = ("_others",)
 
     def __getitem__(self, name: str) -> Any:
         others = self.__dict__.setdefault("_others", {})
@@ -118,7 +120,9 @@ class Mapped:
     def serialize(self) -> JSON:
         """As Matrix writes it."""
         # What is empty is not written.
-        known = ((name, value) for name, value in self.__dict__.items() if name != "_others" and value is not None and (value or not isinstance(value, Mapped)))
+        known = (
+            (name, value) for name, value in self.__dict__.items()
+            if name not in self._beside and value is not None and (value or not isinstance(value, Mapped)))
         return {**{self._written.get(name, name): json_of(value) for name, value in known}, **self.__dict__.get("_others", {})}
 
     def json(self) -> str:

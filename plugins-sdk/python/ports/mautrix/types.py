@@ -37,7 +37,7 @@ class ContentURI(str):
     """The address of a file."""
 
 
-class EventType:
+class EventType(Serializable):
     """The kind of an event. There is one of each name."""
 
     class Class(Enum):
@@ -96,6 +96,13 @@ class EventType:
 
     def __str__(self) -> str:
         return self.t
+
+    def serialize(self) -> JSON:
+        return self.t
+
+    @classmethod
+    def deserialize(cls, raw: JSON) -> "EventType":
+        return cls.find(str(raw))
 
     def __deepcopy__(self, _: Any) -> "EventType":
         return self
@@ -194,6 +201,11 @@ class TextMessageEventContent(Mapped):
         # Plugins ask it for its type without asking whether it is there.
         self.relates_to: Any = RelatesTo() if relates_to is None else relates_to
         self.new_content: Any = None
+
+    @property
+    def _relates_to(self) -> Any:
+        """How it relates to another message. None: it does not. Plugins ask for it by this name, too."""
+        return self.relates_to or None
 
     @classmethod
     def deserialize(cls, raw: Mapping[str, Any]) -> "TextMessageEventContent":
@@ -349,7 +361,25 @@ class RoomCreateStateEventContent(Mapped):
         self.room_version = "11"
 
 
-class Event:
+class Unsigned(Mapped):
+    """What a server adds to an event. XMPP's tell nothing but the state before."""
+
+    def __init__(self, prev_content: Any = None) -> None:
+        self.prev_content = prev_content
+        self.prev_sender = self.age = self.transaction_id = None
+
+    def __bool__(self) -> bool:
+        return self.prev_content is not None
+
+
+class EventFields(Mapped):
+    """The fields of an event. Plugins also read them as those of a mapping, such as `evt["sender"]`."""
+
+    _written = {"timestamp": "origin_server_ts"}
+    _beside = ("_others", "client", "also", "disable_reply", "of_parlor", "prev_content", "source")
+
+
+class Event(EventFields):
     """Something that has happened."""
 
     type: Any
@@ -370,6 +400,14 @@ class StateEvent(Event):
 
     state_key: UserID
     prev_content: Any
+
+
+class RedactionEventContent(Mapped):
+    """What was taken back, and why."""
+
+    def __init__(self, redacts: Any = None, reason: Optional[str] = None) -> None:
+        self.redacts = redacts
+        self.reason = reason
 
 
 class RedactionEvent(Event):
