@@ -55,6 +55,33 @@ class Earlier(test_layer.Case):
         """))
         self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "lacks")], ["raise StopIteration", "raise StopIteration()"])
 
+    async def test_what_a_command_returns_that_yields_is_dropped_as_before(self) -> None:
+        body = """
+            @botcmd
+            def a(self, msg, args):
+                if args == "one": return ("eins",
+                    "zwei")
+                yield "tea"
+                time.sleep(1)
+                if args == "two":
+                    return(self.late())
+                yield "milk"
+                return  f"{args} é"; yield "never"
+
+            def late(self):
+                time.sleep(1)
+                self.send("bob@example.org", "late")
+        """
+        texts = test_layer.errbot(body)
+        texts["a.py"] = f"import time\n{texts['a.py']}"
+        result = sample.port(texts)
+        self.assertEqual(sample.told(result, "lacks"), [])
+        self.assertEqual(
+            sample.told(result, "check"), ["a.py:10 return ('eins', 'zwei')", "a.py:15 return self.late()", "a.py:17 return f'{args} é'"])
+        await self.begun(texts)
+        for args, answers in (("one", []), ("two", ["tea", "late"]), ("three", ["tea", "milk"])):
+            self.assertEqual(await self.answers(f"!a {args}"), answers)
+
 
 class Helpers(test_layer.Case):
     async def test_a_share_is_drawn_as_a_bar(self) -> None:

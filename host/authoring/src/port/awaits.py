@@ -185,7 +185,7 @@ class Sources:
             body = list(tree.within(function))
             if any(isinstance(one, ast.YieldFrom) for one in body):
                 why = "an `async def` has no `yield from`"
-            elif any(isinstance(one, ast.Return) and one.value is not None for one in body):
+            elif _returns(function) and not self._is_command(module, function):
                 why = "an `async def` that yields cannot return a value"
         if why is None:
             return True
@@ -193,6 +193,11 @@ class Sources:
             "lacks", module.path, function.lineno, f"{function.name}() waits", why,
             "write it so that it can be an `async def`: what it calls has to be awaited"))
         return False
+
+    def _is_command(self, module: Module, function: Function) -> bool:
+        """Whether errbot calls it: of a generator, only what it yields is an answer, and what it returns is dropped."""
+        names = {module.dotted(one.func if isinstance(one, ast.Call) else one) for one in function.decorator_list}
+        return bool(names & {f"errbot.{name}" for name in ("botcmd", "arg_botcmd", "re_botcmd", "botmatch")})
 
 
 def _of_command(name: str) -> bool:
@@ -224,6 +229,11 @@ def is_generator(function: Function) -> bool:
     return any(isinstance(one, (ast.Yield, ast.YieldFrom)) for one in tree.within(function))
 
 
+def _returns(function: Function) -> list[ast.Return]:
+    """The returns of a function that give a value."""
+    return [one for one in tree.within(function) if isinstance(one, ast.Return) and one.value is not None]
+
+
 def _calls(node: ast.AST) -> Iterator[ast.Call]:
     return (one for one in tree.within(node) if isinstance(one, ast.Call))
 
@@ -235,8 +245,8 @@ class Rewriter:
         self.sources = sources
         self.module = module
         self.lines = [line.encode() for line in module.text.split("\n")]
-        #: The insertions: line, column in bytes, order at one place, and the text.
-        self.edits: list[tuple[int, int, int, str]] = []
+        #: The insertions: line, column in bytes, order at one place, the text, and how many bytes it stands in the place of.
+        self.edits: list[tuple[int, int, int, str, int]] = []
         self.changed: set[int] = set()
 
     def tell(self, node: Any, what: str, why: str, instead: str) -> None:
@@ -247,14 +257,14 @@ class Rewriter:
         self._walk(self.module.tree, [], False, set())
         if not self.edits:
             return self.module.text
-        by_line: dict[int, list[tuple[int, int, str]]] = {}
-        for line, column, order, text in self.edits:
-            by_line.setdefault(line, []).append((column, order, text))
+        by_line: dict[int, list[tuple[int, int, str, int]]] = {}
+        for line, *edit in self.edits:
+            by_line.setdefault(line, []).append(tuple(edit))
         lines = list(self.lines)
         for line, edits in by_line.items():
             text = lines[line - 1]
-            for column, _, put in sorted(edits, reverse=True):
-                text = text[:column] + put.encode() + text[column:]
+            for column, _, put, replaced in sorted(edits, reverse=True):
+                text = text[:column] + put.encode() + text[column + replaced :]
             lines[line - 1] = text
         text = b"\n".join(lines).decode()
         try:
@@ -279,6 +289,7 @@ class Rewriter:
             self._value(node, around)
         elif isinstance(node, ast.FunctionDef) and node in self.sources.waiting:
             self._edit(node.lineno, node.col_offset, 0, "async ")
+            self._drop(_returns(node) if is_generator(node) else [])
         if isinstance(node, (ast.For, ast.comprehension)) and isinstance(node.iter, ast.Call):
             self._loop(node.iter, around)
         apart = is_apart or isinstance(node, (ast.Lambda, ast.GeneratorExp))
@@ -345,5 +356,15 @@ class Rewriter:
             self.tell(node, f"{ast.unparse(node)[:100]} is handed on", "it waits, and whoever calls it does not await it",
                       "call it yourself, with `await`")
 
-    def _edit(self, line: int, column: int, order: int, text: str) -> None:
-        self.edits.append((line, column, order, text))
+    def _drop(self, returns: list[ast.Return]) -> None:
+        """Makes the returns of a generator give nothing, as an `async def` cannot give a value there. Nobody gets it before, either."""
+        for one in returns:
+            behind = self.lines[one.lineno - 1][one.col_offset + len("return") :]
+            self._edit(one.lineno, one.col_offset, 0, "", len("return") + len(behind) - len(behind.lstrip()))
+            self._edit(one.end_lineno, one.end_col_offset, 2, "; return")
+            self.sources.findings.append(Finding(
+                "check", self.module.path, one.lineno, ast.unparse(one)[:100], "of a function that yields, only that is an answer, as in errbot: nobody is told this",
+                "`yield` in its place, if people are to read it"))
+
+    def _edit(self, line: Optional[int], column: Optional[int], order: int, text: str, replaced: int = 0) -> None:
+        self.edits.append((line or 1, column or 0, order, text, replaced))
