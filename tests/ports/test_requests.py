@@ -66,7 +66,8 @@ class Forms(test_layer.Case):
             "        form.add_field('more', io.BytesIO(b'cup'))\n        form.add_field('options', '{}', content_type='application/json')\n"
             "    if kind == 'mapping':\n        data = {'file': b'tea', 'language': 'en'}\n"
             "    if kind == 'body':\n        data = io.BytesIO(b'tea')\n"
-            "    async with self.http.post('https://api.example.org/', data=data):\n        pass", "import io\nimport aiohttp\n"))
+            "    session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())\n"
+            "    async with session.post('https://api.example.org/', data=data):\n        pass", "import io\nimport aiohttp\n"))
         self.host.answers["https://api.example.org/"] = {}
         for kind, expected in (
             ("none", ("model=small&model=large", None, "application/x-www-form-urlencoded")),

@@ -40,6 +40,7 @@ MODULES = {
     "tempfile": ("there are no files", "`io.BytesIO`"),
     "shutil": ("there are no files", FILES),
     "glob": ("there are no files", FILES),
+    "pdb": ("there is no terminal", "`self.log`, and `parlor plugin test`"),
 }
 
 #: Parts of `threading` that work with one thread.
@@ -184,7 +185,7 @@ PACKAGES_OF_LAYER = {
     },
     "aiohttp": {
         "ClientSession", "ClientTimeout", "ClientError", "ClientResponseError", "ClientConnectionError", "ClientConnectorError", "ClientOSError",
-        "ClientPayloadError", "ContentTypeError", "ClientResponse", "BasicAuth", "FormData", "InvalidURL", "ServerConnectionError",
+        "ClientPayloadError", "ContentTypeError", "ClientResponse", "BasicAuth", "DummyCookieJar", "FormData", "InvalidURL", "ServerConnectionError",
         "ServerDisconnectedError", "ServerTimeoutError", "web",
     },
     "asyncpg": {
@@ -291,7 +292,7 @@ MAUBOT = {
     "maubot": {"Plugin", "MessageEvent", "__version__"},
     "maubot.client": {"Client", "MaubotMatrixClient"},
     "maubot.handlers": {"command", "event", "web"},
-    "maubot.handlers.command": {"new", "argument", "passive", "Argument", "ArgumentSyntaxError"},
+    "maubot.handlers.command": {"new", "argument", "passive", "Argument", "ArgumentSyntaxError", "CommandHandler", "CommandHandlerFunc"},
     "maubot.handlers.event": {"on", "off"},
     "maubot.handlers.web": {"get", "head", "post", "put", "patch", "delete"},
     "maubot.matrix": {"MaubotMatrixClient", "MaubotMessageEvent", "parse_formatted"},

@@ -68,6 +68,10 @@ class BasicAuth(NamedTuple):
     password: str = ""
 
 
+class DummyCookieJar:
+    """It keeps no cookies, as no session here does."""
+
+
 class FormData:
     """A form."""
 

@@ -212,6 +212,10 @@ class Command:
         return "\n".join([self.usage(names), *(one.line_for(instance) for one in on(self.subcommands))])
 
 
+CommandHandler = Command
+CommandHandlerFunc = Callable[..., Any]
+
+
 def on(several: Iterable[Command]) -> list[Command]:
     """The commands that people can give: those that are not off."""
     return [one for one in several if not one.is_off]
