@@ -83,6 +83,8 @@ class Markdown(test_layer.Case):
         ("[https://x.example](https://x.example) <https://x.example/_a_>", "https://x.example https://x.example/_a_"),
         ("https://x.example/_a_/*b* xmpp:_a_@x.example", "https://x.example/_a_/*b* xmpp:_a_@x.example"),
         (r"\*a\* \[b\] C:\dir", "\u2060*a\u2060* [b] C:\\dir"),
+        ("Write\\\n`a`\\\n\\\nor `b\\`\\\n\nC:\\\\\nd\\", "Write\n`a`\n\nor `b\\`\\\n\nC:\\\nd\\"),
+        ("```\na\\\nb\n```", "```\na\\\nb\n```"),
         ("**5*3** <b>c</b> a & b", "5*3 <b>c</b> a & b"),
         ("", ""),
     )

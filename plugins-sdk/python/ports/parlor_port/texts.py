@@ -212,7 +212,8 @@ def of_markdown(text: str, allow_html: bool = False) -> str:
 def _lines(text: str, has_html: bool) -> str:
     shown: list[str] = []
     fence = ""
-    for line in text.split("\n"):
+    lines = text.split("\n")
+    for line, after in zip(lines, [*lines[1:], ""]):
         found = _FENCE.match(line)
         if fence:
             ends = found is not None and found[1].startswith(fence) and not found[2].strip()
@@ -224,7 +225,9 @@ def _lines(text: str, has_html: bool) -> str:
         elif heading := _HEADING.match(line):
             shown.append(_within("*", _inline(heading[1], has_html)))
         else:
-            shown.append(_inline(line, has_html))
+            # A `\` before the end of a line breaks it there, as all ends of lines do in XMPP. Two are the sign itself.
+            breaks = bool(after.strip()) and (len(line) - len(line.rstrip("\\"))) % 2 == 1
+            shown.append(_inline(line[:-1] if breaks else line, has_html))
     return "\n".join(shown)
 
 
