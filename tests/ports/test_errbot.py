@@ -82,6 +82,17 @@ class Earlier(test_layer.Case):
         for args, answers in (("one", []), ("two", ["tea", "late"]), ("three", ["tea", "milk"])):
             self.assertEqual(await self.answers(f"!a {args}"), answers)
 
+    async def test_the_bot_tells_the_network(self) -> None:
+        texts = test_layer.errbot("""
+            @botcmd
+            def a(self, msg, args):
+                return "code" if self._bot.mode == "slack" else f"{self._bot.mode} {self.mode}"
+        """)
+        result = sample.port(texts)
+        self.assertEqual((result["findings"], "prefix" in result["files"]["plugin.toml"]), ([], False))
+        await self.begun(texts)
+        self.assertEqual(await self.answers("!a"), ["xmpp xmpp"])
+
 
 class Helpers(test_layer.Case):
     async def test_a_share_is_drawn_as_a_bar(self) -> None:

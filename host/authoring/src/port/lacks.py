@@ -255,8 +255,11 @@ OF_SELF = {
     "set_message_size_limit": ("the limit is the host's", "nothing"),
 }
 
-#: Attributes of the bot and its configuration that the layer has.
+#: The attribute that tells the network.
+MODE = "self._bot.mode"
+#: Attributes of the bot and its configuration that the layer has. The others are about the prefix of commands.
 OF_BOT = {
+    MODE,
     "self._bot.prefix", *(f"self.{of}.{name}" for of in ("bot_config", "_bot.bot_config") for name in ("BOT_PREFIX", "BOT_ALT_PREFIXES")),
 }
 

@@ -63,6 +63,9 @@ class _BotConfig(_Part):
 class _Bot(_Part):
     """The part of the bot that plugins may use."""
 
+    #: The network.
+    mode = "xmpp"
+
     def __init__(self) -> None:
         self.bot_config = _BotConfig()
 
@@ -80,8 +83,8 @@ class BotPlugin:
         self.log = logging.getLogger(f"errbot.plugins.{self.name}")
         self.config: Any = None
         self.is_activated = False
-        self.mode = "xmpp"
         self._bot = _Bot()
+        self.mode = self._bot.mode
         self.bot_config = self._bot.bot_config
         self._parlor_kept = Kept(f"{self.name}/")
         self._parlor_outbox = Outbox()
