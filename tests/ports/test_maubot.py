@@ -22,6 +22,15 @@ def plugin(body: str, head: str = "", about: str = ABOUT, config: str = "") -> d
 
 
 class Beginning(test_layer.Case):
+    async def test_a_key_that_is_not_in_the_settings_is_none(self) -> None:
+        await self.begun(plugin(
+            "@classmethod\ndef get_config_class(cls):\n    return Config\n"
+            "async def start(self) -> None:\n    self.config.load_and_update()\n    self.said = [self.config['tea'], self.config['more.x'], 'more' in self.config]\n"
+            "@command.new\nasync def show(self, evt: MessageEvent) -> None:\n    await evt.reply(str(self.said))",
+            "from mautrix.util.config import BaseProxyConfig\nclass Config(BaseProxyConfig):\n    def do_update(self, helper):\n        helper.copy('tea')\n        helper.copy('cup')\n",
+            config="tea: green\n"), tea="green")
+        self.assertEqual(await self.answers("!show"), ["['green', None, False]"])
+
     async def test_the_plugins_own_init_is_called(self) -> None:
         await self.begun(plugin(
             "def __init__(self, *args, client, **kwargs):\n    super().__init__(*args, client=client, **kwargs)\n    self.said = [self.id, client is self.client]\n"

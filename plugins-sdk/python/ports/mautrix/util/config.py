@@ -84,11 +84,8 @@ class BaseProxyConfig:
         return self._data.get(key, default)
 
     def __getitem__(self, key: str) -> Any:
-        missing = object()
-        value = self._data.get(key, missing)
-        if value is missing:
-            raise KeyError(key)
-        return value
+        # Plugins read keys that are not in base-config.yaml, and go on: there is no `KeyError`.
+        return self.get(key)
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._data.put(key, value)
