@@ -68,6 +68,21 @@ class Contents(test_layer.Case):
         body = "said = evt.content.get('_relates_to')['in_reply_to'].get('event_id'), evt['content']['_relates_to']['in_reply_to']['event_id']"
         self.assertEqual(await self.said(body, extensions=reply), "('m7', 'm7')")
 
+    async def test_a_plugin_that_also_reads_encrypted_files_reads_those_that_the_host_decrypted(self) -> None:
+        texts = plugin(
+            "@event.on(EventType.ROOM_MESSAGE)\nasync def heard(self, evt: MessageEvent) -> None:\n"
+            "    file: EncryptedFile = evt.content.file\n    data = await self.client.download_media(evt.content.url if file is None else file.url)\n"
+            "    if file is not None:\n        data = decrypt_attachment(data, file.key.key, file.hashes['sha256'], file.iv)\n"
+            "    await evt.respond(f'{data} {mautrix.crypto.attachments.decrypt_attachment(data, key=1, hash=2, iv=3)}')",
+            "import mautrix.crypto.attachments\nfrom mautrix.crypto.attachments import decrypt_attachment\nfrom mautrix.types import EncryptedFile, EventType\n")
+        self.assertEqual(sample.told(sample.port(texts), "lacks"), [])
+        host = await self.begun(texts)
+        file = self.parlor.File("aesgcm://files.example/a.png", "a.png", "image/png", 3)
+        host.files = {file.url: b"abc"}
+        [hear] = [handler for name, options, handler in host.listeners if name == "message" and not options.get("own")]
+        await hear(self.parlor.Message(None, extensions=test_layer.extensions(files=[file])))
+        self.assertEqual([text for _, text in host.take()], ["b'abc' b'abc'"])
+
 
 class Markdown(test_layer.Case):
     #: As a plugin writes it, and as XMPP shows it.

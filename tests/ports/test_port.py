@@ -334,7 +334,7 @@ class Told(unittest.TestCase):
         for body, head, says in (
             ("def a(self):\n    return self.database", "", "self.database"),
             ("async def a(self):\n    await self.client.create_room('')", "", "self.client.create_room"),
-            ("def a(self):\n    pass", "from mautrix.crypto.attachments import decrypt_attachment", "mautrix.crypto.attachments.decrypt_attachment"),
+            ("def a(self):\n    pass", "from mautrix.crypto.attachments import encrypt_attachment", "mautrix.crypto.attachments.encrypt_attachment"),
             ("@event.on(EventType.ROOM_TOPIC)\nasync def a(self, evt):\n    pass", "from mautrix.types import EventType", "EventType.ROOM_TOPIC"),
             ("@event.on(InternalEventType.UNBAN)\nasync def a(self, evt):\n    pass", "from mautrix.client import InternalEventType", "InternalEventType.UNBAN"),
             ("def a(self):\n    pass", "from mautrix.client import ClientAPI", "mautrix.client.ClientAPI"),

@@ -89,6 +89,8 @@ const LAYER: &[(&str, &str)] = files!["../../../plugins-sdk/python/ports/":
     "maubot/state.py",
     "mautrix/__init__.py",
     "mautrix/client.py",
+    "mautrix/crypto/__init__.py",
+    "mautrix/crypto/attachments.py",
     "mautrix/errors.py",
     "mautrix/serialized.py",
     "mautrix/types.py",

@@ -301,6 +301,8 @@ MAUBOT = {
     "maubot.matrix": {"MaubotMatrixClient", "MaubotMessageEvent", "parse_formatted"},
     "maubot.plugin_base": {"Plugin"},
     "mautrix": {"types", "__version__"},
+    "mautrix.crypto": {"attachments"},
+    "mautrix.crypto.attachments": {"decrypt_attachment"},
     "mautrix.types": {
         "EventType", "MessageType", "Format", "RoomID", "UserID", "EventID", "RoomAlias", "ContentURI", "TextMessageEventContent",
         "MessageEvent", "ReactionEvent", "RelatesTo", "RelationType", "Event", "GenericEvent", "MessageEventContent", "SerializableAttrs",
@@ -308,7 +310,7 @@ MAUBOT = {
         "Membership", "MemberStateEventContent", "StateEvent", "StrippedStateEvent", "RedactionEvent", "Member", "BaseMessageEventContent",
         "CanonicalAliasStateEventContent", "ExtensibleEnum", "JSON", "PowerLevelStateEventContent", "ReactionEventContent",
         "RoomCreateStateEventContent", "RoomNameStateEventContent", "RoomTopicStateEventContent", "SerializableEnum", "SerializerError",
-        "PaginationDirection", "deserializer", "serializer", "BaseFileInfo", "BaseRoomEvent", "EncryptedEvent", "EncryptedMegolmEventContent",
+        "PaginationDirection", "deserializer", "serializer", "BaseFileInfo", "BaseRoomEvent", "EncryptedEvent", "EncryptedFile", "EncryptedMegolmEventContent",
         "MatrixURI", "field",
     },
     "mautrix.client": {"Client", "InternalEventType", "MembershipEventDispatcher", "SyncStream"},
@@ -347,10 +349,9 @@ NOT_IN_MAUBOT = {
     "maubot.loader": ("a plugin has no files", FILES),
     "mautrix.api": ("there is no server of Matrix to ask", "`self.client` has what the layer offers"),
     "mautrix.client": ("there is no client of Matrix", "`self.client` has what the layer offers"),
-    "mautrix.types.EncryptedFile": ("the host decrypts files", "`await self.client.download_media(evt.content.url)`, which gives the decrypted file"),
     "mautrix.util.formatter": ("messages of XMPP are texts", "`parse_html`, which gives the text that HTML shows"),
     "mautrix.util.manhole": ("nobody can run code in a plugin", "nothing"),
-    "mautrix.crypto.attachments": ("the host decrypts files", "`await self.client.download_media(evt.content.url)`, which gives the decrypted file"),
+    "mautrix.crypto.attachments": ("the host encrypts and decrypts files", "`await parlor.files.upload(…, encrypted=True)`"),
     "mautrix.crypto": ("there is no encryption of Matrix", "nothing"),
 }
 

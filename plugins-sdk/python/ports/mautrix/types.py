@@ -266,6 +266,10 @@ class MediaInfo(Mapped):
 BaseFileInfo = ImageInfo = FileInfo = VideoInfo = AudioInfo = ThumbnailInfo = MediaInfo
 
 
+class EncryptedFile(Mapped):
+    """An encrypted file. No content has one: the host decrypts, so that `url` is there."""
+
+
 class MediaMessageEventContent(TextMessageEventContent):
     """The content of a message with a file."""
 

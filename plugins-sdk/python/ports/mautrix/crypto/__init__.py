@@ -1,0 +1,1 @@
+"""What plugins import to read encrypted files. The host encrypts and decrypts."""
