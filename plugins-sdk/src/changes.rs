@@ -112,9 +112,10 @@ impl Changes {
         self.with(KeyChange::Delete(key.into()))
     }
 
-    /// Demands that this value is kept, written as JSON as [`set`](Self::set) writes it, before anything is changed.
+    /// Demands that this value is kept, written as JSON as [`set`](Self::set) writes it, before anything is changed. `None`, such as
+    /// [`get`](crate::storage::get) returns, demands that nothing is kept.
     pub fn expect(self, key: impl Into<String>, value: &impl Serialize) -> Self {
-        self.with_json(value, |value| KeyChange::Expect((key.into(), Some(value))))
+        self.with_json(value, |json| KeyChange::Expect((key.into(), (json != b"null").then_some(json))))
     }
 
     /// Demands that these bytes are kept; none = nothing.
@@ -195,6 +196,19 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_there_is_expected_as_nothing() {
+        let changes = Changes::new().expect("there", &Some(1)).expect("gone", &None::<u32>).changes;
+        let expected: Vec<_> = changes
+            .into_iter()
+            .map(|change| match change {
+                KeyChange::Expect(expected) => expected,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(expected, [("there".to_owned(), Some(b"1".to_vec())), ("gone".to_owned(), None)]);
+    }
 
     #[test]
     fn a_number_among_several_changes_lasts_as_long_as_is_said() {

@@ -120,9 +120,18 @@ async fn call(name: &str, rest: &str) -> Result<Option<String>> {
             "it was answered again".to_owned()
         }
         "address" => webhooks::address(rest).await?,
+        "keep" => keep(rest).await?,
         _ => return node(name, rest).await,
     };
     Ok(Some(told))
+}
+
+/// Keeps a text in the place of the one that is read first.
+async fn keep(text: &str) -> Result<String> {
+    let kept: Option<String> = storage::get("kept").await?;
+    let changes = storage::Changes::new().expect("kept", &kept).set("kept", &text).add("times", 1);
+    let is_made = storage::change_all(changes).await?;
+    Ok(format!("{is_made}: {}", or_none(kept.as_deref())))
 }
 
 /// Makes a request over the web.

@@ -314,6 +314,21 @@ static parlor_error twice(const parlor_event *event, void *context) {
   return parlor_answer(event, "%d", (int)number * 2);
 }
 
+/* storage.chat */
+
+static parlor_error keep(const char *rest) {
+  const char *kept;
+  bool is_made = false;
+  parlor_error error = parlor_storage_get("kept", &kept);
+  const parlor_change changes[] = {{PARLOR_CHANGE_EXPECT, "kept", .text = kept}, {PARLOR_CHANGE_SET, "kept", .text = rest}, {0}};
+  if (!error) error = parlor_storage_change(changes, &is_made);
+  /* Nobody asks what comes of the others. */
+  if (!error) error = parlor_storage_add("times", 1, 0, NULL);
+  if (!error) error = parlor_storage_change((parlor_change[]){{PARLOR_CHANGE_ADD, "times", .amount = 1}, {0}}, NULL);
+  if (!error) error = parlor_storage_compare_and_set("times", "0", "1", 0, NULL);
+  return tell(error, parlor_format("%s: %s", is_made ? "true" : "false", or_none(kept)));
+}
+
 /* The calls, by the message that asks for them. */
 static const struct {
   const char *name;
@@ -321,7 +336,7 @@ static const struct {
 } calls[] = {
     {"fetch", fetch}, {"exchange", exchange}, {"much", much}, {"missing", missing}, {"unreachable", unreachable},
     {"upload", upload}, {"encrypted", encrypted}, {"short", shorter}, {"picture", picture}, {"open", open_file}, {"blame", blame},
-    {"again", again}, {"address", address},
+    {"again", again}, {"address", address}, {"keep", keep},
     {"publish", publish}, {"retract", retract}, {"create", create}, {"configure", configure}, {"purge", purge}, {"delete", delete},
     {"items", items}, {"item", item}, {"subscribe", subscribe}, {"unsubscribe", unsubscribe},
 };

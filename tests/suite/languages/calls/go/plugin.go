@@ -85,6 +85,8 @@ func call(ctx context.Context, name, rest string) (string, error) {
 		begun, err := parlor.FilesUploadEncrypted(ctx, "note.txt", "text/plain", int64(len(rest)))
 		_, text, err := send(begun, err, rest)
 		return text, err
+	case "keep":
+		return keep(ctx, rest)
 	case "short":
 		begun, err := parlor.FilesUpload(ctx, "note.txt", "text/plain", 9)
 		_, text, err := send(begun, err, rest)
@@ -336,6 +338,21 @@ func hear(ctx context.Context, event *parlor.Event) error {
 	said := event.Pubsub
 	text := fmt.Sprintf("%s %s %s %s", said.Kind, said.Service, said.Node, orNone(said.ID))
 	return tell(ctx)(fmt.Sprintf("%s %s %s", text, orNone(said.Publisher), orNone(said.XML)), nil)
+}
+
+// storage.chat
+
+func keep(ctx context.Context, text string) (string, error) {
+	kept, _, err := parlor.StorageGet[*string](ctx, "kept")
+	if err != nil {
+		return "", err
+	}
+	isMade, err := new(parlor.Changes).Expect("kept", kept).Set("kept", text, 0).Add("times", 1).Make(ctx)
+	before := "-"
+	if kept != nil {
+		before = *kept
+	}
+	return fmt.Sprintf("%t: %s", isMade, before), err
 }
 
 // rooms.chat

@@ -5,7 +5,7 @@ from typing import Optional
 
 from parlor import (
     Command, Element, Hook, Message, PubsubItem, Webhook, answer, command, errors, files, hooks, http, on, outgoing, progress, pubsub,
-    rooms, send, sleep, webhooks,
+    rooms, send, sleep, storage, webhooks,
 )
 
 NEWS, NODE, ALICE = "news@example.org", "urn:example:news", "alice@example.org"
@@ -37,6 +37,10 @@ async def call(name: str, rest: str) -> Optional[str]:
             async with http.open("POST", "https://api.example.org/much") as sending:
                 await sending.write("a" * ((1 << 20) + 5))
                 return str((await sending.answer()).status)
+        case "keep":
+            kept = await storage.get("kept")
+            is_made = await storage.changes().expect("kept", kept).set("kept", rest).add("times").make()
+            return f"{str(is_made).lower()}: {kept or '-'}"
         case "missing":
             async with http.open("POST", "https://api.example.org/tea", headers={"content-length": "5"}) as sending:
                 await sending.write(b"ab")

@@ -1,7 +1,7 @@
 // Makes the calls of tests/suite/languages/calls in TypeScript.
 
 import {
-  answer, argument, chats, command, Element, fetch, files, hooks, on, ParlorError, progress, pubsub, rooms, sleep, webhooks,
+  answer, argument, chats, command, Element, fetch, files, hooks, on, ParlorError, progress, pubsub, rooms, sleep, storage, webhooks,
   type File, type NodeItem, type Webhook,
 } from "parlor";
 
@@ -76,6 +76,12 @@ const calls: Record<string, (rest: string) => Promise<string | void>> = {
     }
   },
 
+  // storage.chat
+  async keep(text) {
+    const kept = await storage.get<string>("kept");
+    const isMade = await storage.changes().expect("kept", kept).set("kept", text).add("times").make();
+    return `${isMade}: ${kept ?? "-"}`;
+  },
   // webhooks.chat
   async again() {
     if (last) await webhooks.answer(last, { status: 204 });
