@@ -2319,12 +2319,12 @@ static plugin_list_u8_t bytes(const char *text) {
 
 parlor_error parlor_storage_compare_and_set(const char *key, const char *expected, const char *text, double expires, bool *done) {
   plugin_string_t name = parlor_text(key);
-  plugin_list_u8_t old = bytes(expected), fresh = bytes(text);
+  plugin_list_u8_t old = bytes(expected), fresh = bytes(text), *before = expected ? &old : NULL, *after = text ? &fresh : NULL;
+  bool is_set = false;
   parlor_plugin_types_error_t error;
-  *done = false;
-  return parlor_done(
-      parlor_plugin_storage_compare_and_set(&name, expected ? &old : NULL, text ? &fresh : NULL, lasting_for(expires), done, &error),
-      &error);
+  bool is_done = parlor_plugin_storage_compare_and_set(&name, before, after, lasting_for(expires), &is_set, &error);
+  if (done) *done = is_done && is_set;
+  return parlor_done(is_done, &error);
 }
 
 parlor_error parlor_storage_delete(const char *key) {
@@ -2429,9 +2429,11 @@ static parlor_plugin_storage_add_number_t number_of(const char *key, int64_t amo
 
 parlor_error parlor_storage_add(const char *key, int64_t amount, double expires, int64_t *sum) {
   parlor_plugin_storage_add_number_t number = number_of(key, amount, expires);
+  int64_t added = 0;
   parlor_plugin_types_error_t error;
-  *sum = 0;
-  return parlor_done(parlor_plugin_storage_add(&number, sum, &error), &error);
+  bool done = parlor_plugin_storage_add(&number, &added, &error);
+  if (sum) *sum = done ? added : 0;
+  return parlor_done(done, &error);
 }
 
 /* Returns a change as the contract has it. */
@@ -2467,14 +2469,17 @@ static parlor_plugin_storage_key_change_t change_of(const parlor_change *change)
 
 parlor_error parlor_storage_change(const parlor_change *changes, bool *done) {
   size_t count = 0;
-  *done = false;
+  bool is_made = false;
+  if (done) *done = false;
   for (; changes[count].key; count++) {
     if (changes[count].kind == PARLOR_CHANGE_SET && !changes[count].text) return invalid("changes", "one sets a text, and has none");
   }
   parlor_plugin_storage_list_key_change_t all = {parlor_memory(count * sizeof *all.ptr), count};
   for (size_t at = 0; at < count; at++) all.ptr[at] = change_of(&changes[at]);
   parlor_plugin_types_error_t error;
-  return parlor_done(parlor_plugin_storage_change(&all, done, &error), &error);
+  bool is_done = parlor_plugin_storage_change(&all, &is_made, &error);
+  if (done) *done = is_done && is_made;
+  return parlor_done(is_done, &error);
 }
 
 const char *parlor_user_bare_jid(void) {

@@ -970,8 +970,8 @@ parlor_error parlor_storage_set(const char *key, const char *text, double expire
  * ends: `parlor_plugin_storage_get` of `plugin.h` says how many there are. Needs storage. */
 parlor_error parlor_storage_get(const char *key, const char **text);
 
-/* Keeps a text where another one is kept, and puts whether it was into `done`: for what several may change at once. NULL is nothing,
- * for either. Needs storage. */
+/* Keeps a text where another one is kept, and puts whether it was into `done`, which may be NULL: for what several may change at once. A
+ * text that is NULL is nothing, for either. Needs storage. */
 parlor_error parlor_storage_compare_and_set(const char *key, const char *expected, const char *text, double expires, bool *done);
 
 /* Forgets it. Needs storage. */
@@ -1005,8 +1005,8 @@ typedef struct parlor_range {
  */
 parlor_error parlor_storage_range(const parlor_range *range, parlor_entry **entries, size_t *count);
 
-/* Adds to a number, and puts the sum into `sum`; what is not there counts as 0. It lasts as long as the number before (0), or for so many
- * seconds. The text that is kept is the number in decimal digits. Needs storage. */
+/* Adds to a number, and puts the sum into `sum`, which may be NULL; what is not there counts as 0. It lasts as long as the number before
+ * (0), or for so many seconds. The text that is kept is the number in decimal digits. Needs storage. */
 parlor_error parlor_storage_add(const char *key, int64_t amount, double expires, int64_t *sum);
 
 /* The effect of a change. */
@@ -1026,8 +1026,8 @@ typedef struct parlor_change {
   double expires; /* of what is set or added: after so many seconds; 0 = never, and of a number as before */
 } parlor_change;
 
-/* Makes several changes together: all of them, or none. False in `done`: something is not as they expect, and nothing has changed. At most
- * 256, and 256 KiB of keys and texts, each key in one change and one expectation. Needs storage.
+/* Makes several changes together: all of them, or none. False in `done`, which may be NULL: something is not as they expect, and nothing
+ * has changed. At most 256, and 256 KiB of keys and texts, each key in one change and one expectation. Needs storage.
  *
  *     error = parlor_storage_change((parlor_change[]){{PARLOR_CHANGE_EXPECT, "seat/7", "free"},
  *         {PARLOR_CHANGE_SET, "seat/7", "juliet"}, {PARLOR_CHANGE_ADD, "sold", .amount = 1}, {0}}, &is_mine);
