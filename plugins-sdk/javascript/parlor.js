@@ -2284,8 +2284,9 @@ function isSame(present, expected) {
 
 // The host counts in 64 bits, and JavaScript in 53.
 function whole(call, amount) {
-  const number = typeof amount === "bigint" ? Number(amount) : amount;
-  return Number.isSafeInteger(number) ? number : misfit(`storage.${call}: amount`, "a whole number", amount);
+  const number = typeof amount === "bigint" ? Number(amount) : amount, most = Number.MAX_SAFE_INTEGER;
+  if (!Number.isInteger(number)) misfit(`storage.${call}: amount`, "a whole number", amount);
+  return Number.isSafeInteger(number) ? number : misfit(`storage.${call}: amount`, `from -${most} to ${most}`, amount);
 }
 
 class Changes {

@@ -35,6 +35,8 @@ on("message", { prefix: "types" }, async (message) => {
     () => timers.sleep(0n),
     () => storage.set("k", 1, { expires: Number.MAX_VALUE }),
     () => storage.set("k", 1, { expiers: 1000 }),
+    () => storage.add("k", 0.5),
+    () => storage.add("k", -(2n ** 53n)),
     () => on("message", { form: message.from }, () => {}),
     () => once("message", () => {}, { from: message.from }),
     () => send(message.chat, { text: "hello" }),
