@@ -13,6 +13,9 @@ person, in a room `rooms.send` for the room.
 A handler that waits for an answer holds no place: hundreds may wait at once, as many as the limit `dialogs` says. `TimedOut`: the person
 did not answer in time. `Rejected`: the answer was `cancel`, or wrong three times; the reason is `cancelled` or `wrong`. `NotFound`: the
 person has left the room. `Stopped`: another question to the person took its place, or the plugin is to stop.
+
+Give the question itself a `timeout`. `asyncio.wait_for` and a task that is cancelled end the wait alone: the question stays open, and the
+person's next message is still its answer.
 """
 
 from dataclasses import dataclass
