@@ -38,6 +38,10 @@ async fn what_a_build_warns_of_is_said_by_test_and_dev_too() {
     let manifest = fs::read_to_string(plugin.join("plugin.toml")).unwrap();
     let more = "\"vcard.read\" = { scope = [\"*\"], reason = \"for nothing\" }\n";
     fs::write(plugin.join("plugin.toml"), manifest + more).unwrap();
+    // Of a list as the pages write it, nothing warns.
+    let source = fs::read_to_string(plugin.join("plugin.c")).unwrap();
+    let list = "const parlor_argument list[] = {{\"secret\", PARLOR_ARGUMENT_FLAG}, {0}};\n";
+    fs::write(plugin.join("plugin.c"), source + list).unwrap();
     let plugin = plugin.to_str().unwrap();
     let built = parlor(&["plugin", "build", "--trust", plugin]).await;
     let warning = built.stderr.lines().last().unwrap_or_default();
