@@ -223,6 +223,28 @@ fn the_web_and_whoever_else_gets_it_is_named() {
     );
 }
 
+/// A plugin asks for three addresses and a domain. "4 addresses" would hide how many people that are.
+#[test]
+fn what_covers_more_than_one_address_is_named_however_many_entries_there_are() {
+    let sent = |scope: &str| {
+        let said = together(&format!("\"messages.read\" = [\"*\"]\n{scope}"), "").unwrap();
+        said.split_once("can send it to ").unwrap().1.to_owned()
+    };
+    let people = "\"messages.send\" = [\"a@b.org\", \"contacts\", \"c@b.org\", \"@x.org\", \"d@b.org\", \"e@b.org\"]";
+    assert_eq!(sent(people), "contacts, anybody at x.org and 4 addresses.");
+    let rooms = "\"rooms.send\" = [\"a@m.org\", \"b@m.org\", \"c@m.org\", \"@muc.org\"]";
+    assert_eq!(sent(rooms), "a@m.org, b@m.org, c@m.org and all rooms of muc.org.");
+    let servers = "\"http.fetch\" = [\"a.org\", \"b.org\", \"c.org\", \"d.org\", \"*.e.org\"]";
+    assert_eq!(sent(servers), "https://*.e.org and 4 servers of the web.");
+    // The same address with another kind of stanza is the same address, and a kind alone goes to anybody.
+    let stanzas = "\"stanza.send\" = [\"message:a@b.org\", \"iq:a@b.org\", \"message:c@b.org\", \"iq:c@b.org\"]";
+    assert_eq!(sent(stanzas), "a@b.org and c@b.org.");
+    let anybody = "\"stanza.send\" = [\"message:a@b.org\", \"iq:a@b.org\", \"message:c@b.org\", \"presence\"]";
+    assert_eq!(sent(anybody), "anybody.");
+    let read = "\"messages.read\" = [\"a@b.org\", \"c@b.org\", \"@x.org\", \"d@b.org\", \"e@b.org\"]\n\"messages.send\" = [\"*\"]";
+    assert!(together(read, "").unwrap().contains("reads what comes from anybody at x.org and 4 addresses; "));
+}
+
 #[test]
 fn what_stays_with_those_who_said_it_is_less_risky() {
     let risk = |text: &str| together(text, "").map(|text| text.split(':').next().unwrap().to_owned());

@@ -144,7 +144,7 @@ fn sink(permission: Permission, scope: &Scope, words: &Words) -> Option<Sink> {
         Permission::RoomsConfigure | Permission::RoomsModerate | Permission::RoomsSend => {
             each_of_few(entries, words::rooms, "rooms")
         }
-        Permission::StanzaSend => vec![few(entries, words::recipients, "addresses")],
+        Permission::StanzaSend => each_of_few(&words::recipients(entries), words::people, "addresses"),
         Permission::StatusWrite => vec![format!("those who see the status of {}", words.account)],
         Permission::VcardWrite => vec![format!("those who look at the visiting card of {}", words.account)],
         Permission::WebhooksReceive => vec!["whoever calls its webhooks".to_owned()],

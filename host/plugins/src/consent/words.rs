@@ -5,7 +5,7 @@ use parlor_session::permissions::{Scope, ServerPlace};
 
 use super::place::Place;
 
-/// How many entries a sentence about several permissions names. The sentence of each permission names all.
+/// How many single addresses of a scope a sentence about several permissions names. The sentence of each permission names all.
 const FEW: usize = 3;
 
 /// The words of sentences for the accounts that they are about.
@@ -57,18 +57,29 @@ pub(super) fn is_everything(entries: &[String]) -> bool {
     entries.iter().any(|entry| entry == "*")
 }
 
-/// Returns the entries in words if there are few, else their number.
+/// Returns the entries in words, with the number of single ones in place of these if they are many.
 pub(super) fn few(entries: &[String], words: impl Fn(&[String]) -> String, what: &str) -> String {
-    let is_short = entries.len() <= FEW || is_everything(entries);
-    if is_short { words(entries) } else { format!("{} {what}", entries.len()) }
+    listed(each_of_few(entries, words, what))
 }
 
-/// Returns the same as [`few`], each entry by itself, to be listed with others.
+/// Returns the same as [`few`], each entry by itself, to be listed with others. An entry that covers more than one address is never
+/// counted as one.
 pub(super) fn each_of_few(entries: &[String], words: impl Fn(&[String]) -> String, what: &str) -> Vec<String> {
-    if entries.len() > FEW || is_everything(entries) {
-        return vec![few(entries, words, what)];
+    if is_everything(entries) {
+        return vec![words(entries)];
     }
-    entries.iter().map(|entry| words(std::slice::from_ref(entry))).collect()
+    let single = entries.iter().filter(|entry| !covers_many(entry)).count();
+    let named = entries.iter().filter(|entry| single <= FEW || covers_many(entry));
+    let mut all: Vec<_> = named.map(|entry| words(std::slice::from_ref(entry))).collect();
+    if single > FEW {
+        all.push(format!("{single} {what}"));
+    }
+    all
+}
+
+/// Returns whether an entry covers more than one address: all of a domain, all contacts, or all servers that match a pattern.
+fn covers_many(entry: &str) -> bool {
+    entry.starts_with('@') || entry == "contacts" || entry.contains('*')
 }
 
 pub(super) fn people(entries: &[String]) -> String {
@@ -181,8 +192,11 @@ pub(super) fn stanzas_sent(entries: &[String]) -> String {
     }))
 }
 
-/// Describes the recipients of stanzas that are sent, of whichever kind.
-pub(super) fn recipients(entries: &[String]) -> String {
-    let to: Vec<_> = entries.iter().map(|entry| entry.split_once(':').map_or("*", |(_, to)| to).to_owned()).collect();
-    people(&to)
+/// Returns the recipients of stanzas that are sent, of whichever kind, each once.
+pub(super) fn recipients(entries: &[String]) -> Vec<String> {
+    let mut to: Vec<_> =
+        entries.iter().map(|entry| entry.split_once(':').map_or("*", |(_, to)| to).to_owned()).collect();
+    to.sort_unstable();
+    to.dedup();
+    to
 }
