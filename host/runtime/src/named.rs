@@ -2,6 +2,7 @@
 //! memory until the host writes them into the audit.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::mem;
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +12,7 @@ use jiff::Timestamp;
 use parlor_base::escape::escape_distinct;
 use parlor_base::permission::Permission;
 use parlor_session::permissions::{CallName, Target};
-use parlor_store::{Tally, TallyKind, Traffic};
+use parlor_store::{Activity, Tally, TallyKind, Traffic};
 
 /// The most names of one kind that wait to be written: as many as the audit keeps (`MOST_TALLIES`). With fewer, a name
 /// could be dropped here that the audit has room for.
@@ -68,9 +69,26 @@ impl Names {
         self.all.insert(name.into(), Times { first: at, last: at, count: 1, traffic, used });
     }
 
+    /// Takes back a name that could not be written. Any name that was used since then is newer, so none of these is dropped for it.
+    fn give_back(&mut self, lost: &Tally) {
+        if let Some(times) = self.all.get_mut(lost.what.as_str()) {
+            times.first = times.first.min(lost.first);
+            times.count += lost.count;
+            if let Some(more) = lost.traffic {
+                times.traffic.get_or_insert_default().add(more);
+            }
+        } else if self.all.len() >= MOST {
+            self.others += lost.count;
+        } else {
+            let Tally { kind: _, what, first, last, count, traffic } = lost.clone();
+            self.all.insert(what.into_boxed_str(), Times { first, last, count, traffic, used: 0 });
+        }
+    }
+
     /// Drops the name that was unused for the longest time. It searches at most [`MOST`] names.
     fn drop_oldest(&mut self) {
-        let oldest = self.all.iter().min_by_key(|(_, times)| times.used).map(|(name, _)| name.clone());
+        // Names that were taken back have no use of their own: the time decides among them.
+        let oldest = self.all.iter().min_by_key(|(_, times)| (times.used, times.last)).map(|(name, _)| name.clone());
         if let Some(times) = oldest.and_then(|name| self.all.remove(&name)) {
             self.others += times.count;
         }
@@ -83,6 +101,22 @@ impl Named {
         let name = if name.len() > LONGEST { Cow::Owned(escape_distinct(name, LONGEST)) } else { Cow::Borrowed(name) };
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kinds.entry(kind).or_default().note(&name, at.as_millisecond(), traffic);
+    }
+
+    /// Takes back names, and counts without one, that could not be written.
+    pub(super) fn give_back(&self, activity: &Activity) {
+        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for kind in TallyKind::ALL {
+            if let Some((_, others)) = activity.counts.iter().find(|(name, _)| name == kind.others()) {
+                kinds.entry(kind).or_default().others += others;
+            }
+        }
+        let mut lost: Vec<_> = activity.tallies.iter().collect();
+        // If there is no room for all, the last ones stay.
+        lost.sort_by_key(|tally| Reverse(tally.last));
+        for tally in lost {
+            kinds.entry(tally.kind).or_default().give_back(tally);
+        }
     }
 
     /// Takes the recorded tallies, and the counts that have no name.
@@ -213,6 +247,30 @@ mod tests {
         let oldest = ["p1@example.org", "p2@example.org", "p3@example.org", "p4@example.org"].map(count);
         assert_eq!(oldest, [Some(2), None, None, Some(1)]);
         assert_eq!((tallies.len(), others), (MOST, vec![("other recipients".to_owned(), 2)]));
+    }
+
+    /// A plugin that floods the audit on a full disk takes no more memory, and does not displace newer names.
+    #[test]
+    fn names_that_are_taken_back_are_bounded_and_older_than_all_others() {
+        let named = Named::default();
+        let send = |to: &str, second| {
+            named.note(TallyKind::Recipient, to, Timestamp::from_second(second).unwrap(), None);
+        };
+        for number in 0..MOST {
+            send(&format!("p{number}@example.org"), i64::try_from(number).unwrap());
+        }
+        let (tallies, counts) = named.take();
+        send("juliet@example.org", 1);
+        named.give_back(&Activity { plugin: "a".to_owned(), account: "b".to_owned(), counts, tallies });
+        send("nurse@example.org", 2);
+        let (tallies, counts) = named.take();
+        let has = |name: &str| tallies.iter().any(|tally| tally.what == name);
+        let found = ["juliet@example.org", "nurse@example.org", "p2@example.org", "p1@example.org", "p0@example.org"];
+        assert_eq!(found.map(has), [true, true, true, false, false]);
+        assert_eq!(tallies.len(), MOST);
+        assert_eq!(counts, [("other recipients".to_owned(), 2)]);
+        named.give_back(&Activity { plugin: "a".to_owned(), account: "b".to_owned(), counts, tallies: Vec::new() });
+        assert_eq!(named.take(), (Vec::new(), vec![("other recipients".to_owned(), 2)]));
     }
 
     #[test]

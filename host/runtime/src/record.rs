@@ -87,6 +87,17 @@ impl Record {
         (!is_idle).then_some(Activity { plugin, account, counts, tallies })
     }
 
+    /// Takes back what could not be written, so that it is taken again the next time.
+    fn give_back(&self, activity: &Activity) {
+        let mut told = lock(&self.told);
+        for (name, count) in &mut **told {
+            let lost = activity.counts.iter().find(|(lost, _)| *lost == **name);
+            *count = count.saturating_sub(lost.map_or(0, |(_, more)| *more));
+        }
+        drop(told);
+        self.named.give_back(activity);
+    }
+
     /// Counts a start. Returns whether it was not the first one.
     pub(super) fn starts(&self) -> bool {
         self.starts.fetch_add(1, Relaxed) > 0
@@ -218,6 +229,13 @@ impl Records {
         all.iter().filter_map(|(plugin, record)| record.take_activity(plugin, account)).collect()
     }
 
+    /// Takes back the activity of a plugin that could not be written. It is lost if the plugin was removed meanwhile.
+    pub fn give_back(&self, activity: &Activity) {
+        if let Some(record) = activity.plugin.parse::<PluginId>().ok().and_then(|plugin| self.find(&plugin)) {
+            record.give_back(activity);
+        }
+    }
+
     /// Drops the records of removed plugins, so that another plugin with such an id starts with an empty one.
     pub fn keep_only(&self, is_there: impl Fn(&PluginId) -> bool) {
         lock(&self.all).retain(|plugin, _| is_there(plugin));
@@ -327,6 +345,37 @@ mod tests {
         record.ended(&instance.counters);
         instance.counters.sent.fetch_add(5, Relaxed);
         assert_eq!(record.take_activity(&echo, &main), None, "its end changes no count");
+    }
+
+    /// As on a full disk: the owner still learns whom the plugin wrote to.
+    #[tokio::test]
+    async fn what_could_not_be_written_is_taken_again_with_what_came_since() {
+        let records = Records::new(Store::in_memory().added_contacts(&BareJid::new("bot@example.org").unwrap()));
+        let (echo, main): (PluginId, AccountName) = ("echo".parse().unwrap(), "main".parse().unwrap());
+        let record = records.of(&echo);
+        let (instance, _mailbox) = disconnected_instance("", Limits::default());
+        record.begins(&instance.counters);
+        let at = |second| Timestamp::from_second(second).unwrap();
+        instance.counters.sent.fetch_add(2, Relaxed);
+        record.reached(TallyKind::Recipient, "juliet@example.org", at(1));
+        let lost = records.take_activity(&main);
+        instance.counters.sent.fetch_add(1, Relaxed);
+        instance.counters.handled.fetch_add(5, Relaxed);
+        record.reached(TallyKind::Recipient, "juliet@example.org", at(2));
+        for activity in &lost {
+            records.give_back(activity);
+        }
+        let all = records.take_activity(&main);
+        let [all] = &all[..] else { panic!("one plugin: {all:?}") };
+        assert_eq!(all.counts, [("events".to_owned(), 5), ("sent".to_owned(), 3)]);
+        let [juliet] = &all.tallies[..] else { panic!("one recipient: {:?}", all.tallies) };
+        assert_eq!((juliet.first, juliet.last, juliet.count), (1_000, 2_000, 2));
+        assert!(records.take_activity(&main).is_empty(), "once");
+        records.keep_only(|_| false);
+        for activity in &lost {
+            records.give_back(activity);
+        }
+        assert!(records.take_activity(&main).is_empty(), "the plugin is gone");
     }
 
     #[tokio::test]

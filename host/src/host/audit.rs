@@ -4,6 +4,7 @@ mod configuration;
 
 use std::collections::HashSet;
 use std::convert::Infallible;
+use std::iter;
 use std::path::absolute;
 use std::sync::Arc;
 use std::time::Duration;
@@ -168,12 +169,25 @@ pub(crate) async fn count(host: &Host) {
     write(&host.store.audit(), host.accounts().iter()).await;
 }
 
-/// Writes the counts of the plugins on these accounts.
+/// Writes the counts of the plugins on these accounts. If that fails, such as on a full disk, they wait for the next time.
 pub(super) async fn write<'a>(audit: &Audit, accounts: impl Iterator<Item = &'a Arc<Shared>>) {
-    let all: Vec<_> = accounts.flat_map(|account| account.records.take_activity(&account.name)).collect();
-    if !all.is_empty() {
-        warn_of(audit.count(all).await);
+    let (mut whose, mut all) = (Vec::new(), Vec::new());
+    for account in accounts {
+        let some = account.records.take_activity(&account.name);
+        whose.extend(iter::repeat_n(account, some.len()));
+        all.extend(some);
     }
+    if all.is_empty() {
+        return;
+    }
+    let all = Arc::new(all);
+    let result = audit.count(Arc::clone(&all)).await;
+    if result.is_err() {
+        for (account, activity) in whose.into_iter().zip(all.iter()) {
+            account.records.give_back(activity);
+        }
+    }
+    warn_of(result);
 }
 
 /// Writes the counts of all plugins from time to time. It never returns.

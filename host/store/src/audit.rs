@@ -364,8 +364,8 @@ impl Audit {
         Ok(())
     }
 
-    /// Adds to the counts of plugins.
-    pub async fn count(&self, all: Vec<Activity>) -> Result<(), StoreError> {
+    /// Adds to the counts of plugins. If it fails, nothing was added.
+    pub async fn count(&self, all: Arc<Vec<Activity>>) -> Result<(), StoreError> {
         let (shared, at) = (Arc::clone(&self.shared), now());
         let today = at / tallies::DAY;
         self.run(move |file| {

@@ -329,7 +329,8 @@ impl Pair {
                 let tally = Tally { kind: TallyKind::Recipient, what, first: number, last: number, count, traffic };
                 let (plugin, account) = ("a".to_owned(), "main".to_owned());
                 let counts = vec![("sent".to_owned(), 3)];
-                drop(audit.count(vec![Activity { plugin, account, counts, tallies: vec![tally] }]).await);
+                let all = vec![Activity { plugin, account, counts, tallies: vec![tally] }];
+                drop(audit.count(Arc::new(all)).await);
             }
         }
     }
