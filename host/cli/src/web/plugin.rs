@@ -14,6 +14,7 @@ use parlor_plugins::consent::Place;
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::Entry;
 use parlor_plugins::source::without_passwords;
+use parlor_store::AuditQuery;
 use parlor_window::{Page, Problem, Reply, Role, Routes, stranger};
 use serde::de::DeserializeOwned;
 
@@ -42,8 +43,11 @@ struct Known {
     plugins: Vec<Plugin>,
     schedules: Vec<Schedules>,
     webhooks: Vec<Webhooks>,
-    audit: Audit,
+    /// The counts of the audit, or why they cannot be read.
+    audit: Result<Audit, String>,
     lines: Vec<Line>,
+    /// Whether a host runs. Only a host knows the schedules, the webhooks and the log.
+    is_running: bool,
     /// Why something of these is missing, since a node of the cluster did not answer.
     lacks: Option<String>,
 }
@@ -67,7 +71,9 @@ fn known(config: &Config, admin: &PluginAdmin<'_>, client: Option<&Client>, id: 
     let Some(client) = client else {
         let mut plugins = status::of(config)?.plugins;
         plugins.retain(|plugin| plugin.id == id.as_str());
-        let (schedules, webhooks, audit, lines) = Default::default();
+        let query = AuditQuery { plugin: Some(id.to_string()), ..AuditQuery::default() };
+        let audit = crate::audit::read(config, None, &query).map_err(|error| format!("{error:#}"));
+        let (schedules, webhooks, lines) = Default::default();
         return Ok(Known {
             entry,
             places,
@@ -78,6 +84,7 @@ fn known(config: &Config, admin: &PluginAdmin<'_>, client: Option<&Client>, id: 
             webhooks,
             audit,
             lines,
+            is_running: false,
             lacks: None,
         });
     };
@@ -89,8 +96,9 @@ fn known(config: &Config, admin: &PluginAdmin<'_>, client: Option<&Client>, id: 
         plugins: of_host(client, &format!("/v1/plugins/{id}"))?,
         schedules: of_host(client, &format!("/v1/plugins/{id}/schedules"))?,
         webhooks: of_host(client, &format!("/v1/plugins/{id}/webhooks"))?,
-        audit: of_host(client, &format!("/v1/audit?plugin={id}&lines=0"))?,
+        audit: Ok(of_host(client, &format!("/v1/audit?plugin={id}&lines=0"))?),
         lines: client.lines(&format!("/v1/logs?plugin={id}&lines={LINES}"))?.collect::<Result<_, _>>()?,
+        is_running: true,
         lacks: client.incomplete(),
     })
 }
@@ -104,7 +112,15 @@ fn of_host<T: DeserializeOwned + Default>(client: &Client, target: &str) -> anyh
 }
 
 fn shown(visit: &Visit, id: &PluginId, known: &Known) -> Markup {
-    let Known { entry, places, manifest, versions, plugins, schedules, webhooks, audit, lines, lacks } = known;
+    let Known { entry, places, manifest, versions, plugins, schedules, webhooks, audit, lines, is_running, lacks } =
+        known;
+    let by_host = |shown: &dyn Fn() -> Markup| {
+        if *is_running {
+            shown()
+        } else {
+            html! { p { "Not known: no host runs." } }
+        }
+    };
     let name = id.as_str();
     html! {
         @match manifest {
@@ -129,18 +145,21 @@ fn shown(visit: &Visit, id: &PluginId, known: &Known) -> Markup {
         (rights::shown(visit, id, manifest.as_ref().ok().map(Arc::as_ref), &entry.grants, places))
         h2 id="did" { "What it did" }
         div data-live id="activity" {
-            (runs::activity(audit))
+            @match audit {
+                Ok(audit) => { (runs::activity(audit)) }
+                Err(error) => { p.warning role="note" { (stranger(error)) } }
+            }
             (runs::limits(plugins))
         }
         h2 id="settings" { "Settings" }
         @if let Ok(manifest) = manifest { (settings::shown(visit, id, &manifest.settings, &entry.settings, &entry.settings_in)) }
         h2 id="schedules" { "Schedules" }
-        (runs::schedules(visit, name, schedules))
+        (by_host(&|| runs::schedules(visit, name, schedules)))
         h2 id="webhooks" { "Webhooks" }
-        (runs::webhooks(visit, name, webhooks))
+        (by_host(&|| runs::webhooks(visit, name, webhooks)))
         h2 id="versions" { "Versions" }
         (versions::shown(visit, id, entry, versions))
         h2 id="log" { "Log" }
-        div data-live id="lines" { (runs::log(lines)) }
+        div data-live id="lines" { (by_host(&|| runs::log(lines))) }
     }
 }

@@ -1,5 +1,7 @@
 //! Pages show the words of strangers as words, and no secret.
 
+use std::time::Instant;
+
 use parlor_tests::client::Client;
 use parlor_tests::component::with_manifest;
 use parlor_tests::plugins::built;
@@ -9,7 +11,7 @@ use xmpp_parsers::iq::Iq;
 
 use super::super::{SOON, ended, home, juliet};
 use super::{House, all_pages};
-use crate::test_host::prosody;
+use crate::test_host::{A_MOMENT, prosody};
 
 /// The words of a stranger who wants to take over the owner's browser, or to have the page read otherwise.
 const HOSTILE: &str = "x\"'><script>stolen(1)</script><img src=x onerror=stolen(2)>&lt;b&gt;";
@@ -126,4 +128,26 @@ async fn no_page_has_a_secret() {
     let stopped = owner.get("/").await.unwrap();
     assert!([200, 503].contains(&stopped.status), "{stopped:?}");
     assert!(!secrets.iter().any(|secret| stopped.body.contains(secret.as_str())), "{stopped:?}");
+}
+
+/// What the host counted is on its disk. What only a host knows is not said to be nothing.
+#[tokio::test]
+async fn the_page_of_a_plugin_without_a_host_has_its_counts_and_says_what_is_not_known() {
+    let house = House::open().await;
+    let owner = house.log_in("owner").await;
+    // To show the counts, the host writes them.
+    let running = text_of(&owner.page("/plugins/echo").await.unwrap().body);
+    assert!(running.contains("It has none.") && !running.contains("no host runs"), "{running}");
+    drop(house.host);
+    let deadline = Instant::now() + SOON;
+    let mut page = owner.get("/plugins/echo").await.unwrap();
+    // It may be stopping still.
+    while page.status != 200 && Instant::now() < deadline {
+        tokio::time::sleep(A_MOMENT).await;
+        page = owner.get("/plugins/echo").await.unwrap();
+    }
+    let text = text_of(&page.body);
+    let (_, did) = text.split_once("What it did").unwrap();
+    assert!(did.contains("starts") && !did.contains("Nothing was counted yet"), "{text}");
+    assert_eq!(did.matches("Not known: no host runs.").count(), 3, "schedules, webhooks and log: {text}");
 }
