@@ -101,7 +101,8 @@ impl Judge for Running<'_> {
         let snapshot = account.snapshot();
         let bare = about.map(Jid::to_bare);
         let whom = about.zip(bare.as_ref()).map(|(jid, bare)| {
-            if !snapshot.rooms.contains_key(bare) {
+            // A room that the account is not in is one, too: the answer says what is so once it is.
+            if !snapshot.rooms.contains_key(bare) && !self.is_known_room(bare) {
                 if self.own().contains(bare) { Whom::Own(bare) } else { Whom::Person(jid) }
             } else if jid.is_full() {
                 Whom::Occupant(jid)
@@ -248,7 +249,7 @@ mod tests {
     use parlor_plugins::policy::hooks::HookOrder;
     use parlor_session::router::Filter;
     use parlor_session::{Bookmarks, Contact, Room, Session, Snapshot};
-    use parlor_stanza::types::{MessageKind, RosterItem};
+    use parlor_stanza::types::{Bookmark, MessageKind, RosterItem};
 
     use super::*;
     use crate::account::hooks::order::set_order;
@@ -284,6 +285,33 @@ mod tests {
         let no = asked(&instance, &asks, "message", Some("juliet@localhost"));
         assert_eq!(no.outcome, Outcome::No);
         assert!(no.reason.starts_with("it listens with a filter that leaves this out (kind groupchat): "), "{no:?}");
+    }
+
+    /// Otherwise the filter of the plugin's chats would be named, which says nothing about a room.
+    #[tokio::test]
+    async fn a_room_that_the_account_is_not_in_is_no_person() {
+        let (instance, _mailbox) = disconnected_instance("\"messages.read\" = [\"*\"]", Limits::default());
+        let asks = manifest("\"messages.read\" = { scope = [\"*\"], reason = \"x\" }");
+        for kind in [MessageKind::Chat, MessageKind::Groupchat] {
+            let filter = Filter { kinds: vec![kind], ..Filter::default() };
+            instance.account.router.subscribe(&instance.mailbox, "message", filter, false);
+        }
+        let hall: BareJid = "hall@muc.example.net".parse().unwrap();
+        let session = Session::new("bot@example.org/here".parse().unwrap(), Settings::default());
+        let bookmark = Bookmark {
+            room: hall.clone(),
+            name: None,
+            autojoin: false,
+            nick: None,
+            password: None,
+            extensions: None,
+            is_cut: false,
+        };
+        let mut snapshot = session.snapshot();
+        snapshot.bookmarks = Ok([(hall, Arc::new(bookmark))].into_iter().collect());
+        instance.account.publish(snapshot);
+        let reason = asked(&instance, &asks, "message", Some("hall@muc.example.net")).reason;
+        assert!(reason.contains("kind groupchat") && !reason.contains("kind chat"), "{reason}");
     }
 
     #[tokio::test]
