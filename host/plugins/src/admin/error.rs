@@ -344,7 +344,8 @@ pub enum AdminError {
     },
     /// The audit cannot record the change.
     #[error(
-        "the audit cannot be written ({0}), so nothing has changed; what takes something away is possible all the same"
+        "the audit cannot be written ({0}), so nothing has changed; to take a permission away all the same, revoke it without a scope, or \
+         disable or remove the plugin"
     )]
     Unrecorded(String),
     /// The component store cannot be written.

@@ -140,4 +140,11 @@ mod tests {
         assert!(!takes_away(&Change::Unset(keys(&["limits", "memory"]))));
         assert!(!takes_away(&Change::Add(toml::Table::new())));
     }
+
+    /// An owner who takes back one scope of several must not read that this is possible, and be refused.
+    #[test]
+    fn an_owner_reads_what_is_possible_without_the_audit() {
+        let says = AdminError::Unrecorded("disk full".to_owned()).to_string();
+        assert!(says.contains("(disk full)") && says.contains("revoke it without a scope"), "{says}");
+    }
 }
