@@ -14,7 +14,7 @@ use parlor_base::id::PluginId;
 use parlor_base::quantity::show_duration;
 use parlor_config::{AccountConfig, Config};
 use parlor_plugins::admin::PluginAdmin;
-use parlor_plugins::policy::Policy;
+use parlor_plugins::policy::{Entry, Policy};
 use parlor_session::router::Withholder;
 
 use super::Ended;
@@ -235,11 +235,17 @@ pub(super) fn unknown(account: &AccountConfig) -> Account {
     }
 }
 
-/// Returns the status without a running host.
-fn stopped(config: &Config, policy: &Policy) -> Status {
-    let accounts = config.accounts.values().map(unknown);
-    let (admin, mut plugins) = (PluginAdmin::new(config), Vec::new());
+/// Returns the plugins of a policy, on each of their accounts, without a running host. `read` returns the version in the file of
+/// a plugin.
+fn unknown_plugins(
+    config: &Config,
+    policy: &Policy,
+    read: impl Fn(&PluginId, &Entry) -> Option<String>,
+) -> Vec<Plugin> {
+    let mut plugins = Vec::new();
     for (id, entry) in &policy.plugins {
+        // Once for all accounts, since it takes long.
+        let version = read(id, entry);
         plugins.extend(config.chosen(entry.accounts.as_deref()).map(|account| Plugin {
             id: id.to_string(),
             account: Some(account.name.to_string()),
@@ -247,7 +253,7 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
             connection: None,
             state: if entry.enabled { "unknown" } else { "disabled" }.to_owned(),
             reason: None,
-            version: admin.version(id, entry).map(|version| version.to_string()),
+            version: version.clone(),
             digest: entry.digest.to_string(),
             source: entry.source.to_string(),
             record: None,
@@ -260,6 +266,13 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
             rooms: entry.grants.rooms().map(|rooms| rooms.iter().map(ToString::to_string).collect()),
         }));
     }
+    plugins
+}
+
+/// Returns the status without a running host.
+fn stopped(config: &Config, policy: &Policy) -> Status {
+    let admin = PluginAdmin::new(config);
+    let version = |id: &PluginId, entry: &Entry| admin.version(id, entry).map(|version| version.to_string());
     Status {
         node: None,
         nodes: Vec::new(),
@@ -273,8 +286,8 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
         config_error: None,
         webhooks_error: None,
         components: Vec::new(),
-        accounts: accounts.collect(),
-        plugins,
+        accounts: config.accounts.values().map(unknown).collect(),
+        plugins: unknown_plugins(config, policy, version),
     }
 }
 

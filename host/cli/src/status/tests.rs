@@ -1,5 +1,10 @@
 //! Tests of the status.
 
+use std::cell::RefCell;
+use std::path::Path;
+
+use parlor_base::id::Digest;
+use parlor_config::Overrides;
 use serde_json::json;
 
 use super::*;
@@ -239,4 +244,23 @@ fn in_a_cluster_each_account_has_its_node_and_a_silent_node_is_named() {
     assert!(text.contains(says), "{text}");
     assert_eq!((status.ills().count(), status.silent().collect::<Vec<_>>()), (0, vec![silent.to_owned()]));
     assert_eq!(status.all_ills(), [silent]);
+}
+
+#[test]
+fn without_a_host_the_file_of_a_plugin_is_read_once_for_all_accounts() {
+    let account =
+        |number: u32| format!("[account.a{number}]\njid = \"a{number}@example.org\"\npassword_env = \"NONE\"\n");
+    let text = (0..300).map(account).collect::<Vec<_>>().concat();
+    let overrides = Overrides { environment: |_| None, ..Overrides::default() };
+    let config = Config::parse(Path::new("parlor.toml"), &text, &overrides).unwrap();
+    let plugin = |id: &str| format!("[plugin.{id}]\nsource = \"{id}.wasm\"\ndigest = \"{}\"\n", Digest::of(b""));
+    let policy = Policy::parse(&(plugin("echo") + &plugin("dice")), Path::new("/x")).unwrap();
+    let read = RefCell::new(Vec::new());
+    let plugins = unknown_plugins(&config, &policy, |id, _| {
+        read.borrow_mut().push(id.to_string());
+        Some("0.1.0".to_owned())
+    });
+    assert_eq!(plugins.len(), 600);
+    assert!(plugins.iter().all(|plugin| plugin.version.as_deref() == Some("0.1.0")));
+    assert_eq!(read.into_inner(), ["dice", "echo"]);
 }
