@@ -330,8 +330,8 @@ pub(super) fn plugins(plugins: &[Plugin], width: usize) -> String {
     let mut text = screen(versions(plugins), "plugins");
     let is_odd = |plugin: &&Plugin| plugin.is_down() || plugin.is_behind();
     let why = |plugin: &Plugin| {
-        let on = plugin.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
-        format!("{}{on} is {}: {}", plugin.id, plugin.state, plugin.reason.as_deref().unwrap_or("no reason is known"))
+        let (on, reason) = (plugin.on(), plugin.reason.as_deref().unwrap_or("no reason is known"));
+        format!("{}{on} is {}: {reason}", plugin.id, plugin.state)
     };
     named(&mut text, plugins.iter().filter(is_odd).map(why), "`parlor status ID --limit 100`", width);
     text

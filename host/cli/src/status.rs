@@ -457,8 +457,7 @@ fn note(plugin: &Plugin) -> Option<String> {
     if plugin.usage.as_ref().is_some_and(|usage| usage.slowed) {
         notes.push("slowed down".to_owned());
     }
-    let on = plugin.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
-    (!notes.is_empty()).then(|| format!("{}{on}: {}{asks}", plugin.id, notes.join(", ")))
+    (!notes.is_empty()).then(|| format!("{}{}: {}{asks}", plugin.id, plugin.on(), notes.join(", ")))
 }
 
 /// Formats the reasons why some do not run, or not as the policy says, wrapped at `width` columns.
@@ -466,8 +465,7 @@ pub(super) fn reasons(plugins: &[Plugin], width: usize) -> String {
     let mut text = String::new();
     for (plugin, reason) in plugins.iter().filter_map(|one| Some((one, one.reason.as_ref()?))) {
         let apart = if text.is_empty() { "\n" } else { "" };
-        let on = plugin.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
-        let says = wrapped(&format!("{}{on}: {reason}", plugin.id), width);
+        let says = wrapped(&format!("{}{}: {reason}", plugin.id, plugin.on()), width);
         text.put(format_args!("{apart}{says}\n"));
     }
     text

@@ -235,9 +235,19 @@ impl Plugin {
         ["backing-off", "quarantined", "refused"].contains(&self.state.as_str())
     }
 
-    /// Returns a clause about it if it is down.
+    /// Returns a clause about it if it is down. One that is so as a whole names its node.
     pub fn ill(&self) -> Option<String> {
-        self.is_down().then(|| format!("plugin {} is {}", self.id, self.state))
+        let on = if self.account.is_none() { self.on() } else { String::new() };
+        self.is_down().then(|| format!("plugin {} is {}{on}", self.id, self.state))
+    }
+
+    /// Says where that is, to follow its id: on its account, or else on its node; empty if it has neither.
+    pub fn on(&self) -> String {
+        match (&self.account, &self.node) {
+            (Some(account), _) => format!(" on {account}"),
+            (None, Some(node)) => format!(" on node {node}"),
+            (None, None) => String::new(),
+        }
     }
 
     /// Returns a clause about its account if that is retried or has failed.

@@ -264,3 +264,21 @@ fn without_a_host_the_file_of_a_plugin_is_read_once_for_all_accounts() {
     assert!(plugins.iter().all(|plugin| plugin.version.as_deref() == Some("0.1.0")));
     assert_eq!(read.into_inner(), ["dice", "echo"]);
 }
+
+#[test]
+fn a_plugin_that_a_node_of_the_cluster_refuses_names_that_node() {
+    let plugin = |account: Option<&str>, state: &str| {
+        json!({
+            "id": "echo", "account": account, "node": "two", "state": state, "version": "0.1.0", "digest": "sha256:00",
+            "source": "echo.wasm", "restarts": 0, "reason": "the file with its secret is missing",
+        })
+    };
+    let all: Vec<Plugin> =
+        serde_json::from_value(json!([plugin(None, "refused"), plugin(Some("main"), "quarantined")])).unwrap();
+    let says = ["\necho on node two: the file with", "\necho on main: the file with"];
+    let text = plugins(&all, 80);
+    assert!(says.iter().all(|says| text.contains(says)), "{text}");
+    let text = fleet::plugins(&all, 80);
+    assert!(text.contains("\necho on node two is refused: the file"), "{text}");
+    assert_eq!(fleet::plugin_ills(&all), ["plugin echo is quarantined", "plugin echo is refused on node two"]);
+}

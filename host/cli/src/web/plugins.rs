@@ -132,7 +132,12 @@ fn plugin_row(plugin: &Plugin, are_kept: bool, link: &dyn Fn(&str) -> String) ->
             th scope="row" { a href=(link(&format!("/plugins/{}", plugin.id))) { (stranger(&plugin.id)) } }
             td { (maybe(plugin.version.as_deref())) }
             td { (state(&plugin.state)) @if let Some(reason) = &plugin.reason { " " (cell(reason)) } }
-            td { (maybe(plugin.account.as_deref())) }
+            td {
+                @match (&plugin.account, &plugin.node) {
+                    (None, Some(node)) => { "none of node " (stranger(node)) }
+                    (account, _) => (maybe(account.as_deref())),
+                }
+            }
             td.number { (record.handled) }
             td.number { (record.sent) }
             td.number { (record.denials) }

@@ -44,7 +44,7 @@ fn is_odd(plugin: &Plugin) -> bool {
 
 fn facts(plugin: &Plugin) -> Markup {
     html! {
-        h2 { @if let Some(account) = &plugin.account { "On " (stranger(account)) } @else { "On no account" } }
+        h2 { @if let Some(account) = &plugin.account { "On " (stranger(account)) } @else { "On no account" @if let Some(node) = &plugin.node { " of node " (stranger(node)) } } }
         dl.facts {
             dt { "State" }
             dd { (state(&plugin.state)) @if let Some(reason) = &plugin.reason { " " (cell(reason)) } }
