@@ -255,19 +255,25 @@ fn of_all(accounts: &[&Account], connection: &str, reason: &str, command: &str) 
     text
 }
 
-/// Counts things by what they belong to and by their state: the heads of a table, and its rows.
+/// Counts accounts by what they belong to and by their state: the heads of a table, and its rows. What is in a state on no account,
+/// such as a refused plugin, counts 0 accounts: its cell is `yes`.
 pub(super) fn counted<'s>(
     title: &str,
-    things: impl IntoIterator<Item = (String, &'s str)>,
+    things: impl IntoIterator<Item = (String, &'s str, usize)>,
 ) -> (Vec<String>, Vec<Vec<String>>) {
     let mut counts = BTreeMap::<String, BTreeMap<&str, usize>>::new();
-    for (whose, state) in things {
-        *counts.entry(whose).or_default().entry(state).or_default() += 1;
+    for (whose, state, accounts) in things {
+        *counts.entry(whose).or_default().entry(state).or_default() += accounts;
     }
     let states: BTreeSet<&str> = counts.values().flat_map(BTreeMap::keys).copied().collect();
+    let cell = |count: Option<&usize>| match count {
+        None => "-".to_owned(),
+        Some(0) => "yes".to_owned(),
+        Some(count) => count.to_string(),
+    };
     let row = |(whose, counts): (&String, &BTreeMap<&str, usize>)| {
         let mut cells = vec![whose.clone(), counts.values().sum::<usize>().to_string()];
-        cells.extend(states.iter().map(|state| counts.get(state).map_or_else(|| "-".to_owned(), ToString::to_string)));
+        cells.extend(states.iter().map(|state| cell(counts.get(state))));
         cells
     };
     let heads = [title, "ACCOUNTS"].into_iter().map(str::to_owned).chain(states.iter().map(|one| one.to_uppercase()));
@@ -277,7 +283,7 @@ pub(super) fn counted<'s>(
 /// Counts accounts by group and state.
 pub(super) fn groups<'s>(accounts: impl IntoIterator<Item = &'s Account>) -> (Vec<String>, Vec<Vec<String>>) {
     let group = |account: &Account| account.group.clone().unwrap_or_else(|| "-".to_owned());
-    counted("GROUP", accounts.into_iter().map(|account| (group(account), account.connection.as_str())))
+    counted("GROUP", accounts.into_iter().map(|account| (group(account), account.connection.as_str(), 1)))
 }
 
 /// Counts plugins by version and state.
@@ -286,7 +292,8 @@ pub(super) fn versions<'s>(plugins: impl IntoIterator<Item = &'s Plugin>) -> (Ve
         Some(version) => format!("{} {version}", plugin.id),
         None => plugin.id.clone(),
     };
-    counted("PLUGIN", plugins.into_iter().map(|plugin| (version(plugin), plugin.state.as_str())))
+    let accounts = |plugin: &Plugin| usize::from(plugin.account.is_some());
+    counted("PLUGIN", plugins.into_iter().map(|plugin| (version(plugin), plugin.state.as_str(), accounts(plugin))))
 }
 
 /// Shows accounts by group and state, and those that need attention, wrapped at `width` columns. `command` shows more.

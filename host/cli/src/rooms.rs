@@ -194,8 +194,10 @@ impl ListArgs {
 
 /// Counts the accounts in each room by state, and says what keeps some of them out.
 fn summary(rooms: &[Room], width: usize) -> String {
-    let mut text =
-        fleet::screen(fleet::counted("ROOM", rooms.iter().map(|one| (one.room.clone(), one.state.as_str()))), "rooms");
+    let mut text = fleet::screen(
+        fleet::counted("ROOM", rooms.iter().map(|one| (one.room.clone(), one.state.as_str(), 1))),
+        "rooms",
+    );
     fleet::named(&mut text, absences(rooms).into_iter(), "`parlor rooms --state out`", width);
     text.put(format_args!(
         "\n{}\n",

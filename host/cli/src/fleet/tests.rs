@@ -201,3 +201,20 @@ fn what_is_wrong_with_many_accounts_is_one_clause() {
     let many = ["299 accounts (a0001, a0002, a0003, …) are failed", "plugin echo is quarantined on 300 accounts"];
     assert_eq!(says(&status), many);
 }
+
+#[test]
+fn a_plugin_that_is_refused_or_stopped_as_a_whole_is_counted_as_no_account() {
+    let mut status = fleet(30);
+    status.plugins.truncate(9);
+    for plugin in &mut status.plugins {
+        plugin.state = "running".to_owned();
+    }
+    (status.plugins[8].account, status.plugins[8].state) = (None, "refused".to_owned());
+    let text = plugins(&status.plugins, 80);
+    assert!(text.starts_with("PLUGIN      ACCOUNTS  REFUSED  RUNNING\necho 0.1.0  8         yes      8\n"), "{text}");
+    // All of its accounts sleep.
+    status.plugins.drain(..8);
+    status.plugins[0].state = "stopped".to_owned();
+    let text = plugins(&status.plugins, 80);
+    assert!(text.starts_with("PLUGIN      ACCOUNTS  STOPPED\necho 0.1.0  0         yes\n"), "{text}");
+}
