@@ -26,18 +26,20 @@ pub(super) fn together(entries: Vec<Entry>, group_of: &dyn Fn(&str) -> Option<St
 }
 
 /// Returns the numbers of the entries that are put together: the first of a change has the accounts of all, the others have none.
+/// An account is in a change once: what it says again is another change, such as a second update within ten seconds.
 fn alike(entries: &[Entry]) -> BTreeMap<usize, Vec<String>> {
-    let (mut changes, mut known) = (Vec::<Vec<usize>>::new(), BTreeMap::new());
-    for (number, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.account.is_some()) {
-        let Entry { node, at, kind, plugin, who, file, way, what, old, new, .. } = entry;
-        let Ok(at) = at.parse::<Timestamp>() else { continue };
+    let (mut changes, mut known, mut told) = (Vec::<Vec<usize>>::new(), BTreeMap::new(), BTreeSet::new());
+    for (number, entry) in entries.iter().enumerate() {
+        let Entry { node, at, kind, plugin, who, file, way, what, old, new, account, .. } = entry;
+        let (Some(account), Ok(at)) = (account, at.parse::<Timestamp>()) else { continue };
         let key = (node, kind, plugin, who, file, way, what, old, new);
         let open = known.entry(key).or_insert((usize::MAX, at));
-        let is_same = at.duration_since(open.1) <= CHANGE;
+        let is_same = at.duration_since(open.1) <= CHANGE && told.insert((open.0, account));
         if let Some(change) = changes.get_mut(open.0).filter(|_| is_same) {
             change.push(number);
         } else {
             *open = (changes.len(), at);
+            told.insert((changes.len(), account));
             changes.push(vec![number]);
         }
     }
@@ -103,5 +105,23 @@ mod tests {
         );
         let unknown = says(&|name| (name == "support-7").then(|| "support".to_owned()));
         assert_eq!(unknown[1], "250 accounts (support-1, support-10, support-100, …) nickname");
+    }
+
+    #[test]
+    fn what_accounts_say_again_at_once_is_another_entry() {
+        let of = |number: usize, at: &str| Entry {
+            account: Some(format!("support-{number}")),
+            at: at.to_owned(),
+            ..entry("has ended", None, Some("another instance took over"))
+        };
+        // An update, and its rollback six seconds later.
+        let times = ["2026-11-20T08:00:00Z", "2026-11-20T08:00:06Z"];
+        let mut entries = Vec::new();
+        for at in times {
+            entries.extend((1..=50).map(|number| of(number, at)));
+        }
+        let all = together(entries, &|_| Some("support".to_owned()));
+        let found: Vec<_> = all.iter().map(|entry| (entry.at.as_str(), entry.account.as_deref())).collect();
+        assert_eq!(found, times.map(|at| (at, Some("50 accounts of group support"))));
     }
 }
