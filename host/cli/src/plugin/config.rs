@@ -13,6 +13,7 @@ use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::id::PluginId;
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_base::quantity;
+use parlor_config::Config;
 use parlor_plugins::admin::{NewSecret, PluginAdmin, check_secret, end_former, rotate_secret};
 use parlor_plugins::policy::Entry;
 use parlor_plugins::secret::{Former, SecretSource};
@@ -116,6 +117,7 @@ impl ConfigArgs {
                     return print_json(&self.shown(&entry, name, setting).as_json());
                 }
                 let sentence = self.keep(&admin, name, source.as_ref(), set.as_ref())?;
+                self.tell_of_nodes(&config, &admin.entry(id)?, name);
                 return done(&config, id, &sentence, self.json);
             }
             (Some(_), _) if source.is_some() => bail!("{name} is no secret: give its value"),
@@ -156,6 +158,13 @@ impl ConfigArgs {
         let hint = room.and_then(|room| room_names::without_effect(&self.plugin, room, entry.grants.rooms()));
         if let Some(hint) = hint {
             target::say(&format!("parlor: {hint}"));
+        }
+    }
+
+    /// Says what the other nodes of a cluster need for a secret.
+    fn tell_of_nodes(&self, config: &Config, entry: &Entry, name: &str) {
+        if let Some(says) = self.value(entry, name).and_then(|value| to_copy(config, value)) {
+            target::say(&format!("parlor: {says}"));
         }
     }
 
@@ -357,9 +366,41 @@ pub(super) fn kept(reference: &Value) -> String {
     }
 }
 
+/// Says which files with a secret the other nodes of a cluster need, too: they get the names of these files alone.
+fn to_copy(config: &Config, value: &Value) -> Option<String> {
+    config.cluster.as_ref().filter(|cluster| cluster.share_plugins)?;
+    let file = |source| match source {
+        SecretSource::File(file) => Some(file.escaped().to_string()),
+        SecretSource::Command(_) => None,
+    };
+    let files: Vec<_> = SecretSource::all_of(value).filter_map(file).collect();
+    let says = "on each other node of the cluster, the plugin is refused without the same file: copy";
+    (!files.is_empty()).then(|| format!("{says} {}, and run `parlor reload --all`", files.join(" and ")))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use parlor_config::Overrides;
+
     use super::*;
+
+    #[test]
+    fn in_a_cluster_the_file_that_other_nodes_need_is_named() {
+        let says = |more: &str, value: &Value| {
+            let text = format!("[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n{more}");
+            let overrides = Overrides { environment: |_| None, ..Overrides::default() };
+            to_copy(&Config::parse(Path::new("parlor.toml"), &text, &overrides).unwrap(), value)
+        };
+        let cluster = "[cluster]\nnats = \"nats://127.0.0.1:4222\"\nname = \"bots\"\nkey_env = \"KEY\"\n";
+        let kept = json!({ "file": "/srv/data/secrets/echo/key" });
+        let told = says(cluster, &kept).unwrap();
+        assert!(told.contains("copy /srv/data/secrets/echo/key, and run `parlor reload --all`"), "{told}");
+        assert_eq!(says("", &kept), None, "there are no other nodes");
+        assert_eq!(says(&format!("{cluster}share_plugins = false\n"), &kept), None, "each node has its own policy");
+        assert_eq!(says(cluster, &json!({ "command": "pass show key" })), None);
+    }
 
     #[test]
     fn a_value_that_does_not_fit_is_named_and_no_line_of_the_policy() {
