@@ -6,8 +6,8 @@ use parlor_session::Unfinished;
 /// What keeps an account from falling asleep, in a clause for its owner.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeepsAwake {
-    /// It is not connected, or a stanza came or left not long enough ago.
-    #[error("it is not connected, or a stanza came or left not long ago")]
+    /// It is not connected, somebody knows that it is available, or a stanza came or left not long enough ago.
+    #[error("it is not connected, it is in a room or was shown to somebody, or a stanza came or left not long ago")]
     Stanza,
     /// An owner has named it in a command not long enough ago.
     #[error("a command of an owner was about it not long ago")]

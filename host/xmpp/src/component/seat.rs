@@ -139,6 +139,7 @@ impl Seat {
     }
 
     fn put_in(&mut self, arrived: Arrived) {
+        self.note_departure(&arrived);
         self.active = Instant::now();
         self.stanzas += 1;
         self.bytes += arrived.weight();
@@ -237,6 +238,17 @@ impl Seat {
     /// Notes that this one was told that the address goes.
     pub(super) fn leaves(&mut self, other: &Jid) {
         self.told.remove(other);
+    }
+
+    /// The address is no longer available to one that refuses its presence, or has gone itself: a room that it could not enter, or was
+    /// put out of (RFC 6121, section 4.6.3). Otherwise it would never be quiet again.
+    fn note_departure(&mut self, arrived: &Arrived) {
+        if let Arrived::Read(stanza) = arrived
+            && let Stanza::Presence(presence) = &**stanza
+            && let (Type::Error | Type::Unavailable, Some(from)) = (&presence.type_, &presence.from)
+        {
+            self.leaves(from);
+        }
     }
 
     /// The address is no longer available to anybody: those who think so are told.

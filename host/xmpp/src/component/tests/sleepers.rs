@@ -102,6 +102,32 @@ async fn an_address_falls_asleep_only_after_it_was_quiet() {
     assert!(sent(&exchange).is_none());
 }
 
+/// The room has no such occupant, so the address has nothing to stay awake for.
+#[tokio::test(start_paused = true)]
+async fn an_address_that_a_room_refused_or_put_out_falls_asleep() {
+    for kind in ["error", "unavailable"] {
+        let (exchange, echo) = quiet().await;
+        let enters = PresenceOut { to: Some(jid("room@muc.house/echo")), ..PresenceOut::default() };
+        exchange.hear(&echo, Outgoing::Presence(enters));
+        assert!(sent(&exchange).is_some());
+        let says = |from: &str| {
+            arriving(from, &format!("<presence xmlns='jabber:client' type='{kind}' to='echo@bots.house/parlor'/>"))
+        };
+        let hears = || {
+            let event = exchange.poll(&echo, &mut Context::from_waker(Waker::noop()));
+            assert!(matches!(event, Poll::Ready(LinkEvent::Stanza(_))));
+        };
+        exchange.deliver(says("room@muc.house/romeo"));
+        hears();
+        tokio::time::advance(QUIET).await;
+        assert!(!exchange.fall_asleep(&echo, QUIET), "another occupant has left");
+        exchange.deliver(says("room@muc.house/echo"));
+        hears();
+        tokio::time::advance(QUIET).await;
+        assert!(exchange.fall_asleep(&echo, QUIET), "{kind}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn any_stanza_wakes_an_address_but_one_about_subscriptions() {
     for (xml, wakes) in [
