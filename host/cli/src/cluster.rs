@@ -14,7 +14,7 @@ use parlor_base::nearest::{nearest, suggestion};
 
 use super::Ended;
 use super::fleet::{MANY, Pages, first};
-use super::show::{Put as _, print, print_json, table};
+use super::show::{Put as _, print, print_json, second, table};
 use super::target::{self, Target};
 
 /// Show the cluster, drain nodes, make its key, and move accounts in and out
@@ -44,7 +44,7 @@ pub enum ClusterCommand {
 /// The arguments of `parlor cluster status`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A node that was killed is shown as running until another one has noticed, for about two seconds, and then as `lost since …`, for a day or until it is back. PLUGINS compares the plugins.toml of each node with the one of the cluster: `in sync`, `behind`, `differs` with the reason below, or `own` on a node that shares none.\n\nWith more than 20 accounts it shows how many there are, and those that no node has; --node or --page shows each. --json shows all, unless flags pick some.\n\nExamples:\n  parlor cluster status\n  parlor cluster status --node one --page 2     the accounts of a node, 20 on a page\n  parlor cluster status --json\n\nExit codes: 0 shown, 5 accounts run on no node for longer than a take-over lasts, or this node does not reach NATS (with --json 0: `ills` says it), 1 failed, or the host is no node of a cluster, 2 wrong usage, 4 no host runs"
+    after_help = "A node that was killed is shown as running until another one has noticed, for about two seconds, and then as `lost since …`, for a day or until it is back. Times are in UTC. PLUGINS compares the plugins.toml of each node with the one of the cluster: `in sync`, `behind`, `differs` with the reason below, or `own` on a node that shares none.\n\nWith more than 20 accounts it shows how many there are, and those that no node has; --node or --page shows each. --json shows all, unless flags pick some.\n\nExamples:\n  parlor cluster status\n  parlor cluster status --node one --page 2     the accounts of a node, 20 on a page\n  parlor cluster status --json\n\nExit codes: 0 shown, 5 accounts run on no node for longer than a take-over lasts, or this node does not reach NATS (with --json 0: `ills` says it), 1 failed, or the host is no node of a cluster, 2 wrong usage, 4 no host runs"
 )]
 pub struct StatusArgs {
     /// Only the accounts of this node.
@@ -185,6 +185,7 @@ fn screen(cluster: &Cluster, accounts: &str) -> String {
         .collect();
     text.push_str(&table(&["NODE", "STATE", "CAPACITY", "ACCOUNTS", "PLUGINS"], &rows));
     for LostNode { name, since } in &cluster.lost {
+        let since = second(since);
         text.put(format_args!(
             "{name}: lost since {since}: it did not leave in order; its log or its machine says why\n"
         ));
@@ -292,7 +293,7 @@ mod tests {
              one    open   1         1         in sync\n\
              two    open   1         0         behind (3)\n\
              three  open   1         0         own\n\
-             five: lost since 2026-01-02T03:04:05Z: it did not leave in order; its log or its machine says why\n\
+             five: lost since 2026-01-02 03:04:05: it did not leave in order; its log or its machine says why\n\
              1 of 2 accounts of the cluster run on no node (b@example.org)\n\
              two: it cannot be read\n\
              four: it is drained, and does not run\n\
