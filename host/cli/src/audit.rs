@@ -72,7 +72,7 @@ pub struct AuditArgs {
 
 /// Parses a time before now, a date, or `today`.
 pub(super) fn since(text: &str) -> Result<Timestamp, String> {
-    let wrong = || "write a time before now, such as 2h or 7d, a date such as 2026-11-20, or today".to_owned();
+    let wrong = || "write a time before now, such as 30min, 2h or 7d, a date such as 2026-11-20, or today".to_owned();
     if text == "today" {
         return Ok(first_of_day(Timestamp::now()));
     }

@@ -178,4 +178,9 @@ fn a_time_is_one_before_now_or_a_date() {
     for wrong in ["", "yesterday", "2", "-2h", "99999999999999d"] {
         assert!(since(wrong).is_err(), "{wrong}");
     }
+    // Each unit that it names is one: `2m` is none.
+    let says = since("2m").unwrap_err();
+    for named in ["30min", "2h", "7d"] {
+        assert!(since(named).is_ok() && says.contains(named), "{says}");
+    }
 }
