@@ -17,6 +17,7 @@ mod plugin;
 mod plugins;
 mod reload;
 mod replacing;
+mod secrets;
 mod sleeping;
 mod standing;
 mod unknown_settings;
@@ -60,6 +61,7 @@ use self::claims::Claims;
 use self::domains::Domains;
 use self::late::add_ready;
 use self::plugins::Plugins;
+use self::secrets::{Secrets, is_kept};
 use self::sleeping::Sleepers;
 use self::webhooks::WebhookListening;
 
@@ -103,6 +105,8 @@ pub struct Host {
     /// The domains of components, which take the place of a server for accounts that are addresses there.
     pub(crate) domains: Domains,
     pub(crate) plugins: Plugins,
+    /// The settings that its plugins keep secret.
+    secrets: Secrets,
     /// Plugins that are shutting down, or about to come back.
     leaving: Leaving,
     /// Notified when a new version did not fit into the limits beside the running one.
@@ -248,6 +252,7 @@ impl Host {
             #[cfg(feature = "cluster")]
             cluster: std::sync::OnceLock::new(),
             plugins: Plugins::default(),
+            secrets: Secrets::default(),
             leaving: Leaving::default(),
             crowded: Notify::new(),
             changing: Mutex::default(),
@@ -382,6 +387,7 @@ impl Host {
         // The counts of those that are gone are lost afterwards.
         audit::count(self).await;
         let plugins = self.plugins.lock().await;
+        self.secrets.retain(|id, key| is_kept(&plugins, id, key));
         for account in self.accounts() {
             account.names.forget_undeclared(|id, name| {
                 let runs = plugins.get(id).and_then(|plugin| plugin.on(&account.name));
@@ -392,16 +398,7 @@ impl Host {
             if forget_answerers(&account, runs) {
                 announce_answered(&account).await;
             }
-            account.forget_secrets(|id, key| {
-                match plugins.get(id).map(|plugin| (&plugin.standing, &plugin.not_replaced)) {
-                    Some((Standing::Admitted { admitted, .. }, None)) => {
-                        admitted.manifest.secrets().any(|secret| secret == key)
-                    }
-                    // It may run again, or its next version may, and its secret must not have been read by then.
-                    Some((Standing::Admitted { .. } | Standing::Compiling { .. } | Standing::Refused(_), _)) => true,
-                    None => false,
-                }
-            });
+            account.forget_secrets(|id, key| is_kept(&plugins, id, key));
         }
     }
 

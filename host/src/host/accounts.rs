@@ -217,6 +217,7 @@ pub(super) fn start_one(host: &Host, config: &AccountConfig, backing: impl Into<
     let account = start_account(config, backing, host.threads.place(), &host.domains);
     let shared = Arc::clone(account.shared());
     set_order(&shared, host.hooks.load().on(&shared.name, config.group.as_ref()));
+    host.secrets.hide_on(&shared);
     host.held().insert(config.name.clone(), account);
     shared
 }

@@ -12,7 +12,7 @@ use parlor_runtime::loading::{LoadError, Loaded, Prepared, load, prepare};
 use parlor_runtime::order::{self, Candidate};
 
 use super::plugin::{Plugin, Standing, chosen};
-use super::{Host, LONGEST_REASON, webhooks};
+use super::{Host, LONGEST_REASON, secrets, webhooks};
 
 /// Checks that the accounts and groups that an entry names exist, as far as it cannot do without them.
 pub(super) fn has_accounts(config: &Config, id: &PluginId, entry: &Entry) -> Result<(), Unfit> {
@@ -58,7 +58,7 @@ pub(super) async fn add_loaded(host: &Host, mut loaded: BTreeMap<PluginId, (Entr
     for (id, (entry, result)) in &loaded {
         let version = match result {
             Ok(one) => Some(one.admitted.manifest.version.clone()),
-            Err(_) => version(host, id, entry).await,
+            Err(_) => look_at_refused(host, id, entry).await,
         };
         versions.insert(id.clone(), version);
     }
@@ -74,12 +74,6 @@ pub(super) async fn add_loaded(host: &Host, mut loaded: BTreeMap<PluginId, (Entr
         Err(unfit) => Candidate::missing(id, unfit.to_string()),
     });
     let candidates: Vec<_> = there.chain(new).collect();
-    // This has to be done before the first of them runs.
-    for (id, one) in loaded.iter().filter_map(|(id, (_, result))| Some((id, result.as_ref().ok()?))) {
-        for account in host.accounts() {
-            account.keep_secret(id, one.admitted.manifest.secrets());
-        }
-    }
     let strictness = host.strictness();
     let mut plan = order::plan(&candidates, strictness);
     for start in &plan.starts {
@@ -127,24 +121,33 @@ pub(super) async fn prune_cache(host: &Host) {
     host.engine.keep_only(used).await;
 }
 
-/// Returns the version of a plugin that may not run, for the owner: from its file, else from the policy.
-pub(super) async fn version(host: &Host, id: &PluginId, entry: &Entry) -> Option<semver::Version> {
-    let (id, looked_at, components) = (id.clone(), entry.clone(), host.components.clone());
-    let looking = tokio::task::spawn_blocking(move || approved::version(&id, &looked_at, &components));
-    looking.await.ok().flatten().or_else(|| entry.version.clone())
+/// Hides the secrets of a plugin that may not run: it may run later. Returns its version for the owner: from its file, else from
+/// the policy.
+pub(super) async fn look_at_refused(host: &Host, id: &PluginId, entry: &Entry) -> Option<semver::Version> {
+    let (one, looked_at, components) = (id.clone(), entry.clone(), host.components.clone());
+    let looking = tokio::task::spawn_blocking(move || approved::look(&one, &looked_at, &components));
+    let Ok(Ok(examined)) = looking.await else { return entry.version.clone() };
+    secrets::hide(host, id, &examined.manifest);
+    Some(examined.manifest.version.clone())
 }
 
+/// Loads a plugin, and hides its secrets before it or another one that is loaded with it runs.
 pub(super) async fn load_plugin(host: &Host, id: &PluginId, entry: &Entry) -> Result<Loaded, LoadError> {
     let config = host.config.load();
     has_accounts(&config, id, entry)?;
-    load(id, entry, &config.settings, &host.engine, &host.components).await
+    let loaded = load(id, entry, &config.settings, &host.engine, &host.components).await?;
+    secrets::hide(host, id, &loaded.admitted.manifest);
+    Ok(loaded)
 }
 
-/// Prepares a plugin as far as possible without the compiler.
+/// Prepares a plugin as far as possible without the compiler, and hides its secrets: others may run before it is compiled.
 pub(super) async fn prepare_plugin(host: &Host, id: &PluginId, entry: &Entry) -> Result<Prepared, LoadError> {
     let config = host.config.load();
     has_accounts(&config, id, entry)?;
-    prepare(id, entry, &config.settings, &host.engine, &host.components).await
+    let prepared = prepare(id, entry, &config.settings, &host.engine, &host.components).await?;
+    let (Prepared::Ready(Loaded { admitted, .. }) | Prepared::Uncompiled { admitted, .. }) = &prepared;
+    secrets::hide(host, id, &admitted.manifest);
+    Ok(prepared)
 }
 
 /// Returns whether a plugin may run, without getting it ready: its secrets are not read.

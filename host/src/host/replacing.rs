@@ -18,7 +18,7 @@ use parlor_runtime::order;
 use parlor_runtime::supervisor::{State, Supervised};
 
 use super::accounts::{candidates, spread};
-use super::adding::{add_all, admit, load_plugin, prune_cache, version};
+use super::adding::{add_all, admit, load_plugin, look_at_refused, prune_cache};
 use super::plugin::{Plugin, Standing, Tried, dependencies};
 use super::standing::Left;
 use super::{Host, LONGEST_REASON, sleeping};
@@ -218,7 +218,7 @@ async fn replace(host: &Host, id: &PluginId, entry: &Entry) -> Replaced {
         // A plugin that the owner does not allow must not run in any version.
         Err(why) if why.forbids() => return Replaced::Anew,
         Err(why) => {
-            let version = version(host, id, entry).await;
+            let version = look_at_refused(host, id, entry).await;
             let version = version.map_or_else(|| "another version".to_owned(), |version| version.to_string());
             let tried = why.is_final().then(|| Tried::Failed(Box::new(entry.clone())));
             goes_on(host, id, entry, tried, &format!("{version} did not start ({why})")).await;

@@ -4,19 +4,23 @@ use std::path::Path;
 
 use parlor_base::id::Digest;
 use parlor_config::Overrides;
+use parlor_plugins::manifest::SECTION;
 use parlor_store::{AuditKind, AuditQuery};
 
 use super::*;
 
-/// A host that does not log in, in a separate folder.
-async fn offline_host(folder: &Path) -> Host {
+/// The configuration of a host that does not log in, in a separate folder.
+fn offline(folder: &Path) -> Config {
     let path = folder.join("parlor.toml");
     let text = "[settings]\nauto_login = false\n[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n";
     std::fs::write(&path, text).unwrap();
     let overrides = Overrides { environment: |_| None, ..Overrides::default() };
-    Host::start(Config::load(&path, &overrides).unwrap(), Compiler::ThisProcess, Threads::of_the_caller())
-        .await
-        .unwrap()
+    Config::load(&path, &overrides).unwrap()
+}
+
+/// Such a host.
+async fn offline_host(folder: &Path) -> Host {
+    Host::start(offline(folder), Compiler::ThisProcess, Threads::of_the_caller()).await.unwrap()
 }
 
 fn entry(folder: &Path, name: &str) -> (PluginId, Entry) {
@@ -68,5 +72,68 @@ async fn a_cluster_that_is_written_while_the_host_runs_is_in_the_audit_before_it
     let entries = audit::of(&host).entries(query).await.unwrap();
     let found = entries.iter().find(|entry| entry.what == "setting cluster.name").unwrap();
     assert_eq!((found.way.as_str(), found.new.as_deref()), ("read again", Some("bots")));
+    host.stop().await;
+}
+
+/// Writes a plugin that keeps its setting `token` secret, and a policy that names it.
+fn write_holder(folder: &Path, is_enabled: bool) {
+    let manifest = "[plugin]\nname = \"holder\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Has a secret\"\n\
+        [settings.token]\ntype = \"secret\"\ndescription = \"The key of a service\"\n";
+    let guest = r#"
+        (core module $m
+            (func (export "start") (result i32) unreachable)
+            (func (export "callback") (param i32 i32 i32) (result i32) unreachable))
+        (core instance $i (instantiate $m))
+        (func $f async (canon lift (core func $i "start") async (callback (core func $i "callback"))))
+        (instance $guest
+            (export "initialize" (func $f)) (export "handle-event" (func $f)) (export "stop" (func $f)))
+        (export "parlor:plugin/guest@0.1.0" (instance $guest))"#;
+    let section = format!("(@custom \"{SECTION}\" \"{}\")", manifest.escape_default());
+    let bytes = wat::parse_str(format!("(component {guest} {section})")).unwrap();
+    std::fs::write(folder.join("holder.wasm"), &bytes).unwrap();
+    let digest = Digest::of(&bytes);
+    let entry = format!("[plugin.holder]\nsource = \"holder.wasm\"\ndigest = \"{digest}\"\nenabled = {is_enabled}\n");
+    std::fs::write(folder.join("plugins.toml"), entry).unwrap();
+}
+
+/// Returns whether the secret of that plugin is hidden on an account.
+fn is_hidden(host: &Host, account: &str) -> bool {
+    host.account(&account.parse().unwrap()).unwrap().is_secret("token")
+}
+
+/// What the owner wrote for it under `[settings]` would be read by any plugin that declares a setting of this name.
+#[tokio::test]
+async fn the_secret_of_a_plugin_that_is_not_compiled_yet_is_hidden() {
+    let folder = tempfile::tempdir().unwrap();
+    write_holder(folder.path(), true);
+    // Nobody compiles the plugin while the host is not tended.
+    let (config, threads) = (offline(folder.path()), Threads::of_the_caller());
+    let host = Host::start_at_once(config, Compiler::ThisProcess, threads).await.unwrap();
+    assert!(is_hidden(&host, "main"));
+    host.stop().await;
+}
+
+/// The same.
+#[tokio::test]
+async fn the_secret_of_a_plugin_that_may_not_run_is_hidden_also_on_accounts_that_start_later() {
+    let folder = tempfile::tempdir().unwrap();
+    write_holder(folder.path(), false);
+    let host = offline_host(folder.path()).await;
+    let add = async |name: &str| {
+        let was = host.config();
+        let text = std::fs::read_to_string(&was.path).unwrap();
+        let more = format!("[account.{name}]\njid = \"{name}@example.org\"\npassword_env = \"NONE\"\n");
+        std::fs::write(&was.path, text + &more).unwrap();
+        host.reconfigure(was.read_again().unwrap()).await;
+    };
+    assert!(is_hidden(&host, "main"), "where it may run later");
+    add("late").await;
+    assert!(is_hidden(&host, "late"), "on an account that started after it was refused");
+    std::fs::write(folder.path().join("plugins.toml"), "").unwrap();
+    host.reload().await.unwrap();
+    add("later").await;
+    for account in ["main", "late", "later"] {
+        assert!(!is_hidden(&host, account), "the plugin is gone, and its secret is still hidden on {account}");
+    }
     host.stop().await;
 }

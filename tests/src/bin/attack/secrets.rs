@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use parlor_tests::component::graft;
+use parlor_tests::component::{graft, with_manifest};
 use parlor_tests::memories;
 use parlor_tests::plugins::built;
 use parlor_tests::policy::Entry;
@@ -28,6 +28,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(76, "events that show stanzas", events),
         case!(77, "own vCard, disco and PEP answers", own_answers),
         case!(78, "HTTP fetch of `credentials_url`", credentials_url),
+        case!(175, "a secret under `[settings]` of a plugin that does not run", not_running),
     ]
 }
 
@@ -324,6 +325,25 @@ async fn read_back(trial: &mut Trial) -> Result<String> {
     while !stage.hear(IAGO).await?.starts_with("snooped ") {}
     search(stage, &seen).await?;
     Ok(format!("{} keys, no secret under any", keys.len()))
+}
+
+/// A plugin declares the name that another one keeps secret, while that one is disabled.
+async fn not_running(trial: &mut Trial) -> Result<String> {
+    const SECRET: &str = "[settings.token]\ntype = \"secret\"";
+    let declares = |manifest: &str| manifest.replacen(SECRET, "[settings.token]\ntype = \"string\"", 1);
+    let caller = built("caller")?;
+    let bytes = with_manifest(&caller.bytes()?, declares)?;
+    let mut plan = Plan::new()?;
+    plan.home.set("token", TOKEN.as_str())?;
+    let victim = Entry { enabled: false, ..plan.home.install("victim", &caller)? };
+    let plan = plan.with("victim", victim);
+    let plan = plan.bytes("caller", &bytes, |entry| entry.set("chat", true).grant_whole("settings.read"))?;
+    let stage = trial.start(plan).await?;
+    stage.logged("plugin running", "caller").await?;
+    let told = stage.call("settings.get", &json!({ "key": "token" })).await?;
+    has_none("the answer", &told.to_string(), &[TOKEN.as_str()])?;
+    stage.during().await?;
+    Ok("the plugin that declares the same name has no value".to_owned())
 }
 
 async fn debug_output(trial: &mut Trial) -> Result<String> {
