@@ -12,6 +12,7 @@ use super::lists::{Came, MAX_DEVICES};
 use super::owing::say_nothing;
 use super::own_list;
 use super::publishing;
+use super::remarks::Remark;
 use super::sending;
 use super::sessions::version;
 use super::trust::{KeyKind, is_enough, of_omemo};
@@ -122,7 +123,9 @@ fn take_in(
     turn.keep_keys(changes);
     let first = devices.get(MAX_DEVICES).map(|one| one.device);
     let too_many = keys.lists.came((jid, form), devices, (turn.stream, now), came);
-    if let Some(device) = first {
+    if let Some(device) = first
+        && keys.remarks.is_new(jid, Remark::ManyDevices)
+    {
         tracing::warn!(%jid, devices = too_many, "somebody lists more than {MAX_DEVICES} devices; these get no messages");
         turn.out.push(Effect::KeyNews(KeyNews {
             jid: jid.clone(),
@@ -186,7 +189,9 @@ fn bundle_came(
     let bundle = match checked {
         Some(Ok(bundle)) => bundle,
         Some(Err(error)) => {
-            tracing::warn!(%jid, device, %error, "a device gets no messages: its published keys are invalid");
+            if keys.remarks.is_new(jid, Remark::InvalidKeys) {
+                tracing::warn!(%jid, device, %error, "a device gets no messages: its published keys are invalid; further ones of the person are not named");
+            }
             return keys.fetches.fails(Fetch::Bundle(jid.clone(), device, form), now);
         }
         None => {

@@ -19,6 +19,7 @@ use super::opening::drop_what_is_beside;
 use super::otr::{OtrChat, rules};
 use super::outbound::{Outbound, no_encryption};
 use super::plainly::plainly;
+use super::remarks::Remark;
 use super::sealing::has_content;
 use super::trust::{KeyKind, is_enough, of_otr};
 use super::waiting::{put, refuse};
@@ -105,7 +106,7 @@ pub(crate) fn hear(keys: &mut EndToEnd, message: &mut Message, turn: &mut Turn<'
         match outcome {
             Outcome::Send(text) => say(from.clone(), text, turn),
             Outcome::Plain { text, unexpected } => {
-                if unexpected {
+                if unexpected && keys.remarks.is_new(&jid, Remark::CamePlainly) {
                     tracing::info!(%jid, "a message came plainly in a chat that is or has to be off the record");
                 }
                 message.body = Some(text);
@@ -136,7 +137,8 @@ pub(crate) fn hear(keys: &mut EndToEnd, message: &mut Message, turn: &mut Turn<'
 /// Opens the conversation with a person. If there are too many, the one that is missed least ends: strangers can begin many.
 fn open<'k>(keys: &'k mut EndToEnd, jid: &BareJid, to: &Jid, turn: &mut Turn<'_>) -> Option<&'k mut OtrChat> {
     if let Some(least) = keys.otr.in_the_way_of(jid) {
-        tracing::info!(jid = %least, "a conversation off the record has ended, since there are too many");
+        // Each further stranger ends one.
+        tracing::debug!(jid = %least, "a conversation off the record has ended, since there are too many");
         forget(keys, &least, turn);
     }
     let policy = keys.otr_policy(jid);

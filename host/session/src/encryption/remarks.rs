@@ -1,4 +1,4 @@
-//! Remarks in the log about the envelopes of messages (XEP-0420): each once for each person.
+//! Remarks in the log about what people do in encrypted chats: each once for each person, since they decide how often there is a reason.
 
 use std::collections::HashSet;
 
@@ -11,13 +11,19 @@ const MARGIN: SignedDuration = SignedDuration::from_hours(24);
 /// Maximum number of remarks that are remembered. Beyond it, all are forgotten, so that each may be made again.
 const MAX_MADE: usize = 1_024;
 
-/// Something unusual about a person's envelopes, which the log names.
+/// Something unusual about a person, which the log names. The first two are about envelopes of messages (XEP-0420).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Remark {
     /// A message was written long before or after it was sent.
     OtherTime,
     /// The person asks for messages without encryption.
     OptsOut,
+    /// A message came plainly in a chat that is or has to be off the record.
+    CamePlainly,
+    /// The person lists more devices than get messages.
+    ManyDevices,
+    /// A device of the person has published keys that fail a check.
+    InvalidKeys,
 }
 
 /// The remarks that were made.
@@ -54,7 +60,7 @@ impl Remarks {
     }
 
     /// Returns whether a remark was not made yet, and notes that it is.
-    fn is_new(&mut self, jid: &BareJid, remark: Remark) -> bool {
+    pub(super) fn is_new(&mut self, jid: &BareJid, remark: Remark) -> bool {
         if self.made.len() >= MAX_MADE {
             self.made.clear();
         }

@@ -13,6 +13,7 @@ use super::commands::plugin;
 use super::declared::declaration;
 use super::*;
 use crate::encryption::otr::MAX_CHATS;
+use crate::encryption::remarks::Remark;
 
 /// The clients of Romeo, which have different keys.
 const PHONE: &str = "romeo@example.org/phone";
@@ -328,6 +329,8 @@ fn nobody_in_between_brings_it_back_to_an_older_version_or_to_plain_text() {
     assert_eq!(told.reason, UndecryptableReason::Broken);
     talk.hears(0, ["let us speak plainly".to_owned()]);
     assert_eq!((talk.heard().encryption, talk.status()), (None, OtrStatus::Unverified));
+    let (remarks, romeo) = (&talk.test.session.features.encryption.remarks, jid(PHONE).to_bare());
+    assert!(remarks.has(&romeo, Remark::CamePlainly), "the log says it once");
     assert!(matches!(talk.says("no"), Some(Ok(_))));
     assert!(talk.people[0].has_read("no"));
     assert!(!talk.test.sent[sent..].iter().any(|stanza| matches!(stanza, Outgoing::Message { .. })));

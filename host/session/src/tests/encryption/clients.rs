@@ -3,6 +3,7 @@
 use parlor_stanza::types::NodeOptions;
 
 use super::*;
+use crate::encryption::remarks::Remark;
 
 /// Returns the items of a node, each with its id.
 pub(super) fn items<const N: usize>(items: [(String, String); N]) -> Body {
@@ -450,4 +451,18 @@ fn among_the_keys_of_several_devices_those_of_the_device_count() {
         assert_eq!(romeo.reads(&bot).is_some(), is_there);
         assert_eq!(bot.known(ROMEO), if is_there { vec![romeo.fingerprint()] } else { Vec::new() });
     }
+}
+
+/// The log names one device of a person, who decides how many there are, and how often their keys are fetched.
+#[test]
+fn keys_that_fail_a_check_are_remarked() {
+    let (mut bot, romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+    let _sent = bot.say(ROMEO, "hi", EncryptionWish::Required);
+    bot.lists(ROMEO, |form| romeo.listed(form));
+    let mut bundle = published(romeo.device.bundle(version(romeo.form)).parts());
+    bundle.signature[0] ^= 1;
+    let item = (romeo.form.bundle_item(romeo.id()), bundle_payload(romeo.form, &bundle).to_xml());
+    let id = bot.test.asked_of(ROMEO, |ask| wants(ask, &romeo.form.bundle_node(romeo.id())));
+    bot.test.answer(Some(ROMEO), id, Ok(items([item])));
+    assert!(bot.test.session.features.encryption.remarks.has(&bare(ROMEO), Remark::InvalidKeys));
 }
