@@ -24,7 +24,7 @@ use super::answers::{Answers, answer};
 use super::guests::Guests;
 use super::rules::{catch_up, offer, take};
 use super::seat::{Coming, Seat};
-use super::sleepers::Sleepers;
+use super::sleepers::{Sleepers, is_answer};
 use super::state::{Line, State};
 use crate::error::ConnectError;
 use crate::event::LinkEvent;
@@ -310,6 +310,10 @@ impl Exchange {
         let state = &mut *guard;
         let address = to.to_bare();
         let back = if state.sleepers.have(&address) {
+            // As long as its account runs, it may stay awake, and wait for the answer.
+            if !state.seats.contains_key(&address) && is_answer(&arrived) {
+                return;
+            }
             state.sleepers.take_in(&address, arrived)
         } else {
             match state.seats.get_mut(&address) {

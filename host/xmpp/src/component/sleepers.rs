@@ -9,6 +9,7 @@ use jid::BareJid;
 use parlor_stanza::decode::Arrived;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use xmpp_parsers::iq::Iq;
 use xmpp_parsers::presence::Type;
 use xmpp_parsers::stanza::Stanza;
 
@@ -149,5 +150,16 @@ impl Sleepers {
     /// Returns whether stanzas wait.
     pub(super) fn have_waiting(&self) -> bool {
         !self.waiting.is_empty()
+    }
+}
+
+/// Returns whether a stanza answers what an address has sent, and so wakes none: an account that has ended waits for no answer.
+/// A message that comes back counts as one that has come.
+pub(super) fn is_answer(arrived: &Arrived) -> bool {
+    let Arrived::Read(stanza) = arrived else { return false };
+    match &**stanza {
+        Stanza::Iq(iq) => matches!(iq, Iq::Result { .. } | Iq::Error { .. }),
+        Stanza::Presence(presence) => presence.type_ == Type::Error,
+        Stanza::Message(_) => false,
     }
 }

@@ -129,23 +129,37 @@ async fn an_address_that_a_room_refused_or_put_out_falls_asleep() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn any_stanza_wakes_an_address_but_one_about_subscriptions() {
+async fn any_stanza_wakes_an_address_but_one_about_subscriptions_or_an_answer() {
+    const ERROR: &str = "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
     for (xml, wakes) in [
         ("<message to='echo@bots.house' type='groupchat'><body>x</body></message>", true),
         ("<iq to='echo@bots.house' id='i' type='get'><ping xmlns='urn:xmpp:ping'/></iq>", true),
         ("<presence to='echo@bots.house'/>", true),
         ("<presence to='echo@bots.house' type='probe'/>", false),
         ("<presence to='echo@bots.house' type='subscribe'/>", false),
+        ("<iq to='echo@bots.house/parlor' id='i' type='result'/>", false),
+        ("<iq to='echo@bots.house/parlor' id='i' type='error'>ERROR</iq>", false),
+        ("<presence to='echo@bots.house/parlor' type='error'>ERROR</presence>", false),
     ] {
         let (exchange, echo) = quiet().await;
         exchange.close(&echo);
         exchange.add_sleepers(std::iter::once(echo.clone()));
-        exchange.deliver(arriving("a@b/c", xml));
+        exchange.deliver(arriving("a@b/c", &xml.replace("ERROR", ERROR)));
         assert_eq!(!roused(&exchange).is_empty(), wakes, "{xml}");
         let back = returning(&exchange);
         assert_eq!(back.len(), usize::from(xml.contains("'subscribe'")), "{xml}: {back:?}");
         assert!(back.iter().all(|one| one.contains("unsubscribed")), "{back:?}");
     }
+}
+
+/// Its account, which still runs, may wait for the answer.
+#[tokio::test(start_paused = true)]
+async fn an_address_that_stays_awake_gets_an_answer_that_came_meanwhile() {
+    let (exchange, echo) = quiet().await;
+    assert!(exchange.fall_asleep(&echo, QUIET));
+    exchange.deliver(arriving("a@b/c", "<iq to='echo@bots.house/parlor' id='i' type='result'/>"));
+    exchange.stay_awake(&echo);
+    assert!(matches!(come(&exchange, &echo), LinkEvent::Stanza(Incoming::Answer(answer)) if answer.id == "i"));
 }
 
 /// A request that waited is answered by the address that it was for.
