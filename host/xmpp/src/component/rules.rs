@@ -110,7 +110,9 @@ pub(super) fn take(seat: &mut Seat, mut stanza: Stanza, outlives: bool, domain: 
             // Nobody sees it without a roster.
             (_, None) => return,
             (Type::None, Some(to)) if !seat.appears_to(to) => {
-                tracing::warn!(account = %seat.own, "presence is not sent: the address is available to too many others");
+                if seat.is_to_say_full() {
+                    tracing::warn!(account = %seat.own, "presence is not sent: the address is available to too many others");
+                }
                 return;
             }
             (Type::Unavailable, Some(to)) => seat.leaves(to),

@@ -78,6 +78,8 @@ pub(super) struct Seat {
     pub(super) is_due: bool,
     /// The JIDs to which the address has sent presence. It tells them when it leaves, as a server would (RFC 6121, section 4.6.3).
     told: BTreeSet<Jid>,
+    /// Whether the log says that there is no room for more of them.
+    has_said_full: bool,
     /// The requests to the bare address, by sender and id. Their answers have to come from it, too.
     asked: VecDeque<(Jid, String)>,
     /// When a stanza came or left last.
@@ -96,6 +98,7 @@ impl Seat {
             unsent_bytes: 0,
             is_due: false,
             told: BTreeSet::new(),
+            has_said_full: false,
             asked: VecDeque::new(),
             active: Instant::now(),
         }
@@ -233,6 +236,11 @@ impl Seat {
             self.told.insert(other.clone());
         }
         fits
+    }
+
+    /// Returns whether the log has yet to say that there was one too many. Then it does so: a plugin can send any number.
+    pub(super) fn is_to_say_full(&mut self) -> bool {
+        !std::mem::replace(&mut self.has_said_full, true)
     }
 
     /// Notes that this one was told that the address goes.

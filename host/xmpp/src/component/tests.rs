@@ -438,6 +438,7 @@ fn an_address_is_available_to_so_many_at_most() {
         assert!(seat.appears_to(&jid(&format!("{number}@muc.house/echo"))));
     }
     assert!(!seat.appears_to(&jid("one@muc.house/more")) && seat.appears_to(&jid("0@muc.house/echo")));
+    assert_eq!([seat.is_to_say_full(), seat.is_to_say_full()], [true, false], "the log says it once");
     seat.leaves(&jid("0@muc.house/echo"));
     assert!(seat.appears_to(&jid("one@muc.house/more")));
 }
