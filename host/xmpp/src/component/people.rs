@@ -104,7 +104,7 @@ impl Count {
 
 /// Returns the end of a domain that it has in common with others of the same owner: its last two parts, or three below those of
 /// countries. Whoever has a domain has any number of domains below it.
-fn owned_together(domain: &str) -> &str {
+pub(super) fn owned_together(domain: &str) -> &str {
     let last = |parts: usize| domain.rmatch_indices('.').nth(parts - 1).map_or(domain, |(at, _)| &domain[at + 1..]);
     let two = last(2);
     let is_of_a_country =

@@ -1,11 +1,13 @@
 //! Addresses that sleep: their accounts do not run. The first stanza for one of them has the host wake it, and waits until its
 //! account logs in.
 
+use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jid::BareJid;
+use jid::{BareJid, Jid};
 use parlor_stanza::decode::Arrived;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -15,11 +17,16 @@ use xmpp_parsers::stanza::Stanza;
 
 use super::answers::unsubscribed;
 use super::guests::later;
+use super::people::owned_together;
 use super::rules::is_about_subscription;
 
 /// The maximum number of addresses that wait to be woken, and that of stanzas to one of them. Strangers choose both.
 pub(super) const MOST: usize = 4_096;
 pub(super) const MOST_OF_ONE: usize = 64;
+/// The maximum number of these addresses that wait because of one person, and because of all people of a domain. The rest is left
+/// for others.
+pub(super) const MOST_OF_A_PERSON: usize = MOST / 16;
+pub(super) const MOST_OF_A_DOMAIN: usize = MOST / 2;
 /// The maximum number of bytes of all stanzas.
 const MOST_BYTES: usize = 16 << 20;
 /// The maximum number of bytes of all stanzas to one address but the first. An address that logs in has room for them.
@@ -35,6 +42,8 @@ pub(super) struct Sleepers {
     waiting: HashMap<BareJid, Waiting>,
     /// The addresses with such stanzas that the host has not heard of, in their order.
     unheard: VecDeque<BareJid>,
+    /// How many of them wait because of whom.
+    shares: Shares,
     /// The bytes of the stanzas.
     bytes: usize,
     /// Notified when an address is to be woken.
@@ -44,9 +53,49 @@ pub(super) struct Sleepers {
 #[derive(Debug)]
 struct Waiting {
     since: Instant,
+    /// The shares of the sender of the first stanza.
+    by: [Share; 2],
     stanzas: Vec<Arrived>,
     /// The bytes of the stanzas.
     bytes: usize,
+}
+
+/// A person or a domain, and the maximum number of addresses that wait because of it.
+type Share = (u64, usize);
+
+/// How many addresses wait because of each person and each domain.
+#[derive(Debug, Default)]
+struct Shares {
+    taken: HashMap<u64, usize>,
+    /// Makes the keys. Senders choose how long their addresses are, and must not choose which ones share a key.
+    keys: RandomState,
+}
+
+impl Shares {
+    /// Returns those of a sender.
+    fn of(&self, sender: &Jid) -> [Share; 2] {
+        let (person, domain) = (sender.to_bare(), owned_together(sender.domain().as_str()));
+        [(self.keys.hash_one((0, person)), MOST_OF_A_PERSON), (self.keys.hash_one((1, domain)), MOST_OF_A_DOMAIN)]
+    }
+
+    fn have_room(&self, by: &[Share]) -> bool {
+        by.iter().all(|(key, most)| self.taken.get(key).is_none_or(|taken| taken < most))
+    }
+
+    fn take(&mut self, by: &[Share]) {
+        for (key, _) in by {
+            *self.taken.entry(*key).or_default() += 1;
+        }
+    }
+
+    fn free(&mut self, by: &[Share]) {
+        for (key, _) in by {
+            let left = self.taken.remove(key).unwrap_or_default().saturating_sub(1);
+            if left > 0 {
+                self.taken.insert(*key, left);
+            }
+        }
+    }
 }
 
 impl Sleepers {
@@ -95,10 +144,12 @@ impl Sleepers {
             waiting.bytes += weight;
             waiting.stanzas.push(arrived);
         } else {
-            if self.waiting.len() >= MOST {
+            let by = self.shares.of(arrived.sender()?);
+            if self.waiting.len() >= MOST || !self.shares.have_room(&by) {
                 return later(&arrived);
             }
-            let waiting = Waiting { since: Instant::now(), stanzas: vec![arrived], bytes: weight };
+            self.shares.take(&by);
+            let waiting = Waiting { since: Instant::now(), by, stanzas: vec![arrived], bytes: weight };
             self.waiting.insert(address.clone(), waiting);
             self.unheard.push_back(address.clone());
             self.rouses.notify_one();
@@ -123,7 +174,8 @@ impl Sleepers {
 
     /// Returns the stanzas to an address, which do not wait any more.
     pub(super) fn leave(&mut self, address: &BareJid) -> Vec<Arrived> {
-        let Some(Waiting { stanzas, bytes, .. }) = self.waiting.remove(address) else { return Vec::new() };
+        let Some(Waiting { stanzas, bytes, by, .. }) = self.waiting.remove(address) else { return Vec::new() };
+        self.shares.free(&by);
         self.bytes -= bytes;
         stanzas
     }

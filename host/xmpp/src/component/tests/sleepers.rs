@@ -1,6 +1,6 @@
 //! Tests of addresses that sleep.
 
-use super::super::sleepers::{MOST, MOST_OF_ONE};
+use super::super::sleepers::{MOST, MOST_OF_A_DOMAIN, MOST_OF_A_PERSON, MOST_OF_ONE};
 use super::*;
 
 /// How long an address is quiet before it may fall asleep.
@@ -185,7 +185,7 @@ async fn so_much_waits_for_addresses_that_sleep_at_most_and_the_rest_goes_back()
     let address = |number: usize| jid(&format!("{}@bots.house", name(number))).to_bare();
     exchange.add_sleepers((0..MOST + 2).map(address));
     for number in 0..MOST + 2 {
-        exchange.deliver(written_to(&name(number), "x"));
+        exchange.deliver(written_by(&name(number), &name(number), "x"));
     }
     assert_eq!(returning(&exchange).len(), 2);
     for _ in 0..MOST_OF_ONE {
@@ -202,6 +202,28 @@ async fn so_much_waits_for_addresses_that_sleep_at_most_and_the_rest_goes_back()
     assert_eq!(returning(&exchange).len(), MOST + MOST_OF_ONE - 1);
     exchange.deliver(written_to("a0", "x"));
     assert_eq!(roused(&exchange), [address(0)], "it still sleeps");
+}
+
+/// Otherwise one could keep all others from waking an address.
+#[tokio::test(start_paused = true)]
+async fn a_person_and_the_people_of_a_domain_leave_room_for_others() {
+    let (exchange, _) = quiet().await;
+    let address = |number: usize| jid(&format!("a{number}@bots.house")).to_bare();
+    exchange.add_sleepers((0..MOST).map(address));
+    let waits = |number: usize, from: &str| {
+        let xml = format!("<message to='a{number}@bots.house' type='chat' id='1'><body>x</body></message>");
+        exchange.deliver(arriving(from, &xml));
+        returning(&exchange).is_empty()
+    };
+    assert!((0..MOST_OF_A_PERSON).all(|number| waits(number, "a@one.example/c")));
+    assert!(!waits(MOST_OF_A_PERSON, "a@one.example/other"), "it is the same person");
+    assert!(waits(0, "a@one.example/c"), "the address is to wake anyway");
+    let of_the_domain = |number: usize| format!("p{number}@below-{number}.one.example/c");
+    assert!((MOST_OF_A_PERSON..MOST_OF_A_DOMAIN).all(|number| waits(number, &of_the_domain(number))));
+    assert!(!waits(MOST_OF_A_DOMAIN, &of_the_domain(MOST_OF_A_DOMAIN)), "it is the same domain");
+    assert!(waits(MOST_OF_A_DOMAIN, "a@two.example/c"), "another one has room");
+    assert_eq!(exchange.with_sleepers(|sleepers| sleepers.leave(&address(0))).len(), 2);
+    assert!(waits(0, "a@one.example/c"), "one that woke has made room");
 }
 
 /// The account was removed from the configuration.
