@@ -337,6 +337,27 @@ async fn hooks_refuse_commands_and_answer_the_person() {
     host.ears().emit("judged", &Value::Null).await;
 }
 
+/// Rows 151, 162: a person who is refused, as for want of a code, may try again at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_hooks_refuse_begins_no_cooldown() {
+    let host = start(&orders("pass")).await;
+    host.set_hooks(&format!("commands = [\"{FIRST}\"]\ndeadline = \"5 s\"")).await;
+    let (mut juliet, bot) = (friend("juliet").await, bot(&host));
+    let first = asked(&host, FIRST, "hookCommand").await;
+    let declaration = json!({ "name": "open", "help": "Does it", "person-cooldown": 3_600_000 });
+    let opens = host.order(FULL, "commands.declare", declaration).await;
+    host.answer(FULL, "commands.declare", opens).await.ok();
+    juliet.chat(bot.clone(), "!open").await.unwrap();
+    let told = question(&host, FIRST, first).await;
+    host.call(FIRST, "hooks.stop", json!({ "id": told["id"], "reason": "Not now." })).await.ok();
+    juliet.wait_body(&bot, "Not now.", SOON).await.unwrap();
+    juliet.chat(bot, "!open").await.unwrap();
+    let told = question(&host, FIRST, first).await;
+    host.call(FIRST, "hooks.allow", json!({ "id": told["id"] })).await.ok();
+    assert_eq!(host.heard(FULL, opens).await["payload"]["command"]["name"], "open");
+    host.ears().emit("judged", &Value::Null).await;
+}
+
 /// Row 160: the grant alone, or the order alone, makes no hook; and a hook that sends in its handler ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hook_needs_the_grant_and_the_order_and_what_it_sends_does_not_come_back() {

@@ -99,7 +99,7 @@ pub use calls::status::SetStatus;
 pub use calls::{AnyCommand, Command};
 pub use commands::declaration::{Argument, Declaration, Declared};
 pub use commands::kinds::Kind;
-pub use commands::refusing::{command_owner, refuse_command};
+pub use commands::refusing::{command_owner, refuse_command, withhold_command};
 pub use commands::{Added, Spoken};
 pub use component::on_component;
 pub use contacts::ContactChange;

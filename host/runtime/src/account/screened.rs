@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parlor_base::id::InstanceId;
 use parlor_session::event::{Event, Payload};
-use parlor_session::{OpenQuestions, PossibleAnswer, command_owner, refuse_command, take_answer};
+use parlor_session::{OpenQuestions, PossibleAnswer, command_owner, refuse_command, take_answer, withhold_command};
 use parlor_stanza::types::Message;
 
 use super::forms;
@@ -66,6 +66,11 @@ fn tell(worker: &mut Worker, screened: Screened, judged: Judged) {
     for (to, mut event) in events {
         if let Some(changed) = &changed {
             change(&mut event, changed);
+        }
+        if let (Payload::Command { name, .. }, Some(instance)) = (&event.payload, to.one())
+            && (command != Permit::Allowed || !sees(&instance))
+        {
+            withhold_command(&mut worker.session, &message, instance, name);
         }
         if matches!(event.payload, Payload::Command { .. })
             && let Permit::Refused(words) = &command

@@ -78,7 +78,7 @@ fn message_of(event: &Event, shared: &Shared) -> Option<Arc<Message>> {
 
 impl Audience {
     /// Returns the instance, if it is only one.
-    fn one(&self) -> Option<InstanceId> {
+    pub(super) fn one(&self) -> Option<InstanceId> {
         match self {
             Self::One(instance) | Self::Form(instance, _) => Some(*instance),
             Self::All => None,

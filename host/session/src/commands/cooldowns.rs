@@ -102,6 +102,15 @@ impl Cooldowns {
         }
     }
 
+    /// Ends the cooldowns that a command began which its plugin does not get.
+    pub(super) fn take_back(&mut self, tries: Tries) {
+        for key in std::iter::once(tries.by_person).chain(tries.in_room) {
+            if let Some(running) = self.running.remove(&key) {
+                self.order.remove(&running.number);
+            }
+        }
+    }
+
     /// Returns whether one may still run.
     pub(super) fn run_at(&self, now: Duration) -> bool {
         now < self.until
@@ -170,6 +179,20 @@ mod tests {
             let wait = cooldowns.wait(tries(&cooldowns, &format!("n{number}"), true), lengths, SECOND * 2).unwrap();
             assert_eq!(wait.is_told, number + 2 >= MOST_TOLD, "{number}");
         }
+    }
+
+    #[test]
+    fn one_that_is_taken_back_is_over_for_the_person_and_the_room_alone() {
+        let mut cooldowns = Cooldowns::default();
+        let [romeo, juliet] = ["romeo", "juliet"].map(|name| tries(&cooldowns, name, true));
+        cooldowns.begin(romeo, LENGTHS, SECOND);
+        assert!(cooldowns.wait(juliet, LENGTHS, SECOND).is_some(), "in the room");
+        cooldowns.take_back(romeo);
+        assert_eq!((cooldowns.wait(romeo, LENGTHS, SECOND), cooldowns.wait(juliet, LENGTHS, SECOND)), (None, None));
+        assert!(cooldowns.running.is_empty() && cooldowns.order.is_empty());
+        cooldowns.begin(juliet, Lengths { room: Duration::ZERO, ..LENGTHS }, SECOND);
+        cooldowns.take_back(romeo);
+        assert!(cooldowns.wait(juliet, LENGTHS, SECOND).is_some(), "of another person");
     }
 
     #[test]

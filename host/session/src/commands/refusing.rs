@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 use parlor_base::id::{InstanceId, PluginId};
-use parlor_stanza::types::Message;
+use parlor_stanza::types::{Message, MessageKind};
 
-use super::people::Around;
+use super::people::{Around, Person};
 use crate::effect::Effect;
 use crate::features::Features;
 use crate::session::Session;
@@ -23,6 +23,17 @@ pub fn refuse_command(
         // It fails only if the account cannot send, but the command was received a moment ago.
         let _ = commands.answer(message, words, Around { rooms, roster, owners }, turn);
     });
+}
+
+/// Ends the cooldowns that a command began which hooks keep from the plugin of this instance: a cooldown begins with a command that
+/// the plugin gets.
+pub fn withhold_command(session: &mut Session, message: &Message, instance: InstanceId, name: &str) {
+    let Some(plugin) = command_owner(session, instance) else { return };
+    let Features { commands, rooms, roster, owners, .. } = &mut session.features;
+    let person = Person::of(message, Around { rooms, roster, owners });
+    let room = (message.kind == MessageKind::Groupchat).then(|| message.from.to_bare());
+    let tries = commands.cooldowns.tries(&plugin, name, person.who(), room.as_ref());
+    commands.cooldowns.take_back(tries);
 }
 
 /// Returns the plugin whose commands this instance has.

@@ -5,7 +5,7 @@ use super::*;
 use crate::command_names::CommandNames;
 use crate::command_rules::{CommandRules, People, RoomAffiliation, RoomRole};
 use crate::commands::answers::PERSON_ANSWERS;
-use crate::unfinished;
+use crate::{unfinished, withhold_command};
 
 const JULIET_HOME: &str = "juliet@example.org/home";
 
@@ -257,6 +257,29 @@ fn a_cooldown_begins_with_what_the_plugin_gets_and_is_told_once() {
     let later = |after| test.now + seconds(after);
     assert_eq!(unfinished(&test.session, later(59)), Some(Unfinished::Cooldown));
     assert_ne!(unfinished(&test.session, later(60)), Some(Unfinished::Cooldown), "nothing has to happen for its end");
+}
+
+/// Rows 151, 162.
+#[test]
+fn a_command_that_hooks_keep_from_its_plugin_begins_no_cooldown() {
+    let mut test = TestSession::connected(Settings::default());
+    let (dice, cooldowns) = (plugin("dice"), (seconds(60), seconds(90)));
+    let roll = Declaration { person_cooldown: cooldowns.0, room_cooldown: cooldowns.1, ..declaration("roll") };
+    test.declare(&dice, roll).unwrap();
+    test.in_room();
+    test.enters("Romeo", "participant", "none", None);
+    for (place, other) in [(ROMEO_HOME, ROMEO_HOME), (&*format!("{ROOM}/Romeo"), &*format!("{ROOM}/juliet"))] {
+        let kind = if place == ROMEO_HOME { MessageKind::Chat } else { MessageKind::Groupchat };
+        test.forget();
+        test.message(message(place, kind, "!roll"));
+        let Payload::Command { message: given, .. } = test.last("command") else { panic!("no command") };
+        let given = Arc::clone(given);
+        test.message(message(other, kind, "!roll"));
+        assert_eq!(test.count("command"), 1, "{place}");
+        test.run(|session, _, _| withhold_command(session, &given, dice.mailbox.instance(), "roll"));
+        test.message(message(other, kind, "!roll"));
+        assert_eq!(test.count("command"), 2, "{place}");
+    }
 }
 
 /// Row 151.
