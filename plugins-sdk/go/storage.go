@@ -28,6 +28,10 @@ type Range struct {
 //
 //	newest, err := parlor.StorageRange[string](ctx, parlor.Range{Prefix: "notes/", Descending: true, Limit: 5})
 func StorageRange[T any](ctx context.Context, wanted Range) ([]Entry[T], error) {
+	// A count of what is left that fell below none must not mean all.
+	if wanted.Limit < 0 {
+		return nil, fmt.Errorf("the Limit of a Range is 0 for all, or more, and not %d", wanted.Limit)
+	}
 	keys := storage.KeyRange{
 		Prefix: wanted.Prefix, From: bound(wanted.From), To: bound(wanted.To), Descending: wanted.Descending,
 	}

@@ -2368,7 +2368,9 @@ const stores = {
   },
   async range(prefix = "", options = {}) {
     refuseOthers("storage.range: options", options, ["from", "to", "descending", "limit"]);
-    const { from = null, to = null, descending = false, limit = Infinity } = options;
+    const { from = null, to = null, descending = false } = options;
+    const most = options.limit ?? Infinity;
+    const limit = most === Infinity ? most : FITTED.number("storage.range: limit", most);
     const entries = [];
     for (let after = null; after !== undefined && entries.length < limit; ) {
       const page = await kept.range({ prefix, from, to, descending }, after, Math.min(1000, limit - entries.length));
@@ -2384,8 +2386,8 @@ const stores = {
     for (;;) {
       const before = await stores.getBytes(name);
       const version = before === undefined ? 0 : JSON.parse(decode(before));
-      if (version > steps.length) {
-        throw new RangeError(`${name}: the data is of version ${version}, and this plugin knows ${steps.length}`);
+      if (!Number.isInteger(version) || version < 0 || version > steps.length) {
+        throw new RangeError(`${name}: the data is of version ${JSON.stringify(version)}, and this plugin knows ${steps.length}`);
       }
       if (version === steps.length) return;
       const changes = new Changes();

@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterable, Mapping, NamedTuple, Optional
 from . import listen
 from .arguments import Jid, Page, People, Range, Rest
 from .host import Grouping
-from .timers import Seconds, in_seconds
+from .timers import Seconds, in_milliseconds
 
 _commands = Grouping("commands")
 
@@ -58,7 +58,7 @@ def declaration(
 ) -> Any:
     """Returns the declaration of a command, as the contract has it."""
     people = [_people(one) for one in allow]
-    cooldowns = [round(in_seconds(one) * 1000) for one in (person, room)]
+    cooldowns = [in_milliseconds(one) for one in (person, room)]
     return _commands.Declaration(name, help, list(aliases), [one.argument for one in arguments], people, *cooldowns)
 
 

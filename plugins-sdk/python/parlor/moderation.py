@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Callable, Iterable, Iterator, Literal, Optiona
 from .letters import is_letter, is_letter_or_digit
 from .messages import body_without_fallback
 from .texts import whole
-from .timers import Seconds, in_seconds
+from .timers import Seconds, in_milliseconds
 
 if TYPE_CHECKING:
     from ._contract.types import Message, Occupant, Undecryptable
@@ -390,7 +390,7 @@ def _time(now: Optional[datetime]) -> int:
 
 
 def _milliseconds(duration: Seconds) -> int:
-    return round(in_seconds(duration) * 1000)
+    return in_milliseconds(duration)
 
 
 def _is_over(count: int, most: int) -> bool:

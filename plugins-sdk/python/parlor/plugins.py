@@ -17,6 +17,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from .host import Grouping
+from .values import as_json
 
 if TYPE_CHECKING:
     from ._contract.types import PluginRequest
@@ -30,12 +31,12 @@ async def call(plugin: str, name: str, value: Any = None) -> Any:
     `NotFound`: there is no such plugin or request, or it may not answer this plugin. `Rejected`: it refused. `TimedOut`: it did not
     answer in time.
     """
-    return json.loads(await _plugins.call(plugin, name, json.dumps(value)))
+    return json.loads(await _plugins.call(plugin, name, as_json(value)))
 
 
 async def answer(request: "PluginRequest", value: Any = None) -> None:
     """Answers a request, before the handler returns. `NotFound`: nobody waits for it: it was answered, or its time is over."""
-    await _plugins.answer(request.id, json.dumps(value))
+    await _plugins.answer(request.id, as_json(value))
 
 
 async def refuse(request: "PluginRequest", text: str) -> None:

@@ -20,7 +20,7 @@ from typing import Any, List, Optional, Union
 
 from . import errors
 from .host import Grouping
-from .timers import Seconds, in_seconds
+from .timers import Seconds, in_milliseconds
 
 _schedules = Grouping("schedules")
 
@@ -48,7 +48,7 @@ class Schedule:
 async def every(name: str, period: Seconds, *, catch_up: int = 1) -> datetime:
     """Sets a schedule that is due after each such period from now, of at least a minute, and returns its first due time."""
     try:
-        return _time(await _schedules.every(name, max(0, round(in_seconds(period) * 1000)), catch_up))
+        return _time(await _schedules.every(name, max(0, in_milliseconds(period)), catch_up))
     except errors.Invalid as error:
         # The host counts in milliseconds, which the author has not written.
         if error.argument == "milliseconds":

@@ -16,6 +16,9 @@ Seconds = Union[float, timedelta]
 #: The shortest period, in seconds.
 SHORTEST = 0.01
 
+# The longest time, in seconds: the host counts milliseconds in 64 bits.
+_MOST = 2**53
+
 
 _sleep = asyncio.sleep
 
@@ -23,6 +26,14 @@ _sleep = asyncio.sleep
 def in_seconds(duration: Seconds) -> float:
     """How many seconds that is."""
     return duration.total_seconds() if isinstance(duration, timedelta) else duration
+
+
+def in_milliseconds(duration: Seconds) -> int:
+    """How many milliseconds that is. What the host cannot count to is as long as it can count."""
+    try:
+        return round(min(in_seconds(duration), _MOST) * 1000)
+    except (TypeError, ValueError):
+        raise TypeError(f"a time is a number of seconds or a timedelta, and not {duration!r}") from None
 
 
 async def sleep(seconds: Seconds, result: Any = None) -> Any:

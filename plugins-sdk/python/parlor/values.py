@@ -5,7 +5,7 @@ from typing import Any, Awaitable, Callable, Mapping, NamedTuple, Optional, Sequ
 
 from . import listen
 from .host import Grouping
-from .timers import Seconds, in_seconds
+from .timers import Seconds, in_milliseconds
 
 _api = Grouping("api")
 _promises = Grouping("promises")
@@ -21,7 +21,7 @@ def setting(key: str, default: Any = None) -> Any:
 
 async def set_setting(key: str, value: Any) -> None:
     """Changes a setting for this account and this process."""
-    await _settings.set(key, _json(value))
+    await _settings.set(key, as_json(value))
 
 
 class Settings:
@@ -46,7 +46,7 @@ class Settings:
 
 
 def _pairs(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(key, _json(value)) for key, value in values.items()]
+    return [(key, as_json(value)) for key, value in values.items()]
 
 
 class Promises:
@@ -67,7 +67,7 @@ class Promises:
 
 async def emit(name: str, value: Any = None) -> None:
     """Fires an event that every plugin may hear, and resolves the promise of the same name."""
-    await _api.emit(name, None if value is None else _json(value))
+    await _api.emit(name, None if value is None else as_json(value))
 
 
 async def wait_until(name: str) -> Any:
@@ -107,7 +107,7 @@ class Changes:
 
     def set(self, key: str, value: Any, expires: Optional[Seconds] = None) -> "Changes":
         """Keeps a value, for ever, or for so many seconds or a `timedelta`."""
-        return self.set_bytes(key, _json(value).encode(), expires)
+        return self.set_bytes(key, as_json(value).encode(), expires)
 
     def set_bytes(self, key: str, value: bytes, expires: Optional[Seconds] = None) -> "Changes":
         """Keeps bytes."""
@@ -150,7 +150,7 @@ class Storage:
 
     async def set(self, key: str, value: Any, expires: Optional[Seconds] = None) -> None:
         """Keeps a value, for ever, or for so many seconds (0.001 at least) or a `timedelta`."""
-        await self.set_bytes(key, _json(value).encode(), expires)
+        await self.set_bytes(key, as_json(value).encode(), expires)
 
     async def change(self, key: str, change: Callable[[Any], Any], expires: Optional[Seconds] = None) -> Any:
         """Keeps what a function makes of the value, and gives it; None = no value, for either. Nothing is lost that others keep
@@ -235,6 +235,8 @@ class Storage:
 
             newest = await storage.range("notes/", reverse=True, limit=5)
         """
+        if limit is not None and limit < 0:
+            raise ValueError(f"storage.range: limit has to be a whole number from 0 on, and is {limit}")
         wanted = _storage.KeyRange(prefix, start, stop, reverse)
         entries: dict[str, Any] = {}
         after = None
@@ -279,8 +281,8 @@ class Storage:
             kept = await _storage.get(key)
             version = _read(kept, 0)
             # A negative index would run a step from the end.
-            if not 0 <= version <= len(steps):
-                raise ValueError(f"{key}: the data is of version {version}, and this plugin knows {len(steps)}")
+            if not isinstance(version, int) or not 0 <= version <= len(steps):
+                raise ValueError(f"{key}: the data is of version {version!r}, and this plugin knows {len(steps)}")
             if version == len(steps):
                 return
             changes = Changes()
@@ -321,15 +323,16 @@ def write_value(at: int, name: str) -> Callable[[Callable[..., Any]], Callable[.
     def wrapped(set_: Callable[..., Any]) -> Callable[..., Any]:
         def write(*arguments: Any, **named: Any) -> Any:
             if name in named:
-                named[name] = _json(named[name])
-            return set_(*(_json(one) if index == at else one for index, one in enumerate(arguments)), **named)
+                named[name] = as_json(named[name])
+            return set_(*(as_json(one) if index == at else one for index, one in enumerate(arguments)), **named)
 
         return write
 
     return wrapped
 
 
-def _json(value: Any) -> str:
+def as_json(value: Any) -> str:
+    """The value as it goes to the host."""
     # Escaped, most letters would take up to three times the room.
     text = json.dumps(value, ensure_ascii=False)
     try:
@@ -350,11 +353,11 @@ def _sorted(value: Any) -> str:
 
 
 def _bytes(value: Any) -> Optional[bytes]:
-    return None if value is None else _json(value).encode()
+    return None if value is None else as_json(value).encode()
 
 
 def _milliseconds(expires: Optional[Seconds]) -> Optional[int]:
-    return None if expires is None else max(1, round(in_seconds(expires) * 1000))
+    return None if expires is None else max(1, in_milliseconds(expires))
 
 
 promises = Promises()

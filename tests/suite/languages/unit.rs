@@ -75,7 +75,7 @@ pub(super) async fn python_is_typed(plugin: &Path) {
 /// Runs an author's own tests of a plugin in Python.
 pub(super) fn python_is_tested(plugin: &Path) {
     fs::write(plugin.join("test_plugin.py"), TESTS_IN_PYTHON).unwrap();
-    tested_in_python(plugin, "Ran 4 tests");
+    tested_in_python(plugin, "Ran 5 tests");
 }
 
 fn tested_in_python(plugin: &Path, says: &str) {
@@ -195,7 +195,7 @@ import unittest
 from unittest.mock import AsyncMock, patch
 
 import plugin
-from parlor import Message, errors, outgoing, setting, sleep
+from parlor import Message, errors, outgoing, plugins, setting, sleep
 
 
 def message(body: str) -> Message:
@@ -212,6 +212,12 @@ class Answers(unittest.TestCase):
     def test_what_needs_a_host_says_so(self) -> None:
         with self.assertRaisesRegex(errors.Outside, r"^chats\.send is a call of the host, and there is none here"):
             asyncio.run(plugin.answer(message("hello")))
+
+    def test_a_request_takes_no_more_room_than_its_letters(self) -> None:
+        with patch.object(plugins, "_plugins", AsyncMock()) as host:
+            host.call.return_value = "[1]"
+            self.assertEqual(asyncio.run(plugins.call("money", "rate", "\u044f")), [1])
+            self.assertEqual(host.call.await_args.args[2], '"\u044f"')
 
     def test_messages_are_made_as_in_a_plugin(self) -> None:
         made = outgoing("yes", reply_to=message("hello"), quote=True)

@@ -167,8 +167,9 @@ func inRange(ctx context.Context, message *parlor.Message) error {
 	}
 	last, ranged := parlor.StorageRange[int](ctx, parlor.Range{Prefix: "r/", Descending: true})
 	some, bounded := parlor.StorageRange[int](ctx, parlor.Range{From: "n", To: "r/2", Limit: 1})
+	_, negative := parlor.StorageRange[int](ctx, parlor.Range{Limit: -1})
 	err = errors.Join(err, added, ranged, bounded)
-	return errors.Join(err, parlor.Reply(ctx, message, fmt.Sprint(first, second, made, last, some)))
+	return errors.Join(err, parlor.Reply(ctx, message, fmt.Sprint(first, second, made, last, some, " ", negative)))
 }
 
 func migrate(ctx context.Context, message *parlor.Message) error {

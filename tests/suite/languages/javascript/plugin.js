@@ -37,6 +37,7 @@ on("message", { prefix: "types" }, async (message) => {
     () => storage.set("k", 1, { expiers: 1000 }),
     () => storage.add("k", 0.5),
     () => storage.add("k", -(2n ** 53n)),
+    () => storage.range("", { limit: -1 }),
     () => on("message", { form: message.from }, () => {}),
     () => once("message", () => {}, { from: message.from }),
     () => send(message.chat, { text: "hello" }),
@@ -275,7 +276,7 @@ on("message", { prefix: "range" }, async (message) => {
   for (const value of [1, 2]) {
     made.push(await storage.changes().expect("r/1", undefined).set("r/1", value).set("r/2", [2]).add("n").make());
   }
-  const last = await storage.range("r/", { descending: true });
+  const last = await storage.range("r/", { descending: true, limit: null });
   const some = await storage.range("", { from: "n", to: "r/2", limit: 1 });
   await reply(message, `${sums} ${made} ${JSON.stringify([last, some])}`);
 });
@@ -288,8 +289,10 @@ on("message", { prefix: "migrate" }, async (message) => {
   });
   for (const count of [1, 2, 2]) await storage.migrate("version", steps.slice(0, count));
   const now = await storage.get("now");
-  const refused = await storage.migrate("version", steps.slice(0, 1)).catch((error) => error.message);
-  await reply(message, `${ran} ${now} ${refused}`);
+  for (const [name, version] of [["below", -1], ["words", "two"]]) await storage.set(name, version);
+  const refuse = (name) => storage.migrate(name, steps.slice(0, 1)).catch((error) => error.message);
+  const refused = await Promise.all(["version", "below", "words"].map(refuse));
+  await reply(message, `${ran} ${now} ${refused.join("; ")}`);
 });
 
 // errors.chat

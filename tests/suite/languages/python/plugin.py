@@ -475,7 +475,8 @@ async def keep(message: Message) -> None:
             await storage.set("letters", letters, expires=timedelta(hours=1))
             await reply(message, str(await storage.get("letters") == letters))
         case ["half"]:
-            await storage.set("half", "\ud83c")
+            # Longer than the host can count, like for ever.
+            await storage.set("half", "\ud83c", expires=float("inf"))
             await reply(message, str(await storage.get("half") == "\ud83c"))
         case ["alike"]:
             # The letters were escaped before.
@@ -500,7 +501,10 @@ async def keep(message: Message) -> None:
             for _ in (1, 2):
                 made.append(await storage.changes().expect("r/1", None).set("r/1", 1).set("r/2", [2]).add("n").make())
             last, some = await storage.range("r/", reverse=True), await storage.range("", "n", "r/2", limit=1)
-            await reply(message, f"{sums} {made} {last} {some}")
+            try:
+                await storage.range(limit=-1)
+            except ValueError as error:
+                await reply(message, f"{sums} {made} {last} {some} {error}")
         case ["versions"]:
             ran = []
 
@@ -515,8 +519,9 @@ async def keep(message: Message) -> None:
             for steps in ([first], [first, second], [first, second]):
                 await storage.migrate("version", steps)
             await storage.set("below", -1)
+            await storage.set("words", "two")
             refused = []
-            for key in ("version", "below"):
+            for key in ("version", "below", "words"):
                 try:
                     await storage.migrate(key, [first])
                 except ValueError as error:
@@ -595,7 +600,8 @@ async def types(message: Message) -> None:
         lambda: archive.query(max=-1),
         lambda: archive.query(max=1 << 32),
         lambda: rooms.open("garden@rooms.example.org", history=rooms.History(max_stanzas=1 << 40)),
-        lambda: storage.set("k", 1, expires=1 << 64),
+        lambda: storage.set("k", 1, expires="60"),
+        lambda: storage.set("k", 1, expires=float("nan")),
     ]
     errors = []
     for call in wrong:
