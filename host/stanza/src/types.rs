@@ -23,7 +23,7 @@ use jid::BareJid;
 pub use address::{LONGEST_ADDRESS, NoAddress, address};
 pub use adhoc::{
     AdHoc, AdHocAction, AdHocAnswer, AdHocField, AdHocRefusal, AdHocRequest, AdHocStage, COMMANDS, FormStep,
-    LONGEST_VALUE,
+    LONGEST_VALUE, RefusedValue,
 };
 pub use archive::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, MAM};
 pub use blocking::{BLOCKING, MAX_BLOCKED, REPORTING, Report, ReportKind};

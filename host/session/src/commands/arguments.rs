@@ -45,6 +45,9 @@ pub(super) enum Misfit {
     /// A value in a form is longer than a form may send.
     #[error("{label} is longer than {LONGEST_VALUE} bytes.")]
     TooLong { label: String },
+    /// A field of a form has several values, though it is one for one.
+    #[error("{label} has more than one value.")]
+    Several { label: String },
     /// The values of a page of a form are longer than they may be.
     #[error("The fields of this page are longer than {LONGEST_PAGE} bytes together.")]
     PageTooLong,

@@ -1,7 +1,7 @@
 //! Commands with typed arguments as forms (XEP-0050), for people whose client shows them: the same permissions,
 //! arguments and cooldowns apply as for commands in a chat.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use parlor_base::id::{InstanceId, PluginId};
 use parlor_base::permission::Permission;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{
-    AdHoc, AdHocAction, AdHocAnswer, AdHocRefusal, AdHocStage, COMMANDS, Disco, FormStep, Identity, Outgoing, Reply,
+    AdHoc, AdHocAction, AdHocAnswer, AdHocRefusal, AdHocStage, COMMANDS, Disco, FormStep, Identity, Outgoing,
+    RefusedValue, Reply,
 };
 
 use super::arguments::{LONGEST_PAGE, Misfit, read_fields};
@@ -125,7 +126,7 @@ impl Commands {
     }
 
     fn step(&mut self, from: &FullJid, command: AdHoc, id: &str, given: &Given<'_>, turn: &mut Turn<'_>) -> Answered {
-        let AdHoc { node, session, action, has_form, values, too_long } = command;
+        let AdHoc { node, session, action, has_form, values, refused } = command;
         if action == AdHocAction::Unknown {
             return Err(AdHocRefusal::MalformedAction);
         }
@@ -145,7 +146,7 @@ impl Commands {
             }
             Stage::Page(at) => {
                 let at = *at;
-                let filled = self.fill_page(&session, at, &Sent { has_form, values, too_long, action }, given)?;
+                let filled = self.fill_page(&session, at, &Sent { has_form, values, refused, action }, given)?;
                 match filled {
                     Filled::Page(stage) => stage,
                     Filled::All(values) => match self.obey_form(&session, from, &values, id, given, turn) {
@@ -168,7 +169,7 @@ impl Commands {
 
     /// Stores the values that were filled in on a page, and moves to another one.
     fn fill_page(&mut self, session: &str, at: usize, sent: &Sent, given: &Given<'_>) -> Result<Filled, AdHocRefusal> {
-        let Sent { has_form, values, too_long, action } = sent;
+        let Sent { has_form, values, refused, action } = sent;
         let pages = pages(given.parameters);
         // The command may have been declared again since, with fewer pages.
         let at = at.min(pages.len().saturating_sub(1));
@@ -178,10 +179,16 @@ impl Commands {
         let show = |at: usize, values: &BTreeMap<String, String>, wrong: Option<String>| {
             Ok(Filled::Page(shown(&pages, at, &given.title, values, wrong)))
         };
-        let long = page.parameters.iter().find(|one| too_long.contains(&one.name));
+        let wrong = page.parameters.iter().find_map(|one| {
+            let label = one.label();
+            Some(match refused.get(&one.name)? {
+                RefusedValue::TooLong => Misfit::TooLong { label },
+                RefusedValue::Several => Misfit::Several { label },
+            })
+        });
         // Another page that comes twice does not count for this one.
         let is_of_another = || pages.iter().enumerate().any(|(place, other)| place != at && other.has_any(values));
-        if long.is_none() && !page.has_any(values) && is_of_another() {
+        if wrong.is_none() && !page.has_any(values) && is_of_another() {
             return show(at, &open.values, None);
         }
         let given_here = page.parameters.iter().filter_map(|one| values.get(&one.name));
@@ -203,8 +210,8 @@ impl Commands {
             return show(at - 1, &open.values, None);
         }
         // It would count as left out.
-        if let Some(long) = long {
-            return show(at, &open.values, Some(Misfit::TooLong { label: long.label() }.to_string()));
+        if let Some(wrong) = wrong {
+            return show(at, &open.values, Some(wrong.to_string()));
         }
         if let Err(misfit) = read_fields(page.parameters, &open.values) {
             return show(at, &open.values, Some(misfit.to_string()));
@@ -370,8 +377,8 @@ impl Commands {
 struct Sent {
     has_form: bool,
     values: BTreeMap<String, String>,
-    /// The fields whose values are too long.
-    too_long: BTreeSet<String>,
+    /// The fields whose values are not among these.
+    refused: BTreeMap<String, RefusedValue>,
     action: AdHocAction,
 }
 

@@ -237,6 +237,29 @@ fn a_value_that_is_too_long_is_refused_and_clients_may_send_fields_of_their_own(
     assert_eq!(*values, expected);
 }
 
+/// Row 152. Each field is for one value (XEP-0004, section 3.3), and none of several is the one that was meant.
+#[test]
+fn several_values_of_a_field_are_refused_and_the_form_stays_open() {
+    let mut test = TestSession::connected(Settings::default());
+    let arguments = vec![argument("name", Kind::Text), argument("why", Kind::Rest)];
+    test.declare(&plugin("polls"), Declaration { arguments, ..declaration("ask") }).unwrap();
+    test.sent.clear();
+    let (session, _) = test.form(ROMEO_HOME, "polls.ask");
+    let go_on = format!("sessionid='{session}'");
+    let lines = "because</value><value>of this";
+    for fields in [&[("name", "tea"), ("why", lines)][..], &[("name", "tea"), ("why", "a"), ("why", "b"), ("why", "b")]]
+    {
+        let wrong = stage(test.step(ROMEO_HOME, "polls.ask", &go_on, fields));
+        let AdHocStage::Fill { wrong: Some(wrong), fields, .. } = wrong else { panic!("{wrong:?}") };
+        assert_eq!(wrong, "WHY has more than one value.");
+        assert_eq!(fields[0].value.as_deref(), Some("tea"), "the others stay");
+    }
+    // The same value twice is one.
+    let fields = [("name", "tea"), ("name", "tea"), ("why", "because</value><value>because")];
+    let done = stage(test.step(ROMEO_HOME, "polls.ask", &go_on, &fields));
+    assert!(matches!(done, AdHocStage::Done { failed: false, .. }), "{done:?}");
+}
+
 /// Row 152.
 #[test]
 fn the_values_of_a_page_are_not_longer_than_a_form_that_goes_back() {

@@ -1,6 +1,6 @@
 //! Reads IQs: requests of others to this account, and their answers. Each get and set becomes something to answer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jid::{FullJid, Jid};
 use minidom::Element;
@@ -15,7 +15,7 @@ use crate::raw::RawStanza;
 use crate::sieve::mend::MALFORMED;
 use crate::types::{
     AdHoc, AdHocAction, Answer, BLOCKING, Body, COMMANDS, Disco, Field, Form, Identity, Incoming, LONGEST_VALUE, MAM,
-    MAX_BLOCKED, Query, Request, RosterItem, kept,
+    MAX_BLOCKED, Query, RefusedValue, Request, RosterItem, kept,
 };
 use crate::whole_card;
 
@@ -94,16 +94,19 @@ fn ad_hoc(payload: &Element) -> Option<AdHoc> {
     let is_cancelled = form.is_some_and(|form| form.attr("type") == Some("cancel"));
     let form = form.filter(|_| !is_cancelled);
     let fields = form.into_iter().flat_map(Element::children).filter(|field| field.is("field", ns::DATA_FORMS));
-    let (mut values, mut too_long) = (BTreeMap::new(), BTreeSet::new());
+    let (mut values, mut refused) = (BTreeMap::<String, String>::new(), BTreeMap::new());
     for field in fields.take(MAX_FIELDS) {
         let var = field.attr("var").filter(|var| var.len() <= MAX_FIELD);
-        let (Some(var), Some(value)) = (var, field.get_child("value", ns::DATA_FORMS).map(Element::text)) else {
-            continue;
-        };
-        if value.len() <= LONGEST_VALUE {
+        let mut given = field.children().filter(|value| value.is("value", ns::DATA_FORMS)).map(Element::text);
+        let (Some(var), Some(value)) = (var, given.next()) else { continue };
+        let is_other = values.get(var).is_some_and(|before| *before != value);
+        if is_other || given.any(|another| another != value) {
+            values.remove(var);
+            refused.insert(var.to_owned(), RefusedValue::Several);
+        } else if value.len() > LONGEST_VALUE {
+            refused.insert(var.to_owned(), RefusedValue::TooLong);
+        } else if !refused.contains_key(var) {
             values.insert(var.to_owned(), value);
-        } else {
-            too_long.insert(var.to_owned());
         }
     }
     Some(AdHoc {
@@ -122,7 +125,7 @@ fn ad_hoc(payload: &Element) -> Option<AdHoc> {
         },
         has_form: form.is_some(),
         values,
-        too_long,
+        refused,
     })
 }
 

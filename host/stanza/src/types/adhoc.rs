@@ -1,6 +1,6 @@
 //! Ad-hoc commands (XEP-0050), as an account offers them: one step, or a form of one or several pages.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jid::Jid;
 
@@ -21,10 +21,19 @@ pub struct AdHoc {
     pub action: AdHocAction,
     /// Whether a form came with it. Without one, nothing was filled in.
     pub has_form: bool,
-    /// The submitted values by field; the first value of each.
+    /// The submitted values by field.
     pub values: BTreeMap<String, String>,
-    /// The fields whose values are too long, and not among these.
-    pub too_long: BTreeSet<String>,
+    /// The fields whose values are not among these.
+    pub refused: BTreeMap<String, RefusedValue>,
+}
+
+/// Why the value of a field is refused. It would otherwise count as left out, or in part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedValue {
+    /// It is longer than [`LONGEST_VALUE`].
+    TooLong,
+    /// There is more than one.
+    Several,
 }
 
 /// The action of a command.
