@@ -325,6 +325,11 @@ async fn hooks_refuse_commands_and_answer_the_person() {
     host.call(FIRST, "hooks.stop", stop.clone()).await.ok();
     host.call(FIRST, "hooks.stop", stop).await.fails("not-found");
     juliet.wait_body(&bot, "That code is not valid.", SOON).await.unwrap();
+    // A reason that repeats what the person wrote may be too long, and the command is refused anyway.
+    juliet.chat(bot.clone(), "!open window").await.unwrap();
+    let told = question(&host, FIRST, first).await;
+    let stop = json!({ "id": told["id"], "reason": "x".repeat(5_000) });
+    host.call(FIRST, "hooks.stop", stop).await.fails("invalid");
     juliet.chat(bot.clone(), "!open door 123456").await.unwrap();
     let told = question(&host, FIRST, first).await;
     assert!(host.heard_so_far(FULL, opens).await.is_empty());

@@ -37,9 +37,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     }
 
     async fn stop(accessor: &Accessor<T, Self>, id: String, reason: Option<String>) -> Result<(), Error> {
-        let checked = reason.as_deref().map_or(Ok(""), |reason| words("reason", reason, LONGEST_REASON));
-        let verdict = checked.map(|_| Verdict::Stop(reason.clone()));
-        answer(give(accessor, CallName::HooksStop, &id, verdict))
+        answer(stop(accessor, &id, reason))
     }
 
     async fn mark(accessor: &Accessor<T, Self>, id: String, label: String) -> Result<(), Error> {
@@ -68,6 +66,28 @@ fn labelled(id: &str, label: String) -> Result<Verdict, CallError> {
         return Err(CallError::invalid("label", format!("is no line of 1 to {LONGEST_LABEL} bytes")));
     }
     Ok(Verdict::Mark(label))
+}
+
+/// Stops a message or a command. A reason that cannot be used is left out, and an error. It may repeat what a stranger wrote, who
+/// could otherwise make the owner's `on_failure` let pass what this plugin stops.
+fn stop<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    id: &str,
+    reason: Option<String>,
+) -> Result<(), CallError> {
+    let (reason, wrong) = usable(reason);
+    let given = give(accessor, CallName::HooksStop, id, Ok(Verdict::Stop(reason)));
+    match (given, wrong) {
+        (Ok(()) | Err(CallError::NotFound(_)), Some(wrong)) => Err(wrong),
+        (given, _) => given,
+    }
+}
+
+/// Returns a reason that says something and can be used, or the error for one that cannot.
+fn usable(reason: Option<String>) -> (Option<String>, Option<CallError>) {
+    let Some(reason) = reason.filter(|reason| !reason.trim().is_empty()) else { return (None, None) };
+    let wrong = words("reason", &reason, LONGEST_REASON).err();
+    (wrong.is_none().then_some(reason), wrong)
 }
 
 /// Gives this plugin's verdict on a question.
@@ -99,6 +119,16 @@ fn give<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_that_says_nothing_is_none_and_one_that_cannot_be_used_is_left_out() {
+        let of = |reason: &str| usable(Some(reason.to_owned()));
+        assert_eq!((usable(None), of("no")), ((None, None), (Some("no".to_owned()), None)));
+        assert_eq!((of(""), of(" \n")), ((None, None), (None, None)));
+        for reason in ["a\u{1}b", &"x".repeat(LONGEST_REASON + 1)] {
+            assert!(matches!(of(reason), (None, Some(CallError::Invalid { argument, .. })) if argument == "reason"));
+        }
+    }
 
     #[test]
     fn only_outgoing_messages_are_changed_and_only_incoming_ones_get_labels() {
