@@ -125,6 +125,12 @@ async fn hooks_see_change_and_stop_what_others_send_in_the_owners_order() {
     host.call(FIRST, "hooks.stop", json!({ "id": told["id"], "reason": "not that" })).await.ok();
     assert_eq!(host.answer(FULL, "chats.send", order).await.fails("rejected")["what"], "not that");
     assert!(host.heard_so_far(SECOND, second).await.is_empty(), "the next one is not asked");
+    // Nothing is left of this one, and it is not sent as it was.
+    let order = sends(&host, FULL, &juliet, "secret").await;
+    let told = question(&host, FIRST, first).await;
+    host.call(FIRST, "hooks.alter", json!({ "id": told["id"], "body": "" })).await.invalid("body");
+    let stopped = host.answer(FULL, "chats.send", order).await.fails("rejected");
+    assert!(stopped["what"].as_str().unwrap().contains("is empty"), "{stopped}");
 
     // In a room.
     let room = prosody().await.fresh_room();

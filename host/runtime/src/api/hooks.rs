@@ -8,6 +8,7 @@ use wasmtime::component::Accessor;
 
 use super::{answer, caller, text, words};
 use crate::account::hooks::Point;
+use crate::account::hooks::outgoing::changed_so;
 use crate::bindings::parlor::plugin::hooks::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::instance::{Context, Grouping};
@@ -33,7 +34,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         body: Option<String>,
         subject: Option<String>,
     ) -> Result<(), Error> {
-        answer(give(accessor, CallName::HooksAlter, &id, other_texts(&id, Texts { body, subject })))
+        answer(alter(accessor, &id, Texts { body, subject }))
     }
 
     async fn stop(accessor: &Accessor<T, Self>, id: String, reason: Option<String>) -> Result<(), Error> {
@@ -68,6 +69,14 @@ fn labelled(id: &str, label: String) -> Result<Verdict, CallError> {
     Ok(Verdict::Mark(label))
 }
 
+/// Lets a message pass with other texts. With texts that cannot be sent it is stopped, and this is an error: the plugin wanted another
+/// message than the one that the owner's `on_failure` could let pass.
+fn alter<T: Send + 'static>(accessor: &Accessor<T, Grouping>, id: &str, texts: Texts) -> Result<(), CallError> {
+    let wrong = texts.check().err().filter(|_| Point::Outgoing.asked(id));
+    let Some(wrong) = wrong else { return give(accessor, CallName::HooksAlter, id, other_texts(id, texts)) };
+    give_instead(accessor, CallName::HooksAlter, id, Verdict::Stop(Some(changed_so(&wrong))), wrong)
+}
+
 /// Stops a message or a command. A reason that cannot be used is left out, and an error. It may repeat what a stranger wrote, who
 /// could otherwise make the owner's `on_failure` let pass what this plugin stops.
 fn stop<T: Send + 'static>(
@@ -76,10 +85,24 @@ fn stop<T: Send + 'static>(
     reason: Option<String>,
 ) -> Result<(), CallError> {
     let (reason, wrong) = usable(reason);
-    let given = give(accessor, CallName::HooksStop, id, Ok(Verdict::Stop(reason)));
-    match (given, wrong) {
-        (Ok(()) | Err(CallError::NotFound(_)), Some(wrong)) => Err(wrong),
-        (given, _) => given,
+    let verdict = Verdict::Stop(reason);
+    match wrong {
+        Some(wrong) => give_instead(accessor, CallName::HooksStop, id, verdict, wrong),
+        None => give(accessor, CallName::HooksStop, id, Ok(verdict)),
+    }
+}
+
+/// Gives a verdict in place of one that cannot be used, and returns the error for that one.
+fn give_instead<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    call: CallName,
+    id: &str,
+    verdict: Verdict,
+    wrong: CallError,
+) -> Result<(), CallError> {
+    match give(accessor, call, id, Ok(verdict)) {
+        Ok(()) | Err(CallError::NotFound(_)) => Err(wrong),
+        refused => refused,
     }
 }
 

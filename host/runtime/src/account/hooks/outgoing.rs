@@ -34,7 +34,12 @@ impl Passed {
 
 /// Returns the error for a message that cannot be sent after a hook changed it.
 pub(crate) fn of_a_hook(error: &CallError) -> CallError {
-    CallError::Rejected(format!("a hook changed the message, and it cannot be sent so: {error}"))
+    CallError::Rejected(changed_so(error))
+}
+
+/// Returns why a message cannot be sent after a hook changed it.
+pub(crate) fn changed_so(error: &CallError) -> String {
+    format!("a hook changed the message, and it cannot be sent so: {error}")
 }
 
 /// Returns a message that is about to be sent as hooks see it; `None` while the account has no address.
