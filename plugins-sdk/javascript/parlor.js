@@ -2194,6 +2194,7 @@ export const schedules = {
 function questionOf(call, text, options = {}) {
   refuseOthers(`${call}: options`, options, ["choices", "timeout"]);
   const timeout = options.timeout === undefined ? null : milliseconds(`${call}: timeout`, options.timeout);
+  if (typeof options.choices === "string") misfit(`${call}: choices`, "a list", options.choices);
   return { text, choices: [...(options.choices ?? [])], timeout };
 }
 

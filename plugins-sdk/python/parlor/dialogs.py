@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Iterable, Optional
 
 from .host import Grouping
+from .texts import listed
 from .timers import Seconds, in_milliseconds
 
 _dialogs = Grouping("dialogs")
@@ -50,7 +51,7 @@ async def ask_in_room(room: str, nick: str, text: str, choices: Iterable[str] = 
 
 
 def _question(text: str, choices: Iterable[str], timeout: Optional[Seconds]) -> Any:
-    return _dialogs.Question(text, list(choices), None if timeout is None else max(0, in_milliseconds(timeout)))
+    return _dialogs.Question(text, listed("choices", choices), None if timeout is None else max(0, in_milliseconds(timeout)))
 
 
 def _answer(answer: Any) -> Answer:

@@ -31,6 +31,7 @@ from . import declared, guest, listen
 from .arguments import People
 from .host import Grouping, is_there
 from .loop import spawn
+from .texts import listed
 from .timers import Seconds
 
 _commands = Grouping("commands")
@@ -65,7 +66,7 @@ def command(
         raise TypeError(f'{getattr(name, "__name__", name)} is no command\'s name: write @command("hello") above the function')
 
     # They may be iterators, and a decorator may serve several functions.
-    aliases, allow = list(aliases), list(allow)
+    aliases, allow = listed(f"command {name!r}: aliases", aliases), list(allow)
 
     def register(handler: Handler) -> Handler:
         role, hint = f" does what {name} says, and", "; its words are `command.args`"

@@ -1,7 +1,7 @@
 """Texts that are one of a few, for type checkers and for who asks whether something is one of them (`typing.get_args`); and what is
 written of any text."""
 
-from typing import Literal
+from typing import Iterable, Literal
 
 #: The roles of occupants, for as long as a visit lasts (XEP-0045, section 5.1). Giving `none` kicks.
 Role = Literal["none", "visitor", "participant", "moderator"]
@@ -20,3 +20,10 @@ def whole(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def listed(place: str, texts: Iterable[str]) -> list[str]:
+    """Several texts as a list. A text in their place would become its letters, as `("one")` without a comma does."""
+    if isinstance(texts, str):
+        raise TypeError(f"{place} has to be a list, and is the text {texts!r}")
+    return list(texts)

@@ -255,7 +255,9 @@ async fn what_nobody_could_call_in_python_is_refused_with_what_to_write() {
                 def plain(): ...\n\n\nasync def many(): yield\n\n\n\
                 for taker in (on(\"message\"), command(\"roll\"), on_start):\n    \
                 for function in (late, partial(late), two, plain, many):\n        try:\n            taker(function)\n        \
-                except TypeError as error:\n            print(error)\nraise SystemError(\"all of it\")\n";
+                except TypeError as error:\n            print(error)\n\
+                try:\n    command(\"roll\", aliases=(\"throw\"))\nexcept TypeError as error:\n    print(error)\n\
+                raise SystemError(\"all of it\")\n";
     folder.write("plugin/plugin.py", text).unwrap();
     let parts = [
         "late is a method: write on('message', …)(self.late) where its object is made, or take self away\n",
@@ -267,6 +269,7 @@ async fn what_nobody_could_call_in_python_is_refused_with_what_to_write() {
         " listens to message, and has to be an `async def`\n",
         " does what roll says, and has to be an `async def`\n",
         "many yields what nobody would say: answer by `await reply(…)` in an `async def`\n",
+        "command 'roll': aliases has to be a list, and is the text 'throw'\n",
         "SystemError: all of it",
     ];
     is_refused(&folder.path().join("plugin"), &folder, &parts).await;

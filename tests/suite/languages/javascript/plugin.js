@@ -1,8 +1,8 @@
 // Tests what authors expect of JavaScript and of the SDK; see tests.
 
 import {
-  acknowledge, api, argument, bodyWithoutFallback, chats, command, connection, contacts, Element, fetch as askWeb, NotReady, occupantOf, off,
-  Offline, on, once, onReady, onStop, OverLimit, parseXml, promise, promises, reply, replyInChat, rooms, send, setSetting, setting, settings, sleep,
+  acknowledge, api, argument, bodyWithoutFallback, chats, command, connection, contacts, dialogs, Element, fetch as askWeb, NotReady, occupantOf,
+  off, Offline, on, once, onReady, onStop, OverLimit, parseXml, promise, promises, reply, replyInChat, rooms, send, setSetting, setting, settings, sleep,
   StanzaError, storage, styling, TimedOut, timers, Unsupported, vcard, waitUntil, within,
 } from "parlor";
 
@@ -38,6 +38,7 @@ on("message", { prefix: "types" }, async (message) => {
     () => storage.add("k", 0.5),
     () => storage.add("k", -(2n ** 53n)),
     () => storage.range("", { limit: -1 }),
+    () => dialogs.ask("alice@example.org", "Which?", { choices: "one" }),
     () => on("message", { form: message.from }, () => {}),
     () => once("message", () => {}, { from: message.from }),
     () => send(message.chat, { text: "hello" }),

@@ -19,8 +19,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Annotated, Literal, Optional
 
 from parlor import (
-    Command, Element, Jid, Message, Range, acknowledge, after, api, archive, body_without_fallback, chats, command, connection, contacts, emit, errors, every,
-    files, http, ns, occupant_of, off, on, on_mention, on_ready, on_start, outgoing, parse_xml, promises, reference_of, reply, reply_in_chat,
+    Command, Element, Jid, Message, Range, acknowledge, after, api, archive, body_without_fallback, chats, command, connection, contacts, dialogs, emit, errors,
+    every, files, http, ns, occupant_of, off, on, on_mention, on_ready, on_start, outgoing, parse_xml, promises, reference_of, reply, reply_in_chat,
     rooms, send, setting, settings, sleep, spawn, storage, styling, types as records, vcard, wait_until,
 )
 
@@ -600,6 +600,7 @@ async def types(message: Message) -> None:
         lambda: archive.query(max=-1),
         lambda: archive.query(max=1 << 32),
         lambda: rooms.open("garden@rooms.example.org", history=rooms.History(max_stanzas=1 << 40)),
+        lambda: dialogs.ask("alice@example.org", "Which?", "one"),
         lambda: storage.set("k", 1, expires="60"),
         lambda: storage.set("k", 1, expires=float("nan")),
     ]
