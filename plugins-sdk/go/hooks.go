@@ -21,7 +21,7 @@ type Hook struct {
 
 // OutgoingVerdict is that on a message which another plugin sends. The empty one lets it pass as it is.
 type OutgoingVerdict struct {
-	// Body and Subject replace those of the message; empty ones leave them.
+	// Body and Subject replace those of the message; empty ones leave them. So Stop a message of which you leave no text.
 	Body, Subject string
 	// Stop has the message not be sent. The plugin that sends it gets the Reason.
 	Stop   bool
