@@ -117,15 +117,21 @@ pub fn of_setting(setting: &str, tests: &[&Test], run: &Run, units: &Run) -> Ver
     }
 }
 
-/// Judges a call: a row must name it, and a plugin must have received an answer as the row says.
-pub fn of_call(call: &str, rows: &[Row], run: &Run) -> Verdict {
-    let mut named = rows.iter().filter(|row| row.names(call)).flat_map(|row| &row.calls).peekable();
-    if named.peek().is_none() {
+/// Judges a call: a row must name it, and a plugin must have received an answer as the row says, unless the server supports none
+/// of these rows.
+pub fn of_call(call: &str, rows: &[Row], software: Software, run: &Run) -> Verdict {
+    let naming: Vec<_> = rows.iter().filter(|row| row.names(call)).collect();
+    if naming.is_empty() {
         return Verdict::Missing("no row of tests/conformance.toml names it".to_owned());
     }
     let is_meant = |named: &&String| named.split([':', '(']).next() == Some(call);
-    if named.filter(is_meant).any(|named| run.saw(named)) {
+    let mut cannot = naming.iter().map(|row| row.cannot.get(software.as_str()));
+    if naming.iter().flat_map(|row| &row.calls).filter(is_meant).any(|named| run.saw(named)) {
         Verdict::Works
+    } else if let Some(Some(why)) = cannot.next()
+        && cannot.all(|why| why.is_some())
+    {
+        Verdict::Cannot(why.clone())
     } else {
         Verdict::Missing("no test saw an answer to it".to_owned())
     }
@@ -215,11 +221,17 @@ mod tests {
     #[test]
     fn a_call_has_to_stand_in_a_row_and_be_answered() {
         let rows = [row("calls = [\"chats.open\", \"chats.end-otr:unsupported\"]")];
-        let of = |call, seen_calls: &[&str]| of_call(call, &rows, &run(&["a"], &seen(&[], seen_calls, &[]))).is_good();
+        let of = |call, seen_calls: &[&str]| {
+            of_call(call, &rows, Software::Prosody, &run(&["a"], &seen(&[], seen_calls, &[]))).is_good()
+        };
         assert!(of("chats.open", &["chats.open"]) && of("chats.end-otr", &["chats.end-otr:unsupported"]));
         assert!(!of("chats.open", &["chats.open:invalid"]), "it was refused");
         assert!(!of("chats.open", &["chats.end-otr:unsupported"]), "another call of the same row");
         assert!(!of("chats.close", &["chats.close"]), "no row has it");
+        let cannot = row("calls = [\"rooms.register\"]\ncannot = { ejabberd = \"no\" }");
+        let on = |software| of_call("rooms.register", std::slice::from_ref(&cannot), software, &Run::default());
+        assert_eq!(on(Software::Ejabberd), Verdict::Cannot("no".into()));
+        assert!(!on(Software::Prosody).is_good(), "it supports the row");
     }
 
     #[test]

@@ -93,11 +93,11 @@ impl Report<'_> {
     }
 
     fn calls(&self) -> Vec<Entry<'_>> {
-        let of = |call: &str, run| verdict::of_call(call, &self.list.row, run);
+        let of = |call: &str, software, run| verdict::of_call(call, &self.list.row, software, run);
         let calls = self.calls.iter();
         calls
             .map(|name| {
-                let verdicts = self.runs.iter().map(|(software, run)| (*software, of(name, run))).collect();
+                let verdicts = self.runs.iter().map(|(software, run)| (*software, of(name, *software, run))).collect();
                 let (number, tests, but) = (None, Vec::new(), Vec::new());
                 Entry { what: "call", number, name, kind: Kind::Plain, verdicts, tests, but }
             })
