@@ -17,7 +17,7 @@ mod plugin;
 mod plugins;
 mod reload;
 mod replacing;
-mod secrets;
+mod reserved;
 mod sleeping;
 mod standing;
 mod unknown_settings;
@@ -61,7 +61,7 @@ use self::claims::Claims;
 use self::domains::Domains;
 use self::late::add_ready;
 use self::plugins::Plugins;
-use self::secrets::{Secrets, is_kept};
+use self::reserved::{Reserved, is_kept, is_provided_on};
 use self::sleeping::Sleepers;
 use self::webhooks::WebhookListening;
 
@@ -105,8 +105,8 @@ pub struct Host {
     /// The domains of components, which take the place of a server for accounts that are addresses there.
     pub(crate) domains: Domains,
     pub(crate) plugins: Plugins,
-    /// The settings that its plugins keep secret.
-    secrets: Secrets,
+    /// What its plugins have for themselves.
+    reserved: Reserved,
     /// Plugins that are shutting down, or about to come back.
     leaving: Leaving,
     /// Notified when a new version did not fit into the limits beside the running one.
@@ -252,7 +252,7 @@ impl Host {
             #[cfg(feature = "cluster")]
             cluster: std::sync::OnceLock::new(),
             plugins: Plugins::default(),
-            secrets: Secrets::default(),
+            reserved: Reserved::default(),
             leaving: Leaving::default(),
             crowded: Notify::new(),
             changing: Mutex::default(),
@@ -387,12 +387,10 @@ impl Host {
         // The counts of those that are gone are lost afterwards.
         audit::count(self).await;
         let plugins = self.plugins.lock().await;
-        self.secrets.retain(|id, key| is_kept(&plugins, id, key));
+        self.reserved.retain(&plugins);
+        let config = self.config();
         for account in self.accounts() {
-            account.names.forget_undeclared(|id, name| {
-                let runs = plugins.get(id).and_then(|plugin| plugin.on(&account.name));
-                runs.is_some_and(|runs| runs.admitted().manifest.provides().any(|provided| provided == name))
-            });
+            account.names.forget_undeclared(|id, name| is_provided_on(&plugins, &config, &account, id, name));
             account.records.keep_only(|id| plugins.contains_key(id));
             let runs = |id: &PluginId| plugins.get(id).is_some_and(|plugin| plugin.on(&account.name).is_some());
             if forget_answerers(&account, runs) {

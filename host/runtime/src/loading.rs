@@ -71,15 +71,18 @@ pub enum Prepared {
     },
 }
 
-/// Reads, examines, admits and compiles the plugin of an entry. Slow work runs off the runtime.
+/// Reads, examines, admits and compiles the plugin of an entry. Slow work runs off the runtime. `found` is told the result of the
+/// admission, before anything is compiled and before secrets are read.
 pub async fn load(
     id: &PluginId,
     entry: &Entry,
     settings: &Settings,
     engine: &Arc<Engine>,
     components: &Components,
+    found: impl FnOnce(&Admitted),
 ) -> Result<Loaded, LoadError> {
     let (admitted, bytes) = admitted(id, entry, settings, components).await?;
+    found(&admitted);
     warn(&admitted);
     let (compiled, origin) = if let Some(known) = engine.at_hand(entry.digest, admitted.needs).await? {
         known
@@ -99,8 +102,10 @@ pub async fn prepare(
     settings: &Settings,
     engine: &Arc<Engine>,
     components: &Components,
+    found: impl FnOnce(&Admitted),
 ) -> Result<Prepared, LoadError> {
     let (admitted, bytes) = admitted(id, entry, settings, components).await?;
+    found(&admitted);
     let Some((compiled, origin)) = engine.at_hand(entry.digest, admitted.needs).await? else {
         return Ok(Prepared::Uncompiled { admitted: Arc::new(admitted), size: bytes.len() });
     };

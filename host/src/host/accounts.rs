@@ -217,9 +217,9 @@ pub(super) fn start_one(host: &Host, config: &AccountConfig, backing: impl Into<
     let account = start_account(config, backing, host.threads.place(), &host.domains);
     let shared = Arc::clone(account.shared());
     set_order(&shared, host.hooks.load().on(&shared.name, config.group.as_ref()));
-    // In this order, since a plugin that is compiled meanwhile hides its secrets on the accounts that are there.
+    // In this order, since a plugin that is compiled meanwhile reserves what it has on the accounts that are there.
     host.held().insert(config.name.clone(), account);
-    host.secrets.hide_on(&shared);
+    host.reserved.keep_on(&shared, &host.config());
     shared
 }
 

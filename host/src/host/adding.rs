@@ -12,7 +12,8 @@ use parlor_runtime::loading::{LoadError, Loaded, Prepared, load, prepare};
 use parlor_runtime::order::{self, Candidate};
 
 use super::plugin::{Plugin, Standing, chosen};
-use super::{Host, LONGEST_REASON, secrets, webhooks};
+use super::reserved::reserve;
+use super::{Host, LONGEST_REASON, webhooks};
 
 /// Checks that the accounts and groups that an entry names exist, as far as it cannot do without them.
 pub(super) fn has_accounts(config: &Config, id: &PluginId, entry: &Entry) -> Result<(), Unfit> {
@@ -121,33 +122,30 @@ pub(super) async fn prune_cache(host: &Host) {
     host.engine.keep_only(used).await;
 }
 
-/// Hides the secrets of a plugin that may not run: it may run later. Returns its version for the owner: from its file, else from
+/// Reserves what a plugin has that may not run: it may run later. Returns its version for the owner: from its file, else from
 /// the policy.
 pub(super) async fn look_at_refused(host: &Host, id: &PluginId, entry: &Entry) -> Option<semver::Version> {
     let (one, looked_at, components) = (id.clone(), entry.clone(), host.components.clone());
     let looking = tokio::task::spawn_blocking(move || approved::look(&one, &looked_at, &components));
     let Ok(Ok(examined)) = looking.await else { return entry.version.clone() };
-    secrets::hide(host, id, &examined.manifest);
+    reserve(host, id, entry, &examined.manifest);
     Some(examined.manifest.version.clone())
 }
 
-/// Loads a plugin, and hides its secrets before it or another one that is loaded with it runs.
+/// Loads a plugin. What it has is reserved before it is compiled, since others run meanwhile.
 pub(super) async fn load_plugin(host: &Host, id: &PluginId, entry: &Entry) -> Result<Loaded, LoadError> {
     let config = host.config.load();
     has_accounts(&config, id, entry)?;
-    let loaded = load(id, entry, &config.settings, &host.engine, &host.components).await?;
-    secrets::hide(host, id, &loaded.admitted.manifest);
-    Ok(loaded)
+    let found = |admitted: &Admitted| reserve(host, id, entry, &admitted.manifest);
+    load(id, entry, &config.settings, &host.engine, &host.components, found).await
 }
 
-/// Prepares a plugin as far as possible without the compiler, and hides its secrets: others may run before it is compiled.
+/// Prepares a plugin as far as possible without the compiler. What it has is reserved: others may run before it is compiled.
 pub(super) async fn prepare_plugin(host: &Host, id: &PluginId, entry: &Entry) -> Result<Prepared, LoadError> {
     let config = host.config.load();
     has_accounts(&config, id, entry)?;
-    let prepared = prepare(id, entry, &config.settings, &host.engine, &host.components).await?;
-    let (Prepared::Ready(Loaded { admitted, .. }) | Prepared::Uncompiled { admitted, .. }) = &prepared;
-    secrets::hide(host, id, &admitted.manifest);
-    Ok(prepared)
+    let seen = |admitted: &Admitted| reserve(host, id, entry, &admitted.manifest);
+    prepare(id, entry, &config.settings, &host.engine, &host.components, seen).await
 }
 
 /// Returns whether a plugin may run, without getting it ready: its secrets are not read.

@@ -75,10 +75,11 @@ async fn a_cluster_that_is_written_while_the_host_runs_is_in_the_audit_before_it
     host.stop().await;
 }
 
-/// Writes a plugin that keeps its setting `token` secret, and a policy that names it.
-fn write_holder(folder: &Path, is_enabled: bool) {
+/// Writes a plugin that keeps its setting `token` secret and provides the event `door`. Returns an entry of a policy for it.
+fn holder(folder: &Path, more: &str) -> String {
     let manifest = "[plugin]\nname = \"holder\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Has a secret\"\n\
-        [settings.token]\ntype = \"secret\"\ndescription = \"The key of a service\"\n";
+        [settings.token]\ntype = \"secret\"\ndescription = \"The key of a service\"\n\
+        [provides]\nevents = [\"door\"]\n";
     let guest = r#"
         (core module $m
             (func (export "start") (result i32) unreachable)
@@ -92,8 +93,12 @@ fn write_holder(folder: &Path, is_enabled: bool) {
     let bytes = wat::parse_str(format!("(component {guest} {section})")).unwrap();
     std::fs::write(folder.join("holder.wasm"), &bytes).unwrap();
     let digest = Digest::of(&bytes);
-    let entry = format!("[plugin.holder]\nsource = \"holder.wasm\"\ndigest = \"{digest}\"\nenabled = {is_enabled}\n");
-    std::fs::write(folder.join("plugins.toml"), entry).unwrap();
+    format!("[plugin.holder]\nsource = \"holder.wasm\"\ndigest = \"{digest}\"\n{more}\n")
+}
+
+/// Writes a policy that names it.
+fn write_holder(folder: &Path, more: &str) {
+    std::fs::write(folder.join("plugins.toml"), holder(folder, more)).unwrap();
 }
 
 /// Returns whether the secret of that plugin is hidden on an account.
@@ -101,15 +106,30 @@ fn is_hidden(host: &Host, account: &str) -> bool {
     host.account(&account.parse().unwrap()).unwrap().is_secret("token")
 }
 
+/// Returns whether another plugin may fire the event of that plugin on an account.
+fn may_others_fire(host: &Host, account: &str) -> bool {
+    host.account(&account.parse().unwrap()).unwrap().names.may_fire("door", &"other".parse().unwrap())
+}
+
+/// Adds an account to the configuration, and has the host read it again.
+async fn add_account(host: &Host, name: &str) {
+    let was = host.config();
+    let text = std::fs::read_to_string(&was.path).unwrap();
+    let more = format!("[account.{name}]\njid = \"{name}@example.org\"\npassword_env = \"NONE\"\n");
+    std::fs::write(&was.path, text + &more).unwrap();
+    host.reconfigure(was.read_again().unwrap()).await;
+}
+
 /// What the owner wrote for it under `[settings]` would be read by any plugin that declares a setting of this name.
 #[tokio::test]
 async fn the_secret_of_a_plugin_that_is_not_compiled_yet_is_hidden() {
     let folder = tempfile::tempdir().unwrap();
-    write_holder(folder.path(), true);
+    write_holder(folder.path(), "");
     // Nobody compiles the plugin while the host is not tended.
     let (config, threads) = (offline(folder.path()), Threads::of_the_caller());
     let host = Host::start_at_once(config, Compiler::ThisProcess, threads).await.unwrap();
     assert!(is_hidden(&host, "main"));
+    assert!(!may_others_fire(&host, "main"), "nor does anybody else speak in its name");
     host.stop().await;
 }
 
@@ -117,23 +137,64 @@ async fn the_secret_of_a_plugin_that_is_not_compiled_yet_is_hidden() {
 #[tokio::test]
 async fn the_secret_of_a_plugin_that_may_not_run_is_hidden_also_on_accounts_that_start_later() {
     let folder = tempfile::tempdir().unwrap();
-    write_holder(folder.path(), false);
+    write_holder(folder.path(), "enabled = false");
     let host = offline_host(folder.path()).await;
-    let add = async |name: &str| {
-        let was = host.config();
-        let text = std::fs::read_to_string(&was.path).unwrap();
-        let more = format!("[account.{name}]\njid = \"{name}@example.org\"\npassword_env = \"NONE\"\n");
-        std::fs::write(&was.path, text + &more).unwrap();
-        host.reconfigure(was.read_again().unwrap()).await;
-    };
     assert!(is_hidden(&host, "main"), "where it may run later");
-    add("late").await;
+    add_account(&host, "late").await;
     assert!(is_hidden(&host, "late"), "on an account that started after it was refused");
     std::fs::write(folder.path().join("plugins.toml"), "").unwrap();
     host.reload().await.unwrap();
-    add("later").await;
+    add_account(&host, "later").await;
+    host.reserved.keep_on(&host.account(&"main".parse().unwrap()).unwrap(), &host.config());
     for account in ["main", "late", "later"] {
         assert!(!is_hidden(&host, account), "the plugin is gone, and its secret is still hidden on {account}");
     }
+    host.stop().await;
+}
+
+/// Whoever listens believes that an event of this name comes from the plugin that provides it.
+#[tokio::test]
+async fn a_name_that_a_plugin_provides_is_its_own_where_it_is_to_run_also_while_it_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    write_holder(folder.path(), "enabled = false");
+    let host = offline_host(folder.path()).await;
+    add_account(&host, "late").await;
+    assert!(!may_others_fire(&host, "main") && !may_others_fire(&host, "late"));
+    write_holder(folder.path(), "enabled = false\naccounts = [\"late\", \"later\"]\nmissing_accounts = \"skip\"");
+    host.reload().await.unwrap();
+    assert!(may_others_fire(&host, "main") && !may_others_fire(&host, "late"), "it is to run on one of them alone");
+    add_account(&host, "later").await;
+    add_account(&host, "last").await;
+    assert!(!may_others_fire(&host, "later") && may_others_fire(&host, "last"));
+    std::fs::write(folder.path().join("plugins.toml"), "").unwrap();
+    host.reload().await.unwrap();
+    host.reserved.keep_on(&host.account(&"late".parse().unwrap()).unwrap(), &host.config());
+    for account in ["main", "late", "later", "last"] {
+        assert!(may_others_fire(&host, account), "the plugin is gone, and its name is still reserved on {account}");
+    }
+    host.stop().await;
+}
+
+/// Others run while a component is compiled, which may take minutes, and while a command gives out a secret.
+#[tokio::test]
+async fn what_a_plugin_has_is_reserved_before_it_is_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = offline_host(folder.path()).await;
+    let text = holder(folder.path(), "[plugin.holder.settings]\ntoken = { command = \"sleep 3; echo s3cr3t\" }");
+    let (id, entry) = Policy::parse(&text, folder.path()).unwrap().plugins.into_iter().next().unwrap();
+    let seen = async {
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            if is_hidden(&host, "main") {
+                break;
+            }
+        }
+        (is_hidden(&host, "main"), may_others_fire(&host, "main"), host.plugins.has(&id).await)
+    };
+    let seen = tokio::select! {
+        seen = seen => seen,
+        added = host.add_plugin(id.clone(), entry) => panic!("{added:?}"),
+    };
+    assert_eq!(seen, (true, false, false), "hidden, reserved, and not there yet");
     host.stop().await;
 }

@@ -190,7 +190,7 @@ fn provides() -> Vec<Key> {
         key(
             "events",
             "list of texts",
-            "Events of its own, which no other plugin may fire. One that nobody lists anybody may.",
+            "Events of its own, which no other plugin may fire on the accounts where it is to run, also while it does not. One that nobody lists anybody may.",
             "events = [\"teaReady\"]",
         )
         .or("none")
@@ -198,7 +198,7 @@ fn provides() -> Vec<Key> {
         key(
             "promises",
             "list of texts",
-            "Promises of its own, which no other plugin may add or keep.",
+            "Promises of its own, which no other plugin may add or keep there.",
             "promises = [\"kettleHot\"]",
         )
         .or("none")

@@ -107,7 +107,10 @@ async fn reject<T: Send + 'static>(
     const MAX_REASON: usize = 4 << 10;
     let (instance, call) = caller(accessor, CallName::PromisesReject)?;
     let granted = call.granted(Target::None)?;
-    let name = known_as(&instance, &name("name", promise)?);
+    let name = name("name", promise)?;
+    // It may have added the promise before the plugin came that declares it.
+    may_fire(&instance, &name)?;
+    let name = known_as(&instance, &name);
     let reason = words("reason", reason, MAX_REASON)?.to_owned();
     let by = instance.id;
     order(&instance, &granted, RejectPromise { by, name, reason }).await

@@ -1,6 +1,6 @@
 //! The names of events that plugins declare, for warnings about subscriptions to unknown names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use parlor_base::id::PluginId;
@@ -18,8 +18,8 @@ pub struct Names(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    /// The declared names, with the plugins that declare them.
-    declared: BTreeMap<String, BTreeSet<PluginId>>,
+    /// The declared names, with the plugins that declare them, each with whether it was started.
+    declared: BTreeMap<String, BTreeMap<PluginId, bool>>,
     /// The names that plugins listen to, with the first plugin that did.
     asked: BTreeMap<EventName, PluginId>,
     /// Whether every plugin has had its turn to declare names.
@@ -32,15 +32,24 @@ impl Names {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Declares that a plugin fires these names. Returns those that another plugin fires as well, with that plugin,
-    /// since listeners should know.
+    /// Reserves these names for a plugin that may not run yet.
+    pub fn reserve<'a>(&self, plugin: &PluginId, names: impl Iterator<Item = &'a String>) {
+        let mut known = self.known();
+        for name in names {
+            known.declared.entry(name.clone()).or_default().entry(plugin.clone()).or_default();
+        }
+    }
+
+    /// Declares that a plugin, which starts, fires these names. Returns those that another plugin fires as well, with that
+    /// plugin, since listeners should know.
     pub fn declare<'a>(&self, plugin: &PluginId, names: impl Iterator<Item = &'a String>) -> Vec<(String, PluginId)> {
         let mut known = self.known();
         let mut shared = Vec::new();
         for name in names {
             let plugins = known.declared.entry(name.clone()).or_default();
-            if plugins.insert(plugin.clone()) {
-                shared.extend(plugins.iter().find(|other| *other != plugin).map(|other| (name.clone(), other.clone())));
+            if plugins.insert(plugin.clone(), true) != Some(true) {
+                let other = plugins.iter().find(|(other, was_started)| *other != plugin && **was_started);
+                shared.extend(other.map(|(other, _)| (name.clone(), other.clone())));
             }
         }
         shared
@@ -49,15 +58,21 @@ impl Names {
     /// Forgets names that their plugins no longer declare.
     pub fn forget_undeclared(&self, is_declared: impl Fn(&PluginId, &str) -> bool) {
         self.known().declared.retain(|name, plugins| {
-            plugins.retain(|plugin| is_declared(plugin, name));
+            plugins.retain(|plugin, _| is_declared(plugin, name));
             !plugins.is_empty()
         });
     }
 
     /// Returns whether a plugin may fire this name: no plugin declares it, or this one does. A declaration reserves the
-    /// name, and listeners rely on that.
+    /// name, and listeners rely on that. It also reserves the name by which the plugin's promise goes if another one, which
+    /// declares the same, was first: with the plugin's id before it.
     pub fn may_fire(&self, name: &str, plugin: &PluginId) -> bool {
-        self.known().declared.get(name).is_none_or(|plugins| plugins.contains(plugin))
+        let known = self.known();
+        let declare = |name: &str, id: &str| {
+            known.declared.get(name).is_some_and(|plugins| plugins.keys().any(|one| one.as_str() == id))
+        };
+        known.declared.get(name).is_none_or(|plugins| plugins.contains_key(plugin))
+            && name.split_once('.').is_none_or(|(id, rest)| id == plugin.as_str() || !declare(rest, id))
     }
 
     /// Notes that a plugin listens to this name. Returns whether to warn about it now: no plugin declares it, and none
@@ -109,6 +124,34 @@ mod tests {
         assert!(!names.may_fire("door", &one) && names.may_fire("door", &two));
         names.forget_undeclared(|_, _| false);
         assert!(names.may_fire("door", &other), "nobody declares it any more");
+    }
+
+    /// Otherwise another plugin could speak in the name of one that is disabled, or that is still being compiled.
+    #[test]
+    fn a_name_is_its_plugins_before_that_one_starts() {
+        let names = Names::default();
+        let [one, two, other]: [PluginId; 3] = ["one", "two", "other"].map(|id| id.parse().unwrap());
+        let door = "door".to_owned();
+        names.reserve(&one, [&door].into_iter());
+        assert!(names.may_fire("door", &one) && !names.may_fire("door", &other));
+        assert!(names.declare(&two, [&door].into_iter()).is_empty(), "the other one does not run");
+        names.reserve(&two, [&door].into_iter());
+        assert_eq!(names.declare(&one, [&door].into_iter()), [("door".to_owned(), two.clone())]);
+        names.forget_undeclared(|_, _| false);
+        assert!(names.may_fire("door", &other), "the plugins are gone");
+    }
+
+    /// By this name, others wait for the promise of an instance that is not the first one of its plugin.
+    #[test]
+    fn a_name_with_the_id_of_the_plugin_that_declares_it_is_that_plugins() {
+        let names = Names::default();
+        let [one, other]: [PluginId; 2] = ["one", "other"].map(|id| id.parse().unwrap());
+        names.reserve(&one, [&"door".to_owned()].into_iter());
+        names.declare(&other, [&"one.door".to_owned()].into_iter());
+        assert!(!names.may_fire("one.door", &other), "also if it declares it");
+        assert!(names.may_fire("other.door", &other) && names.may_fire("one.window", &other));
+        names.forget_undeclared(|plugin, _| *plugin == one);
+        assert!(names.may_fire("one.door", &one), "and its own plugin may");
     }
 
     /// Row 122.

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use parlor_session::permissions::EVENTS;
+use parlor_tests::plugins::built;
 use parlor_tests::policy::Entry;
 use serde_json::{Value, json};
 
@@ -18,6 +19,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(69, "another's storage, settings, mailbox and logs", foreign_data),
         case!(70, "a plugin with more rights made to act", confused_deputy),
         case!(71, "data of the previous plugin in a reused slot", reused_slot),
+        case!(176, "an event and a promise of a plugin that does not run", not_running),
     ]
 }
 
@@ -47,7 +49,7 @@ fn with_victim(change: impl FnOnce(Entry) -> Entry) -> Result<Plan> {
     let mut plan = Plan::new()?.caller(change)?;
     // A host setting may have the name of the victim's secret setting, and the other plugin claims the same name.
     plan.home.set("token", "canary-token-under-settings")?;
-    let entry = plan.home.install("victim", &parlor_tests::plugins::built("caller")?)?;
+    let entry = plan.home.install("victim", &built("caller")?)?;
     plan.home.write("victim.token", "canary-token-of-victim\n")?;
     Ok(plan.with("victim", victim(entry).grant_whole("storage")))
 }
@@ -75,6 +77,21 @@ async fn foreign_promise(trial: &mut Trial) -> Result<String> {
     stage.refused("api.emit", &json!({ "name": "connected" }), "invalid").await?;
     stage.during().await?;
     Ok("denied: emit, reject and add".to_owned())
+}
+
+/// Whoever listens to these names believes that plugin, which is disabled, and may run again.
+async fn not_running(trial: &mut Trial) -> Result<String> {
+    let mut plan = Plan::new()?.caller(|entry| entry)?;
+    let disabled = Entry { enabled: false, ..plan.home.install("unruly", &built("unruly")?)? };
+    let stage = trial.start(plan.with("unruly", disabled)).await?;
+    stage.logged("plugin running", "caller").await?;
+    for name in ["unruly", "unruly.unrulyNever"] {
+        stage.refused("api.emit", &json!({ "name": name, "payload": 1 }), "denied").await?;
+    }
+    stage.refused("promises.add", &json!({ "name": "unrulyNever" }), "denied").await?;
+    stage.call("api.emit", &json!({ "name": "unrulyOther" })).await?;
+    stage.during().await?;
+    Ok("denied: emit and add".to_owned())
 }
 
 async fn foreign_data(trial: &mut Trial) -> Result<String> {
