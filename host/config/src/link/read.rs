@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jid::Jid;
-use parlor_base::{child, quantity};
+use parlor_base::{atomic, child, quantity};
 
 use super::{
     ChannelBinding, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, others_may_read,
@@ -320,10 +320,35 @@ pub(crate) fn certificates(
 }
 
 fn readable(key: &'static str, file: PathBuf, at: FilePosition) -> Result<PathBuf, ConfigError> {
-    let opened = std::fs::File::open(&file).and_then(|open| open.metadata());
-    match opened {
-        Ok(metadata) if metadata.is_file() => Ok(file),
-        Ok(_) => Err(ConfigError::NoPemFile { at, key, file, cause: io::ErrorKind::IsADirectory.into() }),
+    match atomic::open_plain(&file, 0) {
+        Ok(_) => Ok(file),
         Err(cause) => Err(ConfigError::NoPemFile { at, key, file, cause }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::process::Command;
+
+    use super::*;
+    use crate::{Config, Overrides};
+
+    /// Otherwise the host would wait for a writer for ever, with all that its owner wants to change.
+    #[test]
+    fn a_pipe_is_no_file_of_certificates() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, pipe) = (folder.path().join("parlor.toml"), folder.path().join("pipe"));
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        // Somebody writes into it far too late, so that the test ends in any case.
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_secs(5));
+            fs::File::options().write(true).open(pipe)
+        });
+        let text = "[account.main]\njid = \"a@example.org\"\npassword_env = \"NONE\"\nca_file = \"pipe\"\n";
+        fs::write(&path, text).unwrap();
+        let overrides = Overrides { environment: |_| None, ..Overrides::default() };
+        let error = Config::load(&path, &overrides).unwrap_err().to_string();
+        assert!(error.contains("no file that can be read (it is not a file)"), "{error}");
     }
 }
