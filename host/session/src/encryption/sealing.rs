@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use jid::{BareJid, Jid};
-use parlor_e2ee::omemo::{KeyMessage, payload};
+use parlor_e2ee::omemo::{KeyMessage, Session, payload};
 use parlor_stanza::error::CallError;
 use parlor_stanza::omemo::envelope;
 use parlor_stanza::types::{
@@ -41,6 +41,15 @@ pub(super) enum Sealing {
     Plain,
     /// It cannot be encrypted.
     Cannot(CallError),
+}
+
+/// A session as it is after a message. A message that is not sent leaves the session as it was: who reads the next one keeps the keys
+/// of so many missing messages alone.
+struct Step {
+    jid: BareJid,
+    device: u32,
+    form: OmemoForm,
+    session: Session,
 }
 
 /// A device that should read a message.
@@ -273,7 +282,7 @@ fn encrypted(keys: &mut EndToEnd, message: &Outbound, ready: &[(Target, OmemoFor
     let Some(sender) = keys.device.as_ref().map(|device| device.id().get()) else {
         return Sealing::Cannot(no_encryption(to, "the account has no keys yet"));
     };
-    let (mut changes, mut forms) = (Vec::with_capacity(ready.len()), Vec::with_capacity(2));
+    let (mut steps, mut forms) = (Vec::with_capacity(ready.len()), Vec::with_capacity(2));
     for form in OmemoForm::ALL.into_iter().filter(|form| has(*form)) {
         let plain = match form {
             OmemoForm::Older => text.clone().unwrap_or_default(),
@@ -287,7 +296,7 @@ fn encrypted(keys: &mut EndToEnd, message: &Outbound, ready: &[(Target, OmemoFor
         let targets = ready.iter().filter(|(_, of)| *of == form);
         let mut for_devices = Vec::with_capacity(ready.len());
         for (Target { jid, device, .. }, _) in targets {
-            for_devices.extend(key_for(keys, (jid, *device, form), sealed.key.as_ref(), &mut changes));
+            for_devices.extend(key_for(keys, (jid, *device, form), sealed.key.as_ref(), &mut steps));
         }
         let payload = Some(sealed.body);
         forms.push(EncryptedOut { form, sender, keys: for_devices, iv: sealed.iv, payload });
@@ -309,7 +318,7 @@ fn encrypted(keys: &mut EndToEnd, message: &Outbound, ready: &[(Target, OmemoFor
         to_occupant: false,
         says: None,
     };
-    Sealing::Sealed(Box::new(sealed), changes)
+    Sealing::Sealed(Box::new(sealed), step(keys, steps))
 }
 
 /// Returns the unencrypted parts of a message. The older form encrypts only the text. Files are left out of the
@@ -329,14 +338,14 @@ fn beside(draft: &Draft, is_older: bool) -> Extensions {
     }
 }
 
-/// Encrypts the key of a message for one device. Adds the changes that must be stored first.
+/// Encrypts the key of a message for one device. Adds the step of its session.
 fn key_for(
-    keys: &mut EndToEnd,
+    keys: &EndToEnd,
     (jid, device, form): (&BareJid, u32, OmemoForm),
     key: &[u8],
-    changes: &mut Vec<KeyChange>,
+    steps: &mut Vec<Step>,
 ) -> Option<KeyFor> {
-    let session = keys.sessions.get_mut(jid, device, form)?;
+    let mut session = keys.sessions.get(jid, device, form)?.clone();
     let KeyMessage { prekey, bytes } = match session.encrypt(key) {
         Ok(message) => message,
         Err(error) => {
@@ -344,9 +353,18 @@ fn key_for(
             return None;
         }
     };
-    keys.sessions.used(jid, device, form, changes);
-    keys.owed.paid(jid, device, form);
+    steps.push(Step { jid: jid.clone(), device, form, session });
     Some(KeyFor { jid: jid.clone(), device, is_prekey: prekey, bytes })
+}
+
+/// Takes the steps of sessions whose message is sent. Returns the changes to keep on disk.
+fn step(keys: &mut EndToEnd, steps: Vec<Step>) -> Vec<KeyChange> {
+    let mut changes = Vec::with_capacity(steps.len());
+    for Step { jid, device, form, session } in steps {
+        keys.sessions.stepped((&jid, device, form), session, &mut changes);
+        keys.owed.paid(&jid, device, form);
+    }
+    changes
 }
 
 /// Encrypts an empty message for one device, if there is a session with it.
@@ -358,8 +376,8 @@ pub(super) fn seal_empty(
 ) -> Option<(Sealed, Vec<KeyChange>)> {
     let sender = keys.device.as_ref()?.id().get();
     let empty = payload::empty(version(form), &mut rand::rng());
-    let mut changes = Vec::new();
-    let key = key_for(keys, (jid, device, form), empty.key.as_ref(), &mut changes)?;
+    let mut steps = Vec::new();
+    let key = key_for(keys, (jid, device, form), empty.key.as_ref(), &mut steps)?;
     let content = EncryptedOut { form, sender, keys: vec![key], iv: empty.iv, payload: None };
     let sealed = Sealed {
         to: Jid::from(jid.clone()),
@@ -371,7 +389,7 @@ pub(super) fn seal_empty(
         to_occupant: false,
         says: None,
     };
-    Some((sealed, changes))
+    Some((sealed, step(keys, steps)))
 }
 
 /// Returns whether a message has something that people read: a text, a file or a reaction. Receipts, markers, chat states and

@@ -61,12 +61,6 @@ impl Sessions {
         owners.next().is_none().then_some(owner)
     }
 
-    /// Returns the session with a device, to encrypt with it. The caller must call [`Self::used`] afterwards.
-    pub(super) fn get_mut(&mut self, jid: &BareJid, device: u32, form: OmemoForm) -> Option<&mut Session> {
-        let found = self.people.get_mut(jid)?.iter_mut().find(|held| held.device == device && held.form == form);
-        found.map(|held| &mut held.session)
-    }
-
     /// Stores a new or changed session. Adds the changes to keep on disk.
     pub(super) fn put(
         &mut self,
@@ -80,13 +74,19 @@ impl Sessions {
         self.make_room(jid, changes);
     }
 
-    /// Notes that a session was used. Adds the changes to keep on disk.
-    pub(super) fn used(&mut self, jid: &BareJid, device: u32, form: OmemoForm, changes: &mut Vec<KeyChange>) {
+    /// Puts a session in the place of the same one before a message. Adds the changes to keep on disk.
+    pub(super) fn stepped(
+        &mut self,
+        (jid, device, form): (&BareJid, u32, OmemoForm),
+        session: Session,
+        changes: &mut Vec<KeyChange>,
+    ) {
         self.used += 1;
         let used = self.used;
         let held = self.people.get_mut(jid).into_iter().flatten();
         let Some(held) = held.into_iter().find(|held| held.device == device && held.form == form) else { return };
-        let state = held.session.to_bytes();
+        let state = session.to_bytes();
+        held.session = session;
         held.used = used;
         self.bytes = self.bytes - held.bytes + state.as_ref().len();
         held.bytes = state.as_ref().len();

@@ -81,3 +81,23 @@ fn two_keys_for_one_device_leave_no_key_of_a_missing_message() {
         }
     }
 }
+
+/// Otherwise a plugin could send what is refused until nobody can read the next message: clients keep the keys of some 2,000 missing
+/// ones.
+#[test]
+fn a_message_that_is_too_long_for_the_keys_takes_none_of_a_session() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
+    bot.hear(&mut romeo, "hello");
+    let mut sent = bot.say(ROMEO, "who is it?", EncryptionWish::AsTheChat);
+    bot.lists(ROMEO, |form| romeo.listed(form));
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    assert_eq!(romeo.reads(&bot).as_deref(), Some("who is it?"));
+    for _ in 0..3 {
+        // As an entity, each is five bytes.
+        let mut refused = bot.say(ROMEO, &"&".repeat(60_000), EncryptionWish::AsTheChat);
+        assert!(matches!(got(&mut refused), Some(Err(CallError::Invalid { .. }))));
+    }
+    assert!(matches!(got(&mut bot.say(ROMEO, "yes", EncryptionWish::AsTheChat)), Some(Ok(_))));
+    assert_eq!(romeo.reads(&bot).as_deref(), Some("yes"));
+    assert_eq!(romeo.session.as_ref().unwrap().kept(), 0, "no message is missing");
+}
