@@ -181,6 +181,8 @@ pub(super) struct Commands {
     answers: Answers,
     /// Commands of an instance that its designated replacement has overwritten.
     displaced: Vec<Displaced>,
+    /// The commands of plugins that are away, which others could otherwise wait for to answer them instead.
+    away: Vec<(PluginId, String, Registered)>,
     cooldowns: Cooldowns,
     forms: Forms,
 }
@@ -241,14 +243,39 @@ impl Commands {
         })
     }
 
+    /// Returns the plugin that is away and keeps this short name in this place, if it is another one.
+    fn kept_for(&self, name: &str, plugin: &PluginId, place: Place<'_>) -> Option<&PluginId> {
+        let is_kept = |(owner, word, one): &&(PluginId, String, Registered)| {
+            owner != plugin && word == name && one.names.of(name).is_none() && one.acts_in(place)
+        };
+        self.away.iter().find(is_kept).map(|(owner, ..)| owner)
+    }
+
+    /// Gives the short names free of a plugin that does not come back.
+    pub(super) fn forget_plugin(&mut self, plugin: &PluginId) {
+        self.away.retain(|(one, ..)| one != plugin);
+    }
+
     pub(super) fn instance_gone(&mut self, gone: InstanceId) {
-        self.all.retain(|_, own| {
-            own.retain(|_, one| one.owner != gone);
+        let mut away = Vec::new();
+        self.all.retain(|plugin, own| {
+            let left: Vec<_> = own.extract_if(.., |_, one| one.owner == gone).collect();
+            // Otherwise another instance of the plugin goes on.
+            if own.is_empty() {
+                let short = left.into_iter().filter(|(_, one)| one.is_short);
+                away.extend(short.map(|(name, one)| (plugin.clone(), name, one)));
+            }
             !own.is_empty()
         });
+        if let Some((plugin, ..)) = away.first() {
+            // So there are never more than one instance may have.
+            self.away.retain(|(one, ..)| one != plugin);
+        }
+        self.away.extend(away);
         self.displaced.retain(|one| one.was.owner != gone);
         // It never replaced the other instance, which continues.
         for back in self.displaced.extract_if(.., |one| one.by == gone) {
+            self.away.retain(|(plugin, ..)| *plugin != back.plugin);
             self.all.entry(back.plugin).or_default().entry(back.name).or_insert(back.was);
         }
     }
@@ -302,10 +329,8 @@ impl Commands {
         // Plugins that act in different rooms may have commands of the same name.
         let grants = mailbox.grants();
         let somewhere = Place::WhereActs(&grants);
-        if is_short
-            && let Some((owner, ..)) = self.find(&name, somewhere)
-            && *owner != plugin
-        {
+        let others = self.find(&name, somewhere).map(|(owner, ..)| owner).filter(|owner| **owner != plugin);
+        if is_short && let Some(owner) = others.or_else(|| self.kept_for(&name, &plugin, somewhere)) {
             // A command that the owner has renamed needs no short name.
             is_short = false;
             if names.of(&name).is_none() {
@@ -317,6 +342,7 @@ impl Commands {
         };
         let (left_out, aliases): (Vec<_>, Vec<_>) = reading.aliases().iter().cloned().partition(is_taken);
         let is_successor = turn.promises.is_successor(by);
+        self.away.retain(|(one, word, _)| *one != plugin || *word != name);
         let own = self.all.entry(plugin.clone()).or_default();
         // A command that was kept while its plugin was parked counts as new: otherwise a plugin could add more with
         // each wake-up.

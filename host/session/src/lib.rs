@@ -76,7 +76,9 @@ pub use calls::archive::QueryArchive;
 pub use calls::bookmarks::{RemoveBookmark, SetBookmark};
 pub use calls::cards::{GetCard, SetCard, UpdateCard};
 pub use calls::chats::{ChangeChatView, CloseChat, OpenChat, SetChatAttribute};
-pub use calls::commands::{AddCommand, AnswerFailed, AnswerForm, DeclareCommand, FindForm, RemoveCommand};
+pub use calls::commands::{
+    AddCommand, AnswerFailed, AnswerForm, DeclareCommand, FindForm, ForgetCommands, RemoveCommand,
+};
 pub use calls::contacts::{BlockAddress, ChangeContact, ListBlocked, UnblockAddress};
 pub use calls::dialogs::BeginDialog;
 pub use calls::disco::{AddFeature, AddIdentity, ClearIdentities, Discover};

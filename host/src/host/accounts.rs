@@ -16,6 +16,7 @@ use parlor_runtime::loading::Loaded;
 use parlor_runtime::order::{self, Strictness};
 use parlor_runtime::supervisor::{Dependency, Supervised};
 use parlor_runtime::threads::Place;
+use parlor_session::ForgetCommands;
 use parlor_session::permissions::Granted;
 use parlor_store::By;
 use serde_json::Value;
@@ -284,6 +285,14 @@ pub(super) async fn take_plugins(host: &Host, names: &[&AccountName]) -> Vec<Sup
     taken
 }
 
+/// Gives the short names of commands free that a plugin had on these accounts, where it does not come back.
+pub(super) async fn forget_commands(accounts: &[Arc<Shared>], plugin: &PluginId) {
+    for account in accounts {
+        // An account that has stopped has no commands, either.
+        let _ = account.ask(Asker::Host, &Granted::HOST, ForgetCommands { plugin: plugin.clone() }).await;
+    }
+}
+
 /// Ends these accounts, after the plugins on them.
 async fn close(host: &Host, names: &[&AccountName]) {
     join_all(take_plugins(host, names).await.into_iter().map(Supervised::stop)).await;
@@ -399,7 +408,7 @@ pub(super) async fn initialized(host: &Host, accounts: &[Arc<Shared>]) {
 /// Runs each plugin on exactly the accounts that its entry names. A plugin that a dependency kept from starting on
 /// an account restarts there once that dependency runs again.
 pub(super) async fn spread(host: &Host) {
-    let mut leaving = Vec::new();
+    let (mut leaving, mut gone) = (Vec::new(), Vec::new());
     {
         let mut plugins = host.plugins.lock().await;
         let strictness = host.strictness();
@@ -429,12 +438,18 @@ pub(super) async fn spread(host: &Host) {
             let Some(Plugin { standing: Standing::Admitted { on, .. }, .. }) = plugins.get_mut(&start.id) else {
                 continue;
             };
-            leaving.extend(on.extract_if(.., |name, _| !names.contains(name)));
+            for (name, supervised) in on.extract_if(.., |name, _| !names.contains(name)) {
+                gone.push((Arc::clone(supervised.account()), start.id.clone()));
+                leaving.push((name, supervised));
+            }
             leaving.extend(new.keys().filter_map(|name| on.remove_entry(name)));
             on.extend(new);
         }
     }
     join_all(leaving.into_iter().map(|(_, supervised)| supervised.stop())).await;
+    for (account, plugin) in gone {
+        forget_commands(&[account], &plugin).await;
+    }
 }
 
 /// Warns about unknown settings and names of events.

@@ -14,7 +14,7 @@ use parlor_runtime::account::hooks::order::set_order;
 use parlor_runtime::supervisor::Supervised;
 
 use super::Host;
-use super::accounts::spread;
+use super::accounts::{forget_commands, spread};
 use super::adding::{add_all, admit, prune_cache};
 use super::audit;
 use super::plugin::{Plugin, Standing};
@@ -111,6 +111,7 @@ impl Host {
     pub(super) async fn take_away(&self, id: &PluginId) -> bool {
         let was_there = self.take_out(id).await.is_some();
         if was_there {
+            forget_commands(&self.accounts(), id).await;
             tracing::info!(plugin = %id, "plugin removed");
         }
         was_there
@@ -275,6 +276,7 @@ async fn take_out_all(host: &Host, policy: &Policy) -> Vec<Left> {
     for id in leaving {
         if policy.plugins.contains_key(&id) {
             disabled.extend(host.take_out(&id).await);
+            forget_commands(&host.accounts(), &id).await;
             tracing::info!(plugin = %id, "plugin disabled");
         } else {
             host.take_away(&id).await;

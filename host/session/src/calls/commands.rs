@@ -105,6 +105,24 @@ impl Command for RemoveCommand {
     }
 }
 
+/// Give the short names of a plugin's commands free, since it does not come back. It no longer runs.
+#[derive(Debug)]
+pub struct ForgetCommands {
+    /// The plugin.
+    pub plugin: PluginId,
+}
+
+impl Command for ForgetCommands {
+    type Answer = ();
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        features.commands.forget_plugin(&self.plugin);
+        turn.answer(answer, Ok(()));
+    }
+}
+
 /// Answer a command that was given through a form, in the form. Answered when the answer is there for the person.
 #[derive(Debug)]
 pub struct AnswerForm {

@@ -186,6 +186,29 @@ fn a_name_is_one_plugins_and_its_full_name_always_works() {
     assert_eq!(test.session.features.commands.len(), 0, "gone with the instance");
 }
 
+/// Otherwise a plugin could wait for the restart of another one, and answer in its place from then on.
+#[test]
+fn a_short_name_is_not_passed_on_while_its_plugin_is_away() {
+    let mut test = TestSession::connected(Settings::default());
+    let (one, two) = (plugin("one"), plugin("two"));
+    test.add(&one, "ban").unwrap();
+    test.add(&one, "kick").unwrap();
+    test.run(|session, _, effects| session.instance_gone(one.instance, effects));
+    let taken = Err(CallError::NotOwner("the command ban of the plugin one".to_owned()));
+    assert_eq!(test.add(&two, "ban"), taken);
+    test.add(&two, "two.ban").unwrap();
+    let again = Plugin { id: one.id.clone(), ..plugin("again") };
+    test.add(&again, "ban").unwrap();
+    assert_eq!(test.add(&two, "ban"), taken);
+    test.remove(&again, "ban").unwrap();
+    test.add(&two, "ban").unwrap();
+    // The other one was not added again, and was not taken back.
+    assert!(test.add(&two, "kick").is_err());
+    let mut forgotten = test.ask(ForgetCommands { plugin: one.id.clone() });
+    assert_eq!(got(&mut forgotten), Some(Ok(())));
+    test.add(&two, "kick").unwrap();
+}
+
 fn goes_to(plugin: &Plugin) -> String {
     format!("command for {}", plugin.instance)
 }
