@@ -5,6 +5,8 @@ use std::path::Path;
 use parlor_base::id::Digest;
 use parlor_config::Overrides;
 use parlor_plugins::manifest::SECTION;
+use parlor_runtime::compiler::Bounds;
+use parlor_runtime::traces::Traces;
 use parlor_store::{AuditKind, AuditQuery};
 
 use super::*;
@@ -175,12 +177,18 @@ async fn a_name_that_a_plugin_provides_is_its_own_where_it_is_to_run_also_while_
     host.stop().await;
 }
 
-/// Others run while a component is compiled, which may take minutes, and while a command gives out a secret.
+/// Others run while a component is compiled, which may take minutes.
 #[tokio::test]
 async fn what_a_plugin_has_is_reserved_before_it_is_ready() {
     let folder = tempfile::tempdir().unwrap();
-    let host = offline_host(folder.path()).await;
-    let text = holder(folder.path(), "[plugin.holder.settings]\ntoken = { command = \"sleep 3; echo s3cr3t\" }");
+    let program = folder.path().join("compiler");
+    // Another process writes it: a file that this one, or a child that is starting, has open for writing cannot be executed.
+    let script = "printf '#!/bin/sh\\nexec sleep 1000\\n' > \"$0\" && chmod +x \"$0\"";
+    let written = std::process::Command::new("sh").args(["-c", script]).arg(&program).status().unwrap();
+    assert!(written.success());
+    let compiler = Compiler::Process { program, bounds: Bounds::default(), traces: Traces::Functions };
+    let host = Host::start(offline(folder.path()), compiler, Threads::of_the_caller()).await.unwrap();
+    let text = holder(folder.path(), "");
     let (id, entry) = Policy::parse(&text, folder.path()).unwrap().plugins.into_iter().next().unwrap();
     let seen = async {
         for _ in 0..20 {
