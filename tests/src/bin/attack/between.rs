@@ -89,7 +89,8 @@ async fn not_running(trial: &mut Trial) -> Result<String> {
         stage.refused("api.emit", &json!({ "name": name, "payload": 1 }), "denied").await?;
     }
     stage.refused("promises.add", &json!({ "name": "unrulyNever" }), "denied").await?;
-    stage.call("api.emit", &json!({ "name": "unrulyOther" })).await?;
+    let free = stage.call("api.emit", &json!({ "name": "unrulyOther", "payload": 1 })).await?;
+    ensure!(free.get("ok").is_some(), "nobody provides it, but {}", short(&free));
     stage.during().await?;
     Ok("denied: emit and add".to_owned())
 }
