@@ -287,10 +287,14 @@ pub(super) async fn take_plugins(host: &Host, names: &[&AccountName]) -> Vec<Sup
 
 /// Gives the short names of commands free that a plugin had on these accounts, where it does not come back.
 pub(super) async fn forget_commands(accounts: &[Arc<Shared>], plugin: &PluginId) {
-    for account in accounts {
-        // An account that has stopped has no commands, either.
-        let _ = account.ask(Asker::Host, &Granted::HOST, ForgetCommands { plugin: plugin.clone() }).await;
-    }
+    let granted = &Granted::HOST;
+    let forget = |account: &Arc<Shared>| {
+        let account = Arc::clone(account);
+        let command = ForgetCommands { plugin: plugin.clone() };
+        async move { account.ask(Asker::Host, granted, command).await }
+    };
+    // An account that has stopped has no commands, either.
+    join_all(accounts.iter().map(forget)).await;
 }
 
 /// Ends these accounts, after the plugins on them.
