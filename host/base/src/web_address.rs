@@ -199,6 +199,13 @@ pub fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
+/// Returns the value of the only field of a form, if it has this name. `None`: it has another one, or more.
+pub fn only_field(form: &[u8], name: &str) -> Option<String> {
+    let mut fields = url::form_urlencoded::parse(form);
+    let (found, value) = fields.next()?;
+    (found == name && fields.next().is_none()).then(|| value.into_owned())
+}
+
 /// Refuses characters that the parser would drop or rewrite silently.
 fn checked(text: &str) -> Result<(), BadWebAddress> {
     if text.len() > LONGEST {

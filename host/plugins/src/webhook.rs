@@ -71,7 +71,7 @@ pub fn ways() -> impl Iterator<Item = (&'static str, &'static str, &'static str)
     let what: [_; WAYS.len()] = [
         ("x-hub-signature-256", "`sha256=` and the HMAC-SHA256 of the body in hex"),
         ("x-gitlab-token", "the secret itself"),
-        ("x-gitea-signature", "the HMAC-SHA256 of the body in hex; also Forgejo"),
+        ("x-gitea-signature", "the HMAC-SHA256 of the JSON in hex, also if that comes in a form; also Forgejo"),
         ("stripe-signature", "`t=TIME,v1=…` with the HMAC-SHA256 of `TIME.BODY` in hex"),
         ("x-slack-signature", "`v0=` and the HMAC-SHA256 of `v0:TIME:BODY` in hex, with `x-slack-request-timestamp`"),
         (
@@ -235,12 +235,7 @@ fn verification(section: &Section<'_>) -> Result<Verification, DocumentError> {
     };
     let found = match way {
         "github" => Verification::github(),
-        "gitea" => Verification::Signed {
-            hash: Hash::Sha256,
-            header: "x-gitea-signature".to_owned(),
-            prefix: String::new(),
-            encoding: Encoding::Hex,
-        },
+        "gitea" => Verification::Gitea,
         "hmac-sha256" => signed(Hash::Sha256, "x-signature-256")?,
         "hmac-sha1" => signed(Hash::Sha1, "x-signature")?,
         "gitlab" => Verification::Token { header: "x-gitlab-token".to_owned() },

@@ -74,6 +74,30 @@ fn a_keyed_hash_of_the_body_is_verified_in_each_form() {
     assert_eq!(checked(&github, secret, &[], body), Err(Unverified));
 }
 
+/// As `services/webhook/deliver.go` of Gitea signs. GitHub signs a form as it is sent.
+#[test]
+fn gitea_signs_what_a_form_has_and_not_the_form() {
+    let (secret, form) = ("It's a Secret to Everybody", "payload=Hello%2C+World%21");
+    let hex = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    let gitea = way("verify = \"gitea\"");
+    let check = |body: &str| checked(&gitea, secret, &[("x-gitea-signature", hex)], body.as_bytes());
+    assert_eq!((check("Hello, World!"), check(form)), (Ok(None), Ok(None)));
+    for wrong in [
+        "",
+        "payload=",
+        "payload=Hello%2C+World",
+        "payload=Hello%2C+World%21&payload=x",
+        "payload=x&payload=Hello%2C+World%21",
+        "other=Hello%2C+World%21",
+        "Hello%2C+World%21",
+    ] {
+        assert_eq!(check(wrong), Err(Unverified), "{wrong}");
+    }
+    let signed = format!("sha256={hex}");
+    let github = checked(&way("verify = \"github\""), secret, &[("x-hub-signature-256", &signed)], form.as_bytes());
+    assert_eq!(github, Err(Unverified));
+}
+
 #[test]
 fn while_a_former_secret_counts_a_request_may_be_signed_with_either() {
     let way = way("verify = \"bearer\"");

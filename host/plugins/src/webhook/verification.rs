@@ -5,6 +5,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
+use parlor_base::web_address::only_field;
 use ring::digest;
 use ring::hmac;
 use ring::signature::{ED25519, UnparsedPublicKey};
@@ -33,6 +34,8 @@ pub enum Verification {
         /// The header, in small letters.
         header: String,
     },
+    /// As Gitea and Forgejo sign.
+    Gitea,
     /// As Stripe signs.
     Stripe,
     /// As Slack signs.
@@ -109,6 +112,7 @@ impl Verification {
             Self::Signed { hash: Hash::Sha256, header, .. } => format!("HMAC-SHA256 in {header}"),
             Self::Signed { hash: Hash::Sha1, header, .. } => format!("HMAC-SHA1 in {header}"),
             Self::Token { header } => format!("token in {header}"),
+            Self::Gitea => "HMAC-SHA256 in x-gitea-signature".to_owned(),
             Self::Stripe => "Stripe's signature".to_owned(),
             Self::Slack => "Slack's signature".to_owned(),
             Self::Discord => "Discord's signature".to_owned(),
@@ -128,9 +132,13 @@ impl Verification {
                 "64 hex digits: the public key of the application, as Discord's page for developers shows it",
             ),
             Self::Basic => (secret.contains(':'), "`user:password`"),
-            Self::Signed { .. } | Self::Token { .. } | Self::Stripe | Self::Slack | Self::Bearer | Self::Nothing => {
-                return None;
-            }
+            Self::Signed { .. }
+            | Self::Token { .. }
+            | Self::Gitea
+            | Self::Stripe
+            | Self::Slack
+            | Self::Bearer
+            | Self::Nothing => return None,
         };
         (!fits).then_some(form)
     }
@@ -166,6 +174,7 @@ impl Verification {
                 any(signatures, *encoding, &key, &[given.body]).map(|()| None)
             }
             Self::Token { header } => same(read(given, header)?, secret).map(|()| None),
+            Self::Gitea => gitea(secret, given).map(|()| None),
             Self::Stripe => stripe(secret, given).map(Some),
             Self::Slack => slack(secret, given).map(Some),
             Self::Discord => discord(secret, given).map(Some),
@@ -260,6 +269,15 @@ fn any<'a>(
     let right = hmac::sign(&blind, sign(key, parts).as_ref());
     let mut decoded = signatures.take(MOST_SIGNATURES).filter_map(|one| encoding.decode(one.as_bytes()).ok());
     decoded.find(|tag| hmac::verify(&blind, tag, right.as_ref()).is_ok()).ok_or(Unverified).map(drop)
+}
+
+/// Gitea signs its JSON. If its owner chose a form, the body has the JSON in its only field, and the signature is that of
+/// the JSON all the same.
+fn gitea(secret: &str, given: Given<'_>) -> Result<(), Unverified> {
+    let signature = text(given, "x-gitea-signature")?;
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let check = |signed: &[u8]| any([signature].into_iter(), Encoding::Hex, &key, &[signed]);
+    check(given.body).or_else(|_| check(only_field(given.body, "payload").ok_or(Unverified)?.as_bytes()))
 }
 
 fn stripe(secret: &str, given: Given<'_>) -> Result<[u8; 32], Unverified> {
