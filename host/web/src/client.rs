@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::rustls::ClientConfig;
 
 use crate::body::{Answer, Outgoing};
-use crate::connector::Connector;
+use crate::connector::{Connector, Used};
 use crate::error::{Late, WebError};
 use crate::headers::why_not;
 use crate::interim::too_many;
@@ -136,6 +136,8 @@ impl Client {
             .pool_max_idle_per_host(MOST_IDLE)
             .http1_max_headers(MOST_HEADERS)
             .http1_max_buf_size(LONGEST_HEAD)
+            // RFC 9112, section 5.2.
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http2_max_header_list_size(LONGEST_HEADER_LIST)
             .http2_initial_stream_window_size(WINDOW)
             .http2_initial_connection_window_size(UNREAD * WINDOW);
@@ -218,15 +220,40 @@ impl Client {
         let uri: Uri = to.as_str().parse().map_err(|_| WebError::Protocol("its address cannot be sent".to_owned()))?;
         let mut sent = hyper::Request::new(body);
         (*sent.method_mut(), *sent.uri_mut(), *sent.headers_mut()) = (method, uri, headers);
-        // This counts the interim answers over HTTP/1. Those over HTTP/2 are counted by the connection.
-        let flooded = counted(&mut sent);
-        let answer = tokio::select! {
-            biased;
-            () = flooded.notified() => return Err(too_many()),
-            answer = self.0.request(sent) => answer.map_err(|error| WebError::of(&error))?,
-        };
-        Answer::new(answer, to, patience, most)
+        let mut again = repeatable(&sent);
+        loop {
+            // This counts the interim answers over HTTP/1. Those over HTTP/2 are counted by the connection.
+            let flooded = counted(&mut sent);
+            let answered = tokio::select! {
+                biased;
+                () = flooded.notified() => return Err(too_many()),
+                answered = self.0.request(sent) => answered,
+            };
+            match answered {
+                Ok(answer) => {
+                    Used::note(answer.extensions());
+                    return Answer::new(answer, to, patience, most);
+                }
+                // The server may have closed the idle connection while the request was on its way.
+                Err(error) => match again.take().filter(|_| Used::before(&error)) {
+                    Some(same) => sent = same,
+                    None => return Err(WebError::of(&error)),
+                },
+            }
+        }
     }
+}
+
+/// Returns the same request once more, if it may be made twice: it changes nothing (RFC 9110, section 9.2.1), and has no
+/// body.
+fn repeatable(sent: &hyper::Request<Outgoing>) -> Option<hyper::Request<Outgoing>> {
+    (sent.method().is_safe() && sent.body().is_end_stream()).then(|| {
+        let mut again = hyper::Request::new(Outgoing::empty());
+        again.method_mut().clone_from(sent.method());
+        again.uri_mut().clone_from(sent.uri());
+        again.headers_mut().clone_from(sent.headers());
+        again
+    })
 }
 
 /// Runs connections on one runtime.

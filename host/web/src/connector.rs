@@ -6,13 +6,17 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use hyper::Uri;
+use hyper::http::Extensions;
 use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy::Error;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use parlor_https::trust::handshake_failure;
@@ -214,6 +218,28 @@ impl Service<Uri> for Connector {
     }
 }
 
+/// Whether a connection has answered a request.
+#[derive(Clone, Default)]
+pub(crate) struct Used(Arc<AtomicBool>);
+
+impl Used {
+    /// Notes that a connection has answered.
+    pub(crate) fn note(of_answer: &Extensions) {
+        if let Some(Self(used)) = of_answer.get::<Self>() {
+            used.store(true, Relaxed);
+        }
+    }
+
+    /// Returns whether a request failed on a connection that had answered another one.
+    pub(crate) fn before(error: &Error) -> bool {
+        let mut extras = Extensions::new();
+        if let Some(connection) = error.connect_info() {
+            connection.get_extras(&mut extras);
+        }
+        extras.get::<Self>().is_some_and(|Self(used)| used.load(Relaxed))
+    }
+}
+
 /// A connection to a server.
 pub(crate) enum Stream {
     Plain(TokioIo<TcpStream>),
@@ -222,9 +248,10 @@ pub(crate) enum Stream {
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
+        let connected = Connected::new().extra(Used::default());
         match self {
-            Self::Tls(stream) if stream.inner().is_h2() => Connected::new().negotiated_h2(),
-            Self::Plain(_) | Self::Tls(_) => Connected::new(),
+            Self::Tls(stream) if stream.inner().is_h2() => connected.negotiated_h2(),
+            Self::Plain(_) | Self::Tls(_) => connected,
         }
     }
 }

@@ -183,6 +183,73 @@ async fn requests_are_answered_over_one_connection_in_either_protocol() {
     }
 }
 
+/// Starts a server that answers the first request of each connection, and closes the connection when another one comes. Returns
+/// the methods of all requests that it got.
+async fn closing() -> (WebAddress, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let methods = Arc::<Mutex<Vec<String>>>::default();
+    let all = Arc::clone(&methods);
+    tokio::spawn(async move {
+        loop {
+            let Ok((mut stream, _)) = listener.accept().await else { return };
+            let all = Arc::clone(&all);
+            tokio::spawn(async move {
+                for answer in [&b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"[..], b""] {
+                    let mut asked = [0; 1024];
+                    let length = stream.read(&mut asked).await.unwrap_or(0);
+                    let asked = String::from_utf8_lossy(&asked[..length]);
+                    let Some((method, _)) = asked.split_once(' ') else { return };
+                    all.lock().unwrap().push(method.to_owned());
+                    let _ = stream.write_all(answer).await;
+                }
+            });
+        }
+    });
+    (WebAddress::parse(&format!("http://127.0.0.1:{port}/")).unwrap(), methods)
+}
+
+/// RFC 9110, section 9.2.2, and RFC 9112, section 9.3.1.
+#[tokio::test]
+async fn a_request_on_a_connection_that_its_server_closes_is_made_again_if_it_changes_nothing() {
+    /// More than one connection can answer.
+    const MOST_REQUESTS: usize = 20;
+    for method in [Method::GET, Method::OPTIONS, Method::POST, Method::DELETE] {
+        let (at, methods) = closing().await;
+        let client = anybody();
+        let mut failed = 0;
+        for _ in 0..MOST_REQUESTS {
+            let answered = body(&client, Request { method: method.clone(), ..get(at.clone()) }).await;
+            match answered {
+                Ok(whole) => assert_eq!(whole, b"ok"),
+                Err(error) => {
+                    assert!(matches!(error, WebError::Protocol(_)), "{error}");
+                    failed += 1;
+                }
+            }
+        }
+        let times = methods.lock().unwrap().len();
+        if method.is_safe() {
+            assert!(failed == 0 && times > MOST_REQUESTS, "{method}: {failed} {times}");
+        } else {
+            assert!(failed > 0 && times == MOST_REQUESTS, "{method}: {failed} {times}");
+        }
+    }
+    // A server that answers nothing at all is not asked again.
+    let at = raw(Vec::new(), true).await;
+    assert!(matches!(body(&anybody(), get(at)).await, Err(WebError::Protocol(_))));
+}
+
+/// RFC 9112, section 5.2: some servers still break long headers into lines.
+#[tokio::test]
+async fn a_header_that_was_broken_into_lines_is_one_line() {
+    let at = raw(b"HTTP/1.1 200 OK\r\nx-folded: a\r\n\tb\r\ncontent-length: 2\r\n\r\nok".to_vec(), true).await;
+    let answer = anybody().send(get(at)).await.unwrap();
+    let folded = answer.headers["x-folded"].to_str().unwrap();
+    assert_eq!(folded.split_whitespace().collect::<Vec<_>>(), ["a", "b"], "{folded:?}");
+    assert!(!folded.contains(['\r', '\n']), "{folded:?}");
+}
+
 #[tokio::test]
 async fn an_address_that_may_not_be_dialed_is_not_dialed() {
     let server = Server::start("http/1.1", |_, _| said(200, &[], "secret")).await;
