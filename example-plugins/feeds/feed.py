@@ -3,8 +3,8 @@
 Feeds come from strangers. A `<!DOCTYPE` with declarations is refused, since it can define entities that expand without bound. Everything
 that is kept has a limit, and a long feed is parsed in parts, so that other handlers run in between.
 
-Many feeds are not quite right. What is mended: a wrong encoding, control characters, an ampersand that stands for itself, entities of HTML,
-and text behind the end.
+Many feeds are not quite right. What is mended: a wrong encoding, control characters, also as references, an ampersand that stands for itself,
+entities of HTML, prefixes of extensions that are not declared, and text before the begin or behind the end.
 """
 
 import asyncio
@@ -19,8 +19,20 @@ from xml.parsers import expat
 # Encodings of feeds, beside those that the SDK imports. A running plugin cannot import anything.
 import encodings.cp1250
 import encodings.cp1251
+import encodings.cp1253
+import encodings.cp1254
+import encodings.cp1255
+import encodings.cp1256
+import encodings.cp1257
+import encodings.cp874
 import encodings.iso8859_2
+import encodings.iso8859_5
+import encodings.iso8859_7
+import encodings.iso8859_9
+import encodings.iso8859_13
 import encodings.koi8_r
+import encodings.koi8_u
+import encodings.tis_620
 import encodings.utf_16_be
 import encodings.utf_16_le  # noqa: F401
 
@@ -50,22 +62,35 @@ MOST_ADDRESS = 400
 PART = 16 << 10
 
 #: The encodings that are read beside UTF-8 and UTF-16, by the names of their codecs. Some other codecs take long, or decode no text.
-_ENCODINGS = {"cp1250", "cp1251", "cp1252", "iso8859-2", "iso8859-15", "koi8-r", "big5", "euc_jp", "euc_kr", "gb18030", "shift_jis"}
+_ENCODINGS = {
+    "cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp874", "iso8859-2", "iso8859-5", "iso8859-7", "iso8859-13",
+    "iso8859-15", "koi8-r", "koi8-u", "big5", "euc_jp", "euc_kr", "gb18030", "shift_jis",
+}
 #: Encodings that are read as wider ones, as browsers do.
-_WIDER = {"ascii": "cp1252", "iso8859-1": "cp1252", "gb2312": "gb18030", "gbk": "gb18030"}
+_WIDER = {
+    "ascii": "cp1252", "iso8859-1": "cp1252", "iso8859-9": "cp1254", "tis-620": "cp874", "gb2312": "gb18030", "gbk": "gb18030",
+}
 #: The beginnings by which an encoding is known (XML 1.0, appendix F).
 _BEGINNINGS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
 _DECLARED = re.compile(rb"<\?xml[^>]{0,200}?\bencoding\s*=\s*[\"']([\w.:-]{1,40})")
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)
 #: Characters that XML forbids.
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-#: The declaration, which says in some feeds that nothing is defined elsewhere: then each entity that it does not define is an error.
-_DECLARATION = re.compile(r"\A<\?xml\s[^>]{0,200}?\?>")
-#: A part that has no references, or an ampersand that begins none.
-_NO_REFERENCE = re.compile(r"<!\[CDATA\[.*?(?:\]\]>|\Z)|&(?!(?:[a-z]\w{0,31}|#[0-9]{1,7}|#x[0-9a-f]{1,6});)", re.IGNORECASE | re.DOTALL)
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+#: The root of a feed. Some begin with a comment before the declaration, or with the messages of a script. The declaration may say that nothing
+#: is defined elsewhere: then each entity that the feed does not define is an error.
+_ROOT = re.compile(r"<(?:rss|feed|rdf:RDF)\b")
+#: The prefixes of extensions, in the names of elements and attributes.
+_PREFIX = re.compile(r"</?([a-zA-Z_][\w.-]*):|\s([a-zA-Z_][\w.-]*):[\w.-]+\s*=")
+_DECLARED_PREFIX = re.compile(r"\sxmlns:([\w.-]+)\s*=")
+#: How many of them are declared.
+MOST_PREFIXES = 50
+#: A part that has no references, a reference to a character, or an ampersand that begins none.
+_REFERENCE = re.compile(r"<!\[CDATA\[.*?(?:\]\]>|\Z)|&#([0-9]{1,7}|[xX][0-9a-fA-F]{1,6});|&(?![a-zA-Z]\w{0,31};)", re.DOTALL)
 
 _ATOM = "http://www.w3.org/2005/Atom"
 _XML_BASE = "http://www.w3.org/XML/1998/namespace base"
+#: Types of texts that some feeds give as media types, and the right ones (RFC 4287, section 3.1.1).
+_TYPES = {"": "text", "text/plain": "text", "text/html": "html", "application/xhtml+xml": "xhtml"}
 _ALTERNATE = ("alternate", "http://www.iana.org/assignments/relation/alternate")
 _RDF_ABOUT = "http://www.w3.org/1999/02/22-rdf-syntax-ns# about"
 _ROOTS = ("rss", "RDF", "feed")
@@ -176,8 +201,26 @@ async def _parsed(text: str, url: str) -> Feed:
 
 def _mended(text: str) -> str:
     """Returns a feed without the mistakes that many feeds have. It takes too long to look for them in each feed."""
-    text = _FORBIDDEN.sub("", _DECLARATION.sub("", text))
-    return _NO_REFERENCE.sub(lambda found: "&amp;" if found[0] == "&" else found[0], text)
+    root = _ROOT.search(text)
+    # With its lines, so that an error names the right one.
+    text = "\n" * text.count("\n", 0, root.start()) + text[root.start() :] if root else text
+    return _REFERENCE.sub(_referred, _declared(_FORBIDDEN.sub("", text)))
+
+
+def _referred(found: "re.Match[str]") -> str:
+    """Returns a reference as XML has it. A reference to a character that XML forbids is left out."""
+    if not found[1]:
+        return "&amp;" if found[0] == "&" else found[0]
+    number = int(f"0{found[1]}", 16) if found[1][0] in "xX" else int(found[1])
+    return f"&#{number};" if number < 0x110000 and not _FORBIDDEN.match(chr(number)) else ""
+
+
+def _declared(text: str) -> str:
+    """Declares the prefixes that a feed does not declare."""
+    used = {found[1] or found[2] for found in _PREFIX.finditer(text)}
+    missing = sorted(used - {found[1] for found in _DECLARED_PREFIX.finditer(text)} - {"xml", "xmlns"})
+    names = "".join(f" xmlns:{prefix}='urn:{prefix}'" for prefix in missing[:MOST_PREFIXES])
+    return _ROOT.sub(lambda root: root[0] + names, text, count=1)
 
 
 def _decoded(body: bytes, media_type: str) -> str:
@@ -193,7 +236,7 @@ def _decoded(body: bytes, media_type: str) -> str:
     named, declared = _CHARSET.search(media_type), _DECLARED.match(body.lstrip())
     encoding = named[1] if named else declared[1].decode() if declared else "cp1252"
     try:
-        codec = codecs.lookup(encoding).name
+        codec = codecs.lookup(encoding.lower().replace("windows-", "cp")).name
     except LookupError:
         codec = ""
     if codec == "utf-8":
@@ -271,7 +314,8 @@ class _Reader:
                 self._begin("title", namespace, attributes)
 
     def _begin(self, field: str, namespace: str, attributes: dict[str, str]) -> None:
-        kind = attributes.get("type", "text")
+        kind = attributes.get("type", "text").lower()
+        kind = _TYPES.get(kind, kind)
         if field == "link" and "href" in attributes:
             # Other links are those of pictures, comments or the feed.
             if attributes.get("rel", "alternate") in _ALTERNATE:

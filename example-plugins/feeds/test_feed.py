@@ -92,6 +92,13 @@ class Formats(unittest.TestCase):
             self.assertEqual(shown(text.encode(encoding)), [("Möhren", "")], encoding)
         text = f"<?xml version='1.0' encoding='windows-1251'?>{rss('<title>Морковь</title>')}"
         self.assertEqual(shown(text.encode("cp1251")), [("Морковь", "")])
+        for encoding, word in {
+            "windows-1253": "Καρότα", "iso-8859-7": "Καρότα", "windows-1254": "Havuç ığş", "iso-8859-9": "Havuç ığş", "windows-1255": "גזר",
+            "windows-1256": "جزر", "windows-1257": "Burkānų", "iso-8859-13": "Burkānų", "iso-8859-5": "Морковь", "koi8-u": "Їжа", "tis-620": "แครอท",
+            "windows-874": "แครอท",
+        }.items():
+            text = f"<?xml version='1.0' encoding='{encoding}'?>{rss(f'<title>{word}</title>')}"
+            self.assertEqual(shown(text.encode(encoding.replace("windows-", "cp"))), [(word, "")], encoding)
         for encoding in ("gb2312", "gbk", "gb18030", "big5", "euc-jp", "shift_jis", "euc-kr"):
             text = f"<?xml version='1.0' encoding='{encoding}'?>{rss('<title>日本</title>')}"
             self.assertEqual(shown(text.encode(encoding)), [("日本", "")], encoding)
@@ -146,9 +153,22 @@ class Formats(unittest.TestCase):
             (rss("<title>Peas</title>") + "\n<b>Warning</b>: no database", [("Peas", "")]),
         ]:
             self.assertEqual(shown(text), expected, text)
+        media = "<title>Peas</title><media:thumbnail url='https://a.example/1.png'/><p custom:rank='1'/>"
+        for text in [
+            rss(media),
+            rss(media).replace("<rss", "<rss xmlns:media='http://search.yahoo.com/mrss/'"),
+            f"<!-- made in 1 s -->\n<?xml version='1.0'?>\n{rss(media)}",
+            f"Notice: no cache\n<br/>{rss('<title>Peas</title>')}",
+        ]:
+            self.assertEqual(shown(text), [("Peas", "")], text)
+        for reference, read_as in [("&#11;", ""), ("&#X41;", "A"), ("&#xD83D;&#xDE00;", ""), ("&#0;", ""), ("&#9999999;", ""), ("&#x1F600;", "\U0001f600")]:
+            self.assertEqual(shown(rss(f"<title>Peas{reference} & beans</title>")), [(f"Peas{read_as} & beans", "")], reference)
         xhtml = "<div xmlns='http://www.w3.org/1999/xhtml'>One<br/>two</div>"
         atom = f"<feed xmlns='http://www.w3.org/2005/Atom'><entry><id>1</id><title type='xhtml'>{xhtml}</title></entry></feed>"
         self.assertEqual(shown(atom), [("One two", "")])
+        for kind, read_as in [("", "1 <b> 2"), ("text/plain", "1 <b> 2"), ("TEXT", "1 <b> 2"), ("text/html", "1 2"), ("image/png", "(without a title)")]:
+            atom = f"<feed xmlns='http://www.w3.org/2005/Atom'><entry><id>1</id><title type='{kind}'>1 &lt;b&gt; 2</title></entry></feed>"
+            self.assertEqual(shown(atom), [(read_as, "")], kind)
 
 
 class Strangers(unittest.TestCase):
@@ -193,6 +213,9 @@ class Strangers(unittest.TestCase):
         self.assertEqual(len(read(rss(*["<title>x</title>"] * 1000)).entries), feed.MOST_ENTRIES)
         self.refuses(f"<rss>{'<a/>' * 100_000}</rss>", "too many elements")
         self.refuses("<rss>" * 100_000, "too many elements")
+        # Each of these prefixes is looked up once.
+        many = "".join(f"<p{number}:a/>" for number in range(100_000))
+        self.refuses(f"<rss>{many}</rss>", "unbound prefix")
 
 
 class Addresses(unittest.TestCase):
