@@ -56,6 +56,16 @@ interface ReviewCommentEvent extends Acted {
   comment: { body: Text; html_url: Text };
 }
 
+interface ReviewEvent extends Acted {
+  pull_request: Item;
+  /** Its text is `content` at Gitea and Forgejo. */
+  review: { body?: Text; content?: Text; html_url?: Text };
+}
+
+interface CommitCommentEvent extends Acted {
+  comment: { body: Text; html_url: Text; commit_id: string };
+}
+
 interface ReleaseEvent extends Acted {
   release: { name: Text; tag_name: Text; html_url: Text };
 }
@@ -82,6 +92,11 @@ const EVENTS = new Map<string, (body: any) => string[]>([
   ["pull_request", pullRequest],
   ["issue_comment", issueComment],
   ["pull_request_review_comment", reviewComment],
+  ["pull_request_review", review],
+  ["pull_request_approved", review],
+  ["pull_request_comment", review],
+  ["pull_request_rejected", review],
+  ["commit_comment", commitComment],
   ["release", release],
   ["workflow_run", workflowRun],
   ["action_run_failure", actionRunFailure],
@@ -137,6 +152,18 @@ function issueComment({ action, issue, comment: said, sender }: IssueCommentEven
 function reviewComment({ action, pull_request: request, comment: said, sender }: ReviewCommentEvent): string[] {
   if (action !== "created") return [];
   return comment(sender?.login, thing("pull request", `#${request.number}`, request.title), said.body, said.html_url);
+}
+
+/** Tells of the text of a review. Without one it has comments on lines, of which GitHub sends events of their own. */
+function review({ action, pull_request: request, review: given, sender }: ReviewEvent): string[] {
+  const text = given.body ?? given.content;
+  if (!text || !["submitted", "reviewed"].includes(action)) return [];
+  return comment(sender?.login, thing("pull request", `#${request.number}`, request.title), text, given.html_url ?? request.html_url);
+}
+
+function commitComment({ action, comment: said, sender }: CommitCommentEvent): string[] {
+  if (action !== "created") return [];
+  return comment(sender?.login, `commit ${oneLine(said.commit_id.slice(0, 7))}`, said.body, said.html_url);
 }
 
 function release({ action, release, sender }: ReleaseEvent): string[] {

@@ -13,6 +13,8 @@ interface PushEvent extends Omit<Payload, "user"> {
   ref: string;
   before: string;
   after: string;
+  /** The commit, also if `after` is that of a tag with a message. */
+  checkout_sha?: Text;
   commits?: Commit[] | null;
   total_commits_count?: number;
 }
@@ -77,7 +79,7 @@ function push(body: PushEvent): string[] {
     isForced: false,
     commits,
     total: body.total_commits_count ?? commits.length,
-    link: `${project.web_url}/-/${isNone(before) ? `commit/${after}` : `compare/${before}...${after}`}`,
+    link: `${project.web_url}/-/${isNone(before) ? `commit/${body.checkout_sha ?? after}` : `compare/${before}...${after}`}`,
   });
 }
 
