@@ -1,8 +1,8 @@
 //! Listens for requests to webhooks of plugins, while there are any and the configuration says where.
 //!
 //! Requests to unknown webhooks, requests without a valid signature, and requests that are too long get the same answer
-//! after the same work. So no one can find out which addresses exist. While a plugin with webhooks is not running yet,
-//! all of these get the answer to retry.
+//! after the same work. So no one can find out which addresses exist: only the whole address of a webhook that takes a name
+//! and a password asks for them. While a plugin with webhooks is not running yet, all of these get the answer to retry.
 
 mod address;
 mod counts;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use jiff::Timestamp;
-use parlor_plugins::webhook::{Given, Once, Unverified, Verification};
+use parlor_plugins::webhook::{Given, Once, UNKNOWN, Unverified, Verification};
 use parlor_runtime::supervisor::{Door, Reply as Outcome};
 use parlor_store::WebhookRequest;
 use parlor_web::server::{Arrived, Memory, NoBody, Reply};
@@ -91,7 +91,7 @@ async fn answer(host: &Host, arrived: Arrived) -> Reply {
     };
     // A sender whose plugin is not running yet should retry. All senders get this answer, so it does not reveal which
     // addresses exist.
-    let refuse = || if are_all_known { refused(counts) } else { busy(counts) };
+    let refuse = || if are_all_known { refused(counts, door.as_ref()) } else { busy(counts) };
     let (most, memory) = match &door {
         Some(door) => (door.longest_body(), Memory::Addressed),
         None => (STRANGERS, Memory::Strangers),
@@ -124,10 +124,11 @@ async fn door_of(host: &Host, path: &str) -> (Option<Door>, bool) {
 
 /// Answers a request whose body has come.
 async fn take(counts: &Counts, are_all_known: bool, mut passage: Passage<'_>, head: &Head, body: Vec<u8>) -> Reply {
-    let refuse = || if are_all_known { refused(counts) } else { busy(counts) };
+    let door = passage.door;
+    let refuse = || if are_all_known { refused(counts, door) } else { busy(counts) };
     passage.received = body.len();
     let given = Given { header: &|name| single(&head.headers, name), body: &body, now: Timestamp::now() };
-    let Ok((to, once)) = verify(passage.door, head, given) else {
+    let Ok((to, once)) = verify(door, head, given) else {
         passage.end = End::Refused;
         return refuse();
     };
@@ -145,7 +146,7 @@ async fn take(counts: &Counts, are_all_known: bool, mut passage: Passage<'_>, he
         Outcome::NoAnswer(status) => Reply::empty(status),
         Outcome::Again => {
             passage.end = End::Refused;
-            return refused(counts);
+            return refused(counts, door);
         }
         Outcome::Busy | Outcome::Failed => {
             passage.end = End::Delayed;
@@ -222,11 +223,12 @@ fn verify<'d>(door: Option<&'d Door>, head: &Head, given: Given<'_>) -> Result<(
 }
 
 /// Returns the answer to every request that is refused. Discord signs some requests wrongly on purpose, and removes an
-/// address that answers those with anything but 401. A 401 names a way to identify oneself (RFC 9110, section 15.5.2);
-/// browsers ask nobody for a password because of this one.
-fn refused(counts: &Counts) -> Reply {
+/// address that answers those with anything but 401. A 401 names a way to identify oneself (RFC 9110, section 15.5.2): that of
+/// the webhook whose whole address the sender has, and everywhere else the same one.
+fn refused(counts: &Counts, door: Option<&Door>) -> Reply {
     counts.refused.fetch_add(1, Relaxed);
-    Reply { headers: vec![("www-authenticate".to_owned(), "Bearer".to_owned())], ..Reply::empty(401) }
+    let challenge = door.map_or(UNKNOWN, Door::challenge);
+    Reply { headers: vec![("www-authenticate".to_owned(), challenge.to_owned())], ..Reply::empty(401) }
 }
 
 fn busy(counts: &Counts) -> Reply {

@@ -8,7 +8,7 @@ use parlor_base::nearest::nearest;
 use crate::manifest::keys::{self, MAX_DESCRIPTION, MAX_LISTED, MAX_WEBHOOK_NAME};
 
 use verification::{Encoding, Hash};
-pub use verification::{Given, Once, Unverified, Verification, VerifiedBy};
+pub use verification::{Given, Once, UNKNOWN, Unverified, Verification, VerifiedBy};
 
 /// The maximum length of a header's name or of a prefix, in bytes.
 const MAX_HEADER: usize = 64;

@@ -159,6 +159,17 @@ fn an_empty_secret_verifies_nothing() {
     assert_eq!(checked(&way("verify = \"gitlab\""), "", &[("x-gitlab-token", "")], b"x"), Err(Unverified));
 }
 
+/// RFC 9110, section 15.5.2. Twilio sends a name and a password only once it is asked.
+#[test]
+fn a_webhook_with_a_password_asks_for_it_and_others_look_like_no_webhook() {
+    let basic = way("verify = \"basic\"");
+    assert_eq!(basic.challenge(), "Basic realm=\"webhook\", charset=\"UTF-8\"");
+    let others = ways().map(|(other, ..)| other).filter(|other| !["basic", "token", "none"].contains(other));
+    for other in others {
+        assert_eq!(way(&format!("verify = {other:?}")).challenge(), UNKNOWN, "{other}");
+    }
+}
+
 #[test]
 fn tokens_and_passwords_are_compared_as_a_whole() {
     let gitlab = way("verify = \"gitlab\"");

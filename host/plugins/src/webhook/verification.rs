@@ -10,6 +10,9 @@ use ring::digest;
 use ring::hmac;
 use ring::signature::{ED25519, UnparsedPublicKey};
 
+/// How the sender of a request to an unknown address is told to identify itself. Browsers ask nobody for a password because of
+/// this.
+pub const UNKNOWN: &str = "Bearer";
 /// How far the time of a signature may lie from ours, in either direction.
 const WINDOW: SignedDuration = SignedDuration::from_mins(5);
 /// The maximum number of signatures in one header: senders list one for each of their keys.
@@ -120,6 +123,23 @@ impl Verification {
             Self::Bearer => "bearer token".to_owned(),
             Self::Basic => "name and password".to_owned(),
             Self::Nothing => "nothing but the address".to_owned(),
+        }
+    }
+
+    /// Returns how the sender of a refused request is told to identify itself (RFC 9110, section 11.6.1). Some senders, such
+    /// as Twilio, give a name and a password only once they are asked for them.
+    pub fn challenge(&self) -> &'static str {
+        match self {
+            Self::Basic => "Basic realm=\"webhook\", charset=\"UTF-8\"",
+            Self::Signed { .. }
+            | Self::Token { .. }
+            | Self::Gitea
+            | Self::Stripe
+            | Self::Slack
+            | Self::Discord
+            | Self::Standard
+            | Self::Bearer
+            | Self::Nothing => UNKNOWN,
         }
     }
 

@@ -77,6 +77,11 @@ impl Door {
         header == "content-type" || self.webhook.headers.iter().any(|one| one == header)
     }
 
+    /// Returns how the sender of a refused request is told to identify itself.
+    pub fn challenge(&self) -> &'static str {
+        self.webhook.verification.challenge()
+    }
+
     /// Verifies a request by the secret that the owner has given, or by the former one while that counts.
     pub fn verify(&self, given: Given<'_>) -> Result<Once, Unverified> {
         let secret = self.webhooks.secret(&self.webhook).unwrap_or_default();
