@@ -286,6 +286,12 @@ fn gunzip(body: Compressed) -> Decoded {
     Box::pin(decoder)
 }
 
+/// Returns whether this is the error of bytes with which no member of gzip begins. Some programs write text behind what was
+/// compressed. Other clients leave it out as well.
+fn is_no_member(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData && error.to_string() == "Invalid gzip header"
+}
+
 fn unbrotli(body: Compressed) -> Decoded {
     Box::pin(BrotliDecoder::new(SmallWindow::new(body)))
 }
@@ -313,6 +319,7 @@ impl Source {
                         ratio.unpacked.fetch_add(length as u64, Relaxed);
                         Ok(Some(part.into()))
                     }
+                    Err(error) if is_no_member(&error) && ratio.unpacked.load(Relaxed) > 0 => Ok(None),
                     Err(error) => Err(WebError::of(&error)),
                 }
             }

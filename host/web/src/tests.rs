@@ -474,9 +474,19 @@ async fn every_member_of_a_gzip_body_is_unpacked() {
     };
     let at = raw(answer(&whole), true).await;
     assert_eq!(body(&anybody(), get(at)).await.unwrap(), b"one, two");
-    let at = raw(answer(&whole[..whole.len() - 5]), true).await;
-    let cut = body(&anybody(), get(at)).await;
-    assert!(matches!(cut, Err(WebError::Protocol(_))), "{cut:?}");
+    for behind in [&b"\n"[..], b"\0\0\0\0", b"<!-- made in 3 ms -->"] {
+        let at = raw(answer(&[&whole[..], behind].concat()), true).await;
+        assert_eq!(body(&anybody(), get(at)).await.unwrap(), b"one, two", "{behind:?}");
+    }
+    let mut wrong = [member("one, "), member("two")].concat();
+    // The checksum of the last member.
+    let at = wrong.len() - 8;
+    wrong[at] ^= 1;
+    for broken in [&whole[..whole.len() - 5], &wrong[..]] {
+        let at = raw(answer(broken), true).await;
+        let broken = body(&anybody(), get(at)).await;
+        assert!(matches!(broken, Err(WebError::Protocol(_))), "{broken:?}");
+    }
 }
 
 /// The limits of a request count what comes of a body.
