@@ -1,6 +1,7 @@
 package parlor
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -101,7 +102,12 @@ func success(status int) error {
 }
 
 // JSON reads the body into a value.
-func (response *HTTPResponse) JSON(value any) error { return json.Unmarshal(response.Body, value) }
+func (response *HTTPResponse) JSON(value any) error { return fromJSON(response.Body, value) }
+
+// Reads a body. Some servers write a byte order mark before JSON, which readers may ignore (RFC 8259, section 8.1).
+func fromJSON(body []byte, value any) error {
+	return json.Unmarshal(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")), value)
+}
 
 // Exchange is a request whose bodies go in parts: write the body, wait for the answer, and read that. It is an io.Writer and, after
 // Answer, an io.Reader. A context that has ended ends its calls.

@@ -98,7 +98,7 @@ func WebhooksAddress(ctx context.Context, name string) (string, error) {
 }
 
 // JSON reads the body into a value.
-func (hook *Webhook) JSON(value any) error { return json.Unmarshal(hook.Body, value) }
+func (hook *Webhook) JSON(value any) error { return fromJSON(hook.Body, value) }
 
 func newWebhook(raw types.Webhook) *Webhook {
 	return &Webhook{

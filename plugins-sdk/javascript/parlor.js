@@ -1935,7 +1935,8 @@ class FromWeb {
   }
 
   json() {
-    return JSON.parse(this.text());
+    // Some servers write a byte order mark before JSON, which readers may ignore (RFC 8259, section 8.1).
+    return JSON.parse(this.text().replace(/^\uFEFF/, ""));
   }
 }
 

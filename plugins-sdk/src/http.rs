@@ -408,8 +408,14 @@ impl Response {
     /// [`Error::Other`]: it is none, or not of this type.
     #[track_caller]
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        Ok(serde_json::from_slice(&self.body)?)
+        Ok(serde_json::from_slice(without_mark(&self.body))?)
     }
+}
+
+/// Returns a body without the byte order mark that some servers write before JSON, and that readers may ignore (RFC 8259,
+/// section 8.1).
+pub(crate) fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
 #[cfg(test)]
@@ -428,6 +434,8 @@ mod tests {
         assert!(one.json::<Vec<u8>>().is_err());
         assert_eq!((one.header("Content-Type"), &*one.text()), (Some("application/json"), "{\"a\":1}"));
         assert_eq!(answer(404).success(), Err(Error::Other("the server answered 404".into())));
+        let marked = Response { body: [&b"\xef\xbb\xbf"[..], &one.body].concat(), ..one };
+        assert_eq!(marked.json::<serde_json::Value>().unwrap()["a"], 1);
     }
 
     #[test]

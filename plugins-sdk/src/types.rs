@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::bindings::parlor::plugin::types as wit;
 use crate::error::{Error, Result};
 use crate::failure::{located, placed};
+use crate::http::without_mark;
 use crate::plain::{resource, snake_case};
 use crate::stanza::ns;
 
@@ -145,7 +146,7 @@ impl Webhook {
     /// ```
     #[track_caller]
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        Ok(serde_json::from_slice(&self.body)?)
+        Ok(serde_json::from_slice(without_mark(&self.body))?)
     }
 
     /// Returns the body as text; bytes that are not UTF-8 are replaced.
