@@ -71,8 +71,13 @@ func weather(ctx context.Context, city string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if answer.Status == 404 {
+	switch {
+	case answer.Status == 400 || answer.Status == 404:
 		return "The weather service does not know " + city + ".", nil
+	case answer.Status == 429:
+		return "The weather service was asked too often. Try later.", nil
+	case answer.Status >= 500:
+		return "The weather service does not answer.", nil
 	}
 	if err := answer.Success(); err != nil {
 		return "", err
