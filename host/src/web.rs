@@ -106,7 +106,11 @@ async fn answer(host: &Host, arrived: Arrived) -> Reply {
             passage.end = End::Delayed;
             return busy(counts);
         }
-        Err(NoBody::TooLong | NoBody::Broken | NoBody::Late) => {
+        Err(NoBody::TooLong) => {
+            passage.end = End::Oversized;
+            return refuse();
+        }
+        Err(NoBody::Broken | NoBody::Late) => {
             passage.end = End::Refused;
             return refuse();
         }
@@ -134,7 +138,7 @@ async fn take(counts: &Counts, are_all_known: bool, mut passage: Passage<'_>, he
     };
     // The sender is one that the owner knows, and is told what is wrong.
     if let Some(status) = head.too_long(to) {
-        passage.end = End::Refused;
+        passage.end = End::Oversized;
         counts.refused.fetch_add(1, Relaxed);
         return Reply::empty(status);
     }
@@ -174,6 +178,8 @@ struct Passage<'h> {
 enum End {
     Accepted,
     Refused,
+    /// Refused because of its length. Its sender is not told that, and nobody would look for it.
+    Oversized,
     Delayed,
     Abandoned,
 }
@@ -184,6 +190,7 @@ impl End {
         match self {
             Self::Accepted => "accepted",
             Self::Refused => "refused",
+            Self::Oversized => "oversized",
             Self::Delayed => "delayed",
             Self::Abandoned => "abandoned",
         }

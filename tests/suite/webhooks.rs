@@ -242,6 +242,11 @@ async fn whatever_is_not_verified_gets_one_and_the_same_answer_and_reaches_no_pl
     house.told("queue 1 1 POST").await;
     let shown = house.shown(&[]).await;
     assert_eq!(shown["requests"].as_array().unwrap().len(), 1, "{shown}");
+    // Its owner, and no sender, is told that one was too long.
+    let audit = house.home.run(&["audit", "--plugin", "receiver", "--json"]).await.unwrap().json().unwrap();
+    let mut names = audit["names"].as_array().unwrap().iter();
+    let oversized = names.find(|name| name["what"] == "queue oversized").map(|name| name["count"].clone());
+    assert_eq!(oversized, Some(json!(1)), "{audit}");
 }
 
 /// Row 139: a plugin that gets a request gets all of it that it declared.
