@@ -110,7 +110,7 @@ pub(super) async fn pass(host: &Host, arrived: Arrived, node: &str, most: usize)
     let (body, _room) = match arrived.body(most.min(LONGEST_BODY), Memory::Addressed).await {
         Ok(read) => read,
         Err(NoBody::NoRoom) => return busy(counts),
-        Err(NoBody::TooLong | NoBody::Broken | NoBody::Late) => return refused(counts),
+        Err(NoBody::TooLong | NoBody::Broken | NoBody::Late) => return refused(counts, None),
     };
     let Some(member) = host.cluster.get() else { return busy(counts) };
     let Head { method, query, sender, headers } = head;
@@ -147,7 +147,7 @@ async fn answer(host: &Host, bytes: &[u8], is_question: bool) -> Vec<u8> {
     // As for a request that comes here: counted and asked before the search.
     let accounts = accounts(host);
     let are_all_known = webhooks::are_all_known(host).await;
-    let Some((question, body)) = framed::split(bytes) else { return written(refused(counts)) };
+    let Some((question, body)) = framed::split(bytes) else { return written(refused(counts, None)) };
     let (Question::Find { path } | Question::Take { path, .. }) = &question;
     let (door, is_resting) = door_of(host, path).await;
     match question {
@@ -156,11 +156,11 @@ async fn answer(host: &Host, bytes: &[u8], is_question: bool) -> Vec<u8> {
             let are_all_known = are_all_known && !is_resting;
             framed::join(&Found { longest, are_all_known, accounts }, b"")
         }
-        Question::Take { .. } if is_question => written(refused(counts)),
+        Question::Take { .. } if is_question => written(refused(counts, None)),
         Question::Take { method, query, sender, headers, .. } => {
             // It has gone since it was found, or the request was read by another bound.
             if door.as_ref().is_none_or(|door| body.len() > door.longest_body()) {
-                return written(if door.is_none() { busy(counts) } else { refused(counts) });
+                return written(if door.is_none() { busy(counts) } else { refused(counts, door.as_ref()) });
             }
             let head = Head { method, query, sender, headers: header_map(&headers) };
             let passage = Passage { counts, door: door.as_ref(), end: End::Abandoned, received: 0, sent: 0 };

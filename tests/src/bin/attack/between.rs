@@ -81,7 +81,7 @@ async fn foreign_promise(trial: &mut Trial) -> Result<String> {
 
 /// Whoever listens to these names believes that plugin, which is disabled, and may run again.
 async fn not_running(trial: &mut Trial) -> Result<String> {
-    let mut plan = Plan::new()?.caller(|entry| entry)?;
+    let plan = Plan::new()?.caller(|entry| entry)?;
     let disabled = Entry { enabled: false, ..plan.home.install("unruly", &built("unruly")?)? };
     let stage = trial.start(plan.with("unruly", disabled)).await?;
     stage.logged("plugin running", "caller").await?;
