@@ -293,7 +293,7 @@ mod tests {
         let (instance, _mailbox) = disconnected_instance("\"messages.read\" = [\"*\"]", Limits::default());
         let asks = manifest("\"messages.read\" = { scope = [\"*\"], reason = \"x\" }");
         for kind in [MessageKind::Chat, MessageKind::Groupchat] {
-            let filter = Filter { kinds: vec![kind], ..Filter::default() };
+            let filter = Filter { kinds: vec![kind], prefix: Some("!".to_owned()), ..Filter::default() };
             instance.account.router.subscribe(&instance.mailbox, "message", filter, false);
         }
         let hall: BareJid = "hall@muc.example.net".parse().unwrap();

@@ -454,7 +454,9 @@ fn exchange() -> (Exchange, BareJid) {
 
 /// Returns a stanza of somebody else, as it arrives.
 fn arriving(from: &str, xml: &str) -> Arrived {
-    let mut stanza = RawStanza::parse(xml, &jid(DOMAIN)).unwrap().into_stanza();
+    let named =
+        if xml.contains("jabber:client") { xml.to_owned() } else { xml.replacen(' ', " xmlns='jabber:client' ", 1) };
+    let mut stanza = Stanza::try_from(named.parse::<minidom::Element>().unwrap()).unwrap();
     set_sender(&mut stanza, jid(from));
     Arrived::Read(Box::new(stanza))
 }
