@@ -12,8 +12,8 @@ pub(crate) const MAX_DEVICES: usize = 50;
 pub(super) const MAX_PEOPLE: usize = 20_000;
 /// How long a list is valid if the server does not push its changes.
 const LASTS: Duration = Duration::from_hours(1);
-/// How long the devices that are known without an answer count, until the list is requested again.
-const FAILED: Duration = Duration::from_mins(5);
+/// How long a list counts that the server does not tell, or that may have changed since, until it is requested again.
+const SHORT: Duration = Duration::from_mins(5);
 
 /// One list of a person.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Lists {
         let lasts = match came {
             Came::Told => None,
             Came::Asked => Some(LASTS),
-            Came::Failed => Some(FAILED),
+            Came::Failed => Some(SHORT),
         };
         if self.all.len() >= MAX_PEOPLE && !self.all.contains_key(jid) {
             let at = |lists: &[Option<List>; 2]| lists.iter().flatten().map(|list| list.at).max();
@@ -96,11 +96,12 @@ impl Lists {
         too_many
     }
 
-    /// Notes that a list has changed, so that it must be requested again.
+    /// Notes that a list has changed, so that it is requested again, but not soon after it came: the person decides how often they say so,
+    /// and messages wait for the answer of their server.
     pub(super) fn outdate(&mut self, jid: &BareJid, form: OmemoForm) {
         let list = self.all.get_mut(jid).and_then(|lists| lists[place(form)].as_mut());
         if let Some(list) = list {
-            list.lasts = Some(Duration::ZERO);
+            list.lasts = Some(SHORT);
         }
     }
 

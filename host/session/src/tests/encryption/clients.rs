@@ -403,6 +403,9 @@ fn a_list_of_a_person_that_a_notification_lacks_is_asked_for() {
         bot.told_of_by(ROMEO, phone.id());
         assert_eq!(is_read_by(&mut bot, [&mut phone, &mut tablet]), [true, false], "{changes}");
         bot.pushes(ROMEO, form, changes);
+        // The person could otherwise delay each message, as those in a room, by the time that their server takes to answer.
+        assert_eq!(is_read_by(&mut bot, [&mut phone, &mut tablet]), [true, false], "the list has just come: {changes}");
+        bot.test.wait(300);
         let mut sent = bot.say(ROMEO, "secret", EncryptionWish::AsTheChat);
         assert_eq!(got(&mut sent), None, "it waits for the list: {changes}");
         let both = [phone.id(), tablet.id()].map(|device| ListedDevice { device, label: None });
