@@ -214,9 +214,14 @@ impl Turn<'_> {
     /// time. There are three cases. The stream was lost meanwhile: servers stamp messages that they repeat on a resumed
     /// stream. Or the server held it back while we were inactive: Prosody stamps such messages (XEP-0352). Or it was stored
     /// until our first presence: no plugin of this process or a previous one has had it, and its author may have seen us log
-    /// in. Messages older than the session were stored for any client, and so
-    /// were those for a session that a previous process left, unless that was another node of a cluster a moment ago.
+    /// in. Messages older than the session were stored for any client, and so were those for a session that a previous
+    /// process left, unless that was another node of a cluster a moment ago.
+    ///
+    /// A room stamps its history alike, so for what is said in a room, [`place_in_time`] decides.
     pub(super) fn was_said_to_us(&self, message: &Message) -> bool {
+        if message.kind == MessageKind::Groupchat {
+            return false;
+        }
         let may_have_waited = self.resumed || self.settings.csi_waiting_time != 0;
         let waited_for_us = may_have_waited && message.at >= self.stream_since();
         // A time stamp in whole seconds may be earlier than the message. Messages from before the session are history.

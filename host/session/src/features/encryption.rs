@@ -15,6 +15,7 @@ use crate::event::Payload;
 use crate::iq::keys::Fetch;
 use crate::messages::{name_occupant, place_in_time};
 use crate::records::encryption::{Undecryptable, UndecryptableReason};
+use crate::rooms::Rooms;
 use crate::turn::Turn;
 
 /// Decrypts a received message. Returns `None` if it has nothing to report, or not yet. `author`: the message waited
@@ -32,12 +33,9 @@ pub(super) fn taken_in(
     }
     if !message.encrypted.is_empty() && encryption.has_omemo() {
         let room = (message.kind == MessageKind::Groupchat).then(|| message.chat.to_bare());
-        if room.is_some()
-            && author.is_none()
-            && let Some(tells) = rooms.tells(&message.chat)
-        {
-            // Decide now whether it is new: that depends on the messages before it, and one without a key waits.
-            place_in_time(&mut message, tells, false, turn.now);
+        // Decide now whether it is new: that depends on the messages before it, and one without a key waits.
+        if author.is_none() {
+            place(&mut message, rooms, turn);
         }
         let (id, history) = (message.stanza_id.clone(), history(&message, turn));
         let (room, is_asked) = (room.as_ref(), author.is_some());
@@ -54,6 +52,7 @@ pub(super) fn taken_in(
         Unreadable::Nothing => return None,
         Unreadable::Cannot(reason) => {
             encryption.counts_as_unreadable();
+            place(&mut message, rooms, turn);
             return tell(features, message, reason, turn);
         }
     }
@@ -80,6 +79,15 @@ pub(super) fn taken_in(
     }
     plainly(encryption, &message, rooms, turn);
     Some(message)
+}
+
+/// Decides whether a message of a room is history.
+fn place(message: &mut Message, rooms: &Rooms, turn: &Turn<'_>) {
+    if message.kind == MessageKind::Groupchat
+        && let Some(tells) = rooms.tells(&message.chat)
+    {
+        place_in_time(message, tells, false, turn.now);
+    }
 }
 
 /// Returns when a message was sent, if it is history, or the server kept it until the account came.

@@ -74,9 +74,6 @@ impl Features {
     /// Handles a message that a person wrote to the account alone, or a service.
     pub(super) fn direct(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
         let in_room = name_occupant(&mut message, &self.rooms, &self.roster);
-        if self.rooms.is_affiliation_alone(&mut message, turn) {
-            return;
-        }
         // Only the author's side delayed it: clients stamp messages that were written offline, and some, such as
         // gateways, stamp all. If the server stored it, the server's own stamp counts, which differs.
         let is_unsigned = message.claimed_at == Some(message.at);
@@ -85,6 +82,9 @@ impl Features {
             message.at = turn.now;
         }
         message.delayed &= !turn.was_said_to_us(&message);
+        if self.rooms.is_affiliation_alone(&mut message, turn) {
+            return;
+        }
         if let Some(request) = message.voice.take() {
             if is_news(&message) {
                 voice_requested(&mut self.rooms, &message.from.to_bare(), *request, turn);

@@ -42,17 +42,19 @@ fn everybody_who_may_read_in_a_room_gets_what_is_said_there() {
     assert_eq!(juliet.reads_this(&sealed).as_deref(), Some("secret"));
 }
 
+/// Lets the room tell that somebody who is not in it has another affiliation, with this beside it.
+fn tells(bot: &mut Bot, jid: &str, affiliation: &str, beside: &str) {
+    bot.test.hear_xml(&format!(
+        "<message xmlns='jabber:client' from='{ROOM}'><x xmlns='http://jabber.org/protocol/muc#user'>\
+         <item affiliation='{affiliation}' role='none' jid='{jid}'/></x>{beside}</message>"
+    ));
+}
+
 /// A room tells of people who are not in it when they may enter, or not any more (XEP-0045, section 9).
 #[test]
 fn whoever_may_enter_a_room_gets_what_is_said_there_and_whoever_may_not_any_more_does_not() {
     let mut bot = Bot::new(TrustPolicy::Blind);
     let [mut juliet, mut romeo] = [JULIET, ROMEO].map(|jid| Peer::new(jid, OmemoForm::Current));
-    let tells = |bot: &mut Bot, jid: &str, affiliation: &str| {
-        bot.test.hear_xml(&format!(
-            "<message xmlns='jabber:client' from='{ROOM}'><x xmlns='http://jabber.org/protocol/muc#user'>\
-             <item affiliation='{affiliation}' role='none' jid='{jid}'/></x></message>"
-        ));
-    };
     bot.in_room_of(&juliet);
     let mut sent = bot.say(ROOM, "one", EncryptionWish::Required);
     for affiliation in ["owner", "admin", "member"] {
@@ -61,16 +63,26 @@ fn whoever_may_enter_a_room_gets_what_is_said_there_and_whoever_may_not_any_more
     bot.lists(JULIET, |form| juliet.listed(form));
     bot.bundles(&juliet);
     assert!(matches!(got(&mut sent), Some(Ok(_))));
-    tells(&mut bot, ROMEO, "member");
+    tells(&mut bot, ROMEO, "member", "");
     let mut sent = bot.say(ROOM, "two", EncryptionWish::Required);
     bot.lists(ROMEO, |form| romeo.listed(form));
     bot.bundles(&romeo);
     assert!(matches!(got(&mut sent), Some(Ok(_))));
     assert_eq!(romeo.reads(&bot).as_deref(), Some("two"));
-    tells(&mut bot, ROMEO, "none");
-    tells(&mut bot, JULIET, "admin");
+    tells(&mut bot, ROMEO, "none", "");
+    tells(&mut bot, JULIET, "admin", "");
     assert!(matches!(got(&mut bot.say(ROOM, "three", EncryptionWish::Required)), Some(Ok(_))));
     assert_eq!((romeo.reads(&bot), juliet.reads(&bot).as_deref()), (None, Some("three")));
+    // The next change came while the stream was lost, and the server repeats it with a stamp.
+    tells(&mut bot, ROMEO, "member", "");
+    bot.test.run(Session::suspended);
+    bot.test.wait(10);
+    bot.test.run(Session::resumed);
+    let stamp = bot.test.now - Duration::from_secs(5);
+    let repeated = format!("<delay xmlns='urn:xmpp:delay' from='bot@example.org' stamp='{stamp}'/>");
+    tells(&mut bot, ROMEO, "none", &repeated);
+    assert!(matches!(got(&mut bot.say(ROOM, "still three", EncryptionWish::Required)), Some(Ok(_))));
+    assert_eq!((romeo.reads(&bot), juliet.reads(&bot).as_deref()), (None, Some("still three")));
     // She is banned.
     let mut gone = occupant("juliet", PresenceKind::Unavailable, &[301]);
     gone.muc.as_mut().unwrap().affiliation = "outcast".to_owned();
@@ -325,4 +337,37 @@ fn a_rooms_history_from_before_a_session_is_told_as_old_and_replaces_no_session(
         assert_eq!(bot.reason(), UndecryptableReason::Broken);
         assert_eq!(bot.test.count_asked(|ask| wants(ask, &node)), before + 1);
     }
+}
+
+/// Prosody stamps what it holds back from an inactive account (XEP-0352), and a room stamps its history, which is not new.
+#[test]
+fn a_rooms_history_is_old_although_the_account_is_inactive_at_times() {
+    let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Current));
+    bot.test.session.common.settings = settings(&[("csi_waiting_time", 30.into())]);
+    bot.told_of_by(JULIET, juliet.id());
+    bot.test.wait(60);
+    let _opened = bot.test.open_room(None);
+    bot.test.presence(occupant_of(&juliet));
+    bot.test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    let (said_at, rid) = (bot.test.now - Duration::from_secs(30), bot.id.to_string());
+    let stamp = format!("<delay xmlns='urn:xmpp:delay' from='{ROOM}' stamp='{said_at}'/></message>");
+    let left_out = with(&juliet.writes(&bot, "one", &format!("from='{ROOM}/juliet'")), "rid", &rid, "77");
+    bot.test.hear_xml(&left_out.replace("</message>", &stamp));
+    let Payload::Undecryptable(told) = bot.test.last("undecryptable") else { panic!("it is told") };
+    assert_eq!((told.reason, told.delayed), (UndecryptableReason::NoKeyForUs, true));
+    let node = OmemoForm::Current.bundle_node(juliet.id());
+    assert_eq!(bot.test.count_asked(|ask| wants(ask, &node)), 0, "she need not know the device when she wrote it");
+}
+
+/// Some services forward stamps that an occupant wrote in the room's name, with which someone could hide from plugins that moderate.
+#[test]
+fn a_message_that_cannot_be_decrypted_is_new_whatever_stamp_an_occupant_writes() {
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.hear_xml(&format!(
+        "<message xmlns='jabber:client' from='{ROOM}/juliet' type='groupchat' id='1'><body>x</body><x \
+         xmlns='jabber:x:encrypted'>x</x><delay xmlns='urn:xmpp:delay' from='{ROOM}' stamp='2020-01-01T00:00:00Z'/></message>"
+    ));
+    let Payload::Undecryptable(told) = test.last("undecryptable") else { panic!("it is told") };
+    assert!(!told.delayed);
 }
