@@ -1,6 +1,6 @@
-//! What plugins have for themselves, also before the first one runs, while they do not run, and on accounts that start later. What
-//! an owner wrote under `[settings]` for the secret of one plugin must not be read by another one. A name that one plugin
-//! provides must not be fired or kept by another one: who listens would believe it.
+//! What plugins have for themselves, also before the first one runs, while they do not run, and on accounts that start later. No
+//! other plugin may read what an owner wrote under `[settings]` for the secret of one of them, or fire or keep a name that one
+//! of them provides: whoever listens would believe it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};

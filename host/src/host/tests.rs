@@ -122,7 +122,7 @@ async fn add_account(host: &Host, name: &str) {
     host.reconfigure(was.read_again().unwrap()).await;
 }
 
-/// What the owner wrote for it under `[settings]` would be read by any plugin that declares a setting of this name.
+/// Otherwise any plugin that declares a setting of this name could read what the owner wrote for this one under `[settings]`.
 #[tokio::test]
 async fn the_secret_of_a_plugin_that_is_not_compiled_yet_is_hidden() {
     let folder = tempfile::tempdir().unwrap();

@@ -29,7 +29,7 @@ def in_seconds(duration: Seconds) -> float:
 
 
 def in_milliseconds(duration: Seconds) -> int:
-    """How many milliseconds that is. What the host cannot count to is as long as it can count."""
+    """How many milliseconds that is, and at most as many as the host can count."""
     try:
         return round(min(in_seconds(duration), _MOST) * 1000)
     except (TypeError, ValueError):

@@ -130,7 +130,7 @@ async fn no_page_has_a_secret() {
     assert!(!secrets.iter().any(|secret| stopped.body.contains(secret.as_str())), "{stopped:?}");
 }
 
-/// What the host counted is on its disk. What only a host knows is not said to be nothing.
+/// The counts of the host are on its disk. Without it, the page must not say that a plugin has no schedules, webhooks and log.
 #[tokio::test]
 async fn the_page_of_a_plugin_without_a_host_has_its_counts_and_says_what_is_not_known() {
     let house = House::open().await;
