@@ -360,6 +360,11 @@ async fn a_schedule_that_the_owner_paused_is_not_told_until_it_goes_on() {
         assert!(shown.contains("tick") && shown.contains("other"), "{shown}");
     }
     house.does(&["plugin", "schedules", "receiver", "--pause", "tick"]).await;
+    // The plugin cannot undo it: the name stays paused, whatever it does.
+    house.sets("cancel tick - 0").await;
+    let shown = house.does(&["plugin", "schedules", "receiver"]).await;
+    assert!(shown.lines().any(|line| line.starts_with("tick ") && line.contains("not set now")), "{shown}");
+    house.sets("every other 3600000 1;every tick 3600000 2").await;
     house.stop_until(3 * HOUR / 2).await;
     house.told("other 1 1").await;
     assert_eq!(house.times("tick"), 0);

@@ -123,7 +123,7 @@ pub struct PluginSchedules {
 pub struct ScheduleState {
     /// Its name.
     pub name: String,
-    /// When it is due, in words.
+    /// When it is due, in words, or that the plugin has not set it now.
     pub when: String,
     /// The next due time, if another one follows.
     pub next: Option<Timestamp>,
@@ -140,7 +140,7 @@ pub struct ScheduleState {
 }
 
 impl PluginSchedules {
-    /// Returns them, by name.
+    /// Returns them, by name, with the names that the owner paused and that are not set now.
     pub async fn states(&self) -> Result<Vec<ScheduleState>, StoreError> {
         let now = self.clock.now();
         let state = |stored: StoredSchedule| ScheduleState {
@@ -153,10 +153,23 @@ impl PluginSchedules {
             paused: stored.paused,
             name: stored.name,
         };
-        Ok(self.stored.all().await?.into_iter().map(state).collect())
+        let unset = |name: String| ScheduleState {
+            name,
+            when: "not set now".to_owned(),
+            next: None,
+            due: None,
+            attempts: 0,
+            missed: 0,
+            last: None,
+            paused: true,
+        };
+        let (all, paused) = self.stored.all_and_unset().await?;
+        let mut states: Vec<_> = all.into_iter().map(state).chain(paused.into_iter().map(unset)).collect();
+        states.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(states)
     }
 
-    /// Pauses or resumes a schedule. Returns false if there is none of this name.
+    /// Pauses or resumes a schedule. Returns false if there is none of this name, and none that is paused and not set.
     pub async fn pause(&self, name: &str, is_paused: bool) -> Result<bool, StoreError> {
         let is_there = self.stored.pause(name.to_owned(), is_paused, self.clock.now().as_millisecond()).await?;
         self.told.has_changed();

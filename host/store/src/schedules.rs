@@ -2,6 +2,9 @@
 //!
 //! A due time is written before it is delivered, and its completion is written afterwards. So it is delivered again if
 //! the host is killed in between, at any time of the clock.
+//!
+//! A name that the owner paused keeps its row when its schedule ends, so that a plugin cannot undo the pause. Such a row is no
+//! schedule, but takes the place of one: a plugin and its owner never have more rows than the limit.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -69,6 +72,9 @@ const INSERT: Statement = Statement::new(
 const END: Statement = Statement::new(27, "DELETE FROM schedule WHERE id = ?1");
 
 pub(super) const STATEMENTS: [Statement; 8] = [CANCEL, BEGIN, LEAVE_OUT, OVER, AGAIN, PAUSE, INSERT, END];
+
+/// The kind of a row that only says that the owner paused this name: it is not set now.
+const UNSET: i64 = 3;
 
 /// The columns of a row, as [`stored`] reads them.
 const COLUMNS: &str = "id, name, kind, number, expression, zone, catch_up, set_at, over, due, attempts, missed, runs_from, \
@@ -217,13 +223,16 @@ impl Schedules {
         self.data.read(self.lane(), move |file| all(file, &owner)).await
     }
 
+    /// Returns all schedules, by name, and the names that the owner paused and that the plugin has not set now.
+    pub async fn all_and_unset(&self) -> Result<(Vec<StoredSchedule>, Vec<String>), StoreError> {
+        let owner = Arc::clone(&self.owner);
+        self.data.read(self.lane(), move |file| Ok((all(file, &owner)?, unset(file, &owner)?))).await
+    }
+
     /// Ends a schedule. Returns false if there is none of this name.
     pub async fn cancel(&self, name: String) -> Result<bool, StoreError> {
         let owner = Arc::clone(&self.owner);
-        self.change(move |edit| {
-            Ok(edit.write(CANCEL, params![owner.account.as_str(), owner.plugin.as_str(), name])? > 0)
-        })
-        .await
+        self.data.carry_out(self.lane(), move |edit| cancel(edit, &owner, &name)).await
     }
 
     /// Notes the due time to deliver next, and the number of due times that were left out before it. Returns false if
@@ -234,35 +243,30 @@ impl Schedules {
 
     /// Notes that the due times until then are over without being told, and how many these were.
     pub async fn leave_out(&self, id: i64, over: i64, left_out: u32, is_last: bool) -> Result<(), StoreError> {
-        self.change(move |edit| {
-            let left_out =
-                if is_last { edit.write(END, params![id]) } else { edit.write(LEAVE_OUT, params![id, over, left_out]) };
-            left_out.map(drop)
-        })
-        .await
+        if is_last {
+            return self.data.carry_out(self.lane(), move |edit| end(edit, id)).await;
+        }
+        self.change(move |edit| edit.write(LEAVE_OUT, params![id, over, left_out]).map(drop)).await
     }
 
     /// Notes how an attempt to tell the present due time ended.
     pub async fn note(&self, id: i64, outcome: DueOutcome) -> Result<(), StoreError> {
-        self.change(move |edit| {
-            let noted = match outcome {
-                DueOutcome::Again(attempts) => edit.write(AGAIN, params![id, attempts]),
-                DueOutcome::Over { is_last: true, .. } => edit.write(END, params![id]),
-                DueOutcome::Over { failed, is_last: false } => edit.write(OVER, params![id, failed]),
-            };
-            noted.map(drop)
-        })
-        .await
+        match outcome {
+            DueOutcome::Again(attempts) => {
+                self.change(move |edit| edit.write(AGAIN, params![id, attempts]).map(drop)).await
+            }
+            DueOutcome::Over { is_last: true, .. } => self.data.carry_out(self.lane(), move |edit| end(edit, id)).await,
+            DueOutcome::Over { failed, is_last: false } => {
+                self.change(move |edit| edit.write(OVER, params![id, failed]).map(drop)).await
+            }
+        }
     }
 
-    /// Pauses a schedule, or resumes it from now. Returns false if there is none of this name.
+    /// Pauses a schedule, or resumes it from now. Returns false if there is none of this name, and none that is paused and
+    /// not set.
     pub async fn pause(&self, name: String, is_paused: bool, now: i64) -> Result<bool, StoreError> {
         let owner = Arc::clone(&self.owner);
-        self.change(move |edit| {
-            let whose = params![owner.account.as_str(), owner.plugin.as_str(), name, is_paused, now];
-            Ok(edit.write(PAUSE, whose)? > 0)
-        })
-        .await
+        self.data.carry_out(self.lane(), move |edit| pause(edit, &owner, &name, is_paused, now)).await
     }
 
     fn lane(&self) -> Lane {
@@ -306,6 +310,38 @@ fn set(
     named(edit, owner, &new.name)
 }
 
+fn cancel(edit: &Edit<'_>, owner: &Owner, name: &str) -> rusqlite::Result<bool> {
+    let id = "SELECT id FROM schedule WHERE account = ?1 AND plugin = ?2 AND name = ?3 AND kind <> ?4";
+    let whose = params![owner.account.as_str(), owner.plugin.as_str(), name, UNSET];
+    let id: Option<i64> = edit.query_row(id, whose, |row| row.get(0)).optional()?;
+    id.map_or(Ok(false), |id| end(edit, id).map(|()| true))
+}
+
+/// Ends a schedule. If the owner paused it, its name stays paused.
+fn end(edit: &Edit<'_>, id: i64) -> rusqlite::Result<()> {
+    let paused = "SELECT account, plugin, name, set_at FROM schedule WHERE id = ?1 AND paused";
+    let columns = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+    let paused: Option<(String, String, String, i64)> = edit.query_row(paused, [id], columns).optional()?;
+    edit.write(END, params![id])?;
+    if let Some((account, plugin, name, set_at)) = paused {
+        edit.write(INSERT, params![account, plugin, name, UNSET, 0, "", "", 0, set_at, true])?;
+    }
+    Ok(())
+}
+
+fn pause(edit: &Edit<'_>, owner: &Owner, name: &str, is_paused: bool, now: i64) -> rusqlite::Result<bool> {
+    let whose = (owner.account.as_str(), owner.plugin.as_str());
+    let is_there = edit.write(PAUSE, params![whose.0, whose.1, name, is_paused, now])? > 0;
+    if !is_paused {
+        let unset = "SELECT id FROM schedule WHERE account = ?1 AND plugin = ?2 AND name = ?3 AND kind = ?4";
+        let unset = edit.query_row(unset, params![whose.0, whose.1, name, UNSET], |row| row.get::<_, i64>(0));
+        if let Some(id) = unset.optional()? {
+            edit.write(END, params![id])?;
+        }
+    }
+    Ok(is_there)
+}
+
 fn named(file: &Connection, owner: &Owner, name: &str) -> rusqlite::Result<Option<StoredSchedule>> {
     let query = format!("SELECT {COLUMNS} FROM schedule WHERE account = ?1 AND plugin = ?2 AND name = ?3");
     let whose = params![owner.account.as_str(), owner.plugin.as_str(), name];
@@ -313,9 +349,16 @@ fn named(file: &Connection, owner: &Owner, name: &str) -> rusqlite::Result<Optio
 }
 
 fn all(file: &Connection, owner: &Owner) -> rusqlite::Result<Vec<StoredSchedule>> {
-    let query = format!("SELECT {COLUMNS} FROM schedule WHERE account = ?1 AND plugin = ?2 ORDER BY name");
+    let query =
+        format!("SELECT {COLUMNS} FROM schedule WHERE account = ?1 AND plugin = ?2 AND kind <> ?3 ORDER BY name");
     let mut query = file.prepare(&query)?;
-    query.query_map(params![owner.account.as_str(), owner.plugin.as_str()], stored)?.collect()
+    query.query_map(params![owner.account.as_str(), owner.plugin.as_str(), UNSET], stored)?.collect()
+}
+
+fn unset(file: &Connection, owner: &Owner) -> rusqlite::Result<Vec<String>> {
+    let query = "SELECT name FROM schedule WHERE account = ?1 AND plugin = ?2 AND kind = ?3";
+    let whose = params![owner.account.as_str(), owner.plugin.as_str(), UNSET];
+    file.prepare(query)?.query_map(whose, |row| row.get(0))?.collect()
 }
 
 fn having(file: &Connection) -> rusqlite::Result<BTreeSet<Owner>> {

@@ -19,8 +19,9 @@ CREATE TABLE IF NOT EXISTS sleeper (
 ";
 
 /// Selects the addresses that have something to do: a schedule, or a request to a webhook that was not delivered. A loss of power
-/// may bring the row of an address back that was awake.
-const BUSY: &str = "SELECT account FROM schedule UNION SELECT account FROM webhook_request WHERE state = 0";
+/// may bring the row of an address back that was awake. A row of kind 3 is a name that is paused and not set.
+const BUSY: &str =
+    "SELECT account FROM schedule WHERE kind <> 3 UNION SELECT account FROM webhook_request WHERE state = 0";
 
 /// An address that sleeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,7 +129,8 @@ mod tests {
         store.fell_asleep(all.clone()).await.unwrap();
         let schedule = "INSERT INTO schedule (account, plugin, name, kind, number, expression, zone, catch_up, set_at, over, \
                         attempts, missed, runs_from, paused, last_failed) \
-                        VALUES ('a@bots.example.org', 'echo', 'daily', 0, 0, '', '', 0, 0, 0, 0, 0, 0, 0, 0)";
+                        VALUES ('a@bots.example.org', 'echo', 'daily', 0, 0, '', '', 0, 0, 0, 0, 0, 0, 0, 0), \
+                        ('b@bots.example.org', 'echo', 'unset', 3, 0, '', '', 0, 0, 0, 0, 0, 0, 1, 0)";
         store.run(move |file| file.execute_batch(schedule)).await.unwrap();
         assert_eq!(store.sleepers().await.unwrap(), all[1..]);
     }

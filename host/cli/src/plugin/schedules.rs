@@ -12,7 +12,7 @@ use crate::target::{self, AccountRequest};
 /// The arguments of `parlor plugin schedules`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Times are in UTC. A paused schedule stays paused, even if its plugin sets it again. Due times meanwhile are missed, and the plugin decides how many of them it gets afterwards.\n\nExamples:\n  parlor plugin schedules                           those of all plugins\n  parlor plugin schedules reminders                 those of one plugin\n  parlor plugin schedules reminders --pause daily   keep it from running\n  parlor plugin schedules reminders --resume daily  let it run again\n\nExit codes: 0 shown or done, 1 there is no such schedule, 4 no host runs, 5 a node of the cluster did not answer, 2 wrong usage"
+    after_help = "Times are in UTC. A paused schedule stays paused, even if its plugin cancels it and sets it again. Due times meanwhile are missed, and the plugin decides how many of them it gets afterwards.\n\nExamples:\n  parlor plugin schedules                           those of all plugins\n  parlor plugin schedules reminders                 those of one plugin\n  parlor plugin schedules reminders --pause daily   keep it from running\n  parlor plugin schedules reminders --resume daily  let it run again\n\nExit codes: 0 shown or done, 1 there is no such schedule, 4 no host runs, 5 a node of the cluster did not answer, 2 wrong usage"
 )]
 pub struct SchedulesArgs {
     /// The plugin. Without it, all are shown.

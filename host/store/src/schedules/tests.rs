@@ -85,6 +85,44 @@ async fn due_times_within_a_pause_are_missed() {
     assert!(!schedules.pause("y".to_owned(), true, 9).await.unwrap());
 }
 
+/// A plugin that clears its schedules at each start, or that ends, would undo the pause.
+#[tokio::test]
+async fn a_name_that_the_owner_paused_stays_paused_when_its_schedule_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let one = schedules(&store, "a");
+    let name = || "x".to_owned();
+    for end in 0..3 {
+        let set = one.set(every("x", 60_000), 1_000, 1).await.unwrap().unwrap();
+        assert_eq!(set.paused, end > 0);
+        assert!(one.pause(name(), true, 2_000).await.unwrap());
+        match end {
+            0 => assert!(one.cancel(name()).await.unwrap()),
+            1 => one.leave_out(set.id, 61_000, 1, true).await.unwrap(),
+            _ => one.note(set.id, DueOutcome::Over { failed: false, is_last: true }).await.unwrap(),
+        }
+        assert_eq!(one.all_and_unset().await.unwrap(), (Vec::new(), vec![name()]));
+        assert!(one.all().await.unwrap().is_empty() && !one.cancel(name()).await.unwrap());
+    }
+    drop(one);
+    store.close().await;
+    let store = Store::open(folder.path()).unwrap();
+    let one = schedules(&store, "a");
+    // It takes the place of a schedule, so that the names of a plugin are bounded.
+    assert_eq!(one.set(every("y", 60_000), 3_000, 1).await.unwrap(), None);
+    let set = one.set(every("x", 60_000), 3_000, 1).await.unwrap().unwrap();
+    assert!(set.paused && one.cancel(name()).await.unwrap());
+    assert!(one.pause(name(), true, 4_000).await.unwrap() && one.pause(name(), false, 5_000).await.unwrap());
+    assert!(!one.pause(name(), false, 5_000).await.unwrap(), "nothing is left of it");
+    assert!(!one.set(every("x", 60_000), 6_000, 1).await.unwrap().unwrap().paused);
+    assert!(one.pause(name(), true, 7_000).await.unwrap() && one.cancel(name()).await.unwrap());
+    drop(one);
+    store.close().await;
+    DataFile::open(folder.path()).unwrap().unwrap().forget(&"a".parse().unwrap()).unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    assert_eq!(schedules(&store, "a").all_and_unset().await.unwrap(), (Vec::new(), Vec::new()));
+}
+
 #[tokio::test]
 async fn schedules_outlive_the_host_and_go_with_the_data_of_their_plugin() {
     let folder = tempfile::tempdir().unwrap();

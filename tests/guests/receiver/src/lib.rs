@@ -23,7 +23,8 @@ async fn start() -> Result<()> {
     Ok(())
 }
 
-/// Sets a schedule as `every NAME MILLISECONDS CATCH-UP` or `at NAME TIME CATCH-UP` says, and logs what came of it.
+/// Sets a schedule as `every NAME MILLISECONDS CATCH-UP` or `at NAME TIME CATCH-UP` says, or ends it as `cancel NAME - 0` says, and
+/// logs what came of it.
 async fn set(entry: &str) -> Result<()> {
     let words: Vec<&str> = entry.split_whitespace().collect();
     let [kind, name, when, catch_up] = words[..] else { return Err(Error::other(format_args!("no entry: {entry}"))) };
@@ -31,6 +32,7 @@ async fn set(entry: &str) -> Result<()> {
     let result = match kind {
         "every" => contract::every(name, when.parse::<u64>()?, catch_up).await,
         "at" => contract::at(name, when.to_owned(), catch_up).await.map(|is_set| is_set.to_string()),
+        "cancel" => contract::cancel(name).await.map(|was_set| was_set.to_string()),
         other => return Err(Error::other(format_args!("no timing: {other}"))),
     };
     info!("set {entry}: {result:?}");
