@@ -893,6 +893,22 @@ let hearsCommands = false;
 // The host says the name without the plugin's id, and in small letters.
 const shortName = (name) => name.slice(name.lastIndexOf(".") + 1).toLowerCase();
 
+// The names of each command that is there when the plugin is built. The host refuses those that two have, too, but when it starts.
+const namesAtBuild = new Map();
+
+function shareNoName(name, aliases) {
+  if (started) return;
+  const short = shortName(name);
+  const names = [short, ...(Array.isArray(aliases) ? aliases : []).map((one) => String(one).toLowerCase())];
+  for (const [other, its] of namesAtBuild) {
+    const shared = names.find((one) => other !== short && its.includes(one));
+    if (shared !== undefined) {
+      throw new TypeError(`command "${name}" and command "${other}" are both called "${shared}": leave it out of one of them`);
+    }
+  }
+  namesAtBuild.set(short, names);
+}
+
 export function command(name, help, usage, handler) {
   const isDeclared = typeof help === "object" && help !== null;
   if (typeof usage === "function") [usage, handler] = ["", usage];
@@ -902,8 +918,10 @@ export function command(name, help, usage, handler) {
   const what = `command "${name}" at ${place()}`;
   if (isDeclared) {
     const { wanted, given } = declared(name, help);
+    shareNoName(name, wanted.aliases);
     return addCommand(name, () => commands.declare(wanted), (command) => handler(command, given(command.values)), what);
   }
+  shareNoName(name, []);
   return addCommand(name, () => commands.add(name, help, usage), ({ args, message, rest }) => handler(args, message, rest), what);
 }
 

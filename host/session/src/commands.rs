@@ -337,6 +337,9 @@ impl Commands {
                 return Err(CallError::NotOwner(format!("the command {name} of the plugin {owner}")));
             }
         }
+        if let Some(own) = self.all.get(&plugin) {
+            check_shared(own, by, place, (name.as_str(), reading.aliases()))?;
+        }
         let is_taken = |alias: &CommandName| {
             alias.as_str() == HELP || self.find(alias.as_str(), somewhere).is_some_and(|(owner, ..)| *owner != plugin)
         };
@@ -399,6 +402,29 @@ fn parse_name(field: &str, plugin: &PluginId, name: &str) -> Result<(String, boo
         Ok(name) => Ok((name.to_string(), is_short)),
         Err(error) => invalid(error.to_string()),
     }
+}
+
+/// Checks that no other command of this instance has one of these names, that of a new command and its other ones: people could
+/// not tell which of the two they get. Commands of an instance that it replaces, and those of its last run, do not count.
+fn check_shared(
+    own: &BTreeMap<String, Registered>,
+    by: InstanceId,
+    place: &str,
+    (name, aliases): (&str, &[CommandName]),
+) -> Result<(), CallError> {
+    for (other, one) in own.iter().filter(|(other, one)| *other != name && one.owner == by && !one.is_kept) {
+        let others = one.reading.aliases();
+        if others.iter().any(|alias| alias.as_str() == name) {
+            let reason = format!("is another name of this plugin's command {other}; leave it out of its aliases");
+            return Err(CallError::invalid(format!("{place}name"), reason));
+        }
+        if let Some(alias) = aliases.iter().find(|alias| alias.as_str() == other || others.contains(alias)) {
+            let reason =
+                format!("has {alias}, which this plugin's command {other} has, too; leave it out of one of them");
+            return Err(CallError::invalid(format!("{place}aliases"), reason));
+        }
+    }
+    Ok(())
 }
 
 /// Checks a single line of text that the host may send on behalf of a plugin.

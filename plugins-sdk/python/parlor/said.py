@@ -43,6 +43,9 @@ Handler = Callable[..., Awaitable[Any]]
 _handlers: dict[str, list[tuple[int, Handler, Optional[list[declared.Wanted]], str]]] = {}
 _numbers = itertools.count()
 
+#: The other names of the commands that are there when the plugin is built, by their short names.
+_named: dict[str, list[str]] = {}
+
 
 def command(
     name: str,
@@ -83,6 +86,7 @@ def command(
 
         # `PLUGIN.NAME` is said and told as NAME as well.
         short = name.lower().rpartition(".")[2]
+        _share_no_name(name, short, [str(one).lower() for one in aliases])
         number = next(_numbers)
         what = f'command "{name}" at {listen.place()}'
 
@@ -107,6 +111,17 @@ def command(
         return handler
 
     return register
+
+
+def _share_no_name(name: str, short: str, others: list[str]) -> None:
+    """Refuses a name that another command has. The host refuses it, too, but knows it only when the plugin starts."""
+    if is_there():
+        return
+    for other, its in _named.items():
+        shared = [one for one in (short, *others) if other != short and one in (other, *its)]
+        if shared:
+            raise TypeError(f'command "{name}" and command "{other}" are both called "{shared[0]}": leave it out of one of them')
+    _named[short] = others
 
 
 def _keep(short: str, stays: Callable[[int], bool]) -> None:

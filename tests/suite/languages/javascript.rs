@@ -308,6 +308,11 @@ async fn what_does_not_build_in_javascript_leaves_no_file_and_shows_the_authors_
         ),
         ("\n\nthrow new Error('at once');\n", ["at once", "plugin.js:3:"]),
         (
+            "import { command } from \"parlor\";\n\ncommand(\"roll\", { aliases: [\"r\"] }, () => {});\n\
+             command(\"rot\", { aliases: [\"R\"] }, () => {});\n",
+            ["command \"rot\" and command \"roll\" are both called \"r\"", "plugin.js:4:"],
+        ),
+        (
             "import { setting } from \"parlor\";\n\nsetting(\"greeting\");\n",
             ["settings.get is called while the plugin is built", "plugin.js:3:"],
         ),

@@ -275,6 +275,17 @@ async fn what_nobody_could_call_in_python_is_refused_with_what_to_write() {
     is_refused(&folder.path().join("plugin"), &folder, &parts).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn two_commands_with_one_name_are_refused_when_the_plugin_is_built() {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    let text = "from parlor import command\n\n\n@command(\"roll\", aliases=[\"r\"])\nasync def roll(_): ...\n\n\n\
+                @command(\"R\")\nasync def rot(_): ...\n";
+    folder.write("plugin/plugin.py", text).unwrap();
+    let parts = ["command \"R\" and command \"roll\" are both called \"r\"", "plugin.py\", line 8"];
+    is_refused(&folder.path().join("plugin"), &folder, &parts).await;
+}
+
 /// Code at the top of a file runs when the plugin starts, where no traceback shows the author's line.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_begin_in_python_is_named_with_its_authors_line() {

@@ -454,6 +454,31 @@ fn other_names_that_are_taken_are_left_out() {
     test.add(&one, "cry").unwrap();
 }
 
+/// Row 150. Otherwise the one that comes first by its name would win, and nobody would say so.
+#[test]
+fn two_commands_of_a_plugin_have_no_name_in_common() {
+    let mut test = TestSession::connected(Settings::default());
+    let one = plugin("one");
+    let with = |name: &str, alias: &str| Declaration { aliases: vec![alias.to_owned()], ..declaration(name) };
+    let refused = |added: Result<(), CallError>| match added {
+        Err(CallError::Invalid { argument, reason }) => (argument, reason),
+        other => panic!("{other:?}"),
+    };
+    test.declare(&one, with("roll", "r")).unwrap();
+    let (argument, reason) = refused(test.declare(&one, with("rot", "R")).map(drop));
+    assert_eq!(argument, "command.aliases");
+    assert_eq!(reason, "has r, which this plugin's command roll has, too; leave it out of one of them");
+    assert_eq!(refused(test.declare(&one, with("dice", "roll")).map(drop)).0, "command.aliases");
+    assert_eq!(refused(test.declare(&one, declaration("r")).map(drop)).0, "command.name");
+    assert_eq!(refused(test.add(&one, "one.r")).0, "name");
+    // The same command may change, a name that is free again may be taken, and so may those of an earlier instance.
+    test.declare(&one, with("roll", "r")).unwrap();
+    test.declare(&one, with("roll", "die")).unwrap();
+    test.declare(&one, with("rot", "r")).unwrap();
+    let next = Plugin { id: one.id.clone(), ..plugin("next") };
+    test.declare(&next, with("dice", "r")).unwrap();
+}
+
 #[test]
 fn the_errors_of_a_declaration_name_its_fields() {
     let mut test = TestSession::connected(Settings::default());
