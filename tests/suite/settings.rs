@@ -442,6 +442,14 @@ async fn who_listens_hears_which_of_its_own_settings_are_different() {
     assert_eq!(host.instance(FULL).await.id, before);
     host.call(FULL, "settings.get", json!({ "key": "greeting" })).await.is(json!({ "value": "ahoy" }));
     assert!(host.heard_so_far(BARE, n).await.is_empty(), "another's are another's");
+    // What the plugin set before does not hide what the owner changes later.
+    host.call(FULL, "settings.set", json!({ "key": "greeting", "value": "mine" })).await.ok();
+    assert_eq!(changed(&host, FULL, other).await, json!({ "greeting": "mine" }));
+    let entry = host.policy.plugin.get(FULL).unwrap().clone().set("greeting", "hey");
+    host.policy = std::mem::take(&mut host.policy).with(FULL, entry);
+    host.home.set_policy(&host.policy).unwrap();
+    host.host.reload().await.unwrap();
+    assert_eq!(changed(&host, FULL, other).await, json!({ "greeting": "hey" }));
     // A plugin that does not listen is restarted, and has the new value as well.
     host.call(FULL, "listen.not", json!({ "order": other })).await.ok();
     let entry = host.policy.plugin.get(FULL).unwrap().clone().set("greeting", "welcome");

@@ -33,9 +33,9 @@ const MAX_MISSED: usize = 16;
 /// Settings by name.
 pub(super) type Values = BTreeMap<String, Value>;
 
-/// The settings of one plugin, in layers. The first layer that has a value wins: values the plugin set, then the
-/// owner's in the policy (for the room, then for everywhere), then `[settings]` of the configuration, then defaults that the plugin offered, then its
-/// manifest.
+/// The settings of one plugin, in layers. The first layer that has a value wins: values that the plugin set since the owner changed
+/// them, then the owner's in the policy (for the room, then for everywhere), then `[settings]` of the configuration, then defaults that
+/// the plugin offered, then its manifest.
 #[derive(Debug)]
 pub struct OwnSettings {
     manifest: Arc<Manifest>,
@@ -245,7 +245,8 @@ impl OwnSettings {
     }
 
     /// Replaces the owner's values, after they changed in the policy. They were checked as at admission. A setting that
-    /// changed only in a room is among the changes, with the value that applies elsewhere.
+    /// changed only in a room is among the changes, with the value that applies elsewhere. Where the owner changed a value,
+    /// the one that the plugin had set before ends: otherwise the change would do nothing until the host is restarted.
     pub fn owner_changed(
         &self,
         owner: Values,
@@ -255,14 +256,15 @@ impl OwnSettings {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.layers.load_full();
         let old = &before.owner;
-        let differs = |(room, key, value): &(&str, &str, &Value), other: &RoomSettings| {
-            other.get(room, key) != Some(*value) && !before.set.contains_key(*key)
-        };
+        let differs =
+            |(room, key, value): &(&str, &str, &Value), other: &RoomSettings| other.get(room, key) != Some(*value);
         let gone = old.in_rooms.iter().filter(|one| differs(one, &in_rooms));
         let new = in_rooms.iter().filter(|one| differs(one, &old.in_rooms));
         let in_a_room: BTreeSet<String> = gone.chain(new).map(|(_, key, _)| key.to_owned()).collect();
         let keys: BTreeSet<String> = old.values.keys().chain(owner.keys()).cloned().collect();
-        let after = Layers { owner: Owner::of(owner, in_rooms), ..Layers::clone(&before) };
+        let mut after = Layers::clone(&before);
+        after.set.retain(|key, _| !in_a_room.contains(key) && old.values.get(key) == owner.get(key));
+        after.owner = Owner::of(owner, in_rooms);
         let mut changes = self.replace(&before, after, keys, written);
         for key in in_a_room {
             let now = self.get(&key, || written(&key));

@@ -242,5 +242,29 @@ fn a_value_for_a_room_wins_there_alone() {
     one.change(Layer::Set, values(&[("greeting", json!("set"))]), &nothing).unwrap();
     assert_eq!(get(Some(&lounge), "greeting"), Some(json!("set")), "what the plugin set wins everywhere");
     let changes = one.owner_changed(owner(), RoomSettings::default(), &nothing);
-    assert_eq!(changes, BTreeMap::from([("time".to_owned(), Some(json!(240)))]));
+    let (greeting, time) = (Some(json!("owner")), Some(json!(240)));
+    let both = BTreeMap::from([("greeting".to_owned(), greeting), ("time".to_owned(), time)]);
+    assert_eq!(changes, both, "the owner changed it since");
+}
+
+/// Row 117. Otherwise the owner's change would do nothing until the host is restarted, and nobody would say so.
+#[test]
+fn what_the_owner_changes_later_wins_over_what_the_plugin_set() {
+    let one = own(&[("greeting", json!("owner"))]);
+    one.change(Layer::Set, values(&[("greeting", json!("set")), ("added", json!(1))]), &nothing).unwrap();
+    let same = values(&[("greeting", json!("owner")), ("time", json!("2 min"))]);
+    let changes = one.owner_changed(same, RoomSettings::default(), &nothing);
+    assert_eq!(changes.into_keys().collect::<Vec<_>>(), ["time"]);
+    assert_eq!(one.get("greeting", || None), Some(json!("set")), "the owner did not change this one");
+    let changes = one.owner_changed(values(&[("greeting", json!("later"))]), RoomSettings::default(), &nothing);
+    assert_eq!(changes.get("greeting"), Some(&Some(json!("later"))));
+    assert_eq!((one.get("greeting", || None), one.get("added", || None)), (Some(json!("later")), Some(json!(1))));
+    one.change(Layer::Set, values(&[("greeting", json!("again"))]), &nothing).unwrap();
+    assert_eq!(one.get("greeting", || None), Some(json!("again")));
+    one.owner_changed(Values::new(), RoomSettings::default(), &nothing);
+    assert_eq!(
+        one.get("greeting", || None),
+        Some(json!("hello")),
+        "the manifest's, as the owner took the own value away"
+    );
 }
