@@ -320,8 +320,8 @@ fn cancel(edit: &Edit<'_>, owner: &Owner, name: &str) -> rusqlite::Result<bool> 
 /// Ends a schedule. If the owner paused it, its name stays paused.
 fn end(edit: &Edit<'_>, id: i64) -> rusqlite::Result<()> {
     let paused = "SELECT account, plugin, name, set_at FROM schedule WHERE id = ?1 AND paused";
-    let columns = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
-    let paused: Option<(String, String, String, i64)> = edit.query_row(paused, [id], columns).optional()?;
+    let paused: Option<(String, String, String, i64)> =
+        edit.query_row(paused, [id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).optional()?;
     edit.write(END, params![id])?;
     if let Some((account, plugin, name, set_at)) = paused {
         edit.write(INSERT, params![account, plugin, name, UNSET, 0, "", "", 0, set_at, true])?;
