@@ -192,6 +192,12 @@ impl ChosenNames {
         self.0.load().rules(command).cloned().unwrap_or_default()
     }
 
+    /// Returns whether the owner has neither a name nor rules for a command of this name.
+    pub fn leave_free(&self, command: &str) -> bool {
+        let names = self.0.load();
+        names.get(command).is_none() && names.rules(command).is_none()
+    }
+
     /// Returns whether the owner keeps everybody from giving the command.
     pub fn is_off(&self, command: &str) -> bool {
         self.0.load().rules(command).is_some_and(|rules| rules.off)

@@ -168,9 +168,11 @@ impl Registered {
         }
     }
 
-    /// Returns whether this is one of its other names. They do not count while the owner chose one.
+    /// Returns whether this is one of its other names. They do not count while the owner chose one, nor does one by which the owner
+    /// knows another command of the plugin: the owner's rules for that one would not count.
     fn has_alias(&self, name: &str, word: &str) -> bool {
-        self.aliases.iter().any(|alias| alias.as_str() == word) && self.names.of(name).is_none()
+        let is_there = self.aliases.iter().any(|alias| alias.as_str() == word);
+        is_there && self.names.of(name).is_none() && self.names.leave_free(word)
     }
 }
 

@@ -93,7 +93,7 @@ fn explained(name: &str, one: &Registered, [word, called]: [&str; 2], prefix: &s
         lines.retain(|line| !line.is_empty());
         lines.extend(usage::lines(&declared.parameters));
     }
-    let aliases = one.aliases.iter().filter(|_| one.names.of(name).is_none()).map(CommandName::as_str);
+    let aliases = one.aliases.iter().map(CommandName::as_str).filter(|alias| one.has_alias(name, alias));
     let others = std::iter::once(called).chain(aliases).filter(|other| *other != word);
     let others: Vec<_> = others.map(|other| format!("{prefix}{other}")).collect();
     if !others.is_empty() {

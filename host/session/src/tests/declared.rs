@@ -479,6 +479,28 @@ fn two_commands_of_a_plugin_have_no_name_in_common() {
     test.declare(&next, with("dice", "r")).unwrap();
 }
 
+/// Row 151. Otherwise a plugin could end a command and add it anew under another name, without the owner's rules.
+#[test]
+fn no_other_name_leads_around_the_owners_rules_for_a_command() {
+    let mut test = TestSession::connected(Settings::default());
+    let one = plugin("mod");
+    let boot = Declaration { aliases: vec!["kick".to_owned(), "k".to_owned()], ..declaration("boot") };
+    test.declare(&one, boot).unwrap();
+    test.say("!kick");
+    assert_eq!(test.count("command"), 1);
+    let mut names = CommandNames::default();
+    names.rule("kick".parse().unwrap(), CommandRules { off: true, ..CommandRules::default() });
+    one.names.set(names);
+    test.forget();
+    test.say("!kick");
+    test.say("!mod.kick");
+    assert_eq!(test.count("command"), 0);
+    test.say("!k");
+    assert_eq!(test.count("command"), 1);
+    test.say("!help boot");
+    assert_eq!(test.texts(), ["Usage: !boot\nDoes it\nAlso: !k"]);
+}
+
 #[test]
 fn the_errors_of_a_declaration_name_its_fields() {
     let mut test = TestSession::connected(Settings::default());
