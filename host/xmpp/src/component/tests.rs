@@ -456,7 +456,7 @@ fn exchange() -> (Exchange, BareJid) {
 fn arriving(from: &str, xml: &str) -> Arrived {
     let named =
         if xml.contains("jabber:client") { xml.to_owned() } else { xml.replacen(' ', " xmlns='jabber:client' ", 1) };
-    let mut stanza = Stanza::try_from(named.parse::<minidom::Element>().unwrap()).unwrap();
+    let mut stanza = xmpp_parsers::stanza::Stanza::try_from(named.parse::<minidom::Element>().unwrap()).unwrap();
     set_sender(&mut stanza, jid(from));
     Arrived::Read(Box::new(stanza))
 }
