@@ -236,7 +236,8 @@ export const timers: {
  *     const answer = await within(60, new Promise((resolve) => answers.set(message.chat, resolve)));
  *
  * A handler has ended when all the host's calls that began in it have: `sleep` in a `Promise.race`, and a `waitUntil` that is
- * late, hold its place until they end.
+ * late, hold its place until they end. A question whose promise is given, as in `within(60, askAuthor(message, "Which size?"))`, ends
+ * when it is late.
  */
 export function within<T>(seconds: number, promise: Promise<T>): Promise<T>;
 

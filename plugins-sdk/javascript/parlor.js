@@ -156,11 +156,12 @@ function typed(thrown, made) {
   if (raw instanceof Error || typeof raw?.tag !== "string") return thrown;
   const Case = CASES[raw.tag];
   const error = Case ? new Case(raw.val) : new ParlorError(String(raw.val));
-  if (made) {
-    Object.assign(error, { call: made.call, argumentOfCall: made.argument });
-    Object.defineProperty(error, "stack", { value: made.stack, writable: true, configurable: true });
-  }
-  return error;
+  return made ? ofCall(error, made) : error;
+}
+
+function ofCall(error, { call, argument, stack }) {
+  Object.assign(error, { call, argumentOfCall: argument });
+  return Object.defineProperty(error, "stack", { value: stack, writable: true, configurable: true });
 }
 
 // Groupings
@@ -174,12 +175,10 @@ const AWAITED = [];
 // The permission that each call needs, if any: written in as well. A call that a plugin does not ask for is not there.
 const NEEDS = {};
 
-function missing(name, key) {
+function missing(name, key, shown) {
   const needed = NEEDS[`${name}.${key}`];
   if (!needed) return new TypeError(`${name} has no ${key}; .parlor/docs/reference/api/${name}.md names what it has`);
-  return new NotDeclared(
-    `${name}.${key} is not part of this plugin: it needs ${needed}; ask for that in plugin.toml, and build again`,
-  );
+  return new NotDeclared(`${shown} is not part of this plugin: it needs ${needed}; ask for that in plugin.toml, and build again`);
 }
 
 // A contact, chat, view or room has its address as `jid`; an occupant's is that of the room with the nickname. The call reports a
@@ -217,23 +216,26 @@ function withoutQuery(argument) {
 }
 
 // `wrapped`: what makes of a call what authors have of it. It passes on all arguments, so that the call sees what is too many.
-function grouping(name, calls, wrapped = {}) {
+// `written`: by the name of a call, what an author writes in its place, which errors name.
+function grouping(name, calls, wrapped = {}, written = {}) {
+  const shownAs = (key) => `${name}.${written[key] ?? key}`;
   const call = (key, own) => (...values) => {
+    const shown = shownAs(key);
     const whole = ([argument, kind], at) => {
       let value = values[at];
       // Of a record all may be left out. A text in the place of a room's attributes is a nickname.
       if (kind[0] === "record") value = argument === "attributes" && typeof value === "string" ? { nick: value } : value ?? {};
-      return fitted(`${name}.${key}: ${argument}`, value, kind);
+      return fitted(`${shown}: ${argument}`, value, kind);
     };
     const wanted = ARGUMENTS[`${name}.${key}`];
-    noneTooMany(`${name}.${key}`, wanted.length, values);
+    noneTooMany(shown, wanted.length, values);
     const given = wanted.map(whole);
     // The build ends with the next line, and does not know whose it was.
-    if (!started) log.error(`${name}.${key} is called here:\n${new Error().stack}`);
+    if (!started) log.error(`${shown} is called here:\n${new Error().stack}`);
     const [first] = values;
-    const made = () => ({ call: `${name}.${key}`, argument: withoutQuery(first), stack: new Error().stack });
+    const made = () => ({ call: shown, argument: withoutQuery(first), stack: new Error().stack });
     // When the answer comes, nothing says any more who asked for it.
-    if (AWAITED.includes(`${name}.${key}`)) return noticed(`${name}.${key}`, inTurn(`${name}.${key}`, () => own(...given), made()));
+    if (AWAITED.includes(`${name}.${key}`)) return noticed(shown, inTurn(`${name}.${key}`, () => own(...given), made()));
     try {
       return own(...given);
     } catch (thrown) {
@@ -244,7 +246,7 @@ function grouping(name, calls, wrapped = {}) {
   return new Proxy(known, {
     get(_, key) {
       if (key === "then" || typeof key === "symbol") return undefined;
-      if (!(key in calls)) throw missing(name, key);
+      if (!(key in calls)) throw missing(name, key, shownAs(key));
       if (!known[key]) {
         const made = call(key, calls[key]);
         known[key] = wrapped[key]?.(made, `${name}.${key}`) ?? made;
@@ -303,7 +305,7 @@ const isRefusal = (error) => error instanceof OverLimit && error.limit.endsWith(
 // How many calls are made at once. `Promise.all` of a thousand is more than the limit `open_calls`, and each of them takes memory. Those
 // that may wait for ever, such as for a promise, have no turn that others could wait for.
 const MOST_AT_ONCE = 128;
-const ENDLESS = ["api.waitUntil", "dialogs.ask", "dialogs.askInRoom", "timers.sleep"];
+const ENDLESS = ["api.waitUntil", "dialogs.begin", "dialogs.beginInRoom", "dialogs.wait", "timers.sleep"];
 let atOnce = 0;
 const queue = [];
 
@@ -739,12 +741,14 @@ class Subscription {
 
 const key = (number) => String(number);
 
-// A subscription for one event may have ended by itself, with that event still on its way.
+// A subscription for one event may have ended by itself, with that event still on its way. Returns false then.
 function quietly(end) {
   try {
     end();
+    return true;
   } catch (error) {
     if (!(error instanceof NotFound)) throw error;
+    return false;
   }
 }
 
@@ -1130,12 +1134,17 @@ export const clearTimeout = (number) => void pending.delete(number);
 export const clearInterval = clearTimeout;
 Object.assign(globalThis, { setTimeout, setInterval, clearTimeout, clearInterval });
 
+// What ends the wait for a promise at the host, where it can be ended. It returns false if the result is on its way.
+const givingUp = new WeakMap();
+
 // The time-out is one of the plugin's own timers: a call of the host's that lost the race could not be taken back, and who began
 // it would go on until it ends.
 export const within = noticing("within", async (seconds, promise) => {
   let alarm;
   const late = new Promise((_, broken) => {
-    alarm = setTimeout(() => broken(new TimedOut()), seconds * 1000);
+    alarm = setTimeout(() => {
+      if (givingUp.get(promise)?.() !== false) broken(new TimedOut());
+    }, seconds * 1000);
   });
   try {
     return await Promise.race([promise, late]);
@@ -1925,7 +1934,7 @@ const posted = grouping("webhooks", webhooksCalls);
 const verdicts = grouping("hooks", hooksCalls);
 const transfers = grouping("files", filesCalls);
 const others = grouping("plugins", pluginsCalls);
-const asking = grouping("dialogs", dialogsCalls);
+const asking = grouping("dialogs", dialogsCalls, {}, { begin: "ask", beginInRoom: "askInRoom" });
 
 // Headers by their names. Of several with one name, the values are joined by a comma; those of `set-cookie` by a line feed, since a
 // cookie may contain commas (RFC 6265, section 3).
@@ -2217,19 +2226,41 @@ function questionOf(call, text, options = {}) {
   return { text, choices: [...(options.choices ?? [])], timeout };
 }
 
-const answered = async (asked) => {
-  const { text, choice } = await asked;
-  return { text, choice: choice ?? undefined };
-};
+// Waits for the answer to a question that is begun. A call of the host's that waits cannot be given up, and so it is told by the number
+// of the question to end it.
+function answered(call, to, begins) {
+  const made = { call, argument: withoutQuery(to), stack: new Error().stack };
+  let number;
+  let isGivenUp = false;
+  const end = () => number === undefined || quietly(() => asking.cancel(number));
+  const answer = (async () => {
+    number = await begins;
+    // Perhaps it was given up before it was sent.
+    if (isGivenUp) end();
+    try {
+      const { text, choice } = await asking.wait(number);
+      return { text, choice: choice ?? undefined };
+    } catch (error) {
+      throw ofCall(error, made);
+    }
+  })();
+  givingUp.set(answer, () => {
+    const wasGivenUp = isGivenUp;
+    isGivenUp = true;
+    return wasGivenUp || end();
+  });
+  return answer;
+}
 
-export const dialogs = {
-  ask: noticing("dialogs.ask", async (to, text, options) => answered(asking.ask(to, questionOf("dialogs.ask", text, options)))),
-  askInRoom: noticing("dialogs.askInRoom", async (room, nick, text, options) =>
-    answered(asking.askInRoom(room, nick, questionOf("dialogs.askInRoom", text, options)))),
-};
+const ask = async (to, text, options) => asking.begin(to, questionOf("dialogs.ask", text, options));
+const askInRoom = async (room, nick, text, options) => asking.beginInRoom(room, nick, questionOf("dialogs.askInRoom", text, options));
+const askSomebody = (to, ...values) => answered("dialogs.ask", to, ask(to, ...values));
+const askOccupant = (room, ...values) => answered("dialogs.askInRoom", room, askInRoom(room, ...values));
 
-export const askAuthor = noticing("askAuthor", async (to, text, options) =>
-  to.kind === "groupchat" ? dialogs.askInRoom(to.chat, to.nick, text, options) : dialogs.ask(to.chat, text, options));
+export const dialogs = { ask: noticing("dialogs.ask", askSomebody), askInRoom: noticing("dialogs.askInRoom", askOccupant) };
+
+export const askAuthor = noticing("askAuthor", ({ kind, chat, nick }, text, options) =>
+  kind === "groupchat" ? askOccupant(chat, nick, text, options) : askSomebody(chat, text, options));
 
 // A value as another plugin gets it.
 function asJson(call, value) {

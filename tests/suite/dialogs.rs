@@ -103,7 +103,7 @@ async fn a_question_is_answered_by_the_next_message_of_the_person() {
     juliet.chat(bot.clone(), "as you like").await.unwrap();
     let heard = host.heard(FULL, order).await;
     assert_eq!((&heard["name"], &heard["end"]["text"]), (&json!("dialog"), &json!("as you like")));
-    for call in ["dialogs.take", "dialogs.cancel"] {
+    for call in ["dialogs.take", "dialogs.wait", "dialogs.cancel"] {
         host.call(FULL, call, json!({ "dialog": 1 })).await.fails("not-found");
     }
 }

@@ -1,6 +1,6 @@
 """The groupings of the contract, for what the SDK makes of them."""
 
-from typing import Any
+from typing import Any, Mapping
 
 def is_there() -> bool:
     """Whether there is a host: there is none while the plugin is built."""
@@ -12,5 +12,5 @@ class Given(str):
 class Grouping:
     """One interface of `wit/`."""
 
-    def __init__(self, name: str) -> None: ...
+    def __init__(self, name: str, written: Mapping[str, str] = ...) -> None: ...
     def __getattr__(self, name: str) -> Any: ...

@@ -4,7 +4,8 @@ is checked as there, and then raises `Outside`."""
 import functools
 import importlib
 import inspect
-from typing import Any, Callable
+from types import MappingProxyType
+from typing import Any, Callable, Mapping
 
 from . import errors, records
 
@@ -21,8 +22,9 @@ def is_there() -> bool:
 class Grouping:
     """One interface of `wit/`."""
 
-    def __init__(self, name: str, **wrapped: Callable[[Any], Any]) -> None:
+    def __init__(self, name: str, written: Mapping[str, str] = MappingProxyType({}), **wrapped: Callable[[Any], Any]) -> None:
         self._name = name
+        self._written = written
         self._wrapped = wrapped
         self._module = importlib.import_module(f"{__package__}._contract.{name}")
         records.improve(self._module)
@@ -33,7 +35,7 @@ class Grouping:
             raise AttributeError(f"{self._name} has no {name}; .parlor/docs/reference/api/{self._name}.md names what it has")
         if isinstance(function, type) or not callable(function):
             return function
-        wrapped = _outside(f"{self._name}.{name}", function)
+        wrapped = _outside(f"{self._name}.{self._written.get(name, name)}", function)
         if name in self._wrapped:
             wrapped = functools.wraps(wrapped)(self._wrapped[name](wrapped))
         setattr(self, name, wrapped)

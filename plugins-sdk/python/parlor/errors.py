@@ -165,8 +165,8 @@ def with_call(raised: Error, call: str, argument: Optional[str]) -> Error:
     raised.call = call
     raised.argument_of_call = argument
     shown = "" if raised.argument_of_call is None else f" {raised.argument_of_call!r}"
-    # Type checkers may know an older Python than the one that runs it.
-    getattr(raised, "add_note")(f"({call}{shown})")
+    # Type checkers may know an older Python than the one that runs it. One that had a call has the other one alone.
+    setattr(raised, "__notes__", [f"({call}{shown})"])
     return raised
 
 

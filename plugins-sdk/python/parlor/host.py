@@ -4,7 +4,8 @@ import functools
 import importlib
 import inspect
 import sys
-from typing import Any, Callable, get_args, get_origin
+from types import MappingProxyType
+from typing import Any, Callable, Mapping, get_args, get_origin
 
 from componentize_py_async_support.streams import StreamReader
 from componentize_py_types import Err
@@ -75,9 +76,11 @@ class Grouping:
     `plugin.toml` does not ask for is not part of the component; calling it raises `NotDeclared`.
     """
 
-    def __init__(self, name: str, **wrapped: Callable[[Any], Any]) -> None:
-        """`wrapped`: by the name of a call, what makes the author's own function of it."""
+    def __init__(self, name: str, written: Mapping[str, str] = MappingProxyType({}), **wrapped: Callable[[Any], Any]) -> None:
+        """`written`: by the name of a call, what an author writes in its place, which errors name. `wrapped`: by the name of a call,
+        what makes the author's own function of it."""
         self._name = name
+        self._written = written
         self._wrapped = wrapped
         try:
             self._module = importlib.import_module(f"wit_world.imports.{name}")
@@ -92,14 +95,17 @@ class Grouping:
             raise self._missing(name)
         if isinstance(function, type) or not callable(function):
             return function
-        wrapped = _raising(f"{self._name}.{name}", function)
+        wrapped = _raising(self._shown(name), function)
         if name in self._wrapped:
             wrapped = functools.wraps(wrapped)(self._wrapped[name](wrapped))
         setattr(self, name, wrapped)
         return wrapped
 
+    def _shown(self, name: str) -> str:
+        return f"{self._name}.{self._written.get(name, name)}"
+
     def _missing(self, name: str) -> Exception:
-        call = f"{self._name}.{name}"
+        call = self._shown(name)
         if call in _NEEDS:
             needed = f"it needs {_NEEDS[call]}; ask for that"
         elif self._module is None:

@@ -174,7 +174,7 @@ fn questions(jid: &str, room: &str) -> Vec<Case> {
         ("dialogs.begin-in-room", occupant()),
     ];
     let mut cases: Vec<Case> = asked.into_iter().map(|(call, (good, wrong))| (call, good, wrong)).collect();
-    for call in ["dialogs.take", "dialogs.cancel"] {
+    for call in ["dialogs.take", "dialogs.wait", "dialogs.cancel"] {
         cases.push((call, json!({}), vec![("dialog", Unknown(json!(u64::MAX)))]));
     }
     cases

@@ -59,6 +59,16 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         let caller = Caller::new(accessor, CallName::DialogsBeginInRoom);
         answer(caller.occupant(&room, nick, question).await.and_then(|begun| begun.begin(accessor)))
     }
+
+    async fn wait(accessor: &Accessor<T, Self>, dialog: u64) -> Result<wit::Answer, Error> {
+        let Caller { instance, open, task } = Caller::new(accessor, CallName::DialogsWait);
+        let end = instance.dialogs.wait(dialog);
+        let resting = Resting::begin(&instance, task);
+        drop(open);
+        let end = end.await.unwrap_or(Err(CallError::Stopped));
+        drop(resting);
+        answer(given(end))
+    }
 }
 
 /// The plugin that asks, with the handler that does.

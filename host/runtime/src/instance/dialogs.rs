@@ -38,8 +38,14 @@ struct Questions {
 /// A question that was begun without waiting for the answer.
 #[derive(Debug)]
 enum Begun {
-    /// It waits. It is cancelled by dropping the sender.
-    Waits(#[expect(dead_code, reason = "it is dropped")] oneshot::Sender<()>),
+    /// It waits.
+    Waits {
+        /// It is cancelled by dropping this.
+        #[expect(dead_code, reason = "it is dropped")]
+        cancels: oneshot::Sender<()>,
+        /// The call that waits for the end, if one does.
+        waiter: Option<oneshot::Sender<DialogEnd>>,
+    },
     /// It has ended, and was not taken.
     Ended(DialogEnd, OpenDialog),
 }
@@ -64,8 +70,25 @@ impl Dialogs {
                 drop(open);
                 end
             }
-            Some(Begun::Waits(_)) | None => Err(CallError::NotFound(format!("the answer to question {id}"))),
+            Some(Begun::Waits { .. }) | None => Err(CallError::NotFound(format!("the answer to question {id}"))),
         }
+    }
+
+    /// Returns what receives the end of a question that was begun, in the place of the event. It receives nothing if the
+    /// question is cancelled. Only one call waits for a question.
+    pub(crate) fn wait(&self, id: u64) -> oneshot::Receiver<DialogEnd> {
+        let (tells, end) = oneshot::channel();
+        let mut begun = self.begun();
+        match begun.get_mut(&id) {
+            Some(Begun::Waits { waiter, .. }) if waiter.as_ref().is_none_or(oneshot::Sender::is_closed) => {
+                *waiter = Some(tells);
+            }
+            Some(_) | None => {
+                drop(begun);
+                let _ = tells.send(self.take(id));
+            }
+        }
+        end
     }
 
     /// Cancels a question that was begun. Returns false if there is none.
@@ -73,10 +96,19 @@ impl Dialogs {
         self.begun().remove(&id).is_some()
     }
 
-    /// Keeps the end of a question that was begun, until it is taken. Returns false if it was cancelled.
+    /// Gives the end of a question that was begun to the call that waits for it, or keeps it until it is taken. Returns
+    /// whether it is kept: not if it was cancelled.
     fn has_ended(&self, id: u64, end: DialogEnd, open: OpenDialog) -> bool {
         let mut begun = self.begun();
-        begun.get_mut(&id).map(|waits| *waits = Begun::Ended(end, open)).is_some()
+        let Some(Begun::Waits { waiter, .. }) = begun.remove(&id) else { return false };
+        let given = match waiter {
+            Some(waiter) => waiter.send(end),
+            None => Err(end),
+        };
+        // Nobody waits, or not any more.
+        let Err(end) = given else { return false };
+        begun.insert(id, Begun::Ended(end, open));
+        true
     }
 
     fn begun(&self) -> MutexGuard<'_, BTreeMap<u64, Begun>> {
@@ -130,11 +162,12 @@ impl Asked {
         }
     }
 
-    /// Waits for the end and tells the plugin of it by an event, unless the question is cancelled before.
+    /// Waits for the end and tells the plugin of it by an event, unless the question is cancelled before or a call waits
+    /// for it.
     pub(crate) fn begin(mut self) -> (u64, impl Future<Output = ()> + Send + 'static) {
         let instance = Arc::clone(&self.instance);
         let (id, (cancels, is_cancelled)) = (SubscriptionId::next(), oneshot::channel());
-        instance.dialogs.begun().insert(id.0, Begun::Waits(cancels));
+        instance.dialogs.begun().insert(id.0, Begun::Waits { cancels, waiter: None });
         let tells = async move {
             let end = tokio::select! {
                 biased;
@@ -287,6 +320,51 @@ mod tests {
         waits.await;
         assert_eq!((instance.mailbox.waiting(), instance.dialogs.count()), (1, 0), "without an event");
         assert!(instance.dialogs.begun().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_waits_gets_the_end_in_the_place_of_the_event() {
+        let (instance, _mailbox) = instance("", Limits::default());
+        let dialogs = &instance.dialogs;
+        let begin = || {
+            let (ends, one) = asked(&instance);
+            let (id, tells) = one.begin();
+            (id, ends, tells)
+        };
+        let (id, ends, tells) = begin();
+        let waits = dialogs.wait(id);
+        assert!(matches!(dialogs.wait(id).await, Ok(Err(CallError::NotFound(_)))), "another call waits");
+        ends.send(Ok(answer("yes"))).unwrap();
+        tells.await;
+        assert_eq!(waits.await, Ok(Ok(answer("yes"))));
+        assert_eq!((instance.mailbox.waiting(), dialogs.count()), (0, 0), "without an event");
+        assert!(dialogs.take(id).is_err(), "it was taken");
+
+        let (id, ends, tells) = begin();
+        ends.send(Ok(answer("early"))).unwrap();
+        tells.await;
+        assert_eq!(dialogs.wait(id).await, Ok(Ok(answer("early"))));
+        assert!(dialogs.begun().is_empty());
+
+        // The call is given up: the end is kept.
+        let (id, ends, tells) = begin();
+        drop(dialogs.wait(id));
+        ends.send(Ok(answer("late"))).unwrap();
+        tells.await;
+        assert_eq!((instance.mailbox.waiting(), dialogs.take(id)), (2, Ok(answer("late"))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_waits_ends_when_its_question_is_given_up() {
+        let (instance, _mailbox) = instance("", Limits::default());
+        let (ends, one) = asked(&instance);
+        let (id, tells) = one.begin();
+        let waits = instance.dialogs.wait(id);
+        assert!(instance.dialogs.cancel(id));
+        assert!(waits.await.is_err(), "it is told that the question was stopped");
+        tells.await;
+        assert!(ends.is_closed(), "the session does not take the next message as the answer");
+        assert_eq!((instance.mailbox.waiting(), instance.dialogs.count()), (0, 0));
     }
 
     #[tokio::test(start_paused = true)]

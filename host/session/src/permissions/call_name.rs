@@ -65,6 +65,7 @@ calls! {
     DialogsBegin = "dialogs" "begin";
     DialogsBeginInRoom = "dialogs" "begin-in-room";
     DialogsTake = "dialogs" "take";
+    DialogsWait = "dialogs" "wait";
     DialogsCancel = "dialogs" "cancel";
     DiscoOwnFeaturesAdd = "disco" "own-features-add";
     DiscoOwnFeaturesGet = "disco" "own-features-get";

@@ -136,6 +136,7 @@ pub const CALLS: &[Call] = {
         needs(MessagesSend, CallName::DialogsBegin).online(Person),
         needs(RoomsSend, CallName::DialogsBeginInRoom).online(InRoom),
         free(CallName::DialogsTake).local(Nothing),
+        free(CallName::DialogsWait).local(Nothing),
         free(CallName::DialogsCancel).local(Nothing),
         needs(DiscoOwn, CallName::DiscoOwnFeaturesAdd).local(Nothing),
         needs(DiscoOwn, CallName::DiscoOwnFeaturesGet).local(Nothing),

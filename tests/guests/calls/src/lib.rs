@@ -121,9 +121,19 @@ async fn call(name: &str, rest: &str) -> Result<Option<String>> {
         }
         "address" => webhooks::address(rest).await?,
         "keep" => keep(rest).await?,
+        "size" => size().await?,
         _ => return node(name, rest).await,
     };
     Ok(Some(told))
+}
+
+/// Asks, and gives up after a while.
+async fn size() -> Result<String> {
+    let question = Question::new("Which size?").choices(["small", "large"]);
+    match timers::within(Duration::from_secs(10), dialogs::ask(ALICE, question)).await {
+        Ok(answer) => answer.map(|size| size.text),
+        Err(_) => Ok("too late".to_owned()),
+    }
 }
 
 /// Keeps a text in the place of the one that is read first.

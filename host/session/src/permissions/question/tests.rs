@@ -294,7 +294,7 @@ fn a_call_that_depends_on_more_than_its_grant_is_no_plain_yes() {
 const YES_ABOUT_A_STRANGER: &str = "
     api.emit api.send api.send-iq archive.next archive.previous chats.get chats.get-all chats.get-many chats.send
     chatviews.get chatviews.get-many commands.add commands.answer commands.declare commands.remove dialogs.ask dialogs.begin
-    dialogs.cancel dialogs.take hooks.allow hooks.alter hooks.mark hooks.stop pubsub.configure pubsub.create pubsub.delete
+    dialogs.cancel dialogs.take dialogs.wait hooks.allow hooks.alter hooks.mark hooks.stop pubsub.configure pubsub.create pubsub.delete
     pubsub.item pubsub.items pubsub.publish pubsub.purge pubsub.retract pubsub.subscribe pubsub.unsubscribe connection.connected connection.disconnect
     contacts.block contacts.blocked contacts.unblock disco.get-identity disco.last-activity disco.own-features-add disco.own-features-get
     disco.own-identities-add disco.time disco.version

@@ -24,6 +24,7 @@ pub(super) async fn call(n: u64, function: &str, args: &Value) -> Result<Value> 
             Ok(Value::Null)
         }
         "take" => plugin::dialogs::take(arg(args, "dialog")?).map_err(Error::from).map(|answer| shown(&answer)),
+        "wait" => plugin::dialogs::wait(arg(args, "dialog")?).await.map_err(Error::from).map(|answer| shown(&answer)),
         "cancel" => plugin::dialogs::cancel(arg(args, "dialog")?).map_err(Error::from).map(Value::from),
         _ => Err(unknown(function)),
     }

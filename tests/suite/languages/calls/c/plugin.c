@@ -156,6 +156,26 @@ static parlor_error blame(const char *url) {
   return parlor_chats_send(alice, "%.*s", (int)strcspn(where, "\""), where);
 }
 
+/* dialogs.chat */
+
+static parlor_error sized(const parlor_dialog_answer *answer, parlor_error error, void *context) {
+  (void)context;
+  return tell(error, answer ? answer->text : NULL);
+}
+
+static parlor_error give_up(const parlor_event *event, void *context) {
+  (void)event, (void)context;
+  /* It may have been answered. */
+  return parlor_dialogs_cancel(sized, NULL) ? PARLOR_OK : tell(PARLOR_OK, "too late");
+}
+
+static parlor_error size(const char *rest) {
+  (void)rest;
+  static const char *const choices[] = {"small", "large", NULL};
+  parlor_error error = parlor_dialogs_ask(alice, &(parlor_question){"Which size?", choices, 0}, sized, NULL);
+  return error ? tell(error, NULL) : parlor_after(10, give_up, NULL);
+}
+
 /* webhooks.chat */
 
 static char last[65];
@@ -336,7 +356,7 @@ static const struct {
 } calls[] = {
     {"fetch", fetch}, {"exchange", exchange}, {"much", much}, {"missing", missing}, {"unreachable", unreachable},
     {"upload", upload}, {"encrypted", encrypted}, {"short", shorter}, {"picture", picture}, {"open", open_file}, {"blame", blame},
-    {"again", again}, {"address", address}, {"keep", keep},
+    {"size", size}, {"again", again}, {"address", address}, {"keep", keep},
     {"publish", publish}, {"retract", retract}, {"create", create}, {"configure", configure}, {"purge", purge}, {"delete", delete},
     {"items", items}, {"item", item}, {"subscribe", subscribe}, {"unsubscribe", unsubscribe},
 };

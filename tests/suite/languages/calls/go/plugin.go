@@ -98,6 +98,8 @@ func call(ctx context.Context, name, rest string) (string, error) {
 		return open(ctx, rest)
 	case "blame":
 		return blame(ctx, rest)
+	case "size":
+		return size(ctx)
 	case "again":
 		return "it was answered again", parlor.WebhooksAnswer(ctx, &parlor.Webhook{ID: last}, parlor.WebhookAnswer{Status: 204})
 	case "address":
@@ -265,6 +267,18 @@ func blame(ctx context.Context, url string) (string, error) {
 		return "it was opened", err
 	}
 	return failed.Argument, nil
+}
+
+// dialogs.chat
+
+func size(ctx context.Context) (string, error) {
+	ctx, end := context.WithTimeout(ctx, 10*time.Second)
+	defer end()
+	given, err := parlor.DialogsAsk(ctx, alice, parlor.Question{Text: "Which size?", Choices: []string{"small", "large"}})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "too late", nil
+	}
+	return given.Text, err
 }
 
 // webhooks.chat

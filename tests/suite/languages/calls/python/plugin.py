@@ -1,11 +1,12 @@
 """Makes the calls of tests/suite/languages/calls in Python."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Optional
 
 from parlor import (
-    Command, Element, Hook, Message, PubsubItem, Webhook, answer, command, errors, files, hooks, http, on, outgoing, progress, pubsub,
-    rooms, send, sleep, storage, webhooks,
+    Command, Element, Hook, Message, PubsubItem, Webhook, answer, command, dialogs, errors, files, hooks, http, on, outgoing, progress,
+    pubsub, rooms, send, sleep, storage, webhooks,
 )
 
 NEWS, NODE, ALICE = "news@example.org", "urn:example:news", "alice@example.org"
@@ -66,6 +67,8 @@ async def call(name: str, rest: str) -> Optional[str]:
                 await files.open(rest)
             except errors.Denied as error:
                 return error.argument_of_call
+        case "size":
+            return await size()
         case "again":
             assert last is not None
             await webhooks.answer(last, 204)
@@ -130,6 +133,16 @@ async def read(url: str) -> str:
     async with await files.open(url) as file:
         whole = await file.read_all(64)
         return f"{file.size} {file.media_type or '-'}: {whole.decode()}"
+
+
+# dialogs.chat
+
+
+async def size() -> str:
+    try:
+        return (await asyncio.wait_for(dialogs.ask(ALICE, "Which size?", ["small", "large"]), 10)).text
+    except asyncio.TimeoutError:
+        return "too late"
 
 
 # webhooks.chat

@@ -1,8 +1,8 @@
 // Makes the calls of tests/suite/languages/calls in TypeScript.
 
 import {
-  answer, argument, chats, command, Element, fetch, files, hooks, on, ParlorError, progress, pubsub, rooms, sleep, storage, webhooks,
-  type File, type NodeItem, type Webhook,
+  answer, argument, chats, command, dialogs, Element, fetch, files, hooks, on, ParlorError, progress, pubsub, rooms, sleep, storage,
+  TimedOut, webhooks, within, type File, type NodeItem, type Webhook,
 } from "parlor";
 
 const news = "news@example.org", node = "urn:example:news", alice = "alice@example.org";
@@ -73,6 +73,16 @@ const calls: Record<string, (rest: string) => Promise<string | void>> = {
       await files.open(url);
     } catch (error) {
       return error instanceof ParlorError ? error.argumentOfCall : undefined;
+    }
+  },
+
+  // dialogs.chat
+  async size() {
+    try {
+      return (await within(10, dialogs.ask(alice, "Which size?", { choices: ["small", "large"] }))).text;
+    } catch (error) {
+      if (error instanceof TimedOut) return "too late";
+      throw error;
     }
   },
 
