@@ -1046,8 +1046,9 @@ const addCommand = noticing("command", async (name, asking, handle, what) => {
 
 // Timers
 
-// No more milliseconds than a number can count: who asks for more means for ever.
-const counted = (milliseconds) => Math.min(Math.round(milliseconds), Number.MAX_SAFE_INTEGER);
+// Milliseconds are rounded up, so that a short time is not none, but not for the rounding error of a sum of times. There are no more than
+// a number can count: who asks for more means for ever.
+const counted = (milliseconds) => Math.min(Math.max(0, Math.ceil(milliseconds - 1e-6)), Number.MAX_SAFE_INTEGER);
 
 // The host counts in milliseconds.
 const MOST_SECONDS = Number.MAX_SAFE_INTEGER / 1000;

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import math
 from datetime import timedelta
 from typing import Any, Callable, Coroutine, Union
 
@@ -29,9 +30,10 @@ def in_seconds(duration: Seconds) -> float:
 
 
 def in_milliseconds(duration: Seconds) -> int:
-    """How many milliseconds that is, and at most as many as the host can count."""
+    """How many milliseconds that is, rounded up, and at most as many as the host can count: a short time is not none."""
     try:
-        return round(min(in_seconds(duration), _MOST) * 1000)
+        # The rounding error of a sum of times is not worth another one.
+        return math.ceil(min(in_seconds(duration), _MOST) * 1000 - 1e-6)
     except (TypeError, ValueError):
         raise TypeError(f"a time is a number of seconds or a timedelta, and not {duration!r}") from None
 

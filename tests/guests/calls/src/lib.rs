@@ -121,18 +121,21 @@ async fn call(name: &str, rest: &str) -> Result<Option<String>> {
         }
         "address" => webhooks::address(rest).await?,
         "keep" => keep(rest).await?,
-        "size" => size().await?,
+        "size" => size(rest).await?,
         _ => return node(name, rest).await,
     };
     Ok(Some(told))
 }
 
 /// Asks, and gives up after a while.
-async fn size() -> Result<String> {
-    let question = Question::new("Which size?").choices(["small", "large"]);
+async fn size(when: &str) -> Result<String> {
+    let mut question = Question::new("Which size?").choices(["small", "large"]);
+    if when == "at once" {
+        question = question.timeout(Duration::from_micros(200));
+    }
     match timers::within(Duration::from_secs(10), dialogs::ask(ALICE, question)).await {
+        Err(_) | Ok(Err(Error::TimedOut)) => Ok("too late".to_owned()),
         Ok(answer) => answer.map(|size| size.text),
-        Err(_) => Ok("too late".to_owned()),
     }
 }
 

@@ -160,6 +160,7 @@ static parlor_error blame(const char *url) {
 
 static parlor_error sized(const parlor_dialog_answer *answer, parlor_error error, void *context) {
   (void)context;
+  if (error == PARLOR_TIMED_OUT) return tell(PARLOR_OK, "too late");
   return tell(error, answer ? answer->text : NULL);
 }
 
@@ -170,9 +171,9 @@ static parlor_error give_up(const parlor_event *event, void *context) {
 }
 
 static parlor_error size(const char *rest) {
-  (void)rest;
   static const char *const choices[] = {"small", "large", NULL};
-  parlor_error error = parlor_dialogs_ask(alice, &(parlor_question){"Which size?", choices, 0}, sized, NULL);
+  double timeout = strcmp(rest, "at once") ? 0 : 0.0002;
+  parlor_error error = parlor_dialogs_ask(alice, &(parlor_question){"Which size?", choices, timeout}, sized, NULL);
   return error ? tell(error, NULL) : parlor_after(10, give_up, NULL);
 }
 

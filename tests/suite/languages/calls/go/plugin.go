@@ -99,7 +99,7 @@ func call(ctx context.Context, name, rest string) (string, error) {
 	case "blame":
 		return blame(ctx, rest)
 	case "size":
-		return size(ctx)
+		return size(ctx, rest)
 	case "again":
 		return "it was answered again", parlor.WebhooksAnswer(ctx, &parlor.Webhook{ID: last}, parlor.WebhookAnswer{Status: 204})
 	case "address":
@@ -271,11 +271,15 @@ func blame(ctx context.Context, url string) (string, error) {
 
 // dialogs.chat
 
-func size(ctx context.Context) (string, error) {
+func size(ctx context.Context, when string) (string, error) {
 	ctx, end := context.WithTimeout(ctx, 10*time.Second)
 	defer end()
-	given, err := parlor.DialogsAsk(ctx, alice, parlor.Question{Text: "Which size?", Choices: []string{"small", "large"}})
-	if errors.Is(err, context.DeadlineExceeded) {
+	question := parlor.Question{Text: "Which size?", Choices: []string{"small", "large"}}
+	if when == "at once" {
+		question.Timeout = 200 * time.Microsecond
+	}
+	given, err := parlor.DialogsAsk(ctx, alice, question)
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, parlor.ErrTimedOut) {
 		return "too late", nil
 	}
 	return given.Text, err

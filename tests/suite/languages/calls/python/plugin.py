@@ -68,7 +68,7 @@ async def call(name: str, rest: str) -> Optional[str]:
             except errors.Denied as error:
                 return error.argument_of_call
         case "size":
-            return await size()
+            return await size(0.0002 if rest == "at once" else None)
         case "again":
             assert last is not None
             await webhooks.answer(last, 204)
@@ -138,9 +138,9 @@ async def read(url: str) -> str:
 # dialogs.chat
 
 
-async def size() -> str:
+async def size(timeout: Optional[float]) -> str:
     try:
-        return (await asyncio.wait_for(dialogs.ask(ALICE, "Which size?", ["small", "large"]), 10)).text
+        return (await asyncio.wait_for(dialogs.ask(ALICE, "Which size?", ["small", "large"], timeout=timeout), 10)).text
     except asyncio.TimeoutError:
         return "too late"
 

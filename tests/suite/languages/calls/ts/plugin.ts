@@ -77,9 +77,10 @@ const calls: Record<string, (rest: string) => Promise<string | void>> = {
   },
 
   // dialogs.chat
-  async size() {
+  async size(when) {
+    const options = { choices: ["small", "large"], timeout: when === "at once" ? 0.0002 : 60 };
     try {
-      return (await within(10, dialogs.ask(alice, "Which size?", { choices: ["small", "large"] }))).text;
+      return (await within(10, dialogs.ask(alice, "Which size?", options))).text;
     } catch (error) {
       if (error instanceof TimedOut) return "too late";
       throw error;
