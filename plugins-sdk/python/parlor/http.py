@@ -116,7 +116,7 @@ def _request(
         raise TypeError(f"{call}: data has to be a mapping beside files, and is {type(data).__name__}")
     body: Union[bytes, str, None]
     if json is not None:
-        body, kind = _json.dumps(json), "application/json"
+        body, kind = _json.dumps(json, allow_nan=False), "application/json"
     elif files is not None:
         body, kind = _form(data if isinstance(data, Mapping) else {}, files)
     elif isinstance(data, Mapping):

@@ -478,6 +478,11 @@ async def keep(message: Message) -> None:
             # Longer than the host can count, like for ever.
             await storage.set("half", "\ud83c", expires=float("inf"))
             await reply(message, str(await storage.get("half") == "\ud83c"))
+        case ["nan"]:
+            try:
+                await storage.set("nan", [float("nan")])
+            except ValueError as error:
+                await reply(message, f"{type(error).__name__} {await storage.get('nan')}")
         case ["alike"]:
             # The letters were escaped before.
             await storage.set_bytes("alike", b'{"b": "\\u044f", "a": [1]}')
