@@ -116,7 +116,7 @@ func ChatsGetAttribute[T any](chat, name string) (value T, ok bool, err error) {
 // ChatsSetAttribute sets an attribute of an open chat until it is closed, to whatever encoding/json makes JSON of; nil takes it away.
 // Needs chats.write.
 func ChatsSetAttribute(ctx context.Context, chat, name string, value any) error {
-	text, err := json.Marshal(value)
+	text, err := marshal(value)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func RoomsGetAttribute[T any](room, name string) (value T, ok bool, err error) {
 // RoomsSetAttribute keeps something for a front end as long as the room is open, whatever encoding/json makes JSON of; nil takes it
 // away. Needs rooms.join.
 func RoomsSetAttribute(ctx context.Context, room, name string, value any) error {
-	text, err := json.Marshal(value)
+	text, err := marshal(value)
 	if err != nil {
 		return err
 	}
@@ -261,7 +261,7 @@ func SettingsUpdate(ctx context.Context, values map[string]any) error {
 func written(values map[string]any) ([]wit.Tuple2[string, string], error) {
 	var pairs []wit.Tuple2[string, string]
 	for _, name := range names(values) {
-		text, err := json.Marshal(values[name])
+		text, err := marshal(values[name])
 		if err != nil {
 			return nil, err
 		}

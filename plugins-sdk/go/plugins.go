@@ -41,7 +41,7 @@ func OnRequest(handler func(ctx context.Context, request *PluginRequest) error) 
 //
 //	rate, err := parlor.PluginsCall[float64](ctx, "money", "rate", "EUR")
 func PluginsCall[T any](ctx context.Context, plugin, name string, value any) (answer T, err error) {
-	text, err := json.Marshal(value)
+	text, err := marshal(value)
 	if err != nil {
 		return answer, err
 	}
@@ -55,7 +55,7 @@ func PluginsCall[T any](ctx context.Context, plugin, name string, value any) (an
 // PluginsAnswer answers a request, before the handler returns. It gives NotFound where nobody waits for it: it was answered, or its time
 // is over. Needs plugins.answer.
 func PluginsAnswer(ctx context.Context, request *PluginRequest, value any) error {
-	text, err := json.Marshal(value)
+	text, err := marshal(value)
 	if err != nil {
 		return err
 	}

@@ -87,7 +87,7 @@ type Changes struct {
 
 // Set keeps a value as JSON; for ever (0), or for so long.
 func (changes *Changes) Set(key string, value any, lasts time.Duration) *Changes {
-	text, err := json.Marshal(value)
+	text, err := marshal(value)
 	return changes.with(storage.MakeKeyChangeSet(storage.SetValue{Key: key, Value: text, Expires: expires(lasts)}), err)
 }
 

@@ -54,7 +54,7 @@ func fit(text []byte, value any) error {
 
 // SettingsSet changes one for this account and this process. Free.
 func SettingsSet(ctx context.Context, name string, value any) error {
-	text, err := json.Marshal(value)
+	text, err := marshal(value)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func SettingsSet(ctx context.Context, name string, value any) error {
 func Emit(ctx context.Context, name string, value any) error {
 	payload := wit.None[string]()
 	if value != nil {
-		text, err := json.Marshal(value)
+		text, err := marshal(value)
 		if err != nil {
 			return err
 		}
@@ -98,7 +98,7 @@ func WaitUntil(ctx context.Context, name string) (*Event, error) {
 
 // StorageSet keeps a value under a key, as JSON, on the disk when this returns; for ever (0), or for so long. Needs storage.
 func StorageSet(ctx context.Context, key string, value any, lasts time.Duration) error {
-	text, err := json.Marshal(value)
+	text, err := marshal(value)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func StorageCompareAndSet(ctx context.Context, key string, expected, value any, 
 		if err := json.Unmarshal(kept.Some(), present); err != nil {
 			return false, err
 		}
-		if text, err := json.Marshal(present); err != nil || !bytes.Equal(text, old.Some()) {
+		if text, err := marshal(present); err != nil || !bytes.Equal(text, old.Some()) {
 			return false, err
 		}
 		old = kept
@@ -167,11 +167,20 @@ func StorageChange[T any](ctx context.Context, key string, change func(T) T, las
 	}
 }
 
+// Writes a value as JSON. In the SDK of no other language <, > and & take six bytes each.
+func marshal(value any) ([]byte, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(value)
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), err
+}
+
 func optional(value any) (wit.Option[[]uint8], error) {
 	if value == nil {
 		return wit.None[[]uint8](), nil
 	}
-	text, err := json.Marshal(value)
+	text, err := marshal(value)
 	if string(text) == "null" {
 		return wit.None[[]uint8](), err
 	}

@@ -74,7 +74,7 @@ func WebhooksAnswer(ctx context.Context, hook *Webhook, answer WebhookAnswer) er
 		response.Headers = append(response.Headers, types.Header{Name: name, Value: value})
 	}
 	if answer.JSON != nil {
-		text, err := json.Marshal(answer.JSON)
+		text, err := marshal(answer.JSON)
 		if err != nil {
 			return err
 		}

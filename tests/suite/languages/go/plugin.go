@@ -21,6 +21,7 @@ import (
 	"parlor/contract/connection"
 	"parlor/contract/contacts"
 	"parlor/contract/rooms"
+	"parlor/contract/storage"
 	"parlor/contract/vcard"
 )
 
@@ -51,6 +52,7 @@ func start(ctx context.Context) error {
 	_, cannots := parlor.OnMessage(parlor.Filter{Prefix: "cannot"}, cannot)
 	_, times := parlor.OnMessage(parlor.Filter{Prefix: "time"}, wait)
 	_, pasts := parlor.OnMessage(parlor.Filter{Prefix: "past"}, past)
+	_, signed := parlor.OnMessage(parlor.Filter{Prefix: "signs"}, signs)
 	_, emits := parlor.OnMessage(parlor.Filter{Prefix: "emit"}, emit)
 	_, decodes := parlor.On("goFired", parlor.Filter{}, decode)
 	_, whens := parlor.OnMessage(parlor.Filter{Prefix: "when"}, when)
@@ -60,7 +62,7 @@ func start(ctx context.Context) error {
 	_, agrees := parlor.OnMessage(parlor.Filter{}, agree)
 	heard := errors.Join(
 		cuts, reads, answers, looks, whispers, finds, marks, sents, laters, kinds, pauses, swaps, counts, uncounts, asks, cannots,
-		times, lists, loses, opens, dials, emits, decodes, pasts, whens, tells, agrees, ranges, migrates, styles, shows,
+		times, lists, loses, opens, dials, emits, decodes, pasts, whens, tells, agrees, ranges, migrates, styles, shows, signed,
 	)
 	_, readied := parlor.OnMessage(parlor.Filter{Prefix: "ready?"}, tellReadies)
 	isReady := parlor.OnReady(func(context.Context) error {
@@ -217,6 +219,16 @@ func past(ctx context.Context, message *parlor.Message) error {
 	var changes parlor.Changes
 	_, made := changes.AddFor("count of the past", 1, -time.Hour).Make(ctx)
 	return errors.Join(read, counted, kept, made, parlor.Reply(ctx, message, fmt.Sprint(ok || isCounted)))
+}
+
+// No sign takes six bytes, and no number becomes another one.
+func signs(ctx context.Context, message *parlor.Message) error {
+	kept := parlor.StorageSet(ctx, "signs", "<&>", 0)
+	text, read := parlor.Value(storage.Get("signs"))
+	_, err := parlor.SchedulesEvery(ctx, "never", time.Hour, -1)
+	var invalid *parlor.Invalid
+	isRefused := errors.As(err, &invalid)
+	return errors.Join(kept, read, parlor.Reply(ctx, message, fmt.Sprintf("%s %t", text.Some(), isRefused)))
 }
 
 // stanzas.chat
