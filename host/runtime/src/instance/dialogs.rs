@@ -74,8 +74,8 @@ impl Dialogs {
         }
     }
 
-    /// Returns what receives the end of a question that was begun, in the place of the event. It receives nothing if the
-    /// question is cancelled. Only one call waits for a question.
+    /// Returns what receives the end of a question that was begun, in the place of the event. It receives nothing if
+    /// the question is cancelled. Only one call waits for a question.
     pub(crate) fn wait(&self, id: u64) -> oneshot::Receiver<DialogEnd> {
         let (tells, end) = oneshot::channel();
         let mut begun = self.begun();
@@ -162,8 +162,8 @@ impl Asked {
         }
     }
 
-    /// Waits for the end and tells the plugin of it by an event, unless the question is cancelled before or a call waits
-    /// for it.
+    /// Waits for the end and tells the plugin of it by an event, unless the question is cancelled before or a call
+    /// waits for it.
     pub(crate) fn begin(mut self) -> (u64, impl Future<Output = ()> + Send + 'static) {
         let instance = Arc::clone(&self.instance);
         let (id, (cancels, is_cancelled)) = (SubscriptionId::next(), oneshot::channel());
