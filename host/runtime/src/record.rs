@@ -207,7 +207,7 @@ impl Records {
     }
 
     /// Returns the record of this plugin, creating it if there is none.
-    pub(super) fn of(&self, plugin: &PluginId) -> Arc<Record> {
+    pub fn of(&self, plugin: &PluginId) -> Arc<Record> {
         Arc::clone(lock(&self.all).entry(plugin.clone()).or_default())
     }
 

@@ -169,8 +169,10 @@ pub(crate) async fn count(host: &Host) {
     write(&host.store.audit(), host.accounts().iter()).await;
 }
 
-/// Writes the counts of the plugins on these accounts. If that fails, such as on a full disk, they wait for the next time.
+/// Writes the counts of the plugins on these accounts, and entries that could not be written. If that fails, such as on a full disk, they
+/// wait for the next time.
 pub(super) async fn write<'a>(audit: &Audit, accounts: impl Iterator<Item = &'a Arc<Shared>>) {
+    audit.retry();
     let (mut whose, mut all) = (Vec::new(), Vec::new());
     for account in accounts {
         let some = account.records.take_activity(&account.name);

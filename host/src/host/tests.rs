@@ -7,7 +7,7 @@ use parlor_config::Overrides;
 use parlor_plugins::manifest::SECTION;
 use parlor_runtime::compiler::Bounds;
 use parlor_runtime::traces::Traces;
-use parlor_store::{AuditKind, AuditQuery};
+use parlor_store::{Activity, AuditKind, AuditQuery, By, NewAuditEntry, Tally, TallyKind};
 
 use super::*;
 
@@ -21,7 +21,7 @@ fn offline(folder: &Path) -> Config {
 }
 
 /// Such a host.
-async fn offline_host(folder: &Path) -> Host {
+pub(crate) async fn offline_host(folder: &Path) -> Host {
     Host::start(offline(folder), Compiler::ThisProcess, Threads::of_the_caller()).await.unwrap()
 }
 
@@ -204,5 +204,35 @@ async fn what_a_plugin_has_is_reserved_before_it_is_ready() {
         added = host.add_plugin(id.clone(), entry) => panic!("{added:?}"),
     };
     assert_eq!(seen, (true, false, false), "hidden, reserved, and not there yet");
+    host.stop().await;
+}
+
+/// As on a full disk.
+#[tokio::test]
+async fn counts_and_entries_that_could_not_be_written_are_written_the_next_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = offline_host(folder.path()).await;
+    let (account, audit) = (host.account(&"main".parse().unwrap()).unwrap(), audit::of(&host));
+    let (kind, what) = (TallyKind::Recipient, "juliet@example.org".to_owned());
+    let tally = Tally { kind, what, first: 1, last: 2, count: 7, traffic: None };
+    account.records.of(&"echo".parse().unwrap());
+    account.records.give_back(&Activity {
+        plugin: "echo".to_owned(),
+        account: "main".to_owned(),
+        counts: Vec::new(),
+        tallies: vec![tally],
+    });
+    let kept = async || {
+        let recipients = audit.activity(Some("echo".to_owned()), None, None).await.unwrap().1;
+        let query = AuditQuery { kinds: vec![AuditKind::Login], most: 10, ..AuditQuery::default() };
+        (recipients.first().map(|one| one.count), audit.entries(query).await.unwrap().len())
+    };
+    audit.refuse_writes(true).await.unwrap();
+    audit.put(NewAuditEntry::new(AuditKind::Login, &By::host("connection"), "logged in"));
+    audit::count(&host).await;
+    assert_eq!(kept().await, (None, 0));
+    audit.refuse_writes(false).await.unwrap();
+    audit::count(&host).await;
+    assert_eq!(kept().await, (Some(7), 1));
     host.stop().await;
 }

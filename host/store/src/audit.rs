@@ -334,11 +334,25 @@ impl Audit {
         Ok(())
     }
 
-    /// Adds an entry without waiting. If there are far too many, it is lost, which is logged.
+    /// Adds an entry without waiting. If it cannot be written, as on a full disk, it is written with a later one, or after
+    /// [`retry`](Self::retry). If far too many wait, it is lost, which is logged.
     pub fn put(&self, entry: NewAuditEntry) {
         if self.shared.waiting.put((now(), entry)) && !order(&self.tasks, &self.shared) {
             self.shared.waiting.not_ordered();
         }
+    }
+
+    /// Has entries written that nobody waits for, if writing them has failed.
+    pub fn retry(&self) {
+        if self.shared.waiting.retry() && !order(&self.tasks, &self.shared) {
+            self.shared.waiting.not_ordered();
+        }
+    }
+
+    /// Has all writes of the store fail from now on, as on a full disk, or no longer.
+    #[cfg(any(test, feature = "test-support"))]
+    pub async fn refuse_writes(&self, refuses: bool) -> Result<(), StoreError> {
+        self.run(move |file| Ok(file.pragma_update(None, "query_only", refuses)?)).await
     }
 
     /// Returns the policy as the audit knows it.
@@ -419,7 +433,7 @@ fn order(tasks: &WeakTasks, shared: &Arc<SharedAudit>) -> bool {
             taken.entries.append(&mut shared.waiting.take(usize::MAX).entries);
         }
         if taken.lost > 0 {
-            tracing::warn!(entries = taken.lost, "entries of the audit are lost: the store has too much to do");
+            tracing::warn!(entries = taken.lost, "entries of the audit are lost: too many wait to be written");
         }
         let result = file.change(|edit| {
             let entries = taken.entries.iter();
@@ -430,7 +444,10 @@ fn order(tasks: &WeakTasks, shared: &Arc<SharedAudit>) -> bool {
             match &result {
                 Ok(0) => {}
                 Ok(newest) => drop(shared.newest.send_replace(*newest)),
-                Err(error) => tracing::warn!(%error, "entries of the audit could not be written"),
+                Err(error) => {
+                    tracing::warn!(%error, "entries of the audit could not be written, and wait");
+                    shared.waiting.give_back(taken.entries);
+                }
             }
             health::of(&result)
         })

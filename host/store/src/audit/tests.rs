@@ -414,3 +414,34 @@ fn bytes_of_requests_add_up_also_in_a_file_of_before() {
     let most = u64::try_from(i64::MAX).unwrap();
     assert_eq!(kept[1].traffic, Some(Traffic { sent: 1, received: most }), "more is not counted");
 }
+
+/// As on a full disk. There are more than are written at a time.
+#[tokio::test]
+async fn entries_that_nobody_waits_for_are_written_later_if_their_write_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let audit = store.audit();
+    let kept = async || {
+        let query = AuditQuery { most: 1_000, ..AuditQuery::default() };
+        audit.entries(query).await.unwrap().into_iter().map(|entry| entry.what).collect::<Vec<_>>()
+    };
+    let numbers = |count: usize| (0..count).map(|number| number.to_string()).collect::<Vec<_>>();
+    audit.refuse_writes(true).await.unwrap();
+    for number in 0..AT_ONCE + 44 {
+        audit.put(entry(&number.to_string()));
+    }
+    // A job that is ordered meanwhile is done before the second answer.
+    assert_eq!((kept().await.len(), kept().await.len()), (0, 0));
+    audit.refuse_writes(false).await.unwrap();
+    audit.retry();
+    kept().await;
+    assert_eq!(kept().await, numbers(AT_ONCE + 44));
+    audit.refuse_writes(true).await.unwrap();
+    audit.put(entry(&(AT_ONCE + 44).to_string()));
+    kept().await;
+    audit.refuse_writes(false).await.unwrap();
+    audit.put(entry(&(AT_ONCE + 45).to_string()));
+    kept().await;
+    assert_eq!(kept().await, numbers(AT_ONCE + 46), "the next entry also brings the earlier one");
+    store.close().await;
+}

@@ -23,6 +23,8 @@ struct Queue {
     entries: VecDeque<Dated>,
     /// Whether a job that writes them was given to the store's thread.
     is_ordered: bool,
+    /// Whether a job that was ordered has nothing to do, since the one before it failed: it would fail, too.
+    is_refused: bool,
     /// The number of entries for which there was no room since the last that were taken.
     lost: u64,
 }
@@ -58,9 +60,30 @@ impl Waiting {
         self.queue().is_ordered = false;
     }
 
+    /// Takes entries back that could not be written, before the others. If there is no room for all, the newest are lost.
+    pub(super) fn give_back(&self, entries: Vec<Dated>) {
+        let mut queue = self.queue();
+        for entry in entries.into_iter().rev() {
+            queue.entries.push_front(entry);
+        }
+        queue.lost += queue.entries.len().saturating_sub(MOST) as u64;
+        queue.entries.truncate(MOST);
+        queue.is_refused = queue.is_ordered;
+    }
+
+    /// Returns whether entries wait for which no job is ordered. The caller has to give it to the store's thread then.
+    pub(super) fn retry(&self) -> bool {
+        let mut queue = self.queue();
+        !queue.entries.is_empty() && !std::mem::replace(&mut queue.is_ordered, true)
+    }
+
     /// Returns the next entries, for the job.
     pub(super) fn take(&self, most: usize) -> Taken {
         let mut queue = self.queue();
+        if std::mem::take(&mut queue.is_refused) {
+            queue.is_ordered = false;
+            return Taken::default();
+        }
         let count = queue.entries.len().min(most);
         let entries = queue.entries.drain(..count).collect();
         let has_more = !queue.entries.is_empty();
@@ -103,6 +126,31 @@ mod tests {
         waiting.not_ordered();
         assert!(waiting.put(entry(1)));
         assert_eq!(waiting.take(AT_ONCE).entries.len(), 2);
+    }
+
+    #[test]
+    fn entries_that_could_not_be_written_are_taken_again_in_their_order_and_the_newest_are_lost() {
+        let waiting = Waiting::default();
+        assert!(!waiting.retry(), "nothing waits");
+        for number in 0..AT_ONCE + 1 {
+            waiting.put(entry(number));
+        }
+        let first = waiting.take(AT_ONCE);
+        waiting.give_back(first.entries);
+        assert!(waiting.take(AT_ONCE).entries.is_empty(), "the next job would fail, too");
+        assert!(waiting.retry() && !waiting.retry(), "it is ordered once");
+        let all = waiting.take(MOST).entries;
+        assert!(
+            all.iter().map(|(_, entry)| &entry.what).eq(&(0..=AT_ONCE).map(|one| one.to_string()).collect::<Vec<_>>())
+        );
+        for number in 0..MOST {
+            waiting.put(entry(number));
+        }
+        waiting.give_back(all);
+        assert!(waiting.take(1).entries.is_empty());
+        let all = waiting.take(MOST + 1);
+        assert_eq!((all.entries.len(), all.lost, all.has_more), (MOST, AT_ONCE as u64 + 1, false));
+        assert_eq!(all.entries[AT_ONCE + 1].1.what, "0", "the earlier ones are before it");
     }
 
     #[test]
