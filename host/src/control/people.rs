@@ -109,9 +109,9 @@ pub(super) async fn say(host: &Host, request: &Request, by: &By) -> Result<Said,
     }
     let kind = if is_room && to.is_bare() { MessageKind::Groupchat } else { MessageKind::Chat };
     let draft = Draft { body: Some(words.to_owned()), ..Draft::default() };
-    tracing::info!(account = %account.name, %to, "the owner speaks as the account");
     let send = SendMessage { to: to.clone(), kind, draft };
     let sending = async {
+        tracing::info!(account = %account.name, %to, "the owner speaks as the account");
         let outcome = account.ask(Asker::Host, &Granted::HOST, send).await;
         outcome.map_err(|error| not_sent(&account, &bare, &error))
     };
@@ -155,9 +155,17 @@ fn not_sent(account: &Shared, to: &BareJid, error: &CallError) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use parlor_stanza::types::RosterItem;
+    use std::time::Duration;
 
+    use hyper::header::HOST;
+    use parlor_stanza::types::RosterItem;
+    use tokio::time::timeout;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::super::lines::{Lines, Wanted};
+    use super::super::rooms;
     use super::*;
+    use crate::host::tests::offline_host;
 
     #[test]
     fn the_status_of_a_person_who_does_not_tell_it_is_unknown() {
@@ -167,5 +175,37 @@ mod tests {
             status(&Contact::new(RosterItem { jid, name: None, subscription, ask: false, groups }))
         };
         assert_eq!(["none", "from", "to", "both"].map(of), ["unknown", "unknown", "offline", "offline"]);
+    }
+
+    /// Otherwise the log would say that a message went out which the host refused to send.
+    #[tokio::test]
+    async fn what_cannot_be_recorded_is_not_in_the_log_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = offline_host(folder.path()).await;
+        let request = |target: &str| {
+            let head = hyper::Request::builder().method("POST").uri(target).header(HOST, "x");
+            Request::of(&head.body(()).unwrap().into_parts().0).unwrap()
+        };
+        let says = request("/v1/say?to=juliet%40example.org&text=hi&new=true");
+        let joins = request("/v1/rooms/join?room=hall%40muc.example.org&new=true");
+        let by = By::user(1_000, "control socket");
+        let lines = Lines::default();
+        let _logs = tracing::subscriber::set_default(tracing_subscriber::registry().with(lines.clone()));
+        let logged = || {
+            let all = lines.after(0, &Wanted::default()).0;
+            let all = all.iter().map(|line| serde_json::to_value(&**line).unwrap()["message"].clone());
+            all.filter(|message| message.as_str().is_some_and(|text| text.starts_with("the owner "))).count()
+        };
+        let audit = crate::host::audit::of(&host);
+        audit.refuse_writes(true).await.unwrap();
+        assert!(say(&host, &says, &by).await.is_err() && rooms::join(&host, &joins, &by).await.is_err());
+        assert_eq!(logged(), 0);
+        audit.refuse_writes(false).await.unwrap();
+        // Nothing is sent without a connection.
+        let brief = Duration::from_millis(300);
+        let _ = timeout(brief, say(&host, &says, &by)).await;
+        let _ = timeout(brief, rooms::join(&host, &joins, &by)).await;
+        assert_eq!(logged(), 2);
+        host.stop().await;
     }
 }

@@ -153,10 +153,10 @@ pub(super) async fn join(host: &Host, request: &Request, by: &By) -> Result<Room
         return Err(Refusal::Value(says));
     }
     let nick = request.value("nick").map(str::to_owned);
-    tracing::info!(account = %account.name, room = %jid, "the owner has the account enter a room");
     let options = RoomOptions { nick: nick.clone(), ..RoomOptions::default() };
     let open = OpenRoom { by: InstanceId::next(), jid: jid.clone(), options };
     let entering = async {
+        tracing::info!(account = %account.name, room = %jid, "the owner has the account enter a room");
         let entered = account.ask(Asker::Host, &Granted::HOST, open).await;
         entered.map_err(|error| not_entered(&account, &jid, &error))?;
         if request.value("bookmark") == Some("true") {
@@ -236,8 +236,8 @@ pub(super) async fn leave(host: &Host, request: &Request, by: &By) -> Result<Roo
         };
         return Err(if state.is_some() { listed() } else { unknown(&account, &jid) });
     }
-    tracing::info!(account = %account.name, room = %jid, "the owner has the account leave a room");
     let leaving = async {
+        tracing::info!(account = %account.name, room = %jid, "the owner has the account leave a room");
         if is_open {
             let close = CloseRoom { by: InstanceId::next(), jid: jid.clone() };
             account.ask(Asker::Host, &Granted::HOST, close).await.map_err(|error| not_done(&error))?;
