@@ -1,6 +1,7 @@
 //! `plugins.toml` while a command changes it: locked against other commands, checked for changes since it was read, and
-//! replaced as a whole.
+//! replaced as a whole. A spare file beside it is given up for that on a full disk.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,9 @@ use parlor_base::id::PluginId;
 use super::edit::{Change, Unchangeable, edit, edit_order};
 use super::hooks::OrderName;
 use super::{Policy, PolicyError};
+
+/// The bytes that the spare file has more than the policy, which may grow.
+const SPARE: usize = 8 << 10;
 
 /// The error when the policy was not changed. It is as it was before.
 #[derive(Debug, thiserror::Error)]
@@ -119,8 +123,7 @@ impl PolicyFile {
         if Policy::read(&self.path)? != self.text {
             return Err(EditError::Changed(self.path.clone()));
         }
-        atomic::write(&self.path, text.as_bytes(), Readers::Same)
-            .map_err(|cause| EditError::Write { path: self.path.clone(), cause })?;
+        write(&self.path, &text).map_err(|cause| EditError::Write { path: self.path.clone(), cause })?;
         self.policy = Policy::understand(&text, &self.named)?;
         self.text = Some(text);
         Ok(())
@@ -148,8 +151,38 @@ pub fn replace(
         return Err(EditError::Changed(real));
     }
     Policy::understand(text, path)?;
-    let written = before(&real).and_then(|()| atomic::write(&real, text.as_bytes(), Readers::Same));
+    let written = before(&real).and_then(|()| write(&real, text));
     written.map_err(|cause| EditError::Write { path: real, cause })
+}
+
+/// Replaces the policy. On a full disk it gives up the spare file: an owner can stop a plugin at once, without finding space first.
+fn write(policy: &Path, text: &str) -> io::Result<()> {
+    with_spare(policy, || atomic::write(policy, text.as_bytes(), Readers::Same))?;
+    keep_spare(policy, text.len());
+    Ok(())
+}
+
+fn with_spare(policy: &Path, mut write: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    let is_full = |error: &io::Error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+    match write() {
+        Err(error) if is_full(&error) && fs::remove_file(spare_file(policy)).is_ok() => write(),
+        written => written,
+    }
+}
+
+/// Makes the spare file, unless there is one in which a policy of this length has room. If that fails, there is none.
+fn keep_spare(policy: &Path, length: usize) {
+    let spare = spare_file(policy);
+    if !spare.symlink_metadata().is_ok_and(|found| found.len() >= length as u64) {
+        let _ = atomic::write(&spare, &vec![b'\n'; length + SPARE], Readers::Owner);
+    }
+}
+
+fn spare_file(policy: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(policy.file_name().unwrap_or_default());
+    name.push(".spare");
+    policy.with_file_name(name)
 }
 
 /// Keeps other commands from changing the policy.
@@ -224,6 +257,27 @@ mod tests {
         assert!(matches!(error, EditError::Write { .. }) && read() == "# one\n", "{error}");
         replace(&path, Some("# one\n"), "# two\n", |_| Ok(())).unwrap();
         assert_eq!((read().as_str(), path.metadata().unwrap().permissions().mode() & 0o777), ("# two\n", 0o640));
+    }
+
+    #[test]
+    fn on_a_full_disk_a_change_takes_the_place_of_the_spare_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plugins.toml");
+        let spare = spare_file(&path);
+        let mut file = open(&path).unwrap();
+        file.change(&id("echo"), &[entry("echo.wasm")]).unwrap();
+        let found = spare.metadata().unwrap();
+        assert!(found.len() >= path.metadata().unwrap().len() && found.permissions().mode() & 0o777 == 0o600);
+        let full = || if spare.exists() { Err(io::Error::from(ErrorKind::StorageFull)) } else { Ok(()) };
+        with_spare(&path, full).unwrap();
+        assert!(!spare.exists());
+        let denied = || Err(io::Error::from(ErrorKind::StorageFull));
+        assert_eq!(with_spare(&path, denied).unwrap_err().kind(), ErrorKind::StorageFull, "there is no other one");
+        // The next change makes it again, for a policy of any length.
+        file.change(&id("long"), &[entry(&"x".repeat(SPARE))]).unwrap();
+        assert!(spare.metadata().unwrap().len() > path.metadata().unwrap().len());
+        let other = || Err(io::Error::from(ErrorKind::PermissionDenied));
+        assert!(with_spare(&path, other).is_err() && spare.exists(), "it is for a full disk alone");
     }
 
     #[test]
