@@ -199,6 +199,7 @@ fn summary(rooms: &[Room], width: usize) -> String {
         "rooms",
     );
     fleet::named(&mut text, absences(rooms).into_iter(), "`parlor rooms --state out`", width);
+    fleet::named(&mut text, out_of_touch(rooms).into_iter(), "`parlor status --state away`", width);
     text.put(format_args!(
         "\n{}\n",
         wrapped("`parlor rooms --page 1` lists each account; `--group`, `--state` and `--account` pick some", width)
@@ -264,7 +265,7 @@ fn list(rooms: &[Room], terminal: Option<usize>) -> String {
         vec![
             room.room.clone(),
             room.account.clone(),
-            room.state.clone(),
+            state(room),
             room.role.clone().unwrap_or_else(none),
             affiliation,
             room.occupants.map_or_else(none, |count| count.to_string()),
@@ -275,11 +276,25 @@ fn list(rooms: &[Room], terminal: Option<usize>) -> String {
     let mut heads = vec!["ROOM", "ACCOUNT", "STATE", "ROLE", "AFFILIATION", "PEOPLE", "SINCE"];
     node_column(&mut heads, &mut rows, rooms.iter().map(|room| room.node.as_deref()));
     let (mut text, width) = (fitted(&heads, &rows, terminal), terminal.unwrap_or(80));
-    for (number, note) in absences(rooms).into_iter().enumerate() {
+    for (number, note) in absences(rooms).into_iter().chain(out_of_touch(rooms)).enumerate() {
         let apart = if number == 0 { "\n" } else { "" };
         text.put(format_args!("{apart}{}\n", wrapped(&note, width)));
     }
     text
+}
+
+/// Returns the state of an account in a room, with that of its connection if it was in the room when the connection was lost.
+fn state(room: &Room) -> String {
+    let connection = room.connection.as_ref().filter(|_| room.state == "joined");
+    connection.map_or_else(|| room.state.clone(), |connection| format!("{} ({connection})", room.state))
+}
+
+/// Says which accounts the host cannot connect, whose rooms are shown as they were.
+fn out_of_touch(rooms: &[Room]) -> Vec<String> {
+    let joined = rooms.iter().filter(|room| room.state == "joined");
+    let away = joined.filter_map(|room| Some((room.account.as_str(), room.connection.as_deref()?)));
+    let ills = fleet::account_ills(away.collect::<BTreeMap<_, _>>());
+    ills.into_iter().map(|ill| format!("{ill}: the rooms are shown as they were; `parlor status` says why")).collect()
 }
 
 /// Returns the next step: the next attempt, or the remedy for the owner.
@@ -295,7 +310,7 @@ fn screen(room: &Room, width: usize) -> String {
     let mut text = format!("{} on {}\n", room.room, room.account);
     let kept = if room.kept { "yes, by a bookmark or `auto_join_rooms`" } else { "no" };
     let rows = [
-        ("state", Some(room.state.clone())),
+        ("state", Some(state(room))),
         ("since", room.since.as_deref().map(second)),
         ("nickname", room.nick.clone()),
         ("role", room.role.clone()),
@@ -305,6 +320,7 @@ fn screen(room: &Room, width: usize) -> String {
         ("last left", room.left.as_ref().map(|left| second(&left.at))),
         ("why", room.why()),
         ("next attempt", room.next.as_deref().map(second)),
+        ("connection", room.was_in()),
         ("to do", room.remedy.clone()),
     ];
     for (name, value) in rows.into_iter().filter_map(|(name, value)| Some((name, value?))) {
@@ -366,6 +382,22 @@ mod tests {
         assert!(text.ends_with(note), "{text}");
         assert!(!text.contains("hall@muc.example.org on main"), "{text}");
         assert_eq!(list(&[], None), "no rooms; `parlor rooms join ROOM` enters one\n");
+    }
+
+    #[test]
+    fn rooms_of_an_account_without_a_connection_are_shown_as_they_were() {
+        let away = Room { connection: Some("retrying".to_owned()), ..joined() };
+        let text = list(&[away.clone(), kicked()], Some(100));
+        assert!(text.contains("  joined (retrying)  participant"), "{text}");
+        let note = "account main is retrying: the rooms are shown as they were; `parlor status` says why";
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(words(&text).matches(note).count(), 1, "{text}");
+        let one = words(&screen(&away, 80));
+        assert!(one.contains("state: joined (retrying)") && one.contains("enters it when it is connected"), "{one}");
+        let many: Vec<_> = (0..30).map(|number| Room { account: format!("a{number}"), ..away.clone() }).collect();
+        assert!(words(&summary(&many, 80)).contains("30 accounts (a0, a1, a10, …) are retrying"));
+        let out = Room { connection: Some("retrying".to_owned()), ..kicked() };
+        assert_eq!((state(&out).as_str(), out_of_touch(&[out]).len()), ("out", 0));
     }
 
     #[test]

@@ -54,11 +54,13 @@ pub(super) fn room_view(account: &Shared, snapshot: &Snapshot, jid: &BareJid, re
     let inside = open.filter(|room| room.joined);
     let listings = Listings::of(account, jid);
     let remedy = || remedy(jid, record, listings);
+    let connection = account.connection().borrow().as_str();
     Room {
         account: account.name.to_string(),
         node: None,
         room: jid.to_string(),
         state: record.state.as_str().to_owned(),
+        connection: (connection != "connected").then(|| connection.to_owned()),
         kept: listings.any(),
         nick: open.map(|room| escape_untrusted(&room.nick, LONGEST)),
         role: inside.map(|room| escape_untrusted(&room.role, LONGEST)),
@@ -151,6 +153,14 @@ pub(super) async fn join(host: &Host, request: &Request, by: &By) -> Result<Room
             account.name
         );
         return Err(Refusal::Value(says));
+    }
+    let was_in = {
+        let snapshot = account.snapshot();
+        let record = snapshot.room_records.rooms.get(&jid);
+        record.and_then(|record| room_view(&account, &snapshot, &jid, record).was_in())
+    };
+    if let Some(says) = was_in {
+        return Err(Refusal::NotDone(format!("{says}; `parlor status` says more about the connection")));
     }
     let nick = request.value("nick").map(str::to_owned);
     let options = RoomOptions { nick: nick.clone(), ..RoomOptions::default() };
@@ -399,6 +409,17 @@ mod tests {
         for over in [State::Stopped, State::Refused(why()), State::Quarantined(why())] {
             assert!(!acts(over.clone()), "{over:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_room_of_an_account_without_a_connection_is_shown_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = crate::host::tests::offline_host(folder.path()).await;
+        let account = host.account(&"main".parse().unwrap()).unwrap();
+        let record = RoomRecord { state: RoomState::Joined, since: None, next: None, departure: None, entered: true };
+        let room = room_view(&account, &account.snapshot(), &"hall@muc.example.org".parse().unwrap(), &record);
+        assert!(room.was_in().is_some_and(|says| says.starts_with("account main is offline: it was in the room hall")));
+        host.stop().await;
     }
 
     #[test]

@@ -283,13 +283,11 @@ fn components(host: &Host, config: &Config, asleep: &[Asleep]) -> Vec<ComponentS
 
 fn account_view(config: &Config, account: &Shared) -> Account {
     let connection = account.connection().borrow().clone();
-    let own = account.own.to_string();
-    let (jid, connection, reason) = match connection {
-        Connection::Offline => (own, "offline", None),
-        Connection::Connecting => (own, "connecting", None),
-        Connection::Connected(jid) => (jid.to_string(), "connected", None),
-        Connection::Retrying(why) => (own, "retrying", Some(why)),
-        Connection::Left(why) | Connection::Failed(why) => (own, "failed", Some(why)),
+    let (own, state) = (account.own.to_string(), connection.as_str());
+    let (jid, reason) = match connection {
+        Connection::Offline | Connection::Connecting => (own, None),
+        Connection::Connected(jid) => (jid.to_string(), None),
+        Connection::Retrying(why) | Connection::Left(why) | Connection::Failed(why) => (own, Some(why)),
     };
     let reason = reason.map(|reason| escape_untrusted(&reason, LONGEST));
     let ConnectionHistory { since, last_error } = history(account);
@@ -299,7 +297,7 @@ fn account_view(config: &Config, account: &Shared) -> Account {
         node: None,
         group: config.accounts.get(&account.name).and_then(|one| one.group.as_ref()).map(ToString::to_string),
         jid,
-        connection: connection.to_owned(),
+        connection: state.to_owned(),
         reason,
         since: Some(since.to_string()),
         last_error: last_error.map(error),

@@ -118,6 +118,9 @@ fn row(link: &dyn Fn(&str) -> String, room: &Room) -> Markup {
             td { a href=(link(&accounts::address(&room.account))) { (cell(&room.account)) } }
             td {
                 (state(&room.state))
+                @if let Some(connection) = room.connection.as_ref().filter(|_| room.state == "joined") {
+                    " (" (cell(connection)) ")"
+                }
                 @if room.state != "joined" {
                     @if let Some(why) = room.why() { ": " (cell(&why)) }
                     @if let Some(next) = &room.next { "; it enters again at " (when(next)) }
@@ -153,6 +156,7 @@ fn one(link: &dyn Fn(&str) -> String, room: &Room, forms: Option<&Markup>) -> Ma
                 ("Role", &room.role),
                 ("Affiliation", &room.affiliation),
                 ("Why it left last", &room.why()),
+                ("Connection", &room.was_in()),
                 ("To do", &room.remedy),
             ] {
                 @if let Some(value) = value { dt { (name) } dd { (stranger(value)) } }

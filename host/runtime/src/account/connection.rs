@@ -26,6 +26,17 @@ pub enum Connection {
 }
 
 impl Connection {
+    /// Returns its name in answers and on screens.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::Connecting => "connecting",
+            Self::Connected(_) => "connected",
+            Self::Retrying(_) => "retrying",
+            Self::Left(_) | Self::Failed(_) => "failed",
+        }
+    }
+
     /// Returns why the connection has ended until someone asks for another one.
     pub fn over(&self) -> Option<&str> {
         match self {

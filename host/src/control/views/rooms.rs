@@ -14,6 +14,9 @@ pub struct Room {
     pub room: String,
     /// The state: `joined`, `joining`, `waiting` (it enters again automatically) or `out`.
     pub state: String,
+    /// The state of the account's connection, while it is not `connected`: the rest is as it was before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
     /// Whether the account enters it at each log-in: a bookmark or the setting `auto_join_rooms` says so.
     pub kept: bool,
     /// The account's nickname there; only while the room is open.
@@ -49,6 +52,15 @@ impl Room {
     /// Returns whether the account is out of it without having left.
     pub fn is_lost(&self) -> bool {
         self.state == "out" && self.left.as_ref().is_some_and(|left| left.why != "left")
+    }
+
+    /// Returns a clause about a room of an account that was in it when its connection was lost.
+    pub fn was_in(&self) -> Option<String> {
+        let connection = self.connection.as_ref().filter(|_| self.state == "joined")?;
+        let Self { account, room, .. } = self;
+        Some(format!(
+            "account {account} is {connection}: it was in the room {room}, and enters it when it is connected"
+        ))
     }
 
     /// Returns a clause about why the account left it, if it did.
