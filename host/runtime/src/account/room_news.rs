@@ -120,6 +120,12 @@ pub fn remedy(room: &BareJid, record: &RoomRecord, listings: Listings) -> String
             format!("`parlor rooms join {other}` enters the one that its owner named instead")
         }
         ("destroyed", None) => listings.remedy(room),
+        ("left", _) if listings.any() => {
+            let forget = listings.remedy(room);
+            format!(
+                "{join} enters it again, and so does the next log-in, such as after a lost connection; for it to stay out, {forget}"
+            )
+        }
         ("left", _) => format!("{join} enters it again"),
         ("nickname-taken", _) => format!(
             "somebody else has the nickname there: `parlor rooms join {word} --nick NICKNAME` takes another one, and the setting `nickname`, or `nick` of the room in `auto_join_rooms`, does so from now on"
@@ -177,6 +183,22 @@ mod tests {
         let waits = remedy(&room, &record("kicked", RoomState::Waiting), none);
         assert_eq!(waits, "the account tries again by itself");
     }
+
+    /// Otherwise an owner who left it takes the account to be out for good.
+    #[test]
+    fn a_listed_room_that_was_left_is_said_to_be_entered_again() {
+        let room: BareJid = "den@muc.example.org".parse().unwrap();
+        let departure =
+            Departure { at: Timestamp::UNIX_EPOCH, why: "left", reason: None, actor: None, alternative: None };
+        let departure = Some(Arc::new(departure));
+        let record = RoomRecord { state: RoomState::Out, since: None, next: None, departure, entered: true };
+        let says = |listings| remedy(&room, &record, listings);
+        assert_eq!(says(Listings::default()), "`parlor rooms join den@muc.example.org` enters it again");
+        let bookmarked = says(Listings { in_bookmarks: true, ..Listings::default() });
+        assert!(bookmarked.contains("and so does the next log-in"), "{bookmarked}");
+        assert!(bookmarked.contains("`parlor rooms leave den@muc.example.org --bookmark`"), "{bookmarked}");
+    }
+
     #[test]
     fn the_remedy_for_a_destroyed_room_names_what_lists_it_and_nothing_else() {
         let room: BareJid = "den@muc.example.org".parse().unwrap();
