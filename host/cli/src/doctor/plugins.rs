@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use parlor::control::views::{Plugin, Status};
 use parlor_base::id::PluginId;
+use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{AccountName, Config, NewAddresses, Selector};
 use parlor_plugins::policy::Policy;
 use parlor_plugins::policy::hooks::OrderName;
@@ -98,4 +99,26 @@ pub(super) fn hooks_without_rule(policy: &Policy, findings: &mut Findings) {
         says,
         "write `on_failure = \"stop\"` or `on_failure = \"pass\"` under [hooks] of plugins.toml",
     );
+}
+
+/// Warns of names and rules that the owner gave to commands which a plugin does not have. Nobody knows its commands while it does not run,
+/// such as when they were given.
+pub(super) fn unknown_commands(policy: &Policy, plugins: &[Plugin], findings: &mut Findings) {
+    for (id, entry) in &policy.plugins {
+        let running = plugins.iter().filter(|one| one.id == id.as_str() && one.runs());
+        let known: BTreeSet<_> = running.flat_map(|one| one.commands.keys()).map(String::as_str).collect();
+        if known.is_empty() {
+            continue;
+        }
+        let named = entry.commands.iter().map(|(command, _)| command.as_str());
+        let ruled = entry.commands.all_rules().map(|(command, _)| command.as_str());
+        let unknown: BTreeSet<_> = named.chain(ruled).filter(|command| !known.contains(command)).collect();
+        for command in unknown {
+            let near = suggestion(nearest(command, known.iter().copied()));
+            let says =
+                format!("plugins.toml has a name or rules for its command {command}, which it does not have{near}");
+            let remedy = "correct it there, or take it out; leave it if a version is to come that has the command";
+            findings.warn(&check_of(id.as_str()), says, remedy);
+        }
+    }
 }

@@ -251,6 +251,29 @@ fn hooks_without_a_rule_of_the_owner_are_told_of() {
 }
 
 #[test]
+fn names_and_rules_of_commands_that_a_running_plugin_does_not_have_are_told_of() {
+    let digest = parlor_base::id::Digest::of(b"");
+    let text = format!(
+        "[plugin.dice]\nsource = \"dice.wasm\"\ndigest = \"{digest}\"\n\
+         [plugin.dice.commands]\nroll = \"throw\"\nrol = \"cast\"\n[plugin.dice.commands.kick]\noff = true\n"
+    );
+    let policy = Policy::parse(&text, Path::new("/x")).unwrap();
+    let found = |state: &str| {
+        let plugin = serde_json::from_value(serde_json::json!({
+            "id": "dice", "account": "main", "version": "0.1.0", "digest": "sha256:00", "restarts": 0, "state": state,
+            "source": "dice.wasm", "commands": { "roll": "throw", "toss": "toss" },
+        }));
+        let mut findings = Findings::default();
+        plugins::unknown_commands(&policy, &[plugin.unwrap()], &mut findings);
+        findings.findings.into_iter().map(|one| one.says).collect::<Vec<_>>()
+    };
+    let says =
+        |command: &str| format!("plugins.toml has a name or rules for its command {command}, which it does not have");
+    assert_eq!(found("running"), [says("kick"), format!("{}, did you mean \"roll\"?", says("rol"))]);
+    assert!(found("starting").is_empty(), "its commands are not known yet");
+}
+
+#[test]
 fn another_program_where_a_host_would_listen_for_webhooks_is_told_of_before_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("parlor.toml");
