@@ -80,8 +80,8 @@ impl ConfigArgs {
         let schema = &examined.manifest.settings;
         if self.changes(schema) {
             target::is_own_host(&config)?;
-            self.hint(&entry);
         }
+        self.hint(&entry);
         if let Some(name) = &self.unset {
             let how = self.unset(&admin, name, &entry, schema)?;
             let sentence = format!("{} {how}", self.words(name));
@@ -124,14 +124,7 @@ impl ConfigArgs {
             (Some(_), _) if self.former_for.is_some() => bail!("{name} is no secret, and has no former one"),
             (_, None) => {
                 let Some(setting) = schema.get(name) else { bail!(unknown(id, name, schema)) };
-                let set = self.value(&entry, name);
-                if self.json {
-                    return print_json(&self.shown(&entry, name, setting).as_json());
-                }
-                let value = set.or_else(|| entry.settings.0.get(name)).or(setting.default.as_ref());
-                return print(
-                    &value.map_or_else(|| "not set".to_owned(), |value| escape_untrusted(&value.to_string(), SHOWN)),
-                );
+                return self.show_one(&entry, name, setting);
             }
             (Some(SettingKind::Number), Some(text)) => number(text),
             // The schema refuses an invalid value, and states the requirement.
@@ -152,7 +145,7 @@ impl ConfigArgs {
         done(&config, id, &format!("{} is set", self.words(name)), self.json)
     }
 
-    /// Hints at a room in which the new value has no effect.
+    /// Hints at a room in which no value has an effect.
     fn hint(&self, entry: &Entry) {
         let room = self.room.as_ref().filter(|_| self.unset.is_none());
         let hint = room.and_then(|room| room_names::without_effect(&self.plugin, room, entry.grants.rooms()));
@@ -217,13 +210,29 @@ impl ConfigArgs {
 
     fn shown<'e>(&self, entry: &'e Entry, name: &'e str, setting: &'e Setting) -> Shown<'e> {
         let everywhere = self.room.as_ref().and_then(|_| entry.settings.0.get(name));
-        Shown { name, setting, value: self.value(entry, name), everywhere }
+        let in_rooms =
+            entry.settings_in.0.iter().filter(|(_, values)| self.room.is_none() && values.0.contains_key(name));
+        let rooms = in_rooms.map(|(room, _)| room.as_str()).collect();
+        Shown { name, setting, value: self.value(entry, name), everywhere, rooms }
     }
 
     /// Names a setting in a sentence.
     fn words(&self, name: &str) -> String {
         let place = self.room.as_ref().map(|room| format!(" in {}", escape_untrusted(room.as_str(), usize::MAX)));
         format!("{name} of {}{}", self.plugin, place.unwrap_or_default())
+    }
+
+    /// Shows a setting, and which rooms have another value.
+    fn show_one(&self, entry: &Entry, name: &str, setting: &Setting) -> anyhow::Result<()> {
+        let shown = self.shown(entry, name, setting);
+        if self.json {
+            return print_json(&shown.as_json());
+        }
+        if let Some(rooms) = others_in(&shown.rooms) {
+            target::say(&format!("parlor: {rooms}"));
+        }
+        let value = shown.value.or_else(|| entry.settings.0.get(name)).or(setting.default.as_ref());
+        print(&value.map_or_else(|| "not set".to_owned(), |value| escape_untrusted(&value.to_string(), SHOWN)))
     }
 
     /// Shows all settings, and which rooms have values of their own.
@@ -313,6 +322,8 @@ struct Shown<'e> {
     value: Option<&'e Value>,
     /// The owner's value for everywhere, if a room was named. It counts there unless the room has a value.
     everywhere: Option<&'e Value>,
+    /// The rooms with another value, if none was named.
+    rooms: Vec<&'e str>,
 }
 
 impl Shown<'_> {
@@ -337,14 +348,21 @@ impl Shown<'_> {
     }
 
     fn as_json(&self) -> Value {
-        let Self { name, setting, value, everywhere } = self;
+        let Self { name, setting, value, everywhere, rooms } = self;
         let open = |value: Option<&Value>| value.filter(|_| !setting.kind.is_secret()).cloned();
+        let rooms: Vec<_> = rooms.iter().map(|room| escape_untrusted(room, usize::MAX)).collect();
         json!({
-            "name": name, "type": setting.kind.to_string(), "set": value.is_some(), "value": open(*value),
+            "name": name, "type": setting.kind.to_string(), "set": value.is_some(), "value": open(*value), "rooms": rooms,
             "counts": open(value.or(*everywhere).or(setting.default.as_ref())),
             "default": setting.default, "description": escape_untrusted(&setting.description, SHOWN),
         })
     }
+}
+
+/// Says in which rooms another value counts than the one that is shown.
+fn others_in(rooms: &[&str]) -> Option<String> {
+    let names: Vec<_> = rooms.iter().map(|room| escape_untrusted(room, usize::MAX)).collect();
+    (!names.is_empty()).then(|| format!("another value counts in {}; --room ROOM shows it", names.join(", ")))
 }
 
 fn screen(id: &PluginId, all: &[Shown<'_>]) -> String {
@@ -418,11 +436,39 @@ mod tests {
     }
 
     #[test]
+    fn rooms_with_a_value_of_their_own_are_named() {
+        #[derive(Debug, clap::Parser)]
+        struct Typed {
+            #[command(flatten)]
+            args: ConfigArgs,
+        }
+        let policy = "[plugin.guard]\nsource = \"x.wasm\"\ndigest = \"sha256:DIGEST\"\n[plugin.guard.settings]\nstrikes = 4\n\
+            [plugin.guard.settings_in.\"hall@muc.example.org\"]\nstrikes = 5\n";
+        let policy = policy.replace("DIGEST", &"0".repeat(64));
+        let policy = parlor_plugins::policy::Policy::parse(&policy, Path::new("/x")).unwrap();
+        let entry = policy.plugins.values().next().unwrap();
+        let strikes = Setting { kind: SettingKind::Number, default: None, description: String::new(), required: false };
+        let json = |flags: &[&str]| {
+            let typed = ["config", "guard"].into_iter().chain(flags.iter().copied());
+            let typed = <Typed as clap::Parser>::try_parse_from(typed).unwrap();
+            typed.args.shown(entry, "strikes", &strikes).as_json()
+        };
+        let everywhere = json(&[]);
+        assert_eq!((&everywhere["value"], &everywhere["rooms"]), (&json!(4), &json!(["hall@muc.example.org"])));
+        let there = json(&["--room", "hall@muc.example.org"]);
+        assert_eq!((&there["value"], &there["rooms"]), (&json!(5), &json!([])));
+        let says = others_in(&["hall@muc.example.org"]);
+        assert_eq!(says.as_deref(), Some("another value counts in hall@muc.example.org; --room ROOM shows it"));
+        assert_eq!(others_in(&[]), None);
+    }
+
+    #[test]
     fn in_a_room_the_value_that_counts_there_is_shown() {
         let strikes =
             Setting { kind: SettingKind::Number, default: Some(3.into()), description: String::new(), required: false };
         let (four, five) = (Value::from(4), Value::from(5));
-        let shown = |value, everywhere| Shown { name: "strikes", setting: &strikes, value, everywhere };
+        let shown =
+            |value, everywhere| Shown { name: "strikes", setting: &strikes, value, everywhere, rooms: Vec::new() };
         for (value, everywhere, words, is_set, counts) in [
             (None, None, "-", false, 3),
             (None, Some(&four), "4, as everywhere", false, 4),
@@ -434,7 +480,8 @@ mod tests {
         }
         let key = Setting { kind: SettingKind::Secret, default: None, description: String::new(), required: false };
         let place = Value::from("/x");
-        let json = Shown { name: "key", setting: &key, value: None, everywhere: Some(&place) }.as_json();
+        let json =
+            Shown { name: "key", setting: &key, value: None, everywhere: Some(&place), rooms: Vec::new() }.as_json();
         assert_eq!((&json["value"], &json["counts"]), (&Value::Null, &Value::Null));
     }
 }
