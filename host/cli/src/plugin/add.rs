@@ -247,7 +247,7 @@ impl AddArgs {
             grants.grant_more(permission, &entries)?;
         }
         if self.wanted.yes {
-            self.show(&offer, &consent::granted(&id, manifest, &grants), &kept)?;
+            self.show(&offer, &consent::granted(&id, manifest, &grants, &Grants::default(), |_| true), &kept)?;
             plan.is_unmistakable()?;
         }
         decision.insert("grants".to_owned(), grants.to_table().into());

@@ -199,10 +199,17 @@ pub(super) fn asked_and_granted(id: &PluginId, manifest: &Manifest, grants: Opti
     in_words(&rights, consent::own_network(&in_force), consent::combination(&in_force, &[]))
 }
 
-/// Describes the permissions that a plugin gets, and those that it asks for and does not get, for programs and logs. The
-/// risk is that of what it gets.
-pub(super) fn granted(id: &PluginId, manifest: &Manifest, grants: &Grants) -> String {
-    let rights = rights(id, Some(manifest), grants);
+/// Describes the permissions that a plugin gets of those that `only` selects, and those of them that it asks for and does not get, for
+/// programs and logs. The risk is that of what it gets. `present`: the grants that it has already.
+pub(super) fn granted(
+    id: &PluginId,
+    manifest: &Manifest,
+    grants: &Grants,
+    present: &Grants,
+    only: impl Fn(&Permission) -> bool,
+) -> String {
+    let rights: Vec<_> =
+        rights(id, Some(manifest), grants).into_iter().filter(|right| only(&right.permission)).collect();
     if rights.is_empty() {
         return "It asks for nothing.\n".to_owned();
     }
@@ -211,8 +218,9 @@ pub(super) fn granted(id: &PluginId, manifest: &Manifest, grants: &Grants) -> St
     if !others.is_empty() {
         text.push_str(&list("It does not get:", &others));
     }
-    let in_force = consent::held(grants, &consent::asked(manifest, |_| true));
-    text + &further(consent::own_network(&in_force), consent::combination(&in_force, &[]))
+    let in_force = consent::held(grants, &consent::asked(manifest, |permission| only(&permission)));
+    let together = consent::sentences(&in_force, present, &[]).into_iter().find(Sentence::is_together);
+    text + &further(consent::own_network(&in_force), together)
 }
 
 fn in_words(rights: &[Right], own_network: Option<Sentence>, together: Option<Sentence>) -> String {

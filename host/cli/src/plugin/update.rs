@@ -193,7 +193,7 @@ fn change(
     let head = head(id, &was, offer, &changes);
     if how.check {
         if !how.json {
-            let asks = asks(id, offer, difference, &plan.counting);
+            let asks = asks(id, new, difference, &plan.counting, None);
             print(&format!("{head}{asks}{}", settled(id, new, &plan.carried, &was, "would be")))?;
         }
         let mut json = would_be(id, &was, offer, difference, &plan.carried);
@@ -213,7 +213,8 @@ fn change(
     } else {
         if !how.json {
             print(&inspect::offered(offer))?;
-            let asks = asks(id, offer, difference, &plan.counting);
+            let decided = how.wanted.yes.then_some(&requests[..]);
+            let asks = asks(id, new, difference, &plan.counting, decided);
             print(&format!("{head}{asks}{}", settled(id, new, &plan.carried, &was, "would be")))?;
         }
         if !how.wanted.yes {
@@ -361,15 +362,29 @@ fn head(id: &PluginId, was: &str, offer: &Offer, changes: &[(&Version, &String)]
     text
 }
 
-/// Describes the new version's requests, for programs and logs. `present`: the grants that it has already.
-fn asks(id: &PluginId, offer: &Offer, difference: &Difference, present: &Grants) -> String {
-    let new = offer.manifest();
+/// Describes the new version's requests, for programs and logs, or what of them is granted if that is decided. `present`: the grants that
+/// it has already.
+fn asks(
+    id: &PluginId,
+    new: &Manifest,
+    difference: &Difference,
+    present: &Grants,
+    decided: Option<&[GrantRequest]>,
+) -> String {
+    let is_new = |permission: &Permission| difference.new.contains(permission);
     let mut text = String::new();
     if !consent::asks_more(difference) {
         text.push_str("It asks for nothing that the present version does not ask for.\n");
     } else if !difference.new.is_empty() {
         text.push_str("It asks for more than the present version. ");
-        text.push_str(&consent::asked(id, new, present, |permission| difference.new.contains(permission)));
+        text.push_str(&match decided {
+            None => consent::asked(id, new, present, is_new),
+            Some(requests) => {
+                let is_decided = |permission: &Permission| requests.iter().any(|one| one.permission == *permission);
+                let granted = consent::with(&Grants::default(), requests, new);
+                consent::granted(id, new, &granted, present, |one| is_new(one) || is_decided(one))
+            }
+        });
     }
     text + &consent::otherwise(id, difference, present) + &gone(difference)
 }
@@ -417,5 +432,34 @@ impl Asked<'_> {
         consent::show(terminal, &text)?;
         let decided = consent::with(&Grants::default(), requests, new);
         consent::ask(terminal, &format!("Replace {id} {was} by {}", new.version), &request, &decided)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_and_not_granted_counts_for_no_risk_of_an_update() {
+        let manifest = |version: &str, permissions: &str| {
+            let plugin = format!("name = \"x\"\nversion = \"{version}\"\napi = \"0.1.0\"\ndescription = \"X\"\n");
+            Manifest::parse(&format!("[plugin]\n{plugin}[permissions]\n{permissions}")).unwrap()
+        };
+        let web = "\"http.fetch\" = { scope = [\"api.example.org\"], reason = \"to ask\", optional = true }\n";
+        let messages = "\"messages.read\" = { scope = [\"*\"], reason = \"to answer\", optional = true }\n";
+        let (old, new) = (manifest("0.1.0", ""), manifest("0.2.0", &format!("{web}{messages}")));
+        let (id, difference) = ("x".parse().unwrap(), Difference::between(&old, &new));
+        let request = |permission| GrantRequest { permission, scope: None };
+        let says = |present: &Grants, decided: Option<&[GrantRequest]>| asks(&id, &new, &difference, present, decided);
+        let none = Grants::default();
+        assert!(says(&none, None).contains("\nTogether: "), "it is what the owner decides about");
+        let one = says(&none, Some(&[request(Permission::MessagesRead)]));
+        assert!(one.contains("It gets:") && one.contains("It does not get:") && !one.contains("Together"), "{one}");
+        let both = says(&none, Some(&[request(Permission::MessagesRead), request(Permission::HttpFetch)]));
+        assert!(both.contains("\nTogether: ") && !both.contains("It does not get"), "{both}");
+        let mut present = Grants::default();
+        present.grant(Permission::HttpFetch, &["api.example.org"]).unwrap();
+        let beside = says(&present, Some(&[request(Permission::MessagesRead)]));
+        assert!(beside.contains("\nTogether: "), "with what it has already: {beside}");
     }
 }

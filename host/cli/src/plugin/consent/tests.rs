@@ -24,15 +24,15 @@ fn what_a_plugin_reads_it_can_send_to_the_servers_that_it_asks() {
 fn what_was_not_granted_counts_for_no_risk_of_what_was() {
     let (id, manifest) = ("x".parse().unwrap(), manifest(&format!("{WEB}{MESSAGES}")));
     let mut grants = Grants::default();
-    assert!(granted(&id, &manifest, &grants).starts_with("It gets nothing.\n"));
+    assert!(granted(&id, &manifest, &grants, &Grants::default(), |_| true).starts_with("It gets nothing.\n"));
     grants.grant(Permission::HttpFetch, &["api.example.org"]).unwrap();
-    let some = granted(&id, &manifest, &grants);
+    let some = granted(&id, &manifest, &grants, &Grants::default(), |_| true);
     let (gets, lacks) = some.split_once("It does not get:").unwrap();
     assert!(gets.starts_with("It gets:\n") && gets.contains("      granted for "), "{some}");
     assert!(lacks.contains("messages.read") && lacks.contains("to allow it: "), "{some}");
     assert!(!some.contains("Together"), "{some}");
     grants.grant(Permission::MessagesRead, &["*"]).unwrap();
-    let all = granted(&id, &manifest, &grants);
+    let all = granted(&id, &manifest, &grants, &Grants::default(), |_| true);
     let together = "can send it to https://api.example.org (high risk)\n";
     assert!(all.ends_with(together) && !all.contains("It does not get"), "{all}");
 }
@@ -72,7 +72,10 @@ fn servers_in_the_owners_own_network_make_one_question_of_high_risk_of_the_permi
     // Also for who cannot be asked.
     let mut grants = Grants::default();
     grants.grant(Permission::HttpFetch, &["*", "https://127.0.0.1:37444"]).unwrap();
-    for text in [granted(&id, &manifest, &grants), super::asked(&id, &manifest, &present, |_| true)] {
+    for text in [
+        granted(&id, &manifest, &grants, &Grants::default(), |_| true),
+        super::asked(&id, &manifest, &present, |_| true),
+    ] {
         assert!(
             text.contains("\nReaches https://127.0.0.1:37444, in your own network") && text.contains("(high risk)"),
             "{text}"
