@@ -259,6 +259,7 @@ impl AddArgs {
             given.ask(terminal, manifest, is_set, |_| String::new())?;
         }
         admin.install(&plan, &decision, &given.secrets()).map_err(|error| self.wanted.why_not(error, &id))?;
+        given.tell_of_nodes(&config, &admin.entry(&id)?);
         chosen.pin(&config);
         done(&config, &id, &format!("{id} {} is installed", manifest.version), self.json)
     }

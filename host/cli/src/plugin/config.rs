@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use super::add::{done, done_as_wanted};
 use super::given::{refuse_unfit, secret};
 use super::room_names;
+use super::secret_files::to_copy;
 use crate::show::{Put as _, print, print_json, second, table};
 use crate::target::{self, Target};
 
@@ -156,7 +157,7 @@ impl ConfigArgs {
 
     /// Says what the other nodes of a cluster need for a secret.
     fn tell_of_nodes(&self, config: &Config, entry: &Entry, name: &str) {
-        if let Some(says) = self.value(entry, name).and_then(|value| to_copy(config, value)) {
+        if let Some(says) = to_copy(config, self.value(entry, name)) {
             target::say(&format!("parlor: {says}"));
         }
     }
@@ -384,41 +385,11 @@ pub(super) fn kept(reference: &Value) -> String {
     }
 }
 
-/// Says which files with a secret the other nodes of a cluster need, too: they get the names of these files alone.
-fn to_copy(config: &Config, value: &Value) -> Option<String> {
-    config.cluster.as_ref().filter(|cluster| cluster.share_plugins)?;
-    let file = |source| match source {
-        SecretSource::File(file) => Some(file.escaped().to_string()),
-        SecretSource::Command(_) => None,
-    };
-    let files: Vec<_> = SecretSource::all_of(value).filter_map(file).collect();
-    let says = "on each other node of the cluster, the plugin is refused without the same file: copy";
-    (!files.is_empty()).then(|| format!("{says} {}, and run `parlor reload --all`", files.join(" and ")))
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use parlor_config::Overrides;
-
     use super::*;
-
-    #[test]
-    fn in_a_cluster_the_file_that_other_nodes_need_is_named() {
-        let says = |more: &str, value: &Value| {
-            let text = format!("[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n{more}");
-            let overrides = Overrides { environment: |_| None, ..Overrides::default() };
-            to_copy(&Config::parse(Path::new("parlor.toml"), &text, &overrides).unwrap(), value)
-        };
-        let cluster = "[cluster]\nnats = \"nats://127.0.0.1:4222\"\nname = \"bots\"\nkey_env = \"KEY\"\n";
-        let kept = json!({ "file": "/srv/data/secrets/echo/key" });
-        let told = says(cluster, &kept).unwrap();
-        assert!(told.contains("copy /srv/data/secrets/echo/key, and run `parlor reload --all`"), "{told}");
-        assert_eq!(says("", &kept), None, "there are no other nodes");
-        assert_eq!(says(&format!("{cluster}share_plugins = false\n"), &kept), None, "each node has its own policy");
-        assert_eq!(says(cluster, &json!({ "command": "pass show key" })), None);
-    }
 
     #[test]
     fn a_value_that_does_not_fit_is_named_and_no_line_of_the_policy() {

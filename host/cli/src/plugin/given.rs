@@ -12,11 +12,14 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::id::PluginId;
+use parlor_config::Config;
 use parlor_plugins::admin::{AdminError, GivenSecrets, NewSecret, lacking, secret_fits};
 use parlor_plugins::admission::Refusal;
 use parlor_plugins::manifest::Manifest;
+use parlor_plugins::policy::Entry;
 use parlor_plugins::secret::SecretSource;
 
+use super::secret_files::to_copy;
 use crate::ask::Terminal;
 use crate::{Ended, target, wait_for};
 
@@ -62,6 +65,17 @@ impl Given {
             Secret::At(source) => (name.as_str(), NewSecret::At(source)),
         });
         all.collect()
+    }
+
+    /// Says what the other nodes of a cluster need for those that the policy has now.
+    pub(super) fn tell_of_nodes(&self, config: &Config, entry: &Entry) {
+        if let Some(says) = self.to_copy(config, entry) {
+            target::say(&format!("parlor: {says}"));
+        }
+    }
+
+    fn to_copy(&self, config: &Config, entry: &Entry) -> Option<String> {
+        to_copy(config, self.0.keys().filter_map(|name| entry.settings.0.get(name)))
     }
 
     /// Reads the secrets that the flags name.
@@ -241,6 +255,25 @@ mod tests {
             let error = format!("{:#}", read(texts).err().unwrap());
             assert!(error.contains(says), "{error}");
         }
+    }
+
+    #[test]
+    fn in_a_cluster_the_files_of_given_secrets_are_named() {
+        let cluster = "[cluster]\nnats = \"nats://127.0.0.1:4222\"\nname = \"bots\"\nkey_env = \"KEY\"\n";
+        let text = format!("[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n{cluster}");
+        let overrides = parlor_config::Overrides { environment: |_| None, ..parlor_config::Overrides::default() };
+        let config = Config::parse(std::path::Path::new("parlor.toml"), &text, &overrides).unwrap();
+        let policy = format!(
+            "[plugin.quotes]\nsource = \"quotes.wasm\"\ndigest = \"sha256:{}\"\n\
+             [plugin.quotes.settings]\napi_key = {{ file = \"/srv/key\" }}\nother = {{ file = \"/srv/other\" }}\n",
+            "0".repeat(64)
+        );
+        let policy = parlor_plugins::policy::Policy::parse(&policy, std::path::Path::new("/x")).unwrap();
+        let entry = policy.plugins.values().next().unwrap();
+        let given = Given(BTreeMap::from([("api_key".to_owned(), Secret::Text("s3cr3t-8".to_owned()))]));
+        let says = given.to_copy(&config, entry).unwrap();
+        assert!(says.contains("copy /srv/key, and run"), "{says}");
+        assert_eq!(Given::default().to_copy(&config, entry), None);
     }
 
     #[test]

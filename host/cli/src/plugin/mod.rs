@@ -30,6 +30,7 @@ mod port;
 mod room_names;
 mod rooms;
 mod schedules;
+pub(crate) mod secret_files;
 #[cfg(feature = "authoring")]
 mod test;
 #[cfg(feature = "authoring")]

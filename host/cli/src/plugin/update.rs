@@ -223,6 +223,7 @@ fn change(
         }
     }
     let carried = admin.replace(&plan, &requests, &given.secrets()).map_err(|error| explained(error, id, false))?;
+    given.tell_of_nodes(config, &admin.entry(id)?);
     let settled = settled(id, new, &carried, &was, "is");
     let more = if settled.is_empty() { String::new() } else { format!("\n{}", settled.trim_end()) };
     let sentence = format!("{id} {was} is replaced by {}{more}", new.version);

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::host::{self, Host, Visit, apply, change, look};
 use super::parts::{cell, rows, table};
+use crate::plugin::secret_files::to_copy;
 
 /// The prefix of a field that holds a setting.
 const FIELD: &str = "set.";
@@ -326,14 +327,13 @@ async fn secret(visit: Visit, form: Form) -> Result<Reply, Problem> {
         return Err(Problem::wrong(format!("{id} has no secret {name}")));
     }
     let (own, of) = (id.clone(), name.clone());
-    change(&visit, move |_, admin| Ok(admin.keep_secret(&own, None, &of, &text)?)).await?;
-    apply(
-        &visit,
-        &id,
-        &format!("/plugins/{id}"),
-        format!("{name} of {id} is kept, where only the host's user can read it"),
-    )
-    .await
+    let kept = change(&visit, move |config, admin| {
+        admin.keep_secret(&own, None, &of, &text)?;
+        Ok(to_copy(config, admin.entry(&own)?.settings.0.get(&of)))
+    });
+    let nodes = kept.await?.map(|says| format!("; {says}")).unwrap_or_default();
+    let says = format!("{name} of {id} is kept, where only the host's user can read it{nodes}");
+    apply(&visit, &id, &format!("/plugins/{id}"), says).await
 }
 
 #[cfg(test)]
