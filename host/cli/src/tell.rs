@@ -12,6 +12,9 @@ use super::fleet::{ALIKE, many};
 use super::show::Put as _;
 use super::target;
 
+/// What is said of a change that the host has applied.
+const APPLIED: &str = "the running host has applied it";
+
 /// The result of a change.
 #[derive(Debug, Serialize)]
 pub(super) struct ChangeResult {
@@ -34,19 +37,31 @@ pub(super) fn tell(config: &Config, ids: &[&PluginId]) -> anyhow::Result<ChangeR
         let sentence = format!("the host that runs reads {} instead; nothing changes for it", before.policy.escaped());
         return Ok(ChangeResult { host: "elsewhere", plugins: Vec::new(), sentence });
     }
-    Ok(applied(host.post("/v1/reload")?, ids))
+    Ok(applied(host.post("/v1/reload")?, ids, of_this_host(config)))
 }
 
 /// Lets the host restart a plugin from the file that it already has, and returns the plugin's new state.
 pub(super) fn restart(config: &Config, id: &PluginId) -> anyhow::Result<ChangeResult> {
     let host = target::running(config)?;
-    Ok(applied(host.post(&format!("/v1/plugins/{id}/restart"))?, &[id]))
+    // It is carried out on all nodes of a cluster.
+    Ok(applied(host.post(&format!("/v1/plugins/{id}/restart"))?, &[id], APPLIED))
 }
 
-fn applied(status: Status, ids: &[&PluginId]) -> ChangeResult {
+/// Says who has applied a change. In a cluster that is one node, with the accounts that it has at the moment.
+fn of_this_host(config: &Config) -> &'static str {
+    match &config.cluster {
+        None => APPLIED,
+        Some(cluster) if cluster.share_plugins => {
+            "this node has applied it on its accounts, the other nodes read it now, and `parlor status` shows all"
+        }
+        Some(_) => "this node has applied it on its accounts, and each other node has its own plugins.toml",
+    }
+}
+
+fn applied(status: Status, ids: &[&PluginId], sentence: &str) -> ChangeResult {
     let is_meant = |plugin: &Plugin| ids.iter().any(|id| id.as_str() == plugin.id);
     let plugins: Vec<_> = status.plugins.into_iter().filter(is_meant).collect();
-    ChangeResult { host: "applied", plugins, sentence: "the running host has applied it".to_owned() }
+    ChangeResult { host: "applied", plugins, sentence: sentence.to_owned() }
 }
 
 /// Puts plugins together that are in the same state for the same reason, in their order.
@@ -116,6 +131,19 @@ mod tests {
 
     fn shown(plugins: Vec<Plugin>) -> String {
         ChangeResult { host: "applied", plugins, sentence: "done".to_owned() }.show()
+    }
+
+    #[test]
+    fn in_a_cluster_the_accounts_are_those_of_this_node() {
+        let says = |more: &str| {
+            let text = format!("[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n{more}");
+            let overrides = parlor_config::Overrides { environment: |_| None, ..parlor_config::Overrides::default() };
+            of_this_host(&Config::parse(std::path::Path::new("parlor.toml"), &text, &overrides).unwrap())
+        };
+        let cluster = "[cluster]\nnats = \"nats://127.0.0.1:4222\"\nname = \"bots\"\nkey_env = \"KEY\"\n";
+        assert_eq!(says(""), "the running host has applied it");
+        assert!(says(cluster).starts_with("this node has applied it on its accounts, the other nodes read it now"));
+        assert!(says(&format!("{cluster}share_plugins = false\n")).ends_with("has its own plugins.toml"));
     }
 
     #[test]
