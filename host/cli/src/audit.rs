@@ -19,7 +19,7 @@ use parlor_config::{AccountName, Config, GroupName};
 use parlor_plugins::policy::Policy;
 use parlor_store::{AuditFile, AuditKind, AuditQuery};
 
-use self::together::together;
+use self::together::{may_be_cut, together};
 use super::Ended;
 use super::fleet::check_group;
 use super::show::{
@@ -110,7 +110,8 @@ impl AuditArgs {
         shown.and_then(|()| host.as_ref().map_or(Ok(()), target::whole))
     }
 
-    /// Returns what to show. One change of a group may have more entries than are shown, so more of them are read then.
+    /// Returns what to show. One change of a group may have more entries than are shown, so more of them are read then, and also if the
+    /// first one that is shown may be the rest of a change.
     fn fetch(&self, config: &Config, host: Option<&Client>) -> anyhow::Result<Audit> {
         let (mut most, shown) = (self.lines, usize::try_from(self.lines).unwrap_or(usize::MAX));
         loop {
@@ -121,9 +122,13 @@ impl AuditArgs {
                 _ => read(config, host, &query)?,
             };
             let has_more = u32::try_from(audit.entries.len()).is_ok_and(|count| count >= most) && most < MOST_ENTRIES;
+            let oldest = audit.entries.first().map(|entry| entry.at.clone());
             audit.entries = self.chosen(config, audit.entries);
-            if audit.entries.len() >= shown || !has_more {
-                audit.entries.drain(..audit.entries.len().saturating_sub(shown));
+            let begin = audit.entries.len().checked_sub(shown);
+            let is_whole =
+                |first: &Entry| self.json || first.account.is_none() || !may_be_cut(oldest.as_deref(), &first.at);
+            if !has_more || begin.is_some_and(|begin| audit.entries.get(begin).is_none_or(is_whole)) {
+                audit.entries.drain(..begin.unwrap_or_default());
                 return Ok(audit);
             }
             most = most.saturating_mul(10).min(MOST_ENTRIES);

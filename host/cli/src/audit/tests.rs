@@ -3,6 +3,7 @@
 use clap::Parser;
 use parlor_base::id::Digest;
 use parlor_config::Overrides;
+use parlor_store::{By, NewAuditEntry, Retention};
 
 use super::*;
 
@@ -183,4 +184,33 @@ fn a_time_is_one_before_now_or_a_date() {
     for named in ["30min", "2h", "7d"] {
         assert!(since(named).is_ok() && says.contains(named), "{says}");
     }
+}
+
+/// Otherwise the first line would name a few of the accounts of a change.
+#[test]
+fn the_first_change_that_is_shown_has_all_of_its_accounts() {
+    let folder = tempfile::tempdir().unwrap();
+    let account = |number: usize| {
+        format!("[account.a{number}]\njid = \"a{number}@example.org\"\npassword_env = \"NONE\"\ngroup = \"shop\"\n")
+    };
+    let text = format!("[group.shop]\n{}", (1..=18).map(account).collect::<String>());
+    let overrides = Overrides { environment: |_| None, ..Overrides::default() };
+    let mut config = Config::parse(std::path::Path::new("parlor.toml"), &text, &overrides).unwrap();
+    config.data = folder.path().to_owned();
+    let of = |number: usize, what: &str| NewAuditEntry {
+        account: Some(format!("a{number}")),
+        ..NewAuditEntry::new(AuditKind::Setting, &By::user(1_000, "parlor account set"), what)
+    };
+    let mut all = vec![of(1, "earlier")];
+    all.extend((1..=18).map(|number| of(number, "nickname")));
+    all.push(of(2, "later"));
+    AuditFile::create(&config.data, Retention::default()).unwrap().add(&all).unwrap();
+    let shown = |line: &str| {
+        let audit = typed(line).fetch(&config, None).unwrap();
+        let says = |entry: Entry| format!("{} {}", entry.account.unwrap_or_default(), entry.what);
+        audit.entries.into_iter().map(says).collect::<Vec<_>>()
+    };
+    assert_eq!(shown("audit --group shop -n 2"), ["18 accounts of group shop nickname", "a2 later"]);
+    assert_eq!(shown("audit --group shop -n 2 --json"), ["a18 nickname", "a2 later"], "each by itself");
+    assert_eq!(shown("audit -n 0"), [""; 0]);
 }
