@@ -54,7 +54,7 @@ use parlor_base::id::InstanceId;
 use parlor_base::rng::RandomSource;
 use parlor_config::AccountConfig;
 use parlor_session::router::{Names, Router};
-use parlor_session::{Session, on_component, set_encryption, set_otr_people};
+use parlor_session::{Session, on_component, set_encryption, set_name, set_otr_people};
 use parlor_store::{Audit, Store};
 use parlor_xmpp::{Dialer, Tokens};
 use tokio::sync::mpsc;
@@ -148,10 +148,7 @@ impl Account {
         let (orders, order_receiver) = mpsc::channel(ORDERS);
         let (published, Watched { connection, history, archive, rooms_told }) =
             Published::new(audit.clone(), config.name.clone(), clock);
-        let mut session = Session::new(config.link.jid.clone(), config.settings.clone());
-        if config.link.component().is_some() {
-            on_component(&mut session);
-        }
+        let mut session = session_of(&config);
         session.set_owners(config.owners);
         let mut effects = Vec::new();
         set_otr_people(&mut session, config.otr_people);
@@ -242,6 +239,16 @@ impl Account {
             tracing::error!(account = %self.shared.name, %error, "the task of an account failed");
         }
     }
+}
+
+/// Creates the session of an account that has not connected yet.
+fn session_of(config: &AccountConfig) -> Session {
+    let mut session = Session::new(config.link.jid.clone(), config.settings.clone());
+    set_name(&mut session, config.name.clone());
+    if config.link.component().is_some() {
+        on_component(&mut session);
+    }
+    session
 }
 
 #[cfg(test)]

@@ -194,7 +194,7 @@ impl BookmarkList {
             }
             (BookmarkIq::Carry(_), Ok(_)) => {}
             (BookmarkIq::Carry(room), Err(error)) => {
-                tracing::warn!(%room, %error, "a bookmark stays where older clients keep them");
+                tracing::warn!(account = turn.account(), %room, %error, "a bookmark stays where older clients keep them");
                 self.older = true;
                 turn.changed = true;
             }

@@ -143,7 +143,7 @@ impl EndToEnd {
     }
 
     /// Loads the state that the last process kept. Entries that cannot be read are skipped and logged.
-    pub(super) fn load(&mut self, kept: KeptKeys) {
+    pub(super) fn load(&mut self, kept: KeptKeys, account: Option<&str>) {
         let KeptKeys { device, otr, sessions, keys, ways, message_keys } = kept;
         if let Some(state) = device {
             match Device::from_bytes(state.as_ref()) {
@@ -152,18 +152,20 @@ impl EndToEnd {
                     // The last process may have kept used prekeys while it read an archive.
                     self.published.catches_up = Some(Duration::ZERO);
                 }
-                Err(error) => tracing::error!(%error, "the own keys of OMEMO cannot be read; new ones are made"),
+                Err(error) => {
+                    tracing::error!(account, %error, "the own keys of OMEMO cannot be read; new ones are made")
+                }
             }
         }
         if let Some(state) = otr {
-            self.otr.load(state.as_ref());
+            self.otr.load(state.as_ref(), account);
         }
         // Message keys are useless without the keys that they belong to.
         for (jid, device, form, state) in sessions.into_iter().filter(|_| self.device.is_some()) {
             match OmemoSession::from_bytes(state.as_ref()) {
                 Ok(session) => self.sessions.insert((&jid, device, form), session, state.as_ref().len()),
                 Err(error) => {
-                    tracing::warn!(%jid, device, %error, "a session of OMEMO cannot be read; a new one begins");
+                    tracing::warn!(account, %jid, device, %error, "a session of OMEMO cannot be read; a new one begins");
                 }
             }
         }

@@ -38,7 +38,7 @@ pub fn set_encryption(session: &mut Session, config: Encryption, now: Timestamp,
 /// Sets the keys that the last process kept. Must be called before the first log-in.
 pub fn keys_kept(session: &mut Session, kept: KeptKeys) {
     let encryption = &mut session.features.encryption;
-    encryption.load(kept);
+    encryption.load(kept, session.common.account());
     publishing::check_soon(encryption, &mut session.common.deadlines);
     session.common.encrypts |= session.features.encryption.is_guarded();
 }
@@ -64,4 +64,66 @@ pub fn otr_key_made(session: &mut Session, key: Secret, now: Timestamp, effects:
 /// Returns the figures to report about the keys of an account, if they changed since the last call.
 pub fn changed_key_counts(session: &mut Session) -> Option<KeyCounts> {
     session.features.encryption.changed_counts()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use parlor_config::Settings;
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
+    use super::*;
+    use crate::session::set_name;
+
+    /// Keeps the accounts that lines of the log name.
+    #[derive(Clone, Default)]
+    struct Accounts(Arc<Mutex<Vec<String>>>);
+
+    impl Visit for Accounts {
+        fn record_str(&mut self, field: &Field, value: &str) {
+            if field.name() == "account" {
+                self.0.lock().unwrap().push(value.to_owned());
+            }
+        }
+
+        fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
+    }
+
+    impl Subscriber for Accounts {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            event.record(&mut self.clone());
+        }
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
+    }
+
+    /// On a host with several accounts, nobody else would know whose keys these are.
+    #[test]
+    fn a_line_of_the_log_names_the_account() {
+        let mut session = Session::new("bot@example.org".parse().unwrap(), Settings::default());
+        set_name(&mut session, "support".parse().unwrap());
+        let accounts = Accounts::default();
+        let broken = || Some(Secret::new(vec![7]));
+        tracing::subscriber::with_default(accounts.clone(), || {
+            keys_kept(&mut session, KeptKeys { device: broken(), otr: broken(), ..KeptKeys::default() });
+        });
+        assert_eq!(*accounts.0.lock().unwrap(), ["support", "support"]);
+    }
 }

@@ -143,5 +143,5 @@ pub use records::webhook::Webhook;
 pub use resting::{Unfinished, unfinished};
 pub use rooms::MAX_ROOMS;
 pub use rooms::opening::RoomOptions;
-pub use session::{Session, Woken, moved};
+pub use session::{Session, Woken, moved, set_name};
 pub use snapshot::Snapshot;

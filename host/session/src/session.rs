@@ -5,7 +5,7 @@ use std::time::Duration;
 use jid::{BareJid, FullJid, Jid};
 use jiff::{SignedDuration, Timestamp};
 use parlor_base::id::InstanceId;
-use parlor_config::Settings;
+use parlor_config::{AccountName, Settings};
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::{Incoming, Message, Offers, RosterItem};
 
@@ -29,6 +29,11 @@ pub struct Woken {
 pub struct Session {
     pub(super) common: Common,
     pub(super) features: Features,
+}
+
+/// Sets the owner's name for the account, for lines of the log. Before the first log-in.
+pub fn set_name(session: &mut Session, name: AccountName) {
+    session.common.account = Some(name);
 }
 
 impl Session {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jid::{BareJid, Jid};
 use jiff::{SignedDuration, Timestamp};
-use parlor_config::Settings;
+use parlor_config::{AccountName, Settings};
 use parlor_stanza::card::Avatar;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Ask, Outgoing};
@@ -81,6 +81,8 @@ pub(super) enum Link {
 pub struct Common {
     /// The bound full JID; before the first log-in, the configured one.
     pub(super) own: Jid,
+    /// The owner's name for the account, which lines of the log have: several accounts may write the same.
+    pub(super) account: Option<AccountName>,
     /// Whether a server keeps a roster and more for the account. None does for an address of a component.
     pub(super) has_server: bool,
     pub(super) settings: Settings,
@@ -125,6 +127,7 @@ impl Common {
         let mut names = Names::default();
         Self {
             own,
+            account: None,
             has_server: true,
             status: Status::initial(&settings),
             own_disco: Own::new(&settings),
@@ -148,6 +151,11 @@ impl Common {
             changed: true,
             ignored: 0,
         }
+    }
+
+    /// Returns the name of the account for a line of the log.
+    pub(super) fn account(&self) -> Option<&str> {
+        self.account.as_ref().map(AccountName::as_str)
     }
 
     /// Returns whether stanzas reach the server, now or when the stream is resumed.

@@ -126,7 +126,7 @@ fn take_in(
     if let Some(device) = first
         && keys.remarks.is_new(jid, Remark::ManyDevices)
     {
-        tracing::warn!(%jid, devices = too_many, "somebody lists more than {MAX_DEVICES} devices; these get no messages");
+        tracing::warn!(account = turn.account(), %jid, devices = too_many, "somebody lists more than {MAX_DEVICES} devices; these get no messages");
         turn.out.push(Effect::KeyNews(KeyNews {
             jid: jid.clone(),
             what: KeyNewsKind::TooManyDevices,
@@ -190,7 +190,7 @@ fn bundle_came(
         Some(Ok(bundle)) => bundle,
         Some(Err(error)) => {
             if keys.remarks.is_new(jid, Remark::InvalidKeys) {
-                tracing::warn!(%jid, device, %error, "a device gets no messages: its published keys are invalid; further ones of the person are not named");
+                tracing::warn!(account = turn.account(), %jid, device, %error, "a device gets no messages: its published keys are invalid; further ones of the person are not named");
             }
             return keys.fetches.fails(Fetch::Bundle(jid.clone(), device, form), now);
         }

@@ -107,7 +107,7 @@ pub(crate) fn hear(keys: &mut EndToEnd, message: &mut Message, turn: &mut Turn<'
             Outcome::Send(text) => say(from.clone(), text, turn),
             Outcome::Plain { text, unexpected } => {
                 if unexpected && keys.remarks.is_new(&jid, Remark::CamePlainly) {
-                    tracing::info!(%jid, "a message came plainly in a chat that is or has to be off the record");
+                    tracing::info!(account = turn.account(), %jid, "a message came plainly in a chat that is or has to be off the record");
                 }
                 message.body = Some(text);
                 heard = Heard::Plain;
@@ -386,7 +386,7 @@ fn ask(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) {
 
 /// Stores the own key, and begins the conversations that waited for it.
 pub(crate) fn key_made(keys: &mut EndToEnd, key: Secret, turn: &mut Turn<'_>) {
-    keys.otr.load(&key);
+    keys.otr.load(&key, turn.account());
     turn.keep_keys(vec![KeyChange::Otr(Some(key))]);
     for (from, text) in keys.otr.take_early() {
         let (now, jid) = (keys.otr.now(turn), from.to_bare());

@@ -460,10 +460,10 @@ fn fill(remarks: &mut Remarks, message: &mut Message, content: Content, turn: &T
                 return None;
             }
             if let Some(written) = envelope.time {
-                remarks.compare(&jid, written, message.at);
+                remarks.compare(turn.account(), &jid, written, message.at);
             }
             if envelope.opts_out {
-                remarks.opts_out(&jid);
+                remarks.opts_out(turn.account(), &jid);
             }
             let hints: Vec<Hint> = message.extensions.take().map(|outside| outside.hints).unwrap_or_default();
             message.extensions = envelope.extensions;

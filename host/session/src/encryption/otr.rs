@@ -145,12 +145,12 @@ pub(super) fn rules(policy: OtrPolicy) -> Policy {
 
 impl OtrChats {
     /// Stores the own key.
-    pub(super) fn load(&mut self, state: &[u8]) {
+    pub(super) fn load(&mut self, state: &[u8], account: Option<&str>) {
         self.is_being_made = false;
         match Account::from_bytes(state) {
             Ok(account) => self.account = Some(Arc::new(account)),
             Err(error) => {
-                tracing::error!(%error, "the own key of OTR cannot be read; a new one is made when it is needed");
+                tracing::error!(account, %error, "the own key of OTR cannot be read; a new one is made when it is needed");
             }
         }
     }

@@ -25,7 +25,7 @@ pub(super) fn say_nothing(keys: &mut EndToEnd, jid: &BareJid, device: u32, form:
     if keys.trust.is_refused(jid, device, policy) {
         return;
     }
-    if let Some((sealed, changes)) = seal_empty(keys, jid, device, form) {
+    if let Some((sealed, changes)) = seal_empty(keys, jid, device, form, turn.account()) {
         turn.keep_keys(changes);
         turn.send(Outgoing::Sealed(Box::new(sealed)));
     }
@@ -47,7 +47,7 @@ pub(super) fn heal(
     }
     if keys.owed.may_heal((jid.clone(), device, form), is_known, turn.deadlines.elapsed()) {
         if keys.fetches.want(&Fetch::Bundle(jid.clone(), device, form), turn) {
-            tracing::info!(%jid, device, "a device writes what cannot be decrypted here; a new session of OMEMO begins");
+            tracing::info!(account = turn.account(), %jid, device, "a device writes what cannot be decrypted here; a new session of OMEMO begins");
         } else {
             keys.owed.is_not_healed(jid, device, form);
         }

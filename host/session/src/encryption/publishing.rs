@@ -49,7 +49,7 @@ fn make_device(keys: &mut EndToEnd, before: Option<&Device>, turn: &mut Turn<'_>
     if let Some(before) = before {
         device.replaces(before);
     }
-    tracing::info!(device = %device.id(), fingerprint = %device.fingerprint(), "the account has new keys of OMEMO");
+    tracing::info!(account = turn.account(), device = %device.id(), fingerprint = %device.fingerprint(), "the account has new keys of OMEMO");
     turn.keep_keys(vec![KeyChange::Device(device.to_bytes())]);
     keys.device = Some(device);
     keys.published.is_new = [true; 2];
@@ -405,7 +405,7 @@ fn is_not_understood(error: &StanzaError) -> bool {
 pub(super) fn is_refused(keys: &mut EndToEnd, error: &CallError, turn: &mut Turn<'_>) {
     if keys.has_omemo() && keys.published.is_complete() {
         if !std::mem::replace(&mut keys.published.is_former_kept, true) {
-            tracing::warn!(%error, "the server may still have keys of a former OMEMO device of the account, so others may encrypt for it");
+            tracing::warn!(account = turn.account(), %error, "the server may still have keys of a former OMEMO device of the account, so others may encrypt for it");
         }
         return;
     }
@@ -413,10 +413,10 @@ pub(super) fn is_refused(keys: &mut EndToEnd, error: &CallError, turn: &mut Turn
         return;
     }
     if !keys.has_omemo() {
-        tracing::warn!(%error, "OMEMO is off, but the server may still list the account's device, so others may encrypt for it");
+        tracing::warn!(account = turn.account(), %error, "OMEMO is off, but the server may still list the account's device, so others may encrypt for it");
         return;
     }
-    tracing::warn!(%error, "the keys of OMEMO are not published, so nobody new can write encrypted");
+    tracing::warn!(account = turn.account(), %error, "the keys of OMEMO are not published, so nobody new can write encrypted");
     let Some(device) = &keys.device else { return };
     turn.out.push(Effect::KeyNews(KeyNews {
         jid: turn.own.to_bare(),

@@ -35,10 +35,10 @@ pub(crate) struct Remarks {
 impl Remarks {
     /// Compares the time that an envelope names with that of its stanza (XEP-0420, section 4). A difference is a wrong clock, or somebody in
     /// between held the message back. The message is read in any case, since it would be lost otherwise; a session reads it only once.
-    pub(super) fn compare(&mut self, jid: &BareJid, written: Timestamp, sent: Timestamp) {
+    pub(super) fn compare(&mut self, account: Option<&str>, jid: &BareJid, written: Timestamp, sent: Timestamp) {
         if sent.duration_since(written).abs() > MARGIN && self.is_new(jid, Remark::OtherTime) {
             tracing::warn!(
-                %jid, %written, %sent,
+                account, %jid, %written, %sent,
                 "a person's message was written more than a day before or after it was sent, according to their client: its clock is \
                  wrong, or a server held the message back"
             );
@@ -47,9 +47,9 @@ impl Remarks {
 
     /// Notes that a person asks for messages without encryption (XEP-0384, section 5.7). That does not end the encryption of the chat, since
     /// only the owner may decide that.
-    pub(super) fn opts_out(&mut self, jid: &BareJid) {
+    pub(super) fn opts_out(&mut self, account: Option<&str>, jid: &BareJid) {
         if self.is_new(jid, Remark::OptsOut) {
-            tracing::warn!(%jid, "a person asks for messages without encryption; the chat stays encrypted");
+            tracing::warn!(account, %jid, "a person asks for messages without encryption; the chat stays encrypted");
         }
     }
 

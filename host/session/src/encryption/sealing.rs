@@ -296,7 +296,7 @@ fn encrypted(keys: &mut EndToEnd, message: &Outbound, ready: &[(Target, OmemoFor
         let targets = ready.iter().filter(|(_, of)| *of == form);
         let mut for_devices = Vec::with_capacity(ready.len());
         for (Target { jid, device, .. }, _) in targets {
-            for_devices.extend(key_for(keys, (jid, *device, form), sealed.key.as_ref(), &mut steps));
+            for_devices.extend(key_for(keys, (jid, *device, form), sealed.key.as_ref(), &mut steps, turn.account()));
         }
         let payload = Some(sealed.body);
         forms.push(EncryptedOut { form, sender, keys: for_devices, iv: sealed.iv, payload });
@@ -344,12 +344,13 @@ fn key_for(
     (jid, device, form): (&BareJid, u32, OmemoForm),
     key: &[u8],
     steps: &mut Vec<Step>,
+    account: Option<&str>,
 ) -> Option<KeyFor> {
     let mut session = keys.sessions.get(jid, device, form)?.clone();
     let KeyMessage { prekey, bytes } = match session.encrypt(key) {
         Ok(message) => message,
         Err(error) => {
-            tracing::warn!(%jid, device, %error, "a device gets no message: its session is used up");
+            tracing::warn!(account, %jid, device, %error, "a device gets no message: its session is used up");
             return None;
         }
     };
@@ -373,11 +374,12 @@ pub(super) fn seal_empty(
     jid: &BareJid,
     device: u32,
     form: OmemoForm,
+    account: Option<&str>,
 ) -> Option<(Sealed, Vec<KeyChange>)> {
     let sender = keys.device.as_ref()?.id().get();
     let empty = payload::empty(version(form), &mut rand::rng());
     let mut steps = Vec::new();
-    let key = key_for(keys, (jid, device, form), empty.key.as_ref(), &mut steps)?;
+    let key = key_for(keys, (jid, device, form), empty.key.as_ref(), &mut steps, account)?;
     let content = EncryptedOut { form, sender, keys: vec![key], iv: empty.iv, payload: None };
     let sealed = Sealed {
         to: Jid::from(jid.clone()),

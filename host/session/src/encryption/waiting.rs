@@ -139,7 +139,7 @@ pub(super) fn refuse(message: Outbound, error: CallError, turn: &mut Turn<'_>) {
     } else if let Some(number) = message.question {
         turn.follow(FollowUp::NotAsked(number, error));
     } else {
-        tracing::info!(to = %message.to, %error, "a message of the host itself was not sent");
+        tracing::info!(account = turn.account(), to = %message.to, %error, "a message of the host itself was not sent");
         turn.ignored += 1;
     }
 }
