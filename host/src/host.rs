@@ -35,7 +35,7 @@ use jiff::Timestamp;
 use late::Late;
 use lock::lock;
 use parlor_base::escape::EscapedPath as _;
-use parlor_base::id::PluginId;
+use parlor_base::id::{Digest, PluginId};
 use parlor_config::{AccountName, Config};
 use parlor_plugins::components::Components;
 use parlor_plugins::policy::hooks::Hooks;
@@ -71,7 +71,7 @@ pub use audit::record_accounts;
 pub use claims::account_started;
 pub use lock::LOCK;
 #[cfg(feature = "cluster")]
-pub(crate) use reload::in_force;
+pub(crate) use reload::{comes, in_force};
 pub(crate) use sleeping::{Asleep, wake_named, wake_one, why_awake};
 pub use standing::PluginStatus;
 pub(crate) use standing::{PluginHealth, health};
@@ -116,6 +116,8 @@ pub struct Host {
     changing: Mutex<()>,
     /// The policy as it was last read. Held for moments only.
     read: std::sync::Mutex<Read>,
+    /// The text of the policy that came from another node of a cluster last, and the way by which it came.
+    came: ArcSwapOption<(Digest, String)>,
     /// The owner's orders of hooks.
     hooks: ArcSwap<Hooks>,
     /// Why the configuration, as last read, is not in force. None: it is.
@@ -257,6 +259,7 @@ impl Host {
             crowded: Notify::new(),
             changing: Mutex::default(),
             read: Read::of(text.as_deref()).into(),
+            came: ArcSwapOption::empty(),
             hooks: ArcSwap::default(),
             config_fault: ArcSwapOption::empty(),
             _lock: lock,

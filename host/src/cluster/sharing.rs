@@ -30,7 +30,7 @@ use tokio::sync::{Mutex, Notify};
 
 use self::decide::{Base, File, Step, When, decide};
 use self::progress::Progress;
-use crate::host::{Host, in_force, read_configuration_again};
+use crate::host::{Host, comes, in_force, read_configuration_again};
 
 pub use error::SharingError;
 pub(crate) use progress::Sharing;
@@ -258,6 +258,9 @@ impl Sharing {
             let Version { number, node, release, .. } = version.clone();
             SharingError::Unusable { file: self.of.name(), number, node, release, cause }
         })?;
+        if self.of == SharedText::Plugins {
+            comes(host, &text, format!("version {} of node {}", version.number, version.node));
+        }
         let writing = {
             let (of, config) = (self.of, Arc::clone(&config));
             move || -> Result<_, SharingError> {

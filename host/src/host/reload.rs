@@ -125,6 +125,19 @@ pub(crate) fn in_force(host: &Host) -> Option<Digest> {
     read.text.filter(|_| read.fault.is_none())
 }
 
+/// Notes that this text of the policy, which is about to be read, comes from another node, by this way.
+#[cfg(feature = "cluster")]
+pub(crate) fn comes(host: &Host, text: &str, way: String) {
+    host.came.store(Some(Arc::new((Digest::of(text.as_bytes()), way))));
+}
+
+/// Returns the way by which a text of the policy came into the file, for the audit. Somebody may edit the file afterwards.
+fn way_of(host: &Host, text: Option<Digest>) -> String {
+    let came = host.came.load_full().filter(|came| Some(came.0) == text);
+    host.came.store(came.clone());
+    came.map_or_else(|| "read again".to_owned(), |came| came.1.clone())
+}
+
 /// Records why the policy that was read now is not in force.
 fn note(host: &Host, text: Option<Digest>, fault: String) {
     *last_read(host) = Read { text, fault: Some(fault) };
@@ -155,12 +168,13 @@ async fn apply(host: &Host, text: Option<String>) -> Result<(), PolicyError> {
     let path = &config.plugins;
     let policy = text.map_or_else(|| Ok(Policy::default()), |text| Policy::understand(&text, path));
     let policy = policy.inspect_err(|error| note(host, read.text, error.to_string()))?;
+    let way = way_of(host, read.text);
     *last_read(host) = read;
     // Changes that take something away wait for nothing: not for secrets, nor for plugins that start slowly or
     // never.
     hold_to(host, &policy).await;
     hook(host, policy.hooks.clone());
-    audit::changed(host, &policy, "read again").await;
+    audit::changed(host, &policy, &way).await;
     log_as_decided(host, &policy).await;
     name_as_decided(host, &policy).await;
     let mut returning = take_out_all(host, &policy).await;

@@ -1,8 +1,8 @@
 //! Tests of a host that does not log in.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use parlor_base::id::Digest;
 use parlor_config::Overrides;
 use parlor_plugins::manifest::SECTION;
 use parlor_runtime::compiler::Bounds;
@@ -234,5 +234,29 @@ async fn counts_and_entries_that_could_not_be_written_are_written_the_next_time(
     audit.refuse_writes(false).await.unwrap();
     audit::count(&host).await;
     assert_eq!(kept().await, (Some(7), 1));
+    host.stop().await;
+}
+
+/// Otherwise an owner looks for somebody who edited the file on this node.
+#[cfg(feature = "cluster")]
+#[tokio::test]
+async fn a_policy_that_came_from_another_node_is_in_the_audit_with_its_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = offline_host(folder.path()).await;
+    let digest = Digest::of(b"");
+    let text = |id: &str| format!("[plugin.{id}]\nsource = \"{id}.wasm\"\ndigest = \"{digest}\"\nenabled = false\n");
+    let ways = async |id: &str| {
+        let query = AuditQuery { plugin: Some(id.to_owned()), most: 10, ..AuditQuery::default() };
+        let entries = audit::of(&host).entries(query).await.unwrap();
+        entries.into_iter().map(|entry| entry.way).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+    };
+    comes(&host, &text("one"), "version 3 of node two".to_owned());
+    std::fs::write(folder.path().join("plugins.toml"), text("one")).unwrap();
+    host.reload().await.unwrap();
+    assert_eq!(ways("one").await, ["version 3 of node two"]);
+    let both = format!("{}{}", text("one"), text("two"));
+    std::fs::write(folder.path().join("plugins.toml"), both).unwrap();
+    host.reload().await.unwrap();
+    assert_eq!(ways("two").await, ["read again"], "somebody edited the file afterwards");
     host.stop().await;
 }
