@@ -382,7 +382,7 @@ fn asks(
             None => consent::asked(id, new, present, is_new),
             Some(requests) => {
                 let is_decided = |permission: &Permission| requests.iter().any(|one| one.permission == *permission);
-                let granted = consent::with(&Grants::default(), requests, new);
+                let granted = consent::with(present, requests, new);
                 consent::granted(id, new, &granted, present, |one| is_new(one) || is_decided(one))
             }
         });

@@ -274,7 +274,10 @@ mod tests {
         let denied = || Err(io::Error::from(ErrorKind::StorageFull));
         assert_eq!(with_spare(&path, denied).unwrap_err().kind(), ErrorKind::StorageFull, "there is no other one");
         // The next change makes it again, for a policy of any length.
-        file.change(&id("long"), &[entry(&"x".repeat(SPARE))]).unwrap();
+        for number in 0..60 {
+            file.change(&id(&format!("p{number}")), &[entry(&"x".repeat(100))]).unwrap();
+        }
+        assert!(path.metadata().unwrap().len() > SPARE as u64);
         assert!(spare.metadata().unwrap().len() > path.metadata().unwrap().len());
         let other = || Err(io::Error::from(ErrorKind::PermissionDenied));
         assert!(with_spare(&path, other).is_err() && spare.exists(), "it is for a full disk alone");

@@ -132,7 +132,7 @@ mod tests {
     fn entries_that_could_not_be_written_are_taken_again_in_their_order_and_the_newest_are_lost() {
         let waiting = Waiting::default();
         assert!(!waiting.retry(), "nothing waits");
-        for number in 0..AT_ONCE + 1 {
+        for number in 0..=AT_ONCE {
             waiting.put(entry(number));
         }
         let first = waiting.take(AT_ONCE);
