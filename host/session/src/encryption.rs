@@ -153,7 +153,7 @@ impl EndToEnd {
                     self.published.catches_up = Some(Duration::ZERO);
                 }
                 Err(error) => {
-                    tracing::error!(account, %error, "the own keys of OMEMO cannot be read; new ones are made")
+                    tracing::error!(account, %error, "the own keys of OMEMO cannot be read; new ones are made");
                 }
             }
         }
