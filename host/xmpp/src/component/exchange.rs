@@ -24,7 +24,7 @@ use super::answers::{Answers, answer};
 use super::guests::Guests;
 use super::rules::{catch_up, offer, take};
 use super::seat::{Coming, Seat};
-use super::sleepers::{Sleepers, is_answer};
+use super::sleepers::{Sleepers, is_too_late};
 use super::state::{Line, State};
 use crate::error::ConnectError;
 use crate::event::LinkEvent;
@@ -311,7 +311,7 @@ impl Exchange {
         let address = to.to_bare();
         let back = if state.sleepers.have(&address) {
             // As long as its account runs, it may stay awake, and wait for the answer.
-            if !state.seats.contains_key(&address) && is_answer(&arrived) {
+            if !state.seats.contains_key(&address) && is_too_late(&arrived) {
                 return;
             }
             state.sleepers.take_in(&address, arrived)

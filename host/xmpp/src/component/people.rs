@@ -1,5 +1,5 @@
 //! Counts the new addresses that people write to, and those of all people of a domain, so that nobody uses up the limit of a
-//! component for all others.
+//! component for all others. Counts in the same way the addresses that they wake.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -11,6 +11,9 @@ use tokio::time::Instant;
 
 /// How many new addresses one person may write to in an hour.
 pub(super) const MOST_OF_A_PERSON: usize = 16;
+/// How many addresses that sleep one person may wake in an hour, and how many all people of another domain.
+pub(super) const MOST_WOKEN_BY_A_PERSON: usize = 1_024;
+pub(super) const MOST_WOKEN_BY_A_DOMAIN: usize = 8_192;
 /// The maximum number of people that are counted at a time, and that of domains.
 const MOST_COUNTED: usize = 16_384;
 const HOUR: Duration = Duration::from_hours(1);
@@ -19,7 +22,7 @@ const TOLD: Duration = Duration::from_mins(10);
 /// The second parts of domains below which countries let others have domains, such as `co.uk`.
 const OF_COUNTRIES: [&str; 9] = ["ac", "co", "com", "edu", "gov", "ne", "net", "or", "org"];
 
-/// The new addresses of each person and of each domain within an hour.
+/// The addresses of each person and of each domain within an hour.
 #[derive(Debug, Default)]
 pub(super) struct People {
     of_each: Counts,
@@ -61,8 +64,7 @@ impl People {
             }
             return true;
         };
-        if self.told.is_none_or(|told| told.elapsed() >= TOLD) {
-            self.told = Some(now);
+        if self.is_to_be_told(now) {
             tracing::warn!(
                 %person,
                 %address,
@@ -71,6 +73,46 @@ impl People {
             );
         }
         false
+    }
+
+    /// Counts an address that sleeps and that a person wakes. Returns false if it is one too many, which the log says now and then.
+    /// People of the component's own domain are counted each for themselves: whoever has it has the addresses as well. If there are
+    /// too many to count, others may wake addresses: so many could wake all of them anyway.
+    pub(super) fn may_wake(&mut self, person: &BareJid, address: &BareJid) -> bool {
+        let now = Instant::now();
+        let one = self.keys.hash_one(person);
+        let end = owned_together(person.domain().as_str());
+        let is_own = end == owned_together(address.domain().as_str());
+        let domain = self.keys.hash_one(end);
+        let reason = if self.of_each.have_had(one, MOST_WOKEN_BY_A_PERSON, now) {
+            "the person has woken as many as one may"
+        } else if !is_own && self.of_domains.have_had(domain, MOST_WOKEN_BY_A_DOMAIN, now) {
+            "the people of the domain have woken as many as those of one may"
+        } else {
+            self.of_each.count(one, now);
+            if !is_own {
+                self.of_domains.count(domain, now);
+            }
+            return true;
+        };
+        if self.is_to_be_told(now) {
+            tracing::warn!(
+                %person,
+                %address,
+                reason,
+                "somebody wakes too many addresses of a component in an hour; stanzas for addresses that sleep go back to them"
+            );
+        }
+        false
+    }
+
+    /// Returns whether the log is to say that there was one too many. Then it does so.
+    fn is_to_be_told(&mut self, now: Instant) -> bool {
+        let is_due = self.told.is_none_or(|told| now.duration_since(told) >= TOLD);
+        if is_due {
+            self.told = Some(now);
+        }
+        is_due
     }
 }
 
@@ -89,6 +131,18 @@ impl Counts {
             self.oldest = self.all.values().map(|count| count.since).min();
         }
         self.all.len() < MOST_COUNTED
+    }
+
+    /// Returns whether this key has had so many.
+    fn have_had(&self, key: u64, most: usize, now: Instant) -> bool {
+        self.all.get(&key).is_some_and(|count| !count.is_over(now) && count.number >= most)
+    }
+
+    /// Adds another one of this key, if there is room to count it.
+    fn count(&mut self, key: u64, now: Instant) {
+        if self.have_room(key, usize::MAX, now) {
+            self.add(key, now);
+        }
     }
 
     fn add(&mut self, key: u64, now: Instant) {
@@ -161,6 +215,28 @@ mod tests {
         let mut writes = |person: &str| people.may_come(&jid(person), &address, Some(64));
         assert_eq!((0..200).filter(|_| writes("mallory@example.org")).count(), MOST_OF_A_PERSON);
         assert_eq!((0..200).filter(|_| writes("alice@example.org")).count(), MOST_OF_A_PERSON);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_wakes_all_addresses_in_turn() {
+        let mut people = People::default();
+        let address = jid("shop@bots.house.example");
+        let mut wakes = |person: &str| people.may_wake(&jid(person), &address);
+        assert_eq!((0..2_000).filter(|_| wakes("mallory@evil.example")).count(), MOST_WOKEN_BY_A_PERSON);
+        let crowd = |number: usize| format!("u{number}@u{}.evil.example", number % 3);
+        let left = MOST_WOKEN_BY_A_DOMAIN - MOST_WOKEN_BY_A_PERSON;
+        assert_eq!(
+            (0..9_000).filter(|&number| wakes(&crowd(number))).count(),
+            left,
+            "of all domains below one together"
+        );
+        assert!(!wakes("late@evil.example") && wakes("alice@example.org"));
+        let near = |number: usize| format!("u{number}@house.example");
+        assert_eq!((0..9_000).filter(|&number| wakes(&near(number))).count(), 9_000, "of the component's own domain");
+        assert!((0..20_000).all(|number| wakes(&format!("a@d{number}.example"))), "too many to count keep out nobody");
+        assert!(!wakes("mallory@evil.example"), "who was counted stays so");
+        tokio::time::advance(HOUR).await;
+        assert!(wakes("mallory@evil.example"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -17,18 +17,17 @@ use xmpp_parsers::stanza::Stanza;
 
 use super::answers::unsubscribed;
 use super::guests::later;
-use super::people::owned_together;
+use super::people::{People, owned_together};
 use super::rules::is_about_subscription;
 
 /// The maximum number of addresses that wait to be woken, and that of stanzas to one of them. Strangers choose both.
 pub(super) const MOST: usize = 4_096;
 pub(super) const MOST_OF_ONE: usize = 64;
-/// The maximum number of these addresses that wait because of one person, and because of all people of a domain. The rest is left
-/// for others.
-pub(super) const MOST_OF_A_PERSON: usize = MOST / 16;
-pub(super) const MOST_OF_A_DOMAIN: usize = MOST / 2;
 /// The maximum number of bytes of all stanzas.
-const MOST_BYTES: usize = 16 << 20;
+pub(super) const MOST_BYTES: usize = 16 << 20;
+/// One person may use this part of the places and of the bytes, and all people of a domain that one. The rest is left for others.
+pub(super) const PART_OF_A_PERSON: usize = 16;
+pub(super) const PART_OF_A_DOMAIN: usize = 2;
 /// The maximum number of bytes of all stanzas to one address but the first. An address that logs in has room for them.
 const MOST_BYTES_OF_ONE: usize = 256 << 10;
 /// How long stanzas wait for an address to wake.
@@ -42,8 +41,10 @@ pub(super) struct Sleepers {
     waiting: HashMap<BareJid, Waiting>,
     /// The addresses with such stanzas that the host has not heard of, in their order.
     unheard: VecDeque<BareJid>,
-    /// How many of them wait because of whom.
+    /// What of the room is taken because of whom.
     shares: Shares,
+    /// How many addresses each person and each domain has woken within an hour.
+    people: People,
     /// The bytes of the stanzas.
     bytes: usize,
     /// Notified when an address is to be woken.
@@ -53,46 +54,59 @@ pub(super) struct Sleepers {
 #[derive(Debug)]
 struct Waiting {
     since: Instant,
-    /// The shares of the sender of the first stanza.
-    by: [Share; 2],
     stanzas: Vec<Arrived>,
     /// The bytes of the stanzas.
     bytes: usize,
 }
 
-/// A person or a domain, and the maximum number of addresses that wait because of it.
+/// A person or a domain, and the part of all room that it may use.
 type Share = (u64, usize);
 
-/// How many addresses wait because of each person and each domain.
+/// What is taken because of each person and each domain.
 #[derive(Debug, Default)]
 struct Shares {
-    taken: HashMap<u64, usize>,
+    taken: HashMap<u64, Room>,
     /// Makes the keys. Senders choose how long their addresses are, and must not choose which ones share a key.
     keys: RandomState,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Room {
+    /// Addresses whose first stanza this one has sent.
+    addresses: usize,
+    /// Of all stanzas that this one has sent.
+    bytes: usize,
 }
 
 impl Shares {
     /// Returns those of a sender.
     fn of(&self, sender: &Jid) -> [Share; 2] {
         let (person, domain) = (sender.to_bare(), owned_together(sender.domain().as_str()));
-        [(self.keys.hash_one((0, person)), MOST_OF_A_PERSON), (self.keys.hash_one((1, domain)), MOST_OF_A_DOMAIN)]
+        [(self.keys.hash_one((0, person)), PART_OF_A_PERSON), (self.keys.hash_one((1, domain)), PART_OF_A_DOMAIN)]
     }
 
-    fn have_room(&self, by: &[Share]) -> bool {
-        by.iter().all(|(key, most)| self.taken.get(key).is_none_or(|taken| taken < most))
+    fn have(&self, by: &[Share], room: Room) -> bool {
+        by.iter().all(|(key, part)| {
+            let taken = self.taken.get(key).copied().unwrap_or_default();
+            taken.addresses + room.addresses <= MOST / part && taken.bytes + room.bytes <= MOST_BYTES / part
+        })
     }
 
-    fn take(&mut self, by: &[Share]) {
+    fn take(&mut self, by: &[Share], room: Room) {
         for (key, _) in by {
-            *self.taken.entry(*key).or_default() += 1;
+            let taken = self.taken.entry(*key).or_default();
+            taken.addresses += room.addresses;
+            taken.bytes += room.bytes;
         }
     }
 
-    fn free(&mut self, by: &[Share]) {
+    fn free(&mut self, by: &[Share], room: Room) {
         for (key, _) in by {
-            let left = self.taken.remove(key).unwrap_or_default().saturating_sub(1);
-            if left > 0 {
-                self.taken.insert(*key, left);
+            let taken = self.taken.remove(key).unwrap_or_default();
+            let addresses = taken.addresses.saturating_sub(room.addresses);
+            let bytes = taken.bytes.saturating_sub(room.bytes);
+            if addresses > 0 || bytes > 0 {
+                self.taken.insert(*key, Room { addresses, bytes });
             }
         }
     }
@@ -133,8 +147,10 @@ impl Sleepers {
             // No account hears of it, since there is no roster. So it wakes nobody.
             return (presence.type_ == Type::Subscribe).then(|| unsubscribed(presence));
         }
-        let weight = arrived.weight();
-        if self.bytes + weight > MOST_BYTES {
+        let sender = arrived.sender()?;
+        let (by, weight) = (self.shares.of(sender), arrived.weight());
+        let room = Room { addresses: usize::from(!self.waiting.contains_key(address)), bytes: weight };
+        if self.bytes + weight > MOST_BYTES || !self.shares.have(&by, room) {
             return later(&arrived);
         }
         if let Some(waiting) = self.waiting.get_mut(address) {
@@ -144,16 +160,15 @@ impl Sleepers {
             waiting.bytes += weight;
             waiting.stanzas.push(arrived);
         } else {
-            let by = self.shares.of(arrived.sender()?);
-            if self.waiting.len() >= MOST || !self.shares.have_room(&by) {
+            if self.waiting.len() >= MOST || !self.people.may_wake(&sender.to_bare(), address) {
                 return later(&arrived);
             }
-            self.shares.take(&by);
-            let waiting = Waiting { since: Instant::now(), by, stanzas: vec![arrived], bytes: weight };
+            let waiting = Waiting { since: Instant::now(), stanzas: vec![arrived], bytes: weight };
             self.waiting.insert(address.clone(), waiting);
             self.unheard.push_back(address.clone());
             self.rouses.notify_one();
         }
+        self.shares.take(&by, room);
         self.bytes += weight;
         None
     }
@@ -174,8 +189,12 @@ impl Sleepers {
 
     /// Returns the stanzas to an address, which do not wait any more.
     pub(super) fn leave(&mut self, address: &BareJid) -> Vec<Arrived> {
-        let Some(Waiting { stanzas, bytes, by, .. }) = self.waiting.remove(address) else { return Vec::new() };
-        self.shares.free(&by);
+        let Some(Waiting { stanzas, bytes, .. }) = self.waiting.remove(address) else { return Vec::new() };
+        for (place, arrived) in stanzas.iter().enumerate() {
+            let Some(sender) = arrived.sender() else { continue };
+            let room = Room { addresses: usize::from(place == 0), bytes: arrived.weight() };
+            self.shares.free(&self.shares.of(sender), room);
+        }
         self.bytes -= bytes;
         stanzas
     }
@@ -205,13 +224,13 @@ impl Sleepers {
     }
 }
 
-/// Returns whether a stanza answers what an address has sent, and so wakes none: an account that has ended waits for no answer.
-/// A message that comes back counts as one that has come.
-pub(super) fn is_answer(arrived: &Arrived) -> bool {
+/// Returns whether only an account that has ended could use a stanza, which so wakes none: an answer to what it has sent, or the
+/// presence of somebody who goes. A message that comes back counts as one that has come.
+pub(super) fn is_too_late(arrived: &Arrived) -> bool {
     let Arrived::Read(stanza) = arrived else { return false };
     match &**stanza {
         Stanza::Iq(iq) => matches!(iq, Iq::Result { .. } | Iq::Error { .. }),
-        Stanza::Presence(presence) => presence.type_ == Type::Error,
+        Stanza::Presence(presence) => matches!(presence.type_, Type::Error | Type::Unavailable),
         Stanza::Message(_) => false,
     }
 }

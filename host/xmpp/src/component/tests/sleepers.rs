@@ -1,7 +1,12 @@
 //! Tests of addresses that sleep.
 
-use super::super::sleepers::{MOST, MOST_OF_A_DOMAIN, MOST_OF_A_PERSON, MOST_OF_ONE};
+use super::super::people::MOST_WOKEN_BY_A_PERSON;
+use super::super::sleepers::{MOST, MOST_BYTES, MOST_OF_ONE, PART_OF_A_DOMAIN, PART_OF_A_PERSON};
 use super::*;
+
+/// The maximum number of addresses that wait because of one person, and because of a domain.
+const MOST_OF_A_PERSON: usize = MOST / PART_OF_A_PERSON;
+const MOST_OF_A_DOMAIN: usize = MOST / PART_OF_A_DOMAIN;
 
 /// How long an address is quiet before it may fall asleep.
 const QUIET: Duration = Duration::from_mins(5);
@@ -129,13 +134,14 @@ async fn an_address_that_a_room_refused_or_put_out_falls_asleep() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn any_stanza_wakes_an_address_but_one_about_subscriptions_or_an_answer() {
+async fn any_stanza_wakes_an_address_but_one_that_comes_too_late_or_is_about_subscriptions() {
     const ERROR: &str = "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
     for (xml, wakes) in [
         ("<message to='echo@bots.house' type='groupchat'><body>x</body></message>", true),
         ("<iq to='echo@bots.house' id='i' type='get'><ping xmlns='urn:xmpp:ping'/></iq>", true),
         ("<presence to='echo@bots.house'/>", true),
         ("<presence to='echo@bots.house' type='probe'/>", false),
+        ("<presence to='echo@bots.house/parlor' type='unavailable'/>", false),
         ("<presence to='echo@bots.house' type='subscribe'/>", false),
         ("<iq to='echo@bots.house/parlor' id='i' type='result'/>", false),
         ("<iq to='echo@bots.house/parlor' id='i' type='error'>ERROR</iq>", false),
@@ -224,6 +230,49 @@ async fn a_person_and_the_people_of_a_domain_leave_room_for_others() {
     assert!(waits(MOST_OF_A_DOMAIN, "a@two.example/c"), "another one has room");
     assert_eq!(exchange.with_sleepers(|sleepers| sleepers.leave(&address(0))).len(), 2);
     assert!(waits(0, "a@one.example/c"), "one that woke has made room");
+}
+
+/// Otherwise one who sends large stanzas could do the same.
+#[tokio::test(start_paused = true)]
+async fn large_stanzas_of_a_person_and_of_a_domain_leave_room_for_others() {
+    let (exchange, _) = quiet().await;
+    let address = |number: usize| jid(&format!("a{number}@bots.house")).to_bare();
+    exchange.add_sleepers((0..100).map(address));
+    let large = "x".repeat(200 << 10);
+    let waits = |number: usize, from: &str, body: &str| {
+        let xml = format!("<message to='a{number}@bots.house' type='chat' id='1'><body>{body}</body></message>");
+        exchange.deliver(arriving(from, &xml));
+        returning(&exchange).is_empty()
+    };
+    let of_one = (0..100).take_while(|&number| waits(number, "a@one.example/c", &large)).count();
+    assert!((1..=MOST_BYTES / PART_OF_A_PERSON / large.len()).contains(&of_one), "{of_one}");
+    assert!(!waits(0, "a@one.example/other", &large), "it is the same person");
+    assert!(waits(99, "a@one.example/c", "x"), "a short one has room");
+    let of_the_domain = |number: usize| format!("p{number}@below-{number}.one.example/c");
+    let of_all = (of_one..98).take_while(|&number| waits(number, &of_the_domain(number), &large)).count() + of_one;
+    assert!((of_one + 1..=MOST_BYTES / PART_OF_A_DOMAIN / large.len()).contains(&of_all), "{of_all}");
+    assert!(waits(98, "a@two.example/c", &large), "another domain has room");
+    assert_eq!(exchange.with_sleepers(|sleepers| sleepers.leave(&address(0))).len(), 1);
+    assert!(waits(0, "a@one.example/c", &large), "one that woke has made room");
+}
+
+/// An account for each address that somebody once wrote to would run, as if none could sleep.
+#[tokio::test(start_paused = true)]
+async fn a_person_wakes_so_many_addresses_in_an_hour() {
+    let (exchange, echo) = quiet().await;
+    exchange.close(&echo);
+    let wakes = || {
+        exchange.add_sleepers(std::iter::once(echo.clone()));
+        exchange.deliver(written_to("echo", "x"));
+        let is_woken = roused(&exchange) == std::slice::from_ref(&echo);
+        exchange.with_sleepers(|sleepers| sleepers.leave(&echo));
+        is_woken
+    };
+    assert!((0..MOST_WOKEN_BY_A_PERSON).all(|_| wakes()));
+    assert!(!wakes());
+    assert!(returning(&exchange)[0].contains("resource-constraint"));
+    tokio::time::advance(Duration::from_hours(1)).await;
+    assert!(wakes());
 }
 
 /// The account was removed from the configuration.
