@@ -2,6 +2,7 @@
 
 use jid::{BareJid, Jid};
 use parlor_tests::client::Client;
+use parlor_tests::component::with_manifest;
 use parlor_tests::plugins;
 use parlor_tests::policy::Entry;
 use serde_json::{Value, json};
@@ -91,6 +92,38 @@ async fn a_name_that_is_taken_is_denied_and_the_owner_named() {
     }
     host.call(NARROW, "commands.add", json!({ "name": "one" })).await.ok();
     host.call(NARROW, "commands.add", json!({ "name": "more" })).await.fails("over-limit");
+}
+
+/// Otherwise nobody could have a name that an update has given up.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_version_of_a_plugin_gives_names_free_that_it_does_not_add() {
+    let host = Plan::offline().three().start().await;
+    add(&host, BARE, "say").await;
+    host.call(FULL, "commands.add", json!({ "name": "say" })).await.fails("denied");
+    let next = |manifest: &str| manifest.replace("version = \"0.1.0\"", "version = \"0.2.0\"");
+    let bytes = with_manifest(&plugins::built("caller").unwrap().bytes().unwrap(), next).unwrap();
+    let installed = host.home.install_bytes("next", &bytes).unwrap();
+    host.decide(BARE, |entry| Entry { source: installed.source, digest: installed.digest, ..entry }).await;
+    host.call(FULL, "commands.add", json!({ "name": "say" })).await.ok();
+}
+
+/// One that comes with the same change of the policy has them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_leaves_an_account_leaves_the_names_of_its_commands() {
+    let mut plan = Plan::new().await;
+    plan.account().await;
+    let host = plan.three().start().await;
+    add(&host, BARE, "kick").await;
+    let moderator = host.home.install("moderator", &plugins::built("moderator").unwrap()).unwrap();
+    let asked = ["messages.read", "rooms.read", "rooms.send", "rooms.moderate"];
+    let moderator = asked.into_iter().fold(moderator, |entry, name| entry.grant(name, &["*"]));
+    let elsewhere = Entry { accounts: Some(vec![host.accounts[1].0.clone()]), ..host.policy.plugin[BARE].clone() };
+    let policy = host.policy.clone().with("moderator", moderator).with(BARE, elsewhere);
+    host.home.set_policy(&policy).unwrap();
+    host.host.reload().await.unwrap();
+    running(&host, "moderator").await;
+    let error = host.call(FULL, "commands.add", json!({ "name": "kick" })).await.fails("denied");
+    assert_eq!(error["scope"], "the command kick of the plugin moderator");
 }
 
 /// Row 127.

@@ -409,10 +409,28 @@ pub(super) async fn initialized(host: &Host, accounts: &[Arc<Shared>]) {
     }
 }
 
+/// Ends each plugin on the accounts that its entry names no more, and gives the short names of its commands free there.
+pub(super) async fn withdraw(host: &Host) {
+    let mut gone = Vec::new();
+    for (id, plugin) in &mut *host.plugins.lock().await {
+        let (config, selectors) = (host.config(), plugin.entry.accounts.as_deref());
+        let Standing::Admitted { on, .. } = &mut plugin.standing else { continue };
+        let leaves = |name: &AccountName| host.account(name).is_none() || !config.is_chosen(name, selectors);
+        gone.extend(on.extract_if(.., |name, _| leaves(name)).map(|(_, supervised)| (id.clone(), supervised)));
+    }
+    let ends = gone.into_iter().map(|(plugin, supervised)| async move {
+        let account = [Arc::clone(supervised.account())];
+        supervised.stop().await;
+        forget_commands(&account, &plugin).await;
+    });
+    join_all(ends).await;
+}
+
 /// Runs each plugin on exactly the accounts that its entry names. A plugin that a dependency kept from starting on
 /// an account restarts there once that dependency runs again.
 pub(super) async fn spread(host: &Host) {
-    let (mut leaving, mut gone) = (Vec::new(), Vec::new());
+    withdraw(host).await;
+    let mut leaving = Vec::new();
     {
         let mut plugins = host.plugins.lock().await;
         let strictness = host.strictness();
@@ -423,7 +441,6 @@ pub(super) async fn spread(host: &Host) {
                 continue;
             };
             let chosen = chosen(&host.config(), host.accounts(), entry);
-            let names: BTreeSet<_> = chosen.iter().map(|account| account.name.clone()).collect();
             let loaded = Loaded { admitted: Arc::clone(admitted), compiled: Arc::clone(compiled) };
             // A plugin's dependencies come before it, and may have restarted just now.
             let is_lacking = |account: &AccountName| {
@@ -442,18 +459,11 @@ pub(super) async fn spread(host: &Host) {
             let Some(Plugin { standing: Standing::Admitted { on, .. }, .. }) = plugins.get_mut(&start.id) else {
                 continue;
             };
-            for (name, supervised) in on.extract_if(.., |name, _| !names.contains(name)) {
-                gone.push((Arc::clone(supervised.account()), start.id.clone()));
-                leaving.push((name, supervised));
-            }
-            leaving.extend(new.keys().filter_map(|name| on.remove_entry(name)));
+            leaving.extend(new.keys().filter_map(|name| on.remove(name)));
             on.extend(new);
         }
     }
-    join_all(leaving.into_iter().map(|(_, supervised)| supervised.stop())).await;
-    for (account, plugin) in gone {
-        forget_commands(&[account], &plugin).await;
-    }
+    join_all(leaving.into_iter().map(Supervised::stop)).await;
 }
 
 /// Warns about unknown settings and names of events.

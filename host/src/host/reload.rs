@@ -10,11 +10,12 @@ use parlor_plugins::admission::Admitted;
 use parlor_plugins::policy::hooks::Hooks;
 use parlor_plugins::policy::{Entry, Policy, PolicyError, RoomSettings, SettingValues};
 use parlor_plugins::{approved, secret};
+use parlor_runtime::account::Shared;
 use parlor_runtime::account::hooks::order::set_order;
 use parlor_runtime::supervisor::Supervised;
 
 use super::Host;
-use super::accounts::{forget_commands, spread};
+use super::accounts::{forget_commands, spread, withdraw};
 use super::adding::{add_all, admit, prune_cache};
 use super::audit;
 use super::plugin::{Plugin, Standing};
@@ -228,6 +229,7 @@ async fn apply(host: &Host, text: Option<String>) -> Result<(), PolicyError> {
     }
     returning.extend(host.replace_all(&policy, replaced, &outdated, &mut staying).await);
     let coming = policy.plugins.into_iter().filter(|(id, _)| !staying.contains(id)).collect();
+    make_way(host, &returning, &coming).await;
     add_all(host, coming).await;
     drop(returning);
     spread(host).await;
@@ -236,6 +238,19 @@ async fn apply(host: &Host, text: Option<String>) -> Result<(), PolicyError> {
     sleeping::look_again(host);
     tracing::info!(policy = %path.escaped(), "policy read again");
     Ok(())
+}
+
+/// Ends plugins on accounts that they leave, and gives the short names of their commands free there, before others are added that may
+/// have commands of these names.
+async fn make_way(host: &Host, returning: &[Left], coming: &BTreeMap<PluginId, Entry>) {
+    withdraw(host).await;
+    let config = host.config();
+    // They were ended everywhere.
+    for (id, entry) in returning.iter().filter_map(|left| coming.get_key_value(left.id())) {
+        let leaves = |account: &Arc<Shared>| !config.is_chosen(&account.name, entry.accounts.as_deref());
+        let accounts: Vec<_> = host.accounts().into_iter().filter(leaves).collect();
+        forget_commands(&accounts, id).await;
+    }
 }
 
 /// Sets the orders of hooks on all accounts.

@@ -17,7 +17,7 @@ use parlor_runtime::loading::LoadError;
 use parlor_runtime::order;
 use parlor_runtime::supervisor::{State, Supervised};
 
-use super::accounts::{candidates, spread};
+use super::accounts::{candidates, forget_commands, spread};
 use super::adding::{add_all, admit, load_plugin, look_at_refused, prune_cache};
 use super::plugin::{Plugin, Standing, Tried, dependencies};
 use super::standing::Left;
@@ -202,6 +202,18 @@ async fn had(host: &Host, id: &PluginId, entry: &Entry, setting: &str) -> bool {
     running.is_some_and(|old| old.digest == entry.digest && old.settings.0.contains_key(setting))
 }
 
+/// Gives the short names of commands free that a version which has taken over did not add while it started.
+async fn forget_left_out(host: &Host, id: &PluginId) {
+    let accounts: Vec<_> = {
+        let plugins = host.plugins.lock().await;
+        let Some(Plugin { standing: Standing::Admitted { on, .. }, .. }) = plugins.get(id) else { return };
+        // One that has failed since comes back with its commands.
+        let running = on.values().filter(|one| matches!(one.state(), State::Running | State::Parked));
+        running.map(|one| Arc::clone(one.account())).collect()
+    };
+    forget_commands(&accounts, id).await;
+}
+
 /// Starts another version of a plugin beside the present one, on the same accounts, and lets it take over once its
 /// `initialize` has returned. If it does not get that far or is unavailable, the present one continues, and the
 /// status says why.
@@ -280,6 +292,7 @@ async fn replace(host: &Host, id: &PluginId, entry: &Entry) -> Replaced {
             .into_iter()
             .filter_map(|(account, replacement)| Some(replacement.take_over(old.remove(&account)?)));
         join_all(takings).await;
+        forget_left_out(host, id).await;
     }
     tracing::info!(plugin = %id, "plugin replaced");
     Replaced::Settled

@@ -312,6 +312,13 @@ impl Leaving {
     }
 }
 
+impl Left {
+    /// Returns the id of the plugin.
+    pub(super) fn id(&self) -> &PluginId {
+        &self.id
+    }
+}
+
 impl Drop for Left {
     fn drop(&mut self) {
         self.among.held().remove(&self.id);
