@@ -228,6 +228,19 @@ impl Promises {
         Ok(self.by_name.values().filter(|promise| is_own(promise)).count())
     }
 
+    /// Takes promises of these names over from other plugins. They are pending again, and calls that wait for them continue to wait.
+    /// Returns the names that another one had.
+    pub(super) fn take(&mut self, by: InstanceId, mut names: Vec<EventName>) -> Vec<EventName> {
+        let by = Owner::Plugin(self.as_owner(by));
+        names.retain(|name| {
+            let promise = self.by_name.get_mut(name).filter(|promise| ![by, Owner::Host].contains(&promise.owner));
+            let Some(promise) = promise else { return false };
+            (promise.owner, promise.state, promise.is_kept) = (by, State::Pending, false);
+            true
+        });
+        names
+    }
+
     /// Waits for a promise. `None`: the answer is kept until the promise settles.
     pub(super) fn wait(
         &mut self,

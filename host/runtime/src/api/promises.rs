@@ -2,7 +2,7 @@
 
 use parlor_session::event::{EventName, check_name};
 use parlor_session::permissions::{CallName, Granted, Target};
-use parlor_session::{AddPromises, RejectPromise};
+use parlor_session::{AddPromises, RejectPromise, TakePromises};
 use parlor_stanza::error::CallError;
 use wasmtime::component::Accessor;
 
@@ -45,7 +45,11 @@ async fn add<T: Send + 'static>(
 
 /// Adds all of these promises, or none. Returns how many the plugin owns then.
 async fn add_names(instance: &Instance, granted: &Granted, names: &[EventName]) -> Result<usize, CallError> {
-    match add_all(instance, granted, names).await {
+    let mut added = add_all(instance, granted, names).await;
+    if matches!(added, Err(CallError::NotOwner(_))) && take_declared(instance, granted, names).await? {
+        added = add_all(instance, granted, names).await;
+    }
+    match added {
         // If a name is taken, the plugin should still start. It fails with the first promise that it cannot add, so it does
         // not matter that the ones before are added.
         Err(CallError::NotOwner(_)) if instance.is_starting() => {
@@ -57,6 +61,24 @@ async fn add_names(instance: &Instance, granted: &Granted, names: &[EventName]) 
         }
         added => added,
     }
+}
+
+/// Takes promises of these names over that this plugin alone declares, and that another one had added before it came. Returns
+/// whether there were any.
+async fn take_declared(instance: &Instance, granted: &Granted, names: &[EventName]) -> Result<bool, CallError> {
+    let (by, plugin, account) = (instance.id, &instance.plugin, &instance.account);
+    let declared = names.iter().filter(|name| account.names.are_only_of(name, plugin)).cloned().collect::<Vec<_>>();
+    if declared.is_empty() {
+        return Ok(false);
+    }
+    let taken = order(instance, granted, TakePromises { by, names: declared }).await?;
+    for name in &taken {
+        tracing::warn!(
+            %plugin, account = %account.name, %name,
+            "another plugin had added this promise before the plugin came that provides it, which has it from now on"
+        );
+    }
+    Ok(!taken.is_empty())
 }
 
 /// Adds a promise by its own name, or by its full one if another plugin has the name.
@@ -155,6 +177,29 @@ mod tests {
         }
         // A fresh one has the same name.
         assert_eq!(add_names(&second, host, &names(&["ready"])).await, Ok(2));
+    }
+
+    /// Others wait for what its manifest says. The other plugin could not have added the promise later.
+    #[tokio::test]
+    async fn a_plugin_has_the_promise_that_it_alone_declares_also_if_another_one_was_first() {
+        let account = Account::start(account_config(), Store::in_memory(), Place::here());
+        let (first, _mailbox) = on_account(account.shared(), "first");
+        let (owner, _other) = on_account(account.shared(), "owner");
+        let (host, ready) = (&Granted::HOST, EventName::from("ready"));
+        assert_eq!(add_names(&first, host, &names(&["ready", "own"])).await, Ok(2));
+        let emit = |by: &Instance| Emit { by: by.id, name: EventName::clone(&ready), payload: Payload::None };
+        assert_eq!(order(&first, host, emit(&first)).await, Ok(()));
+        let declared = ["ready".to_owned(), "own".to_owned()];
+        account.shared().names.declare(&owner.plugin, declared[..1].iter());
+        assert_eq!(add_names(&owner, host, &names(&["ready"])).await, Ok(1));
+        assert_eq!(&*known_as(&owner, &ready), "ready");
+        assert!(matches!(order(&first, host, emit(&first)).await, Err(CallError::NotOwner(_))));
+        assert_eq!(order(&owner, host, emit(&owner)).await, Ok(()));
+        // If both declare it, the first one keeps it.
+        account.shared().names.declare(&owner.plugin, declared[1..].iter());
+        account.shared().names.declare(&first.plugin, declared[1..].iter());
+        assert_eq!(add_names(&owner, host, &names(&["own"])).await, Ok(2));
+        assert_eq!(&*known_as(&owner, &"own".into()), "owner.own");
     }
 
     #[tokio::test]

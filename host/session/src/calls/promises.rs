@@ -64,6 +64,31 @@ impl Command for AddPromises {
     }
 }
 
+/// Take promises over that other plugins added before a plugin came which alone declares their names. Answered with the names that
+/// another one had.
+#[derive(Debug)]
+pub struct TakePromises {
+    /// The calling instance.
+    pub by: InstanceId,
+    /// The names.
+    pub names: Vec<EventName>,
+}
+
+impl Command for TakePromises {
+    type Answer = Vec<EventName>;
+
+    const SENDS: bool = false;
+
+    fn weight(&self) -> usize {
+        self.names.iter().map(|name| size_of::<EventName>() + name.len()).sum()
+    }
+
+    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
+        let taken = turn.promises.take(self.by, self.names);
+        turn.answer(answer, Ok(taken));
+    }
+}
+
 /// Reject a promise of a plugin. Answered when the promise is rejected.
 #[derive(Debug)]
 pub struct RejectPromise {

@@ -75,6 +75,11 @@ impl Names {
             && name.split_once('.').is_none_or(|(id, rest)| id == plugin.as_str() || !declare(rest, id))
     }
 
+    /// Returns whether this plugin declares the name, and no other one does.
+    pub fn are_only_of(&self, name: &str, plugin: &PluginId) -> bool {
+        self.known().declared.get(name).is_some_and(|plugins| plugins.len() == 1 && plugins.contains_key(plugin))
+    }
+
     /// Notes that a plugin listens to this name. Returns whether to warn about it now: no plugin declares it, and none
     /// listened before.
     pub fn asked_for(&self, name: &EventName, plugin: &PluginId) -> bool {
@@ -120,8 +125,10 @@ mod tests {
         assert!(names.declare(&two, [&"door".to_owned()].into_iter()).is_empty(), "that was said");
         assert!(names.may_fire("door", &one) && names.may_fire("door", &two) && names.may_fire("window", &other));
         assert!(!names.may_fire("door", &other));
+        assert!(!names.are_only_of("door", &one) && !names.are_only_of("window", &one));
         names.forget_undeclared(|plugin, name| *plugin == two && name == "door");
         assert!(!names.may_fire("door", &one) && names.may_fire("door", &two));
+        assert!(!names.are_only_of("door", &one) && names.are_only_of("door", &two));
         names.forget_undeclared(|_, _| false);
         assert!(names.may_fire("door", &other), "nobody declares it any more");
     }
