@@ -254,6 +254,25 @@ static bool is_only_white(const char *text) {
   return is_white(code);
 }
 
+/* Skips the ends of lines, and lines that begin with `>`. */
+static const char *skip_quoted(const char *at, bool begins) {
+  while (*at == '\n' || (begins && *at == '>')) {
+    begins = *at == '\n';
+    at += begins ? 1 : strcspn(at, "\n");
+  }
+  return at;
+}
+
+/* Returns whether two texts have the same in lines that do not begin with `>`. */
+static bool differ_in_quotations_alone(const char *one, const char *other) {
+  for (bool begins = true;; begins = false, one++, other++) {
+    one = skip_quoted(one, begins);
+    other = skip_quoted(other, begins);
+    if (*one != *other) return false;
+    if (!*one) return true;
+  }
+}
+
 parlor_said parlor_said_text(const char *text) {
   parlor_said said = {.has_link = parlor_moderation_has_link(text)};
   parlor_moderation_comparable(&text, 1, said.texts);
@@ -262,10 +281,11 @@ parlor_said parlor_said_text(const char *text) {
 
 parlor_said parlor_said_of(const parlor_message *message) {
   const char *body = message->body ? message->body : "";
-  /* The quoted part of a reply counts only if there is no other text. Without a reply nothing is quoted: people see all of it. */
+  /* The quoted part of a reply counts only if there is no other text. Without a reply, or in lines that do not begin with `>`,
+   * nothing is quoted: people with other clients see all of it. */
   bool replies = message->all->extensions.is_some && message->all->extensions.val.reply.is_some;
   const char *own = parlor_body_without_fallback(message, PARLOR_NS_REPLY);
-  const char *texts[PARLOR_MOST_TEXTS] = {replies && !is_only_white(own) ? own : body};
+  const char *texts[PARLOR_MOST_TEXTS] = {replies && !is_only_white(own) && differ_in_quotations_alone(own, body) ? own : body};
   size_t count = 1;
   parlor_said said = {.id = message->stanza_id, .is_command = message->command != NULL};
   said.has_link = (message->files && message->files->url) || parlor_moderation_has_link(body);

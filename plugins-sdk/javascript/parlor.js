@@ -1724,8 +1724,11 @@ export const moderation = (() => {
     // Clients show any of several texts, so all of them count.
     of(message) {
       const body = message.body ?? "";
-      // The quoted part of a reply counts only if there is no other text. Without a reply nothing is quoted: people see all of it.
-      const own = message.extensions?.reply ? bodyWithoutFallback(message) : body;
+      // The quoted part of a reply counts only if there is no other text. Without a reply, or in lines that do not begin with `>`,
+      // nothing is quoted: people with other clients see all of it.
+      const unquoted = (text) => text.split("\n").filter((line) => !line.startsWith(">")).join("");
+      const rest = message.extensions?.reply ? bodyWithoutFallback(message) : body;
+      const own = unquoted(rest) === unquoted(body) ? rest : body;
       const others = (message.bodies ?? []).map(([, text]) => text).filter((text) => text !== body);
       return {
         ...SAID,

@@ -150,11 +150,12 @@ impl Said {
     /// Reads a message. Clients show any of several texts, so all of them count.
     pub fn of(message: &Message) -> Self {
         let body = message.body.as_deref().unwrap_or_default();
-        // The quoted part of a reply counts only if there is no other text. Without a reply nothing is quoted: people see
-        // all of it.
+        // The quoted part of a reply counts only if there is no other text. Without a reply, or in lines that do not begin with
+        // `>`, nothing is quoted: people with other clients see all of it.
         let replies = message.extensions.as_ref().is_some_and(|extensions| extensions.reply.is_some());
         let own = message.body_without_fallback(ns::REPLY);
-        let own = if replies && !own.trim().is_empty() { own.as_str() } else { body };
+        let is_quoted = replies && unquoted(&own) == unquoted(body);
+        let own = if is_quoted && !own.trim().is_empty() { own.as_str() } else { body };
         let others = || message.bodies.iter().map(|(_, text)| text.as_str()).filter(|text| *text != body);
         Self {
             id: message.stanza_id.clone(),
@@ -398,6 +399,11 @@ impl Judge {
 /// Returns a duration in milliseconds.
 fn milliseconds(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Returns the lines of a text that do not begin with `>`, without the breaks between them.
+fn unquoted(text: &str) -> String {
+    text.split('\n').filter(|line| !line.starts_with('>')).collect()
 }
 
 /// Returns the part of a text that has at most so many bytes.

@@ -126,9 +126,11 @@ func SaidOf(message *parlor.Message) Said {
 	own, texts := message.Body, []string{message.Body}
 	// A message that the plugin's own tests make may lack it.
 	if all := message.All; all != nil {
-		// The quoted part of a reply counts only if there is no other text. Without a reply nothing is quoted: people see all of it.
+		// The quoted part of a reply counts only if there is no other text. Without a reply, or in lines that do not begin with `>`,
+		// nothing is quoted: people with other clients see all of it.
 		_, replies := all.Extensions.Some().Reply.Get()
-		if rest := message.BodyWithoutFallback(parlor.NSReply); replies && strings.TrimSpace(rest) != "" {
+		rest := message.BodyWithoutFallback(parlor.NSReply)
+		if replies && strings.TrimSpace(rest) != "" && unquoted(rest) == unquoted(message.Body) {
 			own = rest
 		}
 		said.IsCommand = said.IsCommand || all.Command.Tag() == wit.OptionSome
@@ -142,6 +144,12 @@ func SaidOf(message *parlor.Message) Said {
 	texts[0] = own
 	said.Texts = Comparable(texts...)
 	return said
+}
+
+// unquoted returns the lines of a text that do not begin with `>`, without the breaks between them.
+func unquoted(text string) string {
+	isQuoted := func(line string) bool { return strings.HasPrefix(line, ">") }
+	return strings.Join(slices.DeleteFunc(strings.Split(text, "\n"), isQuoted), "")
 }
 
 // SaidUnreadable takes a message that cannot be decrypted, or only says that it is encrypted. Others may see a text in it.

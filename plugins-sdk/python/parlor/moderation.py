@@ -122,10 +122,11 @@ class Said:
     def of(message: "Message") -> "Said":
         """Reads a message. Clients show any of several texts, so all of them count."""
         body = message.body or ""
-        # The quoted part of a reply counts only if there is no other text. Without a reply nothing is quoted: people see all of it.
+        # The quoted part of a reply counts only if there is no other text. Without a reply, or in lines that do not begin with `>`,
+        # nothing is quoted: people with other clients see all of it.
         replies = message.extensions is not None and message.extensions.reply is not None
         own = body_without_fallback(message)
-        own = own if replies and own.strip(_SPACES) else body
+        own = own if replies and own.strip(_SPACES) and _unquoted(own) == _unquoted(body) else body
         others = [text for _, text in message.bodies or () if text != body]
         files = message.extensions.files if message.extensions is not None else ()
         return Said(
@@ -355,6 +356,11 @@ class Judge:
     def _messages(self, room: str) -> Iterator[_Remembered]:
         place = self._rooms.get(room)
         return reversed(place.messages) if place else iter(())
+
+
+def _unquoted(text: str) -> str:
+    """Returns the lines of a text that do not begin with `>`, without the breaks between them."""
+    return "".join(line for line in text.split("\n") if not line.startswith(">"))
 
 
 def comparable(texts: Iterable[str]) -> list[str]:
