@@ -1,4 +1,4 @@
-"""Parses RSS 2.0 and its predecessors, RSS 1.0 (RDF) and Atom (RFC 4287). Nothing here calls the host.
+"""Parses RSS 2.0 and its predecessors, RSS 1.0 (RDF), Atom (RFC 4287) and JSON Feed 1 and 1.1. Nothing here calls the host.
 
 Feeds come from strangers. A `<!DOCTYPE` with declarations is refused, since it can define entities that expand without bound. Everything
 that is kept has a limit, and a long feed is parsed in parts, so that other handlers run in between.
@@ -9,6 +9,7 @@ entities of HTML, prefixes of extensions that are not declared, and text before 
 
 import asyncio
 import codecs
+import json
 import re
 from hashlib import blake2b
 from html import unescape
@@ -116,7 +117,7 @@ _PAGE = re.compile(r"<(!doctype )?html", re.IGNORECASE)
 _HEAD = 100_000
 _LINK = re.compile(r"<link\b([^<>]{1,1000})>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"\b([a-z]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"']+))", re.IGNORECASE)
-_FEED_TYPES = ("application/atom+xml", "application/rss+xml", "application/rdf+xml")
+_FEED_TYPES = ("application/atom+xml", "application/rss+xml", "application/rdf+xml", "application/feed+json")
 
 
 class NotAFeed(ValueError):
@@ -160,6 +161,8 @@ async def read(body: bytes, url: str, media_type: str = "") -> Feed:
     text = _decoded(body, media_type).lstrip("\ufeff \t\r\n")
     if _PAGE.match(text):
         raise NotAFeed(_advice(text, url))
+    if text.startswith("{"):
+        return _parsed_json(text, url)
     try:
         return await _parsed(text, url)
     except expat.ExpatError:
@@ -197,6 +200,33 @@ async def _parsed(text: str, url: str) -> Feed:
     except _Enough:
         pass
     return Feed(one_line(reader.about.get("title", "")), [_entry(fields, url) for fields in reader.entries])
+
+
+def _parsed_json(text: str, url: str) -> Feed:
+    """Parses a JSON Feed (https://www.jsonfeed.org/version/1.1/)."""
+    try:
+        whole = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise NotAFeed(f"its JSON is wrong: {error}") from None
+    items = whole.get("items")
+    if "jsonfeed.org/version/" not in str(whole.get("version")) or not isinstance(items, list):
+        raise NotAFeed("it is JSON, but not a JSON Feed")
+    entries = [_fields(item) for item in items[:MOST_ENTRIES] if isinstance(item, dict)]
+    return Feed(one_line(_word(whole, "title")), [_entry(fields, url) for fields in entries])
+
+
+def _fields(item: dict[str, object]) -> dict[str, str]:
+    """Returns the fields of an entry of a JSON Feed, without those that it does not have."""
+    text = _word(item, "summary") or _word(item, "content_text") or plain(_word(item, "content_html")).strip()
+    link = _word(item, "url") or _word(item, "external_url")
+    fields = {"id": _word(item, "id"), "link": link, "title": _word(item, "title"), "text": text}
+    return {name: value for name, value in fields.items() if value}
+
+
+def _word(of: dict[str, object], name: str) -> str:
+    """Returns a text, empty if there is none. Some feeds have numbers as ids."""
+    value = of.get(name)
+    return str(value)[:MOST_TEXT].strip() if isinstance(value, (str, int, float)) else ""
 
 
 def _mended(text: str) -> str:

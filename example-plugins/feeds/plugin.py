@@ -32,7 +32,9 @@ TIMEOUT, REDIRECTS = 20, 5
 ELSEWHERE, FOR_GOOD = (301, 302, 303, 307, 308), (301, 308)
 #: The length of a header, such as `etag`, up to which it is kept.
 MOST_HEADER = 500
-ACCEPT = "application/atom+xml, application/rss+xml, application/rdf+xml, application/xml;q=0.9, text/xml;q=0.9, */*;q=0.1"
+ACCEPT = (
+    "application/atom+xml, application/rss+xml, application/rdf+xml, application/xml;q=0.9, text/xml;q=0.9, application/feed+json;q=0.8, */*;q=0.1"
+)
 
 # Two checks of a feed at the same time would send its news twice.
 turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)

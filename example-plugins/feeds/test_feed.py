@@ -1,6 +1,7 @@
 """Tests of the parser: `python3 -m unittest test_feed`."""
 
 import asyncio
+import json
 import unittest
 
 import feed
@@ -171,6 +172,29 @@ class Formats(unittest.TestCase):
             self.assertEqual(shown(atom), [(read_as, "")], kind)
 
 
+    def test_json(self) -> None:
+        items = [
+            {"id": "1", "url": "https://garden.example/1", "title": "Tomatoes & more", "content_html": "<p>no</p>"},
+            {"id": 2, "external_url": "/2", "content_html": "<p>No title</p><p>but text</p>"},
+            {"id": "https://garden.example/3", "content_text": "Peas\nand beans"},
+            {"id": "4", "url": "javascript:alert(1)", "title": None, "summary": "\ud800"},
+            "no entry",
+        ]
+        for version in ("https://jsonfeed.org/version/1", "https://jsonfeed.org/version/1.1"):
+            text = json.dumps({"version": version, "title": "Garden", "items": items})
+            self.assertEqual(read(f"\ufeff{text}").title, "Garden")
+            self.assertEqual(
+                shown(text),
+                [
+                    ("Tomatoes & more", "https://garden.example/1"),
+                    ("No title but text", "https://garden.example/2"),
+                    ("Peas and beans", "https://garden.example/3"),
+                    ("(without a title)", ""),
+                ],
+            )
+            self.assertEqual(len({entry.key for entry in read(text).entries}), 4)
+
+
 class Strangers(unittest.TestCase):
     def refuses(self, text: str | bytes, reason: str) -> None:
         with self.assertRaisesRegex(feed.NotAFeed, reason):
@@ -180,6 +204,10 @@ class Strangers(unittest.TestCase):
         self.refuses("", "its XML is wrong: no element found")
         self.refuses("<rss><channel>", "its XML is wrong")
         self.refuses("<svg/>", "neither RSS nor Atom")
+        for text in ("{}", '{"version": 1, "items": []}', '{"version": "https://jsonfeed.org/version/1", "items": {}}'):
+            self.refuses(text, "it is JSON, but not a JSON Feed")
+        for text in ("{", f'{{"a": {"[" * 100_000}', f'{{"a": 1{"0" * 10_000}}}'):
+            self.refuses(text, "its JSON is wrong")
         for encoding in (b"klingon", b"idna", b"punycode", b"unicode_escape", b"hex", b"utf-7"):
             self.refuses(b"<?xml version='1.0' encoding='" + encoding + b"'?><rss>\xff</rss>", "encoding")
 
@@ -211,6 +239,7 @@ class Strangers(unittest.TestCase):
 
     def test_only_so_much_is_read(self) -> None:
         self.assertEqual(len(read(rss(*["<title>x</title>"] * 1000)).entries), feed.MOST_ENTRIES)
+        self.assertEqual(len(read(json.dumps({"version": "https://jsonfeed.org/version/1.1", "items": [{}] * 1000})).entries), feed.MOST_ENTRIES)
         self.refuses(f"<rss>{'<a/>' * 100_000}</rss>", "too many elements")
         self.refuses("<rss>" * 100_000, "too many elements")
         # Each of these prefixes is looked up once.
