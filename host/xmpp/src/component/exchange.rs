@@ -310,8 +310,9 @@ impl Exchange {
         let state = &mut *guard;
         let address = to.to_bare();
         let back = if state.sleepers.have(&address) {
-            // As long as its account runs, it may stay awake, and wait for the answer.
-            if !state.seats.contains_key(&address) && is_too_late(&arrived) {
+            // As long as its account runs, it may stay awake, and wait for the answer. One that is to wake hears who comes and goes.
+            let is_left_alone = !state.seats.contains_key(&address) && !state.sleepers.have_for(&address);
+            if is_left_alone && is_too_late(&arrived) {
                 return;
             }
             state.sleepers.take_in(&address, arrived)

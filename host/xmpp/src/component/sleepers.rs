@@ -149,7 +149,7 @@ impl Sleepers {
         }
         let sender = arrived.sender()?;
         let (by, weight) = (self.shares.of(sender), arrived.weight());
-        let room = Room { addresses: usize::from(!self.waiting.contains_key(address)), bytes: weight };
+        let room = Room { addresses: usize::from(!self.have_for(address)), bytes: weight };
         if self.bytes + weight > MOST_BYTES || !self.shares.have(&by, room) {
             return later(&arrived);
         }
@@ -216,6 +216,11 @@ impl Sleepers {
         self.unheard.clear();
         let waiting: Vec<_> = self.waiting.keys().cloned().collect();
         waiting.iter().flat_map(|address| self.leave(address)).collect()
+    }
+
+    /// Returns whether stanzas wait for this address.
+    pub(super) fn have_for(&self, address: &BareJid) -> bool {
+        self.waiting.contains_key(address)
     }
 
     /// Returns whether stanzas wait.

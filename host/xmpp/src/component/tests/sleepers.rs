@@ -158,6 +158,23 @@ async fn any_stanza_wakes_an_address_but_one_that_comes_too_late_or_is_about_sub
     }
 }
 
+/// Otherwise it would take somebody for there who has gone meanwhile.
+#[tokio::test(start_paused = true)]
+async fn an_address_that_is_to_wake_hears_who_comes_and_goes() {
+    let (exchange, echo) = quiet().await;
+    exchange.close(&echo);
+    exchange.add_sleepers(std::iter::once(echo.clone()));
+    for kind in ["", " type='unavailable'"] {
+        exchange.deliver(arriving("a@b/c", &format!("<presence to='echo@bots.house/parlor'{kind}/>")));
+    }
+    exchange.open(&echo, own());
+    let mut heard = 0;
+    while let Poll::Ready(event) = exchange.poll(&echo, &mut Context::from_waker(Waker::noop())) {
+        heard += usize::from(matches!(event, LinkEvent::Stanza(Incoming::Presence(_))));
+    }
+    assert_eq!(heard, 2);
+}
+
 /// Its account, which still runs, may wait for the answer.
 #[tokio::test(start_paused = true)]
 async fn an_address_that_stays_awake_gets_an_answer_that_came_meanwhile() {
