@@ -7,11 +7,14 @@ use tokio::sync::oneshot;
 
 /// Checks whether an answer may be kept until its caller takes it.
 type Fits<T> = Box<dyn FnOnce(&T) -> Result<(), CallError> + Send>;
+/// Is told how many bytes a command sends beyond those that it has.
+type Charge = Box<dyn FnOnce(usize) + Send>;
 
 /// The receiver of a command's answer. Dropping it answers `stopped`. The caller may be gone, which is fine.
 pub struct Answer<T> {
     to: oneshot::Sender<Result<T, CallError>>,
     fits: Option<Fits<T>>,
+    charge: Option<Charge>,
 }
 
 impl<T> fmt::Debug for Answer<T> {
@@ -24,13 +27,26 @@ impl<T> Answer<T> {
     /// Returns an answer to be given, and the end where it arrives.
     pub fn channel() -> (Self, oneshot::Receiver<Result<T, CallError>>) {
         let (sender, receiver) = oneshot::channel();
-        (Self { to: sender, fits: None }, receiver)
+        (Self { to: sender, fits: None, charge: None }, receiver)
     }
 
     /// Returns the same answer, which is given only if it fits; otherwise the error is given that `fits` returns.
     #[must_use]
     pub fn if_it_fits(self, fits: impl FnOnce(&T) -> Result<(), CallError> + Send + 'static) -> Self {
         Self { fits: Some(Box::new(fits)), ..self }
+    }
+
+    /// Returns the same answer, with what is told how many bytes the command sends beyond those that it has.
+    #[must_use]
+    pub fn charging(self, charge: impl FnOnce(usize) + Send + 'static) -> Self {
+        Self { charge: Some(Box::new(charge)), ..self }
+    }
+
+    /// Says how many bytes the command sends beyond those that it has.
+    pub(crate) fn charge(&mut self, bytes: usize) {
+        if let Some(charge) = self.charge.take() {
+            charge(bytes);
+        }
     }
 
     /// Gives the answer.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use parlor_session::Effect;
-use parlor_stanza::types::{EncryptedOut, Outgoing, Sealed, SealedContent};
+use parlor_stanza::types::{Outgoing, Sealed};
 
 /// Maximum number of effects that wait for the disk.
 pub(super) const MOST: usize = 8_192;
@@ -67,11 +67,7 @@ fn weight_of_stanza(stanza: &Outgoing) -> usize {
         Outgoing::Message { draft, .. } => draft.weight(),
         Outgoing::Sealed(sealed) => {
             let Sealed { content, says, .. } = &**sealed;
-            let content = match content {
-                SealedContent::Omemo(forms) => forms.iter().map(EncryptedOut::weight).sum::<usize>(),
-                SealedContent::Otr(text) => text.len(),
-            };
-            content + says.as_ref().map_or(0, |draft| draft.weight())
+            content.weight() + says.as_ref().map_or(0, |draft| draft.weight())
         }
         Outgoing::Raw(raw) | Outgoing::Again(raw) | Outgoing::Private(raw, _) => raw.weight(),
         _ => 0,

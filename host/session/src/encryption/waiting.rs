@@ -147,7 +147,13 @@ pub(super) fn refuse(message: Outbound, error: CallError, turn: &mut Turn<'_>) {
 /// Sends a stanza, and answers the call of the message.
 pub(super) fn put(stanza: Outgoing, message: Outbound, turn: &mut Turn<'_>) {
     turn.out.push(match message.answer {
-        Some(answer) => Effect::SendFor(stanza, Sent::Message(message.id, answer)),
+        Some(mut answer) => {
+            if let Outgoing::Sealed(sealed) = &stanza {
+                let text = sealed.says.as_ref().and_then(|says| says.body.as_ref()).map_or(0, String::len);
+                answer.charge(sealed.content.weight().saturating_sub(text));
+            }
+            Effect::SendFor(stanza, Sent::Message(message.id, answer))
+        }
         None => Effect::Send(stanza),
     });
 }

@@ -196,6 +196,16 @@ pub enum SealedContent {
     Otr(String),
 }
 
+impl SealedContent {
+    /// Returns about how many bytes it takes on the wire.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Omemo(forms) => forms.iter().map(EncryptedOut::weight).sum(),
+            Self::Otr(text) => text.len(),
+        }
+    }
+}
+
 /// An encrypted outgoing message.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed {

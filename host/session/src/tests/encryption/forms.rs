@@ -101,3 +101,20 @@ fn a_message_that_is_too_long_for_the_keys_takes_none_of_a_session() {
     assert_eq!(romeo.reads(&bot).as_deref(), Some("yes"));
     assert_eq!(romeo.session.as_ref().unwrap().kept(), 0, "no message is missing");
 }
+
+/// A text of one byte has a key for each device of everybody in a room.
+#[test]
+fn whoever_sends_a_message_is_told_how_many_bytes_encryption_adds() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
+    bot.hear(&mut romeo, "hello");
+    let (answer, mut sent) = Answer::channel();
+    let (charge, charged) = std::sync::mpsc::channel();
+    let draft = Draft { body: Some("x".to_owned()), encryption: EncryptionWish::AsTheChat, ..Draft::default() };
+    let command = SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft };
+    bot.test.command(AnyCommand::with(command, answer.charging(move |bytes| charge.send(bytes).unwrap())));
+    assert!(charged.try_recv().is_err(), "it is not known yet");
+    bot.lists(ROMEO, |form| romeo.listed(form));
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    let sealed = all_sealed(&bot).into_iter().find(|sealed| sealed.says.is_some()).unwrap();
+    assert_eq!(charged.try_recv(), Ok(sealed.content.weight() - 1));
+}
