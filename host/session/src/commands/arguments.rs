@@ -51,6 +51,9 @@ pub(super) enum Misfit {
     /// The values of a page of a form are longer than they may be.
     #[error("The fields of this page are longer than {LONGEST_PAGE} bytes together.")]
     PageTooLong,
+    /// A word in a room is neither a nickname there nor an address.
+    #[error("{label}: nobody here is called `{word}`, and it is not {may_be}.")]
+    Absent { label: String, word: String, may_be: String },
     /// A nickname is that of an occupant whose address the room does not show.
     #[error("{label}: this room does not show the address of `{word}`.")]
     Hidden { label: String, word: String },
@@ -153,6 +156,7 @@ impl Reader<'_> {
             let (label, word) = (parameter.label(), echo(word));
             match unfit {
                 Unfit::Other => Misfit::Unfit { label, word, may_be: parameter.kind.may_be() },
+                Unfit::Absent => Misfit::Absent { label, word, may_be: parameter.kind.may_be() },
                 Unfit::Hidden => Misfit::Hidden { label, word },
             }
         })

@@ -37,8 +37,10 @@ pub enum Kind {
 /// The result of looking up a word as the nickname of an occupant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Named {
-    /// No occupant has this nickname.
+    /// There are no nicknames, since this is no room.
     Nobody,
+    /// No occupant has this nickname.
+    Absent,
     /// The room does not show the address of the occupant.
     Hidden,
     /// The occupant has this address.
@@ -50,6 +52,8 @@ pub(super) enum Named {
 pub(super) enum Unfit {
     /// The argument does not accept it.
     Other,
+    /// It is neither an address nor the nickname of an occupant.
+    Absent,
     /// The room does not show the address of the occupant.
     Hidden,
 }
@@ -199,8 +203,9 @@ fn jid(text: &str, occupant: &dyn Fn(&str) -> Named) -> Result<Jid, Unfit> {
     match named {
         Named::At(jid) => Ok(jid),
         Named::Hidden => Err(Unfit::Hidden),
+        Named::Absent if !text.contains(['@', '.']) => Err(Unfit::Absent),
         Named::Nobody if !text.contains(['@', '.']) => Err(Unfit::Other),
-        Named::Nobody => address(text).map_err(|_| Unfit::Other),
+        Named::Absent | Named::Nobody => address(text).map_err(|_| Unfit::Other),
     }
 }
 

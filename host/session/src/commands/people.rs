@@ -109,8 +109,9 @@ impl<'a> Person<'a> {
 
     /// Returns whom a nickname means, in the room of the person.
     pub(super) fn named(&self, nick: &str) -> Named {
-        match self.room.and_then(|room| room.occupants.get(nick)) {
-            None => Named::Nobody,
+        let Some(room) = self.room else { return Named::Nobody };
+        match room.occupants.get(nick) {
+            None => Named::Absent,
             Some(occupant) => match &occupant.jid {
                 Some(jid) => Named::At(Jid::from(jid.to_bare())),
                 None => Named::Hidden,

@@ -117,6 +117,11 @@ fn in_a_room_a_nickname_stands_for_an_address_that_the_room_shows() {
     test.forget();
     test.say_in_room("juliet", "!greet juliet");
     assert!(test.texts()[0].starts_with("juliet: WHOM: this room does not show the address of `juliet`.\nUsage: "));
+    test.forget();
+    test.say_in_room("juliet", "!greet Paris");
+    let absent =
+        "juliet: WHOM: nobody here is called `Paris`, and it is not an address such as juliet@example.org.\nUsage: ";
+    assert!(test.texts()[0].starts_with(absent), "{:?}", test.texts());
     // Outside of rooms there are no nicknames, and a word without a dot is not a domain.
     test.say("!greet Nurse");
     assert_eq!(test.count("command"), 0);
