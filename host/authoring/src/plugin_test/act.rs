@@ -54,6 +54,7 @@ pub enum Act {
     Contact {
         jid: BareJid,
         name: Option<String>,
+        groups: Vec<String>,
     },
     Set {
         key: String,
@@ -441,10 +442,25 @@ fn grant(text: &str) -> Result<Act, String> {
     Ok(Act::Grant { permission: name, scope })
 }
 
+/// Parses `alice`, `alice "Alice A."` or `alice "Alice A." in friends, office`.
 fn contact(text: &str) -> Result<Act, String> {
-    let (who, name) = text.split_once(' ').map_or((text, None), |(who, name)| (who, Some(name)));
-    let name = name.map(|name| name.trim().trim_matches('"').to_owned());
-    Ok(Act::Contact { jid: names::person(who)?.to_bare(), name })
+    let (who, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let rest = rest.trim();
+    let (name, groups) = match quoted(rest) {
+        Some((name, groups)) => (Some(name), groups.trim()),
+        None if rest.is_empty() || rest.starts_with("in ") => (None, rest),
+        None => (Some(rest), ""),
+    };
+    let how_to = || format!("write: contact {who} \"Alice\" in friends, office");
+    let groups: Vec<String> = match groups.strip_prefix("in ") {
+        Some(groups) => groups.split(',').map(|group| group.trim().to_owned()).collect(),
+        None if groups.is_empty() => Vec::new(),
+        None => return Err(how_to()),
+    };
+    if groups.iter().any(String::is_empty) {
+        return Err(how_to());
+    }
+    Ok(Act::Contact { jid: names::person(who)?.to_bare(), name: name.map(str::to_owned), groups })
 }
 
 #[cfg(test)]

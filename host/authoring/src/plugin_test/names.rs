@@ -38,10 +38,14 @@ pub fn people(list: &Value) -> Result<Vec<BareJid>, String> {
     names.iter().map(name).collect()
 }
 
-/// Parses a person's short name or address, or the address of a service, which has a dot: `pubsub.example.org`.
+/// Parses a person's short name or address, an occupant of a room, or the address of a service, which has a dot:
+/// `pubsub.example.org`.
 pub fn entity(text: &str) -> Result<BareJid, String> {
-    if text.contains('.') && !text.contains('@') {
+    if text.contains('.') && !text.contains(['@', '/']) {
         return BareJid::new(text).map_err(|error| format!("{text:?} is no address: {error}"));
+    }
+    if let Some(occupant) = occupant(text) {
+        return Ok(behind(&occupant?).to_bare());
     }
     Ok(person(text)?.to_bare())
 }

@@ -16,7 +16,7 @@ const fn row(word: &'static str, example: &'static str, about: &'static str) -> 
 }
 
 /// The steps that may happen, written at the left margin.
-pub const STEPS: [Row; 67] = [
+pub const STEPS: [Row; 68] = [
     row("start", "start", "the plugin starts; else before the first step that needs it"),
     row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
     row("says", "garden/alice: hello", "alice writes in a room; a name with spaces stands in quotes"),
@@ -50,6 +50,11 @@ pub const STEPS: [Row; 67] = [
     row("deny", "deny messages.send", "a permission is withheld, or taken back"),
     row("grant", "grant messages.send = [\"contacts\"]", "it is granted, for what is asked for or for less"),
     row("contact", "contact alice", "alice is in the roster"),
+    row(
+        "contact",
+        "contact alice \"Alice\" in friends, office",
+        "by this name, and in these groups; each may be left out",
+    ),
     row("restart", "restart", "the plugin ends and starts again; what it stores stays"),
     row("cut", "cut", "the connection breaks"),
     row("back", "back", "and is there again: what happened meanwhile comes then"),
@@ -65,7 +70,7 @@ pub const STEPS: [Row; 67] = [
     row(
         "answers:",
         "alice answers: <query xmlns='jabber:iq:version'><name>x</name></query>",
-        "alice answers such an IQ with this; without, it is refused",
+        "alice answers such an IQ, also in a room; else it is refused",
     ),
     row(
         "refuses",

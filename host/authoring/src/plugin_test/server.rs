@@ -174,10 +174,10 @@ impl MockServer {
         Ok(known)
     }
 
-    /// Makes somebody a contact of the account, with a subscription both ways.
-    pub fn befriend(&self, jid: &BareJid, name: Option<&str>) {
+    /// Makes somebody a contact of the account, in these groups, with a subscription both ways.
+    pub fn befriend(&self, jid: &BareJid, name: Option<&str>, groups: &[String]) {
         let mut server = self.server();
-        let item = words::roster_item(jid, name, "both", &[]);
+        let item = words::roster_item(jid, name, "both", groups);
         server.roster.insert(jid.clone(), item.clone());
         if server.is_present {
             server.push_roster(item);

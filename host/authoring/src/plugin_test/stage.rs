@@ -302,7 +302,7 @@ impl Stage {
                 }
             }
             Act::NoArchive => self.server.archive_nothing(),
-            Act::Contact { jid, name } => self.server.befriend(jid, name.as_deref()),
+            Act::Contact { jid, name, groups } => self.server.befriend(jid, name.as_deref(), groups),
             Act::Set { key, value } => {
                 self.given.set(key, value.clone())?;
                 self.apply().await;

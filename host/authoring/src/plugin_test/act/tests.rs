@@ -14,6 +14,24 @@ fn an_error_that_comes_back_has_a_condition() {
 }
 
 #[test]
+fn a_contact_may_have_a_name_and_be_in_groups() {
+    let is_of = |line: &str, expected: Option<&str>, in_groups: &[&str]| {
+        let Ok(Act::Contact { jid, name, groups }) = act(line, &[]) else { panic!("{line}") };
+        let groups: Vec<_> = groups.iter().map(String::as_str).collect();
+        assert_eq!((jid.as_str(), name.as_deref()), ("alice@example.org", expected), "{line}");
+        assert_eq!(groups, in_groups, "{line}");
+    };
+    is_of("contact alice", None, &[]);
+    is_of("contact alice \"Alice A.\"", Some("Alice A."), &[]);
+    is_of("contact alice Alice A.", Some("Alice A."), &[]);
+    is_of("contact alice in friends", None, &["friends"]);
+    is_of("contact alice \"Al in all\" in friends, the office", Some("Al in all"), &["friends", "the office"]);
+    for wrong in ["contact alice \"Alice\" friends", "contact alice in friends,", "contact alice \"Alice\" in"] {
+        assert_eq!(act(wrong, &[]).unwrap_err(), "write: contact alice \"Alice\" in friends, office", "{wrong}");
+    }
+}
+
+#[test]
 fn people_and_services_refuse_iqs_by_a_condition() {
     let is_of = |line: &str, who: &str, xml: &str, refused: Option<&str>| {
         let (who, xml, refused) = (BareJid::new(who).unwrap(), xml.to_owned(), refused.map(str::to_owned));
@@ -22,6 +40,8 @@ fn people_and_services_refuse_iqs_by_a_condition() {
     let version = "<query xmlns='jabber:iq:version'/>";
     is_of(&format!("alice refuses {version}: not-allowed"), "alice@example.org", version, Some("not-allowed"));
     is_of(&format!("bot answers: {version}"), "bot@example.org", version, None);
+    is_of(&format!("garden/alice answers: {version}"), "alice@example.org", version, None);
+    is_of(&format!("garden/alice refuses {version}: gone"), "alice@example.org", version, Some("gone"));
     assert!(act("bot answers: <x/>", &[]).unwrap().may_prepare(), "a plugin may ask at its start");
     let subscribe = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><subscribe/></pubsub>";
     is_of(

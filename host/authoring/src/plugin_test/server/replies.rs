@@ -60,7 +60,9 @@ impl Server {
         if is_hosts {
             return None;
         }
-        let kind = Kind::of(to.map_or_else(|| self.own.to_bare(), Jid::to_bare), asked);
+        // A room passes a request to an occupant on to that person's client.
+        let person = |to: &Jid| self.rooms.user(to).unwrap_or_else(|| to.to_bare());
+        let kind = Kind::of(to.map_or_else(|| self.own.to_bare(), person), asked);
         let any = Kind { does: None, ..kind.clone() };
         self.replies.0.get(&kind).or_else(|| self.replies.0.get(&any)).cloned()
     }
@@ -73,6 +75,20 @@ mod tests {
     use xmpp_parsers::ns;
 
     use super::*;
+
+    #[test]
+    fn a_request_to_an_occupant_is_answered_by_the_person() {
+        let server = MockServer::new(FullJid::new("bot@example.org/here").unwrap(), Clock::Machine, |_| {});
+        let version = "<query xmlns='jabber:iq:version'/>";
+        server.answer_for(&BareJid::new("alice@example.org").unwrap(), version, None).unwrap();
+        let asked: Element = version.parse().unwrap();
+        let is_answered = |to: &str| server.server().reply_to(Some(&Jid::new(to).unwrap()), &asked).is_some();
+        assert!(is_answered("alice@example.org/phone") && !is_answered("garden@rooms.example.org/al"));
+        let al = FullJid::new("garden@rooms.example.org/al").unwrap();
+        server.enter_room(&al, &FullJid::new("alice@example.org/home").unwrap()).unwrap();
+        assert!(is_answered("garden@rooms.example.org/al"));
+        assert!(!is_answered("garden@rooms.example.org/bob") && !is_answered("garden@rooms.example.org"));
+    }
 
     #[test]
     fn a_service_answers_each_kind_of_request_about_a_node_by_itself() {

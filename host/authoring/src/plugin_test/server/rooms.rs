@@ -200,6 +200,12 @@ impl Rooms {
         }
     }
 
+    /// Returns the user in a room who has this address there.
+    pub(super) fn user(&self, occupant: &Jid) -> Option<BareJid> {
+        let room = self.0.get(&occupant.to_bare())?;
+        Some(room.occupants.get(occupant.resource()?.as_str())?.user.to_bare())
+    }
+
     /// Returns the occupant id of somebody in a room.
     pub(super) fn id(&self, occupant: &FullJid) -> Option<&str> {
         let room = self.0.get(&occupant.to_bare())?;
