@@ -92,12 +92,12 @@ fn read(path: &str) -> Result<String> {
     std::fs::read_to_string(root().join(path)).with_context(|| format!("cannot read {path}"))
 }
 
-/// Returns the text for a key's default; none = it is required.
+/// Returns the text for a key's default, as code if it is a value; none = it is required.
 fn default(value: Option<&str>) -> String {
     match value {
         None => "has to be there".to_owned(),
-        Some("none") => "none".to_owned(),
-        Some(value) => format!("`{value}`"),
+        Some(value) if format!("default = {value}").parse::<toml::Table>().is_ok() => format!("`{value}`"),
+        Some(sentence) => sentence.to_owned(),
     }
 }
 
@@ -141,6 +141,17 @@ mod tests {
         }
         for (path, text) in sources().unwrap() {
             assert!(read(&path).unwrap() == text, "{path} is not what `cargo xtask docs` makes of the contract now");
+        }
+    }
+
+    #[test]
+    fn a_default_that_is_a_sentence_is_not_shown_as_code() {
+        assert_eq!(default(None), "has to be there");
+        for (written, shown) in [("\"queue\"", "`\"queue\"`"), ("2.5", "`2.5`"), ("[\"POST\"]", "`[\"POST\"]`")] {
+            assert_eq!(default(Some(written)), shown);
+        }
+        for sentence in ["none", "that of `listen`", "the machine's name"] {
+            assert_eq!(default(Some(sentence)), sentence);
         }
     }
 
