@@ -103,9 +103,9 @@ pub fn request(method: impl Into<String>, url: impl Into<String>) -> Request {
 }
 
 impl Request {
-    /// Adds a header.
+    /// Adds a header. A `content-type` takes the place of an earlier one.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.0.headers.push(Header { name: name.into(), value: value.into() });
+        add_header(&mut self.0.headers, name.into(), value.into());
         self
     }
 
@@ -121,12 +121,14 @@ impl Request {
         self
     }
 
-    /// Sets the body to a value as JSON, with its `content-type`.
+    /// Sets the body to a value as JSON, with its `content-type` unless the request has one.
     ///
     /// [`Error::Other`]: it cannot be written as JSON.
     #[track_caller]
     pub fn json(self, value: &impl Serialize) -> Result<Self> {
-        Ok(self.header("content-type", "application/json").body(serde_json::to_vec(value)?))
+        let is_typed = named(&self.0.headers, CONTENT_TYPE).is_some();
+        let typed = if is_typed { self } else { self.header(CONTENT_TYPE, "application/json") };
+        Ok(typed.body(serde_json::to_vec(value)?))
     }
 
     /// Sets the body to a form of these parts, with its `content-type`, as browsers send files (RFC 7578).
@@ -150,7 +152,7 @@ impl Request {
             body.extend_from_slice(b"\r\n");
         }
         body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
-        self.header("content-type", format!("multipart/form-data; boundary={boundary}")).body(body)
+        self.header(CONTENT_TYPE, format!("multipart/form-data; boundary={boundary}")).body(body)
     }
 
     /// Follows at most this number of redirects, up to 10. [`Request::open`] follows none.
@@ -379,6 +381,17 @@ fn succeeded(status: u16) -> Result<()> {
     if status < 400 { Ok(()) } else { Err(Error::other(format_args!("the server answered {status}"))) }
 }
 
+/// The name of the header with the type of a body.
+const CONTENT_TYPE: &str = "content-type";
+
+/// Adds a header. A body has one type, so the last `content-type` counts.
+pub(crate) fn add_header(headers: &mut Vec<Header>, name: String, value: String) {
+    if name.eq_ignore_ascii_case(CONTENT_TYPE) {
+        headers.retain(|one| !one.name.eq_ignore_ascii_case(CONTENT_TYPE));
+    }
+    headers.push(Header { name, value });
+}
+
 /// Returns the first header of this name, however it is spelled.
 fn named<'h>(headers: &'h [Header], name: &str) -> Option<&'h str> {
     headers.iter().find(|one| one.name.eq_ignore_ascii_case(name)).map(|one| one.value.as_str())
@@ -450,6 +463,13 @@ mod tests {
         let Request(one) = post("https://example.org/").json(&[1]).unwrap().timeout(Duration::ZERO);
         assert_eq!((one.body.as_deref(), one.timeout), (Some(&b"[1]"[..]), Some(1)));
         assert_eq!(one.headers, answer(200).headers);
+        let types = |Request(one): Request| one.headers.into_iter().map(|one| one.value).collect::<Vec<_>>();
+        let patch = |request: Request| request.header("Content-Type", "application/merge-patch+json");
+        let address = "https://example.org/";
+        assert_eq!(types(patch(post(address)).json(&[1]).unwrap()), ["application/merge-patch+json"], "the author's");
+        assert_eq!(types(patch(post(address).json(&[1]).unwrap())), ["application/merge-patch+json"], "also behind it");
+        let form = types(patch(post(address)).multipart([Part::text("a", "b")]));
+        assert!(form.len() == 1 && form[0].starts_with("multipart/form-data; boundary="), "{form:?}");
     }
 
     #[test]

@@ -25,8 +25,9 @@ use serde::Serialize;
 use crate::bindings::parlor::plugin::webhooks::{self, Response};
 use crate::error::Result;
 use crate::failure::{located, of_call};
+use crate::http::add_header;
 use crate::turns::in_turn;
-use crate::types::{Header, Webhook};
+use crate::types::Webhook;
 
 /// An answer that [`answer`] gives. The contract says which headers it may have.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,9 +71,9 @@ impl Answer {
         self
     }
 
-    /// Adds a header.
+    /// Adds a header. A `content-type` takes the place of that of [`text`](Self::text) and [`json`](Self::json).
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.0.headers.push(Header { name: name.into(), value: value.into() });
+        add_header(&mut self.0.headers, name.into(), value.into());
         self
     }
 
@@ -124,5 +125,7 @@ mod tests {
         assert_eq!((listed.0.status, listed.0.body.as_slice()), (201, &b"[1]"[..]));
         assert_eq!(type_of(&listed), header("application/json"));
         assert_eq!(type_of(&Answer::new(204)), None);
+        let page = Answer::text("<p>pong").header("Content-Type", "text/html");
+        assert_eq!((page.0.headers.len(), page.0.headers[0].value.as_str()), (1, "text/html"));
     }
 }

@@ -185,11 +185,9 @@ impl Client {
             }
             redirects += 1;
             let next = redirected(&to, reference)?;
-            if becomes_get(answer.status, &method) {
+            let loses_body = becomes_get(answer.status, &method);
+            if loses_body {
                 (method, whole, is_streamed) = (Method::GET, None, false);
-                for name in OF_BODY {
-                    headers.remove(name);
-                }
             }
             // It is gone.
             if is_streamed {
@@ -197,10 +195,7 @@ impl Client {
             }
             let keeps_body = whole.is_some();
             body = whole.clone().map_or_else(Outgoing::empty, Outgoing::whole);
-            if !next.same_server(&first) {
-                headers.remove(AUTHORIZATION);
-                headers.remove(COOKIE);
-            }
+            strip(&mut headers, loses_body, !next.same_server(&first));
             allow(Hop { status: answer.status, method: &method, to: &next, keeps_body, headers: &mut headers })?;
             to = next;
         }
@@ -273,6 +268,15 @@ pub fn becomes_get(status: u16, method: &Method) -> bool {
         301 | 302 => *method == Method::POST,
         303 => !matches!(*method, Method::GET | Method::HEAD),
         _ => false,
+    }
+}
+
+/// Removes the headers that a request does not carry on behind a redirect: those of a body that it `loses`, and those that
+/// say who asks if it goes to another server.
+pub fn strip(headers: &mut HeaderMap, loses_body: bool, is_elsewhere: bool) {
+    let of_body = OF_BODY.into_iter().filter(|_| loses_body);
+    for name in of_body.chain([AUTHORIZATION, COOKIE].into_iter().filter(|_| is_elsewhere)) {
+        headers.remove(name);
     }
 }
 

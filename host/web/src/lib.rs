@@ -20,7 +20,7 @@ pub mod server;
 mod window;
 
 pub use body::{Answer, Outgoing, Sender};
-pub use client::{Client, Hop, Request, becomes_get, is_redirect, redirected};
+pub use client::{Client, Hop, Request, becomes_get, is_redirect, redirected, strip};
 pub use error::{Late, WebError};
 pub use expiry::expiry;
 pub use hyper::{HeaderMap, Method, header};

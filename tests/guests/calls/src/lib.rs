@@ -152,7 +152,8 @@ async fn ask(name: &str) -> Result<String> {
     let post = |path: &str| http::post(format!("https://api.example.org/{path}"));
     match name {
         "fetch" => {
-            let request = post("old").header("content-type", "application/x-www-form-urlencoded").body("a=1");
+            // The type that is given stays, and that of JSON does not come beside it.
+            let request = post("old").header("content-type", "application/x-www-form-urlencoded").json(&0)?.body("a=1");
             let answer = request.follow(3).timeout(Duration::from_secs(5)).send().await?;
             let etag = or_none(answer.header("ETag"));
             Ok(format!("{} {} {etag}: {}", answer.status, answer.url, answer.text()))

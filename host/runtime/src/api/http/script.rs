@@ -2,7 +2,7 @@
 
 use parlor_base::web_address::WebAddress;
 use parlor_stanza::error::CallError;
-use parlor_web::{HeaderMap, Hop, Method, WebError, becomes_get, is_redirect, redirected};
+use parlor_web::{HeaderMap, Hop, Method, WebError, becomes_get, is_redirect, redirected, strip};
 
 use super::{Hops, failed};
 use crate::account::web::{Answer, WebAnswer, WebRequest};
@@ -17,7 +17,7 @@ pub(super) fn scripted(
     mut body: Vec<u8>,
     sent: &mut HeaderMap,
 ) -> Result<Response, CallError> {
-    let (mut url, most) = (request.url.clone(), request.follow);
+    let (mut url, most, first) = (request.url.clone(), request.follow, to.clone());
     let mut shown = as_written(&request.headers);
     for redirects in 0..=most {
         let answered = script(WebRequest { method: method.as_str(), url: &url, headers: &shown, body: &body });
@@ -32,9 +32,11 @@ pub(super) fn scripted(
             break;
         }
         let next = redirected(&to, location).map_err(|error| failed(hops.instance, &error))?;
-        if becomes_get(status, &method) {
+        let loses_body = becomes_get(status, &method);
+        if loses_body {
             (method, body) = (Method::GET, Vec::new());
         }
+        strip(sent, loses_body, !next.same_server(&first));
         let keeps_body = !body.is_empty();
         hops.allow(&mut Hop { status, method: &method, to: &next, keeps_body, headers: &mut *sent })?;
         // Those that must not go to the next server were taken away.
