@@ -30,7 +30,9 @@ pub enum NoCron {
     #[error("longer than {LONGEST_EXPRESSION} bytes")]
     TooLong,
     /// It has more or fewer fields.
-    #[error("has {0} fields; write minute, hour, day of the month, month and day of the week, such as 0 9 * * MON-FRI")]
+    #[error(
+        "needs 5 fields and has {0}: write minute, hour, day of the month, month, day of the week, as in 0 9 * * MON-FRI"
+    )]
     Fields(usize),
     /// It contains a character that no field has.
     #[error("contains {0:?}; a field has numbers, names, and * , - / # L W alone")]

@@ -61,6 +61,7 @@ fn an_expression_that_cannot_be_read_or_is_never_due_is_refused() {
         assert_eq!(refused(never), NoCron::Never, "{never}");
     }
     assert_eq!(refused("* * * *"), NoCron::Fields(4));
+    assert!(refused("MON").to_string().starts_with("needs 5 fields and has 1: write minute, hour"));
     assert_eq!(refused("* * * * * *"), NoCron::Fields(6));
     assert_eq!(refused("@daily"), NoCron::Character('@'));
     assert_eq!(refused("0 0 * * +MON"), NoCron::Character('+'));
