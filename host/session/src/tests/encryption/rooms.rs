@@ -364,6 +364,8 @@ fn a_rooms_history_is_old_although_the_account_is_inactive_at_times() {
 fn a_message_that_cannot_be_decrypted_is_new_whatever_stamp_an_occupant_writes() {
     let mut test = TestSession::connected(Settings::default());
     test.in_room();
+    // Its history is over.
+    test.wait(60);
     test.hear_xml(&format!(
         "<message xmlns='jabber:client' from='{ROOM}/juliet' type='groupchat' id='1'><body>x</body><x \
          xmlns='jabber:x:encrypted'>x</x><delay xmlns='urn:xmpp:delay' from='{ROOM}' stamp='2020-01-01T00:00:00Z'/></message>"
