@@ -2,7 +2,6 @@ package parlor
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 
 	"parlor/contract/types"

@@ -2256,10 +2256,10 @@ function answered(call, to, begins) {
   return answer;
 }
 
-const ask = async (to, text, options) => asking.begin(to, questionOf("dialogs.ask", text, options));
-const askInRoom = async (room, nick, text, options) => asking.beginInRoom(room, nick, questionOf("dialogs.askInRoom", text, options));
-const askSomebody = (to, ...values) => answered("dialogs.ask", to, ask(to, ...values));
-const askOccupant = (room, ...values) => answered("dialogs.askInRoom", room, askInRoom(room, ...values));
+const beginAsking = async (to, text, options) => asking.begin(to, questionOf("dialogs.ask", text, options));
+const beginAskingInRoom = async (room, nick, text, options) => asking.beginInRoom(room, nick, questionOf("dialogs.askInRoom", text, options));
+const askSomebody = (to, ...values) => answered("dialogs.ask", to, beginAsking(to, ...values));
+const askOccupant = (room, ...values) => answered("dialogs.askInRoom", room, beginAskingInRoom(room, ...values));
 
 export const dialogs = { ask: noticing("dialogs.ask", askSomebody), askInRoom: noticing("dialogs.askInRoom", askOccupant) };
 
