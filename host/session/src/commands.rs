@@ -253,6 +253,12 @@ impl Commands {
         self.away.iter().find(is_kept).map(|(owner, ..)| owner)
     }
 
+    /// Returns the other plugin that has this word in this place, also while it is away.
+    fn taken_by(&self, word: &str, plugin: &PluginId, place: Place<'_>) -> Option<&PluginId> {
+        let other = self.find(word, place).map(|(owner, ..)| owner).filter(|owner| *owner != plugin);
+        other.or_else(|| self.kept_for(word, plugin, place))
+    }
+
     /// Gives the short names free of a plugin that does not come back.
     pub(super) fn forget_plugin(&mut self, plugin: &PluginId) {
         self.away.retain(|(one, ..)| one != plugin);
@@ -331,8 +337,7 @@ impl Commands {
         // Plugins that act in different rooms may have commands of the same name.
         let grants = mailbox.grants();
         let somewhere = Place::WhereActs(&grants);
-        let others = self.find(&name, somewhere).map(|(owner, ..)| owner).filter(|owner| **owner != plugin);
-        if is_short && let Some(owner) = others.or_else(|| self.kept_for(&name, &plugin, somewhere)) {
+        if is_short && let Some(owner) = self.taken_by(&name, &plugin, somewhere) {
             // A command that the owner has renamed needs no short name.
             is_short = false;
             if names.of(&name).is_none() {
@@ -342,9 +347,8 @@ impl Commands {
         if let Some(own) = self.all.get(&plugin) {
             check_shared(own, by, place, (name.as_str(), reading.aliases()))?;
         }
-        let is_taken = |alias: &CommandName| {
-            alias.as_str() == HELP || self.find(alias.as_str(), somewhere).is_some_and(|(owner, ..)| *owner != plugin)
-        };
+        let is_taken =
+            |alias: &CommandName| alias.as_str() == HELP || self.taken_by(alias.as_str(), &plugin, somewhere).is_some();
         let (left_out, aliases): (Vec<_>, Vec<_>) = reading.aliases().iter().cloned().partition(is_taken);
         let is_successor = turn.promises.is_successor(by);
         self.away.retain(|(one, word, _)| *one != plugin || *word != name);

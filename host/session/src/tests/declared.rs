@@ -459,6 +459,19 @@ fn other_names_that_are_taken_are_left_out() {
     test.add(&one, "cry").unwrap();
 }
 
+/// Otherwise a plugin could take it as an alias, and keep the other one from adding its command again.
+#[test]
+fn an_alias_is_left_out_also_while_the_plugin_that_has_the_name_is_away() {
+    let mut test = TestSession::connected(Settings::default());
+    let (one, two) = (plugin("one"), plugin("two"));
+    test.add(&one, "ban").unwrap();
+    test.run(|session, _, effects| session.instance_gone(one.instance, effects));
+    let mute = Declaration { aliases: vec!["ban".to_owned()], ..declaration("mute") };
+    assert_eq!(test.declare(&two, mute).unwrap().left_out, ["ban"]);
+    let again = Plugin { id: one.id.clone(), ..plugin("again") };
+    test.add(&again, "ban").unwrap();
+}
+
 /// Row 150. Otherwise the one that comes first by its name would win, and nobody would say so.
 #[test]
 fn two_commands_of_a_plugin_have_no_name_in_common() {
