@@ -137,6 +137,8 @@ struct Registered {
     owner: InstanceId,
     /// The mailbox of its instance, which has the plugin's grants.
     mailbox: Arc<Mailbox>,
+    /// Maximum number of commands that the plugin may have.
+    most: usize,
     help: String,
     reading: Reading,
     /// Its other names.
@@ -275,9 +277,13 @@ impl Commands {
             }
             !own.is_empty()
         });
-        if let Some((plugin, ..)) = away.first() {
-            // So there are never more than one instance may have.
-            self.away.retain(|(one, ..)| one != plugin);
+        if let Some((plugin, _, Registered { most, .. })) = away.first() {
+            // An earlier run may have had others, which this one failed to add. There are never more than one instance may have.
+            let mut number = away.len();
+            self.away.retain(|(one, ..)| {
+                number += usize::from(one == plugin);
+                one != plugin || number <= *most
+            });
         }
         self.away.extend(away);
         self.displaced.retain(|one| one.was.owner != gone);
@@ -359,7 +365,7 @@ impl Commands {
         if !has_it && own.values().filter(|one| !one.is_kept).count() >= most {
             return Err(CallError::OverLimit(format!("{most} commands")));
         }
-        let new = Registered { owner: by, mailbox, help, reading, aliases, is_short, names, is_kept: false };
+        let new = Registered { owner: by, mailbox, most, help, reading, aliases, is_short, names, is_kept: false };
         let was = own.insert(name.clone(), new);
         if let Some(was) = was
             && is_successor

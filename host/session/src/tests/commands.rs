@@ -209,6 +209,29 @@ fn a_short_name_is_not_passed_on_while_its_plugin_is_away() {
     test.add(&two, "kick").unwrap();
 }
 
+/// Otherwise a plugin could wait for a start of another one that fails after its first command.
+#[test]
+fn a_run_that_fails_after_its_first_command_gives_no_other_one_free() {
+    let mut test = TestSession::connected(Settings::default());
+    let (one, two) = (plugin("one"), plugin("two"));
+    let mut run = |names: &[&str]| {
+        let next = Plugin { id: one.id.clone(), ..plugin("next") };
+        for name in names {
+            test.add(&next, name).unwrap();
+        }
+        test.run(|session, _, effects| session.instance_gone(next.instance, effects));
+    };
+    run(&["ban", "kick"]);
+    run(&["ban"]);
+    // It keeps no more than it may have.
+    for number in 0..2 * MOST {
+        run(&[format!("c{number}").as_str()]);
+    }
+    assert!(test.add(&two, "ban").is_err());
+    assert!(test.add(&two, "kick").is_err());
+    test.add(&two, &format!("c{}", 2 * MOST - 2)).unwrap();
+}
+
 fn goes_to(plugin: &Plugin) -> String {
     format!("command for {}", plugin.instance)
 }
