@@ -191,19 +191,16 @@ async fn what_a_plugin_has_is_reserved_before_it_is_ready() {
     let text = holder(folder.path(), "");
     let (id, entry) = Policy::parse(&text, folder.path()).unwrap().plugins.into_iter().next().unwrap();
     let seen = async {
-        for _ in 0..20 {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            if is_hidden(&host, "main") {
-                break;
-            }
+        while !is_hidden(&host, "main") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        (is_hidden(&host, "main"), may_others_fire(&host, "main"), host.plugins.has(&id).await)
+        (may_others_fire(&host, "main"), host.plugins.has(&id).await)
     };
     let seen = tokio::select! {
-        seen = seen => seen,
+        seen = tokio::time::timeout(Duration::from_mins(1), seen) => seen,
         added = host.add_plugin(id.clone(), entry) => panic!("{added:?}"),
     };
-    assert_eq!(seen, (true, false, false), "hidden, reserved, and not there yet");
+    assert_eq!(seen, Ok((false, false)), "hidden, reserved, and not there yet");
     host.stop().await;
 }
 
