@@ -209,7 +209,7 @@ def _parsed_json(text: str, url: str) -> Feed:
     except (ValueError, RecursionError) as error:
         raise NotAFeed(f"its JSON is wrong: {error}") from None
     items = whole.get("items")
-    if "jsonfeed.org/version/" not in str(whole.get("version")) or not isinstance(items, list):
+    if "jsonfeed.org/version/" not in _word(whole, "version") or not isinstance(items, list):
         raise NotAFeed("it is JSON, but not a JSON Feed")
     entries = [_fields(item) for item in items[:MOST_ENTRIES] if isinstance(item, dict)]
     return Feed(one_line(_word(whole, "title")), [_entry(fields, url) for fields in entries])

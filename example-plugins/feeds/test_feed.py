@@ -204,7 +204,8 @@ class Strangers(unittest.TestCase):
         self.refuses("", "its XML is wrong: no element found")
         self.refuses("<rss><channel>", "its XML is wrong")
         self.refuses("<svg/>", "neither RSS nor Atom")
-        for text in ("{}", '{"version": 1, "items": []}', '{"version": "https://jsonfeed.org/version/1", "items": {}}'):
+        nested = f'{{"version": {"[" * 900}"https://jsonfeed.org/version/1"{"]" * 900}, "items": []}}'
+        for text in ("{}", nested, '{"version": 1, "items": []}', '{"version": "https://jsonfeed.org/version/1", "items": {}}'):
             self.refuses(text, "it is JSON, but not a JSON Feed")
         for text in ("{", f'{{"a": {"[" * 100_000}', f'{{"a": 1{"0" * 10_000}}}'):
             self.refuses(text, "its JSON is wrong")
