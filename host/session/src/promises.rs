@@ -228,17 +228,31 @@ impl Promises {
         Ok(self.by_name.values().filter(|promise| is_own(promise)).count())
     }
 
-    /// Takes promises of these names over from other plugins. They are pending again, and calls that wait for them continue to wait.
-    /// Returns the names that another one had.
-    pub(super) fn take(&mut self, by: InstanceId, mut names: Vec<EventName>) -> Vec<EventName> {
-        let by = Owner::Plugin(self.as_owner(by));
-        names.retain(|name| {
-            let promise = self.by_name.get_mut(name).filter(|promise| ![by, Owner::Host].contains(&promise.owner));
-            let Some(promise) = promise else { return false };
-            (promise.owner, promise.state, promise.is_kept) = (by, State::Pending, false);
-            true
-        });
-        names
+    /// Adds promises like [`Self::add`], and takes those over that other plugins have of the names that this one alone declares.
+    /// Calls that wait for them continue to wait. Returns how many the instance owns then, and the names that another one had.
+    pub(super) fn take(
+        &mut self,
+        by: InstanceId,
+        names: &[EventName],
+        declared: Vec<EventName>,
+        most: usize,
+    ) -> Result<(usize, Vec<EventName>), CallError> {
+        let new = Owner::Plugin(self.as_owner(by));
+        let mut before = Vec::with_capacity(declared.len());
+        for name in declared {
+            let promise = self.by_name.get_mut(&name).filter(|promise| ![new, Owner::Host].contains(&promise.owner));
+            let Some(promise) = promise else { continue };
+            before.push((name, promise.owner, promise.is_kept));
+            (promise.owner, promise.is_kept) = (new, false);
+        }
+        let added = self.add(by, names, most);
+        if added.is_err() {
+            for (name, owner, is_kept) in &before {
+                let Some(promise) = self.by_name.get_mut(name) else { continue };
+                (promise.owner, promise.is_kept) = (*owner, *is_kept);
+            }
+        }
+        added.map(|owned| (owned, before.into_iter().map(|(name, ..)| name).collect()))
     }
 
     /// Waits for a promise. `None`: the answer is kept until the promise settles.

@@ -45,11 +45,7 @@ async fn add<T: Send + 'static>(
 
 /// Adds all of these promises, or none. Returns how many the plugin owns then.
 async fn add_names(instance: &Instance, granted: &Granted, names: &[EventName]) -> Result<usize, CallError> {
-    let mut added = add_all(instance, granted, names).await;
-    if matches!(added, Err(CallError::NotOwner(_))) && take_declared(instance, granted, names).await? {
-        added = add_all(instance, granted, names).await;
-    }
-    match added {
+    match add_all(instance, granted, names).await {
         // If a name is taken, the plugin should still start. It fails with the first promise that it cannot add, so it does
         // not matter that the ones before are added.
         Err(CallError::NotOwner(_)) if instance.is_starting() => {
@@ -63,24 +59,6 @@ async fn add_names(instance: &Instance, granted: &Granted, names: &[EventName]) 
     }
 }
 
-/// Takes promises of these names over that this plugin alone declares, and that another one had added before it came. Returns
-/// whether there were any.
-async fn take_declared(instance: &Instance, granted: &Granted, names: &[EventName]) -> Result<bool, CallError> {
-    let (by, plugin, account) = (instance.id, &instance.plugin, &instance.account);
-    let declared = names.iter().filter(|name| account.names.are_only_of(name, plugin)).cloned().collect::<Vec<_>>();
-    if declared.is_empty() {
-        return Ok(false);
-    }
-    let taken = order(instance, granted, TakePromises { by, names: declared }).await?;
-    for name in &taken {
-        tracing::warn!(
-            %plugin, account = %account.name, %name,
-            "another plugin had added this promise before the plugin came that provides it, which has it from now on"
-        );
-    }
-    Ok(!taken.is_empty())
-}
-
 /// Adds a promise by its own name, or by its full one if another plugin has the name.
 async fn add_under_any(instance: &Instance, granted: &Granted, name: &EventName) -> Result<usize, CallError> {
     let one = std::slice::from_ref(name);
@@ -90,10 +68,25 @@ async fn add_under_any(instance: &Instance, granted: &Granted, name: &EventName)
     }
 }
 
+/// Adds all of these promises, or none. Takes those over that this plugin alone declares, and that another one had added before it
+/// came.
 async fn add_all(instance: &Instance, granted: &Granted, names: &[EventName]) -> Result<usize, CallError> {
-    let names = names.iter().map(|name| known_as(instance, name)).collect();
+    let names: Vec<_> = names.iter().map(|name| known_as(instance, name)).collect();
     let (by, most) = (instance.id, instance.limits.promises as usize);
-    order(instance, granted, AddPromises { by, names, most }).await
+    let added = order(instance, granted, AddPromises { by, names: names.clone(), most }).await;
+    let (plugin, account) = (&instance.plugin, &instance.account);
+    let declared: Vec<_> = names.iter().filter(|name| account.names.are_only_of(name, plugin)).cloned().collect();
+    if declared.is_empty() || !matches!(added, Err(CallError::NotOwner(_))) {
+        return added;
+    }
+    let (owned, taken) = order(instance, granted, TakePromises { by, names, declared, most }).await?;
+    for name in &taken {
+        tracing::warn!(
+            %plugin, account = %account.name, %name,
+            "another plugin had added this promise before the plugin came that provides it, which has it from now on"
+        );
+    }
+    Ok(owned)
 }
 
 /// Returns the name by which other plugins know a promise or an event of this plugin: with its id if another plugin had the
@@ -200,6 +193,23 @@ mod tests {
         account.shared().names.declare(&first.plugin, declared[1..].iter());
         assert_eq!(add_names(&owner, host, &names(&["own"])).await, Ok(2));
         assert_eq!(&*known_as(&owner, &"own".into()), "owner.own");
+    }
+
+    /// `add-all` adds all of them, or none.
+    #[tokio::test]
+    async fn a_promise_is_taken_over_only_if_all_are_added() {
+        let account = Account::start(account_config(), Store::in_memory(), Place::here());
+        let (first, _mailbox) = on_account(account.shared(), "first");
+        let (owner, _other) = on_account(account.shared(), "owner");
+        let host = &Granted::HOST;
+        assert_eq!(add_names(&first, host, &names(&["ready", "own"])).await, Ok(2));
+        account.shared().names.declare(&owner.plugin, ["ready".to_owned()].iter());
+        owner.only_handles.store(true, Relaxed);
+        let added = add_names(&owner, host, &names(&["ready", "own"])).await;
+        assert!(matches!(added, Err(CallError::NotOwner(_))), "{added:?}");
+        let emit = Emit { by: first.id, name: "ready".into(), payload: Payload::None };
+        assert_eq!(order(&first, host, emit).await, Ok(()));
+        assert_eq!(add_names(&owner, host, &names(&["ready", "new"])).await, Ok(2));
     }
 
     #[tokio::test]

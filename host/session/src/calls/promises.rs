@@ -64,28 +64,32 @@ impl Command for AddPromises {
     }
 }
 
-/// Take promises over that other plugins added before a plugin came which alone declares their names. Answered with the names that
-/// another one had.
+/// Add promises, also those that other plugins added before a plugin came which alone declares their names. Answered with the number
+/// of promises that it owns now, and the names that another one had.
 #[derive(Debug)]
 pub struct TakePromises {
     /// The calling instance.
     pub by: InstanceId,
-    /// The names.
+    /// The names. All of them are added, or none.
     pub names: Vec<EventName>,
+    /// The names among them that the plugin alone declares.
+    pub declared: Vec<EventName>,
+    /// Maximum number of promises that the plugin may own.
+    pub most: usize,
 }
 
 impl Command for TakePromises {
-    type Answer = Vec<EventName>;
+    type Answer = (usize, Vec<EventName>);
 
     const SENDS: bool = false;
 
     fn weight(&self) -> usize {
-        self.names.iter().map(|name| size_of::<EventName>() + name.len()).sum()
+        self.names.iter().map(|name| 2 * size_of::<EventName>() + name.len()).sum()
     }
 
     fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
-        let taken = turn.promises.take(self.by, self.names);
-        turn.answer(answer, Ok(taken));
+        let result = turn.promises.take(self.by, &self.names, self.declared, self.most);
+        turn.answer(answer, result);
     }
 }
 
