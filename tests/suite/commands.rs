@@ -107,6 +107,18 @@ async fn the_next_version_of_a_plugin_gives_names_free_that_it_does_not_add() {
     host.call(FULL, "commands.add", json!({ "name": "say" })).await.ok();
 }
 
+/// It keeps them while it is refused, since it may come back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_is_disabled_while_it_is_refused_leaves_the_names_of_its_commands() {
+    let host = Plan::offline().three().start().await;
+    add(&host, BARE, "say").await;
+    host.home.replace(BARE, b"another file").unwrap();
+    host.host.reload().await.unwrap();
+    host.call(FULL, "commands.add", json!({ "name": "say" })).await.fails("denied");
+    host.decide(BARE, |entry| Entry { enabled: false, ..entry }).await;
+    host.call(FULL, "commands.add", json!({ "name": "say" })).await.ok();
+}
+
 /// One that comes with the same change of the policy has them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_that_leaves_an_account_leaves_the_names_of_its_commands() {

@@ -245,9 +245,10 @@ async fn apply(host: &Host, text: Option<String>) -> Result<(), PolicyError> {
 async fn make_way(host: &Host, returning: &[Left], coming: &BTreeMap<PluginId, Entry>) {
     withdraw(host).await;
     let config = host.config();
-    // They were ended everywhere.
+    // They were ended everywhere. One that was refused before and is disabled now was not running.
     for (id, entry) in returning.iter().filter_map(|left| coming.get_key_value(left.id())) {
-        let leaves = |account: &Arc<Shared>| !config.is_chosen(&account.name, entry.accounts.as_deref());
+        let accounts = entry.accounts.as_deref();
+        let leaves = |account: &Arc<Shared>| !entry.enabled || !config.is_chosen(&account.name, accounts);
         let accounts: Vec<_> = host.accounts().into_iter().filter(leaves).collect();
         forget_commands(&accounts, id).await;
     }
