@@ -24,7 +24,7 @@ use crate::setting::MAX_TEXT;
 
 pub use former::{Former, FormerSecret};
 
-/// The timeout of a command.
+/// The timeout of a command, and of reading a file.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The error's advice for an owner who wrote a secret into the policy.
 const INSTEAD: &str =
@@ -111,12 +111,8 @@ impl SecretSource {
         let bytes = match self {
             Self::File(path) => {
                 let unreadable = |cause| SecretError::File { path: path.clone(), cause };
-                let file = open_plain(path.clone()).await.map_err(unreadable)?;
-                let found = file.metadata().await.map_err(unreadable)?;
-                if atomic::is_open_secret(&found) {
-                    return Err(SecretError::Open(path.clone()));
-                }
-                bounded(file).await.map_err(unreadable)?
+                let read = in_time(closed(path.clone())).await.map_err(unreadable)?;
+                read.ok_or_else(|| SecretError::Open(path.clone()))?
             }
             Self::Command(command) => {
                 let late =
@@ -134,10 +130,18 @@ impl SecretSource {
     }
 }
 
-/// Opens a file. Nothing else is opened: a thread would wait for good at a pipe into which nobody writes, and the plugin with it.
-async fn open_plain(path: PathBuf) -> io::Result<tokio::fs::File> {
+/// Reads a file; none if others may read it. Nothing else is opened: a thread would wait for good at a pipe into which
+/// nobody writes.
+async fn closed(path: PathBuf) -> io::Result<Option<Vec<u8>>> {
     let opened = tokio::task::spawn_blocking(move || atomic::open_plain(&path, 0)).await;
-    opened.map_err(io::Error::other)?.map(tokio::fs::File::from_std)
+    let file = tokio::fs::File::from_std(opened.map_err(io::Error::other)??);
+    if atomic::is_open_secret(&file.metadata().await?) { Ok(None) } else { bounded(file).await.map(Some) }
+}
+
+/// Gives up a file whose file system does not answer: all changes of plugins would wait for it.
+async fn in_time<T>(reads: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let late = || io::Error::other(format!("nothing came within {} s", PATIENCE.as_secs()));
+    tokio::time::timeout(PATIENCE, reads).await.unwrap_or_else(|_| Err(late()))
 }
 
 async fn run(command: &str) -> Result<Vec<u8>, SecretError> {
@@ -310,6 +314,15 @@ mod tests {
         let error = opened.expect("it is refused at once").unwrap_err().to_string();
         assert_eq!(error, format!("{} cannot be read (it is not a file)", pipe.display()));
         drop(writer);
+    }
+
+    /// Otherwise no plugin could be changed any more.
+    #[tokio::test(start_paused = true)]
+    async fn a_file_system_that_does_not_answer_is_waited_for_for_a_while() {
+        let began = tokio::time::Instant::now();
+        let error = in_time(std::future::pending::<io::Result<()>>()).await.unwrap_err();
+        assert_eq!(error.to_string(), "nothing came within 10 s");
+        assert!(began.elapsed() < PATIENCE * 2);
     }
 
     #[tokio::test(start_paused = true)]
