@@ -378,6 +378,9 @@ fn asks(
         text.push_str("It asks for nothing that the present version does not ask for.\n");
     } else if !difference.new.is_empty() {
         text.push_str("It asks for more than the present version. ");
+    }
+    // A flag may also grant what the present version asks for, and does not have.
+    if !difference.new.is_empty() || decided.is_some_and(|requests| !requests.is_empty()) {
         text.push_str(&match decided {
             None => consent::asked(id, new, present, is_new),
             Some(requests) => {
@@ -462,5 +465,10 @@ mod tests {
         present.grant(Permission::HttpFetch, &["api.example.org"]).unwrap();
         let beside = says(&present, Some(&[request(Permission::MessagesRead)]));
         assert!(beside.contains("\nTogether: "), "with what it has already: {beside}");
+        let same = Difference::between(&new, &new);
+        let further = |decided: &[GrantRequest]| asks(&id, &new, &same, &present, Some(decided));
+        let more = further(&[request(Permission::MessagesRead)]);
+        assert!(more.contains("It gets:") && more.contains("\nTogether: "), "a flag grants it: {more}");
+        assert!(!further(&[]).contains("It gets"));
     }
 }
