@@ -57,7 +57,10 @@ impl Waiting {
 
     /// Notes that the job could not be given to the thread. The next entry tries it again.
     pub(super) fn not_ordered(&self) {
-        self.queue().is_ordered = false;
+        let mut queue = self.queue();
+        queue.is_ordered = false;
+        // There is no job to refuse: the next one would do nothing in its place, perhaps as the last one before the end.
+        queue.is_refused = false;
     }
 
     /// Takes entries back that could not be written, before the others. If there is no room for all, the newest are lost.
@@ -151,6 +154,18 @@ mod tests {
         let all = waiting.take(MOST + 1);
         assert_eq!((all.entries.len(), all.lost, all.has_more), (MOST, AT_ONCE as u64 + 1, false));
         assert_eq!(all.entries[AT_ONCE + 1].1.what, "0", "the earlier ones are before it");
+    }
+
+    #[test]
+    fn a_job_that_could_not_be_ordered_leaves_no_refusal_to_the_next_one() {
+        let waiting = Waiting::default();
+        waiting.put(entry(0));
+        let first = waiting.take(AT_ONCE);
+        assert!(waiting.put(entry(1)));
+        waiting.give_back(first.entries);
+        waiting.not_ordered();
+        assert!(waiting.retry());
+        assert_eq!(waiting.take(AT_ONCE).entries.len(), 2);
     }
 
     #[test]
