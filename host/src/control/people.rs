@@ -208,7 +208,7 @@ mod tests {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             };
-            let _ = timeout(Duration::from_secs(60), logs).await;
+            let _ = timeout(Duration::from_mins(1), logs).await;
         };
         tokio::select! {
             _ = say(&host, &says, &by) => {}

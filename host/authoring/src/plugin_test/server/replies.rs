@@ -1,6 +1,7 @@
 //! The answers that people and services give to requests of the account, as a test says.
 
 use std::collections::BTreeMap;
+use std::iter;
 
 use jid::{BareJid, Jid};
 use minidom::Element;
@@ -60,11 +61,14 @@ impl Server {
         if is_hosts {
             return None;
         }
-        // A room passes a request to an occupant on to that person's client.
-        let person = |to: &Jid| self.rooms.user(to).unwrap_or_else(|| to.to_bare());
-        let kind = Kind::of(to.map_or_else(|| self.own.to_bare(), person), asked);
-        let any = Kind { does: None, ..kind.clone() };
-        self.replies.0.get(&kind).or_else(|| self.replies.0.get(&any)).cloned()
+        // A room answers for an occupant if the test says so. Else it passes the request on to that person's client.
+        let bare = to.map_or_else(|| self.own.to_bare(), Jid::to_bare);
+        let person = to.and_then(|to| self.rooms.user(to));
+        iter::once(bare).chain(person).find_map(|who| {
+            let kind = Kind::of(who, asked);
+            let any = Kind { does: None, ..kind.clone() };
+            self.replies.0.get(&kind).or_else(|| self.replies.0.get(&any)).cloned()
+        })
     }
 }
 
@@ -88,6 +92,8 @@ mod tests {
         server.enter_room(&al, &FullJid::new("alice@example.org/home").unwrap()).unwrap();
         assert!(is_answered("garden@rooms.example.org/al"));
         assert!(!is_answered("garden@rooms.example.org/bob") && !is_answered("garden@rooms.example.org"));
+        server.answer_for(&BareJid::new("garden@rooms.example.org").unwrap(), version, None).unwrap();
+        assert!(is_answered("garden@rooms.example.org/bob"), "the room answers for all of them");
     }
 
     #[test]
