@@ -36,20 +36,6 @@ impl Instance {
         ask_with(self, granted, AnyCommand::with(command, answer), arrives)
     }
 
-    /// Does the same with a message. What encryption adds, such as a key for each device of a room, is known only when it is
-    /// sent. The messages after it wait for that.
-    #[expect(clippy::cast_precision_loss, reason = "no stanza has so many bytes")]
-    pub(crate) fn ask_to_send<C: Command>(
-        &self,
-        granted: &Granted,
-        command: C,
-    ) -> impl Future<Output = Result<C::Answer, CallError>> {
-        let budgets = self.budgets.clone();
-        let (answer, arrives) = Answer::channel();
-        let answer = answer.charging(move |bytes| budgets.outgoing_bytes().owe(bytes as f64));
-        ask_with(self, granted, AnyCommand::with(command, answer), arrives)
-    }
-
     /// Does the same with a command whose answer arrives there and whose bytes are held already.
     pub(crate) async fn ask_holding<R>(
         &self,
@@ -125,6 +111,20 @@ impl Instance {
     pub fn asker(&self) -> Asker {
         Asker::Plugin(self.id)
     }
+}
+
+/// Sends a message in a plugin's turn. What encryption adds, such as a key for each device of a room, is known only when it is sent.
+/// The messages after it wait for that.
+#[expect(clippy::cast_precision_loss, reason = "no stanza has so many bytes")]
+pub(super) fn ask_to_send<C: Command>(
+    instance: &Instance,
+    granted: &Granted,
+    command: C,
+) -> impl Future<Output = Result<C::Answer, CallError>> {
+    let budgets = instance.budgets.clone();
+    let (answer, arrives) = Answer::channel();
+    let answer = answer.charging(move |bytes| budgets.outgoing_bytes().owe(bytes as f64));
+    ask_with(instance, granted, AnyCommand::with(command, answer), arrives)
 }
 
 /// The number of waiting calls, by the kind of their wait. Their time does not count against the plugin.

@@ -10,6 +10,7 @@ use parlor_stanza::types::{Draft, Message, MessageKind};
 use tokio::sync::oneshot::Receiver;
 
 use super::Instance;
+use super::asking::ask_to_send;
 use crate::account::hooks::outgoing::{Passed, drafted, of_a_hook, pass, shown};
 
 /// Sends a message, as hooks let it pass. Returns its id.
@@ -22,7 +23,7 @@ pub(crate) async fn send(
         // Boxed: few accounts have hooks, and the futures of all others would be kilobytes larger.
         return Box::pin(send_hooked(instance, command)).await;
     }
-    instance.ask_to_send(granted, command).await
+    ask_to_send(instance, granted, command).await
 }
 
 async fn send_hooked(instance: &Arc<Instance>, command: SendMessage) -> Result<String, CallError> {
@@ -30,7 +31,7 @@ async fn send_hooked(instance: &Arc<Instance>, command: SendMessage) -> Result<S
     let (draft, _place) = checked(instance, &to, kind, draft).await?;
     let call = if kind == MessageKind::Groupchat { CallName::RoomsSend } else { CallName::ChatsSend };
     let granted = granted_now(instance, call, kind, &to)?;
-    instance.ask_to_send(&granted, SendMessage { to, kind, draft }).await
+    ask_to_send(instance, &granted, SendMessage { to, kind, draft }).await
 }
 
 /// Returns the proof that the plugin may still make this call. The owner may have taken the grant back while the message waited.
