@@ -133,8 +133,9 @@ async fn titles(trial: &mut Trial) -> Result<String> {
     let stage = trial.start(Plan::new()?.caller(grants)?).await?;
     enter(stage).await?;
     let hats = |count: usize, length: usize| {
-        let hat = format!("<hat uri='urn:x' title='{}'/>", "t".repeat(length));
-        format!("<hats xmlns='urn:xmpp:hats:0'>{}</hats>", hat.repeat(count))
+        // Several of one URI would be one hat, with titles in several languages.
+        let hat = |number: usize| format!("<hat uri='urn:x:{number}' title='{}'/>", "t".repeat(length));
+        format!("<hats xmlns='urn:xmpp:hats:0'>{}</hats>", (0..count).map(hat).collect::<String>())
     };
     let id = "<occupant-id xmlns='urn:xmpp:occupant-id:0' id='forged'/>";
     for (count, length) in [(1, 1), (10_000, 1), (1_000, 500), (1, 7_000)] {
