@@ -64,13 +64,11 @@ impl Names {
     }
 
     /// Returns whether a plugin may fire this name: no plugin declares it, or this one does. A declaration reserves the
-    /// name, and listeners rely on that. It also reserves the name by which the plugin's promise goes if another one, which
-    /// declares the same, was first: with the plugin's id before it.
+    /// name, and listeners rely on that. It also reserves the name with the plugin's id before it: the plugin's
+    /// promise has that name if another plugin, which declares the same, was first.
     pub fn may_fire(&self, name: &str, plugin: &PluginId) -> bool {
         let known = self.known();
-        let declare = |name: &str, id: &str| {
-            known.declared.get(name).is_some_and(|plugins| plugins.keys().any(|one| one.as_str() == id))
-        };
+        let declare = |name: &str, id: &str| known.declared.get(name).is_some_and(|plugins| plugins.contains_key(id));
         known.declared.get(name).is_none_or(|plugins| plugins.contains_key(plugin))
             && name.split_once('.').is_none_or(|(id, rest)| id == plugin.as_str() || !declare(rest, id))
     }
