@@ -68,28 +68,19 @@ impl Sessions {
         session: Session,
         changes: &mut Vec<KeyChange>,
     ) {
-        let state = session.to_bytes();
-        self.insert((jid, device, form), session, state.as_ref().len());
-        changes.push(KeyChange::Session { jid: jid.clone(), device, form, state: Some(state) });
+        self.stepped((jid, device, form), session, changes);
         self.make_room(jid, changes);
     }
 
-    /// Puts a session in the place of the same one before a message. Adds the changes to keep on disk.
+    /// Stores a session that has sent a message, in place of its state before that message. Adds the changes to keep on disk.
     pub(super) fn stepped(
         &mut self,
         (jid, device, form): (&BareJid, u32, OmemoForm),
         session: Session,
         changes: &mut Vec<KeyChange>,
     ) {
-        self.used += 1;
-        let used = self.used;
-        let held = self.people.get_mut(jid).into_iter().flatten();
-        let Some(held) = held.into_iter().find(|held| held.device == device && held.form == form) else { return };
         let state = session.to_bytes();
-        held.session = session;
-        held.used = used;
-        self.bytes = self.bytes - held.bytes + state.as_ref().len();
-        held.bytes = state.as_ref().len();
+        self.insert((jid, device, form), session, state.as_ref().len());
         changes.push(KeyChange::Session { jid: jid.clone(), device, form, state: Some(state) });
     }
 
