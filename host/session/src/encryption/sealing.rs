@@ -304,7 +304,8 @@ fn encrypted(keys: &mut EndToEnd, message: &Outbound, ready: &[(Target, OmemoFor
     if forms.iter().all(|one| one.keys.is_empty()) {
         return Sealing::Cannot(no_encryption(to, "the states of the sessions with their devices are used up"));
     }
-    if forms.iter().map(EncryptedOut::weight).sum::<usize>() > MAX_WEIGHT {
+    let content = SealedContent::Omemo(forms);
+    if content.weight() > MAX_WEIGHT {
         let reason = format!("takes more than {MAX_WEIGHT} bytes with the keys for all devices");
         return Sealing::Cannot(CallError::invalid("message", reason));
     }
@@ -312,7 +313,7 @@ fn encrypted(keys: &mut EndToEnd, message: &Outbound, ready: &[(Target, OmemoFor
         to: to.clone(),
         kind: *kind,
         id: id.clone(),
-        content: SealedContent::Omemo(forms),
+        content,
         thread: draft.thread.clone().filter(|_| is_older),
         beside: beside(draft, is_older),
         to_occupant: false,

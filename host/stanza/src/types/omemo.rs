@@ -178,8 +178,8 @@ pub struct EncryptedOut {
 }
 
 impl EncryptedOut {
-    /// Returns about how many bytes its keys take on the wire.
-    pub fn weight(&self) -> usize {
+    /// Returns about how many bytes its keys and its content take on the wire.
+    fn weight(&self) -> usize {
         /// The length of an element around a key.
         const ELEMENT: usize = 48;
         let keys = self.keys.iter().map(|key| ELEMENT + key.bytes.len().div_ceil(3) * 4);
