@@ -102,7 +102,7 @@ impl Cooldowns {
         }
     }
 
-    /// Ends the cooldowns that a command began which its plugin does not get.
+    /// Ends the cooldowns of a command that its plugin does not get.
     pub(super) fn take_back(&mut self, tries: Tries) {
         for key in std::iter::once(tries.by_person).chain(tries.in_room) {
             if let Some(running) = self.running.remove(&key) {

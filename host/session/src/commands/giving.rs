@@ -135,13 +135,12 @@ impl Commands {
             }
             Reading::Host(_) | Reading::Plugin(_) => Ok(Values::new()),
         };
-        let room = (message.kind == MessageKind::Groupchat).then(|| message.from.to_bare());
         Some(Attempt {
             owner: found.owner,
             name: name.into(),
             may_answer: may_speak(found, message, around.roster),
             is_allowed,
-            tries: self.cooldowns.tries(plugin, name, person.who(), room.as_ref()),
+            tries: person.tries(&self.cooldowns, plugin, name, message),
             lengths: found.reading.lengths(&rules),
             values,
             spelled,

@@ -1,8 +1,10 @@
 //! The person who gives a command: their identity, as far as the server or the room vouches for it, and their groups.
 
 use jid::{BareJid, Jid};
+use parlor_base::id::PluginId;
 use parlor_stanza::types::{Message, MessageKind};
 
+use super::cooldowns::{Cooldowns, Tries};
 use super::kinds::Named;
 use crate::command_rules::People;
 use crate::owners::Owners;
@@ -80,6 +82,12 @@ impl<'a> Person<'a> {
     /// Returns who it is, for cooldowns.
     pub(super) fn who(&self) -> &Who {
         &self.who
+    }
+
+    /// Returns the keys of the cooldowns of a command that the person gives with this message.
+    pub(super) fn tries(&self, cooldowns: &Cooldowns, plugin: &PluginId, name: &str, message: &Message) -> Tries {
+        let room = (message.kind == MessageKind::Groupchat).then(|| message.from.to_bare());
+        cooldowns.tries(plugin, name, &self.who, room.as_ref())
     }
 
     /// Returns whether the person is in one of these groups. None of them means everybody.

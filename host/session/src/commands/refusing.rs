@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use parlor_base::id::{InstanceId, PluginId};
-use parlor_stanza::types::{Message, MessageKind};
+use parlor_stanza::types::Message;
 
 use super::people::{Around, Person};
 use crate::effect::Effect;
@@ -25,14 +25,12 @@ pub fn refuse_command(
     });
 }
 
-/// Ends the cooldowns that a command began which hooks keep from the plugin of this instance: a cooldown begins with a command that
-/// the plugin gets.
+/// Ends the cooldowns of a command that hooks keep from the plugin of this instance. Only a command that the plugin gets begins one.
 pub fn withhold_command(session: &mut Session, message: &Message, instance: InstanceId, name: &str) {
     let Some(plugin) = command_owner(session, instance) else { return };
     let Features { commands, rooms, roster, owners, .. } = &mut session.features;
     let person = Person::of(message, Around { rooms, roster, owners });
-    let room = (message.kind == MessageKind::Groupchat).then(|| message.from.to_bare());
-    let tries = commands.cooldowns.tries(&plugin, name, person.who(), room.as_ref());
+    let tries = person.tries(&commands.cooldowns, &plugin, name, message);
     commands.cooldowns.take_back(tries);
 }
 
