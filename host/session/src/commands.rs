@@ -170,8 +170,13 @@ impl Registered {
         }
     }
 
-    /// Returns whether this is one of its other names. They do not count while the owner chose one, nor does one by which the owner
-    /// knows another command of the plugin: the owner's rules for that one would not count.
+    /// Returns whether it can be given by its name alone in a place. `name` is that name.
+    fn is_short_in(&self, name: &str, place: Place<'_>) -> bool {
+        self.is_short && self.names.of(name).is_none() && self.acts_in(place)
+    }
+
+    /// Returns whether this is one of its other names. None of them counts while the owner chose a name. A name for which the owner has
+    /// a name or rules does not count either, since they may be for another command of the plugin, and would not be applied.
     fn has_alias(&self, name: &str, word: &str) -> bool {
         let is_there = self.aliases.iter().any(|alias| alias.as_str() == word);
         is_there && self.names.of(name).is_none() && self.names.leave_free(word)
@@ -185,7 +190,7 @@ pub(super) struct Commands {
     answers: Answers,
     /// Commands of an instance that its designated replacement has overwritten.
     displaced: Vec<Displaced>,
-    /// The commands of plugins that are away, which others could otherwise wait for to answer them instead.
+    /// The commands with short names of plugins that are away. Otherwise another plugin could wait for that, and take the names.
     away: Vec<(PluginId, String, Registered)>,
     cooldowns: Cooldowns,
     forms: Forms,
@@ -242,15 +247,14 @@ impl Commands {
     fn short(&self, name: &str, place: Place<'_>) -> Option<(&PluginId, (&String, &Registered))> {
         self.all.iter().find_map(|(plugin, own)| {
             let (name, found) = own.get_key_value(name)?;
-            let is_it = found.is_short && found.names.of(name).is_none() && found.acts_in(place);
-            is_it.then_some((plugin, (name, found)))
+            found.is_short_in(name, place).then_some((plugin, (name, found)))
         })
     }
 
     /// Returns the plugin that is away and keeps this short name in this place, if it is another one.
     fn kept_for(&self, name: &str, plugin: &PluginId, place: Place<'_>) -> Option<&PluginId> {
         let is_kept = |(owner, word, one): &&(PluginId, String, Registered)| {
-            owner != plugin && word == name && one.names.of(name).is_none() && one.acts_in(place)
+            owner != plugin && word == name && one.is_short_in(name, place)
         };
         self.away.iter().find(is_kept).map(|(owner, ..)| owner)
     }
@@ -261,7 +265,7 @@ impl Commands {
         other.or_else(|| self.kept_for(word, plugin, place))
     }
 
-    /// Gives the short names free of a plugin that does not come back.
+    /// Frees the short names of a plugin that does not come back.
     pub(super) fn forget_plugin(&mut self, plugin: &PluginId) {
         self.away.retain(|(one, ..)| one != plugin);
     }
@@ -278,7 +282,7 @@ impl Commands {
             !own.is_empty()
         });
         if let Some((plugin, _, Registered { most, .. })) = away.first() {
-            // An earlier run may have had others, which this one failed to add. There are never more than one instance may have.
+            // An earlier run may have had others, which this one failed to add. No more are kept than one instance may have.
             let mut number = away.len();
             self.away.retain(|(one, ..)| {
                 number += usize::from(one == plugin);
@@ -416,8 +420,8 @@ fn parse_name(field: &str, plugin: &PluginId, name: &str) -> Result<(String, boo
     }
 }
 
-/// Checks that no other command of this instance has one of these names, that of a new command and its other ones: people could
-/// not tell which of the two they get. Commands of an instance that it replaces, and those of its last run, do not count.
+/// Checks that no other command of this instance has the name of a new command, or one of its other names: people could not tell
+/// which of the two they get. Commands of an instance that it replaces, and those of its last run, do not count.
 fn check_shared(
     own: &BTreeMap<String, Registered>,
     by: InstanceId,
