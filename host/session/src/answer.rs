@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 /// Checks whether an answer may be kept until its caller takes it.
 type Fits<T> = Box<dyn FnOnce(&T) -> Result<(), CallError> + Send>;
-/// Is told how many bytes a command sends beyond those that it has.
+/// Receives the number of bytes that a command sends in addition to its own.
 type Charge = Box<dyn FnOnce(usize) + Send>;
 
 /// The receiver of a command's answer. Dropping it answers `stopped`. The caller may be gone, which is fine.
@@ -36,13 +36,13 @@ impl<T> Answer<T> {
         Self { fits: Some(Box::new(fits)), ..self }
     }
 
-    /// Returns the same answer, with what is told how many bytes the command sends beyond those that it has.
+    /// Returns the same answer. `charge` receives the number of bytes that the command sends in addition to its own.
     #[must_use]
     pub fn charging(self, charge: impl FnOnce(usize) + Send + 'static) -> Self {
         Self { charge: Some(Box::new(charge)), ..self }
     }
 
-    /// Says how many bytes the command sends beyond those that it has.
+    /// Reports the number of bytes that the command sends in addition to its own.
     pub(crate) fn charge(&mut self, bytes: usize) {
         if let Some(charge) = self.charge.take() {
             charge(bytes);

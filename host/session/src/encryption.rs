@@ -332,7 +332,7 @@ impl EndToEnd {
         self.members.forget(room);
     }
 
-    /// Notes the affiliation of a person with a room, whose messages they may read or not.
+    /// Notes the affiliation of a person with a room. It decides whether they may read its messages.
     pub(super) fn affiliation_changed(&mut self, room: &BareJid, person: BareJid, affiliation: &str) {
         self.members.changed(room, person, affiliation);
     }

@@ -228,8 +228,9 @@ impl Promises {
         Ok(self.by_name.values().filter(|promise| is_own(promise)).count())
     }
 
-    /// Adds promises like [`Self::add`], and takes those over that other plugins have of the names that this one alone declares.
-    /// Calls that wait for them continue to wait. Returns how many the instance owns then, and the names that another one had.
+    /// Adds promises like [`Self::add`]. `declared`: the names that this plugin alone declares; it takes over their promises if other
+    /// plugins have them. Calls that wait for these continue to wait. Returns how many the instance owns then, and the names that it
+    /// took over.
     pub(super) fn take(
         &mut self,
         by: InstanceId,

@@ -31,7 +31,7 @@ pub struct Session {
     pub(super) features: Features,
 }
 
-/// Sets the owner's name for the account, for lines of the log. Before the first log-in.
+/// Sets the owner's name for the account, for lines of the log. Must be called before the first log-in.
 pub fn set_name(session: &mut Session, name: AccountName) {
     session.common.account = Some(name);
 }

@@ -81,7 +81,7 @@ pub(super) enum Link {
 pub struct Common {
     /// The bound full JID; before the first log-in, the configured one.
     pub(super) own: Jid,
-    /// The owner's name for the account, which lines of the log have: several accounts may write the same.
+    /// The owner's name for the account. Lines of the log name it, since several accounts may write the same.
     pub(super) account: Option<AccountName>,
     /// Whether a server keeps a roster and more for the account. None does for an address of a component.
     pub(super) has_server: bool,

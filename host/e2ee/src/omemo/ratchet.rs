@@ -156,7 +156,7 @@ impl Ratchet {
         Some(Opening { prekey, signed_prekey, base: self.base })
     }
 
-    /// Whether the other side began it, and nothing was sent by it yet.
+    /// Whether the other side began it, and this side has sent nothing with it yet.
     pub(super) fn awaits_first(&self) -> bool {
         let has_sent = self.previous > 0 || self.sending.as_ref().is_some_and(|chain| chain.number > 0);
         !self.is_own && !has_sent

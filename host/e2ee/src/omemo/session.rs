@@ -173,10 +173,10 @@ impl Session {
         self.current.unanswered().is_some()
     }
 
-    /// Whether the other side needs an answer, even an empty one. It repeats the start of a session in each message until it gets one: the
-    /// first may have been refused, or lost. And if it has sent so many messages without an answer, only one brings new keys. `before` is
-    /// the session before the last message. A side that does not read its answers is owed one for each so many messages, and not for each
-    /// further one.
+    /// Whether the other side needs an answer, even an empty one. There are two cases. Without any answer, it repeats the start of the
+    /// session in each message; an earlier answer may have been refused, or lost. And after so many messages without an answer, only an
+    /// answer brings new keys. `before` is the session before the last message. A side that does not read its answers is owed one for
+    /// each so many messages, and not for each further one.
     pub fn wants_answer(&self, before: Option<&Self>) -> bool {
         if self.current.awaits_first() {
             return true;

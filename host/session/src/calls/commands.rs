@@ -105,7 +105,7 @@ impl Command for RemoveCommand {
     }
 }
 
-/// Give the short names of a plugin's commands free, since it does not come back. It no longer runs.
+/// Free the short names of the commands of a plugin that no longer runs and does not come back.
 #[derive(Debug)]
 pub struct ForgetCommands {
     /// The plugin.

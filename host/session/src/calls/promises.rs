@@ -64,8 +64,8 @@ impl Command for AddPromises {
     }
 }
 
-/// Add promises, also those that other plugins added before a plugin came which alone declares their names. Answered with the number
-/// of promises that it owns now, and the names that another one had.
+/// Add promises of a plugin, and take over those that other plugins have although this one alone declares their names. Answered with
+/// the number of promises that it owns now, and the names that it took over.
 #[derive(Debug)]
 pub struct TakePromises {
     /// The calling instance.

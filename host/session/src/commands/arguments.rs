@@ -45,7 +45,7 @@ pub(super) enum Misfit {
     /// A value in a form is longer than a form may send.
     #[error("{label} is longer than {LONGEST_VALUE} bytes.")]
     TooLong { label: String },
-    /// A field of a form has several values, though it is one for one.
+    /// A field of a form has several values, although it takes one.
     #[error("{label} has more than one value.")]
     Several { label: String },
     /// The values of a page of a form are longer than they may be.

@@ -377,7 +377,7 @@ impl Commands {
 struct Sent {
     has_form: bool,
     values: BTreeMap<String, String>,
-    /// The fields whose values are not among these.
+    /// The fields whose values were refused. They are not in `values`.
     refused: BTreeMap<String, RefusedValue>,
     action: AdHocAction,
 }

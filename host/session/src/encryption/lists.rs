@@ -12,7 +12,7 @@ pub(crate) const MAX_DEVICES: usize = 50;
 pub(super) const MAX_PEOPLE: usize = 20_000;
 /// How long a list is valid if the server does not push its changes.
 const LASTS: Duration = Duration::from_hours(1);
-/// How long a list counts that the server does not tell, or that may have changed since, until it is requested again.
+/// How long a list is valid if the server did not return it, or if it may have changed since.
 const SHORT: Duration = Duration::from_mins(5);
 
 /// One list of a person.
@@ -96,8 +96,8 @@ impl Lists {
         too_many
     }
 
-    /// Notes that a list has changed, so that it is requested again, but not soon after it came: the person decides how often they say so,
-    /// and messages wait for the answer of their server.
+    /// Notes that a list may have changed. It is requested again, but not soon after it came: messages wait for the answer of the
+    /// person's server, and the person decides how often the list changes.
     pub(super) fn outdate(&mut self, jid: &BareJid, form: OmemoForm) {
         let list = self.all.get_mut(jid).and_then(|lists| lists[place(form)].as_mut());
         if let Some(list) = list {

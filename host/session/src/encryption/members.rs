@@ -72,7 +72,7 @@ impl Members {
         people.at = Some(now);
     }
 
-    /// Notes the affiliation of a person, also for lists that are on their way.
+    /// Notes the affiliation of a person. It also counts for lists that are still arriving.
     pub(super) fn changed(&mut self, room: &BareJid, person: BareJid, affiliation: &str) {
         let Some(people) = self.0.get_mut(room) else { return };
         if !AFFILIATIONS.contains(&affiliation) {

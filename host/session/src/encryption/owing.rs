@@ -31,8 +31,8 @@ pub(super) fn say_nothing(keys: &mut EndToEnd, jid: &BareJid, device: u32, form:
     }
 }
 
-/// Begins a new session with an empty message, so that the other side uses it: its own is broken, or it does not know this device.
-/// `may_be_new`: the device need not be known.
+/// Begins a new session with an empty message, so that the other side uses it. Its old session is broken, or it does not know this
+/// device. `may_be_new`: it may be a device that is not known here.
 pub(super) fn heal(
     keys: &mut EndToEnd,
     (jid, device, form): (&BareJid, u32, OmemoForm),

@@ -1,4 +1,4 @@
-//! Remarks in the log about what people do in encrypted chats: each once for each person, since they decide how often there is a reason.
+//! Remarks in the log about people in encrypted chats. Each is made once for each person, since they decide how often there is a reason.
 
 use std::collections::HashSet;
 

@@ -43,8 +43,8 @@ pub(super) enum Sealing {
     Cannot(CallError),
 }
 
-/// A session as it is after a message. A message that is not sent leaves the session as it was: who reads the next one keeps the keys
-/// of so many missing messages alone.
+/// A session as it is after a message. If the message is not sent, the session stays as it was: recipients keep the keys of a limited
+/// number of missing messages.
 struct Step {
     jid: BareJid,
     device: u32,
@@ -359,7 +359,7 @@ fn key_for(
     Some(KeyFor { jid: jid.clone(), device, is_prekey: prekey, bytes })
 }
 
-/// Takes the steps of sessions whose message is sent. Returns the changes to keep on disk.
+/// Takes the steps of the sessions, since their message is sent. Returns the changes to keep on disk.
 fn step(keys: &mut EndToEnd, steps: Vec<Step>) -> Vec<KeyChange> {
     let mut changes = Vec::with_capacity(steps.len());
     for Step { jid, device, form, session } in steps {

@@ -53,7 +53,7 @@ impl Sessions {
         found.map(|held| &held.session)
     }
 
-    /// Returns the only person with whose device of this id there is a session. `None`: nobody, or several.
+    /// Returns the person with whose device of this id there is a session. `None`: nobody has such a device, or several people have one.
     pub(super) fn owner_of(&self, device: u32, form: OmemoForm) -> Option<&BareJid> {
         let is_meant = |held: &Held| held.device == device && held.form == form;
         let mut owners = self.people.iter().filter(|(_, held)| held.iter().any(is_meant)).map(|(jid, _)| jid);

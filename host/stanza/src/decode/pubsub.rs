@@ -32,8 +32,8 @@ pub(super) fn answer(payload: &Element) -> Option<Body> {
     }
 }
 
-/// Reads what a node says in a message to the account that is bound as `own`, which may be nothing for plugins. Messages of
-/// rooms and returned messages cannot contain events.
+/// Reads the event of a node in a message to the account that is bound as `own`. It may have no changes. Messages of rooms and
+/// returned messages cannot contain events.
 pub(super) fn event(message: &WireMessage, own: &FullJid) -> Option<NodeEvent> {
     if matches!(message.type_, MessageType::Groupchat | MessageType::Error) {
         return None;

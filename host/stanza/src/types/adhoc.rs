@@ -23,11 +23,11 @@ pub struct AdHoc {
     pub has_form: bool,
     /// The submitted values by field.
     pub values: BTreeMap<String, String>,
-    /// The fields whose values are not among these.
+    /// The fields whose values were refused. They are not in `values`.
     pub refused: BTreeMap<String, RefusedValue>,
 }
 
-/// Why the value of a field is refused. It would otherwise count as left out, or in part.
+/// Why the value of a field is refused. Otherwise the field would count as left out, or only a part of it would count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusedValue {
     /// It is longer than [`LONGEST_VALUE`].

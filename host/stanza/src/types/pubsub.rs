@@ -142,7 +142,7 @@ pub struct NodePage {
 pub struct NodeEvent {
     /// The name of the node.
     pub node: String,
-    /// The changes, [`MAX_NODE_CHANGES`] at most. Empty: it says nothing for plugins, such as a new configuration.
+    /// The changes, [`MAX_NODE_CHANGES`] at most. Empty: the event is none for plugins, such as a new configuration.
     pub changes: Vec<NodeChange>,
 }
 
