@@ -122,26 +122,11 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::manifest::SECTION;
+    use crate::component::tests::plugin_with;
 
     const MANIFEST: &str = "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says it\"\n\
         [settings.greeting]\ntype = \"string\"\ndescription = \"d\"\n\
         [settings.token]\ntype = \"secret\"\ndescription = \"d\"\n";
-
-    /// A plugin with these settings.
-    fn component_with(manifest: &str) -> Vec<u8> {
-        let guest = r#"
-            (core module $m
-                (func (export "start") (result i32) unreachable)
-                (func (export "callback") (param i32 i32 i32) (result i32) unreachable))
-            (core instance $i (instantiate $m))
-            (func $f async (canon lift (core func $i "start") async (callback (core func $i "callback"))))
-            (instance $guest
-                (export "initialize" (func $f)) (export "handle-event" (func $f)) (export "stop" (func $f)))
-            (export "parlor:plugin/guest@0.1.0" (instance $guest))"#;
-        let section = format!("(@custom \"{SECTION}\" \"{}\")", manifest.escape_default());
-        wat::parse_str(format!("(component {guest} {section})")).unwrap()
-    }
 
     fn policy(digest: &Digest, settings: &str) -> Policy {
         let text = format!("[plugin.echo]\nsource = \"gone.wasm\"\ndigest = \"{digest}\"\n{settings}\n");
@@ -151,7 +136,7 @@ mod tests {
     #[test]
     fn a_policy_with_a_secret_or_a_command_is_not_shared() {
         let folder = tempfile::tempdir().unwrap();
-        let (components, bytes) = (Components::new(folder.path()), component_with(MANIFEST));
+        let (components, bytes) = (Components::new(folder.path()), plugin_with(MANIFEST));
         components.keep(&bytes).unwrap();
         let checked = |settings: &str| {
             check(&policy(&Digest::of(&bytes), settings), &components).map_err(|error| error.to_string())

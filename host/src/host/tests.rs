@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use parlor_config::Overrides;
-use parlor_plugins::manifest::SECTION;
+use parlor_plugins::sample;
 use parlor_runtime::compiler::Bounds;
 use parlor_runtime::traces::Traces;
 use parlor_store::{Activity, AuditKind, AuditQuery, By, NewAuditEntry, Tally, TallyKind};
@@ -82,17 +82,7 @@ fn holder(folder: &Path, more: &str) -> String {
     let manifest = "[plugin]\nname = \"holder\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Has a secret\"\n\
         [settings.token]\ntype = \"secret\"\ndescription = \"The key of a service\"\n\
         [provides]\nevents = [\"door\"]\n";
-    let guest = r#"
-        (core module $m
-            (func (export "start") (result i32) unreachable)
-            (func (export "callback") (param i32 i32 i32) (result i32) unreachable))
-        (core instance $i (instantiate $m))
-        (func $f async (canon lift (core func $i "start") async (callback (core func $i "callback"))))
-        (instance $guest
-            (export "initialize" (func $f)) (export "handle-event" (func $f)) (export "stop" (func $f)))
-        (export "parlor:plugin/guest@0.1.0" (instance $guest))"#;
-    let section = format!("(@custom \"{SECTION}\" \"{}\")", manifest.escape_default());
-    let bytes = wat::parse_str(format!("(component {guest} {section})")).unwrap();
+    let bytes = wat::parse_str(sample::plugin_with(manifest)).unwrap();
     std::fs::write(folder.join("holder.wasm"), &bytes).unwrap();
     let digest = Digest::of(&bytes);
     format!("[plugin.holder]\nsource = \"holder.wasm\"\ndigest = \"{digest}\"\n{more}\n")
