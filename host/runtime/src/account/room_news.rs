@@ -145,6 +145,11 @@ mod tests {
 
     use super::*;
 
+    fn record(why: &'static str, state: RoomState) -> RoomRecord {
+        let departure = Departure { at: Timestamp::UNIX_EPOCH, why, reason: None, actor: None, alternative: None };
+        RoomRecord { state, since: None, next: None, departure: Some(Arc::new(departure)), entered: true }
+    }
+
     #[test]
     fn words_of_others_are_quoted_and_end_with_their_quotation_mark() {
         assert_eq!(said("kicked", None, None), "kicked");
@@ -158,19 +163,6 @@ mod tests {
     #[test]
     fn a_remedy_names_a_command_that_a_shell_reads_as_one_word() {
         let room: BareJid = "a;b$(c)@muc.example.org".parse().unwrap();
-        let record = |why, state| RoomRecord {
-            state,
-            since: None,
-            next: None,
-            departure: Some(Arc::new(Departure {
-                at: Timestamp::UNIX_EPOCH,
-                why,
-                reason: None,
-                actor: None,
-                alternative: None,
-            })),
-            entered: false,
-        };
         let word = shell_word(room.as_str());
         let none = Listings::default();
         for why in ["kicked", "banned", "affiliation", "members-only", "refused", "left"] {
@@ -188,10 +180,7 @@ mod tests {
     #[test]
     fn a_listed_room_that_was_left_is_said_to_be_entered_again() {
         let room: BareJid = "den@muc.example.org".parse().unwrap();
-        let departure =
-            Departure { at: Timestamp::UNIX_EPOCH, why: "left", reason: None, actor: None, alternative: None };
-        let departure = Some(Arc::new(departure));
-        let record = RoomRecord { state: RoomState::Out, since: None, next: None, departure, entered: true };
+        let record = record("left", RoomState::Out);
         let says = |listings| remedy(&room, &record, listings);
         assert_eq!(says(Listings::default()), "`parlor rooms join den@muc.example.org` enters it again");
         let bookmarked = says(Listings { in_bookmarks: true, ..Listings::default() });
@@ -202,10 +191,7 @@ mod tests {
     #[test]
     fn the_remedy_for_a_destroyed_room_names_what_lists_it_and_nothing_else() {
         let room: BareJid = "den@muc.example.org".parse().unwrap();
-        let departure =
-            Departure { at: Timestamp::UNIX_EPOCH, why: "destroyed", reason: None, actor: None, alternative: None };
-        let departure = Some(Arc::new(departure));
-        let record = RoomRecord { state: RoomState::Out, since: None, next: None, departure, entered: true };
+        let record = record("destroyed", RoomState::Out);
         let leave = "`parlor rooms leave den@muc.example.org";
         for (in_settings, in_bookmarks, says) in [
             (false, false, format!("{leave}` takes it off the list of rooms")),
