@@ -105,7 +105,7 @@ pub struct Host {
     /// The domains of components, which take the place of a server for accounts that are addresses there.
     pub(crate) domains: Domains,
     pub(crate) plugins: Plugins,
-    /// What its plugins have for themselves.
+    /// The secrets and names that each plugin has for itself.
     reserved: Reserved,
     /// Plugins that are shutting down, or about to come back.
     leaving: Leaving,

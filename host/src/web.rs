@@ -1,8 +1,8 @@
 //! Listens for requests to webhooks of plugins, while there are any and the configuration says where.
 //!
 //! Requests to unknown webhooks, requests without a valid signature, and requests that are too long get the same answer
-//! after the same work. So no one can find out which addresses exist: only the whole address of a webhook that takes a name
-//! and a password asks for them. While a plugin with webhooks is not running yet, all of these get the answer to retry.
+//! after the same work. So no one can find out which addresses exist: the answer asks for a name and a password only at the
+//! whole address of a webhook that takes them. While a plugin with webhooks is not running yet, all of these get the answer to retry.
 
 mod address;
 mod counts;

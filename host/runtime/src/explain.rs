@@ -101,7 +101,7 @@ impl Judge for Running<'_> {
         let snapshot = account.snapshot();
         let bare = about.map(Jid::to_bare);
         let whom = about.zip(bare.as_ref()).map(|(jid, bare)| {
-            // A room that the account is not in is one, too: the answer says what is so once it is.
+            // A room that the account is not in is no person: the answer says what holds once the account is in it.
             if !snapshot.rooms.contains_key(bare) && !self.is_known_room(bare) {
                 if self.own().contains(bare) { Whom::Own(bare) } else { Whom::Person(jid) }
             } else if jid.is_full() {

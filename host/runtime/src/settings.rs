@@ -245,7 +245,7 @@ impl OwnSettings {
     }
 
     /// Replaces the owner's values, after they changed in the policy. They were checked as at admission. A setting that
-    /// changed only in a room is among the changes, with the value that applies elsewhere. Where the owner changed a value,
+    /// changed only in a room is among the changes, with the value that applies elsewhere. If the owner changed a value,
     /// the one that the plugin had set before ends: otherwise the change would do nothing until the host is restarted.
     pub fn owner_changed(
         &self,

@@ -235,7 +235,7 @@ impl Plugin {
         ["backing-off", "quarantined", "refused"].contains(&self.state.as_str())
     }
 
-    /// Returns a clause about it if it is down. One that is so as a whole names its node.
+    /// Returns a clause about it if it is down. The clause names its node, unless it is about one account.
     pub fn ill(&self) -> Option<String> {
         let on = if self.account.is_none() { self.on() } else { String::new() };
         self.is_down().then(|| format!("plugin {} is {}{on}", self.id, self.state))

@@ -122,8 +122,8 @@ pub(super) async fn prune_cache(host: &Host) {
     host.engine.keep_only(used).await;
 }
 
-/// Reserves what a plugin has that may not run: it may run later. Returns its version for the owner: from its file, else from
-/// the policy.
+/// Reserves the secrets and names of a plugin that may not run, since it may run later. Returns its version for the owner: from its
+/// file, else from the policy.
 pub(super) async fn look_at_refused(host: &Host, id: &PluginId, entry: &Entry) -> Option<semver::Version> {
     let (one, looked_at, components) = (id.clone(), entry.clone(), host.components.clone());
     let looking = tokio::task::spawn_blocking(move || approved::look(&one, &looked_at, &components));
@@ -132,7 +132,7 @@ pub(super) async fn look_at_refused(host: &Host, id: &PluginId, entry: &Entry) -
     Some(examined.manifest.version.clone())
 }
 
-/// Loads a plugin. What it has is reserved before it is compiled, since others run meanwhile.
+/// Loads a plugin. Its secrets and names are reserved before it is compiled, since other plugins run meanwhile.
 pub(super) async fn load_plugin(host: &Host, id: &PluginId, entry: &Entry) -> Result<Loaded, LoadError> {
     let config = host.config.load();
     has_accounts(&config, id, entry)?;
@@ -140,7 +140,8 @@ pub(super) async fn load_plugin(host: &Host, id: &PluginId, entry: &Entry) -> Re
     load(id, entry, &config.settings, &host.engine, &host.components, found).await
 }
 
-/// Prepares a plugin as far as possible without the compiler. What it has is reserved: others may run before it is compiled.
+/// Prepares a plugin as far as possible without the compiler. Its secrets and names are reserved, since other plugins may run before
+/// it is compiled.
 pub(super) async fn prepare_plugin(host: &Host, id: &PluginId, entry: &Entry) -> Result<Prepared, LoadError> {
     let config = host.config.load();
     has_accounts(&config, id, entry)?;

@@ -1,6 +1,6 @@
-//! What plugins have for themselves, also before the first one runs, while they do not run, and on accounts that start later. No
-//! other plugin may read what an owner wrote under `[settings]` for the secret of one of them, or fire or keep a name that one
-//! of them provides: whoever listens would believe it.
+//! Secrets and names that each plugin has for itself, also before the first plugin runs, while it does not run, and on accounts
+//! that start later. No other plugin may read what an owner wrote under `[settings]` for its secrets, or fire or keep a name that
+//! it provides: listeners would believe it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,11 +14,11 @@ use parlor_runtime::account::Shared;
 use super::Host;
 use super::plugin::{Plugin, Standing, chosen};
 
-/// What the plugins have that the policy names, as far as their files can be read.
+/// The secrets and names of the plugins in the policy, as far as their files can be read.
 #[derive(Debug, Default)]
 pub(super) struct Reserved(Mutex<BTreeMap<PluginId, Own>>);
 
-/// What one plugin has.
+/// The secrets and names of one plugin.
 #[derive(Debug, Default)]
 struct Own {
     /// The names of the settings that it keeps secret.
@@ -30,12 +30,12 @@ struct Own {
 }
 
 impl Reserved {
-    /// Locks it. The lock is held for moments only.
+    /// Locks the map. The lock is held for moments only.
     fn held(&self) -> MutexGuard<'_, BTreeMap<PluginId, Own>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reserves it on an account that starts.
+    /// Reserves the secrets and names on an account that starts.
     pub(super) fn keep_on(&self, account: &Shared, config: &Config) {
         for (id, own) in &*self.held() {
             account.keep_secret(id, own.secrets.iter().map(String::as_str));
@@ -45,7 +45,7 @@ impl Reserved {
         }
     }
 
-    /// Forgets what no plugin has any longer.
+    /// Forgets the secrets and names that no plugin has any longer.
     pub(super) fn retain(&self, plugins: &BTreeMap<PluginId, Plugin>) {
         self.held().retain(|id, own| {
             own.secrets.retain(|key| is_kept(plugins, id, key));
@@ -89,7 +89,8 @@ fn is_provided(plugins: &BTreeMap<PluginId, Plugin>, id: &PluginId, name: &str) 
     has(plugins, id, |manifest| manifest.provides().any(|provided| provided == name))
 }
 
-/// Returns the same for an account: only where a plugin is to run are its names its own.
+/// Returns whether one of these plugins provides a name on an account, or may do so once it runs there. A plugin has its names for
+/// itself only where it is to run.
 pub(super) fn is_provided_on(
     plugins: &BTreeMap<PluginId, Plugin>,
     config: &Config,

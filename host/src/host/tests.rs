@@ -20,7 +20,7 @@ fn offline(folder: &Path) -> Config {
     Config::load(&path, &overrides).unwrap()
 }
 
-/// Such a host.
+/// A host that does not log in, in a separate folder.
 pub(crate) async fn offline_host(folder: &Path) -> Host {
     Host::start(offline(folder), Compiler::ThisProcess, Threads::of_the_caller()).await.unwrap()
 }
@@ -88,7 +88,7 @@ fn holder(folder: &Path, more: &str) -> String {
     format!("[plugin.holder]\nsource = \"holder.wasm\"\ndigest = \"{digest}\"\n{more}\n")
 }
 
-/// Writes a policy that names it.
+/// Writes a policy that names that plugin.
 fn write_holder(folder: &Path, more: &str) {
     std::fs::write(folder.join("plugins.toml"), holder(folder, more)).unwrap();
 }
@@ -125,7 +125,7 @@ async fn the_secret_of_a_plugin_that_is_not_compiled_yet_is_hidden() {
     host.stop().await;
 }
 
-/// The same.
+/// Otherwise another plugin could read it until this one may run.
 #[tokio::test]
 async fn the_secret_of_a_plugin_that_may_not_run_is_hidden_also_on_accounts_that_start_later() {
     let folder = tempfile::tempdir().unwrap();
@@ -144,7 +144,7 @@ async fn the_secret_of_a_plugin_that_may_not_run_is_hidden_also_on_accounts_that
     host.stop().await;
 }
 
-/// Whoever listens believes that an event of this name comes from the plugin that provides it.
+/// Listeners believe that an event of this name comes from the plugin that provides it.
 #[tokio::test]
 async fn a_name_that_a_plugin_provides_is_its_own_where_it_is_to_run_also_while_it_does_not() {
     let folder = tempfile::tempdir().unwrap();

@@ -40,7 +40,7 @@ struct Questions {
 enum Begun {
     /// It waits.
     Waits {
-        /// It is cancelled by dropping this.
+        /// Dropping this cancels the question.
         #[expect(dead_code, reason = "it is dropped")]
         cancels: oneshot::Sender<()>,
         /// The call that waits for the end, if one does.
@@ -97,7 +97,7 @@ impl Dialogs {
     }
 
     /// Gives the end of a question that was begun to the call that waits for it, or keeps it until it is taken. Returns
-    /// whether it is kept: not if it was cancelled.
+    /// whether it is kept. A question that was cancelled has no end to keep.
     fn has_ended(&self, id: u64, end: DialogEnd, open: OpenDialog) -> bool {
         let mut begun = self.begun();
         let Some(Begun::Waits { waiter, .. }) = begun.remove(&id) else { return false };

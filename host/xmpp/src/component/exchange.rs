@@ -154,7 +154,7 @@ impl Exchange {
     ) {
         let mut state = self.state();
         let stanzas = which(&mut state.sleepers);
-        // It is looked for them at each wake of an address, and there are few.
+        // This runs at each wake of an address, and seldom is there a stanza to give back.
         if !stanzas.is_empty() {
             state.guests.give_back(&stanzas, error);
             self.more.notify_one();

@@ -1,5 +1,5 @@
 //! Counts the new addresses that people write to, and those of all people of a domain, so that nobody uses up the limit of a
-//! component for all others. Counts in the same way the addresses that they wake.
+//! component for all others. The addresses that people wake are counted in the same way.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -11,13 +11,13 @@ use tokio::time::Instant;
 
 /// How many new addresses one person may write to in an hour.
 pub(super) const MOST_OF_A_PERSON: usize = 16;
-/// How many addresses that sleep one person may wake in an hour, and how many all people of another domain.
+/// How many addresses that sleep one person may wake in an hour, and how many all people of another domain may wake.
 pub(super) const MOST_WOKEN_BY_A_PERSON: usize = 1_024;
 pub(super) const MOST_WOKEN_BY_A_DOMAIN: usize = 8_192;
 /// The maximum number of people that are counted at a time, and that of domains.
 const MOST_COUNTED: usize = 16_384;
 const HOUR: Duration = Duration::from_hours(1);
-/// How often the log says that somebody writes to more.
+/// How often the log says that somebody writes to more, or wakes more.
 const TOLD: Duration = Duration::from_mins(10);
 /// The second parts of domains below which countries let others have domains, such as `co.uk`.
 const OF_COUNTRIES: [&str; 9] = ["ac", "co", "com", "edu", "gov", "ne", "net", "or", "org"];
@@ -29,7 +29,7 @@ pub(super) struct People {
     of_domains: Counts,
     /// Makes the keys of both. Senders choose how long their addresses are, and must not choose which ones share a key.
     keys: RandomState,
-    /// When the log last said that somebody writes to too many.
+    /// When the log last said that somebody writes to too many, or wakes too many.
     told: Option<Instant>,
 }
 
@@ -76,8 +76,8 @@ impl People {
     }
 
     /// Counts an address that sleeps and that a person wakes. Returns false if it is one too many, which the log says now and then.
-    /// People of the component's own domain are counted each for themselves: whoever has it has the addresses as well. If there are
-    /// too many to count, others may wake addresses: so many could wake all of them anyway.
+    /// People of the component's own domain have no limit together: its owner has the addresses as well. If there are too many people
+    /// to count, the others may wake addresses: so many could wake all of them anyway.
     pub(super) fn may_wake(&mut self, person: &BareJid, address: &BareJid) -> bool {
         let now = Instant::now();
         let one = self.keys.hash_one(person);
@@ -106,7 +106,7 @@ impl People {
         false
     }
 
-    /// Returns whether the log is to say that there was one too many. Then it does so.
+    /// Returns whether to log that there was one too many, and notes that this is done now.
     fn is_to_be_told(&mut self, now: Instant) -> bool {
         let is_due = self.told.is_none_or(|told| now.duration_since(told) >= TOLD);
         if is_due {

@@ -238,7 +238,7 @@ impl Seat {
         fits
     }
 
-    /// Returns whether the log has yet to say that there was one too many. Then it does so: a plugin can send any number.
+    /// Returns whether to log that there was one too many: only the first time, since a plugin can send any number.
     pub(super) fn is_to_say_full(&mut self) -> bool {
         !std::mem::replace(&mut self.has_said_full, true)
     }

@@ -25,7 +25,8 @@ pub(super) const MOST: usize = 4_096;
 pub(super) const MOST_OF_ONE: usize = 64;
 /// The maximum number of bytes of all stanzas.
 pub(super) const MOST_BYTES: usize = 16 << 20;
-/// One person may use this part of the places and of the bytes, and all people of a domain that one. The rest is left for others.
+/// One person may use one in `PART_OF_A_PERSON` of the places and of the bytes, and all people of a domain one in
+/// `PART_OF_A_DOMAIN`. The rest is left for others.
 pub(super) const PART_OF_A_PERSON: usize = 16;
 pub(super) const PART_OF_A_DOMAIN: usize = 2;
 /// The maximum number of bytes of all stanzas to one address but the first. An address that logs in has room for them.
@@ -41,7 +42,7 @@ pub(super) struct Sleepers {
     waiting: HashMap<BareJid, Waiting>,
     /// The addresses with such stanzas that the host has not heard of, in their order.
     unheard: VecDeque<BareJid>,
-    /// What of the room is taken because of whom.
+    /// The room that each person and each domain takes.
     shares: Shares,
     /// How many addresses each person and each domain has woken within an hour.
     people: People,
@@ -59,10 +60,10 @@ struct Waiting {
     bytes: usize,
 }
 
-/// A person or a domain, and the part of all room that it may use.
+/// The key of a person or of a domain, and the part of all room that it may use.
 type Share = (u64, usize);
 
-/// What is taken because of each person and each domain.
+/// The room that each person and each domain takes.
 #[derive(Debug, Default)]
 struct Shares {
     taken: HashMap<u64, Room>,
@@ -72,14 +73,14 @@ struct Shares {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Room {
-    /// Addresses whose first stanza this one has sent.
+    /// The number of addresses whose first stanza came from this person or domain.
     addresses: usize,
-    /// Of all stanzas that this one has sent.
+    /// The bytes of all stanzas that came from there.
     bytes: usize,
 }
 
 impl Shares {
-    /// Returns those of a sender.
+    /// Returns the shares of a sender: its own, and that of its domain.
     fn of(&self, sender: &Jid) -> [Share; 2] {
         let (person, domain) = (sender.to_bare(), owned_together(sender.domain().as_str()));
         [(self.keys.hash_one((0, person)), PART_OF_A_PERSON), (self.keys.hash_one((1, domain)), PART_OF_A_DOMAIN)]
@@ -229,8 +230,8 @@ impl Sleepers {
     }
 }
 
-/// Returns whether only an account that has ended could use a stanza, which so wakes none: an answer to what it has sent, or the
-/// presence of somebody who goes. A message that comes back counts as one that has come.
+/// Returns whether only an account that has ended could use a stanza, so that the stanza wakes none: an answer to what that account
+/// has sent, or the presence of somebody who goes. A message that comes back counts as one that has come.
 pub(super) fn is_too_late(arrived: &Arrived) -> bool {
     let Arrived::Read(stanza) = arrived else { return false };
     match &**stanza {
