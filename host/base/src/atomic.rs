@@ -123,9 +123,14 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
 
 /// Returns the path of the lock file of [`lock_beside`].
 pub fn lock_file(file: &Path) -> PathBuf {
+    hidden_beside(file, ".lock")
+}
+
+/// Returns the path of a hidden file in the same folder, whose name is that of this file with an ending.
+pub fn hidden_beside(file: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(file.file_name().unwrap_or_default());
-    name.push(".lock");
+    name.push(ending);
     file.with_file_name(name)
 }
 
@@ -148,14 +153,12 @@ pub fn folder_of(file: &Path) -> &Path {
 
 /// Writes a file. When this returns it is durable; if the process is killed before that, the old file remains.
 pub fn write(file: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
-    let name =
-        file.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is not a file's name"))?;
+    if file.file_name().is_none() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file's name"));
+    }
     let folder = folder_of(file);
-    let mut hidden = OsString::from(".");
-    hidden.push(name);
     // A fixed name, so that the next write overwrites what a killed process left behind.
-    hidden.push(".new");
-    let temporary = folder.join(hidden);
+    let temporary = hidden_beside(file, ".new");
     let old = if readers == Readers::Same { fs::metadata(file).ok() } else { None };
     // Nobody else can open it before it has its group.
     let mode = if readers == Readers::Usual { 0o666 } else { 0o600 };

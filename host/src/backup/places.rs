@@ -1,12 +1,11 @@
 //! The places of a host that a backup is restored to: finds existing files, and rolls back moves unless all succeed.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use parlor_base::atomic::{alone_in, folder_of, make_private_folder, put_in_place};
+use parlor_base::atomic::{alone_in, folder_of, hidden_beside, make_private_folder, put_in_place};
 use parlor_config::{Config, accounts_file};
 
 use super::error::BackupError;
@@ -135,10 +134,7 @@ impl Drop for Moves {
 
 /// Returns the path of a file on the way to this place.
 pub(super) fn draft_of(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".restore");
-    path.with_file_name(name)
+    hidden_beside(path, ".restore")
 }
 
 /// Makes a new file that only this user can read.

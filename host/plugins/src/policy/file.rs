@@ -1,7 +1,6 @@
 //! `plugins.toml` while a command changes it: locked against other commands, checked for changes since it was read, and
 //! replaced as a whole. A spare file beside it is given up for that on a full disk.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -179,10 +178,7 @@ fn keep_spare(policy: &Path, length: usize) {
 }
 
 fn spare_file(policy: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(policy.file_name().unwrap_or_default());
-    name.push(".spare");
-    policy.with_file_name(name)
+    atomic::hidden_beside(policy, ".spare")
 }
 
 /// Keeps other commands from changing the policy.
