@@ -285,14 +285,15 @@ fn list(rooms: &[Room], terminal: Option<usize>) -> String {
 
 /// Returns the state of an account in a room, with that of its connection if it was in the room when the connection was lost.
 fn state(room: &Room) -> String {
-    let connection = room.connection.as_ref().filter(|_| room.state == "joined");
-    connection.map_or_else(|| room.state.clone(), |connection| format!("{} ({connection})", room.state))
+    match room.lost_connection() {
+        Some(connection) => format!("{} ({connection})", room.state),
+        None => room.state.clone(),
+    }
 }
 
 /// Says which accounts the host cannot connect, whose rooms are shown as they were.
 fn out_of_touch(rooms: &[Room]) -> Vec<String> {
-    let joined = rooms.iter().filter(|room| room.state == "joined");
-    let away = joined.filter_map(|room| Some((room.account.as_str(), room.connection.as_deref()?)));
+    let away = rooms.iter().filter_map(|room| Some((room.account.as_str(), room.lost_connection()?)));
     let ills = fleet::account_ills(away.collect::<BTreeMap<_, _>>());
     ills.into_iter().map(|ill| format!("{ill}: the rooms are shown as they were; `parlor status` says why")).collect()
 }

@@ -118,7 +118,7 @@ fn row(link: &dyn Fn(&str) -> String, room: &Room) -> Markup {
             td { a href=(link(&accounts::address(&room.account))) { (cell(&room.account)) } }
             td {
                 (state(&room.state))
-                @if let Some(connection) = room.connection.as_ref().filter(|_| room.state == "joined") {
+                @if let Some(connection) = room.lost_connection() {
                     " (" (cell(connection)) ")"
                 }
                 @if room.state != "joined" {

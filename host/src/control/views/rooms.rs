@@ -54,9 +54,14 @@ impl Room {
         self.state == "out" && self.left.as_ref().is_some_and(|left| left.why != "left")
     }
 
+    /// Returns the state of its account's connection, if the account was in it when that was lost.
+    pub fn lost_connection(&self) -> Option<&str> {
+        self.connection.as_deref().filter(|_| self.state == "joined")
+    }
+
     /// Returns a clause about a room of an account that was in it when its connection was lost.
     pub fn was_in(&self) -> Option<String> {
-        let connection = self.connection.as_ref().filter(|_| self.state == "joined")?;
+        let connection = self.lost_connection()?;
         let Self { account, room, .. } = self;
         Some(format!(
             "account {account} is {connection}: it was in the room {room}, and enters it when it is connected"
