@@ -30,6 +30,7 @@ use super::given::{Given, SecretFlag, explained};
 use super::inspect;
 use super::origin::Origin;
 use super::room_names;
+use super::secret_files::tell_of_nodes;
 use crate::Ended;
 use crate::ask::Terminal;
 use crate::places::{self, places};
@@ -259,7 +260,7 @@ impl AddArgs {
             given.ask(terminal, manifest, is_set, |_| String::new())?;
         }
         admin.install(&plan, &decision, &given.secrets()).map_err(|error| self.wanted.why_not(error, &id))?;
-        given.tell_of_nodes(&config, &admin.entry(&id)?);
+        tell_of_nodes(&config, given.kept(&admin.entry(&id)?));
         chosen.pin(&config);
         done(&config, &id, &format!("{id} {} is installed", manifest.version), self.json)
     }

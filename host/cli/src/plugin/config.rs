@@ -13,7 +13,6 @@ use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::id::PluginId;
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_base::quantity;
-use parlor_config::Config;
 use parlor_plugins::admin::{NewSecret, PluginAdmin, check_secret, end_former, rotate_secret};
 use parlor_plugins::policy::Entry;
 use parlor_plugins::secret::{Former, SecretSource};
@@ -23,7 +22,7 @@ use serde_json::{Value, json};
 use super::add::{done, done_as_wanted};
 use super::given::{refuse_unfit, secret};
 use super::room_names;
-use super::secret_files::to_copy;
+use super::secret_files::tell_of_nodes;
 use crate::show::{Put as _, print, print_json, second, table};
 use crate::target::{self, Target};
 
@@ -118,7 +117,7 @@ impl ConfigArgs {
                     return print_json(&self.shown(&entry, name, setting).as_json());
                 }
                 let sentence = self.keep(&admin, name, source.as_ref(), set.as_ref())?;
-                self.tell_of_nodes(&config, &admin.entry(id)?, name);
+                tell_of_nodes(&config, self.value(&admin.entry(id)?, name));
                 return done(&config, id, &sentence, self.json);
             }
             (Some(_), _) if source.is_some() => bail!("{name} is no secret: give its value"),
@@ -152,13 +151,6 @@ impl ConfigArgs {
         let hint = room.and_then(|room| room_names::without_effect(&self.plugin, room, entry.grants.rooms()));
         if let Some(hint) = hint {
             target::say(&format!("parlor: {hint}"));
-        }
-    }
-
-    /// Says what the other nodes of a cluster need for a secret.
-    fn tell_of_nodes(&self, config: &Config, entry: &Entry, name: &str) {
-        if let Some(says) = to_copy(config, self.value(entry, name)) {
-            target::say(&format!("parlor: {says}"));
         }
     }
 

@@ -12,14 +12,13 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::id::PluginId;
-use parlor_config::Config;
 use parlor_plugins::admin::{AdminError, GivenSecrets, NewSecret, lacking, secret_fits};
 use parlor_plugins::admission::Refusal;
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::Entry;
 use parlor_plugins::secret::SecretSource;
+use serde_json::Value;
 
-use super::secret_files::to_copy;
 use crate::ask::Terminal;
 use crate::{Ended, target, wait_for};
 
@@ -67,15 +66,9 @@ impl Given {
         all.collect()
     }
 
-    /// Says what the other nodes of a cluster need for those that the policy has now.
-    pub(super) fn tell_of_nodes(&self, config: &Config, entry: &Entry) {
-        if let Some(says) = self.to_copy(config, entry) {
-            target::say(&format!("parlor: {says}"));
-        }
-    }
-
-    fn to_copy(&self, config: &Config, entry: &Entry) -> Option<String> {
-        to_copy(config, self.0.keys().filter_map(|name| entry.settings.0.get(name)))
+    /// Returns the places of these secrets, as the policy has them.
+    pub(super) fn kept<'e>(&self, entry: &'e Entry) -> impl Iterator<Item = &'e Value> {
+        self.0.keys().filter_map(move |name| entry.settings.0.get(name))
     }
 
     /// Reads the secrets that the flags name.
@@ -225,7 +218,10 @@ pub(super) fn explained(error: AdminError, id: &PluginId, is_new: bool) -> anyho
 
 #[cfg(test)]
 mod tests {
+    use parlor_config::Config;
+
     use super::*;
+    use crate::plugin::secret_files::to_copy;
 
     fn manifest() -> Manifest {
         let text = "[plugin]\nname = \"quotes\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"X\"\n\
@@ -271,9 +267,9 @@ mod tests {
         let policy = parlor_plugins::policy::Policy::parse(&policy, std::path::Path::new("/x")).unwrap();
         let entry = policy.plugins.values().next().unwrap();
         let given = Given(BTreeMap::from([("api_key".to_owned(), Secret::Text("s3cr3t-8".to_owned()))]));
-        let says = given.to_copy(&config, entry).unwrap();
+        let says = to_copy(&config, given.kept(entry)).unwrap();
         assert!(says.contains("copy /srv/key, and run"), "{says}");
-        assert_eq!(Given::default().to_copy(&config, entry), None);
+        assert_eq!(to_copy(&config, Given::default().kept(entry)), None);
     }
 
     #[test]

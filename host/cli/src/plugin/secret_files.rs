@@ -5,6 +5,15 @@ use parlor_config::Config;
 use parlor_plugins::secret::SecretSource;
 use serde_json::Value;
 
+use crate::target;
+
+/// Tells which files with these secrets the other nodes of a cluster need, too.
+pub(super) fn tell_of_nodes<'v>(config: &Config, values: impl IntoIterator<Item = &'v Value>) {
+    if let Some(says) = to_copy(config, values) {
+        target::say(&format!("parlor: {says}"));
+    }
+}
+
 /// Says which files with a secret the other nodes of a cluster need, too: they get the names of these files alone.
 pub(crate) fn to_copy<'v>(config: &Config, values: impl IntoIterator<Item = &'v Value>) -> Option<String> {
     config.cluster.as_ref().filter(|cluster| cluster.share_plugins)?;

@@ -22,6 +22,7 @@ use super::from_index::{Asking, Installed, choose};
 use super::given::{Given, explained};
 use super::inspect;
 use super::origin::Origin;
+use super::secret_files::tell_of_nodes;
 use crate::Ended;
 use crate::ask::Terminal;
 use crate::places::places;
@@ -223,7 +224,7 @@ fn change(
         }
     }
     let carried = admin.replace(&plan, &requests, &given.secrets()).map_err(|error| explained(error, id, false))?;
-    given.tell_of_nodes(config, &admin.entry(id)?);
+    tell_of_nodes(config, given.kept(&admin.entry(id)?));
     let settled = settled(id, new, &carried, &was, "is");
     let more = if settled.is_empty() { String::new() } else { format!("\n{}", settled.trim_end()) };
     let sentence = format!("{id} {was} is replaced by {}{more}", new.version);
