@@ -10,6 +10,7 @@ import builtins
 from types import SimpleNamespace
 from typing import Any, Collection, Iterator, Optional
 
+import surface
 import tree
 from tree import Finding, Function, Module
 
@@ -185,7 +186,8 @@ class Sources:
             body = list(tree.within(function))
             if any(isinstance(one, ast.YieldFrom) for one in body):
                 why = "an `async def` has no `yield from`"
-            elif _returns(function) and not self._is_command(module, function):
+            # Of a command of errbot that yields, only that is an answer: it drops the value.
+            elif _returns(function) and not tree.decorators(module, function) & surface.COMMANDS:
                 why = "an `async def` that yields cannot return a value"
         if why is None:
             return True
@@ -193,11 +195,6 @@ class Sources:
             "lacks", module.path, function.lineno, f"{function.name}() waits", why,
             "write it so that it can be an `async def`: what it calls has to be awaited"))
         return False
-
-    def _is_command(self, module: Module, function: Function) -> bool:
-        """Whether errbot calls it: of a generator, only what it yields is an answer, and what it returns is dropped."""
-        names = {module.dotted(one.func if isinstance(one, ast.Call) else one) for one in function.decorator_list}
-        return bool(names & {f"errbot.{name}" for name in ("botcmd", "arg_botcmd", "re_botcmd", "botmatch")})
 
 
 def _of_command(name: str) -> bool:
@@ -245,7 +242,7 @@ class Rewriter:
         self.sources = sources
         self.module = module
         self.lines = [line.encode() for line in module.text.split("\n")]
-        #: The insertions: line, column in bytes, order at one place, the text, and how many bytes it stands in the place of.
+        #: The insertions: line, column in bytes, order at one place, the text, and how many bytes it replaces.
         self.edits: list[tuple[int, int, int, str, int]] = []
         self.changed: set[int] = set()
 

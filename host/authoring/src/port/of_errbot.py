@@ -14,8 +14,6 @@ from manifest import Draft, settings_of
 from tree import Module
 
 DECORATORS = {f"errbot.{name}": name for name in ("botcmd", "arg_botcmd", "re_botcmd", "botmatch", "cmdfilter", "webhook")}
-#: Those of commands, which flows may have.
-STEPS = {"botcmd", "arg_botcmd", "re_botcmd", "botmatch"}
 OPTIONS = {
     "botcmd": {"split_args_with", "hidden", "name", "admin_only", "historize", "syntax", "template", "flow_only"},
     "arg_botcmd": {"hidden", "name", "admin_only", "historize", "template", "flow_only", "unpack_args"},
@@ -111,8 +109,8 @@ class Errbot:
 
     def step_of(self, module: Module, decorator: ast.expr) -> Optional[str]:
         """Returns the decorator of a command, or of an expression that messages are searched for."""
-        kind = DECORATORS.get(module.dotted(decorator.func if isinstance(decorator, ast.Call) else decorator) or "")
-        return kind if kind in STEPS else None
+        name = module.dotted(decorator.func if isinstance(decorator, ast.Call) else decorator) or ""
+        return DECORATORS[name] if name in surface.COMMANDS else None
 
     def _class(self, module: Module, node: ast.ClassDef) -> None:
         is_plugin = self._is_plugin(module, node)

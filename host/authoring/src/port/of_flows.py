@@ -36,7 +36,7 @@ def run(errbot: "Errbot") -> None:
 
 
 def _is_flow(module: Module, function: tree.Function) -> bool:
-    return any(module.dotted(one.func if isinstance(one, ast.Call) else one) in BOTFLOW for one in function.decorator_list)
+    return not tree.decorators(module, function).isdisjoint(BOTFLOW)
 
 
 def _steps(function: tree.Function) -> Iterator[tuple[str, ast.AST]]:

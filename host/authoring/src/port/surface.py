@@ -43,8 +43,10 @@ OF_ALL = {"__dict__", "__name__", "__module__", *(name for name in dir(dict) if 
 
 UNKNOWN = ("the layer does not have it, and no other line of the plugin sets it", "see what parlor offers: reference/README.md")
 
+#: The decorators of errbot's commands, and of its expressions that messages are searched for.
+COMMANDS = {f"errbot.{name}" for name in ("botcmd", "arg_botcmd", "re_botcmd", "botmatch")}
 #: The decorators whose methods are given a message or an event as the first parameter.
-OF_MESSAGES = {f"errbot.{name}" for name in ("botcmd", "arg_botcmd", "re_botcmd", "botmatch", "cmdfilter")}
+OF_MESSAGES = COMMANDS | {"errbot.cmdfilter"}
 OF_EVENTS = {"maubot.handlers.command.new", "maubot.handlers.command.passive", "maubot.handlers.event.on"}
 #: The options of decorators of maubot.
 OPTIONS = {
@@ -128,9 +130,8 @@ def options(checker: checks.Checker, module: Module, decorator: ast.Call, name: 
 
 def _parameters(module: Module, function: tree.Function) -> Iterator[str]:
     """The names of a function's parameters that are messages or events."""
-    decorators = {module.dotted(one.func if isinstance(one, ast.Call) else one) for one in function.decorator_list}
     given = function.args.args
-    if decorators & (OF_MESSAGES | OF_EVENTS) and len(given) > 1:
+    if tree.decorators(module, function) & (OF_MESSAGES | OF_EVENTS) and len(given) > 1:
         yield given[1].arg
     for one in given:
         if _annotated(module, one.annotation) in EVENTS:

@@ -165,6 +165,11 @@ def functions(module: Module) -> Iterator[tuple[Function, list[ast.AST]]]:
         unread += ((one, inner) for one in ast.iter_child_nodes(node))
 
 
+def decorators(module: Module, function: Function) -> set[Optional[str]]:
+    """Returns the names of a function's decorators; one of them is None if it is of no module."""
+    return {module.dotted(one.func if isinstance(one, ast.Call) else one) for one in function.decorator_list}
+
+
 def is_standard(name: str) -> bool:
     return name in sys.stdlib_module_names or name == "__future__"
 
