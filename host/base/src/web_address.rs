@@ -199,7 +199,7 @@ pub fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// Returns the value of the only field of a form, if it has this name. `None`: it has another one, or more.
+/// Returns the value of the only field of a form, if it has this name; `None` if the form has other fields.
 pub fn only_field(form: &[u8], name: &str) -> Option<String> {
     let mut fields = url::form_urlencoded::parse(form);
     let (found, value) = fields.next()?;

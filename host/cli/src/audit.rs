@@ -110,8 +110,8 @@ impl AuditArgs {
         shown.and_then(|()| host.as_ref().map_or(Ok(()), target::whole))
     }
 
-    /// Returns what to show. One change of a group may have more entries than are shown, so more of them are read then, and also if the
-    /// first one that is shown may be the rest of a change.
+    /// Returns the entries to show. It reads more if several entries are one change of a group, or if the first one that is shown may be
+    /// the rest of a change.
     fn fetch(&self, config: &Config, host: Option<&Client>) -> anyhow::Result<Audit> {
         let (mut most, shown) = (self.lines, usize::try_from(self.lines).unwrap_or(usize::MAX));
         loop {

@@ -255,8 +255,8 @@ fn of_all(accounts: &[&Account], connection: &str, reason: &str, command: &str) 
     text
 }
 
-/// Counts accounts by what they belong to and by their state: the heads of a table, and its rows. A plugin that is in a state as a
-/// whole, such as a refused one, counts 0 accounts: its cell is `yes`.
+/// Counts accounts by what they belong to and by their state: the heads of a table, and its rows. If a plugin is in a state as a whole,
+/// as a refused one is, it counts 0 accounts, and its cell is `yes`.
 pub(super) fn counted<'s>(
     title: &str,
     things: impl IntoIterator<Item = (String, &'s str, usize)>,

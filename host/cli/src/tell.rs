@@ -12,7 +12,7 @@ use super::fleet::{ALIKE, many};
 use super::show::Put as _;
 use super::target;
 
-/// What is said of a change that the host has applied.
+/// The sentence about a change that the host has applied.
 const APPLIED: &str = "the running host has applied it";
 
 /// The result of a change.

@@ -130,8 +130,8 @@ impl SecretSource {
     }
 }
 
-/// Reads a file; none if others may read it. Nothing else is opened: a thread would wait for good at a pipe into which
-/// nobody writes.
+/// Reads a plain file; none if others may read it. Nothing else is opened: a thread would wait for ever at a pipe without a
+/// writer.
 async fn closed(path: PathBuf) -> io::Result<Option<Vec<u8>>> {
     let opened = tokio::task::spawn_blocking(move || atomic::open_plain(&path, 0)).await;
     let file = tokio::fs::File::from_std(opened.map_err(io::Error::other)??);

@@ -286,8 +286,8 @@ fn gunzip(body: Compressed) -> Decoded {
     Box::pin(decoder)
 }
 
-/// Returns whether this is the error of bytes with which no member of gzip begins. Some programs write text behind what was
-/// compressed. Other clients leave it out as well.
+/// Returns whether the error is about bytes that begin no member of gzip. Some programs write text behind the compressed body,
+/// which other clients ignore as well.
 fn is_no_member(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidData && error.to_string() == "Invalid gzip header"
 }

@@ -271,8 +271,8 @@ pub fn becomes_get(status: u16, method: &Method) -> bool {
     }
 }
 
-/// Removes the headers that a request does not carry on behind a redirect: those of a body that it `loses`, and those that
-/// say who asks if it goes to another server.
+/// Removes the headers that a redirected request must not have: those of the body if it loses it, and the credentials if it
+/// goes to another server.
 pub fn strip(headers: &mut HeaderMap, loses_body: bool, is_elsewhere: bool) {
     let of_body = OF_BODY.into_iter().filter(|_| loses_body);
     for name in of_body.chain([AUTHORIZATION, COOKIE].into_iter().filter(|_| is_elsewhere)) {

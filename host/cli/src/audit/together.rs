@@ -25,14 +25,14 @@ pub(super) fn together(entries: Vec<Entry>, group_of: &dyn Fn(&str) -> Option<St
     all
 }
 
-/// Returns whether entries of the change that an entry at this time is of may be before the oldest one that was read.
+/// Returns whether the change of an entry at this time may have entries that are older than the oldest one that was read.
 pub(super) fn may_be_cut(oldest: Option<&str>, at: &str) -> bool {
     let time = |text: &str| text.parse::<Timestamp>().ok();
     oldest.and_then(time).zip(time(at)).is_some_and(|(oldest, at)| at.duration_since(oldest) <= CHANGE)
 }
 
 /// Returns the numbers of the entries that are put together: the first of a change has the accounts of all, the others have none.
-/// An account is in a change once: what it says again is another change, such as a second update within ten seconds.
+/// A change has one entry of an account at most: the next one is of another change, such as a second update within ten seconds.
 fn alike(entries: &[Entry]) -> BTreeMap<usize, Vec<String>> {
     let (mut changes, mut known, mut told) = (Vec::<Vec<usize>>::new(), BTreeMap::new(), BTreeSet::new());
     for (number, entry) in entries.iter().enumerate() {

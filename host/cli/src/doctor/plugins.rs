@@ -101,8 +101,8 @@ pub(super) fn hooks_without_rule(policy: &Policy, findings: &mut Findings) {
     );
 }
 
-/// Warns of names and rules that the owner gave to commands which a plugin does not have. Nobody knows its commands while it does not run,
-/// such as when they were given.
+/// Warns of names and rules that the owner gave to commands which a plugin does not have. Its commands are known only while it runs, so
+/// the owner may have given them before.
 pub(super) fn unknown_commands(policy: &Policy, plugins: &[Plugin], findings: &mut Findings) {
     for (id, entry) in &policy.plugins {
         let running = plugins.iter().filter(|one| one.id == id.as_str() && one.runs());

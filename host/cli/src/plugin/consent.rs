@@ -199,8 +199,8 @@ pub(super) fn asked_and_granted(id: &PluginId, manifest: &Manifest, grants: Opti
     in_words(&rights, consent::own_network(&in_force), consent::combination(&in_force, &[]))
 }
 
-/// Describes the permissions that a plugin gets of those that `only` selects, and those of them that it asks for and does not get, for
-/// programs and logs. The risk is that of what it gets. `present`: the grants that it has already.
+/// Describes the permissions that `only` selects, for programs and logs: those that a plugin gets, and those that it asks for and does
+/// not get. The risk is that of the first ones. `present`: the grants that it has already.
 pub(super) fn granted(
     id: &PluginId,
     manifest: &Manifest,

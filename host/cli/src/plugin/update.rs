@@ -364,8 +364,8 @@ fn head(id: &PluginId, was: &str, offer: &Offer, changes: &[(&Version, &String)]
     text
 }
 
-/// Describes the new version's requests, for programs and logs, or what of them is granted if that is decided. `present`: the grants that
-/// it has already.
+/// Describes the new version's requests, for programs and logs. If they are decided, it says which ones are granted. `present`: the
+/// grants that it has already.
 fn asks(
     id: &PluginId,
     new: &Manifest,

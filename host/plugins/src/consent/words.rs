@@ -5,7 +5,7 @@ use parlor_session::permissions::{Scope, ServerPlace};
 
 use super::place::Place;
 
-/// How many single addresses of a scope a sentence about several permissions names. The sentence of each permission names all.
+/// The most single addresses of a scope that a sentence about several permissions names. The sentence of each permission names all.
 const FEW: usize = 3;
 
 /// The words of sentences for the accounts that they are about.
@@ -57,7 +57,7 @@ pub(super) fn is_everything(entries: &[String]) -> bool {
     entries.iter().any(|entry| entry == "*")
 }
 
-/// Returns the entries in words, with the number of single ones in place of these if they are many.
+/// Returns the entries in words. If many of them are single addresses, it says their number instead.
 pub(super) fn few(entries: &[String], words: impl Fn(&[String]) -> String, what: &str) -> String {
     listed(each_of_few(entries, words, what))
 }

@@ -13,7 +13,7 @@ use super::edit::{Change, Unchangeable, edit, edit_order};
 use super::hooks::OrderName;
 use super::{Policy, PolicyError};
 
-/// The bytes that the spare file has more than the policy, which may grow.
+/// The bytes by which the spare file is longer than the policy, which may grow.
 const SPARE: usize = 8 << 10;
 
 /// The error when the policy was not changed. It is as it was before.

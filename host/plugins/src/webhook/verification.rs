@@ -10,8 +10,7 @@ use ring::digest;
 use ring::hmac;
 use ring::signature::{ED25519, UnparsedPublicKey};
 
-/// How the sender of a request to an unknown address is told to identify itself. Browsers ask nobody for a password because of
-/// this.
+/// The challenge to the sender of a request to an unknown address. Browsers do not ask for a password because of it.
 pub const UNKNOWN: &str = "Bearer";
 /// How far the time of a signature may lie from ours, in either direction.
 const WINDOW: SignedDuration = SignedDuration::from_mins(5);
@@ -126,8 +125,8 @@ impl Verification {
         }
     }
 
-    /// Returns how the sender of a refused request is told to identify itself (RFC 9110, section 11.6.1). Some senders, such
-    /// as Twilio, give a name and a password only once they are asked for them.
+    /// Returns the challenge to the sender of a refused request (RFC 9110, section 11.6.1). Some senders, such as Twilio, give
+    /// a name and a password only once they are asked for them.
     pub fn challenge(&self) -> &'static str {
         match self {
             Self::Basic => "Basic realm=\"webhook\", charset=\"UTF-8\"",
@@ -291,8 +290,8 @@ fn any<'a>(
     decoded.find(|tag| hmac::verify(&blind, tag, right.as_ref()).is_ok()).ok_or(Unverified).map(drop)
 }
 
-/// Gitea signs its JSON. If its owner chose a form, the body has the JSON in its only field, and the signature is that of
-/// the JSON all the same.
+/// Checks the signature of Gitea, which signs its JSON. If its owner chose a form, the only field of the body is the JSON, and the
+/// signature is still that of the JSON.
 fn gitea(secret: &str, given: Given<'_>) -> Result<(), Unverified> {
     let signature = text(given, "x-gitea-signature")?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());

@@ -200,7 +200,7 @@ impl Rooms {
         }
     }
 
-    /// Returns the user in a room who has this address there.
+    /// Returns the user behind the address of an occupant.
     pub(super) fn user(&self, occupant: &Jid) -> Option<BareJid> {
         let room = self.0.get(&occupant.to_bare())?;
         Some(room.occupants.get(occupant.resource()?.as_str())?.user.to_bare())
