@@ -424,7 +424,7 @@ async fn what_the_owner_writes_under_settings_while_it_runs_is_heard_by_whom_it_
 /// Events settingsChanged.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_listens_hears_which_of_its_own_settings_are_different() {
-    let mut host = Plan::offline().caller(BARE, |entry| entry).caller(FULL, |entry| entry).start().await;
+    let host = Plan::offline().caller(BARE, |entry| entry).caller(FULL, |entry| entry).start().await;
     let n = host.listen(BARE, "settingsChanged").await;
     let other = host.listen(FULL, "settingsChanged").await;
     host.call(BARE, "settings.set", json!({ "key": "greeting", "value": "hi" })).await.ok();
@@ -434,10 +434,7 @@ async fn who_listens_hears_which_of_its_own_settings_are_different() {
     assert_eq!(changed(&host, BARE, n).await, json!({ "new": [1] }), "what is set goes on to win");
     // The owner changes only a setting: a plugin that listens keeps running.
     let before = host.instance(FULL).await.id;
-    let entry = host.policy.plugin.get(FULL).unwrap().clone().set("greeting", "ahoy");
-    host.policy = std::mem::take(&mut host.policy).with(FULL, entry);
-    host.home.set_policy(&host.policy).unwrap();
-    host.host.reload().await.unwrap();
+    host.decide(FULL, |entry| entry.set("greeting", "ahoy")).await;
     assert_eq!(changed(&host, FULL, other).await, json!({ "greeting": "ahoy" }));
     assert_eq!(host.instance(FULL).await.id, before);
     host.call(FULL, "settings.get", json!({ "key": "greeting" })).await.is(json!({ "value": "ahoy" }));
@@ -445,17 +442,11 @@ async fn who_listens_hears_which_of_its_own_settings_are_different() {
     // What the plugin set before does not hide what the owner changes later.
     host.call(FULL, "settings.set", json!({ "key": "greeting", "value": "mine" })).await.ok();
     assert_eq!(changed(&host, FULL, other).await, json!({ "greeting": "mine" }));
-    let entry = host.policy.plugin.get(FULL).unwrap().clone().set("greeting", "hey");
-    host.policy = std::mem::take(&mut host.policy).with(FULL, entry);
-    host.home.set_policy(&host.policy).unwrap();
-    host.host.reload().await.unwrap();
+    host.decide(FULL, |entry| entry.set("greeting", "hey")).await;
     assert_eq!(changed(&host, FULL, other).await, json!({ "greeting": "hey" }));
     // A plugin that does not listen is restarted, and has the new value as well.
     host.call(FULL, "listen.not", json!({ "order": other })).await.ok();
-    let entry = host.policy.plugin.get(FULL).unwrap().clone().set("greeting", "welcome");
-    host.policy = std::mem::take(&mut host.policy).with(FULL, entry);
-    host.home.set_policy(&host.policy).unwrap();
-    host.host.reload().await.unwrap();
+    host.decide(FULL, |entry| entry.set("greeting", "welcome")).await;
     running(&host, FULL).await;
     assert_ne!(host.instance(FULL).await.id, before);
     host.call(FULL, "settings.get", json!({ "key": "greeting" })).await.is(json!({ "value": "welcome" }));
