@@ -79,11 +79,10 @@ async fn foreign_promise(trial: &mut Trial) -> Result<String> {
     Ok("denied: emit, reject and add".to_owned())
 }
 
-/// Whoever listens to these names believes that plugin, which is disabled, and may run again.
+/// Plugins that listen to these names trust the plugin that provides them, which is disabled and may run again.
 async fn not_running(trial: &mut Trial) -> Result<String> {
-    let plan = Plan::new()?.caller(|entry| entry)?;
-    let disabled = Entry { enabled: false, ..plan.home.install("unruly", &built("unruly")?)? };
-    let stage = trial.start(plan.with("unruly", disabled)).await?;
+    let plan = Plan::new()?.caller(|entry| entry)?.unruly(|entry| Entry { enabled: false, ..entry })?;
+    let stage = trial.start(plan).await?;
     stage.logged("plugin running", "caller").await?;
     for name in ["unruly", "unruly.unrulyNever"] {
         stage.refused("api.emit", &json!({ "name": name, "payload": 1 }), "denied").await?;

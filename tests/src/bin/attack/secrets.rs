@@ -331,12 +331,9 @@ async fn read_back(trial: &mut Trial) -> Result<String> {
 async fn not_running(trial: &mut Trial) -> Result<String> {
     const SECRET: &str = "[settings.token]\ntype = \"secret\"";
     let declares = |manifest: &str| manifest.replacen(SECRET, "[settings.token]\ntype = \"string\"", 1);
-    let caller = built("caller")?;
-    let bytes = with_manifest(&caller.bytes()?, declares)?;
-    let mut plan = Plan::new()?;
+    let bytes = with_manifest(&built("caller")?.bytes()?, declares)?;
+    let mut plan = Plan::new()?.named("victim", "caller", |entry| Entry { enabled: false, ..entry })?;
     plan.home.set("token", TOKEN.as_str())?;
-    let victim = Entry { enabled: false, ..plan.home.install("victim", &caller)? };
-    let plan = plan.with("victim", victim);
     let plan = plan.bytes("caller", &bytes, |entry| entry.set("chat", true).grant_whole("settings.read"))?;
     let stage = trial.start(plan).await?;
     stage.logged("plugin running", "caller").await?;
