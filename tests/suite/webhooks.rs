@@ -71,6 +71,11 @@ impl House {
         finished.json().unwrap()[0].take()
     }
 
+    /// Returns what `parlor audit` says of the plugin.
+    async fn audit(&self) -> Value {
+        self.home.run(&["audit", "--plugin", "receiver", "--json"]).await.unwrap().json().unwrap()
+    }
+
     /// Returns the path of a webhook.
     async fn path(&self, name: &str) -> String {
         webhooks::paths(&self.shown(&[]).await).remove(name).unwrap()
@@ -177,7 +182,7 @@ async fn a_signed_request_is_stored_and_told_with_what_the_manifest_lists() {
     // The owner is shown in numbers what came, also before.
     let forged = format!("POST {other} HTTP/1.1\r\n{}", github("another secret", "forged"));
     assert_eq!(status(&house.send(&forged, b"forged").await), 401);
-    let audit = house.home.run(&["audit", "--plugin", "receiver", "--json"]).await.unwrap().json().unwrap();
+    let audit = house.audit().await;
     let names = audit["names"].as_array().unwrap();
     for (what, count, received) in [("queue accepted", 2, 10), ("queue refused", 1, 6)] {
         let name = names.iter().find(|name| name["kind"] == "webhook" && name["what"] == what);
@@ -243,7 +248,7 @@ async fn whatever_is_not_verified_gets_one_and_the_same_answer_and_reaches_no_pl
     let shown = house.shown(&[]).await;
     assert_eq!(shown["requests"].as_array().unwrap().len(), 1, "{shown}");
     // Its owner, and no sender, is told that one was too long.
-    let audit = house.home.run(&["audit", "--plugin", "receiver", "--json"]).await.unwrap().json().unwrap();
+    let audit = house.audit().await;
     let mut names = audit["names"].as_array().unwrap().iter();
     let oversized = names.find(|name| name["what"] == "queue oversized").map(|name| name["count"].clone());
     assert_eq!(oversized, Some(json!(1)), "{audit}");
@@ -343,7 +348,7 @@ async fn a_sender_that_disconnects_before_the_answer_is_counted() {
     // The host notices at some time.
     let counted = async {
         loop {
-            let audit = house.home.run(&["audit", "--plugin", "receiver", "--json"]).await.unwrap().json().unwrap();
+            let audit = house.audit().await;
             let mut names = audit["names"].as_array().into_iter().flatten();
             if let Some(name) = names.find(|name| name["what"] == "answer abandoned") {
                 return (name["count"].clone(), name["received"].clone());
