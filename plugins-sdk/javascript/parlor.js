@@ -2230,15 +2230,15 @@ function questionOf(call, text, options = {}) {
   return { text, choices: [...(options.choices ?? [])], timeout };
 }
 
-// Waits for the answer to a question that is begun. A call of the host's that waits cannot be given up, and so it is told by the number
-// of the question to end it.
-function answered(call, to, begins) {
+// Begins a question, and waits for its answer. A call of the host's that waits cannot be given up, and so it is told by the number of the
+// question to end it.
+function answered(call, to, begin) {
   const made = { call, argument: withoutQuery(to), stack: new Error().stack };
   let number;
   let isGivenUp = false;
   const end = () => number === undefined || quietly(() => asking.cancel(number));
   const answer = (async () => {
-    number = await begins;
+    number = await begin();
     // Perhaps it was given up before it was sent.
     if (isGivenUp) end();
     try {
@@ -2256,10 +2256,10 @@ function answered(call, to, begins) {
   return answer;
 }
 
-const beginAsking = async (to, text, options) => asking.begin(to, questionOf("dialogs.ask", text, options));
-const beginAskingInRoom = async (room, nick, text, options) => asking.beginInRoom(room, nick, questionOf("dialogs.askInRoom", text, options));
-const askSomebody = (to, ...values) => answered("dialogs.ask", to, beginAsking(to, ...values));
-const askOccupant = (room, ...values) => answered("dialogs.askInRoom", room, beginAskingInRoom(room, ...values));
+const askSomebody = (to, text, options) =>
+  answered("dialogs.ask", to, () => asking.begin(to, questionOf("dialogs.ask", text, options)));
+const askOccupant = (room, nick, text, options) =>
+  answered("dialogs.askInRoom", room, () => asking.beginInRoom(room, nick, questionOf("dialogs.askInRoom", text, options)));
 
 export const dialogs = { ask: noticing("dialogs.ask", askSomebody), askInRoom: noticing("dialogs.askInRoom", askOccupant) };
 
