@@ -78,7 +78,7 @@ class FormData:
     def __init__(self, fields: Any = (), **_: Any) -> None:
         self.fields: list[tuple[str, Any]] = []
         self.files: list[tuple[str, Any]] = []
-        for name, value in fields.items() if hasattr(fields, "items") else fields:
+        for name, value in _requests.pairs(fields):
             self.add_field(name, value)
 
     def add_field(self, name: str, value: Any, *, content_type: Optional[str] = None, filename: Optional[str] = None, **_: Any) -> None:
