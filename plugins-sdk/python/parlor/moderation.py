@@ -210,7 +210,7 @@ class _Place:
 
     def recent(self, rules: Rules, now: int) -> Iterator[_Remembered]:
         """The messages within the window for repeats, the last ones first."""
-        window = _milliseconds(rules.repeat_window)
+        window = in_milliseconds(rules.repeat_window)
         for one in reversed(self.messages):
             if now - one.at >= window:
                 return
@@ -281,7 +281,7 @@ class Judge:
 
     def join(self, rules: Rules, room: str, key: str, now: Optional[datetime] = None) -> list[str]:
         """Counts a newcomer's join. Returns the keys of people to kick: in a flood, everybody in it who was not returned before."""
-        at, window = _time(now), _milliseconds(rules.join_window)
+        at, window = _time(now), in_milliseconds(rules.join_window)
         place = self._room(room, at)
         # Somebody who comes again and again is no flood.
         joins = [one for one in place.joins if at - one.at < window and one.key != key]
@@ -304,7 +304,7 @@ class Judge:
         was_settled = person.settled is True
         if not was_settled and person.first is None:
             person.first = at
-        is_settled = was_settled or at - (person.first or 0) >= _milliseconds(rules.newcomer)
+        is_settled = was_settled or at - (person.first or 0) >= in_milliseconds(rules.newcomer)
         person.settled = is_settled
         is_early = pause is not None and person.allowed is not None and at - person.allowed < pause
         if not is_early:
@@ -346,7 +346,7 @@ class Judge:
             return True
         if room not in self._slow and len(self._slow) >= _MAX_SLOW:
             return False
-        self._slow[room] = _milliseconds(pause)
+        self._slow[room] = in_milliseconds(pause)
         return True
 
     def leave(self, room: str) -> None:
@@ -393,10 +393,6 @@ def nick(nick: str) -> str:
 def _time(now: Optional[datetime]) -> int:
     """The time in milliseconds."""
     return ((datetime.now(timezone.utc) if now is None else now) - _EPOCH) // _MILLISECOND
-
-
-def _milliseconds(duration: Seconds) -> int:
-    return in_milliseconds(duration)
 
 
 def _is_over(count: int, most: int) -> bool:
