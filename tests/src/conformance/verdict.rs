@@ -125,13 +125,11 @@ pub fn of_call(call: &str, rows: &[Row], software: Software, run: &Run) -> Verdi
         return Verdict::Missing("no row of tests/conformance.toml names it".to_owned());
     }
     let is_meant = |named: &&String| named.split([':', '(']).next() == Some(call);
-    let mut cannot = naming.iter().map(|row| row.cannot.get(software.as_str()));
+    let reasons: Option<Vec<_>> = naming.iter().map(|row| row.cannot.get(software.as_str())).collect();
     if naming.iter().flat_map(|row| &row.calls).filter(is_meant).any(|named| run.saw(named)) {
         Verdict::Works
-    } else if let Some(Some(why)) = cannot.next()
-        && cannot.all(|why| why.is_some())
-    {
-        Verdict::Cannot(why.clone())
+    } else if let Some([why, ..]) = reasons.as_deref() {
+        Verdict::Cannot((*why).clone())
     } else {
         Verdict::Missing("no test saw an answer to it".to_owned())
     }
