@@ -3,7 +3,7 @@
 Feeds come from strangers. A `<!DOCTYPE` with declarations is refused, since it can define entities that expand without bound. Everything
 that is kept has a limit, and a long feed is parsed in parts, so that other handlers run in between.
 
-Many feeds are not quite right. What is mended: a wrong encoding, control characters, also as references, an ampersand that stands for itself,
+Many feeds are not quite right. The parser mends a wrong encoding, control characters, also as references, an ampersand that stands for itself,
 entities of HTML, prefixes of extensions that are not declared, and text before the begin or behind the end.
 """
 

@@ -171,7 +171,6 @@ class Formats(unittest.TestCase):
             atom = f"<feed xmlns='http://www.w3.org/2005/Atom'><entry><id>1</id><title type='{kind}'>1 &lt;b&gt; 2</title></entry></feed>"
             self.assertEqual(shown(atom), [(read_as, "")], kind)
 
-
     def test_json(self) -> None:
         items = [
             {"id": "1", "url": "https://garden.example/1", "title": "Tomatoes & more", "content_html": "<p>no</p>"},

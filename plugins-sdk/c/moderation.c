@@ -263,7 +263,7 @@ static const char *skip_quoted(const char *at, bool begins) {
   return at;
 }
 
-/* Returns whether two texts have the same in lines that do not begin with `>`. */
+/* Returns whether two texts are the same apart from ends of lines and from lines that begin with `>`. */
 static bool differ_in_quotations_alone(const char *one, const char *other) {
   for (bool begins = true;; begins = false, one++, other++) {
     one = skip_quoted(one, begins);

@@ -970,8 +970,8 @@ parlor_error parlor_storage_set(const char *key, const char *text, double expire
  * ends: `parlor_plugin_storage_get` of `plugin.h` says how many there are. Needs storage. */
 parlor_error parlor_storage_get(const char *key, const char **text);
 
-/* Keeps a text where another one is kept, and puts whether it was into `done`, which may be NULL: for what several may change at once. A
- * text that is NULL is nothing, for either. Needs storage. */
+/* Keeps a text if another one is kept, for texts that several handlers may change at once. `done`, which may be NULL, gets whether it was
+ * kept. NULL in the place of either text means that nothing is kept. Needs storage. */
 parlor_error parlor_storage_compare_and_set(const char *key, const char *expected, const char *text, double expires, bool *done);
 
 /* Forgets it. Needs storage. */

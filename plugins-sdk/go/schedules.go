@@ -162,7 +162,7 @@ func timeOf(text string, err error) (time.Time, error) {
 
 func instant(moment time.Time) string { return moment.UTC().Format(time.RFC3339Nano) }
 
-// A number that the contract has no room for, such as -1, is one that the host refuses.
+// A number that the contract has no room for, such as -1, becomes one that the host refuses.
 func missed(catchUp int) uint32 {
 	if catchUp < 0 || catchUp > 1<<16 {
 		return 1 << 16

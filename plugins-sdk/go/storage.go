@@ -28,7 +28,7 @@ type Range struct {
 //
 //	newest, err := parlor.StorageRange[string](ctx, parlor.Range{Prefix: "notes/", Descending: true, Limit: 5})
 func StorageRange[T any](ctx context.Context, wanted Range) ([]Entry[T], error) {
-	// A count of what is left that fell below none must not mean all.
+	// A remaining count that fell below 0 must not mean all.
 	if wanted.Limit < 0 {
 		return nil, fmt.Errorf("the Limit of a Range is 0 for all, or more, and not %d", wanted.Limit)
 	}

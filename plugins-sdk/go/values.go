@@ -167,7 +167,7 @@ func StorageChange[T any](ctx context.Context, key string, change func(T) T, las
 	}
 }
 
-// Writes a value as JSON. In the SDK of no other language <, > and & take six bytes each.
+// Writes a value as JSON. Unlike json.Marshal, it writes <, > and & as they are, as the SDKs of other languages do.
 func marshal(value any) ([]byte, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)

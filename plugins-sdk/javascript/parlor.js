@@ -216,7 +216,7 @@ function withoutQuery(argument) {
 }
 
 // `wrapped`: what makes of a call what authors have of it. It passes on all arguments, so that the call sees what is too many.
-// `written`: by the name of a call, what an author writes in its place, which errors name.
+// `written` maps the name of a call to the name that an author writes in its place. Errors have that one.
 function grouping(name, calls, wrapped = {}, written = {}) {
   const shownAs = (key) => `${name}.${written[key] ?? key}`;
   const call = (key, own) => (...values) => {
@@ -1046,8 +1046,8 @@ const addCommand = noticing("command", async (name, asking, handle, what) => {
 
 // Timers
 
-// Milliseconds are rounded up, so that a short time is not none, but not for the rounding error of a sum of times. There are no more than
-// a number can count: who asks for more means for ever.
+// Milliseconds are rounded up, so that a short time is not none, but not for the rounding error of a sum of times. Times that are longer
+// than a number can count exactly are cut to that: they mean for ever.
 const counted = (milliseconds) => Math.min(Math.max(0, Math.ceil(milliseconds - 1e-6)), Number.MAX_SAFE_INTEGER);
 
 // The host counts in milliseconds.
@@ -1135,7 +1135,7 @@ export const clearTimeout = (number) => void pending.delete(number);
 export const clearInterval = clearTimeout;
 Object.assign(globalThis, { setTimeout, setInterval, clearTimeout, clearInterval });
 
-// What ends the wait for a promise at the host, where it can be ended. It returns false if the result is on its way.
+// Functions that end the wait for a promise at the host, by promises for which that works. They return false if the result is on its way.
 const givingUp = new WeakMap();
 
 // The time-out is one of the plugin's own timers: a call of the host's that lost the race could not be taken back, and who began

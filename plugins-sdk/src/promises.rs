@@ -14,8 +14,8 @@ use crate::error::Result;
 use crate::failure::{located, of_call};
 use crate::types::owned;
 
-/// Adds a promise. The first plugin that adds a name owns it, until one adds it whose manifest alone provides it. If this plugin adds
-/// it again, it is pending again.
+/// Adds a promise. The first plugin that adds a name owns it. It loses the name to a plugin that adds it and is the only one whose
+/// manifest provides it. If the plugin that has it adds it again, it is pending again.
 #[track_caller]
 pub fn add(name: impl AsRef<str>) -> impl Future<Output = Result<()>> {
     located(async move { promises::add(name.as_ref().to_owned()).await.map_err(of_call("promises.add", &name)) })

@@ -439,7 +439,7 @@ async fn who_listens_hears_which_of_its_own_settings_are_different() {
     assert_eq!(host.instance(FULL).await.id, before);
     host.call(FULL, "settings.get", json!({ "key": "greeting" })).await.is(json!({ "value": "ahoy" }));
     assert!(host.heard_so_far(BARE, n).await.is_empty(), "another's are another's");
-    // What the plugin set before does not hide what the owner changes later.
+    // A value that the plugin set before does not hide one that the owner changes later.
     host.call(FULL, "settings.set", json!({ "key": "greeting", "value": "mine" })).await.ok();
     assert_eq!(changed(&host, FULL, other).await, json!({ "greeting": "mine" }));
     host.decide(FULL, |entry| entry.set("greeting", "hey")).await;

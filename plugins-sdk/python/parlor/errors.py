@@ -165,7 +165,7 @@ def with_call(raised: Error, call: str, argument: Optional[str]) -> Error:
     raised.call = call
     raised.argument_of_call = argument
     shown = "" if raised.argument_of_call is None else f" {raised.argument_of_call!r}"
-    # Type checkers may know an older Python than the one that runs it. One that had a call has the other one alone.
+    # Type checkers may know an older Python than the one that runs it. An error that had a note of its call gets the new one in its place.
     setattr(raised, "__notes__", [f"({call}{shown})"])
     return raised
 

@@ -77,8 +77,8 @@ class Grouping:
     """
 
     def __init__(self, name: str, written: Mapping[str, str] = MappingProxyType({}), **wrapped: Callable[[Any], Any]) -> None:
-        """`written`: by the name of a call, what an author writes in its place, which errors name. `wrapped`: by the name of a call,
-        what makes the author's own function of it."""
+        """`written` maps the name of a call to the name that an author writes in its place; errors have that one. `wrapped`: by the
+        name of a call, what makes the author's own function of it."""
         self._name = name
         self._written = written
         self._wrapped = wrapped

@@ -30,7 +30,7 @@ def in_seconds(duration: Seconds) -> float:
 
 
 def in_milliseconds(duration: Seconds) -> int:
-    """How many milliseconds that is, rounded up, and at most as many as the host can count: a short time is not none."""
+    """Returns a time in milliseconds, rounded up so that a short one is not none, and at most as many as the host can count."""
     try:
         # The rounding error of a sum of times is not worth another one.
         return math.ceil(min(in_seconds(duration), _MOST) * 1000 - 1e-6)

@@ -333,7 +333,7 @@ def write_value(at: int, name: str) -> Callable[[Callable[..., Any]], Callable[.
 
 def as_json(value: Any) -> str:
     """The value as it goes to the host."""
-    # Escaped, most letters would take up to three times the room. What JSON does not have, such as `nan`, is an error.
+    # Escaped, most letters would take up to three times the room. Values that JSON does not have, such as `nan`, are errors.
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     try:
         text.encode()

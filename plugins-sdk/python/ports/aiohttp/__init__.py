@@ -82,7 +82,7 @@ class FormData:
             self.add_field(name, value)
 
     def add_field(self, name: str, value: Any, *, content_type: Optional[str] = None, filename: Optional[str] = None, **_: Any) -> None:
-        """Adds a field. Bytes, and what has `read`, are a file."""
+        """Adds a field. Bytes, and objects with `read`, are files."""
         if filename is None and not hasattr(value, "read") and not isinstance(value, bytes):
             self.fields.append((name, value))
         else:

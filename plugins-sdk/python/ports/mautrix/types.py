@@ -366,7 +366,7 @@ class RoomCreateStateEventContent(Mapped):
 
 
 class Unsigned(Mapped):
-    """What a server adds to an event. XMPP's tell nothing but the state before."""
+    """The fields that a server adds to an event. Servers of XMPP tell nothing but the state before."""
 
     def __init__(self, prev_content: Any = None) -> None:
         self.prev_content = prev_content
@@ -407,7 +407,7 @@ class StateEvent(Event):
 
 
 class RedactionEventContent(Mapped):
-    """What was taken back, and why."""
+    """The message that was taken back, and the reason."""
 
     def __init__(self, redacts: Any = None, reason: Optional[str] = None) -> None:
         self.redacts = redacts

@@ -82,7 +82,7 @@ async def fetch(
 
 
 def _is_field(given: Any) -> bool:
-    """Whether what stands among the files is a text: it has no name, as in `files={"kind": (None, "upload")}`."""
+    """Whether a value among the files is a text, which has no file name, as in `files={"kind": (None, "upload")}`."""
     return isinstance(given, (tuple, list)) and len(given) > 1 and given[0] is None
 
 

@@ -1,1 +1,1 @@
-"""What plugins import to read encrypted files. The host encrypts and decrypts."""
+"""The names that plugins import to read encrypted files. The host encrypts and decrypts."""
