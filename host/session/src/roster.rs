@@ -344,10 +344,14 @@ impl Roster {
         let before = self.get(&jid).map(Arc::clone);
         self.put_contact(item, version, views, turn);
         turn.fire("rosterPush", Payload::Stanza(xml));
-        let was_seen = before.is_some_and(|before| before.is_seen());
-        if was_seen && self.get(&jid).is_some_and(|now| !now.is_seen()) {
-            // This contact's presence is no longer reported (RFC 6121, section 3.3).
-            self.update_presence(&jid, turn, |contact| contact.resources.clear());
+        let is_seen = self.get(&jid).is_some_and(|now| now.is_seen());
+        match before {
+            Some(before) if before.is_seen() && !is_seen => {
+                // This contact's presence is no longer reported (RFC 6121, section 3.3).
+                self.update_presence(&jid, turn, |contact| contact.resources.clear());
+            }
+            Some(before) if before.sees_us() && !before.is_seen() && is_seen => turn.show_presence(jid.clone()),
+            Some(_) | None => {}
         }
         self.contact_pushed(&jid, turn);
     }

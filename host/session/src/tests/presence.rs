@@ -243,6 +243,28 @@ fn requests_are_told_answered_or_refused_as_the_settings_say() {
     assert_eq!(test.lines(), ["> subscribed to romeo@example.org"], "he sees us both ways already");
 }
 
+/// ejabberd forgets capabilities that came with presence before.
+#[test]
+fn a_contact_gets_the_presence_once_more_when_the_account_may_see_theirs() {
+    let paris = "paris@example.org";
+    let mut test = TestSession::connected(settings(&[("priority", Value::from(5))]));
+    let mut pushed = |subscription: &str| {
+        test.forget();
+        test.push(item(paris, subscription));
+        test.lines().into_iter().filter(|line| line.starts_with("> available")).collect::<Vec<_>>()
+    };
+    for (subscription, told) in
+        [("from", 0), ("both", 1), ("both", 0), ("to", 0), ("both", 0), ("none", 0), ("both", 0)]
+    {
+        assert_eq!(pushed(subscription), vec![format!("> available priority 5 to {paris}"); told], "{subscription}");
+    }
+    pushed("from");
+    let _set = test.ask(SetStatus { value: Some(StatusValue::Offline), message: None });
+    test.forget();
+    test.push(item(paris, "both"));
+    assert_eq!(test.lines(), ["rosterPush", "> reply Done"], "a hidden account shows nothing");
+}
+
 #[test]
 fn a_stranger_who_asks_is_no_contact_to_chat_with() {
     let mut test = TestSession::connected(Settings::default());
