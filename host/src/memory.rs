@@ -1,5 +1,6 @@
 //! The memory of this process: how much of it is in RAM, and returning unused memory to the system.
 
+use std::ops::Range;
 use std::time::Duration;
 
 /// Interval for checking the memory.
@@ -10,31 +11,92 @@ const CHANGE: u64 = 8 << 20;
 /// nothing outside.
 const LOOKS: u32 = 12;
 
+/// Returns the size of a page, which is the unit of `/proc/self/statm`.
+fn page() -> u64 {
+    rustix::param::page_size() as u64
+}
+
 /// Returns the resident memory of this process, in bytes; 0 if the system does not report it.
 pub fn resident() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm");
     let pages = pages.ok().and_then(|line| line.split(' ').nth(1)?.parse::<u64>().ok());
-    // The unit of that file, on every Linux that wasmtime runs on.
-    pages.unwrap_or(0) * 4096
+    pages.unwrap_or(0) * page()
 }
 
-/// Returns the memory that a burst has left behind to the system, for as long as the process runs.
+/// Returns the part of it that is no file's, in bytes: what the process allocated.
+fn allocated() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok().and_then(|line| {
+        let mut fields = line.split(' ').skip(1).map_while(|field| field.parse::<u64>().ok());
+        Some(fields.next()?.saturating_sub(fields.next()?))
+    });
+    pages.unwrap_or(0) * page()
+}
+
+/// Returns memory to the system, for as long as the process runs: once that of the start, then what bursts leave behind.
 ///
 /// glibc returns memory only from the end of a heap: one byte in use there keeps everything that was freed before it. A
 /// process that is never restarted would stay as big as it was in its worst minute.
 pub async fn give_back() {
+    tokio::time::sleep(LOOK).await;
+    // Locks the mappings of the process for some milliseconds.
+    let _ = tokio::task::spawn_blocking(drop_program).await;
     let mut looks = tokio::time::interval(LOOK);
-    let (mut kept, mut since) = (resident(), 0);
+    let (mut kept, mut since) = (allocated(), 0);
     loop {
         looks.tick().await;
         since += 1;
-        if since < LOOKS && resident().abs_diff(kept) < CHANGE {
+        if since < LOOKS && allocated().abs_diff(kept) < CHANGE {
             continue;
         }
         // Trimming takes locks of the heap, and on a big one some milliseconds. A failure changes nothing.
         let _ = tokio::task::spawn_blocking(trim).await;
-        (kept, since) = (resident(), 0);
+        (kept, since) = (allocated(), 0);
     }
+}
+
+/// Removes the pages of the program's file from this process, so that only those come back that it still uses.
+///
+/// The start runs code and reads data that are not needed again, and with each page the kernel maps those around it: 30 MiB in
+/// all. They stay in the page cache, so one that is used again costs a page fault and no disk access.
+#[expect(unsafe_code, reason = "the standard library does not advise the kernel on memory")]
+fn drop_program() {
+    for segment in read_only_segments() {
+        // SAFETY: the pages belong to a mapping of a file that was never writable, so the kernel reads the same bytes again
+        // when they are used. Threads that run code there wait for that. A failure changes nothing.
+        unsafe { libc::madvise(segment.start as *mut libc::c_void, segment.len(), libc::MADV_DONTNEED) };
+    }
+}
+
+/// Returns the addresses of the whole pages of the program's file that are mapped without write access from the beginning: its code
+/// and its constants. Data with relocations is in a writable segment, also if it was protected later.
+#[expect(unsafe_code, reason = "only the dynamic linker knows where the program is")]
+fn read_only_segments() -> Vec<Range<usize>> {
+    extern "C" fn collect(object: *mut libc::dl_phdr_info, _: usize, found: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: the linker passes a valid object, whose headers live as long as it is loaded, and the vector of the caller below.
+        let (object, found) = unsafe { (&*object, &mut *found.cast::<Vec<Range<usize>>>()) };
+        // SAFETY: as above.
+        let headers = unsafe { std::slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into()) };
+        for header in headers {
+            if header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0 {
+                found.extend(whole_pages(object.dlpi_addr, header.p_vaddr, header.p_memsz));
+            }
+        }
+        // The first object is the program itself.
+        1
+    }
+    let mut found = Vec::new();
+    // SAFETY: the function has the type that the linker calls, and does not unwind. The pointer is to a local variable of the type
+    // that the function casts it to.
+    unsafe { libc::dl_iterate_phdr(Some(collect), (&raw mut found).cast()) };
+    found
+}
+
+/// Returns the pages that a segment fills. Another segment may share its first and its last one.
+fn whole_pages(base: u64, address: u64, len: u64) -> Option<Range<usize>> {
+    let begin = base.checked_add(address)?;
+    let end = begin.checked_add(len)? / page() * page();
+    let begin = begin.checked_next_multiple_of(page())?;
+    (begin < end).then_some(usize::try_from(begin).ok()?..usize::try_from(end).ok()?)
 }
 
 #[cfg(target_env = "gnu")]
@@ -47,3 +109,49 @@ fn trim() {
 /// Does nothing: other allocators return memory on their own.
 #[cfg(not(target_env = "gnu"))]
 fn trim() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns how many of these bytes are in this process's page tables.
+    fn mapped(segment: &Range<usize>) -> u64 {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let has_begin = |line: &str| {
+            let (begin, end) = line.split_once(' ')?.0.split_once('-')?;
+            let address = |text| usize::from_str_radix(text, 16).ok();
+            Some((address(begin)?..address(end)?).contains(&segment.start))
+        };
+        let mut lines = maps.lines().skip_while(|line| has_begin(line) != Some(true));
+        let resident = lines.find_map(|line| line.strip_prefix("Rss:")).unwrap();
+        resident.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
+    #[test]
+    #[expect(unsafe_code, reason = "reads the program's own pages")]
+    fn pages_that_only_the_start_used_leave_the_process_and_return_unchanged() {
+        let segments = read_only_segments();
+        let code = segments.iter().max_by_key(|segment| segment.len()).unwrap();
+        let sum = || {
+            let pages = code.clone().step_by(rustix::param::page_size());
+            // SAFETY: these addresses are mapped for as long as the process runs, readable, and never written.
+            pages.fold(0_u64, |sum, page| sum.rotate_left(5) ^ unsafe { (page as *const u64).read_volatile() })
+        };
+        let before = sum();
+        assert!(mapped(code) > code.len() as u64 / 2);
+        drop_program();
+        assert!(mapped(code) < code.len() as u64 / 2);
+        assert_eq!(sum(), before);
+    }
+
+    #[test]
+    fn only_whole_pages_are_dropped() {
+        let page = page();
+        let pages =
+            |first: u64, end: u64| Some(usize::try_from(first * page).unwrap()..usize::try_from(end * page).unwrap());
+        assert_eq!(whole_pages(16 * page, page / 2, 3 * page), pages(17, 19));
+        assert_eq!(whole_pages(16 * page, 0, 2 * page), pages(16, 18));
+        assert_eq!(whole_pages(16 * page, page / 2, page), None);
+        assert_eq!(whole_pages(u64::MAX, 1, 1), None);
+    }
+}

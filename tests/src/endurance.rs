@@ -158,7 +158,7 @@ pub struct Report {
     /// The longest time from a fault to the next answer.
     pub longest: Duration,
     /// The host's memory after a warm-up and before the first fault, and after the last answer, in KiB.
-    pub resident_kib: (u64, u64),
+    pub memory_kib: (u64, u64),
 }
 
 impl Report {
@@ -180,8 +180,8 @@ impl Report {
             self.resumed,
             self.anew,
             self.longest.as_secs_f64(),
-            mib(self.resident_kib.0),
-            mib(self.resident_kib.1),
+            mib(self.memory_kib.0),
+            mib(self.memory_kib.1),
             self.without_answer(),
             self.doubled,
             self.sent,
@@ -218,7 +218,7 @@ impl Report {
 
     /// Returns whether the host uses no more memory than before, within a tolerance that excludes leaks.
     pub fn memory_is_back(&self) -> bool {
-        self.resident_kib.1 <= self.resident_kib.0 + MOST_GROWN_KIB
+        self.memory_kib.1 <= self.memory_kib.0 + MOST_GROWN_KIB
     }
 }
 
@@ -299,7 +299,7 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> 
     drop(struck);
     let warm: Result<Vec<_>> = warming.join_all().await.into_iter().collect();
     let warm = warm?;
-    let before = usage::resident_kib(host.id())?;
+    let before = usage::anonymous_kib(host.id())?;
     let mut running = JoinSet::new();
     for (line, cuts) in warm {
         running.spawn(line.run(cuts));
@@ -318,7 +318,7 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> 
     // Temporary memory is given back within a minute.
     let end = Instant::now() + usage::GIVEN_BACK;
     loop {
-        report.resident_kib = (before, usage::resident_kib(host.id())?);
+        report.memory_kib = (before, usage::anonymous_kib(host.id())?);
         if report.memory_is_back() || Instant::now() >= end {
             break;
         }

@@ -35,6 +35,17 @@ pub fn resident_kib(process: u32) -> Result<u64> {
     memory_kib(process, "VmRSS")
 }
 
+/// Returns the memory of a process that is no part of a file, in KiB. The host drops pages of its program soon after its start, so
+/// that its resident memory would hide what it allocates.
+pub fn anonymous_kib(process: u32) -> Result<u64> {
+    memory_kib(process, "RssAnon")
+}
+
+/// Returns the resident pages of files of a process, in KiB: most are its program.
+pub fn of_files_kib(process: u32) -> Result<u64> {
+    memory_kib(process, "RssFile")
+}
+
 /// Returns the most resident memory of a process since [`forget_peak`], in KiB.
 pub fn peak_kib(process: u32) -> Result<u64> {
     memory_kib(process, "VmHWM")
@@ -67,6 +78,8 @@ mod tests {
             sum = std::hint::black_box(sum.wrapping_add(1));
         }
         forget_peak(own).unwrap();
-        assert!(resident_kib(own).unwrap() > 100 && peak_kib(own).unwrap() > 100);
+        let (anonymous, of_files) = (anonymous_kib(own).unwrap(), of_files_kib(own).unwrap());
+        assert!(anonymous > 100 && of_files > 100);
+        assert!(resident_kib(own).unwrap() > anonymous.max(of_files) && peak_kib(own).unwrap() > 100);
     }
 }

@@ -201,7 +201,7 @@ async fn two_hundred_lives_leave_the_process_as_it_was() {
 /// Returns the number of open files, of threads, and the memory in KiB.
 fn footprint(process: u32) -> (usize, usize, u64) {
     let count = |what: &str| std::fs::read_dir(format!("/proc/{process}/{what}")).unwrap().count();
-    (count("fd"), count("task"), usage::resident_kib(process).unwrap())
+    (count("fd"), count("task"), usage::anonymous_kib(process).unwrap())
 }
 
 /// The harness's own registrations are removed with it, so that the counts above are meaningful.
@@ -216,4 +216,23 @@ async fn the_router_forgets_whom_it_is_told_to_forget() {
     assert_eq!(router.count(one), 1);
     host.shared().forget(one).await;
     assert_eq!(router.count(one), 0);
+}
+
+/// The start runs code of 30 MiB that is not needed again.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_the_program_that_only_the_start_used_leave_the_process() {
+    let prosody = prosody().await;
+    let mut home = Home::new().unwrap();
+    let account = prosody.fresh_account("bot").unwrap();
+    home.add_account("main", &account, Server::StartTls(prosody.ports().starttls, prosody.certificate())).unwrap();
+    let mut host = home.start().unwrap();
+    host.wait("account connected", &[], SOON).await.unwrap();
+    let before = usage::of_files_kib(host.id()).unwrap();
+    let fallen = async {
+        while usage::of_files_kib(host.id()).unwrap() > before * 3 / 4 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let fallen = timeout(SOON, fallen).await;
+    assert!(fallen.is_ok(), "{before} KiB before, {} KiB now", usage::of_files_kib(host.id()).unwrap());
 }

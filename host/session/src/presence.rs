@@ -169,6 +169,16 @@ impl Roster {
     }
 }
 
+/// Sends the own presence once more to a contact who had it before they let this account see theirs. ejabberd keeps a
+/// contact's capabilities only from presence that comes afterwards, and notifies of personal nodes by them (XEP-0163,
+/// section 4.3).
+pub(super) fn show_presence(to: BareJid, turn: &mut Turn<'_>) {
+    if turn.announced && !turn.status.value.is_hidden() {
+        let to = Some(Jid::from(to));
+        turn.send(Outgoing::Presence(PresenceOut { to, ..turn.presence_to(None) }));
+    }
+}
+
 fn send_presence(to: &BareJid, kind: PresenceOutKind, turn: &mut Turn<'_>) {
     turn.send(Outgoing::Presence(PresenceOut { to: Some(Jid::from(to.clone())), kind, ..PresenceOut::default() }));
 }

@@ -20,6 +20,7 @@ use crate::deadlines::Late;
 use crate::effect::{Effect, KeepRoster};
 use crate::event::Payload;
 use crate::iq::{ROSTER_PATIENCE, Waiting};
+use crate::presence::show_presence;
 use crate::records::card::KnownCard;
 use crate::records::contact::{Contact, Contacts};
 use crate::turn::{FollowUp, Turn};
@@ -350,7 +351,7 @@ impl Roster {
                 // This contact's presence is no longer reported (RFC 6121, section 3.3).
                 self.update_presence(&jid, turn, |contact| contact.resources.clear());
             }
-            Some(before) if before.sees_us() && !before.is_seen() && is_seen => turn.show_presence(jid.clone()),
+            Some(before) if before.sees_us() && !before.is_seen() && is_seen => show_presence(jid.clone(), turn),
             Some(_) | None => {}
         }
         self.contact_pushed(&jid, turn);

@@ -1,6 +1,6 @@
 //! The own status, and announcing it.
 
-use jid::{BareJid, Jid};
+use jid::Jid;
 use parlor_stanza::raw::BroadcastPresence;
 use parlor_stanza::types::{Outgoing, PresenceOut, PresenceOutKind, Show, kept};
 
@@ -98,16 +98,6 @@ impl Turn<'_> {
     /// Takes back the presence of the process that had the session before.
     pub(super) fn say_gone(&mut self) {
         self.send(Outgoing::Presence(PresenceOut { kind: PresenceOutKind::Unavailable, ..PresenceOut::default() }));
-    }
-
-    /// Sends the own presence once more to a contact who had it before they let this account see theirs. ejabberd keeps
-    /// a contact's capabilities only from presence that comes afterwards, and notifies of personal nodes by them
-    /// (XEP-0163, section 4.3).
-    pub(super) fn show_presence(&mut self, to: BareJid) {
-        if self.announced && !self.status.value.is_hidden() {
-            let to = Some(Jid::from(to));
-            self.send(Outgoing::Presence(PresenceOut { to, ..self.presence_to(None) }));
-        }
     }
 
     /// Returns the own status as presence; without an address, for everyone who may see it.

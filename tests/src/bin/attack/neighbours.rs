@@ -146,7 +146,7 @@ pub(crate) async fn measure(kind: Kind, crowd: usize) -> Result<Felt> {
     for _ in 0..ROUNDS {
         quiet.extend(idle.converse(TURNS).await?);
         beside.extend(hostile.converse(TURNS).await.with_context(|| format!("beside {crowd} × {}", kind.behaviour))?);
-        let held = usage::resident_kib(hostile.host.id())?.saturating_sub(usage::resident_kib(idle.host.id())?);
+        let held = usage::anonymous_kib(hostile.host.id())?.saturating_sub(usage::anonymous_kib(idle.host.id())?);
         grown_kib = grown_kib.max(held);
     }
     ensure!(hostile.host.lines("plugin ended", &[("plugin", "echo")]).is_empty(), "the neighbour was ended");

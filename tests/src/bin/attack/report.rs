@@ -42,12 +42,12 @@ impl Report {
             Outcome::Absent(why) => ("-", "does not apply", (*why).to_owned()),
         };
         let [before, during, after] = verdict.p99;
-        let [base, rest] = verdict.resident_kib;
+        let [base, rest] = verdict.memory_kib;
         if self.json {
             let line = json!({
                 "case": case.number, "attack": case.name, "outcome": state, "ending": ending,
                 "p99_ms": { "before": millis(before), "during": millis(during), "after": millis(after) },
-                "resident_kib": { "before": base, "after": rest }, "seconds": verdict.took.as_secs_f64(),
+                "memory_kib": { "before": base, "after": rest }, "seconds": verdict.took.as_secs_f64(),
             });
             println!("{line}");
             return;
@@ -55,7 +55,7 @@ impl Report {
         let time = |time: Option<Duration>| millis(time).map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}"));
         let size = |kib: Option<u64>| kib.map_or_else(|| "-".to_owned(), |kib| format!("{}", kib >> 10));
         println!(
-            "{:>3} {mark} {:<52} p99 {:>5} / {:>5} / {:>5} ms  RSS {:>3} → {:>3} MiB  {}",
+            "{:>3} {mark} {:<52} p99 {:>5} / {:>5} / {:>5} ms  memory {:>3} → {:>3} MiB  {}",
             case.number,
             case.name,
             time(before),
@@ -69,13 +69,13 @@ impl Report {
 
     /// Prints the result of the soak test. Returns whether it passed.
     pub(crate) fn soak(&self, soaked: &Soaked) -> bool {
-        let [base, rest] = soaked.resident_kib;
+        let [base, rest] = soaked.memory_kib;
         let p99 = [soaked.alone, soaked.beside, soaked.begin].map(|time| millis(Some(time)));
         if self.json {
             let line = json!({
                 "p99_ms": { "alone": p99[0], "beside": p99[1], "begin": p99[2] }, "ratio": soaked.ratio(),
                 "cycles": soaked.cycles, "ended": soaked.ended, "limits": soaked.limits,
-                "resident_kib": { "before": base, "after": rest },
+                "memory_kib": { "before": base, "after": rest },
             });
             println!("{line}");
         } else {
@@ -88,7 +88,7 @@ impl Report {
             let limits: Vec<_> = soaked.limits.iter().map(|(name, value)| format!("{name} = {value}")).collect();
             println!("each of them with {}, and the defaults otherwise", limits.join(", "));
             println!("p99 alone {alone} ms, beside them {beside} ms, while they begin {begin} ms");
-            println!("RSS {} → {} MiB", size(base), size(rest));
+            println!("memory {} → {} MiB", size(base), size(rest));
             println!("ratio {:.2}", soaked.ratio());
         }
         soaked.is_well()
@@ -110,7 +110,7 @@ impl Report {
         } else {
             println!(
                 "{} {:>2} × {:<31} p50 {idle_p50:>6.2} → {hostile_p50:>6.2} ms ({:.2}×)  p99 {idle_p99:>6.2} → {hostile_p99:>7.2} ms \
-                 ({:.2}×)  RSS + {:>3} MiB",
+                 ({:.2}×)  memory + {:>3} MiB",
                 if felt.is_well() { "✓" } else { "✗" },
                 felt.crowd,
                 felt.kind.name,

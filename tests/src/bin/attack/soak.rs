@@ -39,7 +39,7 @@ pub(crate) struct Soaked {
     /// The limits of each of them that differ from the defaults.
     pub(crate) limits: Table,
     /// The host's memory before and after, in KiB.
-    pub(crate) resident_kib: [Option<u64>; 2],
+    pub(crate) memory_kib: [Option<u64>; 2],
 }
 
 impl Soaked {
@@ -107,11 +107,11 @@ pub(crate) async fn soak(time: Duration) -> Result<Soaked> {
         ensure!(connected == 1, "it was connected {connected} times");
     }
     tokio::time::timeout(4 * SOON, crowded.aftermath()).await.context("it does not come to rest")??;
-    let (_, resident_kib) = crowded.measured();
+    let (_, memory_kib) = crowded.measured();
     let cycles = begins.len();
     let (alone, beside, begin) = (median(without)?, median(beside)?, median(begins)?);
     let limits = crowd.plugin.get("spinner0").map(|entry| entry.limits.clone()).unwrap_or_default();
-    Ok(Soaked { alone, beside, begin, cycles, ended, limits, resident_kib })
+    Ok(Soaked { alone, beside, begin, cycles, ended, limits, memory_kib })
 }
 
 /// Reports one cycle, so that a run of minutes shows whether the ratio grows.

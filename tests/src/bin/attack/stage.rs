@@ -205,19 +205,23 @@ impl Plan {
 struct Footprint {
     files: usize,
     threads: usize,
-    resident_kib: u64,
+    /// What it allocated. Pages of its program come and go.
+    anonymous_kib: u64,
+    of_files_kib: u64,
 }
 
 impl Footprint {
     fn of(process: u32) -> Result<Self> {
         let count = |what: &str| -> Result<usize> { Ok(std::fs::read_dir(format!("/proc/{process}/{what}"))?.count()) };
-        Ok(Self { files: count("fd")?, threads: count("task")?, resident_kib: usage::resident_kib(process)? })
+        let (files, threads) = (count("fd")?, count("task")?);
+        let (anonymous_kib, of_files_kib) = (usage::anonymous_kib(process)?, usage::of_files_kib(process)?);
+        Ok(Self { files, threads, anonymous_kib, of_files_kib })
     }
 
     fn is_back_at(self, base: Self) -> bool {
         self.files <= base.files
             && self.threads <= base.threads + SPARE_THREADS
-            && self.resident_kib <= base.resident_kib + SPARE_KIB
+            && self.anonymous_kib <= base.anonymous_kib + SPARE_KIB
     }
 }
 
@@ -658,7 +662,8 @@ impl Stage {
             after = share(&self.trips[2], 99);
         }
         self.come_to_rest().await?;
-        let (peak, most) = (usage::peak_kib(self.host.id())?, self.base.resident_kib + PEAK_KIB);
+        let of_files_kib = self.base.of_files_kib.max(usage::of_files_kib(self.host.id())?);
+        let (peak, most) = (usage::peak_kib(self.host.id())?, self.base.anonymous_kib + of_files_kib + PEAK_KIB);
         ensure!(peak <= most, "the host held {} MiB at once, and {} are the most", peak >> 10, most >> 10);
         for line in self.host.log().all() {
             let is_plugins = line.contains("\"target\":\"plugin\"");
@@ -736,7 +741,7 @@ impl Stage {
     /// Returns the neighbour's p99s and the host's memory, as far as they were measured.
     pub(crate) fn measured(&self) -> ([Option<Duration>; 3], [Option<u64>; 2]) {
         let p99 = self.trips.each_ref().map(|trips| (!trips.is_empty()).then(|| share(trips, 99)));
-        (p99, [Some(self.base.resident_kib), self.rest.map(|rest| rest.resident_kib)])
+        (p99, [Some(self.base.anonymous_kib), self.rest.map(|rest| rest.anonymous_kib)])
     }
 
     pub(crate) fn keep_log(&self) {

@@ -24,7 +24,7 @@ pub(crate) struct Verdict {
     /// The p99 of the neighbour's answers before, during and after the attack.
     pub(crate) p99: [Option<Duration>; 3],
     /// The host's memory before and after.
-    pub(crate) resident_kib: [Option<u64>; 2],
+    pub(crate) memory_kib: [Option<u64>; 2],
     pub(crate) took: Duration,
 }
 
@@ -67,7 +67,7 @@ pub(crate) async fn judge(case: &Case) -> Verdict {
         (Ok(how), Some(stage)) => stage.aftermath().await.context("afterwards").map(|()| how),
         (ended, _) => ended,
     };
-    let (p99, resident_kib) = trial.stage.as_ref().map(Stage::measured).unwrap_or_default();
+    let (p99, memory_kib) = trial.stage.as_ref().map(Stage::measured).unwrap_or_default();
     let outcome = match ended {
         Ok(how) => Outcome::Contained(how),
         Err(error) => {
@@ -79,5 +79,5 @@ pub(crate) async fn judge(case: &Case) -> Verdict {
             }
         }
     };
-    Verdict { outcome, p99, resident_kib, took: begin.elapsed() }
+    Verdict { outcome, p99, memory_kib, took: begin.elapsed() }
 }

@@ -14,7 +14,6 @@ use parlor_tests::peer::{Peer, Session, somebody};
 use parlor_tests::plugins;
 use parlor_tests::policy::Policy;
 use parlor_tests::prosody::{Account, DOMAIN};
-use parlor_tests::usage;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{interval, interval_at, timeout};
@@ -23,6 +22,7 @@ use xtask::Part;
 
 use crate::bots::granted;
 use crate::echo::mib;
+use crate::instances::settled;
 use crate::measure::share;
 use crate::page::Plot;
 use crate::row::{Goal, Row, Unit};
@@ -56,7 +56,7 @@ pub(crate) async fn rows() -> Result<Vec<Row>> {
     let (mut rows, mut resident) = (Vec::new(), Vec::new());
     for count in COUNTS {
         let stage = Stage::set(&certificate, count, &[], |_| Ok(Policy::default())).await?;
-        let kib = usage::resident_kib(stage.host.id())?;
+        let kib = settled(stage.host.id()).await?;
         resident.push(kib);
         let row = Row::alone(Part::Accounts, format!("memory with {count}, without plugins"), mib(kib), Unit::Mib);
         rows.push(row.at(Plot::Accounts, count));

@@ -207,7 +207,7 @@ async fn row(language: Language, prosody: &XmppServer, folder: &Folder) -> Resul
         let all = start(&home, &plugin, 1 + MORE).await?;
         cached.push(one.took);
         instance.push(each(all.took.as_secs_f64() - one.took.as_secs_f64()));
-        memory.push(each(kib(all.resident_kib) - kib(one.resident_kib)));
+        memory.push(each(kib(all.memory_kib) - kib(one.memory_kib)));
     }
     let policy = |home: &Home| Ok(Policy::default().with(PLUGIN, unhindered(home.install_bytes(PLUGIN, &plugin)?)));
     let mut bot = Bot::host(&certificate, policy).await?;
@@ -387,7 +387,7 @@ fn accounts(count: usize) -> Vec<String> {
 /// The measurements of one start.
 struct Started {
     took: Duration,
-    resident_kib: u64,
+    memory_kib: u64,
 }
 
 /// Starts a host with the plugin on the first accounts, and stops it again.
@@ -399,9 +399,9 @@ async fn start(home: &Home, plugin: &[u8], instances: usize) -> Result<Started> 
     let mut host: Host = home.start()?;
     host.wait_count("plugin running", &[("plugin", PLUGIN)], instances, START).await?;
     let took = begin.elapsed();
-    let resident_kib = usage::resident_kib(host.id())?;
+    let memory_kib = usage::anonymous_kib(host.id())?;
     host.stop(STOP).await?;
-    Ok(Started { took, resident_kib })
+    Ok(Started { took, memory_kib })
 }
 
 /// Grants everything that the plugin asks for, with limits that the benchmark does not reach.

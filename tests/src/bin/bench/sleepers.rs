@@ -25,14 +25,14 @@ const LOOK: Duration = Duration::from_millis(500);
 
 #[expect(clippy::cast_precision_loss, reason = "there are fewer than 2^52 of anything")]
 pub(crate) async fn rows() -> Result<Vec<Row>> {
-    let (one, all) = (resident(1).await?, resident(ADDRESSES).await?);
+    let (one, all) = (memory(1).await?, memory(ADDRESSES).await?);
     let each = all.saturating_sub(one) as f64 / (ADDRESSES - 1) as f64;
     let what = format!("memory of a host for each of {ADDRESSES} addresses that sleep");
     Ok(vec![Row::alone(Part::Cluster, what, each, Unit::Kib).goal(Goal::AtMost(EACH))])
 }
 
-/// Returns the resident memory of a host that was started while so many addresses sleep, in KiB.
-async fn resident(count: usize) -> Result<u64> {
+/// Returns the memory of a host that was started while so many addresses sleep, in KiB.
+async fn memory(count: usize) -> Result<u64> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let mut home = Home::new()?;
     home.add_component("bots", DOMAIN, "test", listener.local_addr()?.port())?;
@@ -58,8 +58,8 @@ async fn resident(count: usize) -> Result<u64> {
     let mut host = home.start()?;
     host.wait("addresses sleep on", &[], SOON).await.context("they do not sleep on")?;
     host.wait("component connected", &[], SOON).await.context("the component does not connect")?;
-    let resident = usage::resident_kib(host.id())?;
+    let memory = usage::anonymous_kib(host.id())?;
     host.stop(SOON).await?;
     server.abort();
-    Ok(resident)
+    Ok(memory)
 }

@@ -29,6 +29,7 @@ use xtask::Part;
 use self::server::{LARGE, SMALL, Server};
 use crate::bots::unlimited;
 use crate::echo::mib;
+use crate::instances::settled;
 use crate::measure::share;
 use crate::row::{Goal, Row, Unit, median};
 
@@ -135,7 +136,7 @@ async fn large(server: &Server, stage: &mut Stage) -> Result<Vec<Row>> {
             stage.order(&small).await?;
         }
         let host = stage.host.id();
-        let before = usage::resident_kib(host)?;
+        let before = settled(host).await?;
         usage::forget_peak(host)?;
         let begin = Instant::now();
         let bytes = stage.order(&large).await?;

@@ -73,7 +73,7 @@ async fn drip(window: &Window, from: u8, request: &str) -> Result<Duration> {
 
 async fn slow(trial: &mut Trial) -> Result<String> {
     let (stage, Pages { window, owner }) = open(trial, |entry| entry).await?;
-    let base = usage::resident_kib(window.id())?;
+    let base = usage::anonymous_kib(window.id())?;
     let token = owner.csrf("/plugins/echo", "/plugins/echo/restart").await?;
     let head = owner.head("POST", "/plugins/echo/restart");
     let body = format!(
@@ -124,7 +124,7 @@ async fn slow(trial: &mut Trial) -> Result<String> {
     is(&read(&mut further).await?, &[0], "one connection too many")?;
     drop(kept);
     nothing_changed(stage).await?;
-    let grown = usage::resident_kib(window.id())?.saturating_sub(base);
+    let grown = usage::anonymous_kib(window.id())?.saturating_sub(base);
     ensure!(grown <= SPARE_KIB, "the pages' process grew by {} MiB", grown >> 10);
     drop(window);
     remove(stage).await?;
@@ -180,7 +180,7 @@ async fn pour(session: &Session, head: &str, begins: &[u8]) -> Result<(usize, u1
 
 async fn endless(trial: &mut Trial) -> Result<String> {
     let (stage, Pages { window, owner }) = open(trial, |entry| entry).await?;
-    let base = usage::resident_kib(window.id())?;
+    let base = usage::anonymous_kib(window.id())?;
     let token = owner.csrf("/install", "/install/file").await?;
     let other = owner.csrf("/plugins/echo", "/plugins/echo/restart").await?;
     let part = |token: &str| {
@@ -203,7 +203,7 @@ async fn endless(trial: &mut Trial) -> Result<String> {
         let head = visitor.head("POST", path) + &format!("origin: {}\r\ncontent-type: {kind}\r\n", visitor.origin);
         let (sent, status) = pour(visitor, &head, begins.as_bytes()).await?;
         ensure!([0, 400, 403, 413].contains(&status), "{path} is answered with {status} after {sent} bytes");
-        let grown = usage::resident_kib(window.id())?.saturating_sub(base);
+        let grown = usage::anonymous_kib(window.id())?.saturating_sub(base);
         ensure!(grown <= SPARE_KIB, "the pages' process grew by {} MiB at {path}", grown >> 10);
     }
     // The uploaded bytes are gone, and nothing stands where the file's name leads to.
