@@ -835,7 +835,7 @@ parlor_error parlor_commands_declare(const parlor_declaration *command, parlor_h
   parlor_plugin_commands_declaration_t wanted = {
       .name = parlor_text(command->name), .help = parlor_text(command->help ? command->help : ""),
       .aliases = list_of(command->aliases), .person_cooldown = milliseconds(command->person_cooldown),
-      .room_cooldown = milliseconds(command->room_cooldown)};
+      .room_cooldown = milliseconds(command->room_cooldown), .place = option(command->place)};
   wanted.arguments.ptr = parlor_memory((arguments + 1) * sizeof *wanted.arguments.ptr);
   for (; wanted.arguments.len < arguments; wanted.arguments.len++)
     wanted.arguments.ptr[wanted.arguments.len] = argument_of(&command->arguments[wanted.arguments.len]);

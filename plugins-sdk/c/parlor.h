@@ -383,6 +383,10 @@ typedef struct parlor_people {
   const char *name;
 } parlor_people;
 
+/* The places of commands. */
+#define PARLOR_PLACE_ROOM "room"       /* a room, where everybody there reads it */
+#define PARLOR_PLACE_PRIVATE "private" /* a chat, a form, or private messages through a room */
+
 /* A command with typed arguments, which the host parses. Fields that are not set are left out. */
 typedef struct parlor_declaration {
   const char *name, *help;
@@ -391,6 +395,7 @@ typedef struct parlor_declaration {
   const parlor_people *allow;       /* who may give it; nobody = everybody. The owner can say otherwise */
   double person_cooldown;           /* the same person may give it again only after so many seconds, at most a day */
   double room_cooldown;             /* the same for all in one room */
+  const char *place;                /* the only place in which it may be given, or NULL; people who give it elsewhere are told */
 } parlor_declaration;
 
 /* Adds a command with typed arguments. The host reads them, answers a wrong one with the usage, and checks who may give the command. One

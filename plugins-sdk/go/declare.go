@@ -26,7 +26,17 @@ type Declaration struct {
 	// PersonCooldown is how long the same person has to wait before giving it again, RoomCooldown how long all in the same room; at most
 	// a day.
 	PersonCooldown, RoomCooldown time.Duration
+	// Place is the only one in which it may be given: PlaceRoom or PlacePrivate; empty = both. The host tells people who give it elsewhere.
+	Place string
 }
+
+// The places of commands.
+const (
+	// PlaceRoom is a room, where everybody there reads it.
+	PlaceRoom = "room"
+	// PlacePrivate is a chat, a form, or private messages through a room.
+	PlacePrivate = "private"
+)
 
 // Argument is one of a command, made by TextArgument and its like. Its methods give it with something changed.
 type Argument struct {
@@ -160,6 +170,7 @@ func (declaration Declaration) raw() commands.Declaration {
 	raw := commands.Declaration{
 		Name: declaration.Name, Help: declaration.Help, Aliases: declaration.Aliases, Allow: declaration.Allow,
 		PersonCooldown: milliseconds(declaration.PersonCooldown), RoomCooldown: milliseconds(declaration.RoomCooldown),
+		Place: option(declaration.Place),
 	}
 	for _, argument := range declaration.Arguments {
 		raw.Arguments = append(raw.Arguments, argument.raw)

@@ -175,6 +175,11 @@ export interface CommandOptions<Wanted = Record<string, never>> {
   personCooldown?: number;
   /** In the same room it may be given again only after so many seconds, at most a day. */
   roomCooldown?: number;
+  /**
+   * The only place in which it may be given: a room, where everybody there reads it, or in private, which is a chat, a form, or private
+   * messages through a room. The host tells people who give it elsewhere.
+   */
+  place?: "room" | "private";
 }
 
 type ArgumentOptions<Value> = {

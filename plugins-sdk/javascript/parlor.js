@@ -979,7 +979,7 @@ export const argument = {
   rest: (options) => new Argument({ tag: "rest" }, options, plainly),
 };
 
-const DECLARED = ["aliases", "allow", "arguments", "help", "personCooldown", "roomCooldown"];
+const DECLARED = ["aliases", "allow", "arguments", "help", "personCooldown", "place", "roomCooldown"];
 
 // A declaration as the contract has it, and what makes a handler's values of those that the host read.
 function declared(name, declaration) {
@@ -998,6 +998,8 @@ function declared(name, declaration) {
     })),
     personCooldown: milliseconds(`${place}: personCooldown`, personCooldown),
     roomCooldown: milliseconds(`${place}: roomCooldown`, roomCooldown),
+    // The host knows which places there are.
+    place: declaration.place === undefined ? null : FITTED.text(`${place}: place`, declaration.place),
   };
   const value = (values, { shown, one }) => values[shown] ?? one.otherwise ?? (one.kind.tag === "flag" ? false : undefined);
   return { wanted, given: (values) => Object.fromEntries(all.map((one) => [one.key, value(values, one)])) };

@@ -5,8 +5,7 @@
 //! # async fn example() -> Result<()> {
 //! commands::add("weather", "Says what the weather will be", "CITY [DAY]", |command: Command| async move {
 //!     let city = command.args.first().map_or("Verona", String::as_str);
-//!     command.message.reply(format!("Sunshine in {city}")).await?;
-//!     Ok(())
+//!     command.message.reply(format!("Sunshine in {city}")).await.map(drop)
 //! })
 //! .await?;
 //! # Ok(()) }
@@ -27,8 +26,7 @@
 //!     .person_cooldown(Duration::from_secs(10))
 //!     .run(|command: Command| async move {
 //!         let (count, sides) = (command.integer("count")?, command.text("sides")?);
-//!         command.message.reply(format!("{count} dice with {sides} sides")).await?;
-//!         Ok(())
+//!         command.message.reply(format!("{count} dice with {sides} sides")).await.map(drop)
 //!     })
 //!     .await?;
 //! # Ok(()) }
@@ -48,9 +46,11 @@ use crate::failure::{located, of_call, placed};
 use crate::listen::on;
 use crate::places::{Affiliation, Role};
 use crate::runtime::Work;
+use crate::timers::milliseconds;
 use crate::turns::in_turn;
 use crate::types::owned;
 
+pub use crate::places::Place;
 pub use crate::types::Command;
 
 type Handler = Rc<dyn Fn(Command) -> Work>;
@@ -265,6 +265,12 @@ impl Declare {
         self
     }
 
+    /// It may be given in this place alone. The host tells people who give it elsewhere.
+    pub fn place(mut self, place: Place) -> Self {
+        self.wanted.place = Some(place.to_string());
+        self
+    }
+
     /// Adds the command, and runs `closure` each time that an allowed person gives it with valid arguments. Replaces
     /// this plugin's own command with the same name.
     ///
@@ -282,14 +288,12 @@ impl Declare {
                     format_args!("there is none yet where `{method}` is said"),
                 ));
             }
-            let short = key(&self.wanted.name);
-            register("commands.declare", short, closure, commands::declare(self.wanted)).await
+            register("commands.declare", key(&self.wanted.name), closure, commands::declare(self.wanted)).await
         })
     }
 
     fn argument(mut self, name: impl Into<String>, kind: Kind) -> Self {
-        let (name, help) = (name.into(), String::new());
-        let (optional, default, named, page) = (false, None, false, None);
+        let (name, help, optional, default, named, page) = (name.into(), String::new(), false, None, false, None);
         self.wanted.arguments.push(Argument { name, kind, optional, default, named, help, page });
         self
     }
@@ -411,10 +415,6 @@ impl Command {
 async fn in_form(command: &Command, form: &str, text: String, more: bool) -> Result<()> {
     let call = || commands::answer(form.to_owned(), text.clone(), more);
     in_turn(call).await.map_err(of_call("commands.answer", &command.name))
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Has a closure called for the command that `asking` adds.

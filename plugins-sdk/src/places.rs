@@ -1,4 +1,4 @@
-//! The roles and affiliations of rooms as values: a slip does not compile. And the values that stand for records of rooms.
+//! The roles and affiliations of rooms, and the places of commands, as values: a slip does not compile. And the values that stand for records of rooms.
 
 use std::fmt;
 use std::str::FromStr;
@@ -77,6 +77,16 @@ places! {
         Admin = "admin",
         /// It may do everything.
         Owner = "owner",
+    }
+}
+
+places! {
+    /// The only place in which people may give a command.
+    Place, "place" {
+        /// A room, where everybody there reads it.
+        Room = "room",
+        /// A chat, a form, or private messages through a room.
+        Private = "private",
     }
 }
 

@@ -359,6 +359,31 @@ async fn a_command_for_moderators_is_refused_to_others_by_every_name() {
 
 /// Row 151.
 #[tokio::test(flavor = "multi_thread")]
+async fn a_command_for_rooms_is_refused_in_private_and_a_private_one_in_rooms() {
+    let host = Plan::new().await.three().start().await;
+    let (mut friend, bot) = (friend("juliet").await, host.account().jid.clone());
+    let topic = declare(&host, FULL, json!({ "name": "topic", "place": "room" })).await;
+    let vote = declare(&host, FULL, json!({ "name": "vote", "place": "private" })).await;
+    let room = in_a_room(&host, &mut friend).await;
+    friend.chat(bot.clone(), "!topic").await.unwrap();
+    answered(&mut friend, &bot, &["!topic", "only in a room"]).await;
+    friend.say(&room, "!vote").await.unwrap();
+    answered(&mut friend, &room, &["juliet: ", "!vote", "only in a private chat"]).await;
+    friend.say(&room, "!topic").await.unwrap();
+    let kind = |heard: &Value| heard["payload"]["command"]["message"]["kind"].clone();
+    assert_eq!(kind(&host.heard(FULL, topic).await), "groupchat");
+    let occupant: Jid = format!("{room}/Bot").parse().unwrap();
+    for to in [Jid::from(bot), occupant] {
+        friend.chat(to, "!vote").await.unwrap();
+        assert_eq!(kind(&host.heard(FULL, vote).await), "chat");
+    }
+    for n in [topic, vote] {
+        assert!(host.heard_so_far(FULL, n).await.is_empty());
+    }
+}
+
+/// Row 151.
+#[tokio::test(flavor = "multi_thread")]
 async fn a_command_is_for_the_address_that_the_plugin_names_unless_the_owner_says_otherwise() {
     let (mut juliet, mut romeo) = (friend("juliet").await, friend("romeo").await);
     let both = [juliet.jid().to_bare().to_string(), romeo.jid().to_bare().to_string()];

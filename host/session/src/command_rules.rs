@@ -1,5 +1,5 @@
-//! Rules for who may give a chat command and how often: groups of people, and the owner's decisions about single
-//! commands.
+//! Rules for who may give a chat command, where and how often: groups of people, places, and the owner's decisions about
+//! single commands.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use jid::BareJid;
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_base::quantity::show_duration;
-use parlor_stanza::types::address;
+use parlor_stanza::types::{MessageKind, address};
 
 /// Maximum length of a cooldown.
 pub const LONGEST_COOLDOWN: Duration = Duration::from_hours(24);
@@ -40,7 +40,7 @@ pub enum RoomAffiliation {
     Owner,
 }
 
-/// The error for a text that is not a role or affiliation that people can be selected by.
+/// The error for a text that is not a role or affiliation that people can be selected by, or not a place of a command.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("is none of {known}")]
 pub struct NoRank {
@@ -100,6 +100,42 @@ impl FromStr for RoomAffiliation {
     fn from_str(text: &str) -> Result<Self, NoRank> {
         let all = [Self::Member, Self::Admin, Self::Owner];
         all.into_iter().find(|one| one.as_str() == text).ok_or(NoRank { known: "member, admin, owner" })
+    }
+}
+
+/// The only place in which a command may be given, as `place` of `declaration` in `wit/commands.wit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandPlace {
+    /// A room, where everybody there reads it.
+    Room,
+    /// A chat, or private messages through a room.
+    Private,
+}
+
+impl CommandPlace {
+    /// Returns whether messages of this kind are in this place.
+    pub(crate) fn has(self, kind: MessageKind) -> bool {
+        (kind == MessageKind::Groupchat) == (self == Self::Room)
+    }
+
+    /// Returns the end of a sentence about a command.
+    pub(crate) fn only(self) -> &'static str {
+        match self {
+            Self::Room => "only in a room, not in a private chat",
+            Self::Private => "only in a private chat, not in a room",
+        }
+    }
+}
+
+impl FromStr for CommandPlace {
+    type Err = NoRank;
+
+    fn from_str(text: &str) -> Result<Self, NoRank> {
+        match text {
+            "room" => Ok(Self::Room),
+            "private" => Ok(Self::Private),
+            _ => Err(NoRank { known: "room, private" }),
+        }
     }
 }
 
@@ -270,6 +306,17 @@ mod tests {
         assert_eq!(reach(RoomAffiliation::Member), [false, false, true, true, true]);
         assert_eq!(reach(RoomAffiliation::Admin), [false, false, false, true, true]);
         assert_eq!(reach(RoomAffiliation::Owner), [false, false, false, false, true]);
+    }
+
+    #[test]
+    fn a_place_is_a_room_or_private_and_nothing_else() {
+        let kinds = [MessageKind::Groupchat, MessageKind::Chat, MessageKind::Normal];
+        let has = |place: &str| kinds.map(|kind| place.parse::<CommandPlace>().unwrap().has(kind));
+        assert_eq!((has("room"), has("private")), ([true, false, false], [false, true, true]));
+        for text in ["", "Room", "rooms", "chat"] {
+            let error = text.parse::<CommandPlace>().unwrap_err().to_string();
+            assert_eq!(error, "is none of room, private", "{text}");
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ use parlor_stanza::draft::check_text;
 use parlor_stanza::error::CallError;
 
 use crate::command_names::{ChosenNames, CommandName, HELP, NoCommandName, called};
-use crate::command_rules::{CommandRules, People};
+use crate::command_rules::{CommandPlace, CommandRules, People};
 use crate::permissions::Grants;
 use crate::router::Mailbox;
 use crate::turn::Turn;
@@ -105,6 +105,14 @@ impl Reading {
         match self {
             Self::Plugin(_) => &[],
             Self::Host(declared) => &declared.allow,
+        }
+    }
+
+    /// Returns the only place in which it may be given. `None`: anywhere.
+    fn only_in(&self) -> Option<CommandPlace> {
+        match self {
+            Self::Plugin(_) => None,
+            Self::Host(declared) => declared.place,
         }
     }
 

@@ -54,12 +54,13 @@ def wanted(name: str, handler: Callable[..., Any]) -> Optional[list[Wanted]]:
 
 
 def declaration(
-    name: str, help: str, arguments: list[Wanted], aliases: Iterable[str], allow: Iterable[People], person: Seconds, room: Seconds
+    name: str, help: str, arguments: list[Wanted], aliases: Iterable[str], allow: Iterable[People], cooldowns: tuple[Seconds, Seconds],
+    place: Optional[str],
 ) -> Any:
     """Returns the declaration of a command, as the contract has it."""
     people = [_people(one) for one in allow]
-    cooldowns = [in_milliseconds(one) for one in (person, room)]
-    return _commands.Declaration(name, help, list(aliases), [one.argument for one in arguments], people, *cooldowns)
+    person, room = (in_milliseconds(one) for one in cooldowns)
+    return _commands.Declaration(name, help, list(aliases), [one.argument for one in arguments], people, person, room, place)
 
 
 def given(arguments: list[Wanted], values: Mapping[str, Any]) -> dict[str, Any]:

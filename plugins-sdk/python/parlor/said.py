@@ -25,7 +25,7 @@ the words are the handler's to read: the host gives them as they are, and offers
 """
 
 import itertools
-from typing import Any, Awaitable, Callable, Iterable, Optional
+from typing import Any, Awaitable, Callable, Iterable, Literal, Optional
 
 from . import declared, guest, listen
 from .arguments import People
@@ -56,6 +56,7 @@ def command(
     allow: Iterable[People] = (),
     person_cooldown: Seconds = 0,
     room_cooldown: Seconds = 0,
+    place: Optional[Literal["room", "private"]] = None,
 ) -> Callable[[Handler], Handler]:
     """Has the host call an `async` function with each `Command` of this name. It answers by `reply`; what it
     returns nobody says.
@@ -63,7 +64,8 @@ def command(
     The host reads the arguments of a function whose further parameters have hints, and makes the usage from them. Without any, the
     command takes none; with `usage`, the function reads the words itself, in `args` and `rest`. `aliases` are other
     names, at most 8. `allow`: who may give it; nobody named = everybody. The same person may give it again only after
-    `person_cooldown`, and in the same room only after `room_cooldown`: seconds, or a `timedelta`, at most a day."""
+    `person_cooldown`, and in the same room only after `room_cooldown`: seconds, or a `timedelta`, at most a day. `place`: the only
+    one in which it may be given, `room` or `private`, which is a chat, a form, or private messages through a room."""
 
     if not isinstance(name, str):
         raise TypeError(f'{getattr(name, "__name__", name)} is no command\'s name: write @command("hello") above the function')
@@ -76,13 +78,13 @@ def command(
         arguments = declared.wanted(name, handler)
         named = [one.name for one in arguments or ()]
         listen.check(handler, f"command({name!r}, …)", "command", named=named, role=role, hint=hint)
-        has_more = aliases or allow or person_cooldown or room_cooldown
+        has_more = aliases or allow or person_cooldown or room_cooldown or place
         wanted = None
         # Only a declared command has a form. One with a usage of its own reads its words itself, and the host cannot make one.
         if not usage or arguments is not None or has_more:
             if usage:
                 raise TypeError(f"the usage of {name} is made from its arguments: leave usage out")
-            wanted = declared.declaration(name, help, arguments or [], aliases, allow, person_cooldown, room_cooldown)
+            wanted = declared.declaration(name, help, arguments or [], aliases, allow, (person_cooldown, room_cooldown), place)
 
         # `PLUGIN.NAME` is said and told as NAME as well.
         short = name.lower().rpartition(".")[2]

@@ -67,7 +67,10 @@ fn a_declaration_has_its_arguments_in_their_order() {
     assert_eq!((arguments[0].optional, arguments[0].default.as_deref()), (true, Some("1")));
     assert!(arguments[1].named && arguments[1].optional && !arguments[2].optional);
     assert_eq!(declared.wanted.allow, [Allowed::Role("moderator".to_owned())]);
-    assert_eq!(declared.wanted.room_cooldown, 2000);
+    assert_eq!((declared.wanted.room_cooldown, declared.wanted.place.as_deref()), (2000, None));
+    for (place, written) in [(Place::Room, "room"), (Place::Private, "private")] {
+        assert_eq!(declare("roll", "").place(place).wanted.place.as_deref(), Some(written));
+    }
     let paged = declare("ask", "Asks").text("question").text("answer").page("Answers").wanted.arguments;
     assert_eq!((paged[0].page.as_deref(), paged[1].page.as_deref()), (None, Some("Answers")));
     assert_eq!(declare("roll", "").default("1").text("x").misplaced, Some("default"));

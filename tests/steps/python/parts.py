@@ -236,7 +236,7 @@ async def in_commands(steps: Steps) -> None:
             commands.Argument("loud", commands.Kind_Flag(), True, None, True, "", None),
             commands.Argument("why", commands.Kind_Rest(), True, None, False, "", None),
         ],
-        [], 0, 0,
+        [], 0, 0, None,
     )
 
     @on("command")

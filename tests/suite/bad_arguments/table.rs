@@ -600,6 +600,7 @@ fn declaration() -> Vec<(&'static str, Kind)> {
         ("command.allow", These(people.collect())),
         ("command.person-cooldown", cooldown()),
         ("command.room-cooldown", cooldown()),
+        ("command.place", These(["", "Room", "rooms", "chat", "a\u{1}"].map(|place| json!(place)).to_vec())),
     ]
 }
 

@@ -184,7 +184,9 @@ await command("roll", {
   const text: string = why;
   await reply(given.message, `${number} ${words} ${isSecret} ${seconds} ${text}`);
 });
-await command("stop", { allow: ["owners"] }, (given) => reply(given.message, given.name));
+await command("stop", { allow: ["owners"], place: "private" }, (given) => reply(given.message, given.name));
+// @ts-expect-error: there is no such place
+await command("stop", { place: "rooms" }, () => {});
 // @ts-expect-error: there is no such role
 await command("stop", { allow: [{ role: "moderater" }] }, () => {});
 argument.duration({ default: "1h" });

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlor_session::command_rules::{MOST_PEOPLE, NoRank, People};
+use parlor_session::command_rules::{CommandPlace, MOST_PEOPLE, NoRank, People};
 use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_session::{
     AddCommand, Added, AnswerFailed, AnswerForm, Argument, Declaration, DeclareCommand, Declared, Kind, RemoveCommand,
@@ -90,7 +90,7 @@ fn full_name(instance: &Instance, name: &str, taken: &str, is_known: bool) -> St
 
 /// Converts a command that a plugin declares. Its texts are only bounded here.
 fn declaration(command: wit::Declaration) -> Result<Declaration, CallError> {
-    let wit::Declaration { name, help, aliases, arguments, allow, person_cooldown, room_cooldown } = command;
+    let wit::Declaration { name, help, aliases, arguments, allow, person_cooldown, room_cooldown, place } = command;
     text("command.name", &name, LONGEST)?;
     text("command.help", &help, LONGEST)?;
     for alias in bounded("command.aliases", &aliases)? {
@@ -109,7 +109,12 @@ fn declaration(command: wit::Declaration) -> Result<Declaration, CallError> {
         allow: allow.into_iter().map(people).collect::<Result<_, _>>()?,
         person_cooldown: Duration::from_millis(person_cooldown),
         room_cooldown: Duration::from_millis(room_cooldown),
+        place: place.map(|text| command_place(&text)).transpose()?,
     })
+}
+
+fn command_place(text: &str) -> Result<CommandPlace, CallError> {
+    text.parse().map_err(|error: NoRank| CallError::invalid("command.place", error.to_string()))
 }
 
 fn argument(argument: wit::Argument) -> Argument {

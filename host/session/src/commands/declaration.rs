@@ -9,7 +9,7 @@ use parlor_stanza::error::CallError;
 
 use super::kinds::{Kind, Named, show_duration};
 use crate::command_names::{CommandName, NoCommandName, folded};
-use crate::command_rules::{LONGEST_COOLDOWN, LONGEST_GROUP, MOST_PEOPLE, People};
+use crate::command_rules::{CommandPlace, LONGEST_COOLDOWN, LONGEST_GROUP, MOST_PEOPLE, People};
 use crate::records::command_value::CommandValue;
 
 /// Maximum number of other names.
@@ -64,6 +64,8 @@ pub struct Declaration {
     pub person_cooldown: Duration,
     /// The time after which it may be given again in the same room.
     pub room_cooldown: Duration,
+    /// The only place in which it may be given. None: anywhere.
+    pub place: Option<CommandPlace>,
 }
 
 /// An argument that was checked.
@@ -92,12 +94,13 @@ pub struct Declared {
     pub(super) allow: Vec<People>,
     pub(super) person_cooldown: Duration,
     pub(super) room_cooldown: Duration,
+    pub(super) place: Option<CommandPlace>,
 }
 
 impl Declared {
     /// Checks a description. The name and the help are checked when the command is added, as those of other commands.
     pub fn check(declaration: Declaration) -> Result<Self, CallError> {
-        let Declaration { name, help, aliases, arguments, allow, person_cooldown, room_cooldown } = declaration;
+        let Declaration { name, help, aliases, arguments, allow, person_cooldown, room_cooldown, place } = declaration;
         check_people(&allow)?;
         for (field, cooldown) in [("person-cooldown", person_cooldown), ("room-cooldown", room_cooldown)] {
             if cooldown > LONGEST_COOLDOWN {
@@ -105,7 +108,7 @@ impl Declared {
             }
         }
         let (aliases, parameters) = (check_aliases(&aliases)?, check_arguments(arguments)?);
-        Ok(Self { name, help, aliases, parameters, allow, person_cooldown, room_cooldown })
+        Ok(Self { name, help, aliases, parameters, allow, person_cooldown, room_cooldown, place })
     }
 
     /// Returns the same command with another name.
@@ -309,6 +312,7 @@ pub(super) mod tests {
             allow: Vec::new(),
             person_cooldown: Duration::ZERO,
             room_cooldown: Duration::ZERO,
+            place: None,
         }
     }
 

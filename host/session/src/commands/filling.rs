@@ -22,6 +22,7 @@ use super::forms::{Asked, Open, Stage, new_session};
 use super::giving::{MAX_ARGS, may_send_to, waits};
 use super::people::{Around, Person};
 use super::{Commands, Place, Reading, Registered, words};
+use crate::command_rules::CommandPlace;
 use crate::deadlines::Late;
 use crate::effect::Effect;
 use crate::event::{Event, Payload};
@@ -34,7 +35,7 @@ const WAIT: Duration = Duration::from_secs(5);
 const LONGEST_ID: usize = 1_024;
 /// Maximum number of commands that someone is offered.
 const MOST_OFFERED: usize = 200;
-/// Forms are filled in outside of rooms.
+/// Forms are filled in outside of rooms, in private.
 const NOWHERE: Place<'static> = Place::In(None);
 /// The note for a person while the plugin has said nothing.
 const AT_WORK: &str = "At work. Go on to see the answer.";
@@ -461,6 +462,7 @@ fn may_fill<'r>(
     let rules = one.names.rules(name);
     let may = !rules.off
         && one.acts_in(NOWHERE)
+        && declared.place != Some(CommandPlace::Room)
         && person.is_among(rules.allow.as_deref().unwrap_or(&declared.allow))
         && may_send_to(one, Permission::MessagesSend, Target::Jid(bare), around.roster);
     may.then_some(&**declared)

@@ -45,7 +45,8 @@ struct Attempt {
     spelled: String,
     /// Whether its plugin may send messages in the place where it is given, and so the host on its behalf.
     may_answer: bool,
-    is_allowed: bool,
+    /// The answer to a person who may not give it, or not in this place.
+    refusal: Option<String>,
     tries: Tries,
     lengths: Lengths,
     /// The values of its arguments, or the answer that says what is wrong with them.
@@ -95,15 +96,15 @@ impl Commands {
             return self.help(message, wanted.as_deref(), around, turn);
         }
         let Some(attempt) = self.attempt(message, line, around, turn) else { return };
-        let Attempt { owner, name, spelled, may_answer, is_allowed, tries, lengths, values } = attempt;
+        let Attempt { owner, name, spelled, may_answer, refusal, tries, lengths, values } = attempt;
         let now = turn.deadlines.elapsed();
-        let wait = if is_allowed { self.cooldowns.wait(tries, lengths, now) } else { None };
-        let answer = match (wait, values) {
-            _ if !is_allowed => format!("You may not give {spelled} here."),
-            (Some(wait), _) if wait.is_told => return,
-            (Some(wait), _) => waits(&spelled, wait),
-            (None, Err(wrong)) => wrong,
-            (None, Ok(values)) => {
+        let wait = if refusal.is_none() { self.cooldowns.wait(tries, lengths, now) } else { None };
+        let answer = match (refusal, wait, values) {
+            (Some(refusal), ..) => refusal,
+            (None, Some(wait), _) if wait.is_told => return,
+            (None, Some(wait), _) => waits(&spelled, wait),
+            (None, None, Err(wrong)) => wrong,
+            (None, None, Ok(values)) => {
                 self.cooldowns.begin(tries, lengths, now);
                 let args = words::split(&line.rest, MAX_ARGS);
                 let payload = Payload::Command { name, args, message: Arc::clone(message), values, form: None };
@@ -128,8 +129,14 @@ impl Commands {
         let rules = found.names.rules(name);
         let is_allowed = person.is_among(rules.allow.as_deref().unwrap_or_else(|| found.reading.allow()));
         let spelled = format!("{}{}", shown_prefix(message, around.rooms, turn), line.word);
+        // The place comes first: in a chat, a command for the moderators of a room is for nobody, which would not say what to do.
+        let refusal = match found.reading.only_in() {
+            Some(place) if !place.has(message.kind) => Some(format!("You can give {spelled} {}.", place.only())),
+            _ if is_allowed => None,
+            _ => Some(format!("You may not give {spelled} here.")),
+        };
         let values = match &found.reading {
-            Reading::Host(declared) if is_allowed => {
+            Reading::Host(declared) if refusal.is_none() => {
                 arguments::read(&declared.parameters, &line.rest, &|nick| person.named(nick))
                     .map_err(|misfit| format!("{misfit}\n{}", usage_of(&spelled, &found.reading)))
             }
@@ -139,7 +146,7 @@ impl Commands {
             owner: found.owner,
             name: name.into(),
             may_answer: may_speak(found, message, around.roster),
-            is_allowed,
+            refusal,
             tries: person.tries(&self.cooldowns, plugin, name, message),
             lengths: found.reading.lengths(&rules),
             values,

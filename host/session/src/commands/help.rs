@@ -18,7 +18,8 @@ impl Commands {
     /// is not answered, since it may be meant for another bot.
     ///
     /// A plugin's texts are sent only where the plugin may speak itself: otherwise help would be its way to send
-    /// strangers what it hears. People see no commands that they may not give.
+    /// strangers what it hears. People see no commands that they may not give. The list leaves out those for another place;
+    /// who asks for one of them by its name learns where it works.
     pub(super) fn help(&mut self, message: &Message, wanted: Option<&str>, around: Around<'_>, turn: &mut Turn<'_>) {
         let in_room = message.kind == MessageKind::Groupchat;
         let prefix = shown_prefix(message, around.rooms, turn);
@@ -55,6 +56,7 @@ impl Commands {
         let mut lines: Vec<String> = Vec::new();
         for (plugin, own) in &self.all {
             let shown = own.iter().filter(|(_, one)| one.acts_in(place));
+            let shown = shown.filter(|(_, one)| one.reading.only_in().is_none_or(|place| place.has(asked.kind)));
             let shown = shown.filter(|(name, one)| is_shown(name, one, &person, asked, around));
             lines.extend(shown.map(|(name, one)| {
                 let dash = if one.help.is_empty() { "" } else { " – " };
@@ -93,6 +95,7 @@ fn explained(name: &str, one: &Registered, [word, called]: [&str; 2], prefix: &s
         lines.retain(|line| !line.is_empty());
         lines.extend(usage::lines(&declared.parameters));
     }
+    lines.extend(one.reading.only_in().map(|place| format!("You can give it {}.", place.only())));
     let aliases = one.aliases.iter().map(CommandName::as_str).filter(|alias| one.has_alias(name, alias));
     let others = std::iter::once(called).chain(aliases).filter(|other| *other != word);
     let others: Vec<_> = others.map(|other| format!("{prefix}{other}")).collect();

@@ -3,7 +3,7 @@
 use super::commands::{MOST, Plugin, ROMEO_HOME, granted, plugin};
 use super::*;
 use crate::command_names::CommandNames;
-use crate::command_rules::{CommandRules, People, RoomAffiliation, RoomRole};
+use crate::command_rules::{CommandPlace, CommandRules, People, RoomAffiliation, RoomRole};
 use crate::commands::answers::PERSON_ANSWERS;
 use crate::{unfinished, withhold_command};
 
@@ -23,6 +23,7 @@ pub(super) fn declaration(name: &str) -> Declaration {
         allow: Vec::new(),
         person_cooldown: Duration::ZERO,
         room_cooldown: Duration::ZERO,
+        place: None,
     }
 }
 
@@ -180,6 +181,74 @@ fn a_command_for_some_people_is_refused_to_others_by_every_name() {
     assert_eq!(test.count("command"), 0);
     test.say_from(JULIET_HOME, "!erase");
     assert!(matches!(test.last("command"), Payload::Command { name, .. } if &**name == "wipe"));
+}
+
+/// Row 151.
+#[test]
+fn a_command_for_one_place_is_refused_in_others_with_the_place_and_begins_no_cooldown() {
+    let mut test = TestSession::connected(Settings::default());
+    let one = plugin("mod");
+    let only_in = |name: &str, place: CommandPlace| Declaration {
+        place: Some(place),
+        person_cooldown: seconds(60),
+        arguments: vec![argument("count", Kind::Integer(1, 6))],
+        ..declaration(name)
+    };
+    let topic = Declaration { allow: vec![People::Role(RoomRole::Moderator)], ..only_in("topic", CommandPlace::Room) };
+    test.declare(&one, topic).unwrap();
+    test.declare(&one, only_in("vote", CommandPlace::Private)).unwrap();
+    test.in_room();
+    test.enters("juliet", "moderator", "owner", None);
+    let in_private = format!("{ROOM}/juliet");
+    // Wrong arguments are not mentioned. Private messages through a room are private, and their author is a moderator.
+    test.say("!topic x");
+    test.message(Message { kind: MessageKind::Normal, ..message(JULIET_HOME, MessageKind::Chat, "!mod.topic 1") });
+    test.say_from(&in_private, "!topic 1");
+    let only_room = |word: &str| format!("You can give {word} only in a room, not in a private chat.");
+    assert_eq!(test.texts(), [only_room("!topic"), only_room("!mod.topic"), only_room("!topic")]);
+    test.say_in_room("juliet", "!vote 1");
+    test.say_in_room("juliet", "bot: vote 1");
+    let only_private = "juliet: You can give !vote only in a private chat, not in a room.";
+    assert_eq!(test.texts(), [only_private, only_private]);
+    assert_eq!(test.count("command"), 0);
+    // Elsewhere, the command is given at once.
+    test.say_in_room("juliet", "!topic 1");
+    test.say_from(&in_private, "!vote 1");
+    test.say("!vote 1");
+    assert_eq!(test.count("command"), 3);
+    // The place says nothing about the people.
+    test.enters("Romeo", "participant", "none", None);
+    test.say_in_room("Romeo", "!topic 1");
+    assert_eq!(test.texts(), ["Romeo: You may not give !topic here."]);
+}
+
+/// Row 151.
+#[test]
+fn help_lists_a_command_in_its_place_and_says_everywhere_where_it_works() {
+    let mut test = TestSession::connected(Settings::default());
+    let one = plugin("mod");
+    let only_in = |name: &str, place: CommandPlace| Declaration { place: Some(place), ..declaration(name) };
+    test.declare(&one, only_in("topic", CommandPlace::Room)).unwrap();
+    test.declare(&one, only_in("vote", CommandPlace::Private)).unwrap();
+    test.declare(&one, declaration("roll")).unwrap();
+    test.in_room();
+    test.say("!help");
+    test.say_in_room("juliet", "!help");
+    test.say_from(&format!("{ROOM}/juliet"), "!help");
+    let list = |name: &str| format!("Commands:\n!roll – Does it\n!{name} – Does it");
+    assert_eq!(test.texts(), [list("vote"), list("topic"), list("vote")]);
+    test.wait(10);
+    test.say("!help topic");
+    test.say("!help roll");
+    test.say_in_room("juliet", "!help vote");
+    assert_eq!(
+        test.texts(),
+        [
+            "Usage: !topic\nDoes it\nYou can give it only in a room, not in a private chat.",
+            "Usage: !roll\nDoes it",
+            "Usage: !vote\nDoes it\nYou can give it only in a private chat, not in a room.",
+        ]
+    );
 }
 
 /// Row 151.

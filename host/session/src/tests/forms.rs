@@ -8,7 +8,7 @@ use parlor_stanza::types::{
 use super::commands::{ROMEO_HOME, granted, plugin};
 use super::declared::{argument, declaration, only};
 use super::*;
-use crate::command_rules::People;
+use crate::command_rules::{CommandPlace, People};
 
 const JULIET_HOME: &str = "juliet@example.org/home";
 
@@ -103,6 +103,22 @@ fn people_are_offered_what_they_may_give() {
         let refused = test.step(from, node, "", &[]);
         assert_eq!(refused, Reply::Refuse { kind: "cancel", condition: "service-unavailable" }, "{node}");
     }
+}
+
+/// Row 151. A form is private.
+#[test]
+fn a_command_for_rooms_has_no_form_and_a_private_one_has() {
+    let mut test = TestSession::connected(Settings::default());
+    let dice = plugin("dice");
+    for (name, place) in [("topic", CommandPlace::Room), ("vote", CommandPlace::Private)] {
+        test.declare(&dice, Declaration { place: Some(place), ..declaration(name) }).unwrap();
+    }
+    test.sent.clear();
+    assert_eq!(test.items(ROMEO_HOME), Some(vec![("dice.vote".to_owned(), "Does it".to_owned())]));
+    let refused = test.step(ROMEO_HOME, "dice.topic", "", &[]);
+    assert_eq!(refused, Reply::Refuse { kind: "cancel", condition: "service-unavailable" });
+    let done = stage(test.step(ROMEO_HOME, "dice.vote", "", &[]));
+    assert!(matches!(done, AdHocStage::Done { failed: false, .. }), "{done:?}");
 }
 
 /// Row 150.

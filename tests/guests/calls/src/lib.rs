@@ -56,7 +56,13 @@ async fn start() -> Result<()> {
             timers::sleep(Duration::from_secs(20)).await;
             command.answer((command.integer("number")? * 2).to_string()).await
         })
-        .await
+        .await?;
+    commands::declare("topic", "Works in rooms").place(commands::Place::Room).run(here).await?;
+    commands::declare("vote", "Works in private").place(commands::Place::Private).run(here).await
+}
+
+async fn here(command: Command) -> Result<()> {
+    command.answer("here").await
 }
 
 fn judge() -> Result<()> {

@@ -58,6 +58,7 @@ fn declaration(args: &Value) -> Result<Declaration> {
         allow: allow.iter().map(people).collect::<Result<_>>()?,
         person_cooldown: arg::<Option<_>>(args, "person-cooldown")?.unwrap_or_default(),
         room_cooldown: arg::<Option<_>>(args, "room-cooldown")?.unwrap_or_default(),
+        place: arg(args, "place")?,
     })
 }
 

@@ -378,6 +378,13 @@ static parlor_error told(const parlor_event *event, void *context) {
   return PARLOR_OK;
 }
 
+/* places.chat */
+
+static parlor_error here(const parlor_event *event, void *context) {
+  (void)context;
+  return parlor_answer(event, "here");
+}
+
 parlor_error parlor_start(void) {
   parlor_error error = parlor_on("message", &(parlor_filter){.kind = "chat"}, told, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.kind = "groupchat", .prefix = "rude"}, moderate, NULL);
@@ -389,5 +396,9 @@ parlor_error parlor_start(void) {
   if (!error) error = parlor_on("pubsub-item", &(parlor_filter){.from = news}, hear, NULL);
   static const parlor_argument arguments[] = {{"number", PARLOR_ARGUMENT_INTEGER, .least = -100, .most = 100}, {0}};
   const parlor_declaration command = {.name = "double", .help = "Doubles a number", .arguments = arguments};
-  return error ? error : parlor_commands_declare(&command, twice, NULL);
+  const parlor_declaration topic = {.name = "topic", .help = "Works in rooms", .place = PARLOR_PLACE_ROOM};
+  const parlor_declaration vote = {.name = "vote", .help = "Works in private", .place = PARLOR_PLACE_PRIVATE};
+  if (!error) error = parlor_commands_declare(&command, twice, NULL);
+  if (!error) error = parlor_commands_declare(&topic, here, NULL);
+  return error ? error : parlor_commands_declare(&vote, here, NULL);
 }

@@ -35,7 +35,9 @@ func start(ctx context.Context) error {
 	number := parlor.IntegerArgument("number", -100, 100)
 	command := parlor.Declaration{Name: "double", Help: "Doubles a number", Arguments: []parlor.Argument{number}}
 	_, doubles := parlor.CommandsDeclare(ctx, command, double)
-	return errors.Join(messages, rude, asks, books, outgoing, incoming, commands, says, doubles)
+	_, topic := parlor.CommandsDeclare(ctx, parlor.Declaration{Name: "topic", Help: "Works in rooms", Place: parlor.PlaceRoom}, here)
+	_, vote := parlor.CommandsDeclare(ctx, parlor.Declaration{Name: "vote", Help: "Works in private", Place: parlor.PlacePrivate}, here)
+	return errors.Join(messages, rude, asks, books, outgoing, incoming, commands, says, doubles, topic, vote)
 }
 
 func told(ctx context.Context, message *parlor.Message) error {
@@ -392,4 +394,10 @@ func double(ctx context.Context, command *parlor.Command) error {
 		return err
 	}
 	return parlor.Answer(ctx, command, fmt.Sprint(command.Integer("number")*2))
+}
+
+// places.chat
+
+func here(ctx context.Context, command *parlor.Command) error {
+	return parlor.Answer(ctx, command, "here")
 }

@@ -219,3 +219,12 @@ async def double(given: Command, number: int) -> None:
     await progress(given, "doubling")
     await sleep(20)
     await answer(given, str(number * 2))
+
+
+# places.chat
+
+
+@command("topic", help="Works in rooms", place="room")
+@command("vote", help="Works in private", place="private")
+async def here(given: Command) -> None:
+    await answer(given, "here")

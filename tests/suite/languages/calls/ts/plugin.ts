@@ -208,3 +208,8 @@ await command("double", { help: "Doubles a number", arguments: { number: argumen
   await sleep(20);
   await answer(given, JSON.stringify(number * 2));
 });
+
+// places.chat
+
+await command("topic", { help: "Works in rooms", place: "room" }, (given) => answer(given, "here"));
+await command("vote", { help: "Works in private", place: "private" }, (given) => answer(given, "here"));
