@@ -23,9 +23,9 @@ pub fn find_node<R>(stanza: &RawStanza, is_meant: impl Fn(&str) -> Option<R>) ->
     payloads.iter().find_map(|payload| within(payload, &is_meant))
 }
 
-/// Returns the first namespace of an IQ that changes something and that is meant, at any depth; `None` for other stanzas.
-pub fn find_changed<R>(stanza: &RawStanza, is_meant: impl Fn(&str) -> Option<R>) -> Option<(String, R)> {
-    let Stanza::Iq(Iq::Set { payload, .. }) = stanza.stanza() else { return None };
+/// Returns the first namespace of a request (an IQ of the type get or set) that is meant, at any depth; `None` for other stanzas.
+pub fn find_requested<R>(stanza: &RawStanza, is_meant: impl Fn(&str) -> Option<R>) -> Option<(String, R)> {
+    let Stanza::Iq(Iq::Get { payload, .. } | Iq::Set { payload, .. }) = stanza.stanza() else { return None };
     namespace_within(payload, &is_meant)
 }
 
@@ -61,15 +61,16 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_is_found_at_any_depth_of_an_iq_that_changes_something() {
+    fn a_namespace_is_found_at_any_depth_of_a_request() {
         let found = |xml: &str| {
             let stanza = RawStanza::parse(xml, &jid("bot@house/here")).unwrap();
-            find_changed(&stanza, |namespace| (namespace == "urn:y").then_some(())).map(|(namespace, ())| namespace)
+            find_requested(&stanza, |namespace| (namespace == "urn:y").then_some(())).map(|(namespace, ())| namespace)
         };
         for payload in ["<q xmlns='urn:y'/>", "<p:q xmlns:p='urn:y'/>", "<x xmlns='urn:x'><a/><y xmlns='urn:y'/></x>"] {
-            let xml = format!("<iq type='set' id='1'>{payload}</iq>");
-            assert_eq!(found(&xml).as_deref(), Some("urn:y"), "{xml}");
-            assert_eq!(found(&xml.replace("set", "get")), None, "{xml}");
+            for kind in ["get", "set"] {
+                let xml = format!("<iq type='{kind}' id='1'>{payload}</iq>");
+                assert_eq!(found(&xml).as_deref(), Some("urn:y"), "{xml}");
+            }
         }
         assert_eq!(found("<iq type='set' id='1'><x xmlns='urn:x' xmlns:y='urn:y'/></iq>"), None);
         assert_eq!(found("<message><x xmlns='urn:y'/></message>"), None);

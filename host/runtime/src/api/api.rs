@@ -9,11 +9,12 @@ use futures_util::poll;
 use parlor_base::escape::escape_untrusted;
 use parlor_base::permission::Permission;
 use parlor_session::event::{self, EventName, Payload};
+use parlor_session::permissions::namespaces::stands_for;
 use parlor_session::permissions::nodes::reserved_node;
 use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_session::{Emit, SendIq, SendRaw, WaitUntil};
 use parlor_stanza::error::CallError;
-use parlor_stanza::named_nodes::{find_changed, find_node};
+use parlor_stanza::named_nodes::{find_node, find_requested};
 use parlor_stanza::raw::RawStanza;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use wasmtime::component::Accessor;
@@ -30,12 +31,31 @@ const MAX_JSON: usize = 256 << 10;
 /// Maximum length of a node's name in a denial, in bytes.
 const MAX_NODE: usize = 128;
 
-/// The namespaces in which no plugin may change anything at the own account or server, each with the reason.
-const KEPT_FROM_PLUGINS: [(&str, &str); 4] = [
-    ("jabber:iq:register", "it can change the account's password, or remove the account"),
+/// The reason why a namespace is kept that makes another way to log in.
+const LOGS_IN: &str = "it makes a certificate or a token that logs in as the account";
+
+/// The namespaces in which no plugin may read or change anything at the own account or server, each with the reason. An entry
+/// that ends in `*` stands for all namespaces with this prefix.
+const SECRET: [(&str, &str); 7] = [
+    // An answer may have the password (XEP-0077, section 3.1).
+    ("jabber:iq:register", "it can tell or change the account's password, or remove the account"),
     ("jabber:iq:private", "it is private storage, from which servers fill nodes that the host keeps for itself"),
+    ("urn:xmpp:saslcert:*", LOGS_IN),
+    ("erlang-solutions.com:xmpp:token-auth:*", LOGS_IN),
+    ("http://xabber.com/protocol/auth-tokens*", LOGS_IN),
+    ("https://xabber.com/protocol/auth-tokens*", LOGS_IN),
+    ("https://xabber.com/protocol/devices*", LOGS_IN),
+];
+
+/// Those in which it may read, but change nothing.
+const UNCHANGED: [(&str, &str); 4] = [
     ("vcard-temp", "it is the account's card, for which there is `vcard`"),
-    ("http://jabber.org/protocol/commands", "a command of a server can change passwords"),
+    ("urn:ietf:params:xml:ns:vcard-4.0", "it is the account's card, for which there is `vcard`"),
+    (
+        "http://jabber.org/protocol/commands",
+        "a command of a server can change passwords, and one of a client what it does",
+    ),
+    ("urn:xmpp:push:*", "the server would tell somebody else of each message, also without the plugin"),
 ];
 
 /// A visitor that checks that every listener can read the JSON: no unpaired surrogates, and not too deep. It keeps
@@ -168,21 +188,25 @@ fn stanza(
     }
     // An anonymous account has another address on the server than in the configuration.
     let own = [&snapshot.jid.to_bare(), &instance.account.own];
-    let to =
-        stanza.to().filter(|to| stanza.kind() != "iq" || !own.iter().any(|own| acts_for(own, to, stanza.is_set())));
-    if to.is_none()
-        && let Some((namespace, why)) = find_changed(&stanza, kept_from_plugins)
+    let acts = |to: &jid::Jid, is_set| own.iter().any(|own| acts_for(own, to, is_set));
+    let to = stanza.to();
+    // The other clients of the account obey it as well, such as another host of its owner.
+    if stanza.kind() == "iq"
+        && to.as_ref().is_none_or(|to| acts(&to.to_bare().into(), true))
+        && let Some((namespace, why)) = find_requested(&stanza, |one| kept_from_plugins(one, stanza.is_set()))
     {
-        let hint = format!("no grant helps: {why}; no stanza of a plugin may change it");
+        let hint = format!("no grant helps: {why}; no stanza of a plugin may ask for that");
         return Err(instance.deny_for_good(Permission::StanzaSend, format!("iq with {namespace}"), hint));
     }
+    let to = to.filter(|to| stanza.kind() != "iq" || !acts(to, stanza.is_set()));
     let granted = instance.granted(call, Target::Stanza { kind: stanza.kind(), to: to.as_ref() })?;
     Ok((stanza, granted))
 }
 
-/// Returns why no plugin may change something in this namespace at the own account or server; `None` if one may.
-fn kept_from_plugins(namespace: &str) -> Option<&'static str> {
-    KEPT_FROM_PLUGINS.iter().find(|(one, _)| *one == namespace).map(|(_, why)| *why)
+/// Returns why no plugin may ask the own account or server for something in this namespace; `None` if one may.
+fn kept_from_plugins(namespace: &str, is_set: bool) -> Option<&'static str> {
+    let unchanged = UNCHANGED.iter().filter(|_| is_set);
+    SECRET.iter().chain(unchanged).find(|(one, _)| stands_for(one, namespace)).map(|(_, why)| *why)
 }
 
 /// Returns the denial of a stanza that names a node of the host's, as the calls of `pubsub` deny it. Otherwise a plugin could publish a

@@ -52,11 +52,15 @@ const RESERVED: &[(&str, &str)] = &[
 
 /// Returns why the host keeps this namespace for itself; `None` if a plugin may answer its requests.
 pub fn reserved(namespace: &str) -> Option<&'static str> {
-    let is_meant = |one: &str| match one.strip_suffix('*') {
+    RESERVED.iter().find(|(one, _)| stands_for(one, namespace)).map(|(_, why)| *why)
+}
+
+/// Returns whether an entry of such a list stands for this namespace.
+pub fn stands_for(entry: &str, namespace: &str) -> bool {
+    match entry.strip_suffix('*') {
         Some(begin) => namespace.starts_with(begin),
-        None => namespace == one,
-    };
-    RESERVED.iter().find(|(one, _)| is_meant(one)).map(|(_, why)| *why)
+        None => namespace == entry,
+    }
 }
 
 #[cfg(test)]

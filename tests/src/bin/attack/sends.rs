@@ -24,6 +24,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(56, "mass joins", mass_joins),
         case!(57, "filling the outgoing queue", full_queue),
         case!(58, "what another plugin left unsent at a cut", sent_again),
+        case!(177, "a way to log in as the account, asked of its server", another_log_in),
     ]
 }
 
@@ -216,6 +217,35 @@ async fn change_the_account(stage: &mut Stage) -> Result<()> {
         stage.refused(call, &args, "denied").await?;
     }
     stage.during().await
+}
+
+/// A plugin that had a password, a certificate or a token would have the account, also once it is removed.
+async fn another_log_in(trial: &mut Trial) -> Result<String> {
+    let grants = |entry: Entry| {
+        let entry = entry.grant("stanza.send", &["iq", "message"]);
+        // It tells mallory of each refusal.
+        entry.limit("messages_per_second", 10_000).limit("messages_burst", 10_000)
+    };
+    let stage = trial.start(Plan::new()?.caller(grants)?).await?;
+    let mut tries = 0;
+    for (kind, payload) in [
+        ("get", "<query xmlns='jabber:iq:register'/>"),
+        ("get", "<query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'/></query>"),
+        ("set", "<append xmlns='urn:xmpp:saslcert:1'><name>evil</name><x509cert>MIIB</x509cert></append>"),
+        ("get", "<query xmlns='erlang-solutions.com:xmpp:token-auth:0'/>"),
+        ("set", "<issue xmlns='https://xabber.com/protocol/auth-tokens'><client>evil</client></issue>"),
+        ("set", "<enable xmlns='urn:xmpp:push:0' jid='evil.localhost' node='evil'/>"),
+    ] {
+        for to in ["", " to='bot@localhost'", " to='localhost'"] {
+            let iq = format!("<iq type='{kind}' id='w1'{to}>{payload}</iq>");
+            for (call, name) in [("api.send", "stanza"), ("api.send-iq", "iq")] {
+                stage.refused(call, &json!({ name: iq }), "denied").await?;
+                tries += 1;
+            }
+        }
+    }
+    stage.during().await?;
+    Ok(format!("denied in each of {tries} requests, with every `iq` granted"))
 }
 
 async fn loop_of_bots(trial: &mut Trial) -> Result<String> {

@@ -141,7 +141,7 @@ async fn an_iq_that_changes_something_on_the_own_server_needs_all_of_them() {
     instance.account.publish(named.snapshot());
     for read in [RawStanza::parse, RawStanza::parse_request] {
         let send = |kind: &str, to: &str| {
-            let xml = format!("<iq type='{kind}' id='1' to='{to}'><query xmlns='jabber:iq:register'/></iq>");
+            let xml = format!("<iq type='{kind}' id='1' to='{to}'><query xmlns='urn:x'/></iq>");
             stanza(&instance, CallName::ApiSendIq, &xml, read).map(drop)
         };
         for to in ["example.org", "EXAMPLE.org", "example.org.", "example.org./x", "example.org/resource", "org"] {
@@ -152,26 +152,55 @@ async fn an_iq_that_changes_something_on_the_own_server_needs_all_of_them() {
         }
         assert_eq!(send("set", "rooms.example.org"), Ok(()));
     }
-    let (instance, _mailbox) = disconnected_instance("\"stanza.send\" = [\"iq\"]", Limits::default());
-    let send = |to: &str, payload: &str| {
-        let xml = format!("<iq type='set' id='1' {to}>{payload}</iq>");
-        stanza(&instance, CallName::ApiSend, &xml, RawStanza::parse).map(drop)
-    };
-    assert_eq!(send("to='example.org'", "<block xmlns='urn:xmpp:blocking'/>"), Ok(()));
-    // No grant allows an IQ that could take over the account.
-    for payload in [
+}
+
+/// XEP-0077 and XEP-0257: with a password, a certificate or a token, a plugin could log in itself, also once it is removed.
+#[tokio::test]
+async fn no_grant_lets_a_stanza_ask_the_own_server_for_a_way_to_log_in() {
+    let every = "\"stanza.send\" = [\"iq\"]";
+    let narrow = "\"stanza.send\" = [\"iq:example.org\", \"iq:org\", \"iq:@example.org\"]";
+    let card = "<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'/>";
+    let changes = ["<vCard xmlns='vcard-temp'/>", card, "<enable xmlns='urn:xmpp:push:0' jid='evil.net'/>"];
+    let reads = [
         "<query xmlns='jabber:iq:register'/>",
-        "<query xmlns='jabber:iq:private'/>",
-        "<vCard xmlns='vcard-temp'/>",
-        "<command xmlns='http://jabber.org/protocol/commands'/>",
+        "<query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'/></query>",
+        "<append xmlns='urn:xmpp:saslcert:1'/>",
+        "<append xmlns='urn:xmpp:saslcert:0'/>",
+        "<query xmlns='erlang-solutions.com:xmpp:token-auth:0'/>",
+        "<issue xmlns='https://xabber.com/protocol/auth-tokens'/>",
+        "<register xmlns='https://xabber.com/protocol/devices'/>",
         "<x xmlns='urn:x'><query xmlns='jabber:iq:register'/></x>",
-    ] {
-        for to in ["", "to='bot@example.org'", "to='EXAMPLE.org'", "to='example.org/x'", "to='org'"] {
-            let result = send(to, payload);
-            let Err(CallError::Denied { hint, .. }) = result else { panic!("{to} {payload}: {result:?}") };
-            assert!(hint.contains("no grant helps"), "{hint}");
+    ];
+    let command = "<command xmlns='http://jabber.org/protocol/commands'/>";
+    for grants in [every, narrow] {
+        let (instance, _mailbox) = disconnected_instance(grants, Limits::default());
+        let named = Session::new("bot@example.org/here".parse().unwrap(), Settings::default());
+        instance.account.publish(named.snapshot());
+        let send = |kind: &str, to: &str, payload: &str| {
+            let xml = format!("<iq type='{kind}' id='1' {to}>{payload}</iq>");
+            stanza(&instance, CallName::ApiSend, &xml, RawStanza::parse).map(drop)
+        };
+        let own = ["", "to='bot@example.org'", "to='EXAMPLE.org'", "to='example.org/x'", "to='org'"];
+        for to in own.into_iter().chain(["to='bot@example.org/phone'"]) {
+            let changed = changes.iter().chain([&command]).map(|payload| ("set", payload));
+            let asked = reads.iter().flat_map(|payload| [("set", payload), ("get", payload)]);
+            for (kind, payload) in changed.chain(asked) {
+                let result = send(kind, to, payload);
+                let Err(CallError::Denied { hint, .. }) = result else { panic!("{kind} {to} {payload}: {result:?}") };
+                assert!(hint.contains("no grant helps"), "{hint}");
+            }
         }
-        assert_eq!(send("to='rooms.example.org'", payload), Ok(()), "{payload}");
+        // Cards may be read, and a server that is not the own one obeys no more than a stranger.
+        assert_eq!(send("get", "to='example.org'", card), Ok(()));
+    }
+    let (instance, _mailbox) = disconnected_instance(every, Limits::default());
+    for to in ["", "to='example.org'"] {
+        let xml = format!("<iq type='set' id='1' {to}><block xmlns='urn:xmpp:blocking'/></iq>");
+        assert_eq!(stanza(&instance, CallName::ApiSend, &xml, RawStanza::parse).map(drop), Ok(()), "{to}");
+    }
+    for payload in reads.iter().chain(&changes) {
+        let xml = format!("<iq type='set' id='1' to='rooms.example.org'>{payload}</iq>");
+        assert_eq!(stanza(&instance, CallName::ApiSend, &xml, RawStanza::parse).map(drop), Ok(()), "{payload}");
     }
 }
 
