@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jid::{BareJid, Jid};
 use parlor_stanza::types::address;
 
+use super::scope::spellings;
 use super::target::Target;
 
 /// The rooms that an owner restricts a plugin to. If it is empty, the plugin acts in no room.
@@ -89,11 +90,14 @@ impl RoomList {
         }
     }
 
-    /// Returns whether this is the address of another room, or of somebody in it.
+    /// Returns whether this is the address of another room, or of somebody in it. Servers may take one spelling of an
+    /// international domain for the other.
     fn is_elsewhere(&self, jid: &Jid, is_room: &dyn Fn(&BareJid) -> bool) -> bool {
         let bare = jid.to_bare();
-        let is_at_service = || bare.node().is_some() && self.iter().any(|room| room.domain() == bare.domain());
-        !self.has(&bare) && (is_at_service() || is_room(&bare))
+        let is_at_service =
+            |jid: &BareJid| jid.node().is_some() && self.iter().any(|room| room.domain() == jid.domain());
+        let is_one = |jid: &BareJid| is_at_service(jid) || is_room(jid);
+        !self.has(&bare) && (is_one(&bare) || spellings(&bare).any(|other| is_one(&other)))
     }
 }
 
@@ -157,6 +161,23 @@ mod tests {
         assert!(kept(Target::Stanza { kind: "presence", to: Some(&enters) }));
         assert!(!kept(Target::Stanza { kind: "message", to: Some(&enters) }));
         assert!(!kept(Target::None) && !kept(Target::Stanza { kind: "presence", to: None }));
+    }
+
+    /// RFC 7622, section 3.2.1.
+    #[test]
+    fn no_spelling_of_a_service_makes_a_person_of_a_room() {
+        let (dns, shown) = ("muc.xn--bcher-kva.example", "muc.b\u{fc}cher.example");
+        for (listed, other) in [(dns, shown), (shown, dns), (shown, "muc\u{3002}b\u{fc}cher.example")] {
+            let rooms = list(&[format!("lounge@{listed}").as_str()]);
+            let reached = format!("other@{other}/juliet").parse::<Jid>().unwrap();
+            let kept = |to: &Jid| rooms.keeps_from(Target::Stanza { kind: "message", to: Some(to) }, &|_| false);
+            assert!(kept(&reached), "{listed} {other}");
+            assert!(!kept(&"juliet@b\u{fc}cher.example".parse().unwrap()), "{listed}");
+            // A room at another service, which the account knows by the other spelling.
+            let rooms = list(&["lounge@muc.example.org"]);
+            let known = |room: &BareJid| room.as_str() == format!("other@{listed}");
+            assert!(rooms.keeps_from(Target::Jid(&reached), &known), "{listed} {other}");
+        }
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
-use jid::{DomainRef, Jid, NodeRef};
+use jid::{BareJid, DomainPart, DomainRef, Jid, NodeRef};
 
 /// A hash of the addresses that one entry of a scope covers. If an entry covers an address, the address has the key of the
 /// entry; the reverse need not hold.
@@ -40,6 +40,13 @@ pub(super) fn in_dns(domain: &DomainRef) -> Option<String> {
     let domain = domain.as_str();
     let is_international = !domain.is_ascii() || domain.contains("xn--");
     is_international.then(|| idna::domain_to_ascii(domain).ok()).flatten()
+}
+
+/// Returns an address in both spellings of its international domain; none for another domain, which has one spelling.
+pub(in crate::permissions) fn spellings(jid: &BareJid) -> impl Iterator<Item = BareJid> {
+    let both = in_dns(jid.domain()).map(|ascii| [idna::domain_to_unicode(&ascii).0, ascii]);
+    let domains = both.into_iter().flatten().filter_map(|domain| domain.parse::<DomainPart>().ok());
+    domains.map(move |domain| BareJid::from_parts(jid.node(), &domain))
 }
 
 /// Returns what domains that are the same have in common.
