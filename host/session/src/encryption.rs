@@ -52,6 +52,7 @@ use parlor_stanza::types::{Ask, DeviceTrust, Draft, Outgoing, PubsubAsk};
 use crate::effect::{Effect, KeyNews, KeyNewsKind};
 use crate::iq::keys::Fetch;
 use crate::iq::{PATIENCE, Waiting};
+use crate::permissions::spellings;
 use crate::turn::{FollowUp, Turn};
 use comparisons::Comparisons;
 use fetches::Fetches;
@@ -192,10 +193,11 @@ impl EndToEnd {
         self.config.is_some_and(|config| config.omemo)
     }
 
-    /// Returns the policy for off-the-record messaging that counts for a person.
+    /// Returns the policy for off-the-record messaging that counts for a person, whose domain may be spelled in either way.
     fn otr_policy(&self, jid: &BareJid) -> OtrPolicy {
         let of_account = self.config.map_or(OtrPolicy::Never, |config| config.otr);
-        self.otr_people.of(jid).unwrap_or(of_account)
+        let of_other_spelling = || spellings(jid).find_map(|other| self.otr_people.of(&other));
+        self.otr_people.of(jid).or_else(of_other_spelling).unwrap_or(of_account)
     }
 
     /// Returns whether off-the-record messaging is possible with a person.

@@ -20,6 +20,7 @@ pub use granted::{Granted, granted};
 pub use grants::{Decision, GrantChange, GrantError, Grants, Missing, denial, denial_of_encrypted, undeclared};
 pub use grants::{example, unquoted};
 pub use room_list::{NoRoom, RoomList};
+pub(crate) use scope::spellings;
 pub use scope::{AddressKey, BadScope, DEFAULT_QUOTA, MOST_ENTRIES, Scope, ServerPlace};
 pub use table::{CALLS, Call, EVENTS, EventRule, call, event, permission};
 pub use target::{About, Target, Use};

@@ -31,7 +31,7 @@ use web::WebPattern;
 pub use error::BadScope;
 pub(super) use error::entries_of;
 pub use key::AddressKey;
-pub(super) use key::spellings;
+pub(crate) use key::spellings;
 pub(super) use message::ENCRYPTED;
 pub use web::ServerPlace;
 

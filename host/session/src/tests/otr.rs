@@ -531,6 +531,21 @@ fn where_it_is_required_no_raw_stanza_says_anything_plainly() {
     assert!(matches!(result, Err(CallError::Unsupported(_))), "{result:?}");
 }
 
+/// RFC 7622, section 3.2.1.
+#[test]
+fn where_it_is_required_no_other_spelling_of_a_domain_goes_plainly() {
+    let (dns, shown) = ("juliet@xn--bcher-kva.example", "juliet@b\u{fc}cher.example");
+    for (listed, other) in [(dns, shown), (shown, dns)] {
+        let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
+        talk.otr(OtrPolicy::Allow, None);
+        let people = [(bare(listed), OtrPolicy::Require)].into_iter().collect();
+        set_otr_people(&mut talk.test.session, people);
+        let stanza = raw(&format!("<message type='chat' to='{other}'><body>hello</body></message>"));
+        let result = got(&mut talk.test.ask(SendRaw { by: InstanceId(1), stanza })).unwrap();
+        assert!(matches!(result, Err(CallError::Unsupported(_))), "{listed} {other}: {result:?}");
+    }
+}
+
 #[test]
 fn where_it_is_required_no_plugin_answers_in_a_form() {
     let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());

@@ -43,7 +43,7 @@ pub(super) fn in_dns(domain: &DomainRef) -> Option<String> {
 }
 
 /// Returns an address in both spellings of its international domain; none for another domain, which has one spelling.
-pub(in crate::permissions) fn spellings(jid: &BareJid) -> impl Iterator<Item = BareJid> {
+pub(crate) fn spellings(jid: &BareJid) -> impl Iterator<Item = BareJid> {
     let both = in_dns(jid.domain()).map(|ascii| [idna::domain_to_unicode(&ascii).0, ascii]);
     let domains = both.into_iter().flatten().filter_map(|domain| domain.parse::<DomainPart>().ok());
     domains.map(move |domain| BareJid::from_parts(jid.node(), &domain))
