@@ -53,6 +53,17 @@ async fn a_plugin_that_is_kept_to_rooms_hears_and_does_nothing_in_others() {
     kept(&host, "chats.send", json!({ "jid": occupant, "body": "x" }), &there).await;
     kept(&host, "archive.query", json!({ "with": there.to_string() }), &there).await;
     kept(&host, "api.send", json!({ "stanza": raw }), &there).await;
+    // Neither may it ask there, or have the server block the room for all plugins.
+    let about = json!({ "jid": there.to_string() });
+    for call in ["disco.last-activity", "disco.time", "disco.version"] {
+        kept(&host, call, json!({ "jid": occupant }), &there).await;
+    }
+    kept(&host, "disco.supports", json!({ "feature": "urn:x", "jid": there.to_string() }), &there).await;
+    let identity = json!({ "category": "conference", "kind": "text", "jid": there.to_string() });
+    kept(&host, "disco.get-identity", identity, &there).await;
+    for call in ["contacts.add", "contacts.block", "contacts.unblock", "chats.open"] {
+        kept(&host, call, about.clone(), &there).await;
+    }
     kept(&host, "rooms.open", json!({ "jid": unknown, "nick": "Bot" }), &unknown.parse().unwrap()).await;
     let all = host.call(ONE, "rooms.get-all", Value::Null).await.ok();
     assert_eq!((all.as_array().unwrap().len(), &all[0]["jid"]), (1, &json!(here.to_string())));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jid::BareJid;
+use parlor_base::permission::Permission;
 use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_session::{
     Attribute, BeginOtr, CHAT_FIELDS, ChangeChatView, Chat, CloseChat, EndOtr, OpenChat, SendMessage, SetChatAttribute,
@@ -136,6 +137,7 @@ pub(super) fn fit<'a>(instance: &Instance, call: &str, chats: impl Iterator<Item
 
 async fn open(instance: &Arc<Instance>, granted: &Granted, argument: &str, text: &str) -> Result<WitChat, CallError> {
     let jid = bare_jid(argument, text)?;
+    instance.require(Permission::ChatsWrite, Target::Jid(&jid))?;
     let _waits = instance.waits_for_session();
     let by = instance.id;
     let chat = order(instance, granted, OpenChat { by, jid }).await?;

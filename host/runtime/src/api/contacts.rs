@@ -143,7 +143,7 @@ async fn change<T: Send + 'static>(
     let (instance, call) = caller(accessor, call)?;
     let jid = bare_jid("jid", jid)?;
     change.check()?;
-    let granted = call.granted(Target::None)?;
+    let granted = call.granted(Target::Jid(&jid))?;
     let is_noted =
         matches!(change, ContactChange::Add { .. } | ContactChange::Accept) && note_as_added(&instance, &jid).await?;
     let whom = jid.clone();
@@ -163,13 +163,15 @@ async fn block<T: Send + 'static>(
     let (instance, call) = caller(accessor, CallName::ContactsBlock)?;
     let jid = any_jid("jid", jid)?;
     let report = given.map(report).transpose()?;
-    request(&instance, &call.granted(Target::None)?, BlockAddress { jid, report }).await
+    let granted = call.granted(Target::Jid(&jid))?;
+    request(&instance, &granted, BlockAddress { jid, report }).await
 }
 
 async fn unblock<T: Send + 'static>(accessor: &Accessor<T, Grouping>, jid: &str) -> Result<(), CallError> {
     let (instance, call) = caller(accessor, CallName::ContactsUnblock)?;
     let jid = any_jid("jid", jid)?;
-    request(&instance, &call.granted(Target::None)?, UnblockAddress { jid }).await
+    let granted = call.granted(Target::Jid(&jid))?;
+    request(&instance, &granted, UnblockAddress { jid }).await
 }
 
 /// Returns the blocked addresses. The server may list thousands.

@@ -130,11 +130,12 @@ async fn get_identity<T: Send + 'static>(
     entity: &str,
 ) -> Result<Option<WitIdentity>, CallError> {
     let (instance, call) = caller(accessor, CallName::DiscoGetIdentity)?;
-    let granted = call.granted(Target::None)?;
+    let entity = jid("jid", entity)?;
+    let granted = call.granted(Target::Jid(&entity))?;
     for (argument, value) in [("category", category), ("kind", kind)] {
         looked_for(argument, value)?;
     }
-    let disco = ask(&instance, &granted, jid("jid", entity)?).await?;
+    let disco = ask(&instance, &granted, entity).await?;
     let found = disco.identities.iter().find(|one| one.category == category && one.kind == kind);
     Ok(found.map(Into::into))
 }
@@ -145,9 +146,9 @@ async fn supports<T: Send + 'static>(
     entity: &str,
 ) -> Result<Support, CallError> {
     let (instance, call) = caller(accessor, CallName::DiscoSupports)?;
-    let granted = call.granted(Target::None)?;
-    looked_for("feature", &feature)?;
     let entity = jid("jid", entity)?;
+    let granted = call.granted(Target::Jid(&entity))?;
+    looked_for("feature", &feature)?;
     let disco = ask(&instance, &granted, entity.clone()).await?;
     let supported = disco.features.contains(&feature);
     Ok(Support { supported, feature: supported.then(|| Feature { var: feature, entity: entity.to_string() }) })
@@ -161,8 +162,9 @@ async fn about<T: Send + 'static, C: Command>(
     command: impl FnOnce(Jid) -> C,
 ) -> Result<C::Answer, CallError> {
     let (instance, call) = caller(accessor, call)?;
-    let granted = call.granted(Target::None)?;
-    request(&instance, &granted, command(jid("jid", entity)?)).await
+    let entity = jid("jid", entity)?;
+    let granted = call.granted(Target::Jid(&entity))?;
+    request(&instance, &granted, command(entity)).await
 }
 
 fn looked_for(argument: &str, name: &str) -> Result<(), CallError> {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use arc_swap::Guard;
 use jid::BareJid;
 use parlor_base::escape::shell_word;
-use parlor_base::permission::Permission;
+use parlor_base::permission::{Permission, ScopeKind};
 use parlor_session::Snapshot;
 use parlor_session::permissions::{CallName, Decision, Granted, Target, Use};
 use parlor_stanza::error::CallError;
@@ -77,7 +77,8 @@ fn refused(instance: &Instance, permission: Permission, target: Target<'_>) -> C
             let hint = format!("parlor plugin rooms {} --add {}", instance.plugin, shell_word(room.as_str()));
             instance.deny_for_good(permission, scope, hint)
         }
-        (_, scope) => instance.deny(permission, scope),
+        // A permission without a scope is granted or not, whatever the target is.
+        (_, scope) => instance.deny(permission, scope.filter(|_| permission.scope_kind() != ScopeKind::None)),
     }
 }
 
