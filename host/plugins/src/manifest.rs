@@ -57,6 +57,8 @@ pub struct Manifest {
     /// Whether the plugin's instance may be ended while it has nothing to do, and started again with the next event
     /// (`parks`).
     pub parks: bool,
+    /// Whether the events of one conversation are handled one after the other (`in_order`).
+    pub in_order: bool,
     /// The permissions that the plugin requests.
     pub permissions: BTreeMap<Permission, Request>,
     /// The plugins that this one works with, by id or name.
@@ -196,6 +198,7 @@ impl Manifest {
             webhooks: webhooks(root, &permissions, &settings)?,
             catch_up: catch_up(&plugin, &permissions)?,
             parks: plugin.get("parks").map_or(Ok(false), |node| node.boolean())?,
+            in_order: plugin.get("in_order").map_or(Ok(false), |node| node.boolean())?,
             name: plugin.require("name", "write the plugin's name")?.parse()?,
             version: version(&plugin.require("version", "write a semantic version such as \"0.1.0\"")?)?,
             api: version(&plugin.require("api", "write the version of the contract that it was built against")?)?,

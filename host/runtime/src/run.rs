@@ -6,6 +6,7 @@ mod ended;
 mod idle;
 mod mail;
 mod store;
+mod turns;
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use wasmtime::component::Accessor;
 
 use self::idle::Idle;
 use self::mail::{HandleEvent, Incoming, Spare, SparePlace, fire_timers, handle, next_due};
+use self::turns::Turns;
 use crate::api;
 use crate::bindings::exports::parlor::plugin::guest::Guest;
 use crate::engine::{Compiled, Engine};
@@ -101,7 +103,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
     let handle_event: HandleEvent = guest.func_handle_event().func().typed(&store)?;
     store
         .run_concurrent(async |accessor| {
-            let mail = Incoming::new(mailbox, backlog);
+            let mail = Incoming::new(mailbox, backlog, Turns::of(&instance));
             let mut running = Running::new(&instance, guest, handle_event, accessor, mail);
             running.is_waking = is_woken;
             // A request to stop may arrive before this call returns. The call is still completed.

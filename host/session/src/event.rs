@@ -116,6 +116,21 @@ impl Payload {
         };
         RECORD + of_what_is_in_it
     }
+
+    /// Returns the room or the person that an event with it belongs to. Private messages through a room belong to the
+    /// room. None for hooks as well: a handler of the same room may wait for their verdict.
+    pub fn conversation(&self) -> Option<BareJid> {
+        match self {
+            Self::Message(message) | Self::Command { message, .. } => Some(message.chat.to_bare()),
+            Self::Undecryptable(message) => Some(message.chat.to_bare()),
+            Self::Room(room) => Some(room.jid.clone()),
+            Self::Occupant(occupant) => Some(occupant.room.clone()),
+            Self::Invite(invite) => Some(invite.room.clone()),
+            Self::Contact(contact) => Some(contact.jid.clone()),
+            Self::Chat(chat) => Some(chat.jid.clone()),
+            _ => None,
+        }
+    }
 }
 
 /// The person or thing that an event is about, for filters and scopes.

@@ -95,6 +95,8 @@ fn plugin() -> Vec<Key> {
             .or("false"),
         key("parks", "true or false", "End its instance while it has nothing to do, and start it again with its next event. For a plugin that keeps its state in storage, see [Parked plugins](../author/parked-plugins.md). How long it has to be idle: `idle` in [Limits](limits.md).", "parks = true")
             .or("false"),
+        key("in_order", "true or false", "Handle the events of one room or person one after the other, commands included. Those of other rooms and people are handled meanwhile. See [One room at a time](../author/in-order.md).", "in_order = true")
+            .or("false"),
     ]
 }
 

@@ -53,6 +53,9 @@ fn a_whole_manifest_is_read() {
     assert!(!manifest.parks);
     assert!(Manifest::parse(&but("license = \"MIT\"", "parks = true")).unwrap().parks);
     assert!(refusal(&but("license = \"MIT\"", "parks = \"soon\"")).contains("true or false"));
+    assert!(!manifest.in_order);
+    assert!(Manifest::parse(&but("license = \"MIT\"", "in_order = true")).unwrap().in_order);
+    assert!(refusal(&but("license = \"MIT\"", "in_order = \"rooms\"")).contains("true or false"));
     assert_eq!(manifest.license.as_deref(), Some("MIT"));
     let read = &manifest.permissions[&Permission::MessagesRead];
     assert_eq!((read.reason.as_str(), read.optional), ("to hear what people say", false));
@@ -262,7 +265,7 @@ fn counts_and_sizes_are_bounded() {
 #[test]
 fn the_example_for_authors_is_a_manifest_with_every_key_and_every_type() {
     let manifest = Manifest::parse(keys::EXAMPLE).unwrap();
-    assert!(manifest.catch_up && manifest.parks && manifest.dependencies["kettle"].optional);
+    assert!(manifest.catch_up && manifest.parks && manifest.in_order && manifest.dependencies["kettle"].optional);
     let kinds: Vec<String> = manifest.settings.values().map(|setting| setting.kind.to_string()).collect();
     for (kind, _, example) in crate::setting::kinds() {
         assert!(kinds.iter().any(|there| there == kind), "{kind} is missing");

@@ -53,6 +53,8 @@ pub(super) struct OpenHandler {
     pub(super) rest: Option<Box<Rest>>,
     /// The room of its event, if the plugin has settings that differ by room.
     room: Option<Box<BareJid>>,
+    /// The room or person whose turn it takes, if the plugin handles the events of each in order.
+    conversation: Option<Box<BareJid>>,
 }
 
 impl OpenHandler {
@@ -108,7 +110,7 @@ impl Instance {
         }
         let began = Instant::now();
         let room = if self.settings.differ_by_room() { room_of(event).map(Box::new) } else { None };
-        self.handlers().push(OpenHandler { began, task, rest: None, room });
+        self.handlers().push(OpenHandler { began, task, rest: None, room, conversation: None });
         let (instance, handed) = (Arc::clone(self), Handed::of(event));
         Handling { instance, began, task, span, handed, command: command_in(event), has_returned: false }
     }
@@ -116,6 +118,13 @@ impl Instance {
     /// Locks the list of handlers that have not returned, the oldest first. Held only briefly.
     pub(super) fn handlers(&self) -> MutexGuard<'_, Vec<OpenHandler>> {
         self.open.handlers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether a handler takes the turn of this room or person. One that waits for the answer to a question does
+    /// not: the next event may be what the person writes instead.
+    pub(crate) fn is_in(&self, conversation: &BareJid) -> bool {
+        let takes = |handler: &OpenHandler| handler.conversation.as_deref() == Some(conversation);
+        self.handlers().iter().any(|handler| takes(handler) && !handler.rests())
     }
 
     /// Returns whether a handler will continue without any input: it has not returned, does not wait for a person's
@@ -229,6 +238,15 @@ pub(crate) struct Handling {
 }
 
 impl Handling {
+    /// Records whose turn the handler takes until it has returned.
+    pub(crate) fn takes_turn(&self, conversation: Option<BareJid>) {
+        let Some(conversation) = conversation else { return };
+        let mut handlers = self.instance.handlers();
+        if let Some(handler) = handlers.iter_mut().rev().find(|one| one.began == self.began && one.task == self.task) {
+            handler.conversation = Some(Box::new(conversation));
+        }
+    }
+
     /// Records that the handler returned: it was not dropped, and it survived any lack of memory. Returns the message
     /// with the command that it carried out.
     pub(crate) fn has_returned(&mut self) -> Option<Arc<Message>> {

@@ -34,6 +34,14 @@ pub(crate) fn asking_for(lines: &str) -> (Arc<Instance>, MailReceiver) {
     of_account(account.shared(), &admitted, lasting)
 }
 
+/// Returns an instance without grants of a plugin that handles the events of each conversation in order.
+pub(crate) fn in_order(limits: Limits) -> (Arc<Instance>, MailReceiver) {
+    let account = account::Account::start(account_config(), parlor_store::Store::in_memory(), Place::here());
+    let admitted = admitted("echo", &format!("{MANIFEST}in_order = true\n"), Grants::default(), limits);
+    let lasting = Lasting::new(&admitted.limits, Arc::default(), Arc::default());
+    of_account(account.shared(), &admitted, lasting)
+}
+
 /// Returns the configuration of an account that cannot connect.
 pub(crate) fn account_config() -> AccountConfig {
     AccountConfig {

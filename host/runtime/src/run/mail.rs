@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jid::BareJid;
 use parlor_base::traces;
 use parlor_session::event::{Event, EventName, Payload};
 use parlor_session::permissions::Granted;
@@ -14,6 +15,7 @@ use tokio::time::{Instant, Sleep};
 use wasmtime::component::{Accessor, TypedFunc, TypedFuncCallConcurrent};
 
 use super::ended::{SlowHandler, reason};
+use super::turns::Turns;
 use crate::api;
 use crate::bindings::parlor::plugin::listen as wit;
 use crate::instance::{Context, Handling, Instance};
@@ -34,11 +36,17 @@ pub(super) struct Incoming {
     /// Receives the events that the replaced instance has not handled.
     backlog: Option<oneshot::Receiver<Backlog>>,
     mailbox: MailReceiver,
+    /// Events that wait for the handler of their conversation, if the plugin handles them in order.
+    turns: Option<Box<Turns>>,
 }
 
 impl Incoming {
-    pub(super) fn new(mailbox: MailReceiver, backlog: Option<oneshot::Receiver<Backlog>>) -> Self {
-        Self { ahead: VecDeque::new(), backlog, mailbox }
+    pub(super) fn new(
+        mailbox: MailReceiver,
+        backlog: Option<oneshot::Receiver<Backlog>>,
+        turns: Option<Box<Turns>>,
+    ) -> Self {
+        Self { ahead: VecDeque::new(), backlog, mailbox, turns }
     }
 
     /// Waits for the next event. Returns `None` if there will be none. Cancel-safe.
@@ -48,25 +56,58 @@ impl Incoming {
             self.ahead.extend(left.await.unwrap_or_default());
             self.backlog = None;
         }
-        match self.ahead.pop_front() {
-            Some(mail) => Some(mail),
-            None => self.mailbox.recv().await,
+        loop {
+            if let Some(mail) = self.waiting() {
+                return Some(mail);
+            }
+            let mail = self.mailbox.recv().await?;
+            if let Some(mail) = self.admit(mail) {
+                return Some(mail);
+            }
         }
     }
 
-    /// Returns the next event that is already waiting.
+    /// Returns the next event that is already waiting, and whose turn has come.
     pub(super) fn waiting(&mut self) -> Option<Box<Mail>> {
-        self.ahead.pop_front().or_else(|| self.mailbox.try_recv().ok())
+        if let Some(mail) = self.turns.as_mut().and_then(|turns| turns.next(&self.mailbox)) {
+            return Some(mail);
+        }
+        loop {
+            let mail = self.ahead.pop_front().or_else(|| self.mailbox.try_recv().ok())?;
+            if let Some(mail) = self.admit(mail) {
+                return Some(mail);
+            }
+        }
+    }
+
+    /// Returns an event if its turn has come. Otherwise it waits.
+    fn admit(&mut self, mail: Box<Mail>) -> Option<Box<Mail>> {
+        match &mut self.turns {
+            Some(turns) => turns.admit(mail, &self.mailbox),
+            None => Some(mail),
+        }
+    }
+
+    /// Returns the room or person whose turn an event takes. None: it takes no turn.
+    fn conversation(&self, mail: &Mail) -> Option<BareJid> {
+        self.turns.as_ref()?.conversation(mail)
     }
 
     /// Puts back an event that is to be the next one again.
     pub(super) fn put_back(&mut self, mail: Box<Mail>) {
-        self.ahead.push_front(mail);
+        let other = match &mut self.turns {
+            Some(turns) => turns.put_back(mail, &self.mailbox),
+            None => Some(mail),
+        };
+        if let Some(mail) = other {
+            self.ahead.push_front(mail);
+        }
     }
 
     /// Returns whether no event waits, and none is to come from a replaced instance.
     pub(super) fn is_empty(&self) -> bool {
-        self.ahead.is_empty() && self.backlog.is_none() && self.mailbox.is_empty()
+        let none_waits = self.turns.as_ref().is_none_or(|turns| turns.is_empty());
+        none_waits && self.ahead.is_empty() && self.backlog.is_none() && self.mailbox.is_empty()
     }
 
     /// Returns the mailbox, for the next run of a plugin that is parked.
@@ -77,7 +118,10 @@ impl Incoming {
     /// Lets no more events in, and returns those that wait.
     pub(super) fn close(&mut self) -> Backlog {
         self.mailbox.close();
-        std::iter::from_fn(|| self.waiting()).collect()
+        let mut left = self.turns.as_mut().map(|turns| turns.take_all(&self.mailbox)).unwrap_or_default();
+        left.extend(self.ahead.drain(..));
+        left.extend(std::iter::from_fn(|| self.mailbox.try_recv().ok()));
+        left
     }
 }
 
@@ -142,7 +186,7 @@ pub(super) async fn handle<'a>(
     }
     let mut mail = match loss(instance) {
         Some(lagged) => {
-            incoming.ahead.push_front(mail);
+            incoming.put_back(mail);
             Box::new(lagged)
         }
         None => mail,
@@ -153,6 +197,7 @@ pub(super) async fn handle<'a>(
     let task = call.as_ref().ok().map(TypedFuncCallConcurrent::task);
     let limit = instance.limits.handler;
     let mut handling = instance.handling(&mail.event, task);
+    handling.takes_turn(incoming.conversation(&mail));
     let begun = instance.progress.began(mail.place.take()).await;
     let receipt = mail.receipt.take().map(|receipt| Receipt(Some(receipt)));
     Some(async move {

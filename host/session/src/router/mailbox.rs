@@ -285,9 +285,14 @@ impl Mailbox {
         let tells = !mail.subscriptions.is_empty();
         let is_in = self.weigh(&mut mail) && self.queue.put(Box::new(mail));
         if !is_in && tells {
-            self.lost.fetch_add(1, Relaxed);
+            self.lose();
         }
         is_in
+    }
+
+    /// Counts an event as lost.
+    pub(super) fn lose(&self) {
+        self.lost.fetch_add(1, Relaxed);
     }
 
     /// Weighs the mail. Returns `false` if the mailbox would become too heavy.

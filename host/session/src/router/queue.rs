@@ -18,6 +18,8 @@ pub(super) struct Queue {
     capacity: usize,
     /// The number of events in it, for readers that need no lock.
     waiting: AtomicUsize,
+    /// The number of events that its reader has taken and not begun to handle. They take room in it, too.
+    held: AtomicUsize,
     inner: Mutex<Inner>,
 }
 
@@ -32,13 +34,14 @@ struct Inner {
 impl Queue {
     /// Creates a queue for this many events.
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), waiting: AtomicUsize::new(0), inner: Mutex::default() }
+        let (waiting, held) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { capacity: capacity.max(1), waiting, held, inner: Mutex::default() }
     }
 
     /// Puts mail in, unless the queue is full or closed. Returns whether it was put in.
     pub(super) fn put(&self, mail: Box<Mail>) -> bool {
         let mut inner = self.inner();
-        if inner.is_closed || inner.mail.len() >= self.capacity {
+        if inner.is_closed || inner.mail.len() + self.held.load(Relaxed) >= self.capacity {
             return false;
         }
         inner.mail.push_back(mail);
@@ -52,9 +55,9 @@ impl Queue {
         true
     }
 
-    /// Returns how many events wait.
+    /// Returns how many events wait, in it or with its reader.
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.load(Relaxed)
+        self.waiting.load(Relaxed) + self.held.load(Relaxed)
     }
 
     /// Returns for how many events there is room altogether.
@@ -133,6 +136,16 @@ impl MailReceiver {
         true
     }
 
+    /// Sets how many events were taken and wait for their turns. They count as waiting, and take room in the mailbox.
+    pub fn hold(&self, count: usize) {
+        self.0.queue.held.store(count, Relaxed);
+    }
+
+    /// Counts an event as lost that was taken and is not handled.
+    pub fn lose(&self) {
+        self.0.lose();
+    }
+
     /// Lets no more mail in. The mail that waits can still be taken.
     pub fn close(&mut self) {
         self.0.queue.inner().is_closed = true;
@@ -145,6 +158,7 @@ impl Drop for MailReceiver {
             let mut inner = self.0.queue.inner();
             (inner.is_closed, inner.reader) = (true, None);
             self.0.queue.waiting.store(0, Relaxed);
+            self.0.queue.held.store(0, Relaxed);
             std::mem::take(&mut inner.mail)
         };
         // Outside of the lock: it may be much.

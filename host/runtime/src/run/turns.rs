@@ -1,0 +1,266 @@
+//! The turns of conversations, for a plugin whose manifest says `in_order`: an event of a room or a person waits until the
+//! handler of the event before it has returned, or waits for the answer to a question. Events of others pass it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use jid::BareJid;
+use parlor_session::event::Payload;
+use parlor_session::position::Archive;
+use parlor_session::router::{Mail, MailReceiver};
+use parlor_stanza::types::MessageKind;
+
+use super::mail::Backlog;
+use crate::instance::Instance;
+
+/// The mail that waits for its turn. It still counts as waiting in the mailbox.
+pub(super) struct Turns {
+    instance: Arc<Instance>,
+    /// By conversation, each with its number in the order of arrival. A conversation without mail is not in it.
+    waiting: HashMap<BareJid, VecDeque<(u64, Box<Mail>)>>,
+    /// The number of events in it.
+    count: usize,
+    /// The maximum number of events of one conversation, so that a busy room leaves room for others.
+    most: usize,
+    /// The number of the last event that came.
+    last: u64,
+}
+
+impl Turns {
+    /// Creates the turns of an instance. None: its plugin takes events as they come.
+    pub(super) fn of(instance: &Arc<Instance>) -> Option<Box<Self>> {
+        if !instance.manifest.in_order {
+            return None;
+        }
+        // The position in an archive must not pass a message that waits, and without it the message would be lost.
+        let is_kept = instance.progress.is_kept();
+        let most = if is_kept { usize::MAX } else { (instance.limits.mailbox as usize / 2).max(1) };
+        Some(Box::new(Self { instance: Arc::clone(instance), waiting: HashMap::new(), count: 0, most, last: 0 }))
+    }
+
+    /// Returns the room or person whose turn this mail takes. None: it is handled as it comes.
+    pub(super) fn conversation(&self, mail: &Mail) -> Option<BareJid> {
+        let own = || self.instance.account.own.clone();
+        if let Some(place) = &mail.place {
+            return Some(match place.of() {
+                Archive::Own => own(),
+                Archive::Room(room) => room.clone(),
+            });
+        }
+        let conversation = mail.event.payload.conversation()?;
+        // All private chats are in one archive, so a plugin that catches up handles them in one order.
+        let is_private = self.instance.progress.is_kept() && is_private(&mail.event.payload);
+        Some(if is_private { own() } else { conversation })
+    }
+
+    /// Returns the mail if its turn has come. Otherwise it waits here.
+    pub(super) fn admit(&mut self, mail: Box<Mail>, mailbox: &MailReceiver) -> Option<Box<Mail>> {
+        let Some(conversation) = self.conversation(&mail) else { return Some(mail) };
+        if !self.waiting.contains_key(&conversation) && !self.instance.is_in(&conversation) {
+            return Some(mail);
+        }
+        self.last += 1;
+        let queue = self.waiting.entry(conversation).or_default();
+        // Mail that only passes a place in an archive is no event.
+        if queue.len() >= self.most && !mail.subscriptions.is_empty() {
+            mailbox.lose();
+            return None;
+        }
+        queue.push_back((self.last, mail));
+        self.counts(self.count + 1, mailbox);
+        None
+    }
+
+    /// Returns the oldest mail whose turn has come.
+    pub(super) fn next(&mut self, mailbox: &MailReceiver) -> Option<Box<Mail>> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let free = self.waiting.iter().filter(|(conversation, _)| !self.instance.is_in(conversation));
+        let oldest = free.min_by_key(|(_, queue)| queue.front().map(|(number, _)| *number));
+        let conversation = oldest.map(|(conversation, _)| conversation.clone())?;
+        let queue = self.waiting.get_mut(&conversation)?;
+        let first = queue.pop_front();
+        if queue.is_empty() {
+            self.waiting.remove(&conversation);
+        }
+        self.counts(self.count.saturating_sub(1), mailbox);
+        first.map(|(_, mail)| mail)
+    }
+
+    /// Puts back mail that is to be the next one again. Returns it if it belongs to no conversation.
+    pub(super) fn put_back(&mut self, mail: Box<Mail>, mailbox: &MailReceiver) -> Option<Box<Mail>> {
+        let Some(conversation) = self.conversation(&mail) else { return Some(mail) };
+        self.waiting.entry(conversation).or_default().push_front((0, mail));
+        self.counts(self.count + 1, mailbox);
+        None
+    }
+
+    /// Returns whether no mail waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Takes all mail, in the order in which it came.
+    pub(super) fn take_all(&mut self, mailbox: &MailReceiver) -> Backlog {
+        let mut all: Vec<_> = std::mem::take(&mut self.waiting).into_values().flatten().collect();
+        all.sort_by_key(|(number, _)| *number);
+        self.counts(0, mailbox);
+        all.into_iter().map(|(_, mail)| mail).collect()
+    }
+
+    fn counts(&mut self, count: usize, mailbox: &MailReceiver) {
+        self.count = count;
+        mailbox.hold(count);
+    }
+}
+
+/// Returns whether an event is about a person, and not about a room and all in it.
+fn is_private(payload: &Payload) -> bool {
+    match payload {
+        Payload::Message(message) | Payload::Command { message, .. } => message.kind != MessageKind::Groupchat,
+        Payload::Undecryptable(message) => message.kind != MessageKind::Groupchat,
+        Payload::Contact(_) | Payload::Chat(_) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+    use parlor_plugins::limits::Limits;
+    use parlor_session::event::Event;
+    use parlor_session::router::SubscriptionId;
+    use parlor_stanza::raw::RawStanza;
+    use parlor_stanza::types::Message;
+
+    use super::*;
+    use crate::instance::Handling;
+    use crate::instance::tests::{asking_for, in_order};
+
+    /// A plugin, and what waits for it.
+    struct Stage {
+        instance: Arc<Instance>,
+        mailbox: MailReceiver,
+        turns: Box<Turns>,
+    }
+
+    impl Stage {
+        fn new(mailbox: u32) -> Self {
+            let (instance, mailbox) = in_order(Limits { mailbox, ..Limits::default() });
+            let turns = Turns::of(&instance).unwrap();
+            Self { instance, mailbox, turns }
+        }
+
+        /// Returns the text of the mail, if its turn has come.
+        fn comes(&mut self, conversation: &str, text: &str) -> Option<String> {
+            self.turns.admit(said(conversation, text), &self.mailbox).map(|mail| text_of(&mail))
+        }
+
+        fn next(&mut self) -> Option<String> {
+            self.turns.next(&self.mailbox).map(|mail| text_of(&mail))
+        }
+
+        /// Begins a handler of this conversation.
+        async fn handles(&self, conversation: &str) -> Handling {
+            // No two handlers of a test begin at the same time.
+            tokio::time::advance(Duration::from_millis(1)).await;
+            let mail = said(conversation, "handled");
+            let handling = self.instance.handling(&mail.event, None);
+            handling.takes_turn(self.turns.conversation(&mail));
+            handling
+        }
+    }
+
+    fn said(conversation: &str, text: &str) -> Box<Mail> {
+        let own: jid::FullJid = "bot@example.org/bot".parse().unwrap();
+        let stanza = format!("<message to='{conversation}' type='chat'><body>{text}</body></message>");
+        let raw = RawStanza::parse(&stanza, &own.clone().into()).unwrap();
+        let message: Arc<Message> = Arc::from(raw.leaving(&own, Timestamp::UNIX_EPOCH).unwrap());
+        let event = Event { name: "message".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::Message(message) };
+        Box::new(Mail::new(Arc::new(event), vec![SubscriptionId(1)], false))
+    }
+
+    fn text_of(mail: &Mail) -> String {
+        match &mail.event.payload {
+            Payload::Message(message) => message.body.clone().unwrap_or_default(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn some(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_waits_for_the_handler_of_its_conversation_and_for_no_other() {
+        let mut stage = Stage::new(256);
+        assert_eq!(stage.comes("a@example.org", "a1"), some("a1"));
+        let first = stage.handles("a@example.org").await;
+        assert_eq!(stage.comes("a@example.org/phone", "a2"), None, "another client of the same person");
+        assert_eq!(stage.comes("b@example.org", "b1"), some("b1"));
+        let other = stage.handles("b@example.org").await;
+        assert_eq!((stage.comes("b@example.org", "b2"), stage.comes("a@example.org", "a3")), (None, None));
+        assert_eq!(stage.next(), None);
+        drop(first);
+        assert_eq!(stage.comes("a@example.org", "a4"), None, "two came before it");
+        assert_eq!(stage.next(), some("a2"));
+        let second = stage.handles("a@example.org").await;
+        assert_eq!(stage.next(), None);
+        drop((second, other));
+        let rest: Vec<_> = std::iter::from_fn(|| stage.next()).collect();
+        assert_eq!(rest, ["b2", "a3", "a4"], "the oldest first");
+        assert!(stage.turns.is_empty());
+    }
+
+    /// A timer's handler may be what the handler of a room waits for.
+    #[tokio::test(start_paused = true)]
+    async fn an_event_of_no_conversation_never_waits() {
+        let mut stage = Stage::new(256);
+        let _runs = stage.handles("a@example.org").await;
+        for (name, payload) in [("timer", Payload::None), ("dialog", Payload::None), ("x", Payload::Json("1".into()))] {
+            let event = Event { name: name.into(), at: Timestamp::UNIX_EPOCH, payload };
+            let mail = Box::new(Mail::new(Arc::new(event), vec![SubscriptionId(1)], false));
+            assert!(stage.turns.admit(mail, &stage.mailbox).is_some(), "{name}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn mail_that_waits_for_its_turn_counts_in_the_mailbox_and_a_conversation_may_take_half_of_it() {
+        let mut stage = Stage::new(8);
+        let _runs = stage.handles("a@example.org").await;
+        for number in 0..6 {
+            assert_eq!(stage.comes("a@example.org", &format!("a{number}")), None);
+        }
+        let mailbox = Arc::clone(&stage.instance.mailbox);
+        assert_eq!((mailbox.waiting(), mailbox.lost()), (4, 2));
+        let _other = stage.handles("b@example.org").await;
+        for _ in 0..4 {
+            assert_eq!(stage.comes("b@example.org", "b"), None);
+        }
+        assert_eq!(
+            (mailbox.waiting(), mailbox.has_room(), mailbox.deliver(*said("c@example.org", "c"))),
+            (8, false, false)
+        );
+        let left: Vec<_> = stage.turns.take_all(&stage.mailbox).iter().map(|mail| text_of(mail)).collect();
+        assert_eq!(left, ["a0", "a1", "a2", "a3", "b", "b", "b", "b"]);
+        assert_eq!((mailbox.waiting(), mailbox.has_room()), (0, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn mail_that_is_put_back_is_the_next_of_its_conversation() {
+        let mut stage = Stage::new(256);
+        let runs = stage.handles("a@example.org").await;
+        assert_eq!(stage.comes("a@example.org", "a2"), None);
+        drop(runs);
+        assert!(stage.turns.put_back(said("a@example.org", "a1"), &stage.mailbox).is_none());
+        assert_eq!((stage.next(), stage.next(), stage.next()), (some("a1"), some("a2"), None));
+    }
+
+    #[tokio::test]
+    async fn a_plugin_whose_manifest_does_not_ask_for_it_takes_events_as_they_come() {
+        assert!(Turns::of(&asking_for("").0).is_none());
+    }
+}
