@@ -6,6 +6,7 @@ mod calls;
 mod dev;
 mod dialogs;
 mod go;
+mod in_order;
 mod javascript;
 mod missing;
 mod moderation;

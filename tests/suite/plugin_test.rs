@@ -67,6 +67,60 @@ async fn a_plugin_that_catches_up_is_tried_without_a_word_about_archives() {
     assert_eq!((finished.stdout.as_str(), finished.stderr.as_str()), ("1 passed, 0 failed\n", ""));
 }
 
+/// Runs these steps with the caller, whose manifest begins with these lines.
+async fn takes_orders(lines: &str, steps: &[&str]) {
+    let folder = stage("caller", &format!("== it takes orders\nset chat = true\n{}\n", steps.join("\n")));
+    let says = |text: &str| text.replacen("[plugin]", &format!("[plugin]\n{lines}"), 1);
+    let file = folder.join("plugin.wasm");
+    std::fs::write(&file, with_manifest(&std::fs::read(&file).unwrap(), says).unwrap()).unwrap();
+    ended(&tried(&folder, &[]).await, 0);
+}
+
+#[tokio::test]
+async fn the_messages_of_one_person_are_handled_in_order_and_nobody_elses_wait() {
+    let steps = [
+        r#"alice: call {"n":1,"call":"timers.sleep","args":{"milliseconds":1000}}"#,
+        r#"alice: call {"n":2,"call":"user.jid","args":{}}"#,
+        r#"bob: call {"n":3,"call":"user.jid","args":{}}"#,
+        r#"  to bob: done *"n":3* (glob)"#,
+        "after 1 s",
+        // It answers whoever gave the last order.
+        r#"  to bob: done *"n":1* (glob)"#,
+        r#"  to alice: done *"n":2* (glob)"#,
+    ];
+    takes_orders("in_order = true", &steps).await;
+}
+
+/// The messages of all private chats are in one archive, and a position in it has to pass all of them.
+#[tokio::test]
+async fn a_plugin_that_catches_up_handles_all_private_messages_in_order() {
+    let steps = [
+        r#"alice: call {"n":1,"call":"timers.sleep","args":{"milliseconds":1000}}"#,
+        r#"bob: call {"n":2,"call":"user.jid","args":{}}"#,
+        "after 1 s",
+        r#"  to alice: done *"n":1* (glob)"#,
+        r#"  to bob: done *"n":2* (glob)"#,
+    ];
+    takes_orders("in_order = true\ncatch_up = true", &steps).await;
+}
+
+#[tokio::test]
+async fn a_handler_that_asks_somebody_lets_the_next_one_begin_and_gets_the_answer() {
+    let steps = [
+        r#"alice: call {"n":1,"call":"dialogs.ask","args":{"to":"bob@example.org","text":"Which?"}}"#,
+        "  to bob: Which?",
+        r#"alice: call {"n":2,"call":"user.jid","args":{}}"#,
+        r#"  to alice: done *"n":2* (glob)"#,
+        "bob: this one",
+        "  to alice: done *this one* (glob)",
+        r#"alice: call {"n":3,"call":"dialogs.ask","args":{"to":"alice@example.org","text":"And you?"}}"#,
+        "  to alice: And you?",
+        "alice: that one",
+        "  to alice: done *that one* (glob)",
+    ];
+    takes_orders("in_order = true", &steps).await;
+}
+
 #[tokio::test]
 async fn a_setting_that_has_to_be_given_is_given_in_a_test_as_well() {
     let folder =

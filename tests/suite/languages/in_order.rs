@@ -1,0 +1,68 @@
+//! The plugin of the page `docs/author/in-order.md` in each language, with the manifest and the test of that page.
+
+use std::fs;
+use std::path::Path;
+
+use parlor_tests::folder::Folder;
+
+use super::{begun, example, parlor, rust_place};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_in_rust_takes_one_bid_at_a_time() {
+    let (_alone, place) = rust_place().await;
+    sells("rust", "src/lib.rs", "src/lib.rs", &place).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_in_python_takes_one_bid_at_a_time() {
+    sells("python", "plugin.py", "plugin.py", Folder::new().unwrap().path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_in_javascript_takes_one_bid_at_a_time() {
+    sells("js", "plugin.js", "plugin.js", Folder::new().unwrap().path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_in_typescript_takes_one_bid_at_a_time() {
+    sells("ts", "plugin.js", "plugin.ts", Folder::new().unwrap().path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_in_go_takes_one_bid_at_a_time() {
+    sells("go", "plugin.go", "plugin.go", Folder::new().unwrap().path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_in_c_takes_one_bid_at_a_time() {
+    sells("c", "plugin.c", "plugin.c", Folder::new().unwrap().path()).await;
+}
+
+/// Puts the page's plugin into a new folder, with this block as this file, and runs the page's test.
+async fn sells(language: &str, block: &str, file: &str, around: &Path) {
+    let plugin = begun("auction", language, around).await;
+    fs::remove_file(plugin.join("tests/first.chat")).unwrap();
+    let manifest = shown("plugin.toml");
+    fs::write(plugin.join("plugin.toml"), &manifest).unwrap();
+    fs::write(plugin.join("tests/bids.chat"), shown("tests/bids.chat")).unwrap();
+    fs::write(plugin.join(file), shown(block)).unwrap();
+    assert_eq!(tried(&plugin).await, "1 passed, 0 failed\n", "{language}");
+
+    // In Go and C, handlers do not overlap in any case.
+    let overlaps = !matches!(language, "go" | "c");
+    fs::write(plugin.join("plugin.toml"), manifest.replace("in_order = true\n", "")).unwrap();
+    assert_eq!(tried(&plugin).await.ends_with("0 passed, 1 failed\n"), overlaps, "{language}: the bids do not meet");
+}
+
+/// Runs the tests of a folder, and returns the output.
+async fn tried(plugin: &Path) -> String {
+    parlor(&["plugin", "test", "--trust", plugin.to_str().unwrap()]).await.stdout
+}
+
+/// Returns the page's block for this file.
+fn shown(file: &str) -> String {
+    let page = fs::read_to_string(example("../docs/author/in-order.md")).unwrap();
+    let mut blocks = page.split("\n```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
+    let found = blocks.find(|(head, _)| head.split_once(' ').is_some_and(|(_, name)| name == file));
+    format!("{}\n", found.unwrap_or_else(|| panic!("no block for {file}")).1)
+}
