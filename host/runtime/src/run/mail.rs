@@ -118,7 +118,8 @@ impl Incoming {
     /// Lets no more events in, and returns those that wait.
     pub(super) fn close(&mut self) -> Backlog {
         self.mailbox.close();
-        let mut left = self.turns.as_mut().map(|turns| turns.take_all(&self.mailbox)).unwrap_or_default();
+        let in_turn = self.turns.as_mut().map(|turns| turns.take_all(&self.mailbox));
+        let mut left: Backlog = in_turn.into_iter().flatten().collect();
         left.extend(self.ahead.drain(..));
         left.extend(std::iter::from_fn(|| self.mailbox.try_recv().ok()));
         left

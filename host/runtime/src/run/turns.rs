@@ -10,7 +10,6 @@ use parlor_session::position::Archive;
 use parlor_session::router::{Mail, MailReceiver};
 use parlor_stanza::types::MessageKind;
 
-use super::mail::Backlog;
 use crate::instance::Instance;
 
 /// The mail that waits for its turn. It still counts as waiting in the mailbox.
@@ -102,11 +101,11 @@ impl Turns {
     }
 
     /// Takes all mail, in the order in which it came.
-    pub(super) fn take_all(&mut self, mailbox: &MailReceiver) -> Backlog {
+    pub(super) fn take_all(&mut self, mailbox: &MailReceiver) -> impl Iterator<Item = Box<Mail>> + use<> {
         let mut all: Vec<_> = std::mem::take(&mut self.waiting).into_values().flatten().collect();
         all.sort_by_key(|(number, _)| *number);
         self.counts(0, mailbox);
-        all.into_iter().map(|(_, mail)| mail).collect()
+        all.into_iter().map(|(_, mail)| mail)
     }
 
     fn counts(&mut self, count: usize, mailbox: &MailReceiver) {
@@ -131,6 +130,7 @@ mod tests {
 
     use jiff::Timestamp;
     use parlor_plugins::limits::Limits;
+    use parlor_session::Hook;
     use parlor_session::event::Event;
     use parlor_session::router::SubscriptionId;
     use parlor_stanza::raw::RawStanza;
@@ -215,12 +215,22 @@ mod tests {
         assert!(stage.turns.is_empty());
     }
 
-    /// A timer's handler may be what the handler of a room waits for.
+    /// The handler of a room may wait for a timer, or for the verdict of a hook.
     #[tokio::test(start_paused = true)]
     async fn an_event_of_no_conversation_never_waits() {
         let mut stage = Stage::new(256);
         let _runs = stage.handles("a@example.org").await;
-        for (name, payload) in [("timer", Payload::None), ("dialog", Payload::None), ("x", Payload::Json("1".into()))] {
+        let Payload::Message(message) = said("a@example.org", "checked").event.payload.clone() else {
+            panic!("no message")
+        };
+        let hook = Hook { id: "hookOutgoing-1".to_owned(), plugin: None, args: Vec::new(), message };
+        let all = [
+            ("timer", Payload::None),
+            ("dialog", Payload::None),
+            ("x", Payload::Json("1".into())),
+            ("hookOutgoing", Payload::Hook(Arc::new(hook))),
+        ];
+        for (name, payload) in all {
             let event = Event { name: name.into(), at: Timestamp::UNIX_EPOCH, payload };
             let mail = Box::new(Mail::new(Arc::new(event), vec![SubscriptionId(1)], false));
             assert!(stage.turns.admit(mail, &stage.mailbox).is_some(), "{name}");
@@ -244,7 +254,7 @@ mod tests {
             (mailbox.waiting(), mailbox.has_room(), mailbox.deliver(*said("c@example.org", "c"))),
             (8, false, false)
         );
-        let left: Vec<_> = stage.turns.take_all(&stage.mailbox).iter().map(|mail| text_of(mail)).collect();
+        let left: Vec<_> = stage.turns.take_all(&stage.mailbox).map(|mail| text_of(&mail)).collect();
         assert_eq!(left, ["a0", "a1", "a2", "a3", "b", "b", "b", "b"]);
         assert_eq!((mailbox.waiting(), mailbox.has_room()), (0, true));
     }
