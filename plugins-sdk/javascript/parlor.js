@@ -552,6 +552,17 @@ function misfit(place, what, value) {
   throw new TypeError(`${place} has to be ${what}, and is ${is === "number" || is === "bigint" ? value : is}`);
 }
 
+// A value as JSON, which has no numbers that are not finite: JavaScript writes null in their place.
+function asJson(place, value) {
+  const text = JSON.stringify(value);
+  if (text === undefined) misfit(place, "a value of JSON", value);
+  if (text.includes("null")) JSON.stringify(value, (name, one) => finite(name === "" ? place : `${place}: ${name}`, one));
+  return text;
+}
+
+const finite = (place, value) =>
+  typeof value !== "number" || Number.isFinite(value) ? value : misfit(place, "a finite number", value);
+
 export const api = grouping("api", apiCalls);
 export const archive = grouping("archive", archiveCalls, { queryAll: streamed });
 // JSON on the way, JavaScript's own values here.
@@ -560,11 +571,7 @@ const valued = {
     const text = get(...values);
     return text === null || text === undefined ? undefined : JSON.parse(text);
   },
-  setAttribute: (set, by) => (jid, name, value, ...others) => {
-    const text = JSON.stringify(value);
-    if (text === undefined) misfit(`${by}: value`, "a value of JSON", value);
-    return set(jid, name, text, ...others);
-  },
+  setAttribute: (set, by) => (jid, name, value, ...others) => set(jid, name, asJson(`${by}: value`, value), ...others),
 };
 export const chats = grouping("chats", chatsCalls, { ...valued, send: identified });
 export const chatviews = grouping("chatviews", chatviewsCalls);
@@ -604,11 +611,7 @@ function jsons(call, values) {
   if (Array.isArray(values)) return values;
   if (typeof values !== "object" || values === null) misfit(`${call}: values`, "an object", values);
   const pairs = values instanceof Map ? [...values] : Object.entries(values);
-  return pairs.map(([name, value]) => {
-    const text = JSON.stringify(value);
-    if (text === undefined) misfit(`${call}: values.${name}`, "a value of JSON", value);
-    return [name, text];
-  });
+  return pairs.map(([name, value]) => [name, asJson(`${call}: values.${name}`, value)]);
 }
 
 // A contact whose attributes are read by their names, as older programs do: `contact.get("chat_status")`. They may be spelled as any
@@ -1914,8 +1917,8 @@ export function setting(name, otherwise) {
   return text === null || text === undefined ? otherwise : JSON.parse(text);
 }
 
-export const setSetting = noticing("setSetting", async (name, value) => settings.set(name, JSON.stringify(value)));
-export const emit = noticing("emit", async (name, value) => api.emit(name, value === undefined ? null : JSON.stringify(value)));
+export const setSetting = noticing("setSetting", async (name, value) => settings.set(name, asJson("settings.set: value", value)));
+export const emit = noticing("emit", async (name, value) => api.emit(name, value === undefined ? null : asJson("emit: value", value)));
 export const waitUntil = noticing("waitUntil", async (name) => value(await api.waitUntil(name)));
 export const promise = noticing("promise", async (name) => promises.add(name));
 
@@ -2129,7 +2132,7 @@ function toWeb(call, { headers = {}, json, form, body }, type) {
   const given = headerPairs(call, headers).map(([name, value]) => ({ name: String(name), value: String(value) }));
   const bodies = Object.entries({ json, form, body }).filter(([, one]) => one !== undefined);
   if (bodies.length > 1) throw new TypeError(`${call} takes ${bodies.map(([name]) => name).join(" or ")}, not both`);
-  if (json !== undefined) [body, type] = [JSON.stringify(json), "application/json"];
+  if (json !== undefined) [body, type] = [asJson(`${call}: json`, json), "application/json"];
   else if (form !== undefined) ({ body, type } = asForm(form));
   else if (typeof body !== "string") type = undefined;
   if (type !== undefined && !given.some(({ name }) => name.toLowerCase() === "content-type")) {
@@ -2268,16 +2271,11 @@ export const dialogs = { ask: noticing("dialogs.ask", askSomebody), askInRoom: n
 export const askAuthor = noticing("askAuthor", ({ kind, chat, nick }, text, options) =>
   kind === "groupchat" ? askOccupant(chat, nick, text, options) : askSomebody(chat, text, options));
 
-// A value as another plugin gets it.
-function asJson(call, value) {
-  const text = JSON.stringify(value ?? null);
-  if (text === undefined) misfit(`${call}: value`, "a value of JSON", value);
-  return text;
-}
-
 export const plugins = {
-  call: noticing("plugins.call", async (plugin, name, value) => JSON.parse(await others.call(plugin, name, asJson("plugins.call", value)))),
-  answer: noticing("plugins.answer", async (request, value) => others.answer(request.id, asJson("plugins.answer", value))),
+  call: noticing("plugins.call", async (plugin, name, value) =>
+    JSON.parse(await others.call(plugin, name, asJson("plugins.call: value", value ?? null)))),
+  answer: noticing("plugins.answer", async (request, value) =>
+    others.answer(request.id, asJson("plugins.answer: value", value ?? null))),
   refuse: noticing("plugins.refuse", async (request, text) => others.refuse(request.id, text)),
 };
 
@@ -2319,11 +2317,7 @@ function lasting(call, options = {}) {
 }
 
 // A value as it is kept.
-function written(call, value) {
-  const text = JSON.stringify(value);
-  if (text === undefined) throw new TypeError(`storage.${call}: value has to be one of JSON, and is ${typeof value}`);
-  return encode(text);
-}
+const written = (call, value) => encode(asJson(`storage.${call}: value`, value));
 
 // Whether what is kept reads as the same. It may have been written in another way: by an earlier version, or in another language.
 function isSame(present, expected) {

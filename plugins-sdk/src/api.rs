@@ -15,6 +15,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::as_json;
 use crate::bindings::parlor::plugin::api;
 use crate::error::Result;
 use crate::failure::{located, of_call};
@@ -36,7 +37,7 @@ use crate::types::Payload;
 #[track_caller]
 pub fn emit(name: impl AsRef<str>, payload: impl Serialize) -> impl Future<Output = Result<()>> {
     located(async move {
-        let payload = match serde_json::to_value(payload)? {
+        let payload = match as_json::tree(&payload)? {
             Value::Null => None,
             value => Some(value.to_string()),
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::as_json;
 use crate::bindings::parlor::plugin::storage::{AddNumber, KeyChange, SetValue};
 use crate::error::{Error, Result};
 use crate::failure::located;
@@ -129,7 +130,7 @@ impl Changes {
     }
 
     fn with_json(mut self, value: &impl Serialize, change: impl FnOnce(Vec<u8>) -> KeyChange) -> Self {
-        match serde_json::to_vec(value) {
+        match as_json::bytes(value) {
             Ok(json) => self.with(change(json)),
             Err(error) => {
                 self.error.get_or_insert_with(|| error.into());

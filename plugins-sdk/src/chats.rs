@@ -24,6 +24,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::as_json;
 use crate::bindings::parlor::plugin::chats;
 use crate::error::{Error, Result};
 use crate::failure::{located, of_call, placed};
@@ -135,7 +136,7 @@ pub fn set_attribute(
 ) -> impl Future<Output = Result<()>> {
     located(async move {
         let jid = jid.address();
-        let value = serde_json::to_string(&value)?;
+        let value = as_json::text(&value)?;
         chats::set_attribute(jid.clone(), name.as_ref().to_owned(), value)
             .await
             .map_err(of_call("chats.set-attribute", &jid))

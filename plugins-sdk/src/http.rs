@@ -40,6 +40,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::as_json;
 use crate::bindings::parlor::plugin::http;
 use crate::error::{Error, Result};
 use crate::failure::{located, of_call};
@@ -128,7 +129,7 @@ impl Request {
     pub fn json(self, value: &impl Serialize) -> Result<Self> {
         let is_typed = named(&self.0.headers, CONTENT_TYPE).is_some();
         let typed = if is_typed { self } else { self.header(CONTENT_TYPE, "application/json") };
-        Ok(typed.body(serde_json::to_vec(value)?))
+        Ok(typed.body(as_json::bytes(value)?))
     }
 
     /// Sets the body to a form of these parts, with its `content-type`, as browsers send files (RFC 7578).

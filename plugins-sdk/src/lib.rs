@@ -48,6 +48,7 @@ pub mod bindings;
 
 pub mod api;
 pub mod archive;
+mod as_json;
 mod changes;
 pub mod chats;
 pub mod chatviews;

@@ -21,6 +21,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::as_json;
 use crate::bindings::parlor::plugin::plugins;
 use crate::error::Result;
 use crate::failure::{located, of_call};
@@ -40,7 +41,7 @@ pub fn call<T: DeserializeOwned>(
     value: impl Serialize,
 ) -> impl Future<Output = Result<T>> {
     located(async move {
-        let (plugin, name, value) = (plugin.as_ref(), name.as_ref(), serde_json::to_string(&value)?);
+        let (plugin, name, value) = (plugin.as_ref(), name.as_ref(), as_json::text(&value)?);
         let call = || plugins::call(plugin.to_owned(), name.to_owned(), value.clone());
         let answer = in_turn(call).await.map_err(of_call("plugins.call", plugin))?;
         Ok(serde_json::from_str(&answer)?)
@@ -53,7 +54,7 @@ pub fn call<T: DeserializeOwned>(
 #[track_caller]
 pub fn answer(request: &PluginRequest, value: impl Serialize) -> impl Future<Output = Result<()>> {
     located(async move {
-        let value = serde_json::to_string(&value)?;
+        let value = as_json::text(&value)?;
         let call = || plugins::answer(request.id.clone(), value.clone());
         in_turn(call).await.map_err(of_call("plugins.answer", &request.name))
     })

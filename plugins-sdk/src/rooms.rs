@@ -25,6 +25,7 @@
 //! # Ok(()) }
 //! ```
 
+use crate::as_json;
 use crate::bindings::parlor::plugin::rooms;
 use crate::error::Result;
 use crate::failure::{located, of_call};
@@ -296,7 +297,7 @@ pub fn set_attribute(
 ) -> impl Future<Output = Result<()>> {
     located(async move {
         let jid = jid.address();
-        let value = serde_json::to_string(&value)?;
+        let value = as_json::text(&value)?;
         rooms::set_attribute(jid.clone(), name.into(), value).await.map_err(of_call("rooms.set-attribute", &jid))
     })
 }

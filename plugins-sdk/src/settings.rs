@@ -20,6 +20,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::as_json;
 use crate::bindings::parlor::plugin::settings;
 use crate::error::{Error, Result};
 use crate::failure::{located, of_call, placed};
@@ -62,7 +63,7 @@ pub fn duration(key: impl AsRef<str>) -> Result<Option<Duration>> {
 #[track_caller]
 pub fn set(key: impl AsRef<str>, value: impl Serialize) -> impl Future<Output = Result<()>> {
     located(async move {
-        let json = serde_json::to_string(&value)?;
+        let json = as_json::text(&value)?;
         settings::set(key.as_ref().to_owned(), json).await.map_err(of_call("settings.set", &key))
     })
 }
@@ -83,5 +84,5 @@ pub fn update(values: impl IntoIterator<Item = (impl AsRef<str>, impl Serialize)
 }
 
 fn written(values: impl IntoIterator<Item = (impl AsRef<str>, impl Serialize)>) -> Result<Vec<(String, String)>> {
-    values.into_iter().map(|(key, value)| Ok((key.as_ref().to_owned(), serde_json::to_string(&value)?))).collect()
+    values.into_iter().map(|(key, value)| Ok((key.as_ref().to_owned(), as_json::text(&value)?))).collect()
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::as_json;
 use crate::bindings::parlor::plugin::storage::{self, AddNumber, KeyRange};
 use crate::error::{Error, Result};
 use crate::failure::{located, of_call};
@@ -41,13 +42,13 @@ pub fn get<T: DeserializeOwned>(key: impl AsRef<str>) -> impl Future<Output = Re
 /// Keeps a value as JSON. When this returns it is on disk.
 #[track_caller]
 pub fn set(key: impl AsRef<str>, value: &impl Serialize) -> impl Future<Output = Result<()>> {
-    located(async move { set_bytes(key, serde_json::to_vec(value)?, None).await })
+    located(async move { set_bytes(key, as_json::bytes(value)?, None).await })
 }
 
 /// Keeps a value as JSON for so long.
 #[track_caller]
 pub fn set_for(key: impl AsRef<str>, value: &impl Serialize, time: Duration) -> impl Future<Output = Result<()>> {
-    located(async move { set_bytes(key, serde_json::to_vec(value)?, Some(time)).await })
+    located(async move { set_bytes(key, as_json::bytes(value)?, Some(time)).await })
 }
 
 /// The bytes that are kept under a key.
@@ -271,7 +272,7 @@ async fn exchange<T: Serialize + DeserializeOwned>(
     loop {
         let kept = get_bytes(key).await?;
         let value = change(kept.as_deref().map(|json| read(key, json)).transpose()?);
-        let json = value.as_ref().map(serde_json::to_vec).transpose()?;
+        let json = value.as_ref().map(as_json::bytes).transpose()?;
         // Compare with the bytes that were read, in any form of JSON.
         if compare_and_set_bytes(key, kept, json, time).await? {
             return Ok(value);
@@ -321,12 +322,12 @@ async fn swap<T: Serialize + DeserializeOwned>(
     value: Option<&T>,
     time: Option<Duration>,
 ) -> Result<bool> {
-    let value = value.map(serde_json::to_vec).transpose()?;
+    let value = value.map(as_json::bytes).transpose()?;
     let Some(expected) = expected else { return compare_and_set_bytes(key, None, value, time).await };
     // The same value may have been written in another way: by an earlier version, or out of a map without an order.
     let Some(kept) = get_bytes(key).await? else { return Ok(false) };
     let present: T = read(key, &kept)?;
-    if serde_json::to_value(&present)? != serde_json::to_value(expected)? {
+    if as_json::tree(&present)? != as_json::tree(expected)? {
         return Ok(false);
     }
     compare_and_set_bytes(key, Some(kept), value, time).await

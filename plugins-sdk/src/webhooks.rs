@@ -22,6 +22,7 @@
 
 use serde::Serialize;
 
+use crate::as_json;
 use crate::bindings::parlor::plugin::webhooks::{self, Response};
 use crate::error::Result;
 use crate::failure::{located, of_call};
@@ -62,7 +63,7 @@ impl Answer {
     /// ```
     #[track_caller]
     pub fn json(value: &impl Serialize) -> Result<Self> {
-        Ok(Self::new(200).header("content-type", "application/json").body(serde_json::to_vec(value)?))
+        Ok(Self::new(200).header("content-type", "application/json").body(as_json::bytes(value)?))
     }
 
     /// Sets the status code, from 200 to 599.

@@ -26,6 +26,7 @@ from .errors import Error, NotFound
 from .host import Grouping
 from .texts import whole
 from .timers import Seconds
+from .values import finite
 
 _http = Grouping("http")
 _types = Grouping("types")
@@ -116,7 +117,7 @@ def _request(
         raise TypeError(f"{call}: data has to be a mapping beside files, and is {type(data).__name__}")
     body: Union[bytes, str, None]
     if json is not None:
-        body, kind = _json.dumps(json, allow_nan=False), "application/json"
+        body, kind = finite(json), "application/json"
     elif files is not None:
         body, kind = _form(data if isinstance(data, Mapping) else {}, files)
     elif isinstance(data, Mapping):
@@ -129,7 +130,6 @@ def _request(
         # A client does not send the fragment, the part from the # on (RFC 3986, section 3.5).
         url, mark, fragment = url.partition("#")
         url = f"{url}{'&' if '?' in url else '?'}{_pairs(params)}{mark}{fragment}"
-    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
     return _http.Request(
         method=method,
         url=url,
@@ -137,7 +137,7 @@ def _request(
         body=None if body is None else encoded(body),
         credentials=list(credentials),
         follow=follow,
-        timeout=None if seconds is None else max(1, round(seconds * 1000)),
+        timeout=None if timeout is None else max(1, round(timeout.total_seconds() * 1000 if isinstance(timeout, timedelta) else timeout * 1000)),
     )
 
 

@@ -1,7 +1,8 @@
 """Settings, storage, events and promises: JSON on the way, Python's own values here."""
 
 import json
-from typing import Any, Awaitable, Callable, Mapping, NamedTuple, Optional, Sequence
+import math
+from typing import Any, Awaitable, Callable, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from . import listen
 from .host import Grouping
@@ -183,7 +184,7 @@ class Storage:
         except ValueError:
             # Bytes that are no JSON read as nothing that is expected.
             return False
-        if _sorted(present) != _sorted(expected):
+        if _sorted(present) != _sorted(json.loads(as_json(expected))):
             return False
         return bool(await _storage.compare_and_set(key, kept, _bytes(value), _milliseconds(expires)))
 
@@ -333,14 +334,38 @@ def write_value(at: int, name: str) -> Callable[[Callable[..., Any]], Callable[.
 
 def as_json(value: Any) -> str:
     """The value as it goes to the host."""
-    # Escaped, most letters would take up to three times the room. Values that JSON does not have, such as `nan`, are errors.
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    # Escaped, most letters would take up to three times the room.
+    text = finite(value, ensure_ascii=False)
     try:
         text.encode()
     except UnicodeEncodeError:
         # Half of a character has no other form.
         return json.dumps(value)
     return text
+
+
+def finite(value: Any, ensure_ascii: bool = True) -> str:
+    """The value as JSON. `ValueError`: it is or has a number that JSON does not have, such as `nan`, with its place."""
+    try:
+        return json.dumps(value, ensure_ascii=ensure_ascii, allow_nan=False)
+    except ValueError as error:
+        # The other reason is a circle, in which nothing can be found.
+        odd = None if "ircular" in str(error) else _odd("value", value)
+        if odd is None:
+            raise
+        raise ValueError(f"{odd}, which JSON does not have") from None
+
+
+def _odd(place: str, value: Any) -> Optional[str]:
+    """The first number that is not finite, with its place."""
+    if isinstance(value, float):
+        return None if math.isfinite(value) else f"{place} is {value!r}"
+    inner: Iterable[Tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        inner = value.items()
+    elif isinstance(value, (list, tuple)):
+        inner = enumerate(value)
+    return next((odd for at, one in inner if (odd := _odd(f"{place}[{at!r}]", one))), None)
 
 
 def _read(kept: Optional[bytes], default: Any = None) -> Any:

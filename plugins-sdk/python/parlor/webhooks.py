@@ -11,11 +11,11 @@
         await webhooks.answer(hook, json={"books": 12})
 """
 
-import json as _json
 from typing import TYPE_CHECKING, Any, Mapping, Optional
 
 from .host import Grouping
 from .http import encoded
+from .values import finite
 
 if TYPE_CHECKING:
     from ._contract.types import Webhook
@@ -43,7 +43,7 @@ async def answer(
         raise TypeError("webhooks.answer takes one of json, text and data")
     given, kind = dict(headers or {}), None
     if json is not None:
-        data, kind = _json.dumps(json, allow_nan=False).encode(), "application/json"
+        data, kind = finite(json).encode(), "application/json"
     elif text is not None:
         data, kind = encoded(text), "text/plain; charset=utf-8"
     if kind is not None and not any(name.lower() == "content-type" for name in given):

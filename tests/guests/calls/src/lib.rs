@@ -2,6 +2,7 @@
 //! is sent to Alice.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use parlor_sdk::files::Upload;
 use parlor_sdk::http::Exchange;
@@ -127,10 +128,17 @@ async fn call(name: &str, rest: &str) -> Result<Option<String>> {
         }
         "address" => webhooks::address(rest).await?,
         "keep" => keep(rest).await?,
+        "price" => price().await,
         "size" => size(rest).await?,
         _ => return node(name, rest).await,
     };
     Ok(Some(told))
+}
+
+/// Fires an event with a number that JSON does not have.
+async fn price() -> String {
+    let fired = emit("price", BTreeMap::from([("low", f64::NAN)])).await;
+    if fired.is_ok() { "it was sent" } else { "it was refused" }.to_owned()
 }
 
 /// Asks, and gives up after a while.

@@ -1,9 +1,9 @@
 // Tests what authors expect of JavaScript and of the SDK; see tests.
 
 import {
-  acknowledge, api, argument, bodyWithoutFallback, chats, command, connection, contacts, dialogs, Element, fetch as askWeb, NotReady, occupantOf,
-  off, Offline, on, once, onReady, onStop, OverLimit, parseXml, promise, promises, reply, replyInChat, rooms, send, setSetting, setting, settings, sleep,
-  StanzaError, storage, styling, TimedOut, timers, Unsupported, vcard, waitUntil, within,
+  acknowledge, api, argument, bodyWithoutFallback, chats, command, connection, contacts, dialogs, Element, emit, fetch as askWeb, NotReady,
+  occupantOf, off, Offline, on, once, onReady, onStop, OverLimit, parseXml, promise, promises, reply, replyInChat, rooms, send, setSetting,
+  setting, settings, sleep, StanzaError, storage, styling, TimedOut, timers, Unsupported, vcard, waitUntil, within,
 } from "parlor";
 
 import byDefault from "./default.js";
@@ -54,6 +54,10 @@ on("message", { prefix: "types" }, async (message) => {
     () => argument.duration({ default: "soon" }),
     () => argument.duration({ default: -1 }),
     () => argument.jid({ default: 5 }),
+    () => emit("priced", { price: NaN, of: null }),
+    () => setSetting("greeting", [0, Infinity]),
+    () => storage.set("k", -Infinity),
+    () => askWeb("https://api.example.org/", { method: "POST", json: { price: NaN } }),
   ];
   const errors = [];
   for (const call of wrong) {

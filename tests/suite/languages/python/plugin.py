@@ -482,7 +482,7 @@ async def keep(message: Message) -> None:
             try:
                 await storage.set("nan", [float("nan")])
             except ValueError as error:
-                await reply(message, f"{type(error).__name__} {await storage.get('nan')}")
+                await reply(message, f"{type(error).__name__}: {error}; {await storage.get('nan')}")
         case ["alike"]:
             # The letters were escaped before.
             await storage.set_bytes("alike", b'{"b": "\\u044f", "a": [1]}')

@@ -350,6 +350,12 @@ static parlor_error keep(const char *rest) {
   return tell(error, parlor_format("%s: %s", is_made ? "true" : "false", or_none(kept)));
 }
 
+static parlor_error price(const char *rest) {
+  (void)rest;
+  parlor_error error = parlor_emit("price", "{\"low\": NaN}");
+  return tell(PARLOR_OK, error ? "it was refused" : "it was sent");
+}
+
 /* The calls, by the message that asks for them. */
 static const struct {
   const char *name;
@@ -357,7 +363,7 @@ static const struct {
 } calls[] = {
     {"fetch", fetch}, {"exchange", exchange}, {"much", much}, {"missing", missing}, {"unreachable", unreachable},
     {"upload", upload}, {"encrypted", encrypted}, {"short", shorter}, {"picture", picture}, {"open", open_file}, {"blame", blame},
-    {"size", size}, {"again", again}, {"address", address}, {"keep", keep},
+    {"size", size}, {"again", again}, {"address", address}, {"keep", keep}, {"price", price},
     {"publish", publish}, {"retract", retract}, {"create", create}, {"configure", configure}, {"purge", purge}, {"delete", delete},
     {"items", items}, {"item", item}, {"subscribe", subscribe}, {"unsubscribe", unsubscribe},
 };

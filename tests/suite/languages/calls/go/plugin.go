@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -89,6 +90,8 @@ func call(ctx context.Context, name, rest string) (string, error) {
 		return text, err
 	case "keep":
 		return keep(ctx, rest)
+	case "price":
+		return price(ctx), nil
 	case "short":
 		begun, err := parlor.FilesUpload(ctx, "note.txt", "text/plain", 9)
 		_, text, err := send(begun, err, rest)
@@ -373,6 +376,13 @@ func keep(ctx context.Context, text string) (string, error) {
 		before = *kept
 	}
 	return fmt.Sprintf("%t: %s", isMade, before), err
+}
+
+func price(ctx context.Context) string {
+	if err := parlor.Emit(ctx, "price", map[string]float64{"low": math.NaN()}); err != nil {
+		return "it was refused"
+	}
+	return "it was sent"
 }
 
 // rooms.chat

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Optional
 
 from parlor import (
-    Command, Element, Hook, Message, PubsubItem, Webhook, answer, command, dialogs, errors, files, hooks, http, on, outgoing, progress,
+    Command, Element, Hook, Message, PubsubItem, Webhook, answer, command, dialogs, emit, errors, files, hooks, http, on, outgoing, progress,
     pubsub, rooms, send, sleep, storage, webhooks,
 )
 
@@ -42,6 +42,12 @@ async def call(name: str, rest: str) -> Optional[str]:
             kept = await storage.get("kept")
             is_made = await storage.changes().expect("kept", kept).set("kept", rest).add("times").make()
             return f"{str(is_made).lower()}: {kept or '-'}"
+        case "price":
+            try:
+                await emit("price", {"low": float("nan")})
+            except ValueError:
+                return "it was refused"
+            return "it was sent"
         case "missing":
             async with http.open("POST", "https://api.example.org/tea", headers={"content-length": "5"}) as sending:
                 await sending.write(b"ab")

@@ -1,7 +1,7 @@
 // Makes the calls of tests/suite/languages/calls in TypeScript.
 
 import {
-  answer, argument, chats, command, dialogs, Element, fetch, files, hooks, on, ParlorError, progress, pubsub, rooms, sleep, storage,
+  answer, argument, chats, command, dialogs, Element, emit, fetch, files, hooks, on, ParlorError, progress, pubsub, rooms, sleep, storage,
   TimedOut, webhooks, within, type File, type NodeItem, type Webhook,
 } from "parlor";
 
@@ -92,6 +92,9 @@ const calls: Record<string, (rest: string) => Promise<string | void>> = {
     const kept = await storage.get<string>("kept");
     const isMade = await storage.changes().expect("kept", kept).set("kept", text).add("times").make();
     return `${isMade}: ${kept ?? "-"}`;
+  },
+  async price() {
+    return emit("price", { low: NaN }).then(() => "it was sent", () => "it was refused");
   },
   // webhooks.chat
   async again() {
