@@ -2151,7 +2151,7 @@ export const fetch = noticing("fetch", async (url, options = {}) => {
   const { headers, body } = toWeb("fetch", parts ? { ...options, body: undefined } : options);
   const request = {
     method, url: String(url), headers, body, credentials, follow,
-    timeout: timeout === undefined ? undefined : Math.max(1, Math.round(timeout * 1000)),
+    timeout: timeout === undefined ? undefined : Math.max(1, milliseconds("fetch: timeout", timeout)),
   };
   if (!stream) return new WebResponse(await web.fetch(request));
   // Without parts there is nothing to wait for: the body is whole, if only empty.

@@ -18,14 +18,13 @@ Large bodies go in parts, and are never whole in memory:
 import contextlib
 import json as _json
 import random
-from datetime import timedelta
 from typing import Any, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 from urllib.parse import quote_plus
 
 from .errors import Error, NotFound
 from .host import Grouping
 from .texts import whole
-from .timers import Seconds
+from .timers import Seconds, in_milliseconds
 from .values import finite
 
 _http = Grouping("http")
@@ -137,7 +136,7 @@ def _request(
         body=None if body is None else encoded(body),
         credentials=list(credentials),
         follow=follow,
-        timeout=None if timeout is None else max(1, round(timeout.total_seconds() * 1000 if isinstance(timeout, timedelta) else timeout * 1000)),
+        timeout=None if timeout is None else in_milliseconds(timeout) or 1,
     )
 
 

@@ -28,8 +28,8 @@ _PEOPLE = ("user", "inviter")
 _CAPITAL = re.compile("(?<=[a-z])[A-Z]")
 #: How many bits numbers have that do not have 32, which their types do not say.
 _BITS = {
-    "milliseconds": 64, "expires": 64, "subscription": 64, "dialog": 64, "timer": 64, "exchange": 64, "transfer": 64, "size": 64,
-    "answer.status": 16, "request.follow": 8, "command.person_cooldown": 64, "command.room_cooldown": 64,
+    "milliseconds": 64, "timeout": 64, "expires": 64, "subscription": 64, "dialog": 64, "timer": 64, "exchange": 64, "transfer": 64,
+    "size": 64, "answer.status": 16, "request.follow": 8, "command.person_cooldown": 64, "command.room_cooldown": 64,
 }
 #: Numbers of 64 bits that may be negative: what is added to one, and the bounds of an integer.
 _SIGNED = ("amount", ".kind.value[0]", ".kind.value[1]")

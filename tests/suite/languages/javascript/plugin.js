@@ -58,6 +58,8 @@ on("message", { prefix: "types" }, async (message) => {
     () => setSetting("greeting", [0, Infinity]),
     () => storage.set("k", -Infinity),
     () => askWeb("https://api.example.org/", { method: "POST", json: { price: NaN } }),
+    () => askWeb("https://api.example.org/", { timeout: -1 }),
+    () => askWeb("https://api.example.org/", { timeout: NaN }),
   ];
   const errors = [];
   for (const call of wrong) {

@@ -608,6 +608,8 @@ async def types(message: Message) -> None:
         lambda: dialogs.ask("alice@example.org", "Which?", "one"),
         lambda: storage.set("k", 1, expires="60"),
         lambda: storage.set("k", 1, expires=float("nan")),
+        lambda: http.get("https://api.example.org/", timeout=float("nan")),
+        lambda: http.get("https://api.example.org/", timeout=-2),
     ]
     errors = []
     for call in wrong:
