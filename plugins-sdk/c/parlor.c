@@ -855,7 +855,11 @@ static const parlor_plugin_types_value_t *value_of(const parlor_command *command
 
 const char *parlor_command_text(const parlor_command *command, const char *name) {
   const parlor_plugin_types_value_t *value = value_of(command, name, PARLOR_PLUGIN_TYPES_VALUE_TEXT);
-  return value ? some(value->val.text) : parlor_command_jid(command, name);
+  if (value) return some(value->val.text);
+  value = value_of(command, name, PARLOR_PLUGIN_TYPES_VALUE_DATE);
+  if (value) return some(value->val.date);
+  value = value_of(command, name, PARLOR_PLUGIN_TYPES_VALUE_TIME);
+  return value ? some(value->val.time) : parlor_command_jid(command, name);
 }
 
 const char *parlor_command_jid(const parlor_command *command, const char *name) {

@@ -347,6 +347,8 @@ typedef enum parlor_argument_kind {
   PARLOR_ARGUMENT_INTEGER,  /* a whole number from `least` to `most`; where both are 0, any */
   PARLOR_ARGUMENT_NUMBER,   /* a number from `lowest` to `highest`, such as 2.5; where both are 0, any */
   PARLOR_ARGUMENT_DURATION, /* a span of time, such as 90s or 2h30m */
+  PARLOR_ARGUMENT_DATE,     /* a date, such as 2026-12-24 */
+  PARLOR_ARGUMENT_TIME,     /* a time of day, such as 18:30; with a date and a zone, parlor_schedules_parse makes a moment of it */
   PARLOR_ARGUMENT_JID,      /* an address; in a room also the nickname of an occupant whose address the room shows */
   PARLOR_ARGUMENT_CHOICE,   /* one of the words of `choices`; capitals do not count */
   PARLOR_ARGUMENT_FLAG,     /* whether --NAME is given */
@@ -408,8 +410,8 @@ typedef struct parlor_declaration {
  */
 parlor_error parlor_commands_declare(const parlor_declaration *command, parlor_handler *handler, void *context);
 
-/* A word, what is left of the text, the word of a choice as it was declared, or an address; NULL where it was left out and has no
- * otherwise. */
+/* A word, what is left of the text, the word of a choice as it was declared, an address, a date as 2026-12-24, or a time of day as
+ * 18:30:00; NULL where it was left out and has no otherwise. */
 const char *parlor_command_text(const parlor_command *command, const char *name);
 
 /* An address; NULL where it was left out. */

@@ -59,6 +59,12 @@ func NumberArgument(name string, least, most float64) Argument {
 // DurationArgument is a span of time, such as 90s or 2h30m.
 func DurationArgument(name string) Argument { return argument(name, commands.MakeKindDuration()) }
 
+// DateArgument is a date, such as 2026-12-24.
+func DateArgument(name string) Argument { return argument(name, commands.MakeKindDate()) }
+
+// TimeArgument is a time of day, such as 18:30. With a date and a zone, SchedulesParse makes a moment of it.
+func TimeArgument(name string) Argument { return argument(name, commands.MakeKindTime()) }
+
 // JIDArgument is an address; in a room people may also give the nickname of an occupant whose address the room shows.
 func JIDArgument(name string) Argument { return argument(name, commands.MakeKindJid()) }
 
@@ -214,11 +220,16 @@ func (command *Command) Flag(name string) bool {
 	return ok && value
 }
 
-// Text is a word, what is left of the text, the word of a choice as it was declared, or an address. As in the methods below it is empty
-// where the argument was left out and has no default, or is of another kind.
+// Text is a word, what is left of the text, the word of a choice as it was declared, an address, a date such as 2026-12-24, or a time of
+// day such as 18:30:00. As in the methods below it is empty where the argument was left out and has no default, or is of another kind.
 func (command *Command) Text(name string) string {
-	if value, ok := command.values[name].(string); ok {
+	switch value := command.values[name].(type) {
+	case string:
 		return value
+	case date:
+		return string(value)
+	case timeOfDay:
+		return string(value)
 	}
 	return command.JID(name)
 }
@@ -241,14 +252,34 @@ func (command *Command) Duration(name string) time.Duration {
 	return value
 }
 
+// Date is the midnight, in UTC, with which a date begins.
+func (command *Command) Date(name string) time.Time {
+	value, _ := command.values[name].(date)
+	day, _ := time.Parse(time.DateOnly, string(value))
+	return day
+}
+
+// Time is a time of day, as the span of time since midnight on a clock.
+func (command *Command) Time(name string) time.Duration {
+	value, _ := command.values[name].(timeOfDay)
+	shown, err := time.Parse(time.TimeOnly, string(value))
+	if err != nil {
+		return 0
+	}
+	hour, minute, second := shown.Clock()
+	return time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute + time.Duration(second)*time.Second
+}
+
 // JID is an address.
 func (command *Command) JID(name string) string {
 	value, _ := command.values[name].(address)
 	return string(value)
 }
 
-// An address, to tell it from other texts.
+// Texts of other kinds, to tell them from words.
 type address string
+type date string
+type timeOfDay string
 
 func valuesOf(raw []wit.Tuple2[string, types.Value]) map[string]any {
 	values := map[string]any{}
@@ -262,6 +293,10 @@ func valuesOf(raw []wit.Tuple2[string, types.Value]) map[string]any {
 			values[one.F0] = value.Number()
 		case types.ValueDuration:
 			values[one.F0] = time.Duration(min(value.Duration(), uint64(1<<63-1)/uint64(time.Millisecond))) * time.Millisecond
+		case types.ValueDate:
+			values[one.F0] = date(value.Date())
+		case types.ValueTime:
+			values[one.F0] = timeOfDay(value.Time())
 		case types.ValueJid:
 			values[one.F0] = address(value.Jid())
 		case types.ValueFlag:

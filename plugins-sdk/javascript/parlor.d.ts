@@ -32,7 +32,7 @@ export type Undecryptable = Omit<contract.Undecryptable, "at"> & { at: Date };
 export type Said = Omit<contract.Message, "at">;
 /**
  * A message that the host read as one of this plugin's commands. `rest` is what stands behind its name, as it was written, and `values`
- * has the arguments that the host read, by the names that people write; durations are in seconds.
+ * has the arguments that the host read, by the names that people write; durations are in seconds, and dates and times of day are texts.
  */
 export type Command = Omit<contract.Command, "message" | "values"> & {
   message: Message; rest: string; values: Record<string, string | number | boolean>;
@@ -208,6 +208,10 @@ export const argument: {
   number<const Options extends ArgumentOptions<number> = {}>(least: number, most: number, options?: Options): Chosen<number, Options>;
   /** A span of time such as `2h30m`, in seconds; the default may also be written as people write it. */
   duration<const Options extends ArgumentOptions<number | string> = {}>(options?: Options): Chosen<number, Options>;
+  /** A date such as `2026-12-24`, as a text of this form. */
+  date<const Options extends ArgumentOptions<string> = {}>(options?: Options): Chosen<string, Options>;
+  /** A time of day such as `18:30`, as the text `18:30:00`. With a date and a zone, `schedules.parse` makes a moment of it. */
+  time<const Options extends ArgumentOptions<string> = {}>(options?: Options): Chosen<string, Options>;
   /** An address; in a room people may also give the nickname of an occupant whose address the room shows. */
   jid<const Options extends ArgumentOptions<string> = {}>(options?: Options): Chosen<string, Options>;
   /** One of these words, 1 to 64; capitals do not count. */

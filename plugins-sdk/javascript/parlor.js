@@ -804,7 +804,7 @@ function restOf({ name, message }) {
   return "";
 }
 
-// The values of a command's arguments by their names; a duration is in seconds.
+// The values of a command's arguments by their names; a duration is in seconds, and a date and a time of day are texts.
 function valuesOf({ values }) {
   const exact = (number) => (Number.isSafeInteger(Number(number)) ? Number(number) : number);
   const read = { integer: exact, duration: (time) => Number(time) / 1000 };
@@ -937,6 +937,8 @@ const SPAN = /^(?=.)(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/i;
 const UNITS = [604_800, 86_400, 3_600, 60, 1];
 const LONGEST_SPAN = 3_650 * 86_400;
 
+const optionalText = (place, value) => (value === undefined ? undefined : FITTED.text(place, value));
+
 // What a handler has of a default: of a span of time its seconds, as if a person had written it.
 const READ = {
   duration(place, value) {
@@ -946,7 +948,9 @@ const READ = {
     const isSpan = typeof seconds === "number" && seconds >= 0 && seconds <= LONGEST_SPAN;
     return isSpan ? seconds : misfit(place, "seconds, or a time such as \"90s\", \"2h30m\", \"1d\" or \"1w\", and at most 10 years", value);
   },
-  jid: (place, value) => (value === undefined ? undefined : FITTED.text(place, value)),
+  date: optionalText,
+  time: optionalText,
+  jid: optionalText,
 };
 
 // An argument: its kind, whether it is optional, and its default as a person would write it, or null if nobody could.
@@ -975,7 +979,9 @@ export const argument = {
   integer: (...given) => bounded("integer", [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER], ...given),
   number: (...given) => bounded("number", [-Number.MAX_VALUE, Number.MAX_VALUE], ...given),
   duration: (options) => new Argument({ tag: "duration" }, options, inSeconds),
-  // The host refuses a default that is no address.
+  // The host refuses a default that is no date, time or address.
+  date: (options) => new Argument({ tag: "date" }, options),
+  time: (options) => new Argument({ tag: "time" }, options),
   jid: (options) => new Argument({ tag: "jid" }, options),
   choice: (words, options) => new Argument({ tag: "choice", val: words }, options, plainly),
   flag: (options) => new Argument({ tag: "flag" }, options),

@@ -32,38 +32,28 @@
 //! # Ok(()) }
 //! ```
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::{Bound, RangeBounds, RangeInclusive};
 use std::rc::Rc;
 use std::time::Duration;
 
+use jiff::civil::{Date, Time};
+
 use crate::bindings::parlor::plugin::commands::{self, Argument, Declaration, Kind, People as Allowed};
 use crate::bindings::parlor::plugin::types as wit;
 use crate::error::{Error, Result};
 use crate::failure::{located, of_call, placed};
-use crate::listen::on;
 use crate::places::{Affiliation, Role};
-use crate::runtime::Work;
 use crate::timers::milliseconds;
 use crate::turns::in_turn;
 use crate::types::owned;
 
+use handlers::{Handler, begin, keep, key, last, listen};
+
 pub use crate::places::Place;
 pub use crate::types::Command;
 
-type Handler = Rc<dyn Fn(Command) -> Work>;
-
-/// By the names of commands. Behind the one that the host has stand those that it has not answered yet.
-type Handlers = BTreeMap<String, Vec<(u64, Handler)>>;
-
-thread_local! {
-    // A component has one thread, so this is the plugin's own table.
-    static HANDLERS: RefCell<Handlers> = const { RefCell::new(BTreeMap::new()) };
-    static LAST: Cell<u64> = const { Cell::new(0) };
-    static LISTENS: Cell<bool> = const { Cell::new(false) };
-}
+mod handlers;
 
 /// Adds a command, and runs `closure` each time that somebody gives it. Replaces this plugin's own command with the
 /// same name.
@@ -178,6 +168,16 @@ impl Declare {
     /// Adds a span of time, such as `90s` or `2h30m`.
     pub fn duration(self, name: impl Into<String>) -> Self {
         self.argument(name, Kind::Duration)
+    }
+
+    /// Adds a date, such as `2026-12-24`.
+    pub fn date(self, name: impl Into<String>) -> Self {
+        self.argument(name, Kind::Date)
+    }
+
+    /// Adds a time of day, such as `18:30`. With a date and a zone, [`schedules::parse`](crate::schedules::parse) makes a moment of it.
+    pub fn time(self, name: impl Into<String>) -> Self {
+        self.argument(name, Kind::Time)
     }
 
     /// Adds an address; in a room also the nickname of an occupant whose address the room shows.
@@ -392,6 +392,24 @@ impl Command {
         }))
     }
 
+    /// A date.
+    #[track_caller]
+    pub fn date(&self, name: &str) -> Result<Date> {
+        placed(self.value(name, "date", |value| match value {
+            wit::Value::Date(date) => date.parse().ok(),
+            _ => None,
+        }))
+    }
+
+    /// A time of day.
+    #[track_caller]
+    pub fn time(&self, name: &str) -> Result<Time> {
+        placed(self.value(name, "time", |value| match value {
+            wit::Value::Time(time) => time.parse().ok(),
+            _ => None,
+        }))
+    }
+
     /// An address.
     #[track_caller]
     pub fn jid(&self, name: &str) -> Result<&str> {
@@ -427,13 +445,7 @@ async fn register<W>(
 where
     W: Future<Output = Result<()>> + 'static,
 {
-    // One subscription for all commands. It comes first, so that no command is missed.
-    if !LISTENS.replace(true)
-        && let Err(error) = on("command").run(dispatch)
-    {
-        LISTENS.set(false);
-        return Err(error);
-    }
+    listen()?;
     let handler: Handler = Rc::new(move |command| Box::pin(closure(command)));
     // It may be given before this call has returned.
     let number = begin(&short, handler);
@@ -450,50 +462,12 @@ where
 #[track_caller]
 pub fn remove(name: impl AsRef<str>) -> impl Future<Output = Result<()>> {
     located(async move {
-        let last = LAST.get();
+        let last = last();
         commands::remove(name.as_ref().to_owned()).await.map_err(of_call("commands.remove", &name))?;
         // Keep the handlers that were added meanwhile.
         keep(&key(name.as_ref()), |other| other > last);
         Ok(())
     })
-}
-
-/// Returns the number of the handler that is called from now on.
-fn begin(short: &str, handler: Handler) -> u64 {
-    let number = LAST.get() + 1;
-    LAST.set(number);
-    HANDLERS.with_borrow_mut(|handlers| handlers.entry(short.to_owned()).or_default().push((number, handler)));
-    number
-}
-
-/// Forgets those of a name that do not stay.
-fn keep(short: &str, stays: impl Fn(u64) -> bool) {
-    // Dropped outside of the borrow: values that a closure holds may remove commands when they are dropped.
-    let _gone = HANDLERS.with_borrow_mut(|handlers| {
-        let (kept, gone): (Vec<_>, Vec<_>) = handlers.remove(short)?.into_iter().partition(|one| stays(one.0));
-        if !kept.is_empty() {
-            handlers.insert(short.to_owned(), kept);
-        }
-        Some(gone)
-    });
-}
-
-/// Returns the newest handler for a name.
-fn newest(short: &str) -> Option<(u64, Handler)> {
-    HANDLERS.with_borrow(|handlers| handlers.get(short)?.last().cloned())
-}
-
-/// The host's name for it: in lower case, and without the plugin's id.
-fn key(name: &str) -> String {
-    name.rsplit('.').next().unwrap_or(name).to_lowercase()
-}
-
-async fn dispatch(command: Command) -> Result<()> {
-    match newest(&command.name) {
-        Some((_, handler)) => handler(command).await,
-        // It was removed while it was on its way.
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

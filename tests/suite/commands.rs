@@ -183,6 +183,8 @@ fn roll() -> Value {
             { "name": "whom", "kind": "jid", "optional": true },
             { "name": "secret", "kind": "flag" },
             { "name": "times", "integer": [-5, 5], "named": true, "optional": true, "help": "How often" },
+            { "name": "day", "kind": "date", "named": true, "optional": true },
+            { "name": "at", "kind": "time", "named": true, "default": "9:00" },
             { "name": "label", "named": true, "default": "none" },
             { "name": "why", "kind": "rest", "optional": true },
         ],
@@ -217,13 +219,15 @@ async fn the_arguments_of_a_command_arrive_as_values_of_their_kinds() {
     let twice = json!({ "name": "roll", "arguments": [{ "name": "a" }, { "name": "a" }] });
     host.call(FULL, "commands.declare", twice).await.invalid("command.arguments");
     let n = declare(&host, FULL, roll()).await;
-    let given = "!roll 3 2.5 1m30s RED Romeo@Example.org --times=-2 --secret --label 'two words' what  is   'left'";
+    let given = "!roll 3 2.5 1m30s RED Romeo@Example.org --times=-2 --secret --day 2026-12-24 \
+                 --label 'two words' what  is   'left'";
     friend.chat(bot.clone(), given).await.unwrap();
     let heard = host.heard(FULL, n).await["payload"]["command"].clone();
     let values = json!([
         ["count", { "integer": 3 }], ["factor", { "number": 2.5 }], ["wait", { "duration": 90_000 }],
         ["colour", { "text": "red" }], ["whom", { "jid": "romeo@example.org" }], ["secret", { "flag": true }],
-        ["times", { "integer": -2 }], ["label", { "text": "two words" }], ["why", { "text": "what  is   'left'" }],
+        ["times", { "integer": -2 }], ["day", { "date": "2026-12-24" }], ["at", { "time": "09:00:00" }],
+        ["label", { "text": "two words" }], ["why", { "text": "what  is   'left'" }],
     ]);
     assert_eq!(heard["values"], values);
 

@@ -4,7 +4,7 @@ import inspect
 import re
 import types
 import typing
-from datetime import timedelta
+from datetime import date, time, timedelta
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Optional
 
 from . import listen
@@ -126,6 +126,10 @@ def _kind(what: str, hint: Any, bounds: Range) -> Any:
         return _commands.Kind_Text()
     if hint is timedelta:
         return _commands.Kind_Duration()
+    if hint is date:
+        return _commands.Kind_Date()
+    if hint is time:
+        return _commands.Kind_Time()
     if hint is Jid:
         return _commands.Kind_Jid()
     if hint is Rest:
@@ -135,7 +139,8 @@ def _kind(what: str, hint: Any, bounds: Range) -> Any:
         if all(isinstance(word, str) for word in words):
             return _commands.Kind_Choice(words)
     raise TypeError(
-        f"{what} has the hint {getattr(hint, '__name__', hint)}; it may be int, float, str, bool, timedelta, Jid, Rest or a Literal of texts"
+        f"{what} has the hint {getattr(hint, '__name__', hint)}; it may be int, float, str, bool, "
+        "timedelta, date, time, Jid, Rest or a Literal of texts"
     )
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import json
 import re
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any, Callable, Mapping, NoReturn, Optional, Union, get_args, get_origin
 
 from . import errors
@@ -119,15 +119,20 @@ def _rest(command: Any) -> str:
 
 
 def _values(command: Any) -> Mapping[str, Any]:
-    """The values of its arguments by their names, as the host read them: a duration is a `timedelta`."""
+    """The values of its arguments by their names, as the host read them: a duration is a `timedelta`, a date a `date`, and a time
+    of day a `time`."""
     values = command.__dict__["values"]
     # Those of an author's own test may be a map.
     return values if isinstance(values, Mapping) else {name: _value(value) for name, value in values}
 
 
 def _value(value: Any) -> Any:
-    is_time = type(value).__name__ == "Value_Duration"
-    return timedelta(milliseconds=value.value) if is_time else value.value
+    kind = type(value).__name__
+    if kind == "Value_Duration":
+        return timedelta(milliseconds=value.value)
+    if kind == "Value_Date":
+        return date.fromisoformat(value.value)
+    return time.fromisoformat(value.value) if kind == "Value_Time" else value.value
 
 
 def _attribute(contact: Any, name: str) -> Any:

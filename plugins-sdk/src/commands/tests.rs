@@ -1,5 +1,6 @@
 //! Tests whom a command is handed to, how one is declared, and how its arguments are read.
 
+use super::handlers::newest;
 use super::*;
 
 #[test]
@@ -46,12 +47,17 @@ fn an_argument_is_read_by_its_name_and_its_kind() {
         value("count", wit::Value::Integer(-3)),
         value("colour", wit::Value::Text("red".to_owned())),
         value("wait", wit::Value::Duration(1500)),
+        value("day", wit::Value::Date("2026-12-24".to_owned())),
+        value("at", wit::Value::Time("18:30:00".to_owned())),
         value("secret", wit::Value::Flag(true)),
         value("loud", wit::Value::Flag(false)),
     ]);
     assert_eq!(given.integer("count"), Ok(-3));
     assert_eq!(given.text("colour"), Ok("red"));
     assert_eq!(given.duration("wait"), Ok(Duration::from_millis(1500)));
+    assert_eq!(given.date("day"), Ok(jiff::civil::date(2026, 12, 24)));
+    assert_eq!(given.time("at"), Ok(jiff::civil::time(18, 30, 0, 0)));
+    assert_eq!(given.time("day"), Err(Error::invalid("day", "is of another kind than time")));
     assert_eq!((given.flag("secret"), given.flag("loud"), given.flag("nobody")), (true, false, false));
     assert_eq!((given.has("count"), given.has("sides")), (true, false));
     assert_eq!(given.integer("sides"), Err(Error::invalid("sides", "was left out, and has no default")));

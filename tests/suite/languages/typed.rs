@@ -170,19 +170,22 @@ await command("roll", {
     sides: argument.choice(["6", "20"]),
     secret: argument.flag(),
     wait: argument.duration({ optional: true, named: true }),
+    day: argument.date({ optional: true, named: true }),
+    at: argument.time({ default: "9:00", named: true }),
     why: argument.rest({ optional: true }),
   },
   aliases: ["r"],
   allow: ["owners", { role: "moderator" }, { jid: "juliet@x" }],
   personCooldown: 10,
-}, async (given, { count, sides, secret, wait, why }) => {
+}, async (given, { count, sides, secret, wait, day, at, why }) => {
   const number: number = count;
   const words: "6" | "20" = sides;
   const isSecret: boolean = secret;
   const seconds: number | undefined = wait;
+  const date: string | undefined = day, time: string = at;
   // @ts-expect-error: it may be left out
   const text: string = why;
-  await reply(given.message, `${number} ${words} ${isSecret} ${seconds} ${text}`);
+  await reply(given.message, `${number} ${words} ${isSecret} ${seconds} ${date} ${time} ${text}`);
 });
 await command("stop", { allow: ["owners"], place: "private" }, (given) => reply(given.message, given.name));
 // @ts-expect-error: there is no such place

@@ -124,6 +124,8 @@ fn argument(argument: wit::Argument) -> Argument {
         wit::Kind::Integer((least, most)) => Kind::Integer(least, most),
         wit::Kind::Number((least, most)) => Kind::Number(least, most),
         wit::Kind::Duration => Kind::Duration,
+        wit::Kind::Date => Kind::Date,
+        wit::Kind::Time => Kind::Time,
         wit::Kind::Jid => Kind::Jid,
         wit::Kind::Choice(words) => Kind::Choice(words),
         wit::Kind::Flag => Kind::Flag,

@@ -327,6 +327,8 @@ fn value(value: &CommandValue) -> wit::Value {
         CommandValue::Integer(number) => wit::Value::Integer(*number),
         CommandValue::Number(number) => wit::Value::Number(*number),
         CommandValue::Duration(milliseconds) => wit::Value::Duration(*milliseconds),
+        CommandValue::Date(date) => wit::Value::Date(date.to_string()),
+        CommandValue::Time(time) => wit::Value::Time(time.to_string()),
         CommandValue::Jid(jid) => wit::Value::Jid(jid.to_string()),
         CommandValue::Flag(flag) => wit::Value::Flag(*flag),
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parlor_stanza::draft::check_text;
 use parlor_stanza::error::CallError;
 
-use super::kinds::{Kind, Named, show_duration};
+use super::kinds::{Kind, Named, show_duration, show_time};
 use crate::command_names::{CommandName, NoCommandName, folded};
 use crate::command_rules::{CommandPlace, LONGEST_COOLDOWN, LONGEST_GROUP, MOST_PEOPLE, People};
 use crate::records::command_value::CommandValue;
@@ -233,8 +233,12 @@ fn check_argument(argument: Argument) -> Result<Parameter, String> {
             // Only a room has occupants.
             let value = kind.read(&text, &|_| Named::Nobody);
             let value = value.map_err(|_| format!("has a default that is not {}", kind.may_be()))?;
-            // People see a span of time in one way, though some languages write `3600s` for an hour.
-            let written = if let CommandValue::Duration(span) = value { show_duration(span) } else { text };
+            // People see a time in one way, though some languages write `3600s` for an hour, or `09:00:00`.
+            let written = match value {
+                CommandValue::Duration(span) => show_duration(span),
+                CommandValue::Time(time) => show_time(time),
+                _ => text,
+            };
             Some((written, value))
         }
         None => None,
@@ -349,6 +353,15 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_default_time_of_day_is_shown_in_one_way_in_every_language() {
+        for (written, shown) in [("9:00", "09:00"), ("09:00:00", "09:00"), ("9:00:05", "09:00:05")] {
+            let at = Argument { default: Some(written.to_owned()), ..argument("at", Kind::Time) };
+            let checked = Declared::check(declaration("x", vec![at])).unwrap();
+            assert_eq!(checked.parameters[0].default.as_ref().map(|(shown, _)| shown.as_str()), Some(shown));
+        }
+    }
+
+    #[test]
     fn ambiguous_arguments_and_those_without_a_possible_value_are_refused() {
         let text = |name: &str| argument(name, Kind::Text);
         let optional = |name: &str| Argument { optional: true, ..text(name) };
@@ -380,6 +393,8 @@ pub(super) mod tests {
             (Kind::Integer(1, 6), "7"),
             (Kind::Number(0.0, 1.0), "1.5"),
             (Kind::Duration, "soon"),
+            (Kind::Date, "tomorrow"),
+            (Kind::Time, "25:00"),
             (Kind::Jid, "@@"),
             (red, "blue"),
             (Kind::Flag, "true"),

@@ -58,7 +58,9 @@ fn field(one: &Parameter, given: &BTreeMap<String, String>) -> AdHocField {
         Kind::Flag => "boolean",
         Kind::Choice(_) => "list-single",
         Kind::Jid => "jid-single",
-        Kind::Text | Kind::Integer(..) | Kind::Number(..) | Kind::Duration | Kind::Rest => "text-single",
+        Kind::Text | Kind::Integer(..) | Kind::Number(..) | Kind::Duration | Kind::Date | Kind::Time | Kind::Rest => {
+            "text-single"
+        }
     };
     let options = if let Kind::Choice(words) = &one.kind { words.clone() } else { Vec::new() };
     let default = match &one.default {

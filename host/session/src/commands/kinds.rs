@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use jid::Jid;
+use jiff::civil::{Date, Time};
 use parlor_base::escape::escape_untrusted;
 use parlor_stanza::types::address;
 
@@ -28,6 +29,8 @@ pub enum Kind {
     Integer(i64, i64),
     Number(f64, f64),
     Duration,
+    Date,
+    Time,
     Jid,
     Choice(Vec<String>),
     Flag,
@@ -81,6 +84,8 @@ impl Kind {
                 number.map(CommandValue::Number)
             }
             Self::Duration => duration(text).map(CommandValue::Duration),
+            Self::Date => date(text).map(CommandValue::Date),
+            Self::Time => time(text).map(CommandValue::Time),
             Self::Jid => return jid(text, occupant).map(CommandValue::Jid),
             Self::Choice(words) => {
                 let small = folded(text);
@@ -107,6 +112,8 @@ impl Kind {
                 format!("a number{}", bounds(least, most))
             }
             Self::Duration => "a time such as 90s, 2h30m, 1d or 1w, and at most 10 years".to_owned(),
+            Self::Date => "a date such as 2026-12-24".to_owned(),
+            Self::Time => "a time of day such as 18:30".to_owned(),
             Self::Jid => "an address such as juliet@example.org".to_owned(),
             Self::Choice(words) if words.len() == 1 => words.concat(),
             Self::Choice(words) => format!("one of {}", list(words)),
@@ -196,6 +203,32 @@ pub(super) fn show_duration(milliseconds: u64) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
+/// Returns a time of day as [`time`] reads it, without seconds where there are none.
+pub(super) fn show_time(time: Time) -> String {
+    if time.second() == 0 { format!("{:02}:{:02}", time.hour(), time.minute()) } else { time.to_string() }
+}
+
+/// Returns the beginning of a text with a zero for each digit: as much as tells a date or a time of day from longer ones.
+fn shape(text: &str) -> String {
+    text.chars().take(11).map(|c| if c.is_ascii_digit() { '0' } else { c }).collect()
+}
+
+/// Reads a date of the calendar in the one form that nobody reads in another way (ISO 8601, `YYYY-MM-DD`).
+fn date(text: &str) -> Option<Date> {
+    let is_plain = shape(text) == "0000-00-00";
+    text.parse().ok().filter(|date: &Date| is_plain && date.year() > 0)
+}
+
+/// Reads a time of day on a clock of 24 hours, with seconds or without. A leap second is none.
+fn time(text: &str) -> Option<Time> {
+    if !["0:00", "00:00", "0:00:00", "00:00:00"].contains(&shape(text).as_str()) {
+        return None;
+    }
+    let mut numbers = text.split(':').map(|number| number.parse::<i8>().unwrap_or_default());
+    let mut next = || numbers.next().unwrap_or_default();
+    Time::new(next(), next(), next(), 0).ok()
+}
+
 /// Reads an address, or a nickname. A word with `@` is never a nickname, since anybody could choose one that looks like
 /// another person's address. A word with neither `@` nor `.` is never a domain: it is a misspelled nickname.
 fn jid(text: &str, occupant: &dyn Fn(&str) -> Named) -> Result<Jid, Unfit> {
@@ -260,6 +293,74 @@ mod tests {
     }
 
     #[test]
+    fn dates_are_those_of_the_calendar_in_one_form() {
+        for (text, date) in [
+            ("2026-12-24", Date::constant(2026, 12, 24)),
+            ("2028-02-29", Date::constant(2028, 2, 29)),
+            ("0001-01-01", Date::constant(1, 1, 1)),
+            ("9999-12-31", Date::constant(9999, 12, 31)),
+        ] {
+            assert_eq!(read(&Kind::Date, text), Some(CommandValue::Date(date)), "{text}");
+        }
+        for text in [
+            "",
+            "2026-02-29",
+            "2026-13-01",
+            "2026-00-10",
+            "2026-1-2",
+            "0000-01-01",
+            "24.12.2026",
+            "12/24/2026",
+            "20261224",
+            "2026-12-24T09:00",
+            "2026-12-24Z",
+            " 2026-12-24",
+            "-2026-12-24",
+            "tomorrow",
+            "\u{662}026-12-24",
+            "2026\u{2013}12\u{2013}24",
+        ] {
+            assert_eq!(read(&Kind::Date, text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn times_of_day_are_those_of_a_clock_of_24_hours() {
+        for (text, time) in [
+            ("18:30", Time::constant(18, 30, 0, 0)),
+            ("9:00", Time::constant(9, 0, 0, 0)),
+            ("00:00", Time::constant(0, 0, 0, 0)),
+            ("23:59:59", Time::constant(23, 59, 59, 0)),
+            ("7:05:09", Time::constant(7, 5, 9, 0)),
+        ] {
+            assert_eq!(read(&Kind::Time, text), Some(CommandValue::Time(time)), "{text}");
+        }
+        for text in [
+            "",
+            "9",
+            "930",
+            "9:0",
+            "24:00",
+            "9:60",
+            "9:00:60",
+            "9:00:0",
+            "9:00pm",
+            "9:00 ",
+            "-9:00",
+            "+9:00",
+            "9.00",
+            "18h30",
+            "18:30Z",
+            "18:30:00.5",
+            "noon",
+            "9:00:00:00",
+            "\u{669}:00",
+        ] {
+            assert_eq!(read(&Kind::Time, text), None, "{text:?}");
+        }
+    }
+
+    #[test]
     fn a_word_of_a_choice_is_the_declared_one() {
         let kind = Kind::Choice(vec!["Red".to_owned(), "grün".to_owned()]);
         assert_eq!(read(&kind, "RED"), Some(CommandValue::Text("Red".to_owned())));
@@ -319,7 +420,7 @@ mod tests {
             if let Some(CommandValue::Duration(milliseconds)) = read(&Kind::Duration, &text) {
                 prop_assert!(milliseconds <= LONGEST);
             }
-            let _ = read(&Kind::Jid, &text);
+            let _ = (read(&Kind::Jid, &text), read(&Kind::Date, &text), read(&Kind::Time, &text));
         }
     }
 }

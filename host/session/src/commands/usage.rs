@@ -27,6 +27,8 @@ impl Parameter {
             (_, false) => choices.unwrap_or(label),
             (Kind::Integer(..) | Kind::Number(..), true) => format!("{label} N"),
             (Kind::Duration, true) => format!("{label} TIME"),
+            (Kind::Date, true) => format!("{label} DATE"),
+            (Kind::Time, true) => format!("{label} HH:MM"),
             (Kind::Jid, true) => format!("{label} ADDRESS"),
             (Kind::Text | Kind::Choice(_), true) => format!("{label} {}", choices.as_deref().unwrap_or("WORD")),
         };
@@ -99,14 +101,16 @@ mod tests {
             optional(argument("why", Kind::Rest)),
             optional(named(argument("times", Kind::Integer(1, 9)))),
             named(argument("in", Kind::Duration)),
+            optional(named(argument("on", Kind::Date))),
+            optional(named(argument("at", Kind::Time))),
             optional(named(argument("how", choice(&["slow", "fast"])))),
             optional(named(argument("whom", Kind::Jid))),
             optional(named(argument("label", Kind::Text))),
         ]);
         assert_eq!(
             usage(&declared.parameters),
-            "COUNT red|green [SIDES] [--secret] [--times N] --in TIME [--how slow|fast] [--whom ADDRESS] \
-             [--label WORD] [WHY…]"
+            "COUNT red|green [SIDES] [--secret] [--times N] --in TIME [--on DATE] [--at HH:MM] \
+             [--how slow|fast] [--whom ADDRESS] [--label WORD] [WHY…]"
         );
         let many: Vec<_> = (0..64).map(|n| format!("word-{n}")).collect();
         let declared = checked(vec![argument("one", Kind::Choice(many))]);

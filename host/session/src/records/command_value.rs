@@ -1,6 +1,7 @@
 //! The value of an argument of a chat command.
 
 use jid::Jid;
+use jiff::civil::{Date, Time};
 
 /// The value of an argument of a chat command. Cases as in `value` of `wit/types.wit`.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +13,9 @@ pub enum CommandValue {
     Number(f64),
     /// In milliseconds.
     Duration(u64),
+    Date(Date),
+    /// In whole seconds.
+    Time(Time),
     Jid(Jid),
     Flag(bool),
 }
@@ -22,7 +26,7 @@ impl CommandValue {
         let text = match self {
             Self::Text(text) => text.len(),
             Self::Jid(jid) => jid.as_str().len(),
-            Self::Integer(_) | Self::Number(_) | Self::Duration(_) | Self::Flag(_) => 0,
+            Self::Integer(_) | Self::Number(_) | Self::Duration(_) | Self::Date(_) | Self::Time(_) | Self::Flag(_) => 0,
         };
         size_of::<Self>() + text
     }

@@ -145,6 +145,8 @@ fn given(value: &Given) -> Value {
         Given::Integer(number) => json!({ "integer": number }),
         Given::Number(number) => json!({ "number": number }),
         Given::Duration(milliseconds) => json!({ "duration": milliseconds }),
+        Given::Date(date) => json!({ "date": date }),
+        Given::Time(time) => json!({ "time": time }),
         Given::Jid(jid) => json!({ "jid": jid }),
         Given::Flag(is_set) => json!({ "flag": is_set }),
     }

@@ -58,6 +58,14 @@ async fn start() -> Result<()> {
             command.answer((command.integer("number")? * 2).to_string()).await
         })
         .await?;
+    commands::declare("when", "Says when")
+        .date("day")
+        .time("at")
+        .default("9:00")
+        .run(|command: Command| async move {
+            command.answer(format!("{} {}", command.date("day")?, command.time("at")?)).await
+        })
+        .await?;
     commands::declare("topic", "Works in rooms").place(commands::Place::Room).run(here).await?;
     commands::declare("vote", "Works in private").place(commands::Place::Private).run(here).await
 }

@@ -92,6 +92,8 @@ fn kind(args: &Value) -> Result<Kind> {
     match arg::<Option<String>>(args, "kind")?.as_deref() {
         None | Some("text") => Ok(Kind::Text),
         Some("duration") => Ok(Kind::Duration),
+        Some("date") => Ok(Kind::Date),
+        Some("time") => Ok(Kind::Time),
         Some("jid") => Ok(Kind::Jid),
         Some("flag") => Ok(Kind::Flag),
         Some("rest") => Ok(Kind::Rest),

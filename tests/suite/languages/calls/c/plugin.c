@@ -335,6 +335,11 @@ static parlor_error twice(const parlor_event *event, void *context) {
   return parlor_answer(event, "%d", (int)number * 2);
 }
 
+static parlor_error when(const parlor_event *event, void *context) {
+  (void)context;
+  return parlor_answer(event, "%s %s", parlor_command_text(event->command, "day"), parlor_command_text(event->command, "at"));
+}
+
 /* storage.chat */
 
 static parlor_error keep(const char *rest) {
@@ -402,9 +407,13 @@ parlor_error parlor_start(void) {
   if (!error) error = parlor_on("pubsub-item", &(parlor_filter){.from = news}, hear, NULL);
   static const parlor_argument arguments[] = {{"number", PARLOR_ARGUMENT_INTEGER, .least = -100, .most = 100}, {0}};
   const parlor_declaration command = {.name = "double", .help = "Doubles a number", .arguments = arguments};
+  if (!error) error = parlor_commands_declare(&command, twice, NULL);
+  static const parlor_argument moment[] = {
+      {"day", PARLOR_ARGUMENT_DATE}, {"at", PARLOR_ARGUMENT_TIME, .otherwise = "9:00"}, {0}};
+  const parlor_declaration says = {.name = "when", .help = "Says when", .arguments = moment};
+  if (!error) error = parlor_commands_declare(&says, when, NULL);
   const parlor_declaration topic = {.name = "topic", .help = "Works in rooms", .place = PARLOR_PLACE_ROOM};
   const parlor_declaration vote = {.name = "vote", .help = "Works in private", .place = PARLOR_PLACE_PRIVATE};
-  if (!error) error = parlor_commands_declare(&command, twice, NULL);
   if (!error) error = parlor_commands_declare(&topic, here, NULL);
   return error ? error : parlor_commands_declare(&vote, here, NULL);
 }

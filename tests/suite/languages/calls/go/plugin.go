@@ -38,7 +38,9 @@ func start(ctx context.Context) error {
 	_, doubles := parlor.CommandsDeclare(ctx, command, double)
 	_, topic := parlor.CommandsDeclare(ctx, parlor.Declaration{Name: "topic", Help: "Works in rooms", Place: parlor.PlaceRoom}, here)
 	_, vote := parlor.CommandsDeclare(ctx, parlor.Declaration{Name: "vote", Help: "Works in private", Place: parlor.PlacePrivate}, here)
-	return errors.Join(messages, rude, asks, books, outgoing, incoming, commands, says, doubles, topic, vote)
+	moment := []parlor.Argument{parlor.DateArgument("day"), parlor.TimeArgument("at").Default("9:00")}
+	_, dates := parlor.CommandsDeclare(ctx, parlor.Declaration{Name: "when", Help: "Says when", Arguments: moment}, when)
+	return errors.Join(messages, rude, asks, books, outgoing, incoming, commands, says, doubles, topic, vote, dates)
 }
 
 func told(ctx context.Context, message *parlor.Message) error {
@@ -410,4 +412,8 @@ func double(ctx context.Context, command *parlor.Command) error {
 
 func here(ctx context.Context, command *parlor.Command) error {
 	return parlor.Answer(ctx, command, "here")
+}
+
+func when(ctx context.Context, command *parlor.Command) error {
+	return parlor.Answer(ctx, command, command.Date("day").Add(command.Time("at")).Format(time.DateTime))
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import date, time
 from typing import Optional
 
 from parlor import (
@@ -225,6 +226,11 @@ async def double(given: Command, number: int) -> None:
     await progress(given, "doubling")
     await sleep(20)
     await answer(given, str(number * 2))
+
+
+@command("when", help="Says when")
+async def when(given: Command, day: date, at: time = time(9)) -> None:
+    await answer(given, f"{day} {at}")
 
 
 # places.chat

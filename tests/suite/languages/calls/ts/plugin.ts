@@ -212,6 +212,9 @@ await command("double", { help: "Doubles a number", arguments: { number: argumen
   await answer(given, JSON.stringify(number * 2));
 });
 
+const moment = { day: argument.date(), at: argument.time({ default: "9:00" }) };
+await command("when", { help: "Says when", arguments: moment }, (given, { day, at }) => answer(given, `${day} ${at}`));
+
 // places.chat
 
 await command("topic", { help: "Works in rooms", place: "room" }, (given) => answer(given, "here"));
