@@ -22,7 +22,7 @@ use parlor_web::{HeaderMap, header};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use self::address::parts;
+use self::address::{Address, address, parts};
 #[cfg(feature = "cluster")]
 use self::elsewhere::Place;
 #[cfg(feature = "cluster")]
@@ -100,7 +100,8 @@ async fn answer(host: &Host, arrived: Arrived) -> Reply {
     let head = Head::of(&arrived);
     // Nothing of the body was read until here: only a path with the right token leads to a webhook, and to its share of the
     // memory. The room is held until the answer is there: until then the plugin, or the store, has the body as well.
-    let (body, _room) = match arrived.body(most, memory).await {
+    let whose = address(&arrived.path).to_owned();
+    let (body, _room) = match arrived.body(most, memory, &whose).await {
         Ok(read) => read,
         Err(NoBody::NoRoom) => {
             passage.end = End::Delayed;
@@ -120,10 +121,10 @@ async fn answer(host: &Host, arrived: Arrived) -> Reply {
 
 /// Returns the webhook here with this path, and whether it is the whole address of one whose plugin may not run.
 async fn door_of(host: &Host, path: &str) -> (Option<Door>, bool) {
-    let Some((plugin, name, token)) = parts(path) else { return (None, false) };
+    let Some(Address { plugin, name, token, below }) = parts(path) else { return (None, false) };
     // This is asked before the search: a plugin that begins to run in between is one or the other.
     let rests = host.listening.resting().borrow().has(&plugin, name, &token);
-    (webhooks::find(host, &plugin, name, &token).await, rests)
+    (webhooks::find(host, &plugin, name, &token, below.as_deref()).await, rests)
 }
 
 /// Answers a request whose body has come.
@@ -280,6 +281,7 @@ impl Head {
             sender: self.sender.clone(),
             method: self.method.clone(),
             query: self.query.clone(),
+            path: None,
             headers: shown.map(text).collect(),
             body,
         }

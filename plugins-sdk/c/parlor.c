@@ -2691,7 +2691,7 @@ static const parlor_webhook *shown_webhook(const parlor_plugin_types_webhook_t *
   parlor_webhook *shown = parlor_memory(sizeof *shown);
   *shown = (parlor_webhook){
       .id = some(all->id), .name = some(all->name), .attempt = all->attempt, .method = some(all->method), .query = maybe(all->query),
-      .headers = shown_headers(all->headers.ptr, all->headers.len), .body = all->body.len ? (const char *)all->body.ptr : "", .size = all->body.len};
+      .path = maybe(all->path), .headers = shown_headers(all->headers.ptr, all->headers.len), .body = all->body.len ? (const char *)all->body.ptr : "", .size = all->body.len};
   return shown;
 }
 

@@ -223,6 +223,7 @@ typedef struct parlor_webhook {
   uint32_t attempt;            /* 1 when the plugin is told for the first time, then 2 and so on */
   const char *method;          /* such as POST */
   const char *query;           /* what stood behind the ? in the address, or NULL */
+  const char *path;            /* the part of the path below the address, decoded, such as garden; only with paths = true, or NULL */
   const parlor_field *headers; /* content-type and those that the manifest lists, their names in small letters */
   const char *body;            /* a NUL stands behind its `size` bytes */
   size_t size;

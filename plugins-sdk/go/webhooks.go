@@ -21,6 +21,9 @@ type Webhook struct {
 	Method string
 	// Query is what stood behind the ? in the address, else empty.
 	Query string
+	// Path is the part of the path below the address, decoded, such as garden; only of a webhook with paths = true in the manifest. Empty:
+	// the request came to the address itself.
+	Path string
 	// Header has content-type and those that the manifest lists by name, in small letters; of several with one name, the values are
 	// joined by a comma.
 	Header map[string]string
@@ -101,8 +104,8 @@ func (hook *Webhook) JSON(value any) error { return fromJSON(hook.Body, value) }
 
 func newWebhook(raw types.Webhook) *Webhook {
 	return &Webhook{
-		ID: raw.Id, Name: raw.Name, Attempt: int(raw.Attempt), Method: raw.Method, Query: raw.Query.Some(), Header: byName(raw.Headers),
-		Body: raw.Body,
+		ID: raw.Id, Name: raw.Name, Attempt: int(raw.Attempt), Method: raw.Method, Query: raw.Query.Some(), Path: raw.Path.Some(),
+		Header: byName(raw.Headers), Body: raw.Body,
 	}
 }
 

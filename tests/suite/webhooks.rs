@@ -222,6 +222,7 @@ async fn whatever_is_not_verified_gets_one_and_the_same_answer_and_reaches_no_pl
         (post(&swapped, &right), "hello"),
         (post(&path[..path.len() - 1], &right), "hello"),
         (post(&format!("{path}/"), &right), "hello"),
+        (post(&format!("{path}/x"), &right), "hello"),
         (post(&format!("/{path}"), &right), "hello"),
         (post(&path.replace("/hooks/", "/hooks/x/../"), &right), "hello"),
         (post(&path.replace("/hooks/", "/hooks/%2e%2e/hooks/"), &right), "hello"),
@@ -252,6 +253,22 @@ async fn whatever_is_not_verified_gets_one_and_the_same_answer_and_reaches_no_pl
     let mut names = audit["names"].as_array().unwrap().iter();
     let oversized = names.find(|name| name["what"] == "queue oversized").map(|name| name["count"].clone());
     assert_eq!(oversized, Some(json!(1)), "{audit}");
+}
+
+/// Row 139: a webhook with `paths` takes requests below its address, and only those whose path leads nowhere else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_below_the_address_is_told_decoded_and_one_that_leads_elsewhere_is_refused() {
+    let house = House::start(|entry| entry).await;
+    let path = house.path("open").await;
+    let long = format!("/{}", "x".repeat(1_025));
+    for more in ["/", "/..", "/a//b", "/a/", "/%2e%2e/a", "/a%2fb", "/a%5cb", "/%252e", "/%00", "/%ff", &long] {
+        let answer = dateless(&house.send(&format!("POST {path}{more} HTTP/1.1\r\n"), b"no").await);
+        assert_eq!(answer, format!("{REFUSED}\r\n"), "{more}");
+    }
+    assert_eq!(status(&house.send(&format!("POST {path}/garden/t%C3%ABa HTTP/1.1\r\n"), b"yes").await), 202);
+    house.told("open 1 1 POST").await;
+    assert!(text(&house).contains("below garden/t"), "{}", text(&house));
+    assert_eq!(house.shown(&[]).await["requests"].as_array().unwrap().len(), 1);
 }
 
 /// Row 139: a plugin that gets a request gets all of it that it declared.

@@ -1,5 +1,6 @@
 //! The webhooks of a plugin: how others may send it requests over the web, as its author declared.
 
+mod below;
 mod verification;
 
 use parlor_base::document::{DocumentError, Node, Section};
@@ -8,6 +9,8 @@ use parlor_base::nearest::nearest;
 use crate::manifest::keys::{self, MAX_DESCRIPTION, MAX_LISTED, MAX_WEBHOOK_NAME};
 
 use verification::{Encoding, Hash};
+
+pub use below::below;
 pub use verification::{Given, Once, UNKNOWN, Unverified, Verification, VerifiedBy};
 
 /// The maximum length of a header's name or of a prefix, in bytes.
@@ -26,6 +29,8 @@ pub struct Webhook {
     pub secret: Option<String>,
     /// The methods that it takes.
     pub methods: Vec<String>,
+    /// Whether it also takes requests to paths below its address.
+    pub paths: bool,
     /// The headers that the plugin gets, with small letters.
     pub headers: Vec<String>,
 }
@@ -132,6 +137,7 @@ impl Webhook {
             verification,
             secret,
             methods: methods(&section)?,
+            paths: section.get("paths").map_or(Ok(false), |node| node.boolean())?,
             headers: headers(&section)?,
         })
     }
@@ -187,6 +193,9 @@ impl Webhook {
         let (methods, headers) = (more(&self.methods, &earlier.methods), more(&self.headers, &earlier.headers));
         if !methods.is_empty() {
             all.push(format!("its webhook {name} also takes {methods}"));
+        }
+        if self.paths && !earlier.paths {
+            all.push(format!("its webhook {name} also takes requests to paths below its address"));
         }
         if !headers.is_empty() {
             all.push(format!("it also gets these headers of requests to its webhook {name}: {headers}"));

@@ -81,14 +81,20 @@ impl WebhookListening {
     }
 }
 
-/// Returns the webhook with this name and secret of a plugin, if it may hear requests.
-pub(crate) async fn find(host: &Host, id: &PluginId, name: &str, token: &GivenToken) -> Option<Door> {
+/// Returns the webhook with this name and secret of a plugin, if it may hear requests, also below its address.
+pub(crate) async fn find(
+    host: &Host,
+    id: &PluginId,
+    name: &str,
+    token: &GivenToken,
+    path: Option<&str>,
+) -> Option<Door> {
     // They are only collected under the lock, for which owners wait as well.
     let candidates: Vec<_> = {
         let plugins = host.plugins.lock().await;
         plugins.get(id)?.supervised().filter_map(Supervised::candidate).collect()
     };
-    first(&candidates, |candidate| candidate.door(name, token)).await
+    first(&candidates, |candidate| candidate.door(name, token, path)).await
 }
 
 /// Waits until the change of plugins that is under way is over.

@@ -12,7 +12,7 @@ use parlor_web::server::{Arrived, Memory, NoBody, Reply};
 use parlor_web::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 
-use super::address::parts;
+use super::address::{address, parts};
 use super::{End, Head, Passage, busy, door_of, refused, take};
 use crate::cluster::{Serving, framed};
 use crate::host::{Host, webhooks};
@@ -107,7 +107,7 @@ fn place(found: Vec<(String, Option<Found>)>, own: usize, all: usize) -> Place {
 pub(super) async fn pass(host: &Host, arrived: Arrived, node: &str, most: usize) -> Reply {
     let counts = host.listening.counts();
     let (head, path) = (Head::of(&arrived), arrived.path.clone());
-    let (body, _room) = match arrived.body(most.min(LONGEST_BODY), Memory::Addressed).await {
+    let (body, _room) = match arrived.body(most.min(LONGEST_BODY), Memory::Addressed, address(&path)).await {
         Ok(read) => read,
         Err(NoBody::NoRoom) => return busy(counts),
         Err(NoBody::TooLong | NoBody::Broken | NoBody::Late) => return refused(counts, None),

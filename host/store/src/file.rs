@@ -291,7 +291,7 @@ fn make_tables(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(position::TABLES)?;
     connection.execute_batch(added::TABLES)?;
     connection.execute_batch(pins::TABLES)?;
-    connection.execute_batch(webhooks::TABLES)?;
+    webhooks::make_tables(connection)?;
     connection.execute_batch(schedules::TABLES)?;
     audit::make_tables(connection)?;
     encryption::make_tables(connection)?;

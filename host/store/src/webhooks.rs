@@ -21,7 +21,7 @@ use super::edit::{Edit, Statement};
 use super::work::{Change, Lane, PendingWrite, Task, result_of};
 use acceptance::{Acceptance, Accepted, WebhookRequest, size};
 
-pub(super) const TABLES: &str = "
+const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS webhook_address (
     account TEXT NOT NULL,
     plugin TEXT NOT NULL,
@@ -42,7 +42,8 @@ CREATE TABLE IF NOT EXISTS webhook_request (
     body BLOB NOT NULL,
     bytes INTEGER NOT NULL,
     attempts INTEGER NOT NULL,
-    state INTEGER NOT NULL
+    state INTEGER NOT NULL,
+    path TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS webhook_request_waiting ON webhook_request (account, plugin, webhook, id) WHERE state = 0;
 CREATE INDEX IF NOT EXISTS webhook_request_over ON webhook_request (account, plugin, id) WHERE state <> 0;
@@ -67,19 +68,31 @@ CREATE INDEX IF NOT EXISTS webhook_once_at ON webhook_once (at);
 const NEW_TOKEN: Statement = Statement::new(28, "INSERT OR REPLACE INTO webhook_address VALUES (?1, ?2, ?3, ?4)");
 const FIRST_TOKEN: Statement = Statement::new(29, "INSERT OR IGNORE INTO webhook_address VALUES (?1, ?2, ?3, ?4)");
 
-pub(super) const STATEMENTS: [Statement; 11] = [
+pub(super) const STATEMENTS: [Statement; 12] = [
     NEW_TOKEN,
     FIRST_TOKEN,
     acceptance::COUNT,
     acceptance::FORGET_ONCE,
     acceptance::REMEMBER,
     acceptance::INSERT,
+    acceptance::INSERT_BELOW,
     acceptance::FORGET_OLD,
     outcome::FORGET,
     outcome::NOTE,
     outcome::GIVE_UP,
     outcome::REPLAY,
 ];
+
+/// Creates the tables, or adds the column that an older one lacks.
+pub(super) fn make_tables(file: &Connection) -> rusqlite::Result<()> {
+    file.execute_batch(TABLES)?;
+    let known = "SELECT count(*) FROM pragma_table_info('webhook_request') WHERE name = 'path'";
+    let known: i64 = file.query_row(known, [], |row| row.get(0))?;
+    if known == 0 {
+        file.execute_batch("ALTER TABLE webhook_request ADD COLUMN path TEXT")?;
+    }
+    Ok(())
+}
 
 /// The state of a stored request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -308,7 +321,7 @@ fn request_sizes(file: &Connection) -> rusqlite::Result<BTreeMap<Owner, (u64, u6
 
 fn next(file: &Connection, owner: &Owner, webhook: &str) -> rusqlite::Result<Option<StoredRequest>> {
     let mut oldest = file.prepare(
-        "SELECT id, attempts, webhook, sender, method, query, headers, body FROM webhook_request
+        "SELECT id, attempts, webhook, sender, method, query, headers, body, path FROM webhook_request
          WHERE account = ?1 AND plugin = ?2 AND webhook = ?3 AND state = 0 ORDER BY id LIMIT 1",
     )?;
     let read = |row: &Row<'_>| {
@@ -318,6 +331,7 @@ fn next(file: &Connection, owner: &Owner, webhook: &str) -> rusqlite::Result<Opt
             sender: row.get(3)?,
             method: row.get(4)?,
             query: row.get(5)?,
+            path: row.get(8)?,
             headers: serde_json::from_str(&headers).unwrap_or_default(),
             body: row.get(7)?,
         };

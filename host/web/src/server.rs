@@ -128,8 +128,9 @@ impl Reply {
 }
 
 impl Arrived {
-    /// Reads the whole body, of at most this many bytes. It takes memory as its bytes come, and until the room is dropped.
-    pub async fn body(self, most: usize, whose: Memory) -> Result<(Vec<u8>, Room), NoBody> {
+    /// Reads the whole body, of at most this many bytes. It takes memory as its bytes come, and until the room is dropped. `addressee`
+    /// names whose share of the memory that is.
+    pub async fn body(self, most: usize, whose: Memory, addressee: &str) -> Result<(Vec<u8>, Room), NoBody> {
         // A body with too large a declared length is not read at all. A smaller length is only what the sender says: it
         // takes no memory before the bytes are there.
         let told = hyper::body::Body::size_hint(&self.body).exact();
@@ -137,7 +138,7 @@ impl Arrived {
         if length > most {
             return Err(NoBody::TooLong);
         }
-        let room = self.rooms.room(whose, &self.path);
+        let room = self.rooms.room(whose, addressee);
         timeout(BODY, read(self.body, length, room)).await.unwrap_or(Err(NoBody::Late))
     }
 }

@@ -182,6 +182,7 @@ fn a_request_to_a_webhook_is_read_as_json_or_text_and_its_headers_by_any_spellin
         attempt: 1,
         method: "POST".to_owned(),
         query: None,
+        path: None,
         headers: vec![Header { name: "x-github-event".to_owned(), value: "push".to_owned() }],
         body: b"{\"zen\":\"x\"}".to_vec(),
     };

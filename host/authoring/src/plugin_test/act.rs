@@ -142,6 +142,8 @@ pub enum Act {
 pub struct Hooked {
     pub method: String,
     pub name: String,
+    /// The part of the path below the address, as it is written.
+    pub path: Option<String>,
     pub query: Option<String>,
     pub headers: Vec<(String, String)>,
     pub body: String,

@@ -97,6 +97,7 @@ pub const STEPS: [Row; 68] = [
     row("show", "show if-none-match, accept", "requests are shown with these headers from here on"),
     row("GET", "GET https://api.example.org/x is unreachable", "nobody answers, as for all that no line names"),
     row("POST", "POST github {\"zen\":\"x\"}", "a verified request comes to the webhook github of the plugin"),
+    row("POST", "POST github/garden {\"zen\":\"x\"}", "to a path below its address, with `paths = true`"),
     row("POST", "POST github with x-github-event: push {\"ref\":\"x\"}", "with a header that the manifest lists"),
     row("restart", "restart host", "the host ends and starts again, and logs in anew"),
     row(

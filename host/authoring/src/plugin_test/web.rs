@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_plugins::setting::{Setting, SettingKind};
+use parlor_plugins::webhook::below;
 use parlor_runtime::account::Shared;
 use parlor_runtime::account::web::{WebAnswer, WebRequest};
 use parlor_runtime::supervisor::{Reply, Supervised};
@@ -71,16 +72,22 @@ impl Web {
 
 /// Delivers a request to a webhook of the plugin, as if it had been verified. The plugin handles it later.
 pub(super) fn bring(hooked: &Hooked, plugin: Option<&Supervised>, notes: &Notes) -> Result<(), String> {
-    let Hooked { method, name, query, headers, body } = hooked.clone();
+    let Hooked { method, name, path, query, headers, body } = hooked.clone();
     let Some(plugin) = plugin else { return Err("the plugin does not run".to_owned()) };
     let manifest = &plugin.admitted().manifest;
     if !manifest.webhooks.contains_key(&name) {
         let near = suggestion(nearest(&name, manifest.webhooks.keys().map(String::as_str)));
         return Err(format!("the manifest has no [webhook.{name}]{near}"));
     }
+    let path = path.map(|written| below(&written).ok_or_else(|| refused(&name, &written))).transpose()?;
+    if path.is_some() && manifest.webhooks.get(&name).is_none_or(|webhook| !webhook.paths) {
+        return Err(format!(
+            "the webhook {name} takes no paths below its address: write `paths = true` in [webhook.{name}]"
+        ));
+    }
     let token = plugin.webhooks().and_then(|webhooks| webhooks.token(&name)).unwrap_or_default();
     let found = plugin.candidate().zip(GivenToken::of(&token));
-    let Some(door) = found.and_then(|(candidate, token)| candidate.door(&name, &token)) else {
+    let Some(door) = found.and_then(|(candidate, token)| candidate.door(&name, &token, path.as_deref())) else {
         // The sender is refused, too.
         notes.put(Happened::Did(Action::Answered { webhook: name, status: 401, body: String::new() }));
         return Ok(());
@@ -92,7 +99,7 @@ pub(super) fn bring(hooked: &Hooked, plugin: Option<&Supervised>, notes: &Notes)
         return Err(format!("the plugin does not get `{header}`: list it under `headers` of [webhook.{name}]"));
     }
     let (sender, webhook) = ("192.0.2.1".to_owned(), name.clone());
-    let request = WebhookRequest { webhook, sender, method, query, headers, body: body.into_bytes() };
+    let request = WebhookRequest { webhook, sender, method, query, path, headers, body: body.into_bytes() };
     let notes = notes.clone();
     tokio::spawn(async move {
         let (status, body) = match door.pass(request, None).await {
@@ -104,6 +111,14 @@ pub(super) fn bring(hooked: &Hooked, plugin: Option<&Supervised>, notes: &Notes)
         notes.put(Happened::Did(Action::Answered { webhook: name, status, body }));
     });
     Ok(())
+}
+
+/// Returns the error for a path that no plugin gets.
+fn refused(name: &str, written: &str) -> String {
+    format!(
+        "the host answers `{name}/{written}` with 401: write a path of at most 1 KiB without empty pieces, `.`, `..`, \
+         encoded slashes, backslashes, percent signs and control characters"
+    )
 }
 
 /// Returns the placeholder for a credential in a test, which is never shown.

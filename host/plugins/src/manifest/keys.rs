@@ -166,6 +166,8 @@ fn webhook() -> Vec<Key> {
             .or("\"queue\""),
         key("methods", "list of texts", "The methods that it takes: of GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS.", "methods = [\"POST\"]")
             .or("[\"POST\"]"),
+        key("paths", "true or false", "Whether it also takes requests to paths below its address. The plugin gets the part below it.", "paths = true")
+            .or("false"),
         key("headers", "list of texts", "The headers that the plugin gets, beside `content-type`.", "headers = [\"x-shop-event\"]")
             .or("none")
             .within(listed),

@@ -411,6 +411,9 @@ fn a_version_whose_webhooks_are_more_open_is_one_that_asks_for_more() {
     );
     let methods = of("verify = \"github\"\nsecret = \"key\"\nmethods = [\"POST\", \"PUT\"]");
     let headers = of("verify = \"github\"\nsecret = \"key\"\nheaders = [\"x-event\"]");
+    let paths = of("verify = \"github\"\nsecret = \"key\"\npaths = true");
+    assert_eq!(paths.opened_since(&github), ["its webhook a also takes requests to paths below its address"]);
+    assert!(!github.opens_more_than(&paths));
     assert!(methods.opens_more_than(&github) && headers.opens_more_than(&github));
     assert!(!github.opens_more_than(&methods) && !github.opens_more_than(&headers));
 }

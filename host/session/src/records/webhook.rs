@@ -9,6 +9,7 @@ pub struct Webhook {
     pub attempt: u32,
     pub method: String,
     pub query: Option<String>,
+    pub path: Option<String>,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
@@ -17,6 +18,7 @@ impl Webhook {
     /// Returns about how many bytes of memory its texts take.
     pub fn bytes(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-        self.query.as_ref().map_or(0, String::len) + headers + self.body.len()
+        let [query, path] = [&self.query, &self.path].map(|text| text.as_ref().map_or(0, String::len));
+        query + path + headers + self.body.len()
     }
 }

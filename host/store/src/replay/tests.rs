@@ -191,6 +191,7 @@ impl Pair {
             sender: "192.0.2.1".to_owned(),
             method: "POST".to_owned(),
             query: (one == 1).then(|| "a=b".to_owned()),
+            path: (one == 2).then(|| "garden".to_owned()),
             headers: vec![("x".to_owned(), "y".to_owned())],
             body: vec![one; usize::try_from(number.max(0)).unwrap()],
         };
@@ -479,7 +480,7 @@ fn the_statements_of_a_format_never_change() {
             mark = (mark ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
-    assert_eq!((FORMAT, count, mark), (3, 73, 0xcf4a_ef4d_f58c_c4e1), "{mark:#x}");
+    assert_eq!((FORMAT, count, mark), (4, 74, 0xbfbc_6cfe_eb5f_4493), "{mark:#x}");
 }
 
 #[test]

@@ -20,6 +20,13 @@ pub(super) const INSERT: Statement = Statement::new(
      (account, plugin, webhook, at, sender, method, query, headers, body, bytes, attempts, state)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, ?11)",
 );
+/// For a request to a path below the address. Others go on by the statement that earlier versions know.
+pub(super) const INSERT_BELOW: Statement = Statement::new(
+    74,
+    "INSERT INTO webhook_request
+     (account, plugin, webhook, at, sender, method, query, headers, body, bytes, attempts, state, path)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, ?11, ?12)",
+);
 pub(super) const FORGET_OLD: Statement = Statement::new(
     34,
     "DELETE FROM webhook_request WHERE id IN (
@@ -32,7 +39,7 @@ pub(super) const FORGET_OLD: Statement = Statement::new(
 pub(super) const KEPT: i64 = 100;
 /// How long a signature is remembered that may come only once, in milliseconds: longer than it is valid.
 const REMEMBERED: i64 = 15 * 60 * 1_000;
-/// The bytes that a request counts in addition to its body, headers and query.
+/// The bytes that a request counts in addition to its body, headers, query and path.
 const ENTRY: usize = 256;
 
 /// A request to a webhook.
@@ -46,6 +53,8 @@ pub struct WebhookRequest {
     pub method: String,
     /// The query, without the `?`.
     pub query: Option<String>,
+    /// The part of the path below the address of the webhook, if any.
+    pub path: Option<String>,
     /// The headers that the plugin gets.
     pub headers: Vec<(String, String)>,
     /// The body.
@@ -55,7 +64,8 @@ pub struct WebhookRequest {
 impl WebhookRequest {
     fn bytes(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-        ENTRY + self.query.as_ref().map_or(0, String::len) + headers + self.body.len()
+        let [query, path] = [&self.query, &self.path].map(|text| text.as_ref().map_or(0, String::len));
+        ENTRY + query + path + headers + self.body.len()
     }
 }
 
@@ -124,26 +134,34 @@ pub(crate) fn accept(
         }
     }
     let state = if acceptance.waits { RequestState::Waits } else { RequestState::Unanswered };
-    let row = params![
-        owner.account.as_str(),
-        owner.plugin.as_str(),
-        request.webhook,
-        now,
-        request.sender,
-        request.method,
-        request.query,
-        serde_json::to_string(&request.headers).unwrap_or_default(),
-        request.body,
-        weight,
-        state.number(),
-    ];
-    edit.write(INSERT, row)?;
+    insert(edit, owner, request, state, weight, now)?;
     let id = edit.last_insert_rowid();
     count(edit, owner, acceptance.waits.into(), weight)?;
     if !acceptance.waits {
         forget_old(edit, owner, KEPT)?;
     }
     Ok(Accepted::As(id))
+}
+
+fn insert(
+    edit: &Edit<'_>,
+    owner: &Owner,
+    request: &WebhookRequest,
+    state: RequestState,
+    weight: i64,
+    now: i64,
+) -> rusqlite::Result<usize> {
+    let (account, plugin) = (owner.account.as_str(), owner.plugin.as_str());
+    let WebhookRequest { webhook, sender, method, query, path, headers, body } = request;
+    let (headers, state) = (serde_json::to_string(headers).unwrap_or_default(), state.number());
+    match path {
+        None => edit
+            .write(INSERT, params![account, plugin, webhook, now, sender, method, query, headers, body, weight, state]),
+        Some(path) => edit.write(
+            INSERT_BELOW,
+            params![account, plugin, webhook, now, sender, method, query, headers, body, weight, state, path],
+        ),
+    }
 }
 
 /// Removes all but a limited number of the completed requests. Returns how many bytes they had.

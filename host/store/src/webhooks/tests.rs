@@ -22,6 +22,7 @@ fn request(body: &[u8]) -> WebhookRequest {
         sender: "192.0.2.1".to_owned(),
         method: "POST".to_owned(),
         query: Some("a=b".to_owned()),
+        path: None,
         headers: vec![("x-github-event".to_owned(), "push".to_owned())],
         body: body.to_vec(),
     }
@@ -33,6 +34,26 @@ async fn accept(webhooks: &Webhooks, body: &[u8], acceptance: Acceptance) -> Acc
 
 async fn next(webhooks: &Webhooks) -> Option<StoredRequest> {
     webhooks.next("github".to_owned()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_path_below_the_address_is_kept_also_in_a_file_of_before() {
+    let folder = tempfile::tempdir().unwrap();
+    Store::open(folder.path()).unwrap().close().await;
+    let before = Connection::open(folder.path().join(crate::FILE)).unwrap();
+    before.execute_batch("ALTER TABLE webhook_request DROP COLUMN path").unwrap();
+    drop(before);
+    let store = Store::open(folder.path()).unwrap();
+    let webhooks = webhooks(&store);
+    let below = WebhookRequest { path: Some("garden/tëa".to_owned()), ..request(b"1") };
+    for request in [below.clone(), request(b"2")] {
+        webhooks.accept(request, ALL).await.unwrap();
+    }
+    let first = next(&webhooks).await.unwrap();
+    assert_eq!(first.request, below);
+    webhooks.note(first.id, 1, RequestState::Told).await.unwrap();
+    assert_eq!(next(&webhooks).await.unwrap().request, request(b"2"));
+    store.close().await;
 }
 
 #[tokio::test]

@@ -24,8 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The memory that the body of a request takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Memory {
-    /// The memory for requests that have an addressee, of which each has a share. The path of the request names the
-    /// addressee, so this is only for paths that are known to lead to one.
+    /// The memory for requests that have an addressee, of which each has a share. This is only for addressees that are known to
+    /// be there.
     Addressed,
     /// The memory for all other requests.
     Strangers,

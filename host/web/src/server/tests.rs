@@ -26,7 +26,8 @@ fn start() -> Server {
 fn start_by(listen: Listen) -> Server {
     let answer = |arrived: Arrived| async move {
         let heard = format!("{} {} {:?} {}", arrived.method, arrived.path, arrived.query, arrived.from);
-        match arrived.body(MOST, Memory::Addressed).await {
+        let path = arrived.path.clone();
+        match arrived.body(MOST, Memory::Addressed, &path).await {
             Ok((body, _room)) => Reply { body: format!("{heard} {}", body.len()).into(), ..Reply::empty(200) },
             Err(error) => Reply { body: error.to_string().into(), ..Reply::empty(404) },
         }
@@ -330,9 +331,10 @@ fn start_large() -> (Server, tokio::sync::mpsc::UnboundedReceiver<Step>) {
     let answer = move |arrived: Arrived| {
         let steps = steps.clone();
         async move {
-            let is_kept = arrived.path == "/kept";
+            let path = arrived.path.clone();
+            let is_kept = path == "/kept";
             steps.send(Step::Begun).unwrap();
-            match arrived.body(LARGE, Memory::Addressed).await {
+            match arrived.body(LARGE, Memory::Addressed, &path).await {
                 Ok((body, _room)) => {
                     steps.send(Step::Read).unwrap();
                     if is_kept {

@@ -132,7 +132,7 @@ pub(crate) fn payload(payload: &Payload) -> Value {
 fn webhook(hook: &Webhook) -> Value {
     let headers = hook.headers.iter().map(|one| (&one.name, &one.value)).collect::<Vec<_>>();
     json!({
-        "id": hook.id, "name": hook.name, "attempt": hook.attempt, "method": hook.method, "query": hook.query,
+        "id": hook.id, "name": hook.name, "attempt": hook.attempt, "method": hook.method, "query": hook.query, "path": hook.path,
         "headers": headers, "body": String::from_utf8_lossy(&hook.body[..hook.body.len().min(10_000)]),
         "size": hook.body.len(),
     })

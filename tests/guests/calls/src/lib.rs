@@ -36,7 +36,7 @@ async fn start() -> Result<()> {
     on("webhook").webhook("ask").run(|hook: Webhook| async move {
         let kind = hook.header("X-Kind").unwrap_or("-").to_owned();
         let (query, body) = (or_none(hook.query.as_deref()), hook.text());
-        let text = format!("{} {query} {kind}: {body}", hook.method);
+        let text = format!("{} {} {query} {kind}: {body}", hook.method, or_none(hook.path.as_deref()));
         let answer = webhooks::Answer::text(text).status(201).header("etag", "v1");
         LAST.replace(Some(hook.clone()));
         webhooks::answer(&hook, answer).await

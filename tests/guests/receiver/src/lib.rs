@@ -70,6 +70,9 @@ async fn handle(request: Webhook) -> Result<()> {
     let key = format!("{}/{}", request.name, body.chars().take(100).collect::<String>());
     let times = storage::get(&key).await?.unwrap_or(0_u64) + 1;
     storage::set(&key, &times).await?;
+    if let Some(path) = &request.path {
+        info!("below {path}");
+    }
     let headers: Vec<_> = request.headers.iter().map(|one| format!("{}={}", one.name, one.value)).collect();
     let (name, attempt, method, query) = (&request.name, request.attempt, &request.method, request.query.as_deref());
     info!("told {name} {attempt} {times} {method} {query:?} {headers:?} {body:.100}");

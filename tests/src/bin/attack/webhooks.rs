@@ -168,13 +168,20 @@ async fn path_tricks(trial: &mut Trial) -> Result<String> {
     for trick in &tricks {
         hooks.refuses(&format!("POST {trick} HTTP/1.1\r\n{}", github(&SECRET, body)), body).await?;
     }
+    // Below the address of a webhook that takes such paths.
+    let open = hooks.path("open")?;
+    let below =
+        ["/", "/..", "/x/../..", "/x//y", "/x/", "/%2e%2e", "/x%2f..", "/x%5c..", "/%252e%252e", "/%00", "/%c0%ae"];
+    for more in below {
+        hooks.refuses(&format!("POST {open}{more} HTTP/1.1\r\n"), body).await?;
+    }
     // The form of requests to proxies (RFC 9112, section 3.2.2).
     let evil = format!("POST http://evil.example{folder}/x HTTP/1.1\r\n{}", github(&SECRET, body));
     hooks.refuses(&evil, body).await?;
     stage.during().await?;
     took_nothing(stage).await?;
     ensure!(hooks.signed(body).await? == 202, "the path itself is refused");
-    Ok(format!("{} paths, and one and the same answer", tricks.len()))
+    Ok(format!("{} paths, and one and the same answer", tricks.len() + below.len()))
 }
 
 async fn answers(trial: &mut Trial) -> Result<String> {

@@ -44,19 +44,20 @@ pub(super) fn answered(method: &str, rest: &str) -> Result<Act, String> {
     Ok(Act::Web { method: method.to_owned(), url: url.to_owned(), answer })
 }
 
-/// Parses `github {"zen":"x"}` or `github?a=b with x-github-event: push {"ref":"x"}`. The value of a header is a word, or
+/// Parses `github {"zen":"x"}`, `github/garden?a=b` or `github with x-github-event: push {"ref":"x"}`. The value of a header is a word, or
 /// stands in quotes.
 pub(super) fn hooked(method: &str, rest: &str) -> Result<Act, String> {
     let how_to = || format!("write: {method} github with x-github-event: push {{\"ref\":\"x\"}}");
     let (address, rest) = rest.split_once(' ').unwrap_or((rest, ""));
     let (name, query) = address.split_once('?').map_or((address, None), |(name, query)| (name, Some(query)));
+    let (name, path) = name.split_once('/').map_or((name, None), |(name, path)| (name, Some(path)));
     if name.is_empty() {
         return Err(how_to());
     }
     let (headers, body) = headers(rest, how_to)?;
     let body = body.trim().to_owned();
-    let (method, name, query) = (method.to_owned(), name.to_owned(), query.map(str::to_owned));
-    Ok(Act::Webhook(Hooked { method, name, query, headers, body }))
+    let [path, query] = [path, query].map(|text| text.map(str::to_owned));
+    Ok(Act::Webhook(Hooked { method: method.to_owned(), name: name.to_owned(), path, query, headers, body }))
 }
 
 /// Parses `if-none-match, accept`.

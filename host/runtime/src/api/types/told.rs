@@ -14,6 +14,7 @@ impl From<&Webhook> for wit::Webhook {
             attempt: webhook.attempt,
             method: webhook.method.clone(),
             query: webhook.query.clone(),
+            path: webhook.path.clone(),
             headers: webhook.headers.iter().map(header).collect(),
             body: webhook.body.clone(),
         }

@@ -22,6 +22,8 @@ pub struct Door {
     webhooks: Arc<Webhooks>,
     webhook: Webhook,
     name: String,
+    /// The part of the path below the webhook's address.
+    path: Option<String>,
 }
 
 impl Supervised {
@@ -37,19 +39,22 @@ impl Supervised {
 }
 
 impl Candidate {
-    /// Returns the webhook with this name and secret, if the plugin has it and may hear requests.
-    pub fn door(&self, name: &str, token: &GivenToken) -> Option<Door> {
+    /// Returns the webhook with this name and secret, if the plugin has it and may hear requests. `path`: the part of the path below
+    /// its address, which few webhooks take.
+    pub fn door(&self, name: &str, token: &GivenToken, path: Option<&str>) -> Option<Door> {
         let shared = &self.0;
         let webhooks = shared.webhooks.as_ref()?;
         // Also of a webhook that is not there: the time must not tell which ones are.
         let is_right = token.is(webhooks.tokens.load().get(name));
         let may_hear = shared.grants.load().has(Permission::WebhooksReceive);
-        let webhook = webhooks.declared().get(name).filter(|_| is_right && may_hear)?;
+        let takes = |webhook: &Webhook| is_right && may_hear && (path.is_none() || webhook.paths);
+        let webhook = webhooks.declared().get(name).filter(|webhook| takes(webhook))?;
         Some(Door {
             shared: Arc::clone(shared),
             webhooks: Arc::clone(webhooks),
             webhook: webhook.clone(),
             name: name.to_owned(),
+            path: path.map(str::to_owned),
         })
     }
 }
@@ -104,7 +109,7 @@ impl Door {
 
     /// Passes a verified request on. Returns when it is stored, or with the plugin's answer.
     pub async fn pass(&self, request: WebhookRequest, once: Once) -> Reply {
-        let request = WebhookRequest { webhook: self.name.clone(), ..request };
+        let request = WebhookRequest { webhook: self.name.clone(), path: self.path.clone(), ..request };
         let limits = &self.webhooks.admitted.limits;
         let acceptance = Acceptance {
             waits: self.webhook.mode == Mode::Queue,

@@ -117,13 +117,14 @@ async fn note(shared: &Shared, webhooks: &Webhooks, id: i64, attempts: u32, stat
 
 /// Returns the mail for a request; `None` if the plugin does not listen for it, or may not hear it.
 pub(super) fn mail(instance: &Instance, id: i64, attempt: u32, request: &WebhookRequest) -> Option<Mail> {
-    let WebhookRequest { webhook, sender: _, method, query, headers, body } = request;
+    let WebhookRequest { webhook, sender: _, method, query, path, headers, body } = request;
     let webhook = Webhook {
         id: id.to_string(),
         name: webhook.clone(),
         attempt,
         method: method.clone(),
         query: query.clone(),
+        path: path.clone(),
         headers: headers.clone(),
         body: body.clone(),
     };

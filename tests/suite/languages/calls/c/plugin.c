@@ -186,7 +186,8 @@ static parlor_error asked(const parlor_event *event, void *context) {
   const parlor_webhook *hook = event->webhook;
   strncpy(last, hook->id, sizeof last - 1);
   const char *kind = parlor_webhook_header(hook, "X-Kind");
-  const char *body = parlor_format("%s %s %s: %.*s", hook->method, or_none(hook->query), or_none(kind), (int)hook->size, hook->body);
+  const char *place = parlor_format("%s %s", or_none(hook->path), or_none(hook->query));
+  const char *body = parlor_format("%s %s %s: %.*s", hook->method, place, or_none(kind), (int)hook->size, hook->body);
   const parlor_field headers[] = {{"etag", "v1"}, {0}};
   return parlor_webhooks_answer(hook->id, &(parlor_webhook_answer){.status = 201, .headers = headers, .body = body});
 }

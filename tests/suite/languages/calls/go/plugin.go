@@ -296,7 +296,8 @@ func size(ctx context.Context, when string) (string, error) {
 
 func asked(ctx context.Context, hook *parlor.Webhook) error {
 	last = hook.ID
-	body := fmt.Sprintf("%s %s %s: %s", hook.Method, orNone(hook.Query), orNone(hook.Header["x-kind"]), hook.Body)
+	place := fmt.Sprintf("%s %s %s", hook.Method, orNone(hook.Path), orNone(hook.Query))
+	body := fmt.Sprintf("%s %s: %s", place, orNone(hook.Header["x-kind"]), hook.Body)
 	header := map[string]string{"etag": "v1"}
 	return parlor.WebhooksAnswer(ctx, hook, parlor.WebhookAnswer{Status: 201, Header: header, Body: []byte(body)})
 }

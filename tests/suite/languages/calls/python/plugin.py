@@ -161,7 +161,7 @@ last: Optional[Webhook] = None
 async def asked(hook: Webhook) -> None:
     global last
     last = hook
-    text = f"{hook.method} {hook.query or '-'} {hook.headers.get('x-kind', '-')}: {hook.text}"
+    text = f"{hook.method} {hook.path or '-'} {hook.query or '-'} {hook.headers.get('x-kind', '-')}: {hook.text}"
     await webhooks.answer(hook, 201, text=text, headers={"etag": "v1"})
 
 

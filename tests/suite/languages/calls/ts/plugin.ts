@@ -166,7 +166,7 @@ let last: Webhook | undefined;
 
 on("webhook", { webhook: "ask" }, async (hook) => {
   last = hook;
-  const body = `${hook.method} ${hook.query ?? "-"} ${hook.headers["x-kind"] ?? "-"}: ${hook.text()}`;
+  const body = `${hook.method} ${hook.path ?? "-"} ${hook.query ?? "-"} ${hook.headers["x-kind"] ?? "-"}: ${hook.text()}`;
   await webhooks.answer(hook, { status: 201, headers: { etag: "v1" }, body });
 });
 
