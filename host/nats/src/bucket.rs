@@ -4,17 +4,21 @@
 //! the parts of an upload that was given up would stay for good.
 
 use std::collections::{BTreeSet, HashMap};
+use std::io;
 use std::time::{Duration, SystemTime};
 
 use async_nats::HeaderMap;
 use async_nats::header::NATS_ROLLUP;
 use async_nats::jetstream::context::PublishError;
-use async_nats::jetstream::object_store::{DeleteErrorKind, ObjectInfo, ObjectOptions, ObjectStore};
-use async_nats::jetstream::stream::Stream;
+use async_nats::jetstream::object_store::{
+    DeleteErrorKind, GetErrorKind, Object, ObjectInfo, ObjectOptions, ObjectStore,
+};
+use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 
 use crate::answer::{ANSWER, Last};
@@ -25,6 +29,8 @@ use crate::streams::{is_gone, prepare_objects};
 
 /// How long an upload or a download may take.
 pub(crate) const TRANSFER: Duration = Duration::from_mins(1);
+/// How long a download may wait for the next part.
+const DELIVERY: Duration = Duration::from_secs(10);
 /// The largest part of an object, in bytes.
 const PART: usize = 128 << 10;
 
@@ -160,20 +166,67 @@ impl Bucket {
     /// Returns the names of uploads that begin with these tokens and of which there are parts, at most so many.
     pub(crate) async fn begun(&self, with: &str, most: usize) -> Result<BTreeSet<String>, String> {
         let begin = self.parts_subject("");
-        let subjects = self.stream().await?.info_with_subjects(format!("{begin}{with}>")).await;
-        let mut subjects = subjects.map_err(|error| error.to_string())?.take(most);
-        let mut ids = BTreeSet::new();
-        while let Some(subject) = subjects.next().await {
-            let (subject, _) = subject.map_err(|error| error.to_string())?;
-            ids.extend(subject.strip_prefix(&begin).map(str::to_owned));
-        }
-        Ok(ids)
+        let subjects = self.subjects(format!("{begin}{with}>"), most).await?;
+        Ok(subjects.iter().filter_map(|(subject, _)| subject.strip_prefix(&begin)).map(str::to_owned).collect())
     }
 
-    /// Returns when NATS took the last part of an upload, in seconds since 1970.
-    pub(crate) async fn last_part(&self, id: &str) -> Result<u64, String> {
-        let last = self.stream().await?.get_last_raw_message_by_subject(&self.parts_subject(id)).await;
-        last.map(|last| u64::try_from(last.time.unix_timestamp()).unwrap_or(0)).map_err(|error| error.to_string())
+    /// Returns the names of objects, at most so many, also of those that were removed and left a message.
+    ///
+    /// The library has their messages delivered and waits for the last of them. It waits without end if one is replaced or removed
+    /// meanwhile, such as by a node that uploads something.
+    pub(crate) async fn names(&self, most: usize) -> Result<BTreeSet<String>, String> {
+        let begin = self.ends_subject();
+        let subjects = self.subjects(format!("{begin}>"), most).await?;
+        // Another program may have written one that is no name.
+        let name = |subject: &str| String::from_utf8(URL_SAFE.decode(subject.strip_prefix(&begin)?).ok()?).ok();
+        Ok(subjects.iter().filter_map(|(subject, _)| name(subject)).collect())
+    }
+
+    /// Returns how many parts there are of the upload that an object names.
+    pub(crate) async fn parts(&self, info: &ObjectInfo) -> Result<usize, String> {
+        if !is_one_upload(&info.nuid) {
+            return Ok(0);
+        }
+        let subjects = self.subjects(self.parts_subject(&info.nuid), 1).await?;
+        Ok(subjects.first().map_or(0, |(_, count)| *count))
+    }
+
+    /// Returns the subjects of messages that match this one, at most so many, with how many messages each has.
+    async fn subjects(&self, filter: String, most: usize) -> Result<Vec<(String, usize)>, String> {
+        let subjects = self.stream().await?.info_with_subjects(filter).await.map_err(|error| error.to_string())?;
+        subjects.take(most).try_collect().await.map_err(|error| error.to_string())
+    }
+
+    /// Returns an object to [`read`] it; `None` if it is not there, or if parts of it are not.
+    pub(crate) async fn object(&self, name: &str) -> Result<Option<Object>, String> {
+        match self.store.get(name).await {
+            Ok(object) => {
+                let info = object.info().clone();
+                // Without its parts, reading would wait for them.
+                Ok(if self.parts(&info).await? < info.chunks { None } else { Some(object) })
+            }
+            Err(error) if error.kind() == GetErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Returns when NATS took the last part of an upload, in seconds since 1970; `None` if there is no part.
+    pub(crate) async fn last_part(&self, id: &str) -> Result<Option<u64>, String> {
+        self.taken(&self.parts_subject(id)).await
+    }
+
+    /// Returns when NATS took the last message of an object, in seconds since 1970; `None` if there is none.
+    pub(crate) async fn stored_at(&self, name: &str) -> Result<Option<u64>, String> {
+        self.taken(&self.end_subject(name)).await
+    }
+
+    /// Returns when NATS took the last message on a subject. Nodes write times by their own clocks, which may be wrong.
+    async fn taken(&self, subject: &str) -> Result<Option<u64>, String> {
+        match self.stream().await?.get_last_raw_message_by_subject(subject).await {
+            Ok(last) => Ok(Some(u64::try_from(last.time.unix_timestamp()).unwrap_or(0))),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// Returns the stream in which NATS keeps it.
@@ -189,11 +242,46 @@ impl Bucket {
 
     /// Returns the subject of the last message of an object, which describes it.
     fn end_subject(&self, name: &str) -> String {
-        format!("$O.{}.M.{}", self.name, URL_SAFE.encode(name))
+        self.ends_subject() + &URL_SAFE.encode(name)
+    }
+
+    /// Returns the beginning of all these subjects.
+    fn ends_subject(&self) -> String {
+        format!("$O.{}.M.", self.name)
     }
 }
 
 /// Returns the digest of an object as the message that describes it has it.
 pub(crate) fn written(sha256: &[u8]) -> String {
     format!("SHA-256={}", URL_SAFE.encode(sha256))
+}
+
+/// Reads an object to its end, at most so many bytes and one more.
+pub(crate) async fn read(object: Object, most: usize) -> io::Result<Vec<u8>> {
+    let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+    let (mut object, mut bytes) = (object.take(bound), Vec::new());
+    loop {
+        match timeout(DELIVERY, object.read_buf(&mut bytes)).await {
+            Ok(Ok(0)) => return Ok(bytes),
+            Ok(read) => _ = read?,
+            Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, "nothing arrives")),
+        }
+    }
+}
+
+/// Returns whether this names one upload. Anybody at NATS can write a name with `>` in it, which stands for all uploads.
+pub(crate) fn is_one_upload(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|one| one.is_ascii_alphanumeric() || one == b'.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Anybody at NATS can write one.
+    #[test]
+    fn the_name_of_an_upload_stands_for_no_other_one() {
+        assert!(is_one_upload("0a.1b") && is_one_upload("NUID22"));
+        assert!(!["", ">", "a.*", "a b", "a.>"].into_iter().any(is_one_upload));
+    }
 }

@@ -11,7 +11,6 @@ mod record;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::time::SystemTime;
 
 use async_nats::HeaderMap;
 use parlor_base::id::Digest;
@@ -170,10 +169,10 @@ impl Shared {
     /// Removes files that are not in use, texts that no present version has, and what uploads left that were given up. Those of the last hour stay: somebody may be about
     /// to publish a version with them.
     pub async fn clean(&self, used: &BTreeSet<Digest>) -> Result<(), SharedError> {
-        self.clean_as_of(SystemTime::now(), used).await
+        self.clean_as_of(self.state.time_of_nats().await?, used).await
     }
 
-    pub(crate) async fn clean_as_of(&self, now: SystemTime, used: &BTreeSet<Digest>) -> Result<(), SharedError> {
+    pub(crate) async fn clean_as_of(&self, now: u64, used: &BTreeSet<Digest>) -> Result<(), SharedError> {
         let mut used = used.clone();
         for of in SharedText::ALL {
             let version = present(&self.state.link, &self.state.cluster, of).await?;

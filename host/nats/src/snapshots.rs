@@ -9,15 +9,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use async_nats::jetstream::object_store::{GetError, GetErrorKind};
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tokio::io::AsyncReadExt as _;
 use tokio::time::{sleep, timeout};
 
-use crate::bucket::{Bucket, TRANSFER, Upload};
+use crate::bucket::{self, Bucket, TRANSFER, Upload};
 use crate::connect::Link;
 use crate::error::SnapshotError;
 use crate::names::{self, Cluster};
@@ -29,6 +26,8 @@ const ATTEMPTS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How many objects of an account are looked at when garbage is removed. The rest has its turn the next time.
 const MOST_OBJECTS: usize = 1_000;
+/// How many names of objects of all accounts are looked through for those of one.
+const MOST_NAMES: usize = 1 << 20;
 
 /// A snapshot, as a record names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,12 +174,13 @@ impl Snapshots {
     async fn all_of(&self, account: &str) -> Result<Vec<(String, u64)>, SnapshotError> {
         let begin = format!("{}.", names::hash(account));
         let failed = |cause: String| SnapshotError::Server { name: begin.clone(), cause };
-        let mut all = self.bucket.store.list().await.map_err(|error| failed(error.to_string()))?;
+        let names = self.bucket.names(MOST_NAMES).await.map_err(failed)?;
         let mut own = Vec::new();
-        while let Some(object) = all.next().await {
-            let object = object.map_err(|error| failed(error.to_string()))?;
-            if !object.deleted && object.name.starts_with(&begin) {
-                own.push((object.name, u64::try_from(object.size).unwrap_or(u64::MAX)));
+        for name in names.into_iter().filter(|name| name.starts_with(&begin)) {
+            if let Some(object) = self.bucket.described(&name).await.map_err(failed)?
+                && !object.deleted
+            {
+                own.push((name, u64::try_from(object.size).unwrap_or(u64::MAX)));
             }
         }
         Ok(own)
@@ -204,21 +204,17 @@ impl Snapshots {
     }
 
     async fn read(&self, name: &str) -> Result<Vec<u8>, SnapshotError> {
-        let failed = |cause: String| SnapshotError::Server { name: name.to_owned(), cause };
-        let is_missing = |error: &GetError| error.kind() == GetErrorKind::NotFound;
         let mut attempts = 1..ATTEMPTS;
         let object = loop {
-            match self.bucket.store.get(name).await {
-                Ok(object) => break object,
-                Err(error) if is_missing(&error) && attempts.next().is_some() => sleep(PAUSE).await,
-                Err(error) if is_missing(&error) => return Err(SnapshotError::Missing { name: name.to_owned() }),
-                Err(error) => return Err(self.failure(name.to_owned(), error.to_string()).await),
+            match Box::pin(self.bucket.object(name)).await {
+                Ok(Some(object)) => break object,
+                Ok(None) if attempts.next().is_some() => sleep(PAUSE).await,
+                Ok(None) => return Err(SnapshotError::Missing { name: name.to_owned() }),
+                Err(cause) => return Err(self.failure(name.to_owned(), cause).await),
             }
         };
-        let most = u64::try_from(MOST_IN_A_SNAPSHOT + OVERHEAD).unwrap_or(u64::MAX);
-        let mut state = Vec::new();
-        object.take(most + 1).read_to_end(&mut state).await.map_err(|error| failed(error.to_string()))?;
-        Ok(state)
+        let state = bucket::read(object, MOST_IN_A_SNAPSHOT + OVERHEAD).await;
+        state.map_err(|error| SnapshotError::Server { name: name.to_owned(), cause: error.to_string() })
     }
 }
 

@@ -199,6 +199,16 @@ impl State {
         read.map(|(key, value)| Decoded::Record(key, value)).map_err(unreadable)
     }
 
+    /// Returns the time by the clock of NATS, in seconds since 1970. The clock of a node may be wrong by hours.
+    pub(crate) async fn time_of_nats(&self) -> Result<u64, StateError> {
+        let (name, subject) = (self.cluster.state_stream(), self.cluster.pulse_subject());
+        self.link.touch(&name, subject.clone(), ANSWER).await?;
+        let silent = || StateError::Silent(self.cluster.to_string());
+        let stream = self.link.jetstream.get_stream_no_info(name).await.map_err(|_| silent())?;
+        let last = stream.get_last_raw_message_by_subject(&subject).await.map_err(|_| silent())?;
+        Ok(u64::try_from(last.time.unix_timestamp()).unwrap_or(0))
+    }
+
     /// Returns the session whose record is on this subject, if it is one of a session.
     pub(crate) fn session_of(&self, subject: &str) -> Option<SessionId> {
         session_id(subject.strip_prefix(self.cluster.session_subjects().trim_end_matches('>'))?)

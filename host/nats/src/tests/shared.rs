@@ -1,12 +1,18 @@
 //! Nodes share versions of a text, and files by their digests.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use async_nats::HeaderMap;
+use async_nats::header::NATS_ROLLUP;
+use async_nats::jetstream::object_store::ObjectInfo;
 use async_nats::jetstream::stream::Config;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
 use parlor_base::id::Digest;
 use parlor_cluster::Timing;
+use tokio::time::timeout;
 
 use super::server::{KEY, LATER_KEY, Server, cluster, with_keys};
 use super::soon;
@@ -180,8 +186,8 @@ async fn what_an_upload_left_is_removed_with_unused_files_and_not_before_an_hour
         let subject = format!("$O.PARLOR_c_SHARED.C.{}.0123456789abcdef", of.to_hex());
         state.link.jetstream.publish(subject, Bytes::from_static(b"part")).await.unwrap().await.unwrap();
     }
-    let (now, used) = (SystemTime::now(), BTreeSet::from([digest]));
-    let hours = |count| now + Duration::from_hours(count);
+    let (now, used) = (state.time_of_nats().await.unwrap(), BTreeSet::from([digest]));
+    let hours = |count| now + 3_600 * count;
     soon(shared.clean_as_of(now, &used)).await.unwrap();
     assert_eq!(messages(&state).await, whole + 2, "another node may be uploading them");
     soon(shared.clean_as_of(hours(2), &used)).await.unwrap();
@@ -189,6 +195,67 @@ async fn what_an_upload_left_is_removed_with_unused_files_and_not_before_an_hour
     assert_eq!(soon(shared.file(&digest)).await.unwrap(), file);
     soon(shared.clean_as_of(hours(2), &BTreeSet::new())).await.unwrap();
     assert_eq!(messages(&state).await, 0, "nothing uses it");
+}
+
+/// Other nodes do so when several start at once. What the library has delivered then has no end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unused_files_are_looked_for_while_files_are_replaced() {
+    let server = Server::start();
+    let (state, shared) = shared(&server).await;
+    let objects = state.link.jetstream.get_object_store("PARLOR_c_SHARED").await.unwrap();
+    let replacing = tokio::spawn(async move {
+        for number in 0.. {
+            objects.put(format!("{}", number % 3).as_str(), &mut b"other".as_slice()).await.unwrap();
+        }
+    });
+    for _ in 0..100 {
+        let cleaned = timeout(Duration::from_secs(20), shared.clean(&BTreeSet::new())).await;
+        cleaned.expect("it comes to an end").unwrap();
+    }
+    replacing.abort();
+}
+
+/// As if the parts were removed meanwhile, or the last message came late to NATS, after its upload was given up.
+#[tokio::test]
+async fn a_file_of_which_parts_are_gone_is_missing_and_can_be_stored_again() {
+    let server = Server::start();
+    let (state, shared) = shared(&server).await;
+    let file = vec![7; 300_000];
+    let digest = Digest::of(&file);
+    let missing = SharedError::Missing { digest, bucket: "PARLOR_c_SHARED".to_owned() };
+    let stream = state.link.jetstream.get_stream(STREAM).await.unwrap();
+    for keep in [0, 1] {
+        shared.keep(&file).await.unwrap();
+        assert_eq!(soon(shared.has(&digest)).await, Ok(true));
+        let parts = format!("$O.PARLOR_c_SHARED.C.{}.*", digest.to_hex());
+        stream.purge().filter(parts).keep(keep).await.unwrap();
+        let read = timeout(Duration::from_secs(5), shared.file(&digest)).await;
+        assert_eq!(read.expect("nobody waits for the parts"), Err(missing.clone()), "{keep} parts are left");
+        assert_eq!(soon(shared.has(&digest)).await, Ok(false));
+    }
+    shared.keep(&file).await.unwrap();
+    assert_eq!(soon(shared.file(&digest)).await.unwrap(), file);
+}
+
+/// NATS says when a file was stored. A node whose clock is wrong would remove what another one is about to use.
+#[tokio::test]
+async fn the_age_of_a_file_does_not_depend_on_the_clock_of_the_node_that_stored_it() {
+    let server = Server::start();
+    let (state, shared) = shared(&server).await;
+    shared.keep(b"component").await.unwrap();
+    let digest = Digest::of(b"component");
+    let subject = format!("$O.PARLOR_c_SHARED.M.{}", URL_SAFE.encode(digest.to_hex()));
+    let stream = state.link.jetstream.get_stream(STREAM).await.unwrap();
+    let last = stream.get_last_raw_message_by_subject(&subject).await.unwrap();
+    let info: ObjectInfo = serde_json::from_slice(&last.payload).unwrap();
+    let earlier = ObjectInfo { modified: None, ..info };
+    let mut headers = HeaderMap::new();
+    headers.insert(NATS_ROLLUP, "sub");
+    let body = serde_json::to_vec(&earlier).unwrap();
+    let written = state.link.jetstream.publish_with_headers(subject, headers, body.into()).await.unwrap();
+    written.await.unwrap();
+    soon(shared.clean(&BTreeSet::new())).await.unwrap();
+    assert_eq!(soon(shared.file(&digest)).await.unwrap(), b"component");
 }
 
 /// Somebody deleted it.

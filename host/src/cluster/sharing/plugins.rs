@@ -99,10 +99,13 @@ impl Sharing {
             stored => stored?,
         }
         if is_published {
-            let used: BTreeSet<_> = sharing::named(&policy).into_keys().collect();
-            if let Err(error) = self.shared.clean(&used).await {
-                tracing::debug!(%error, "what no version needs stays in NATS until the next one");
-            }
+            let (shared, used) = (self.shared.clone(), sharing::named(&policy).into_keys().collect::<BTreeSet<_>>());
+            // Nobody waits for that, least of all a node that starts.
+            tokio::spawn(async move {
+                if let Err(error) = shared.clean(&used).await {
+                    tracing::debug!(%error, "what no version needs stays in NATS until the next one");
+                }
+            });
         }
         Ok(())
     }
