@@ -13,7 +13,7 @@ use parlor_cluster::Revision;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::answer::{Last, acknowledged, found};
+use crate::answer::{ANSWER, Last, acknowledged, found};
 use crate::denials::Denials;
 use crate::error::{ConnectError, PutError};
 
@@ -230,6 +230,22 @@ impl Link {
         let stream = self.jetstream.get_stream_no_info(stream).await.map_err(|error| error.to_string())?;
         let purge = stream.purge().filter(subject).sequence(before);
         purge.await.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Removes the message of a subject that has one at most, unless a later one than that of this revision has come.
+    ///
+    /// A purge would do so, too. But servers such as 2.9.10 then deliver nothing more of what they have to consumers of more than that
+    /// subject which do not have all yet: nodes would miss writes of others.
+    pub(crate) async fn remove(&self, stream: &str, subject: &str, up_to: Revision) -> Result<(), String> {
+        let revision = match self.last(stream, subject, ANSWER).await {
+            Ok(Last::Stored(stored)) if stored.revision <= up_to => stored.revision,
+            Ok(Last::Stored(_) | Last::None) => return Ok(()),
+            Ok(Last::Failed(error)) => return Err(error.to_string()),
+            Err(AskError::Unfit(error)) => return Err(error.to_string()),
+            Ok(Last::TooLarge | Last::Strange) | Err(_) => return Err("there is no answer".to_owned()),
+        };
+        let stream = self.jetstream.get_stream_no_info(stream).await.map_err(|error| error.to_string())?;
+        stream.delete_message(revision).await.map(drop).map_err(|error| error.to_string())
     }
 
     async fn message(

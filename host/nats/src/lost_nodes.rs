@@ -84,7 +84,7 @@ async fn note(state: &State, own: &str, news: News, revision: Revision) {
 
 async fn forget(state: &State, hash: &str, revision: Revision) -> Result<(), String> {
     let subject = format!("{}{hash}", state.cluster.lost_subject_prefix());
-    state.link.purge(state.cluster.state_stream(), &subject, revision + 1).await
+    state.link.remove(&state.cluster.state_stream(), &subject, revision).await
 }
 
 /// Notes that a node is lost, and removes the records that are not shown any more.
@@ -106,7 +106,7 @@ async fn lost(state: &State, node: &str) -> Result<(), StateError> {
     // What is left is removed when the next node is lost.
     _ = timeout(ANSWER, read).await;
     for (subject, revision) in old {
-        _ = state.link.purge(state.cluster.state_stream(), &subject, revision + 1).await;
+        _ = state.link.remove(&state.cluster.state_stream(), &subject, revision).await;
     }
     Ok(())
 }

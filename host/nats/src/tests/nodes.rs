@@ -6,8 +6,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::consumer::push::OrderedConfig;
 use async_nats::jetstream::stream::Config;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use parlor_cluster::{Key, SessionId, Timing, Token};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc;
@@ -276,9 +279,35 @@ async fn a_record_is_removed_unless_a_later_one_has_come() {
     let first = link.touch(&stream, subject.clone(), ANSWER).await.unwrap();
     let later = link.touch(&stream, subject.clone(), ANSWER).await.unwrap();
     for (revision, stays) in [(first, true), (later, false)] {
-        link.purge(stream.clone(), &subject, revision + 1).await.unwrap();
+        link.remove(&stream, &subject, revision).await.unwrap();
         let there = link.last(&stream, &subject, ANSWER).await.unwrap();
         assert_eq!(matches!(there, Last::Stored(_)), stays, "{there:?}");
+    }
+}
+
+/// As those of nodes that are back. A node that was cut off for a moment goes on after the last record that it had.
+#[tokio::test]
+async fn a_removed_record_keeps_no_other_one_from_those_who_do_not_have_it_yet() {
+    let server = Server::start();
+    let (link, cluster) = server.cluster().await;
+    let stream = cluster.state_stream();
+    let subjects: Vec<_> = (0..6).map(|number| format!("{}.{number}", cluster.pulse_subject())).collect();
+    for subject in &subjects {
+        link.touch(&stream, subject.clone(), ANSWER).await.unwrap();
+    }
+    let config = OrderedConfig {
+        deliver_subject: link.client.new_inbox(),
+        filter_subject: cluster.state_subjects(),
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: 1 },
+        ..OrderedConfig::default()
+    };
+    let consumer = link.jetstream.create_consumer_on_stream(config, stream.as_str()).await.unwrap();
+    link.remove(&stream, &subjects[4], 5).await.unwrap();
+    link.remove(&stream, &format!("{}.none", cluster.pulse_subject()), 9).await.unwrap();
+    let mut messages = consumer.messages().await.unwrap();
+    for subject in [0, 1, 2, 3, 5].map(|number| &subjects[number]) {
+        let message = soon(messages.next()).await.unwrap().unwrap();
+        assert_eq!(message.subject.as_str(), subject);
     }
 }
 
