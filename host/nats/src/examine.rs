@@ -66,7 +66,9 @@ pub async fn examine(link: &Link, cluster: &Cluster) -> Result<Examined, StateEr
 async fn missing_right(link: &Link, cluster: &Cluster) -> Option<String> {
     let buckets = [cluster.snapshots(), cluster.shared_bucket()].map(|bucket| format!("$O.{bucket}.M.probe"));
     let (_, log) = cluster.log("");
-    let subjects = [cluster.pulse_subject(), log].into_iter().chain(buckets);
+    // Without a body, it names no record.
+    let removing = format!("$JS.API.STREAM.MSG.DELETE.{}", cluster.state_stream());
+    let subjects = [cluster.pulse_subject(), log, removing].into_iter().chain(buckets);
     let denied = subjects.map(|subject| async move {
         let mut headers = HeaderMap::new();
         headers.insert(async_nats::header::NATS_EXPECTED_STREAM, ELSEWHERE);

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 
 use super::server::{Server, cluster, settings};
 use super::soon;
+use crate::answer::ANSWER;
 use crate::{ConnectError, Link, Login, Requests, Settings, State, Stores, Topic, agree_on_keys, examine, prepare};
 
 fn password(password: &str) -> Login {
@@ -60,6 +61,10 @@ async fn the_rights_on_the_page_for_owners_are_enough_and_not_more() {
         drop(data);
         soon(held.close()).await.unwrap();
     }
+    // The record of a node that was lost and is back.
+    let (stream, subject) = (cluster.state_stream(), cluster.pulse_subject());
+    let revision = link.touch(&stream, subject.clone(), ANSWER).await.unwrap();
+    link.remove(&stream, &subject, revision).await.unwrap();
     // Requests of one node to another.
     let [one, two] = ["one", "two"].map(|node| Requests::new(&state, node, Topic::Control));
     let mut inbox = two.serve().await.unwrap();
@@ -87,6 +92,7 @@ async fn a_right_that_the_log_in_lacks_is_named_once() {
     let own = "\"parlor.c.>\", \"$O.PARLOR_c_SNAPSHOTS.>\", \"$O.PARLOR_c_SHARED.>\", \"$JS.>\", \"_INBOX.>\"";
     let hears = "\"parlor.c.node.>\", \"_INBOX.>\"";
     let without_files = own.replace("_c_SHARED", "_other_SHARED");
+    let without_removals = own.replace("$JS.>", "$JS.API.STREAM.INFO.*\", \"$JS.API.STREAM.MSG.GET.*");
     for (publish, subscribe, says) in [
         (
             "\"parlor.other.>\", \"$JS.>\", \"_INBOX.>\"",
@@ -95,6 +101,7 @@ async fn a_right_that_the_log_in_lacks_is_named_once() {
         ),
         (own, "\"parlor.other.node.>\", \"_INBOX.>\"", "let the log-in of parlor subscribe to \"parlor.c.node."),
         (without_files.as_str(), hears, "publish to \"$O.PARLOR_c_SHARED.M.probe\""),
+        (without_removals.as_str(), hears, "publish to \"$JS.API.STREAM.MSG.DELETE.PARLOR_c_STATE\""),
     ] {
         let server = Server::with(&users(publish, subscribe));
         let link = Link::connect(&Settings { login: password("secret"), ..settings(server.port()) }).await.unwrap();
