@@ -28,7 +28,7 @@ use parlor_nats::{
 use parlor_store::Accounts;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout};
 
 use self::accounts::{HostRef, NodeAccounts};
 use self::failing::Failing;
@@ -49,6 +49,8 @@ pub use sharing::SharingError;
 
 /// How many accounts are added to the cluster at once.
 const ADDING: usize = 32;
+/// The log says what a start waits for whenever it has waited for this time.
+const LONG: Duration = Duration::from_secs(5);
 /// How long after a failure accounts are added again.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -68,30 +70,33 @@ impl Cluster {
     pub async fn start(host: &Arc<Host>) -> Result<Option<Self>, ClusterStartError> {
         let config = host.config();
         let Some(section) = &config.cluster else { return Ok(None) };
-        let (settings, cluster) = connecting::settings(section).await?;
+        let (settings, cluster) = waiting("the secrets of [cluster]", connecting::settings(section)).await?;
         let name = section.node.clone().unwrap_or_else(connecting::machine);
-        let link = Link::connect(&settings).await?;
-        prepare(&link, &cluster).await?;
+        let link = waiting("a connection to NATS", Link::connect(&settings)).await?;
+        waiting("the streams of the cluster in NATS", prepare(&link, &cluster)).await?;
         // Before anything of this node is in the cluster.
-        agree_on_keys(&link, &cluster).await?;
-        let state = State::open(&link, &cluster, Timing::default()).await?;
-        Box::pin(state.check_name(&name, Timing::default().patience())).await?;
+        waiting("the key of the cluster in NATS", agree_on_keys(&link, &cluster)).await?;
+        let state =
+            waiting("the times of the cluster in NATS", State::open(&link, &cluster, Timing::default())).await?;
+        let checking = Box::pin(state.check_name(&name, Timing::default().patience()));
+        waiting("the sessions of nodes in NATS", checking).await?;
         // Before the node takes accounts: it may have been down while something was revoked, or an account was removed.
         let mut sharing = Vec::new();
         if section.share_plugins {
-            let accounts = Shared::open(&state, SharedText::Accounts).await?;
+            let accounts =
+                waiting("the bucket of shared files in NATS", Shared::open(&state, SharedText::Accounts)).await?;
             let plugins = accounts.about(SharedText::Plugins);
             sharing.extend([accounts, plugins].map(|one| Arc::new(Sharing::new(one, &config, &section.name, &name))));
             // In this order: a policy may name accounts.
             for one in &sharing {
-                one.start(host).await?;
+                waiting(one.name(), one.start(host)).await?;
             }
         } else {
-            sharing::goes_alone(&state, &name).await?;
+            waiting("the bucket of shared files in NATS", sharing::goes_alone(&state, &name)).await?;
         }
-        add_all(&state, &host.config(), false).await?;
+        waiting("the accounts of the cluster in NATS", add_all(&state, &host.config(), false)).await?;
         let files = Accounts::start(&config.data).map_err(ClusterStartError::Files)?;
-        let stores = Stores::open(&link, &cluster, files).await?;
+        let stores = waiting("the bucket of snapshots in NATS", Stores::open(&link, &cluster, files)).await?;
         let (using, in_use) = mpsc::channel(1);
         let host_ref = HostRef::new(host, using);
         let lost = Arc::new(Notify::new());
@@ -101,7 +106,8 @@ impl Cluster {
         let node = NodeSettings { name: name.clone(), capacity: section.capacity, timing: Timing::default() };
         let failing = Arc::<Failing>::default();
         let accounts = Arc::new(NodeAccounts::new(host_ref.clone(), Arc::clone(&lost), Arc::clone(&failing)));
-        let runner = match Runner::start(settings, cluster, node, stores, accounts).await {
+        let starting = Runner::start(settings, cluster, node, stores, accounts);
+        let runner = match waiting("the connection of the lease to NATS", starting).await {
             Ok(runner) => runner,
             Err(error) => {
                 looking.iter().for_each(JoinHandle::abort);
@@ -130,6 +136,25 @@ impl Cluster {
         sharing.iter().for_each(JoinHandle::abort);
         // Nothing is ever sent there.
         let _ = in_use.recv().await;
+    }
+}
+
+/// Does a step of the start. If it takes long, the log says what the node waits for, and for how long it has.
+async fn waiting<T>(what: &'static str, step: impl Future<Output = T>) -> T {
+    let tell = |seconds: u64| {
+        tracing::warn!(waits_for = what, seconds, "this host is no node of its cluster yet, and runs no accounts");
+    };
+    telling(tell, step).await
+}
+
+/// Does a step. While it lasts, tells again and again for how many seconds it has.
+async fn telling<T>(mut tell: impl FnMut(u64), step: impl Future<Output = T>) -> T {
+    let (began, mut step) = (Instant::now(), Box::pin(step));
+    loop {
+        match timeout(LONG, &mut step).await {
+            Ok(done) => return done,
+            Err(_) => tell(began.elapsed().as_secs()),
+        }
     }
 }
 
@@ -257,5 +282,21 @@ async fn follow(host: HostRef, places: Places, node: Teller, lost: Arc<Notify>) 
             // NATS may have lost it meanwhile. Then accounts need what is made anew first.
             is_lost |= lost.notified().now_or_never().is_some();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_start_that_waits_says_for_how_long() {
+        let (mut told, twelve) = (Vec::new(), Duration::from_secs(12));
+        let step = async {
+            sleep(twelve).await;
+            7
+        };
+        let done = telling(|seconds| told.push(seconds), step).await;
+        assert_eq!((done, told), (7, vec![5, 10]));
     }
 }

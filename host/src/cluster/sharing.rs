@@ -53,6 +53,11 @@ impl Sharing {
         Self { shared, of, cluster, node, changed: Notify::new(), is_behind: AtomicBool::new(false), progress }
     }
 
+    /// Returns the name of the file.
+    pub(super) fn name(&self) -> &'static str {
+        self.of.name()
+    }
+
     /// Watches for versions of other nodes.
     pub(super) fn changes(&self) -> Changes {
         self.shared.changes()
