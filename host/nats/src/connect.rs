@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::connection::State;
@@ -87,6 +88,8 @@ pub struct Link {
     pub(crate) client: async_nats::Client,
     pub(crate) jetstream: Context,
     pub(crate) replicas: usize,
+    /// The addresses of the servers, to name them.
+    servers: Arc<str>,
     denials: Denials,
 }
 
@@ -111,7 +114,7 @@ impl Link {
             std::future::ready(())
         });
         let client = options.connect(servers.as_slice()).await.map_err(|error| {
-            let (servers, cause) = (shown, words(&error));
+            let (servers, cause) = (shown.clone(), words(&error));
             match error.kind() {
                 ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
                     ConnectError::LogIn { servers, cause }
@@ -121,12 +124,18 @@ impl Link {
         })?;
         check(&client.server_info(), settings.replicas)?;
         let jetstream = jetstream::new(client.clone());
-        Ok(Self { client, jetstream, replicas: settings.replicas, denials })
+        Ok(Self { client, jetstream, replicas: settings.replicas, servers: shown.into(), denials })
     }
 
     /// Returns whether there is a connection at this moment.
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
+    }
+
+    /// Returns why there is no connection, if NATS does not accept the log-in any more.
+    pub(crate) fn refused(&self) -> Option<ConnectError> {
+        let cause = self.denials.refused().filter(|_| !self.is_connected())?;
+        Some(ConnectError::LogIn { servers: self.servers.to_string(), cause })
     }
 
     /// Sends a request, and returns the answer. Without a connection, it fails at once.

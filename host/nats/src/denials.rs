@@ -1,9 +1,10 @@
-//! What NATS does not permit the log-in. A server says so beside the request, which it leaves without an answer.
+//! What NATS does not permit the log-in. A server says so beside the request, which it leaves without an answer. A log-in that it does not
+//! accept any more is tried again without end.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use async_nats::{Event, ServerError};
+use async_nats::{ClientError, ConnectErrorKind, Event, ServerError};
 
 /// How many are kept.
 const KEPT: usize = 32;
@@ -12,7 +13,15 @@ const DENIED: &str = "permissions violation for ";
 
 /// The denials of a connection. Copies share them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Denials(Arc<Mutex<Vec<(Instant, Denial)>>>);
+pub(crate) struct Denials(Arc<Mutex<Heard>>);
+
+/// What was heard since the connection was made.
+#[derive(Debug, Default)]
+struct Heard {
+    all: Vec<(Instant, Denial)>,
+    /// Why the server did not accept the last log-in.
+    refused: Option<String>,
+}
 
 /// Something that the log-in may not do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +34,16 @@ struct Denial {
 impl Denials {
     /// Takes in what the server or the library says of the connection.
     pub(crate) fn heard(&self, event: &Event) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Heard { all, refused } = &mut *heard;
         match event {
             // The rights may be others now.
-            Event::Connected => all.clear(),
+            Event::Connected => *heard = Heard::default(),
+            // The library says no more than the kind of its error.
+            Event::ClientError(ClientError::Other(says)) => {
+                let kind = ConnectErrorKind::AuthorizationViolation.to_string();
+                *refused = (*says == kind).then_some(kind);
+            }
             Event::ServerError(ServerError::Other(says)) => {
                 if let Some(denial) = denial(says) {
                     all.retain(|(_, one)| *one != denial);
@@ -44,7 +59,7 @@ impl Denials {
 
     /// Returns the right that the log-in lacked for a request on a subject that begins with this, since this moment.
     pub(crate) fn missing(&self, begin: &str, since: Instant) -> Option<String> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Without a right to hear answers, no request has one. The subscription may be older than the request.
         let is_cause = |(at, one): &&(Instant, Denial)| {
             if one.is_subscription {
@@ -53,13 +68,18 @@ impl Denials {
                 *at >= since && one.subject.starts_with(begin)
             }
         };
-        all.iter().rev().find(is_cause).map(|(_, one)| one.right())
+        heard.all.iter().rev().find(is_cause).map(|(_, one)| one.right())
+    }
+
+    /// Returns why the server refused the last log-in; `None` if it did not, or if none was needed.
+    pub(crate) fn refused(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).refused.clone()
     }
 
     /// Returns the right to receive what comes on this subject, if it was denied.
     pub(crate) fn unheard(&self, subject: &str) -> Option<String> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().find(|(_, one)| one.is_subscription && one.subject == subject).map(|(_, one)| one.right())
+        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.all.iter().find(|(_, one)| one.is_subscription && one.subject == subject).map(|(_, one)| one.right())
     }
 }
 
@@ -104,5 +124,23 @@ mod tests {
         assert_eq!(denials.missing("parlor.c.log", Instant::now() + Duration::from_secs(1)), inbox);
         denials.heard(&Event::Connected);
         assert_eq!(denials.missing("parlor", began), None);
+    }
+
+    #[test]
+    fn a_log_in_is_refused_until_another_one_is_accepted_or_cannot_be_tried() {
+        let denials = Denials::default();
+        let fails = |kind: ConnectErrorKind| denials.heard(&Event::ClientError(ClientError::Other(kind.to_string())));
+        for is_back in [true, false] {
+            fails(ConnectErrorKind::Io);
+            assert_eq!(denials.refused(), None, "nobody is there");
+            fails(ConnectErrorKind::AuthorizationViolation);
+            assert_eq!(denials.refused().as_deref(), Some("authorization violation"));
+            if is_back {
+                denials.heard(&Event::Connected);
+            } else {
+                fails(ConnectErrorKind::TimedOut);
+            }
+            assert_eq!(denials.refused(), None);
+        }
     }
 }

@@ -358,7 +358,12 @@ impl Running {
             }
             Err(PutError::Refused) if has_lost => Outcome::Lost,
             Err(PutError::Refused) => Outcome::Refused,
-            Err(PutError::Unknown) => Outcome::Unknown,
+            Err(PutError::Unknown) => {
+                if let Some(error) = self.state.link.refused() {
+                    self.report(PutError::Unfit(error));
+                }
+                Outcome::Unknown
+            }
             Err(error) => {
                 self.report(error);
                 Outcome::Unknown

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::clock;
 use crate::connect::Link;
-use crate::error::PutError;
+use crate::error::{ConnectError, PutError};
 
 /// How often it is looked at.
 const PACE: Duration = Duration::from_secs(1);
@@ -41,10 +41,13 @@ impl NodeHealth {
     fn ill_at(&self, now: Duration) -> Option<String> {
         self.since.filter(|since| now >= *since + TAKE_OVER)?;
         if !self.is_connected {
-            return Some(
-                "this node does not reach NATS, so it runs no accounts; check that NATS runs, and the network"
+            return Some(match &self.trouble {
+                Some(PutError::Unfit(error @ ConnectError::LogIn { .. })) => {
+                    format!("this node runs no accounts: {error}, and start its host again if they have changed here")
+                }
+                _ => "this node does not reach NATS, so it runs no accounts; check that NATS runs, and the network"
                     .to_owned(),
-            );
+            });
         }
         let why = self.trouble.as_ref().map(|trouble| format!(": {trouble}"));
         if !self.cluster.has_session {
@@ -121,6 +124,10 @@ mod tests {
         );
         health.is_connected = false;
         assert!(health.ill_at(later).unwrap().contains("does not reach NATS"));
+        let (servers, cause) = ("nats://n:4222".to_owned(), "authorization violation".to_owned());
+        health.trouble = Some(PutError::Unfit(ConnectError::LogIn { servers, cause }));
+        let refused = health.ill_at(later).unwrap();
+        assert!(refused.contains("refused the log-in (authorization violation); check user"), "{refused}");
         health.since = None;
         assert_eq!(health.ill_at(later), None);
     }

@@ -25,8 +25,8 @@ use crate::losses::has_lost;
 use crate::pulse::{Pulse, Question};
 use crate::watch::Watch;
 use crate::{
-    AccountLog, Added, Driver, Link, LogError, Login, NodeSettings, Order, Permit, Settings, StartError, State,
-    StateError, prepare,
+    AccountLog, Added, ConnectError, Driver, Link, LogError, Login, NodeHealth, NodeSettings, Order, Permit, PutError,
+    Settings, StartError, State, StateError, prepare,
 };
 
 const ACCOUNT: &str = "bot@example.org";
@@ -523,6 +523,26 @@ async fn the_times_of_the_cluster_are_compared_until_nats_has_said_what_they_are
     let found = soon(looking).await;
     assert!(matches!(found, Some(StateError::Timing { .. })), "{found:?}");
     assert_eq!(soon(look_for_other_times(state, Timing::default())).await, None);
+}
+
+/// Somebody changed its password there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_log_in_is_not_accepted_any_more_says_so_and_comes_back_once_it_is() {
+    let lines = |password: &str| format!("jetstream: {{}}\nauthorization: {{ user: parlor, password: {password} }}\n");
+    let mut server = Server::with(&lines("secret"));
+    let login = Login::Password { user: "parlor".to_owned(), password: "secret".to_owned() };
+    let mut node = Running::over(Settings { login, ..settings(server.port()) }, "first", |_| ()).await;
+    let mut health = node.driver.health();
+    soon(health.wait_for(NodeHealth::reaches_nats)).await.unwrap();
+    server.kill();
+    server.configure(&lines("other"));
+    server.start_again();
+    while !matches!(node.report().await, StateError::Put(PutError::Unfit(ConnectError::LogIn { .. }))) {}
+    soon(health.wait_for(|health| health.trouble.is_some())).await.unwrap();
+    server.kill();
+    server.configure(&lines("secret"));
+    server.start_again();
+    soon(health.wait_for(|health| health.reaches_nats() && health.trouble.is_none())).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -33,6 +33,11 @@ impl Server {
         Self { child, folder, port }
     }
 
+    /// Has it use these lines in its configuration from its next start on.
+    pub(super) fn configure(&self, lines: &str) {
+        std::fs::write(self.folder.path().join("nats.conf"), format!("host: 127.0.0.1\n{lines}")).unwrap();
+    }
+
     /// Kills the server: it has no time to write anything.
     pub(super) fn kill(&mut self) {
         self.child.kill().unwrap();
