@@ -462,6 +462,9 @@ impl Running {
     fn look_for_the_stream(&mut self) {
         if self.silence.is_long(clock::now(), self.state.link.is_connected()) {
             self.mend();
+            if self.silence.lasts() {
+                self.report(PutError::Silent);
+            }
         }
     }
 

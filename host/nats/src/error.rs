@@ -8,7 +8,6 @@ use parlor_cluster::Revision;
 use parlor_https::trust::TrustError;
 use parlor_store::{DataError, OpenError, ReplayError};
 
-use crate::envelope::EnvelopeError;
 use crate::record::{MOST_IN_A_CHANGE, MOST_IN_A_RECORD, MOST_IN_A_SNAPSHOT, RecordError};
 use crate::room::remedy;
 use crate::seal::KeyId;
@@ -146,6 +145,11 @@ pub enum PutError {
     /// There was no answer. It may have been written, or may be later.
     #[error("NATS did not answer, so the write may be done or not; check the connection to NATS")]
     Unknown,
+    /// There has been no answer to any write for a while, although there is a connection.
+    #[error(
+        "NATS is connected and answers no write; look at its log: its disk may be full, JetStream may be off, or most of its servers may be away. If its disk was full, make room and start NATS again"
+    )]
+    Silent,
     /// It is larger than the server permits.
     #[error("the write is larger than NATS permits; at most {MOST_IN_A_RECORD} bytes fit")]
     TooLarge,
@@ -223,52 +227,6 @@ pub enum StateError {
     /// Another host has the name of this node.
     #[error("another host is node {0:?}; give this one another name: key node under [cluster], or PARLOR_NODE")]
     Twin(String),
-}
-
-/// The reason why another node did not answer a request. Unless the node was absent, it may have carried it out.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RequestError {
-    /// The request is larger than a message may be.
-    #[error("a request to another node has at most {most} bytes, and this one has {found}; ask that node itself")]
-    TooLarge {
-        /// Its size.
-        found: usize,
-        /// The largest size.
-        most: usize,
-    },
-    /// There is no connection to NATS.
-    #[error("this node does not reach NATS, by which nodes ask one another; check the connection to NATS")]
-    Cut,
-    /// Nobody listens under this name.
-    #[error("node {0} is not there: it has just stopped, or its parlor is older than such requests")]
-    Absent(String),
-    /// The node listens, and says nothing.
-    #[error(
-        "node {0} does not answer: it may be suspended, cut off, or too busy, or have other keys, as its log says then"
-    )]
-    Silent(String),
-    /// The node still works on the request.
-    #[error("node {0} has not finished in time; it may still carry out what it was asked")]
-    Late(String),
-    /// The node does not carry it out.
-    #[error("node {node} refuses: {reason}")]
-    Refused {
-        /// The node.
-        node: String,
-        /// Its reason.
-        reason: String,
-    },
-    /// Another program, or a node with another key, sent a message in the place of its answer.
-    #[error("node {node} did not answer, and what came in its place was refused: {cause}")]
-    Sealed {
-        /// The node.
-        node: String,
-        /// Why the message was refused.
-        cause: EnvelopeError,
-    },
-    /// The answer is none that parlor gives.
-    #[error("the answer of node {0} cannot be read; run the same version of parlor on all nodes")]
-    Strange(String),
 }
 
 /// The reason why a node does not begin.

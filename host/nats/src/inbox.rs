@@ -17,9 +17,8 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::envelope::{
     AnswerHead, EnvelopeError, FORMAT, MOST_IN_A_REQUEST, Place, RequestHead, Says, is_inbox, open, refuse_older, seal,
 };
-use crate::error::RequestError;
 use crate::names::Cluster;
-use crate::requests::{MOST_IN_AN_ANSWER, PART, Requests, unix_time};
+use crate::requests::{MOST_IN_AN_ANSWER, PART, RequestError, Requests, unix_time};
 
 /// How far the clocks of two nodes may differ. A request that was sent earlier or later than that is refused.
 pub const CLOCKS: Duration = Duration::from_mins(1);

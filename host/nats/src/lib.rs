@@ -65,8 +65,7 @@ pub use connect::{Link, Login, Settings};
 pub use drive::{Driver, NodeSettings, Order};
 pub use envelope::{EnvelopeError, MOST_IN_A_REQUEST};
 pub use error::{
-    ConnectError, CopyError, LogError, PutError, RequestError, SnapshotError, StartError, StateError, StreamError,
-    TakeOverError,
+    ConnectError, CopyError, LogError, PutError, SnapshotError, StartError, StateError, StreamError, TakeOverError,
 };
 pub use examine::{Examined, examine};
 pub use health::NodeHealth;
@@ -81,7 +80,7 @@ pub use names::{Cluster, NameError};
 pub use overview::{AccountRow, AwayRow, NodeRow, Overview};
 pub use permit::Permit;
 pub use record::{Kind, MOST_IN_A_CHANGE, MOST_IN_A_RECORD, MOST_IN_A_SNAPSHOT, Position, Record, RecordError};
-pub use requests::{MOST_IN_AN_ANSWER, Requests, SILENCE, Topic};
+pub use requests::{MOST_IN_AN_ANSWER, RequestError, Requests, SILENCE, Topic};
 pub use run::{AccountHost, Runner, Trouble};
 pub use seal::{KeyId, KeyRing, KeyRingError};
 pub use serving::Serving;

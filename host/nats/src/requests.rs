@@ -9,6 +9,8 @@
 //!
 //! Nothing here knows what is asked. A request is not repeated: if no answer comes, it may have been carried out.
 
+mod error;
+
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,9 +25,10 @@ use tokio::time::{Instant, timeout_at};
 use crate::envelope::{
     AnswerHead, EnvelopeError, FORMAT, MOST_IN_A_REQUEST, Place, RequestHead, Says, new_id, open, seal,
 };
-use crate::error::RequestError;
 use crate::names::Cluster;
 use crate::state::State;
+
+pub use error::RequestError;
 
 /// The largest answer, in bytes.
 pub const MOST_IN_AN_ANSWER: usize = 32 << 20;

@@ -16,17 +16,19 @@ const SILENT: Duration = Duration::from_secs(3);
 pub(crate) struct Silence {
     /// When NATS answered last, or the stream was looked for, or there was no connection.
     since: Duration,
+    /// How often the stream was looked for since NATS answered last.
+    looks: u32,
 }
 
 impl Silence {
     pub(crate) fn new(now: Duration) -> Self {
-        Self { since: now }
+        Self { since: now, looks: 0 }
     }
 
     /// Takes in the outcome of a write. A refusal of any kind is an answer, too.
     pub(crate) fn answered(&mut self, now: Duration, answer: &Result<Revision, PutError>) {
         if !matches!(answer, Err(PutError::Unknown)) {
-            self.since = now;
+            (self.since, self.looks) = (now, 0);
         }
     }
 
@@ -36,8 +38,14 @@ impl Silence {
         // A server that has just been reached has as much time as any other, for example to read its disk.
         if is_long || !is_connected {
             self.since = now;
+            self.looks = if is_long { self.looks + 1 } else { 0 };
         }
         is_long
+    }
+
+    /// Returns whether the owner is to be told. A node that was suspended finds a long silence, too, and none any more a moment later.
+    pub(crate) fn lasts(&self) -> bool {
+        self.looks > 1
     }
 }
 
@@ -59,7 +67,10 @@ mod tests {
             silence.answered(ms(4_000), &Err(PutError::Unknown));
             assert!(silence.is_long(ms(5_000), true), "{answer:?}");
             assert!(!silence.is_long(ms(7_000), true), "it was looked for");
-            assert!(silence.is_long(ms(8_000), true));
+            assert!(!silence.lasts(), "this process may have been suspended");
+            assert!(silence.is_long(ms(8_000), true) && silence.lasts());
+            silence.answered(ms(8_010), &answer);
+            assert!(!silence.lasts());
         }
     }
 
@@ -68,6 +79,7 @@ mod tests {
         let mut silence = Silence::new(ms(0));
         assert!(!silence.is_long(ms(10_000), false));
         assert!(!silence.is_long(ms(10_010), true), "it has just been reached");
-        assert!(silence.is_long(ms(13_000), true));
+        assert!(silence.is_long(ms(13_010), true) && silence.is_long(ms(16_010), true) && silence.lasts());
+        assert!(!silence.is_long(ms(16_020), false) && !silence.lasts(), "that is another trouble");
     }
 }

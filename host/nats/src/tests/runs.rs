@@ -318,6 +318,10 @@ async fn a_node_says_why_nats_takes_no_writes_and_that_its_account_is_at_no_node
         soon(health.wait_for(|health| health.cluster.nowhere == 1 && health.trouble.is_some())).await.unwrap().clone();
     assert!(full.is_connected && !full.reaches_nats(), "{full:?}");
     assert!(matches!(full.trouble, Some(PutError::Server { code: 10_054, .. })), "{full:?}");
+    // As a server whose disk is full, it goes on to answer pings, and no writes.
+    let elsewhere = Config { subjects: vec!["parlor.c.elsewhere".to_owned()], ..config.clone() };
+    link.jetstream.update_stream(elsewhere).await.unwrap();
+    soon(health.wait_for(|health| health.is_connected && health.trouble == Some(PutError::Silent))).await.unwrap();
     link.jetstream.update_stream(config).await.unwrap();
     soon(health.wait_for(|health| health.reaches_nats() && health.cluster.own == 1)).await.unwrap();
     soon(node.leave()).await;
