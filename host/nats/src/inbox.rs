@@ -8,6 +8,7 @@ use std::mem::Discriminant;
 use std::pin::pin;
 use std::time::Duration;
 
+use async_nats::connection::State;
 use async_nats::{Client, Message, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -241,6 +242,10 @@ impl Reply {
     }
 
     async fn send(&self, says: Says, body: &[u8]) {
+        // In the queue of the connection, signs of work would hold up all else: work may last longer than NATS is away.
+        if matches!(says, Says::Working) && self.client.connection_state() != State::Connected {
+            return;
+        }
         let head = AnswerHead { format: FORMAT, id: self.id.clone(), by: self.process, says };
         let place = Place::Answer { subject: &self.own, id: &self.id };
         // A part is never too long.

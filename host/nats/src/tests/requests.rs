@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use parlor_cluster::{Claim, Key, Session, SessionId, SessionState, Timing, Token, Value};
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::{sleep, timeout};
 
 use super::server::{KEY, LATER_KEY, Server, with_keys};
 use super::soon;
@@ -127,6 +128,35 @@ async fn a_node_that_says_nothing_is_silent_and_one_that_works_is_waited_for() {
     assert_eq!(ask(&one, "two", b"slow").await.unwrap(), "slow");
     let late = one.ask("two", b"slow", Duration::from_secs(1), std::future::pending()).await;
     assert_eq!(late, Err(RequestError::Late("two".to_owned())));
+}
+
+#[tokio::test]
+async fn signs_of_work_do_not_wait_for_a_connection() {
+    let mut server = Server::start();
+    let [one, two] = nodes(&server).await;
+    let mut inbox = two.serve().await.unwrap();
+    let asking = tokio::spawn(async move { one.ask("two", b"slow", PATIENCE, std::future::pending()).await });
+    let asked = soon(inbox.next()).await.unwrap();
+    let mut spy = Spy::on(&two, "_INBOX.>").await;
+    let work = async {
+        sleep(Duration::from_secs(4)).await;
+        b"done".to_vec()
+    };
+    let working = tokio::spawn(asked.answer(work));
+    server.kill();
+    sleep(Duration::from_secs(3)).await;
+    server.start_again();
+    soon(working).await.unwrap();
+    while !two.state.link.is_connected() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    let mut count = 0;
+    while timeout(Duration::from_millis(700), spy.messages.next()).await.is_ok() {
+        count += 1;
+    }
+    // One before, the answer, and those of the last second; in the three seconds between, there would be six more.
+    assert!((1..6).contains(&count), "{count} messages");
+    asking.abort();
 }
 
 #[tokio::test]
