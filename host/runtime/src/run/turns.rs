@@ -190,23 +190,19 @@ mod tests {
         }
     }
 
-    fn some(text: &str) -> Option<String> {
-        Some(text.to_owned())
-    }
-
     #[tokio::test(start_paused = true)]
     async fn an_event_waits_for_the_handler_of_its_conversation_and_for_no_other() {
         let mut stage = Stage::new(256);
-        assert_eq!(stage.comes("a@example.org", "a1"), some("a1"));
+        assert_eq!(stage.comes("a@example.org", "a1"), Some("a1".to_owned()));
         let first = stage.handles("a@example.org").await;
         assert_eq!(stage.comes("a@example.org/phone", "a2"), None, "another client of the same person");
-        assert_eq!(stage.comes("b@example.org", "b1"), some("b1"));
+        assert_eq!(stage.comes("b@example.org", "b1"), Some("b1".to_owned()));
         let other = stage.handles("b@example.org").await;
         assert_eq!((stage.comes("b@example.org", "b2"), stage.comes("a@example.org", "a3")), (None, None));
         assert_eq!(stage.next(), None);
         drop(first);
         assert_eq!(stage.comes("a@example.org", "a4"), None, "two came before it");
-        assert_eq!(stage.next(), some("a2"));
+        assert_eq!(stage.next(), Some("a2".to_owned()));
         let second = stage.handles("a@example.org").await;
         assert_eq!(stage.next(), None);
         drop((second, other));
@@ -266,7 +262,7 @@ mod tests {
         assert_eq!(stage.comes("a@example.org", "a2"), None);
         drop(runs);
         assert!(stage.turns.put_back(said("a@example.org", "a1"), &stage.mailbox).is_none());
-        assert_eq!((stage.next(), stage.next(), stage.next()), (some("a1"), some("a2"), None));
+        assert_eq!((stage.next(), stage.next(), stage.next()), (Some("a1".to_owned()), Some("a2".to_owned()), None));
     }
 
     #[tokio::test]
