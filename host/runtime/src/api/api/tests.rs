@@ -182,9 +182,9 @@ async fn no_grant_lets_a_stanza_ask_the_own_server_for_a_way_to_log_in() {
         };
         let own = ["", "to='bot@example.org'", "to='EXAMPLE.org'", "to='example.org/x'", "to='org'"];
         for to in own.into_iter().chain(["to='bot@example.org/phone'"]) {
-            let changed = changes.iter().chain([&command]).map(|payload| ("set", payload));
+            let sets = changes.iter().chain([&command]).map(|payload| ("set", payload));
             let asked = reads.iter().flat_map(|payload| [("set", payload), ("get", payload)]);
-            for (kind, payload) in changed.chain(asked) {
+            for (kind, payload) in sets.chain(asked) {
                 let result = send(kind, to, payload);
                 let Err(CallError::Denied { hint, .. }) = result else { panic!("{kind} {to} {payload}: {result:?}") };
                 assert!(hint.contains("no grant helps"), "{hint}");
