@@ -7,6 +7,7 @@ use parlor_tests::policy::Policy;
 use parlor_tests::terminal::Terminal;
 use parlor_tests::web::Web;
 
+use super::page::{compare, page};
 use super::sources::{policy, says, version, web};
 use super::{SOON, ended, start};
 
@@ -66,12 +67,15 @@ async fn an_index_is_added_searched_and_installed_from() {
     let _host = start(&home, &Policy::default()).await;
     let listed = run(&home, &["index", "list", "--json"], 0).await.json().unwrap();
     assert_eq!((&listed[0]["index"], &listed[0]["serial"]), (&"examples".into(), &1.into()));
+    let page = page();
+    compare(&page, "An entry of `parlor index list --json`", &listed);
     let found = run(&home, &["search", "echo"], 0).await.stdout;
     let sheet = "examples/echo 0.1.0  Rust\n  Says »it« again\n  asks for messages.read+send, rooms.send\n";
     assert_eq!(found, sheet);
     assert!(run(&home, &["search", "nothing"], 0).await.stdout.starts_with("nothing was found"));
     let found = run(&home, &["search", "rooms.send", "--json"], 0).await.json().unwrap();
     assert_eq!((&found[0]["name"], &found[0]["key"]), (&"echo".into(), &key.public().into()));
+    compare(&page, "An entry of `parlor search --json`", &found);
 
     let added = add(&home, "echo", 0).await.stdout;
     assert!(added.contains("signed by its publisher") && added.contains("echo on main is running"), "{added}");

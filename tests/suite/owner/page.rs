@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::{SOON, echo, ended, home, juliet, start};
 
-fn page() -> String {
+pub(super) fn page() -> String {
     std::fs::read_to_string(root().join("docs/owner/control.md")).unwrap()
 }
 
@@ -155,7 +155,7 @@ async fn updates(home: &Home) -> Value {
 }
 
 /// Checks that the output has exactly these fields. Optional fields that a healthy host does not show are not checked.
-fn compare(page: &str, heading: &str, shown: &Value) {
+pub(super) fn compare(page: &str, heading: &str, shown: &Value) {
     let fields = fields(page, heading);
     let all: Vec<_> = match shown {
         Value::Array(all) => all.iter().collect(),
@@ -252,5 +252,34 @@ async fn what_is_shown_has_the_fields_that_the_page_names() {
         ("A test that was tried", &tried["tests"]),
     ] {
         compare(&page, heading, shown);
+    }
+}
+
+/// The answers of these commands come from files.
+#[tokio::test]
+async fn commands_that_ask_no_host_show_the_fields_that_the_page_names() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default().with("echo", echo(&home))).unwrap();
+    let shown = async |arguments: &[&str], input: &str, code: i32| {
+        let arguments = [arguments, &["--json"]].concat();
+        ended(home.run_with(&arguments, input).await.unwrap(), code).json().unwrap()
+    };
+    ended(home.run(&["plugin", "accounts", "echo", "--add", "shop-*", "--yes"]).await.unwrap(), 0);
+    let import = ["account", "import", "-"];
+    let imported = shown(&import, "jid,password\nspare@localhost,secret\n", 0).await;
+    let refused = shown(&import, "jid,password\nnowhere,secret\n", 1).await;
+    let restore = ["restore", "all.parlor", "--config", "back/parlor.toml", "--data", "back/data"];
+    let page = page();
+    for (heading, shown) in [
+        ("An entry of `parlor account list --json`", shown(&["account", "list"], "", 0).await),
+        ("`parlor account import --json`", Value::from(vec![imported, refused])),
+        ("`parlor account remove --json`", shown(&["account", "remove", "spare", "--yes"], "", 0).await),
+        ("`parlor plugin accounts --json`", shown(&["plugin", "accounts", "echo"], "", 0).await),
+        ("`parlor plugin rooms --json`", shown(&["plugin", "rooms", "echo"], "", 0).await),
+        ("An entry of `parlor plugin limits --json`", shown(&["plugin", "limits", "echo"], "", 0).await),
+        ("`parlor backup --json`", shown(&["backup", "all.parlor", "--without-keys"], "", 0).await),
+        ("`parlor restore --json`", shown(&restore, "", 0).await),
+    ] {
+        compare(&page, heading, &shown);
     }
 }
