@@ -245,7 +245,10 @@ fn policy(config: &Config, status: Option<&Status>, findings: &mut Findings) -> 
                 let says = format!("it may run, but was not signed by anybody whom you trust today: {UNDER_THE_RULE}");
                 findings.warn(&check, says, "install one that is, or `parlor plugin disable` it");
             }
-            (Ok(_), None, None) => reach(config, entry.accounts.as_deref(), &check, findings),
+            (Ok(manifest), None, None) => {
+                reach(config, entry.accounts.as_deref(), &check, findings);
+                plugins::webhooks_in_vain(config, id, entry, manifest, findings);
+            }
         }
     }
     for (account, plugins) in waiting(&policy, config.accounts.values()) {

@@ -41,12 +41,12 @@ impl SayArgs {
     /// Returns the text. Several words without quotes are refused: the shell may have changed what is between them.
     fn words(&self) -> anyhow::Result<&str> {
         match &self.text[..] {
-            [text] => Ok(text),
-            [first, ..] => {
+            [text] if !text.is_empty() => Ok(text),
+            [first, _, ..] => {
                 let sentence = format!("the text has to be one argument: put it in quotes, such as '{first} …'");
                 Err(Ended::Usage(sentence).into())
             }
-            [] => Err(Ended::Usage("there is no text to say".to_owned()).into()),
+            _ => Err(Ended::Usage("there is no text to say".to_owned()).into()),
         }
     }
 }
@@ -81,6 +81,7 @@ mod tests {
         let error = say(&["hi", "all"]).words().unwrap_err().to_string();
         assert_eq!(error, "the text has to be one argument: put it in quotes, such as 'hi …'");
         assert!(Typed::try_parse_from(["say", "hall@muc.example.org"]).is_err());
+        assert_eq!(say(&[""]).words().unwrap_err().to_string(), "there is no text to say");
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Checks of the policy that are about no single plugin, and what a running host says of each plugin.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use parlor::control::views::{Plugin, Status};
 use parlor_base::id::PluginId;
 use parlor_base::nearest::{nearest, suggestion};
+use parlor_base::permission::Permission;
 use parlor_config::{AccountName, Config, NewAddresses, Selector};
-use parlor_plugins::policy::Policy;
+use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::hooks::OrderName;
+use parlor_plugins::policy::{Entry, Policy};
 
 use super::findings::{Findings, OR_DISABLE, check_of};
 
@@ -77,6 +79,39 @@ fn may_name(accounts: Option<&[Selector]>, component: &AccountName) -> bool {
             Selector::Pattern(pattern) => pattern.means_new_addresses(),
         })
     })
+}
+
+/// Warns of webhooks of a plugin to which each request is in vain: the host listens for none, or the secret that proves who sends it is
+/// not set.
+pub(super) fn webhooks_in_vain(
+    config: &Config,
+    id: &PluginId,
+    entry: &Entry,
+    manifest: &Manifest,
+    findings: &mut Findings,
+) {
+    if manifest.webhooks.is_empty() || !entry.grants.has(Permission::WebhooksReceive) {
+        return;
+    }
+    let check = check_of(id.as_str());
+    if config.web.listen.is_none() {
+        let remedy =
+            "write `listen` under [web] in parlor.toml, such as \"127.0.0.1:8080\", or revoke webhooks.receive";
+        findings.warn(&check, "it has webhooks, and the host listens for none", remedy);
+    }
+    let mut lacking = BTreeMap::<_, Vec<_>>::new();
+    for (name, webhook) in &manifest.webhooks {
+        if let Some(secret) = webhook.secret.as_deref().filter(|secret| !entry.settings.0.contains_key(*secret)) {
+            lacking.entry(secret).or_default().push(name.as_str());
+        }
+    }
+    for (secret, names) in lacking {
+        let says = format!(
+            "each request to its webhooks is refused ({}): the setting {secret} has no value",
+            names.join(", ")
+        );
+        findings.warn(&check, says, &format!("`parlor plugin config {id} {secret}` gives it"));
+    }
 }
 
 /// Warns if there are hooks, and the owner never wrote what happens to a message about which they give no verdict.

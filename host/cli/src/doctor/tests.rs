@@ -3,6 +3,8 @@
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
+use parlor_plugins::manifest::Manifest;
+
 use super::disk::{LITTLE_ROOM, NO_ROOM};
 use super::*;
 
@@ -226,6 +228,40 @@ fn new_addresses_on_which_no_plugin_would_run_are_told_of() {
     assert!(found("", "accounts = [\"main\"]").is_empty(), "no address becomes an account");
     let grouped = format!("{new}\nnew_addresses_group = \"shop\"");
     assert!(found(&grouped, "accounts = [\"main\"]").is_empty(), "in a group");
+}
+
+#[test]
+fn webhooks_to_which_each_request_is_in_vain_are_told_of_with_what_lacks() {
+    let manifest = "[plugin]\nname = \"forge\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"X\"\n\
+                    [permissions]\n\"webhooks.receive\" = { reason = \"r\" }\n\
+                    [settings.key]\ntype = \"secret\"\ndescription = \"X\"\n\
+                    [webhook.pull]\ndescription = \"X\"\nverify = \"gitlab\"\nsecret = \"key\"\n\
+                    [webhook.push]\ndescription = \"X\"\nverify = \"github\"\nsecret = \"key\"\n\
+                    [webhook.open]\ndescription = \"X\"\nverify = \"none\"\n";
+    let manifest = Manifest::parse(manifest).unwrap();
+    let digest = parlor_base::id::Digest::of(b"");
+    let found = |web: &str, more: &str| {
+        let overrides = parlor_config::Overrides { environment: |_| None, ..parlor_config::Overrides::default() };
+        let text = format!("[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n{web}");
+        let config = Config::parse(Path::new("parlor.toml"), &text, &overrides).unwrap();
+        let text = format!("[plugin.forge]\nsource = \"forge.wasm\"\ndigest = \"{digest}\"\n{more}");
+        let policy = Policy::parse(&text, Path::new("/x")).unwrap();
+        let (id, entry) = policy.plugins.iter().next().unwrap();
+        let mut findings = Findings::default();
+        plugins::webhooks_in_vain(&config, id, entry, &manifest, &mut findings);
+        findings.findings.into_iter().map(|one| (one.state, one.says)).collect::<Vec<_>>()
+    };
+    let granted = "[plugin.forge.grants]\n\"webhooks.receive\" = true\n";
+    let set = format!("{granted}[plugin.forge.settings]\nkey = {{ file = \"key\" }}\n");
+    let warning = |says: &str| (State::Warning, says.to_owned());
+    let unheard = warning("it has webhooks, and the host listens for none");
+    let refused = warning("each request to its webhooks is refused (pull, push): the setting key has no value");
+    let listen = "[web]\nlisten = \"127.0.0.1:8080\"\n";
+    assert_eq!(found("", granted), [unheard.clone(), refused.clone()]);
+    assert_eq!(found(listen, granted), [refused]);
+    assert_eq!(found("", &set), [unheard]);
+    assert!(found(listen, &set).is_empty(), "they work");
+    assert!(found("", "").is_empty(), "it gets no requests");
 }
 
 #[test]
