@@ -14,6 +14,7 @@ use super::add::done;
 use super::consent::{self, Request};
 use crate::Ended;
 use crate::ask::Terminal;
+use crate::fleet::MANY;
 use crate::places::{later, places};
 use crate::show::{Put as _, print, print_json};
 use crate::target::{self, Target};
@@ -157,13 +158,7 @@ impl AccountsArgs {
             }
             return print_json(&shown);
         }
-        let mut text = String::new();
-        for name in on {
-            text.put(format_args!("{id} runs on {name}\n"));
-        }
-        for name in off {
-            text.put(format_args!("{id} does not run on {name}; `parlor plugin accounts {id} --add {name}` lets it\n"));
-        }
+        let mut text = screen(id, &on, &off);
         if is_later {
             text.put(format_args!("{id} runs on accounts that are added later, too\n"));
         } else {
@@ -177,7 +172,34 @@ impl AccountsArgs {
     }
 }
 
-/// How many accounts a question names.
+/// Says on which accounts a plugin runs, and on which not. Of many accounts it names some.
+fn screen(id: &PluginId, on: &[&AccountName], off: &[&AccountName]) -> String {
+    let (mut text, all) = (String::new(), on.len() + off.len());
+    if all <= MANY {
+        for name in on {
+            text.put(format_args!("{id} runs on {name}\n"));
+        }
+        for name in off {
+            text.put(format_args!("{id} does not run on {name}; `parlor plugin accounts {id} --add {name}` lets it\n"));
+        }
+        return text;
+    }
+    for (verb, names) in [("runs", on), ("does not run", off)] {
+        let names: Vec<_> = names.iter().map(|name| Selector::from((*name).clone())).collect();
+        if let Some(shown) = some(&names) {
+            text.put(format_args!("{id} {verb} on {} of {all} accounts: {shown}\n", names.len()));
+        }
+    }
+    if !off.is_empty() {
+        text.put(format_args!("`parlor plugin accounts {id} --add NAME` lets it run on another one\n"));
+    }
+    if on.len().max(off.len()) > NAMED {
+        text.push_str("--json names all of them\n");
+    }
+    text
+}
+
+/// How many accounts a question names, and a list of many.
 const NAMED: usize = 10;
 
 /// Lists the first of these accounts, and how many more there are; none if there are none.
@@ -187,5 +209,33 @@ fn some(names: &[Selector]) -> Option<String> {
         0 => None,
         count if count > NAMED => Some(format!("{shown} and {} more", count - NAMED)),
         _ => Some(shown),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_accounts_some_are_named_and_the_others_counted() {
+        let name = |number: usize| format!("shop-{number}").parse::<AccountName>().unwrap();
+        let names: Vec<_> = (1..=21).map(name).collect();
+        let shown = |on: usize, all: usize| {
+            let names: Vec<_> = names.iter().take(all).collect();
+            screen(&"echo".parse().unwrap(), &names[..on], &names[on..])
+        };
+        assert_eq!(
+            shown(1, 2),
+            "echo runs on shop-1\necho does not run on shop-2; `parlor plugin accounts echo --add shop-2` lets it\n"
+        );
+        assert_eq!(shown(20, 20).lines().count(), 20);
+        assert_eq!(
+            shown(12, 21),
+            "echo runs on 12 of 21 accounts: shop-1, shop-2, shop-3, shop-4, shop-5, shop-6, shop-7, shop-8, shop-9, shop-10 and 2 more\n\
+             echo does not run on 9 of 21 accounts: shop-13, shop-14, shop-15, shop-16, shop-17, shop-18, shop-19, shop-20, shop-21\n\
+             `parlor plugin accounts echo --add NAME` lets it run on another one\n\
+             --json names all of them\n"
+        );
+        assert!(!shown(21, 21).contains("--add"), "it runs on all");
     }
 }
