@@ -142,6 +142,9 @@ async fn an_address_becomes_an_account_when_somebody_writes_to_it_and_stays_one(
     is_nobody(&mut friend, &address("shop-3")).await;
     let listed = home.run(&["account", "list", "--names", "--group", "bots"]).await.unwrap();
     assert_eq!(listed.stdout.lines().collect::<Vec<_>>(), ["bots--shop-1", "bots--shop-2"], "{listed:?}");
+    // No server keeps contacts for them, so none is waited for.
+    let contacts = home.run(&["contacts", "--account", "bots--shop-1"]).await.unwrap();
+    assert_eq!(contacts.stdout, "account bots--shop-1\nno contacts\n", "{contacts:?}");
     assert!(host.stop(SOON).await.unwrap().success());
     let mut host = connected(&home).await;
     host.wait("account connected", &[("account", "bots--shop-1")], SOON).await.unwrap();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jid::{BareJid, Jid};
 use parlor_base::escape::escape_untrusted;
 use parlor_base::nearest::suggestion;
+use parlor_config::Config;
 use parlor_runtime::account::{Asker, Shared};
 use parlor_session::permissions::Granted;
 use parlor_session::{ChangeContact, Contact, ContactChange, SendMessage};
@@ -25,12 +26,15 @@ const LONGEST_WORDS: usize = 4 << 10;
 /// Returns the contacts of all accounts, or of one, or this person in them.
 pub(super) fn people(host: &Host, request: &Request) -> Result<Vec<People>, Refusal> {
     let only = request.value("jid").map(addresses::person).transpose().map_err(Refusal::Value)?;
-    Ok(accounts(host, request)?.iter().map(|account| people_of(account, only.as_ref())).collect())
+    let config = host.config();
+    Ok(accounts(host, request)?.iter().map(|account| people_of(&config, account, only.as_ref())).collect())
 }
 
 /// Returns the contacts of an account, or this one of them.
-fn people_of(account: &Shared, only: Option<&BareJid>) -> People {
+fn people_of(config: &Config, account: &Shared, only: Option<&BareJid>) -> People {
     let snapshot = account.snapshot();
+    // No server keeps contacts for an address of a component.
+    let has_none = config.accounts.get(&account.name).is_some_and(|one| one.link.component().is_some());
     let contacts = snapshot.contacts.iter().flat_map(|contacts| contacts.values());
     let contacts = contacts.filter(|one| only.is_none_or(|only| one.jid == *only)).map(|one| Person {
         jid: one.jid.to_string(),
@@ -43,7 +47,7 @@ fn people_of(account: &Shared, only: Option<&BareJid>) -> People {
     People {
         account: account.name.to_string(),
         node: None,
-        known: snapshot.contacts.is_some(),
+        known: has_none || snapshot.contacts.is_some(),
         contacts: contacts.collect(),
     }
 }
@@ -70,7 +74,7 @@ pub(super) async fn answer(host: &Host, request: &Request, accepts: bool, by: &B
     let change = ChangeContact { jid, change: if accepts { ContactChange::Accept } else { ContactChange::Deny } };
     let changing = async { account.ask(Asker::Host, &Granted::HOST, change).await.map_err(|error| not_done(&error)) };
     audit::recorded(host, request, by, &[&account.name], changing).await?;
-    Ok(vec![people_of(account, None)])
+    Ok(vec![people_of(&host.config(), account, None)])
 }
 
 /// Returns whether a person asks to see the presence of an account.
