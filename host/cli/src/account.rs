@@ -117,7 +117,7 @@ impl ListArgs {
             vec![name, group(account), jid, how(account).to_owned(), owners(account).join(" ")]
         };
         let rows: Vec<_> = accounts.iter().map(row).collect();
-        let mut text = table(&["account", "group", "jid", "login", "owners"], &rows);
+        let mut text = table(&["ACCOUNT", "GROUP", "JID", "LOGIN", "OWNERS"], &rows);
         if let Some(others) = others {
             text.put(format_args!("\naccounts {others}\n"));
         }

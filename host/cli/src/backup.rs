@@ -144,7 +144,7 @@ fn holds(manifest: &Manifest) -> String {
     let keys = if manifest.keys { "keys of encryption" } else { "no keys of encryption" };
     let (components, indexes, secrets) = (components(manifest), indexes(manifest), manifest.secrets);
     format!(
-        "configuration, policy, data, {components} components, {indexes} indexes, {keys}, {secrets} files with secrets"
+        "configuration, policy, data, {keys}; components: {components}, indexes: {indexes}, files with secrets: {secrets}"
     )
 }
 

@@ -41,7 +41,7 @@ async fn an_account_is_added_listed_and_removed_while_the_host_runs() {
     assert_eq!((&list[0]["name"], &list[0]["jid"]), (&"main".into(), &bot.jid.to_string().into()));
     assert_eq!((&list[1]["name"], &list[1]["jid"]), (&"second".into(), &jid.as_str().into()));
     let table = ended(home.run(&["account", "list"]).await.unwrap(), 0).stdout;
-    assert!(table.contains("second") && table.contains("password file"), "{table}");
+    assert!(table.starts_with("ACCOUNT ") && table.contains("second") && table.contains("password file"), "{table}");
     let again = ended(home.run(&add).await.unwrap(), 1);
     assert!(again.stderr.contains("there is an account second in parlor.toml already"), "{again:?}");
 

@@ -72,7 +72,7 @@ impl ImportArgs {
         }
         let (Ok(after), true) = (after, bad.is_empty()) else { return self.refused(&bad) };
         let (new, old) = (plan.new.len(), plan.unchanged.len());
-        target::say(&format!("{} accounts are checked: {new} new, {old} there already", new + old));
+        target::say(&format!("checked {}: {new} new, {old} there already", accounts(new + old)));
         let names: Vec<_> = plan.new.iter().map(|new| &new.line.name).collect();
         let plugins = plugins_on(after.config(), &names);
         if self.dry_run || plan.new.is_empty() {
