@@ -315,7 +315,7 @@ fn component_of<'c>(config: &'c Config, jid: &str) -> Option<&'c AccountName> {
 fn record(before: &Config, after: &Config, names: &[&AccountName]) -> anyhow::Result<()> {
     atomic::make_private_folder(&before.data)
         .with_context(|| format!("cannot make the folder {}", before.data.escaped()))?;
-    Ok(record_accounts(before, after, names, &target::by())?)
+    record_accounts(before, after, names, &target::by()).context("nothing is written without an entry in the audit")
 }
 
 /// Lets the host read its files again, if one runs. Returns a word and a sentence about it.
@@ -406,6 +406,17 @@ mod tests {
         let on = plugins_on(&config, &[&name("main")]);
         assert_eq!(running(&on), "\necho runs on it, as its entry in plugins.toml says");
         assert!(running(&BTreeMap::new()).starts_with("\nno plugin runs on it; "));
+    }
+
+    #[test]
+    fn an_audit_that_cannot_be_written_is_told_of_with_what_was_not_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("parlor.toml");
+        fs::write(&path, FILE).unwrap();
+        fs::create_dir_all(folder.path().join("data/parlor.db")).unwrap();
+        let config = load(&path);
+        let error = format!("{:#}", record(&config, &config, &[&name("main")]).unwrap_err());
+        assert!(error.starts_with("nothing is written without an entry in the audit: "), "{error}");
     }
 
     #[test]
