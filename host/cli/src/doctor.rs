@@ -223,6 +223,7 @@ fn policy(config: &Config, status: Option<&Status>, findings: &mut Findings) -> 
     unknown_settings(config, is_claimed, findings);
     plugins::without_plugins(config, &policy, findings);
     plugins::hooks_without_rule(&policy, findings);
+    plugins::hooks_without_grant(&policy, findings);
     plugins::unknown_commands(&policy, status.map_or(&[][..], |status| &status.plugins[..]), findings);
     for (id, entry) in &policy.plugins {
         let check = check_of(id.as_str());

@@ -14,7 +14,9 @@ async fn an_order_of_hooks_is_set_by_a_command_counts_at_once_and_is_recorded() 
     let caller = home.install("caller", &built("caller").unwrap()).unwrap().set("chat", true);
     let caller = caller.grant("messages.read", &["*"]).grant("messages.send", &["*"]);
     let rule = "on_failure = \"stop\"".parse().unwrap();
-    let policy = Policy::default().with("echo", echo(&home)).with("caller", caller).hooks(rule);
+    let mut other = home.install("other", &built("caller").unwrap()).unwrap();
+    other.enabled = false;
+    let policy = Policy::default().with("echo", echo(&home)).with("caller", caller).with("other", other).hooks(rule);
     let host = start(&home, &policy).await;
     host.wait_count("plugin running", &[], 2, SOON).await.unwrap();
     let bot: Jid = host.lines("account connected", &[])[0].get("jid").parse().unwrap();
@@ -28,16 +30,19 @@ async fn an_order_of_hooks_is_set_by_a_command_counts_at_once_and_is_recorded() 
     juliet.chat(bot.clone(), "stopped").await.unwrap();
     let stopped = [("plugin", "caller"), ("hook", "outgoing")];
     host.wait_count("a hook gave no verdict, so on_failure decided", &stopped, 1, SOON).await.unwrap();
+    let doctor = home.run(&["doctor", "--offline"]).await.unwrap().stdout;
+    assert!(doctor.contains("caller is in the order outgoing, and was not granted hooks.outgoing"), "{doctor}");
     let shown = ended(order(&[]).await, 0).stdout;
     assert!(shown.contains("outgoing  1      caller  not granted\n"), "{shown}");
-    let both = ended(order(&["commands", "caller", "echo", "--json"]).await, 0).json().unwrap();
-    assert_eq!(both["commands"][1], json!({ "plugin": "echo", "state": "not granted" }));
+    let both = ended(order(&["commands", "caller", "other", "--json"]).await, 0).json().unwrap();
+    assert_eq!(both["commands"][1], json!({ "plugin": "other", "state": "disabled" }));
     assert_eq!((&both["host"], &both["on_failure"]), (&json!("applied"), &json!("stop")));
-    assert!(ended(order(&["commands", "caller", "echo"]).await, 0).stdout.contains("already"));
+    assert!(ended(order(&["commands", "caller", "other"]).await, 0).stdout.contains("already"));
 
     for (arguments, code, reason) in [
         (&["outgoing", "callr"][..], 1, "there is no plugin callr"),
-        (&["outgoing", "echo", "echo"], 1, "echo is named twice"),
+        (&["outgoing", "caller", "caller"], 1, "caller is named twice"),
+        (&["outgoing", "caller", "echo"], 1, "echo cannot be in this order: it does not ask for hooks.outgoing"),
         (&["outgoin", "echo"], 2, "it is outgoing, incoming or commands"),
         (&["--none"], 2, "required"),
     ] {

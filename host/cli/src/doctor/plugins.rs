@@ -136,6 +136,24 @@ pub(super) fn hooks_without_rule(policy: &Policy, findings: &mut Findings) {
     );
 }
 
+/// Warns of plugins in an order of hooks that may not do what it is for: each message counts as one without a verdict.
+pub(super) fn hooks_without_grant(policy: &Policy, findings: &mut Findings) {
+    for order in OrderName::ALL {
+        let (key, permission) = (order.key(), order.permission());
+        let lacks =
+            |id: &PluginId| policy.plugins.get(id).is_some_and(|entry| entry.enabled && !entry.grants.has(permission));
+        for id in policy.hooks.order(order).into_iter().filter(lacks) {
+            let says = format!(
+                "{id} is in the order {key}, and was not granted {permission}, so it counts as a hook that does not answer"
+            );
+            let remedy = format!(
+                "`parlor plugin grant {id} \"{permission}=*\"`, or take it out of the order: `parlor plugin order {key}`"
+            );
+            findings.warn("hooks", says, &remedy);
+        }
+    }
+}
+
 /// Warns of names and rules that the owner gave to commands which a plugin does not have. Its commands are known only while it runs, so
 /// the owner may have given them before.
 pub(super) fn unknown_commands(policy: &Policy, plugins: &[Plugin], findings: &mut Findings) {

@@ -287,6 +287,24 @@ fn hooks_without_a_rule_of_the_owner_are_told_of() {
 }
 
 #[test]
+fn hooks_without_a_grant_are_told_of() {
+    let digest = parlor_base::id::Digest::of(b"");
+    let found = |more: &str| {
+        let text = format!(
+            "[hooks]\nincoming = [\"guard\"]\non_failure = \"stop\"\n\
+             [plugin.guard]\nsource = \"guard.wasm\"\ndigest = \"{digest}\"\n{more}"
+        );
+        let mut findings = Findings::default();
+        plugins::hooks_without_grant(&Policy::parse(&text, Path::new("/x")).unwrap(), &mut findings);
+        findings.findings.into_iter().map(|one| (one.state, one.says)).collect::<Vec<_>>()
+    };
+    let says = "guard is in the order incoming, and was not granted hooks.incoming, so it counts as a hook that does not answer";
+    assert_eq!(found(""), [(State::Warning, says.to_owned())]);
+    assert!(found("enabled = false\n").is_empty(), "it is not asked");
+    assert!(found("[plugin.guard.grants]\n\"hooks.incoming\" = [\"*\"]\n").is_empty(), "it is asked");
+}
+
+#[test]
 fn names_and_rules_of_commands_that_a_running_plugin_does_not_have_are_told_of() {
     let digest = parlor_base::id::Digest::of(b"");
     let text = format!(
