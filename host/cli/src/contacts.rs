@@ -5,6 +5,7 @@ use parlor::control::addresses;
 use parlor::control::client::escaped;
 use parlor::control::views::{People, Person};
 
+use super::fleet::MANY;
 use super::show::{Put as _, on_node, table};
 use super::target::{self, AccountRequest};
 
@@ -78,9 +79,11 @@ fn answered(all: &[People], jid: &str, does: &str) -> String {
     text
 }
 
+/// Shows the contacts of each account. Of many accounts, those without contacts are only counted.
 fn screen(all: &[People]) -> String {
     let mut text = String::new();
-    for people in all {
+    let is_left_out = |people: &&People| all.len() > MANY && people.contacts.is_empty();
+    for people in all.iter().filter(|people| !is_left_out(people)) {
         if !text.is_empty() {
             text.push('\n');
         }
@@ -95,6 +98,13 @@ fn screen(all: &[People]) -> String {
         }
         let rows: Vec<_> = people.contacts.iter().map(row).collect();
         text.push_str(&table(&["CONTACT", "NAME", "STATUS", "SUBSCRIPTION", "GROUPS"], &rows));
+    }
+    let (known, unknown): (Vec<_>, Vec<_>) = all.iter().filter(is_left_out).partition(|people| people.known);
+    for (names, what) in [(known, "no contacts"), (unknown, "contacts that have not come from the server yet")] {
+        if !names.is_empty() {
+            let line = if text.is_empty() { "" } else { "\n" };
+            text.put(format_args!("{line}accounts with {what}: {} of {}\n", names.len(), all.len()));
+        }
     }
     text
 }
@@ -120,6 +130,21 @@ mod tests {
         assert_eq!(told(main.clone()), "account main denies the request of paris@example.org\n");
         let far = told(People { node: Some("two".to_owned()), ..main });
         assert_eq!(far, "account main, node two denies the request of paris@example.org\n");
+    }
+
+    #[test]
+    fn of_many_accounts_those_without_contacts_are_counted() {
+        let people = |number: usize| People {
+            account: format!("shop-{number}"),
+            node: None,
+            known: number > 2,
+            contacts: Vec::new(),
+        };
+        let all: Vec<_> = (0..21).map(people).collect();
+        let counts = "accounts with no contacts: 18 of 21\n\n\
+                      accounts with contacts that have not come from the server yet: 3 of 21\n";
+        assert_eq!(screen(&all), counts);
+        assert!(screen(&all[1..]).starts_with("account shop-1\n"), "each of 20 is shown");
     }
 
     #[test]
