@@ -14,6 +14,7 @@ mod reading;
 mod sharing;
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -140,18 +141,19 @@ impl Cluster {
 }
 
 /// Does a step of the start. If it takes long, the log says what the node waits for, and for how long it has.
-async fn waiting<T>(what: &'static str, step: impl Future<Output = T>) -> T {
-    let tell = |seconds: u64| {
+fn waiting<T>(what: &'static str, step: impl Future<Output = T>) -> impl Future<Output = T> {
+    let tell = move |seconds: u64| {
         tracing::warn!(waits_for = what, seconds, "this host is no node of its cluster yet, and runs no accounts");
     };
-    telling(tell, step).await
+    // Boxed, or the start would have room for the largest step several times.
+    telling(tell, Box::pin(step))
 }
 
 /// Does a step. While it lasts, tells again and again for how many seconds it has.
 async fn telling<T>(mut tell: impl FnMut(u64), step: impl Future<Output = T>) -> T {
-    let (began, mut step) = (Instant::now(), Box::pin(step));
+    let (began, mut step) = (Instant::now(), pin!(step));
     loop {
-        match timeout(LONG, &mut step).await {
+        match timeout(LONG, step.as_mut()).await {
             Ok(done) => return done,
             Err(_) => tell(began.elapsed().as_secs()),
         }

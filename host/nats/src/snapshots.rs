@@ -213,7 +213,7 @@ impl Snapshots {
                 Err(cause) => return Err(self.failure(name.to_owned(), cause).await),
             }
         };
-        let state = bucket::read(object, MOST_IN_A_SNAPSHOT + OVERHEAD).await;
+        let state = Box::pin(bucket::read(object, MOST_IN_A_SNAPSHOT + OVERHEAD)).await;
         state.map_err(|error| SnapshotError::Server { name: name.to_owned(), cause: error.to_string() })
     }
 }

@@ -119,7 +119,7 @@ async fn a_node_that_says_nothing_is_silent_and_one_that_works_is_waited_for() {
             let body = asked.body.clone();
             let work = async move {
                 // Longer than silence may be.
-                tokio::time::sleep(Duration::from_millis(2500)).await;
+                sleep(Duration::from_millis(2500)).await;
                 body.to_vec()
             };
             tokio::spawn(asked.answer(work));

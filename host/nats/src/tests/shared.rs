@@ -187,7 +187,7 @@ async fn what_an_upload_left_is_removed_with_unused_files_and_not_before_an_hour
         state.link.jetstream.publish(subject, Bytes::from_static(b"part")).await.unwrap().await.unwrap();
     }
     let (now, used) = (state.time_of_nats().await.unwrap(), BTreeSet::from([digest]));
-    let hours = |count| now + 3_600 * count;
+    let hours = |count: u64| now + 3_600 * count;
     soon(shared.clean_as_of(now, &used)).await.unwrap();
     assert_eq!(messages(&state).await, whole + 2, "another node may be uploading them");
     soon(shared.clean_as_of(hours(2), &used)).await.unwrap();
