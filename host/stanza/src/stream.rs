@@ -8,6 +8,7 @@ use minidom::rxml::xml_lang::XmlLangStack;
 use minidom::rxml::{Event, Item, Namespace, Parse as _, Parser};
 use xmpp_parsers::ns;
 use xso::error::Error;
+use xso::fromxml::Discard;
 use xso::{AsXml, Context, FromEventsBuilder as _, FromXml};
 
 use crate::sieve::mend::{attributes, unquoted};
@@ -22,8 +23,10 @@ pub struct StreamReader {
 /// The next thing that a [`StreamReader`] has read.
 #[derive(Debug)]
 pub enum Read<T> {
-    /// An element, or why it is none of these types. The next element can be read.
+    /// An element, or why its contents are not those of its type. The next element can be read.
     Element(Result<T, Error>),
+    /// An element of another type, which was skipped.
+    Foreign,
     /// The end of the stream.
     Footer,
     /// No further element exists.
@@ -67,13 +70,31 @@ impl StreamReader {
                 (None, Event::EndElement(_)) => return Ok(Read::Footer),
                 (None, Event::StartElement(_, name, attributes)) => {
                     let begun = <Result<T, Error> as FromXml>::from_events(name, attributes, &context);
-                    Some(begun.map_err(|error| invalid(error.to_string()))?)
+                    // Faults in the element are reported at its end, and another type at its beginning.
+                    let Ok(begun) = begun else { return self.skip(bytes).map(|()| Read::Foreign) };
+                    Some(begun)
                 }
                 (Some(mut builder), event) => match builder.feed(event, &context).map_err(invalid)? {
                     Some(element) => return Ok(Read::Element(element)),
                     None => Some(builder),
                 },
             };
+        }
+    }
+
+    /// Reads to the end of an element whose start tag was read.
+    fn skip(&mut self, bytes: &mut &[u8]) -> io::Result<()> {
+        let mut rest = Discard::new();
+        loop {
+            let event = match self.parser.parse(bytes, false) {
+                Ok(Some(event)) => event,
+                Err(EndOrError::NeedMoreData) | Ok(None) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(EndOrError::Error(error)) => return Err(invalid(error)),
+            };
+            self.langs.handle_event(&event);
+            if rest.feed(event, &Context::empty()).map_err(invalid)?.is_some() {
+                return Ok(());
+            }
         }
     }
 }
@@ -124,9 +145,24 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Er
 #[cfg(test)]
 mod tests {
     use xmpp_parsers::iq::Iq;
+    use xmpp_parsers::stanza::Stanza;
     use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
 
     use super::*;
+
+    #[test]
+    fn an_element_of_another_type_is_skipped_and_the_next_one_is_read() {
+        let header = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
+        let mut reader = StreamReader::behind(header.as_bytes()).unwrap();
+        let stream =
+            "<a xmlns='urn:x'><b><a/></b>text</a> <iq xmlns='jabber:server'/><message><body>hi</body></message><c>";
+        let mut bytes = stream.as_bytes();
+        for _ in 0..2 {
+            assert!(matches!(reader.read::<Stanza>(&mut bytes), Ok(Read::Foreign)));
+        }
+        assert!(matches!(reader.read::<Stanza>(&mut bytes), Ok(Read::Element(Ok(Stanza::Message(_))))));
+        assert!(reader.read::<Stanza>(&mut bytes).is_err(), "it is given whole");
+    }
 
     /// Prosody refuses what a component sends in the namespace of clients.
     #[test]

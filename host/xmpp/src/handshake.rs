@@ -77,7 +77,7 @@ async fn enter(
             Ok(Read::Element(Ok(XmppStreamElement::StreamError(error)))) => {
                 return Err(stream_failure(&error.0, domain));
             }
-            Ok(Read::Element(Ok(_))) => return Err(unexpected("no answer to the handshake")),
+            Ok(Read::Element(Ok(_)) | Read::Foreign) => return Err(unexpected("no answer to the handshake")),
             Ok(Read::Element(Err(error))) => return Err(unexpected(&error.to_string())),
             Ok(Read::Footer) => return Err(ConnectError::HungUp),
             Ok(Read::Nothing) => {}

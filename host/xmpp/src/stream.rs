@@ -138,7 +138,8 @@ impl Stanzas {
         }
     }
 
-    /// Reads one element of the rest by the library; `None` if there is only white space in it.
+    /// Reads one element of the rest by the library; `None` if there is only white space in it, or the element is not
+    /// known.
     fn read_rest(&mut self) -> Option<Result<Came, ReadError>> {
         let mut bytes = self.rest.as_slice();
         let read = match &mut self.reader {
@@ -153,6 +154,11 @@ impl Stanzas {
             Ok(Read::Footer) => {
                 self.is_closed = true;
                 Some(Err(ReadError::StreamFooterReceived))
+            }
+            // It is no stanza, so it does not count (XEP-0198, section 4).
+            Ok(Read::Foreign) => {
+                tracing::debug!("the server sent an element that is not known, which was skipped");
+                None
             }
             Ok(Read::Nothing) => None,
             Err(error) => {

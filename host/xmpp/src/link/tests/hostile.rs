@@ -118,6 +118,22 @@ async fn a_stanza_that_the_library_would_drop_is_heard() {
     assert_eq!(beside(&mut link, session.ask_what_was_taken_in()).await, 5, "each counts once (XEP-0198, section 4)");
 }
 
+/// A server, or a module of it, may send elements of its own. They do not count as stanzas.
+#[tokio::test]
+async fn an_element_that_is_not_known_is_skipped() {
+    let peer = peer().await;
+    let (mut link, mut session) = pair(&peer).await;
+    for foreign in
+        ["<x xmlns='urn:x'><body>no</body></x>", "<x/>", "<iq xmlns='jabber:server' type='get' id='1'><x/></iq>"]
+    {
+        session.say_raw(foreign).await;
+    }
+    session.say_raw("<message from='a@b'><body>one</body></message>").await;
+    let Incoming::Message(message) = incoming(&mut link).await else { panic!("a message was sent") };
+    assert_eq!(message.body.as_deref(), Some("one"));
+    assert_eq!(beside(&mut link, session.ask_what_was_taken_in()).await, 1);
+}
+
 #[tokio::test]
 async fn a_long_message_comes_whole() {
     let peer = peer().await;
