@@ -12,9 +12,9 @@ use crate::pins::{Carrier, Pins, Refused};
 use crate::reach::Finder;
 use crate::sasl::{Binding, Choice, Demand, may_be_about_binding};
 
-/// The condition with which Prosody alone answers the flag `y` if it offers channel binding (0.12,
-/// `util/sasl/scram.lua`). Somebody has then changed its offer on the way.
-const NOTICED: &str = "malformed-request";
+/// The conditions of a server that gets the flag `y` and does offer channel binding: that of RFC 5802, section 7, and that
+/// of Prosody alone (0.12, `util/sasl/scram.lua`). Somebody has then changed its offer on the way.
+const NOTICED: [&str; 2] = ["server-does-support-channel-binding", "malformed-request"];
 
 /// Facts from earlier attempts.
 #[derive(Debug, Default)]
@@ -157,7 +157,7 @@ impl Subject {
         match error {
             ConnectError::NotAuthorized { .. } => Some(Self::Password),
             ConnectError::LoginRefused { condition, text, temporary: false } => {
-                let is_noticed = condition == NOTICED;
+                let is_noticed = NOTICED.contains(&condition.as_str());
                 may_be_about_binding(condition, text.as_deref()).then_some(Self::Binding { is_noticed })
             }
             _ => None,

@@ -17,10 +17,10 @@ use tokio_xmpp::xmlstream::{
     FallibleStreamElement, InitiatingStream, ReadError, StreamElementError, XmppStream, XmppStreamElement,
 };
 use xmpp_parsers::ns;
-use xmpp_parsers::sasl::{DefinedCondition, Failure, Nonza, Response};
+use xmpp_parsers::sasl::{Challenge, DefinedCondition, Failure, Nonza, Response, Success};
 use zeroize::Zeroizing;
 
-use super::scram::Scram;
+use super::scram::{Scram, refused_as};
 use super::{Advertised, Choice, Mechanism};
 use crate::error::ConnectError;
 use crate::failure::{io_failure, said, stream_failure};
@@ -43,7 +43,14 @@ pub(crate) async fn authenticate<Io: AsyncBufRead + AsyncWrite + Unpin>(
     // Without SCRAM there is nothing to prove: TLS alone authenticates the server.
     let mut proven = scram.is_none();
     loop {
-        match (hear(&mut stream, jid).await?, scram.take()) {
+        let heard = hear(&mut stream, jid).await?;
+        if scram.is_some()
+            && let Nonza::Challenge(Challenge { data }) | Nonza::Success(Success { data }) = &heard
+            && let Some(reason) = refused_as(data)
+        {
+            return Err(refused_within(reason, jid));
+        }
+        match (heard, scram.take()) {
             (Nonza::Challenge(challenge), Some(mut asked)) if !asked.was_asked() => {
                 // Thousands of hashing rounds must not block other tasks on this thread.
                 let answering = tokio::task::spawn_blocking(move || {
@@ -137,6 +144,16 @@ fn refusal(mechanism: Mechanism, failure: Failure, jid: &Jid) -> ConnectError {
             condition: Element::from(other).name().to_owned(),
             text,
         },
+    }
+}
+
+/// Converts a refusal within the messages of SCRAM.
+fn refused_within(reason: &str, jid: &Jid) -> ConnectError {
+    match reason {
+        "invalid-proof" | "unknown-user" => ConnectError::NotAuthorized { jid: jid.clone() },
+        other => {
+            ConnectError::LoginRefused { condition: printable(other), text: None, temporary: other == "no-resources" }
+        }
     }
 }
 

@@ -128,6 +128,11 @@ impl Scram {
     }
 }
 
+/// Returns the reason that a server names in place of its proof if it refuses the log-in (RFC 5802, section 7).
+pub(super) fn refused_as(said: &[u8]) -> Option<&str> {
+    std::str::from_utf8(said).ok()?.split(',').next()?.strip_prefix("e=")
+}
+
 /// The server's first message (RFC 5802, section 7).
 struct Challenge<'a> {
     text: &'a str,
@@ -220,6 +225,15 @@ mod tests {
     const PROOF_512: &str = "gMGXRcevScNtxZ6/8lQYpGtnsNAc3mGcmNomv+xnoOMw+3R2xNJdMNnzMlTN8PPC6wdp6dybEmDYXYTxwnYPJQ==";
     const SIGNATURE_512: &str =
         "ZQnYEgWQMFmmsM8aQMF0nDDCy/AgCzkwk8CmMZYcMg0vSVlKDanekLtifDSeVGT4+5ZxXnJq199RVG2rR7N7Zw==";
+
+    #[test]
+    fn a_refusal_is_no_proof() {
+        assert_eq!(refused_as(b"e=invalid-proof"), Some("invalid-proof"));
+        assert_eq!(refused_as(b"e=other-error,x=later"), Some("other-error"));
+        for other in [&b"v=QQ==,e=no"[..], b"r=e=,s=QQ==,i=4096", b"", b"e", b"\xff"] {
+            assert_eq!(refused_as(other), None, "{other:?}");
+        }
+    }
 
     #[test]
     fn what_a_name_may_have_and_means_something_here_is_escaped() {

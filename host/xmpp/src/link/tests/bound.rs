@@ -196,6 +196,10 @@ async fn the_flag_is_not_taken_back_over_a_password_and_not_where_it_was_noticed
     let noticing = Peer::start(Manners { refuses: Some(("y,,", MALFORMED)), ..Manners::default() }).await;
     let error = failure(&noticing, noticing.settings(), &Pins::default()).await;
     assert!(error.to_string().contains("malformed-request"), "{error}");
+    let within = |_: String| "e=server-does-support-channel-binding".to_owned();
+    let noticing = Peer::start(Manners { challenge: within, ..Manners::default() }).await;
+    let error = failure(&noticing, noticing.settings(), &Pins::default()).await;
+    assert!(error.to_string().contains("server-does-support-channel-binding"), "{error}");
 }
 
 #[tokio::test]

@@ -42,6 +42,22 @@ async fn a_server_has_to_prove_that_it_knows_the_password() {
     }
 }
 
+/// RFC 5802, section 7: a server may refuse a log-in in the place of its proof.
+#[tokio::test]
+async fn a_refusal_in_place_of_a_proof_says_why() {
+    let refuses = |proof: fn(String) -> String, proves| refused(Manners { proof, proves, ..Manners::default() });
+    for proves in [Proves::Early, Proves::AtTheEnd] {
+        let error = refuses(|_| "e=invalid-proof".to_owned(), proves).await;
+        assert!(matches!(error, ConnectError::NotAuthorized { .. }), "{error}");
+        let error = refuses(|_| "e=channel-bindings-dont-match,x=y".to_owned(), proves).await;
+        let said = error.to_string();
+        assert!(error.is_verdict() && said.contains("channel-bindings-dont-match; "), "{said}");
+    }
+    let unknown = |_: String| "e=unknown-user".to_owned();
+    let error = refused(Manners { challenge: unknown, ..Manners::default() }).await;
+    assert!(matches!(error, ConnectError::NotAuthorized { .. }), "{error}");
+}
+
 #[tokio::test]
 async fn a_proof_may_come_before_the_success() {
     let peer = Peer::start(Manners { proves: Proves::Early, ..Manners::default() }).await;
