@@ -254,7 +254,8 @@ fn counts(to: Option<&Jid>, from: Option<&Jid>, own: &Jid) -> bool {
     let is_account = |jid: &Jid| jid == own || *jid == own.to_bare();
     match (to, from) {
         (Some(to), Some(from)) => to == from || (*to == own.to_bare() && is_account(from)),
-        (Some(to), None) => is_account(to),
+        // Only the own server can leave out the sender. RFC 6120, section 8.1.2.1, demands its domain, which old servers omit.
+        (Some(to), None) => is_account(to) || to.as_str() == own.domain().as_str(),
         (None, None) => true,
         (None, Some(from)) => is_account(from) || from.as_str() == own.domain().as_str(),
     }

@@ -30,7 +30,8 @@ fn an_answer_counts_only_from_whom_was_asked() {
             &[Some("a@example.org/x")][..],
             &[None, Some("a@example.org"), Some("example.org")][..],
         ),
-        (Some("example.org"), &[Some("example.org")], &[Some("bot@example.org"), Some("evil.example")]),
+        (Some("example.org"), &[None, Some("example.org")], &[Some("bot@example.org"), Some("evil.example")]),
+        (Some("rooms.example.org"), &[Some("rooms.example.org")], &[None, Some("example.org")]),
         (Some("bot@example.org"), &own, &[Some("example.org"), Some("bot@example.org/other")]),
         (
             None,

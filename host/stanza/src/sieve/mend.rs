@@ -142,14 +142,20 @@ fn has_several_texts(parent: &Element) -> bool {
 /// Returns stream features in a form that the library accepts; `None` if it already does, or if they cannot be
 /// repaired.
 ///
-/// The library reads all features or none. It knows only the channel-binding types of its time, no limits of zero, and
-/// only those parts of SASL 2 that it had to know when it was written. The latter two are not used here.
+/// The library reads all features or none. It knows only the channel-binding types of its time, each feature once, no
+/// limits of zero, no contents of a registration, and only those parts of SASL 2 that it had to know when it was
+/// written. The latter three are not used here.
 pub fn features(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut element = parse(bytes)?;
     if StreamFeatures::try_from(element.clone()).is_ok() {
         return None;
     }
-    retain(&mut element, |child| !child.has_ns(ns::STREAM_LIMITS) && !child.has_ns(ns::SASL2));
+    let mut met = BTreeSet::new();
+    retain(&mut element, |child| {
+        let is_unused =
+            [ns::STREAM_LIMITS, ns::SASL2, ns::REGISTER_FEATURE].into_iter().any(|unused| child.has_ns(unused));
+        !is_unused && met.insert((child.name().to_owned(), child.ns()))
+    });
     let named: Vec<_> =
         element.children().filter(|child| child.has_ns(ns::SASL_CB)).flat_map(Element::children).collect();
     if !named.is_empty() {

@@ -248,6 +248,8 @@ fn features_of_another_day_hide_none_of_those_that_are_known() {
         "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>0</max-bytes></limits>",
         "<limits xmlns='urn:xmpp:stream-limits:0'><idle-seconds>99999999999</idle-seconds></limits>",
         "<authentication xmlns='urn:xmpp:sasl:2'><inline><bind xmlns='urn:xmpp:bind:0'><inline><feature/></inline></bind></inline></authentication>",
+        "<register xmlns='http://jabber.org/features/iq-register'><optional/></register>",
+        "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism></mechanisms><sm xmlns='urn:xmpp:sm:3'/>",
     ] {
         assert_eq!(given(more).as_ref(), Some(&good), "{more}");
     }
