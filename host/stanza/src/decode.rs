@@ -19,7 +19,7 @@ use xmpp_parsers::stanza::Stanza;
 use crate::encode::AVATAR;
 use crate::error::StanzaError;
 use crate::raw::{BroadcastPresence, RawStanza, returned};
-use crate::sieve::mend::{CUT, NOTES, mend_forwarded};
+use crate::sieve::mend::{CUT, NOTES};
 use crate::text::{is_one_line, kept, name};
 use crate::types::{Carbon, Incoming, Message, MessageKind, Presence, PresenceKind, RosterItem, Show, address};
 use crate::xml::Xml;
@@ -29,6 +29,7 @@ mod bookmarks;
 mod entity;
 mod extensions;
 mod filled;
+mod forwarded;
 mod iq;
 mod muc;
 mod omemo;
@@ -127,7 +128,7 @@ fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> In
         return Incoming::Refused("a carbon without a message");
     };
     let stamp = forwarded.get_child("delay", ns::DELAY).and_then(extensions::stamp);
-    match forwarded_message(&mut forwarded, cut) {
+    match forwarded::message(&mut forwarded, cut) {
         Some(inner) if came_back && inner.type_ != MessageType::Error => {
             Incoming::Refused("a carbon that came back as an error")
         }
@@ -139,18 +140,6 @@ fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> In
         Some(inner) => Incoming::Message(Box::new(read_message(inner, Some(carbon), stamp, own, now))),
         None => Incoming::Refused("a carbon without a message"),
     }
-}
-
-/// Returns the forwarded message if it can be parsed, with the note that a part of it was left out. Removes the
-/// message's own language, as `intake` does, since otherwise texts without a language could not be distinguished from
-/// others.
-fn forwarded_message(forwarded: &mut Element, cut: Option<Element>) -> Option<WireMessage> {
-    let mut message = forwarded.remove_child("message", ns::DEFAULT_NS)?;
-    message.attrs_mut().remove(&Namespace::XML, "lang");
-    mend_forwarded(&mut message);
-    let mut message = WireMessage::try_from(message).ok()?;
-    message.payloads.extend(cut);
-    Some(message)
 }
 
 /// The notes of `intake` in a stanza.

@@ -9,7 +9,7 @@ use xmpp_parsers::message::Message as WireMessage;
 use xmpp_parsers::ns;
 
 use super::extensions::MAX_ID;
-use super::{cut_note, extensions, forwarded_message, jid_attribute, read_message};
+use super::{cut_note, extensions, forwarded, jid_attribute, read_message};
 use crate::raw::weight;
 use crate::types::{ArchiveFin, ArchivePreferences, ArchiveResult, Incoming, MAM, Message, address};
 
@@ -35,9 +35,9 @@ pub(super) fn result(mut message: WireMessage, at: usize, own: &FullJid, now: Ti
     let queryid = result.attr("queryid").map(str::to_owned);
     let weight = weight(&result);
     let (mut stamp, mut read, mut author) = (None, None, None);
-    if let Some(mut forwarded) = result.remove_child("forwarded", ns::FORWARD) {
-        stamp = forwarded.get_child("delay", ns::DELAY).and_then(extensions::stamp);
-        if let Some(inner) = forwarded_message(&mut forwarded, cut) {
+    if let Some(mut around) = result.remove_child("forwarded", ns::FORWARD) {
+        stamp = around.get_child("delay", ns::DELAY).and_then(extensions::stamp);
+        if let Some(inner) = forwarded::message(&mut around, cut) {
             author = real_author(&inner);
             read = Some(read_message(inner, None, stamp, own, now));
         }

@@ -81,6 +81,29 @@ fn a_page_is_read_by_its_own_elements_alone() {
     assert_eq!(fin, Body::ArchiveFin(expected));
 }
 
+/// XEP-0297, section 3.1, demands the namespace, which some servers leave out.
+#[test]
+fn a_forwarded_message_without_a_namespace_is_read() {
+    let inner = |more: &str| {
+        format!(
+            "<message {more} type='chat' id='7'><body xml:lang='en'>hi</body><received xmlns='urn:xmpp:receipts' id='1'/></message>"
+        )
+    };
+    let sent = carbon("from='me@house'", "sent", &inner("from='me@house/phone' to='friend@far/x'"));
+    let Incoming::Message(sent) = sent else { panic!("{sent:?}") };
+    assert_eq!((sent.body.as_deref(), sent.id.as_deref(), sent.carbon), (Some("hi"), Some("7"), Some(Carbon::Sent)));
+    assert_eq!(sent.extensions.unwrap().receipt.as_deref(), Some("1"));
+    let forged = carbon("from='me@house'", "sent", &inner("from='friend@far/x' to='me@house/phone'"));
+    assert!(matches!(forged, Incoming::Refused(_)), "{forged:?}");
+    let Incoming::Archived(result) = archived("", RESULT, &forwarded(&inner("from='friend@far/x'"))) else {
+        panic!("a result was sent")
+    };
+    assert_eq!(result.message.unwrap().body.as_deref(), Some("hi"));
+    let again = forwarded(&forwarded(&inner("from='friend@far/x'")));
+    let Incoming::Archived(result) = archived("", RESULT, &again) else { panic!("a result was sent") };
+    assert!(result.message.is_none(), "it is not the message of the result");
+}
+
 /// XEP-0082, section 3.2.
 #[test]
 fn a_stamp_has_a_date_a_time_and_one_zone() {
