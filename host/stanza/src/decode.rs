@@ -429,8 +429,8 @@ fn stanza_error(error: &Element) -> StanzaError {
     let called = condition.map_or("undefined-condition", Element::name);
     let kind = error.attr("type").filter(|kind| ERROR_KINDS.contains(kind)).unwrap_or("cancel");
     let texts = || error.children().filter(defined).filter(|child| child.name() == "text");
-    let plain = texts().find(|text| text.attr_ns(&Namespace::XML, "lang").is_none());
-    let text = plain.or_else(|| texts().next());
+    let of_lang = |lang: Option<&str>| texts().find(|text| text.attr_ns(&Namespace::XML, "lang") == lang);
+    let text = of_lang(None).or_else(|| of_lang(Some("en"))).or_else(|| texts().next());
     let xml = xml_within(error, MAX_ERROR).unwrap_or_else(|| {
         let short = Element::builder("error", ns::DEFAULT_NS).attr(name("type"), kind);
         String::from(&short.append(Element::bare(called, ns::XMPP_STANZAS)).build())

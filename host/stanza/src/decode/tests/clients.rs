@@ -50,6 +50,13 @@ fn the_condition_of_an_error_is_found_wherever_it_is() {
         (crowded.condition.as_str(), crowded.kind.as_str(), crowded.text.as_deref()),
         ("service-unavailable", "continue", Some("later"))
     );
+    // Of several texts, the owner gets the one without a language, or the English one.
+    let told = |texts: &str| error(&format!("<error type='wait'><service-unavailable {stanzas}/>{texts}</error>")).text;
+    let text = |lang: &str, said: &str| format!("<text {stanzas} {lang}>{said}</text>");
+    let (german, english) = (text("xml:lang='de'", "voll"), text("xml:lang='en'", "full"));
+    assert_eq!(told(&format!("{german}{english}")).as_deref(), Some("full"));
+    assert_eq!(told(&format!("{german}{english}{}", text("", "busy"))).as_deref(), Some("busy"));
+    assert_eq!(told(&german).as_deref(), Some("voll"));
     // XEP-0086 had a number alone.
     let of_old = error("<error code='404' type='cancel'>Not Found</error>");
     assert_eq!((of_old.condition.as_str(), of_old.text), ("undefined-condition", None));
