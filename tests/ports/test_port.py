@@ -506,12 +506,6 @@ class Told(unittest.TestCase):
         result = maubot("async def start(self):\n    self.config['a'] = 1\n    self.config.save()")
         self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], ["self.config.save()"])
 
-    @unittest.skipIf(sys.version_info >= (3, 12), "Python reads it")
-    def test_texts_of_a_later_python_are_told_as_such(self) -> None:
-        files = {"a.plug": PLUG, "a.py": "import b\nfrom errbot import BotPlugin\nclass A(BotPlugin):\n    pass\n", "b.py": "x = f'{y['z']}'\n"}
-        found = [one for one in sample.port(files)["findings"] if one["file"] == "b.py"]
-        self.assertIn("Python 3.12", found[0]["instead"])
-
     def test_names_that_the_host_does_not_take_and_mixed_rights_are_told(self) -> None:
         result = errbot("@botcmd\ndef help_me(self, msg, args):\n    pass\n@botcmd\ndef a_b(self, msg, args):\n    pass\n"
                         "@botcmd(admin_only=True)\ndef a_c(self, msg, args):\n    pass")

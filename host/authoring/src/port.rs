@@ -33,6 +33,7 @@ macro_rules! files {
 const PROGRAM: &[(&str, &str)] = files!["port/":
     "awaits.py",
     "checks.py",
+    "fstrings.py",
     "lacks.py",
     "main.py",
     "manifest.py",

@@ -253,7 +253,7 @@ class Rewriter:
         """Returns the text with all changes."""
         self._walk(self.module.tree, [], False, set())
         if not self.edits:
-            return self.module.text
+            return self.module.written
         by_line: dict[int, list[tuple[int, int, str, int]]] = {}
         for line, *edit in self.edits:
             by_line.setdefault(line, []).append(tuple(edit))
@@ -268,7 +268,7 @@ class Rewriter:
             compile(text, self.module.path, "exec", dont_inherit=True)
         except SyntaxError as error:
             self.tell(SimpleNamespace(lineno=error.lineno or 1), "it waits", f"what waits there cannot be awaited: {error.msg}", "write it anew with `await`")
-            return self.module.text
+            return self.module.written
         for line in sorted(self.changed):
             self.sources.findings.append(Finding(
                 "changed", self.module.path, line, lines[line - 1].decode().strip()[:200], "it waits, and is awaited now", ""))

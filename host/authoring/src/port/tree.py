@@ -7,6 +7,8 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any, Iterator, Optional, Union
 
+import fstrings
+
 Function = Union[ast.FunctionDef, ast.AsyncFunctionDef]
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 #: The nodes whose bodies run later, or in a scope of their own.
@@ -41,6 +43,8 @@ class Module:
     name: str
     text: str
     tree: ast.Module
+    #: The text as the author wrote it, which has f-strings of a later version than the machine's.
+    written: str
     #: Local names, with the dotted names of what they stand for.
     aliases: dict[str, str] = field(default_factory=dict)
     #: The constants at the top, by their names.
@@ -66,7 +70,8 @@ def module_name(path: str) -> str:
 
 def parse(path: str, text: str) -> Module:
     """Parses a file. `SyntaxError`, `ValueError`, `RecursionError` or `MemoryError`: it cannot be parsed."""
-    module = Module(path, module_name(path), text, ast.parse(text, path))
+    read, made = _read(path, text)
+    module = Module(path, module_name(path), read, made, text)
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Import):
             for one in node.names:
@@ -81,6 +86,20 @@ def parse(path: str, text: str) -> Module:
             module.classes[node.name] = node
     module.constants = assigned(module.tree.body)
     return module
+
+
+def _read(path: str, text: str) -> tuple[str, ast.Module]:
+    """Returns the tree of a file, and the text that it is the tree of. Plugins run in a later version of Python than the machine may have."""
+    try:
+        return text, ast.parse(text, path)
+    except SyntaxError as error:
+        read = text if sys.version_info >= (3, 12) else fstrings.earlier(text)
+        if read == text:
+            raise
+        try:
+            return read, ast.parse(read, path)
+        except SyntaxError:
+            raise error from None
 
 
 def absolute(module: Module, node: ast.ImportFrom) -> str:
