@@ -63,6 +63,16 @@ class Contents(test_layer.Case):
             "type": "m.room.message", "content": {"msgtype": "m.text", "body": "!a"}, "room_id": "alice@example.org", "sender": "alice@example.org",
             "event_id": "m1", "origin_server_ts": 1767268800000, "org.example.x": 1})
 
+    async def test_a_content_and_an_event_have_the_fields_that_they_have(self) -> None:
+        reply = test_layer.extensions(reply=SimpleNamespace(id="m7", to=None))
+        body = (
+            "evt.content['org.example.x'] = 1\n"
+            "asked = 'body', 'org.example.x', 'm.relates_to', 'relates_to', 'formatted_body', 'org.example.y', 'get', '_others'\n"
+            "said = [one in evt.content for one in asked], 'sender' in evt, 'origin_server_ts' in evt, 'client' in evt, evt.content._relates_to is None")
+        self.assertEqual(await self.said(body, extensions=reply), "([True, True, True, True, False, False, False, False], True, True, False, False)")
+        asked = "@event.on(EventType.ROOM_MESSAGE)\nasync def a(self, evt: MessageEvent):\n    return evt.content._relates_to, 'x' in evt.content"
+        self.assertEqual(sample.told(sample.port(plugin(asked, TYPES)), "lacks"), [])
+
     async def test_a_reply_is_told_by_the_older_name(self) -> None:
         reply = test_layer.extensions(reply=SimpleNamespace(id="m7", to=None))
         body = "said = evt.content.get('_relates_to')['in_reply_to'].get('event_id'), evt['content']['_relates_to']['in_reply_to']['event_id']"

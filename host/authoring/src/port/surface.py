@@ -38,6 +38,8 @@ CONTENT = {
     "trim_reply_fallback", "url", "info", "file", "membership", "displayname", "reason", "avatar_url", "redacts", "get",
     "deserialize", "serialize", "json",
 }
+#: The name that plugins use as well, though it is no public one.
+RELATION = "_relates_to"
 #: Attributes that every object has, or every mapping.
 OF_ALL = {"__dict__", "__name__", "__module__", *(name for name in dir(dict) if name.startswith("__"))} - {"__getattribute__"}
 
@@ -79,7 +81,7 @@ def of_plugin(checker: checks.Checker, module: Module, node: ast.ClassDef, known
 def of_messages(checker: checks.Checker, module: Module, framework: str, told: Iterable[str]) -> None:
     """Tells of attributes of messages or events that the layer does not have."""
     is_errbot = framework == "errbot"
-    inner = {"frm": PERSON, "to": PERSON} if is_errbot else {"content": CONTENT}
+    inner = {"frm": PERSON, "to": PERSON} if is_errbot else {"content": CONTENT | {RELATION}}
     set_by_plugin = set_anywhere(checker.modules) | set(told) | OF_ALL
     if "__getattr__" in set_by_plugin:
         return

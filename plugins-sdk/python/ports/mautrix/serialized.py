@@ -110,6 +110,11 @@ class Mapped:
     def __setitem__(self, name: str, value: Any) -> None:
         self.__dict__.setdefault("_others", {})[name] = value
 
+    def __contains__(self, name: object) -> bool:
+        """Whether it has a field of this name, which may be the one in JSON."""
+        is_there = name not in self._beside and self.__dict__.get(str(name)) is not None
+        return is_there or name in self.serialize()
+
     def get(self, name: str, default: Any = None) -> Any:
         """The field, or another value."""
         try:
