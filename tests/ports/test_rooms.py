@@ -7,6 +7,7 @@ from typing import Any
 
 import sample
 import test_layer
+from test_maubot import plugin
 
 HALL = "hall@rooms.example.org"
 BY = {"chat": HALL, "kind": "groupchat", "nick": "alice"}
@@ -41,6 +42,18 @@ class Greeter(Case):
         self.assertEqual(await self.heard("occupantChanged", occupant("robert", previous_nick="bob")), ["bob is robert now."])
         # Somebody is away, or has another role.
         self.assertEqual(await self.heard("occupantChanged", occupant("robert")), [])
+
+    async def test_a_plugin_may_listen_to_everything(self) -> None:
+        texts = plugin(
+            "@event.on(EventType.ALL)\nasync def a(self, evt):\n    name = (await self.client.get_profile(evt.get('state_key') or evt.sender)).displayname\n"
+            "    await self.client.send_text(evt.room_id, f'{evt.type} {name}')", "from mautrix.types import EventType\n")
+        result = sample.port(texts)
+        self.assertEqual(sample.told(result, "lacks"), [])
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], ["@event.on(EventType.ALL)"])
+        self.assertLess({"messages.read", "rooms.read"}, {*tomllib.loads(result["files"]["plugin.toml"])["permissions"]})
+        await self.begun(texts)
+        self.assertEqual(await self.heard("occupantJoined", occupant("bob")), ["m.room.member bob"])
+        self.assertEqual(await self.answers("tea"), ["m.room.message alice"])
 
     async def test_friends_invite_it_and_others_are_declined(self) -> None:
         await self.greeter()

@@ -322,7 +322,7 @@ MAUBOT = {
     "mautrix.util.logging": {"TraceLogger"},
     "mautrix.errors": {
         "MatrixRequestError", "MNotFound", "MForbidden", "MUnknown", "MBadState", "MLimitExceeded", "MatrixResponseError", "MatrixConnectionError",
-        "MatrixUnknownRequestError",
+        "MatrixUnknownRequestError", "IntentError",
     },
 }
 #: The same, by the modules of the library that they come from.
@@ -367,7 +367,7 @@ OF_PLUGIN = {
 #: Attributes of the layer's `self.client`.
 CLIENT = {
     "api", "mxid", "send_text", "send_notice", "send_emote", "send_message", "send_message_event", "send_markdown", "react", "redact", "get_event",
-    "get_displayname", "join_room", "leave_room", "get_joined_rooms", "set_typing", "upload_media", "download_media", "send_file", "send_image", "send_sticker",
+    "get_displayname", "get_profile", "join_room", "leave_room", "get_joined_rooms", "set_typing", "upload_media", "download_media", "send_file", "send_image", "send_sticker",
     "add_dispatcher", "remove_dispatcher", "kick_user", "ban_user", "unban_user", "invite_user", "get_joined_members", "join_room_by_id",
     "get_state_event", "get_state", "get_members", "parse_user_id", "resolve_room_alias", "send_receipt", "whoami",
 }
@@ -439,7 +439,7 @@ FIRST_READ = ("each file is read before it is called, also one that it rejects",
 SAVED = ("settings are the owner's: a change lasts until the plugin ends", "`await parlor.storage.set(…)`, with the permission `storage`")
 
 #: Events of `EventType` that the layer passes on.
-EVENTS = {"ROOM_MESSAGE", "REACTION", "ROOM_MEMBER", "ROOM_REDACTION"}
+EVENTS = {"ROOM_MESSAGE", "REACTION", "ROOM_MEMBER", "ROOM_REDACTION", "ALL"}
 HEARD = {"m.room.message", "m.reaction", "m.room.member", "m.room.redaction"}
 #: Those that the layer tells as states of a room.
 STATES = {"ROOM_MEMBER", "ROOM_POWER_LEVELS", "ROOM_NAME", "ROOM_TOPIC", "ROOM_CANONICAL_ALIAS", "ROOM_CREATE"}

@@ -171,6 +171,9 @@ class Maubot:
             self.checker.tell("check", module, one, "who enters and leaves rooms", *lacks.MEMBERS)
         elif name in ("maubot.handlers.command.passive", "maubot.handlers.event.on"):
             self.draft.hears = self.draft.answers = True
+            if kind == "ALL":
+                self.draft.watches = self.draft.knows_rooms = True
+                self.checker.tell("check", module, one, "@event.on(EventType.ALL)", *lacks.NO_EVENT)
             if kind in ("ROOM_REDACTION", "m.room.redaction"):
                 self.checker.tell("check", module, one, "messages that are taken back", *lacks.TAKEN_BACK)
 

@@ -162,6 +162,10 @@ class Client(mautrix.client.Client):
         bare, _slash, nick = str(user_id).partition("/")
         return nick or bare.partition("@")[0]
 
+    async def get_profile(self, user_id: Any, **_: Any) -> Member:
+        """The same as a member, who has no picture."""
+        return Member(Membership.JOIN, await self.get_displayname(user_id))
+
     async def get_state_event(self, room_id: Any, event_type: Any, state_key: Any = "", *, format: str = "content", **_: Any) -> Any:
         """A state of a room, or of somebody there. Needs `rooms.read`. `MNotFound`: XMPP has no such state."""
         kind = event_type if isinstance(event_type, EventType) else EventType.find(str(event_type))

@@ -212,7 +212,7 @@ class Runner:
 
 async def _listen(event: Any, function: Callable[..., Any], kind: EventType) -> None:
     """Calls a method if the event is of its type."""
-    if kind is event.type or kind in event.also:
+    if kind in (event.type, EventType.ALL) or kind in event.also:
         await port.done(function(event))
 
 

@@ -39,6 +39,10 @@ class MatrixUnknownRequestError(MatrixRequestError):
     """A reason without a name."""
 
 
+class IntentError(Exception):
+    """A state could not be set. Nothing raises it: plugins only name it."""
+
+
 # Plugins also import them from the parts of the library of this name.
 __path__: list[str] = []
 for _name in ("base", "request", "well_known"):

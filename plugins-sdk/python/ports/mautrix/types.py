@@ -73,6 +73,7 @@ class EventType(Serializable):
     SPACE_CHILD: ClassVar["EventType"]
     SPACE_PARENT: ClassVar["EventType"]
     STICKER: ClassVar["EventType"]
+    #: Any of those that are heard.
     ALL: ClassVar["EventType"]
 
     def __init__(self, name: str, t_class: Any = Class.UNKNOWN) -> None:
