@@ -622,6 +622,33 @@ class Settings(unittest.TestCase):
             self.assertEqual(sample.told(result, "lacks"), ["a.py:6 get_configuration_template()"], body)
 
 
+class Unread(unittest.TestCase):
+    """Reports of what stops a plugin before it is built."""
+
+    def instead(self, result: dict[str, Any]) -> dict[str, str]:
+        return {one["what"]: one["instead"].partition(":")[0] for one in result["findings"] if one["kind"] == "lacks"}
+
+    def test_an_import_that_nothing_uses_is_told_as_such(self) -> None:
+        head = "from mautrix.errors import IntentError\nfrom mautrix.types import RoomCreatePreset, JoinRule, Obj as Any\nB = JoinRule\n"
+        self.assertEqual(self.instead(maubot("def a(self):\n    return IntentError", head)), {
+            "mautrix.types.RoomCreatePreset": "the import without it", "mautrix.types.JoinRule": "see what parlor offers",
+            "mautrix.types.Obj": "the import without it",
+        })
+
+    def test_modules_that_cannot_be_read_are_named_with_the_remedy(self) -> None:
+        cases = (
+            ({"maubot.yaml": YAML}, "there is no file a.py, nor a folder of that name with an __init__.py"),
+            ({"maubot.yaml": "id: org.example.a\nversion: 1.0\nmain_class: A\n"}, "maubot.yaml names none by `modules`"),
+            ({"a.plug": PLUG, "b.py": ""}, "there is no file a.py, nor a folder of that name with an __init__.py"),
+            ({"a.plug": PLUG, "a.py": "print 'tea'"}, "instead: Python 3: what is of Python 2 has to be written anew"),
+        )
+        for files, expected in cases:
+            with self.assertRaises(ValueError) as error:
+                sample.port(files)
+            self.assertIn("none of its modules can be read: ", str(error.exception))
+            self.assertTrue(str(error.exception).endswith(expected), str(error.exception))
+
+
 class Hostile(unittest.TestCase):
     def test_names_and_texts_cannot_break_out_of_what_is_written(self) -> None:
         name = 'x"\n[permissions]\n"api.send" = {}\n\x7f\u202e'

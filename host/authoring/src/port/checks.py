@@ -243,7 +243,14 @@ class Checker:
                 if told:
                     self.tell("lacks", module, line, name, *lacking[told])
                 elif not may_miss:
-                    self.tell("lacks", module, line, name, "the layer does not know it", "see what parlor offers: reference/README.md")
+                    self.tell("lacks", module, line, name, "the layer does not know it", _in_place_of(module, name))
+
+
+def _in_place_of(module: Module, name: str) -> str:
+    """Returns what to do about an import that the layer does not have: it also fails if nothing uses it."""
+    local = next((one for one, meant in module.aliases.items() if meant == name), None)
+    is_idle = local is not None and len(re.findall(rf"\b{re.escape(local)}\b", module.text)) == 1
+    return "the import without it: nothing else in the file has that name" if is_idle else "see what parlor offers: reference/README.md"
 
 
 def _longest(name: str, table: Iterable[str]) -> Optional[str]:

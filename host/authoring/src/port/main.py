@@ -160,7 +160,8 @@ def reached(files: dict[str, str], root: str, starts: list[str], findings: list[
         names = {other: tree.module_name(_below(other, root)) for other in files if other.endswith(".py")} if beginnings else {}
         unread += [other for other, name in names.items() if any(tree.may_be_chosen(name, one) for one in beginnings)]
     if not modules:
-        raise ValueError("none of its modules can be read" + "".join(f"; {one.file}:{one.line}: {one.why}" for one in findings[:1]))
+        reasons = [f"{one.file}:{one.line}: {one.why}; instead: {one.instead}" for one in findings[:1]]
+        raise ValueError(f"none of its modules can be read: {reasons[0] if reasons else _missing(starts)}")
     found = [modules[path] for path in sorted(modules)]
     for module in found:
         module.others = {one.name: one for one in found}
@@ -176,6 +177,12 @@ def _without_strays(files: dict[str, str], root: str, starts: list[str], framewo
         return path.endswith(".py") and is_other and all(_below(one, root).partition("/")[0] != top for one in starts)
 
     return {path: text for path, text in files.items() if not is_stray(path)}
+
+
+def _missing(starts: list[str]) -> str:
+    """Returns the modules of which no file is there."""
+    named = ", ".join(f"{start}.py" for start in starts[:5])
+    return f"there is no file {named}, nor a folder of that name with an __init__.py" if named else "maubot.yaml names none by `modules`"
 
 
 def _newer(error: SyntaxError) -> str:
