@@ -79,6 +79,43 @@ class Packages(unittest.TestCase):
             self.assertEqual((sample.told(result, "lacks"), sample.told(result, "check")), (lacks, check), head)
 
 
+class Media(test_layer.Case):
+    """The layer's part of python-magic."""
+
+    def test_a_plugin_that_asks_for_media_types_needs_no_package(self) -> None:
+        for head in ("import magic", "try:\n    import magic\nexcept ImportError:\n    magic = None"):
+            result = maubot("def a(self, data):\n    return magic.from_buffer(data, mime=True)", head)
+            self.assertEqual((result["findings"], result["packages"]), ([], []))
+            self.assertIn("magic", result["parts"])
+        [finding] = maubot("def a(self, data):\n    return magic.from_file('a')", "import magic")["findings"]
+        self.assertEqual((finding["kind"], finding["what"], finding["instead"]), ("lacks", "magic.from_file", "`magic.from_buffer(data, mime=True)`"))
+        # A game has cards of this name.
+        own = {"a.plug": PLUG, "a.py": "import magic\nfrom errbot import BotPlugin\nclass A(BotPlugin):\n    cards = magic.cards\n", "magic.py": "cards = []\n"}
+        result = sample.port(own)
+        self.assertEqual((sample.told(result, "lacks"), "magic" in result["parts"], "magic.py" in result["files"]), ([], False, True))
+
+    def test_packages_with_parts_in_c_are_not_to_be_installed(self) -> None:
+        for module in ("cv2", "ldap", "zmq", "OpenSSL", "serial", "docx"):
+            result = errbot("pass", f"import {module}")
+            self.assertEqual(([one["kind"] for one in result["findings"]], result["packages"]), (["lacks"], []))
+
+    async def test_files_are_known_by_their_first_bytes(self) -> None:
+        await self.begun({"a.plug": PLUG, "a.py": "import magic\nfrom errbot import BotPlugin\nclass A(BotPlugin):\n    pass\n"})
+        kind = sys.modules["magic"].from_buffer
+        for data, expected in (
+            (b"\x89PNG\r\n\x1a\n\0", "image/png"), (b"\xff\xd8\xff\xe0", "image/jpeg"), (b"GIF89a", "image/gif"), (b"RIFF\1\0\0\0WEBPVP8 ", "image/webp"),
+            (b"RIFF\1\0\0\0WAVE", "audio/x-wav"), (b"\0\0\0\x20ftypisom", "video/mp4"), (b"\0\0\0\x20ftypqt  ", "video/quicktime"), (b"ID3\4", "audio/mpeg"),
+            (b"\x1aE\xdf\xa3\x9fB\x82\x84webm", "video/webm"), (b"\x1aE\xdf\xa3\x9fB\x82\x88matroska", "video/x-matroska"), (b"OggS\0", "audio/ogg"),
+            (b"%PDF-1.7", "application/pdf"), (b"PK\3\4", "application/zip"), (b"", "application/x-empty"), (b"\0\1\2", "application/octet-stream"),
+            (b"\xfe" * 9, "application/octet-stream"), (b"12345678WEBP", "text/plain"), ("tée", "text/plain"), ("té".encode()[:2], "text/plain"),
+            (b'<?xml version="1.0"?>\n<svg/>', "image/svg+xml"), (b"<?xml?><a/>", "text/xml"), (b"\n<!DOCTYPE html><p>", "text/html"),
+            (b'{"a": 1}', "application/json"), (b"[tea]", "text/plain"), (b"[" * 100_000, "text/plain"),
+        ):
+            self.assertEqual(kind(data, mime=True), expected, data[:20])
+        with self.assertRaises(NotImplementedError):
+            kind(b"GIF89a")
+
+
 class Zones(test_layer.Case):
     async def test_zones_of_a_package_that_another_one_brings_are_read(self) -> None:
         place = Path(self.folder.name)

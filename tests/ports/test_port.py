@@ -75,7 +75,7 @@ class Samples(unittest.TestCase):
 
     def forget(self) -> None:
         """Forgets the modules that an earlier test has imported."""
-        own = ("parlor", "errbot", "maubot", "mautrix", "parlor_port", "aiohttp", "requests", "asyncpg", "bottle", "flask", "yarl")
+        own = ("parlor", "errbot", "maubot", "mautrix", "parlor_port", "aiohttp", "requests", "asyncpg", "bottle", "flask", "magic", "yarl")
         for module in [one for one in sys.modules if one.partition(".")[0] in own]:
             del sys.modules[module]
 

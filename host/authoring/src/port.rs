@@ -74,6 +74,7 @@ const LAYER: &[(&str, &str)] = files!["../../../plugins-sdk/python/ports/":
     "errbot/templating.py",
     "errbot/utils.py",
     "flask/__init__.py",
+    "magic/__init__.py",
     "maubot/__init__.py",
     "maubot/client.py",
     "maubot/events.py",

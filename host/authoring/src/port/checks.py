@@ -58,6 +58,8 @@ class Checker:
         self.needs_others = False
         # For errbot, asyncpg is a package for servers of PostgreSQL.
         self._packages = {*lacks.PACKAGES_OF_LAYER} - ({"asyncpg"} if has_web else set())
+        # A plugin may well have a module called so, such as one for a game.
+        self._packages -= {"magic"} & self.siblings
         self._told: set[tuple[str, int, str]] = set()
 
     def tell(self, kind: str, module: Module, node: "ast.AST | int", what: str, why: str, instead: str) -> None:
@@ -220,7 +222,7 @@ class Checker:
         while inner and inner[0] in lacks.MODULES_OF_LAYER.get(package, ()):
             inner = inner[1:]
         if known is not None and inner and inner[0] not in known and inner != ["*"] and not name.startswith("aiohttp.web"):
-            self.tell("lacks", module, node, name, "the layer does not have it", "`parlor.http`")
+            self.tell("lacks", module, node, name, "the layer does not have it", lacks.IN_PLACE_OF.get(package, "`parlor.http`"))
 
     def _runs_at_build(self, module: Module, node: ast.AST) -> bool:
         return not any(node in ast.walk(function) for function, _ in tree.functions(module))

@@ -132,6 +132,16 @@ FOREIGN = {
     "Cryptodome": ("its package pycryptodomex has parts in C", "`hashlib` and `hmac`; no own ciphers"),
     "cryptography": ("it has parts in C and Rust", "`hashlib` and `hmac`; no own ciphers"),
     "bcrypt": ("it has parts in C", "`hashlib.scrypt`"),
+    "OpenSSL": ("its package pyOpenSSL has parts in C and Rust", "`hashlib` and `hmac`; the host has the connections"),
+    "docx": ("its package python-docx needs lxml, which has parts in C", "`zipfile` and `xml.etree.ElementTree`"),
+    "cv2": ("its package opencv-python has parts in C", "a service that works on pictures, over the web"),
+    "sklearn": ("its package scikit-learn has parts in C", "a service that computes, over the web"),
+    "zmq": ("its package pyzmq has parts in C, and needs sockets", "a bridge that speaks HTTP"),
+    "ldap": ("its package python-ldap has parts in C, and needs sockets", "a service that asks the directory, over the web"),
+    "ldap3": ("it needs sockets", "a service that asks the directory, over the web"),
+    "serial": ("there are no devices", "a program beside the bot, and XMPP or HTTP between them"),
+    "usb": ("there are no devices", "a program beside the bot, and XMPP or HTTP between them"),
+    "MySQLdb": ("its package mysqlclient has parts in C, and needs a server", "`self[key]`, or " + STORAGE),
     "nacl": ("it has parts in C", "`hashlib` and `hmac`"),
     "psycopg2": ("it has parts in C", "`self[key]`, or `parlor.storage`"),
     "sqlalchemy": ("it has parts in C, and needs files or a server", "`self[key]`, or " + STORAGE),
@@ -166,9 +176,8 @@ IN_PACKAGE = "the time zones are in it; they are read while the plugin is built"
 PACKAGES = {
     "bs4": "beautifulsoup4", "dateutil": "python-dateutil", "yaml": "PyYAML", "attr": "attrs", "dotenv": "python-dotenv", "github": "PyGithub",
     "jwt": "PyJWT", "slugify": "python-slugify", "dns": "dnspython", "pkg_resources": "setuptools", "setuptools": "setuptools", "six": "six",
-    "jinja2": "jinja2", "pytz": "pytz", "tzdata": "tzdata", "markdown": "Markdown", "docx": "python-docx", "magic": "python-magic",
-    "gitlab": "python-gitlab", "OpenSSL": "pyOpenSSL", "serial": "pyserial", "usb": "pyusb", "zmq": "pyzmq", "ldap": "python-ldap",
-    "MySQLdb": "mysqlclient", "sklearn": "scikit-learn", "cv2": "opencv-python", "googleapiclient": "google-api-python-client", "jose": "python-jose",
+    "jinja2": "jinja2", "pytz": "pytz", "tzdata": "tzdata", "markdown": "Markdown",
+    "gitlab": "python-gitlab", "googleapiclient": "google-api-python-client", "jose": "python-jose",
     "attrs": "attrs", "simplejson": "simplejson", "tabulate": "tabulate", "croniter": "croniter", "humanize": "humanize", "arrow": "arrow",
     "pendulum": "pendulum", "parsedatetime": "parsedatetime", "dateparser": "dateparser", "unidecode": "Unidecode", "xmltodict": "xmltodict",
     "oauthlib": "oauthlib", "requests_oauthlib": "requests-oauthlib", "tweepy": "tweepy", "jira": "jira", "wikipedia": "wikipedia", "emoji": "emoji",
@@ -193,7 +202,10 @@ PACKAGES_OF_LAYER = {
         "UniqueViolationError", "exceptions",
     },
     "yarl": {"URL"},
+    "magic": {"from_buffer"},
 }
+#: What to use in the place of other names of a package.
+IN_PLACE_OF = {"magic": "`magic.from_buffer(data, mime=True)`"}
 MODULES_OF_LAYER = {
     "requests": {"api", "auth", "exceptions", "models", "packages", "sessions", "urllib3"},
     "aiohttp": {

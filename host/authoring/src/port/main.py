@@ -109,7 +109,7 @@ def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[s
     findings += checker.findings + sources.findings
     told = {(one.kind, one.file, one.line, one.what): one for one in findings}
     ordered = sorted(told.values(), key=lambda one: (one.file, one.line, one.kind, one.what))
-    parts = {"parlor_port", found} | (checker.parts & {"requests", "aiohttp", "asyncpg", "bottle", "flask", "yarl"}) | ({"mautrix", "aiohttp"} if found == "maubot" else set())
+    parts = {"parlor_port", found} | (checker.parts & {"requests", "aiohttp", "asyncpg", "bottle", "flask", "magic", "yarl"}) | ({"mautrix", "aiohttp"} if found == "maubot" else set())
     return {
         "framework": found,
         "name": draft.name,
