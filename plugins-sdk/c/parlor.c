@@ -782,6 +782,14 @@ static bool ask_to_declare(void *wanted, parlor_plugin_types_error_t *error) {
   return parlor_plugin_commands_declare(wanted, error);
 }
 
+/* Notes an invalid argument, and returns PARLOR_INVALID. */
+static parlor_error invalid(const char *argument, const char *reason) {
+  failure = (parlor_failure){.error = PARLOR_INVALID, .argument = argument, .reason = reason};
+  failure.text = parlor_format("invalid %s: %s", argument, reason);
+  in_call(parlor_called.name, NULL);
+  return PARLOR_INVALID;
+}
+
 static plugin_list_string_t list_of(const char *const *texts) {
   size_t count = 0;
   while (texts && texts[count]) count++;
@@ -818,6 +826,15 @@ static parlor_plugin_commands_argument_t argument_of(const parlor_argument *one)
   return argument;
 }
 
+/* The reason why the bounds of an argument are not those of its kind; NULL: they are. They would do nothing. */
+static const char *wrong_bounds(const parlor_argument *one) {
+  if ((one->least || one->most) && one->kind != PARLOR_ARGUMENT_INTEGER)
+    return "`least` and `most` are for PARLOR_ARGUMENT_INTEGER; PARLOR_ARGUMENT_NUMBER has `lowest` and `highest`";
+  if ((one->lowest != 0 || one->highest != 0) && one->kind != PARLOR_ARGUMENT_NUMBER)
+    return "`lowest` and `highest` are for PARLOR_ARGUMENT_NUMBER; PARLOR_ARGUMENT_INTEGER has `least` and `most`";
+  return NULL;
+}
+
 static parlor_plugin_commands_people_t people_of(const parlor_people *one) {
   parlor_plugin_commands_people_t people = {.tag = (uint8_t)(one->kind - 1)};
   plugin_string_t name = parlor_text(one->name ? one->name : "");
@@ -830,7 +847,11 @@ static parlor_plugin_commands_people_t people_of(const parlor_people *one) {
 
 parlor_error parlor_commands_declare(const parlor_declaration *command, parlor_handler *handler, void *context) {
   size_t arguments = 0, people = 0;
-  while (command->arguments && command->arguments[arguments].name) arguments++;
+  while (command->arguments && command->arguments[arguments].name) {
+    const char *wrong = wrong_bounds(&command->arguments[arguments]);
+    if (wrong) return invalid(command->arguments[arguments].name, wrong);
+    arguments++;
+  }
   while (command->allow && command->allow[people].kind) people++;
   parlor_plugin_commands_declaration_t wanted = {
       .name = parlor_text(command->name), .help = parlor_text(command->help ? command->help : ""),
@@ -990,14 +1011,6 @@ static parlor_error room(const char *jid, const char *text, const char *thread) 
   parlor_plugin_types_outgoing_t message = {.body = option(text), .thread = option(thread)};
   parlor_plugin_types_error_t error;
   return parlor_done(parlor_plugin_rooms_send(&to, &message, &id, &error), &error);
-}
-
-/* Notes an invalid argument, and returns PARLOR_INVALID. */
-static parlor_error invalid(const char *argument, const char *reason) {
-  failure = (parlor_failure){.error = PARLOR_INVALID, .argument = argument, .reason = reason};
-  failure.text = parlor_format("invalid %s: %s", argument, reason);
-  in_call(parlor_called.name, NULL);
-  return PARLOR_INVALID;
 }
 
 static bool from_room(const parlor_message *message) {

@@ -77,10 +77,12 @@ def _wanted(command: str, parameter: inspect.Parameter, hint: Any) -> Wanted:
     shown = parameter.name.rstrip("_").replace("_", "-")
     what = f"the argument {parameter.name} of the command {command}"
     hint, notes, may_be_none = _without_notes(hint)
-    bounds = next((one for one in notes if isinstance(one, Range)), Range())
+    bounds = next((one for one in notes if isinstance(one, Range)), None)
+    if bounds is not None and hint not in (int, float):
+        raise TypeError(f"{what} has a Range, and its hint is {getattr(hint, '__name__', hint)}: only an int and a float have bounds")
     help = next((one for one in notes if isinstance(one, str)), "")
     page = next((one.title for one in notes if isinstance(one, Page)), None)
-    kind = _kind(what, hint, bounds)
+    kind = _kind(what, hint, bounds or Range())
     is_flag = hint is bool
     default = parameter.default
     if default is parameter.empty:

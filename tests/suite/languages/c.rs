@@ -211,6 +211,53 @@ async fn what_does_not_build_in_c_leaves_no_file_and_shows_the_authors_own_line(
     is_refused(&folder.path().join("plugin"), &folder, &["plugin.c:2: parlor_rooms_send needs rooms.send"]).await;
 }
 
+/// The bounds of another kind would do nothing, and nobody would notice.
+#[tokio::test(flavor = "multi_thread")]
+async fn bounds_that_an_argument_does_not_have_are_refused() {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    folder.write("plugin/plugin.c", BOUNDS).unwrap();
+    let test = "== they are refused\nalice: number\n  \
+                to alice: invalid share: `least` and `most` are for PARLOR_ARGUMENT_INTEGER; \
+                PARLOR_ARGUMENT_NUMBER has `lowest` and `highest`\n\
+                alice: integer\n  \
+                to alice: invalid count: `lowest` and `highest` are for PARLOR_ARGUMENT_NUMBER; \
+                PARLOR_ARGUMENT_INTEGER has `least` and `most`\nalice: both\n  to alice: declared\n";
+    folder.write("plugin/tests/bounds.chat", test).unwrap();
+    let plugin = folder.path().join("plugin");
+    let tested = parlor(&["plugin", "test", "--trust", plugin.to_str().unwrap()]).await;
+    assert_eq!((tested.code, tested.stdout.as_str()), (Some(0), "1 passed, 0 failed\n"), "{tested:?}");
+}
+
+/// Declares commands with arguments by what alice says.
+const BOUNDS: &str = r#"#include <parlor.h>
+#include <string.h>
+
+static const parlor_argument number[] = {{"share", PARLOR_ARGUMENT_NUMBER, .least = 1, .most = 9}, {0}};
+static const parlor_argument integer[] = {{"count", PARLOR_ARGUMENT_INTEGER, .lowest = 0.5}, {0}};
+static const parlor_argument both[] = {
+    {"count", PARLOR_ARGUMENT_INTEGER, .least = 1, .most = 9}, {"share", PARLOR_ARGUMENT_NUMBER, .highest = 0.5}, {0}};
+
+static parlor_error nothing(const parlor_event *event, void *context) {
+  (void)event;
+  (void)context;
+  return PARLOR_OK;
+}
+
+static parlor_error answer(const parlor_event *event, void *context) {
+  (void)context;
+  const char *said = event->message->body;
+  const parlor_argument *arguments = !strcmp(said, "number") ? number : !strcmp(said, "integer") ? integer : both;
+  parlor_error error = parlor_commands_declare(
+      &(parlor_declaration){.name = "divide", .help = "Divides", .arguments = arguments}, nothing, NULL);
+  return parlor_chats_reply(event->message, "%s", error ? parlor_failed()->text : "declared");
+}
+
+parlor_error parlor_start(void) {
+  return parlor_on("message", &(parlor_filter){.kind = "chat"}, answer, NULL);
+}
+"#;
+
 /// Address 0 is ordinary memory in WebAssembly, and so is the memory behind an array. Only instrumented code finds such
 /// mistakes.
 #[tokio::test(flavor = "multi_thread")]

@@ -250,16 +250,20 @@ async fn what_does_not_build_leaves_no_file_and_shows_the_authors_own_line() {
 async fn what_nobody_could_call_in_python_is_refused_with_what_to_write() {
     let folder = Folder::new().unwrap();
     folder.write("plugin/plugin.toml", MANIFEST).unwrap();
-    let text = "from functools import partial\nfrom parlor import command, on, on_start\n\n\n\
+    let text = "from functools import partial\nfrom typing import Annotated\n\
+                from parlor import Range, command, on, on_start\n\n\n\
                 async def late(self): ...\n\n\nasync def two(one, other): ...\n\n\n\
                 def plain(): ...\n\n\nasync def many(): yield\n\n\n\
                 for taker in (on(\"message\"), command(\"roll\"), on_start):\n    \
                 for function in (late, partial(late), two, plain, many):\n        try:\n            taker(function)\n        \
                 except TypeError as error:\n            print(error)\n\
                 try:\n    command(\"roll\", aliases=(\"throw\"))\nexcept TypeError as error:\n    print(error)\n\
+                async def dice(_, sides: Annotated[str, Range(1, 6)]): ...\n\n\n\
+                try:\n    command(\"dice\")(dice)\nexcept TypeError as error:\n    print(error)\n\
                 raise SystemError(\"all of it\")\n";
     folder.write("plugin/plugin.py", text).unwrap();
     let parts = [
+        "the argument sides of the command dice has a Range, and its hint is str: only an int and a float have bounds\n",
         "late is a method: write on('message', …)(self.late) where its object is made, or take self away\n",
         "late is a method: write command('roll', …)(self.late) where",
         "late is a method: write on_start(self.late) where",
