@@ -120,18 +120,29 @@ impl Given {
             return Err(format!("the plugin has no setting `{key}`{near}"));
         };
         if matches!(setting.kind, SettingKind::Credential(_)) {
-            return Err(if self.by_hand.is_some() {
-                format!(
-                    "`{key}` is a credential, which is not typed here: give it by `parlor plugin dev --credential {key}`"
-                )
-            } else {
-                format!(
-                    "a test needs no `{key}`: requests show its name in its place, and those to webhooks are taken as verified"
-                )
-            });
+            return self.set_credential(key, &value);
         }
         setting.check(&value).map_err(|why| format!("the setting `{key}` does not fit: {why}"))?;
         self.own.insert(key.to_owned(), value);
+        Ok(())
+    }
+
+    /// Says whether the owner has given a credential. A plugin never reads its value, so that a test has none either.
+    fn set_credential(&mut self, key: &str, value: &Value) -> Result<(), String> {
+        if self.by_hand.is_some() {
+            return Err(format!(
+                "`{key}` is a credential, which is not typed here: give it by `parlor plugin dev --credential {key}`"
+            ));
+        }
+        match value.as_bool() {
+            Some(true) => self.own.extend(self.manifest.settings.get_key_value(key).and_then(web::stand_in)),
+            Some(false) => drop(self.own.remove(key)),
+            None => {
+                return Err(format!(
+                    "a test needs no value for `{key}`: requests show its name in its place, and those to webhooks are taken as verified; for an owner who has not given it, write: set {key} = false"
+                ));
+            }
+        }
         Ok(())
     }
 
@@ -223,6 +234,21 @@ description = "d"
     #[test]
     fn webhooks_have_an_address_in_a_test() {
         assert_eq!(Given::of(&manifest()).web().public_address().as_deref(), Some(ADDRESS));
+    }
+
+    #[test]
+    fn a_test_says_whether_the_owner_has_given_a_credential_and_never_its_value() {
+        let mut given = Given::of(&manifest());
+        let stand_in = given.own.get("key").cloned();
+        assert!(stand_in.is_some());
+        let refused = given.set("key", "no-secret".into()).unwrap_err();
+        assert!(refused.ends_with("write: set key = false"), "{refused}");
+        given.set("key", false.into()).unwrap();
+        assert_eq!(given.own.get("key"), None);
+        given.set("key", true.into()).unwrap();
+        assert_eq!(given.own.get("key").cloned(), stand_in);
+        let by_hand = Given::by_hand(&manifest(), &ByHand::default()).set("key", false.into()).unwrap_err();
+        assert!(by_hand.contains("--credential key"), "{by_hand}");
     }
 
     #[test]

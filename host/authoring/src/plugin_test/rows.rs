@@ -47,6 +47,7 @@ pub const STEPS: [Row; 69] = [
     row("asks", "alice asks to be a contact", "alice asks to see the account's presence"),
     row("after", "after 10 min", "time goes by: ms, s, min, h, d"),
     row("set", "set greeting = \"Hello\"", "a setting of the plugin, before the start or while it runs"),
+    row("set", "set api_key = false", "the owner has not given a credential; else each is there"),
     row("deny", "deny messages.send", "a permission is withheld, or taken back"),
     row("grant", "grant messages.send = [\"contacts\"]", "it is granted, for what is asked for or for less"),
     row("contact", "contact alice", "alice is in the roster"),
