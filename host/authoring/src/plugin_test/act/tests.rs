@@ -239,6 +239,17 @@ fn a_header_without_a_comma_before_it_is_no_body() {
 }
 
 #[test]
+fn an_address_with_spaces_is_told() {
+    for (line, says) in [
+        ("GET https://h/a b answers 200 {}", "an address has no spaces: write %20"),
+        ("GET https://h/a?b=c d is unreachable", "an address has no spaces: write %20"),
+        ("GET https://h/x answer 200 {}", "write: GET https://api.example.org/x answers 200 {\"a\":1}"),
+    ] {
+        assert_eq!(act(line, &[]).unwrap_err(), says, "{line}");
+    }
+}
+
+#[test]
 fn a_test_names_the_headers_that_it_wants_to_see() {
     let names = ["if-none-match", "accept"].map(str::to_owned).to_vec();
     assert_eq!(act("show If-None-Match, accept", &[]), Ok(Act::Shows(names)));

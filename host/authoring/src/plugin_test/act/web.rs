@@ -33,6 +33,9 @@ pub(super) fn answered(method: &str, rest: &str) -> Result<Act, String> {
     let (url, what) = rest.split_once(' ').ok_or_else(how_to)?;
     let answer = match what.trim().strip_prefix("answers ") {
         None if what.trim() == "is unreachable" => None,
+        None if what.contains(" answers ") || what.ends_with(" is unreachable") => {
+            return Err("an address has no spaces: write %20".to_owned());
+        }
         None => return Err(how_to()),
         Some(answer) => {
             let (status, rest) = answer.trim().split_once(' ').unwrap_or((answer.trim(), ""));
