@@ -119,12 +119,26 @@ pub(super) fn page(interface: &Interface, names: &Names) -> Result<String> {
     Ok(text)
 }
 
+/// How each language tells the cases of an error apart.
+const TOLD_APART: &str = r#"The names of the cases in each language are in [Names](names.md#errors). A plugin tells them apart like this:
+
+| language | |
+|---|---|
+| Rust | `Err(Error::TimedOut) => …`, `Err(Error::Denied { hint, .. }) => …` |
+| Python | `except errors.TimedOut:`, `except errors.Denied as denied:`; each is an `errors.Error` |
+| JavaScript, TypeScript | `import { Denied, ParlorError } from "parlor"`, and `if (error instanceof Denied)` in a `catch`; each is a `ParlorError` |
+| Go | `errors.Is(err, parlor.ErrTimedOut)`; with fields, `var denied *parlor.Denied` and `errors.As(err, &denied)` |
+| C | `if (error == PARLOR_TIMED_OUT)`; `parlor_failed()` has the fields |
+
+"#;
+
 /// The page about errors: the one variant, and the records that its cases carry.
 pub(super) fn errors(interfaces: &[Interface]) -> Result<String> {
     let types = interfaces.iter().find(|one| one.name == "types").context("there is no wit/types.wit")?;
     let mut text = "# Errors\n\nA call that fails ends in one of the cases of one variant, never in a trap and \
                     never in nothing. The error is known before anything is sent, unless the case says otherwise.\n\n"
         .to_owned();
+    text += TOLD_APART;
     for name in ["error", "denial", "bad-argument", "stanza-error"] {
         let item = types.items.iter().find(|item| item.name == name).with_context(|| format!("there is no {name}"))?;
         let _ = write!(text, "## {name}\n\n{}\n\n", item.docs);
