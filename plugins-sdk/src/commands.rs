@@ -41,6 +41,7 @@ use jiff::civil::{Date, Time};
 
 use crate::bindings::parlor::plugin::commands::{self, Argument, Declaration, Kind, People as Allowed};
 use crate::bindings::parlor::plugin::types as wit;
+use crate::command_handlers::{Handler, begin, keep, key, last, listen};
 use crate::error::{Error, Result};
 use crate::failure::{located, of_call, placed};
 use crate::places::{Affiliation, Role};
@@ -48,12 +49,8 @@ use crate::timers::milliseconds;
 use crate::turns::in_turn;
 use crate::types::owned;
 
-use handlers::{Handler, begin, keep, key, last, listen};
-
 pub use crate::places::Place;
 pub use crate::types::Command;
-
-mod handlers;
 
 /// Adds a command, and runs `closure` each time that somebody gives it. Replaces this plugin's own command with the
 /// same name.

@@ -53,6 +53,7 @@ mod changes;
 pub mod chats;
 pub mod chatviews;
 pub mod clock;
+mod command_handlers;
 pub mod commands;
 pub mod connection;
 pub mod contacts;

@@ -25,6 +25,7 @@ const PAGES: &[(&str, &[u8])] = pages![
     "author/files.md",
     "author/first-plugin.md",
     "author/hooks.md",
+    "author/in-order.md",
     "author/iq.md",
     "author/markup.md",
     "author/missed-messages.md",

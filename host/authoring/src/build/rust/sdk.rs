@@ -25,11 +25,13 @@ macro_rules! sources {
 pub(in super::super) const SOURCES: &[(&str, &str)] = sources![
     "api.rs",
     "archive.rs",
+    "as_json.rs",
     "bindings.rs",
     "changes.rs",
     "chats.rs",
     "chatviews.rs",
     "clock.rs",
+    "command_handlers.rs",
     "commands.rs",
     "connection.rs",
     "contacts.rs",

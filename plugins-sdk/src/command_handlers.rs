@@ -9,7 +9,7 @@ use crate::listen::on;
 use crate::runtime::Work;
 use crate::types::Command;
 
-pub(super) type Handler = Rc<dyn Fn(Command) -> Work>;
+pub(crate) type Handler = Rc<dyn Fn(Command) -> Work>;
 
 /// By the names of commands. Behind the one that the host has stand those that it has not answered yet.
 type Handlers = BTreeMap<String, Vec<(u64, Handler)>>;
@@ -22,7 +22,7 @@ thread_local! {
 }
 
 /// Listens to commands, by one subscription for all of them. It comes before the first command, so that none is missed.
-pub(super) fn listen() -> Result<()> {
+pub(crate) fn listen() -> Result<()> {
     if LISTENS.replace(true) {
         return Ok(());
     }
@@ -34,12 +34,12 @@ pub(super) fn listen() -> Result<()> {
 }
 
 /// Returns the number of the newest handler.
-pub(super) fn last() -> u64 {
+pub(crate) fn last() -> u64 {
     LAST.get()
 }
 
 /// Returns the number of the handler that is called from now on.
-pub(super) fn begin(short: &str, handler: Handler) -> u64 {
+pub(crate) fn begin(short: &str, handler: Handler) -> u64 {
     let number = LAST.get() + 1;
     LAST.set(number);
     HANDLERS.with_borrow_mut(|handlers| handlers.entry(short.to_owned()).or_default().push((number, handler)));
@@ -47,7 +47,7 @@ pub(super) fn begin(short: &str, handler: Handler) -> u64 {
 }
 
 /// Forgets those of a name that do not stay.
-pub(super) fn keep(short: &str, stays: impl Fn(u64) -> bool) {
+pub(crate) fn keep(short: &str, stays: impl Fn(u64) -> bool) {
     // Dropped outside of the borrow: values that a closure holds may remove commands when they are dropped.
     let _gone = HANDLERS.with_borrow_mut(|handlers| {
         let (kept, gone): (Vec<_>, Vec<_>) = handlers.remove(short)?.into_iter().partition(|one| stays(one.0));
@@ -59,12 +59,12 @@ pub(super) fn keep(short: &str, stays: impl Fn(u64) -> bool) {
 }
 
 /// Returns the newest handler for a name.
-pub(super) fn newest(short: &str) -> Option<(u64, Handler)> {
+pub(crate) fn newest(short: &str) -> Option<(u64, Handler)> {
     HANDLERS.with_borrow(|handlers| handlers.get(short)?.last().cloned())
 }
 
 /// The host's name for it: in lower case, and without the plugin's id.
-pub(super) fn key(name: &str) -> String {
+pub(crate) fn key(name: &str) -> String {
     name.rsplit('.').next().unwrap_or(name).to_lowercase()
 }
 
