@@ -1,7 +1,7 @@
 //! Tests whom a command is handed to, how one is declared, and how its arguments are read.
 
-use super::handlers::newest;
 use super::*;
+use crate::command_handlers::newest;
 
 #[test]
 fn a_command_is_known_by_the_name_that_the_host_gives() {
