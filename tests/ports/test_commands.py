@@ -78,7 +78,7 @@ class Commands(unittest.IsolatedAsyncioTestCase):
             async def tea(given: Any) -> None: ...
 
         name, [(_, *declared)] = await self.registered(make)
-        self.assertEqual((name, declared), ("commands.declare", ["tea", "Makes tea", [], [], [], 0, 0]))
+        self.assertEqual((name, declared), ("commands.declare", ["tea", "Makes tea", [], [], [], 0, 0, None]))
 
     async def test_a_command_with_a_usage_of_its_own_reads_its_words_itself(self) -> None:
         def make(command: Any) -> None:
