@@ -55,6 +55,13 @@ struct Acknowledgement {
 }
 
 #[derive(Deserialize)]
+struct Removal {
+    #[serde(default)]
+    success: bool,
+    error: Option<ApiError>,
+}
+
+#[derive(Deserialize)]
 struct Found {
     message: Option<StoredText>,
     error: Option<ApiError>,
@@ -103,6 +110,15 @@ pub(crate) fn acknowledged(stream: &str, answer: &[u8]) -> Result<Revision, PutE
             Ok(revision)
         }
         // Another client answered, so it is unknown whether the server wrote the record.
+        _ => Err(PutError::Unknown),
+    }
+}
+
+/// Returns whether the server removed a message.
+pub(crate) fn removed(answer: &[u8]) -> Result<(), PutError> {
+    match serde_json::from_slice(answer) {
+        Ok(Removal { error: Some(error), .. }) => Err(error.into_put()),
+        Ok(Removal { success: true, error: None }) => Ok(()),
         _ => Err(PutError::Unknown),
     }
 }
@@ -157,10 +173,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_message_is_removed_once_the_server_says_so() {
+        let of = |text: &str| removed(text.as_bytes());
+        assert_eq!(of(r#"{"success":true}"#), Ok(()));
+        let gone = PutError::Server { code: 10_057, description: "d".to_owned() };
+        assert_eq!(of(r#"{"error":{"code":500,"err_code":10057,"description":"d"},"success":false}"#), Err(gone));
+        for strange in [r#"{"success":false}"#, "{}", "true", ""] {
+            assert_eq!(of(strange), Err(PutError::Unknown), "{strange}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes_may_be_an_answer(answer in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = acknowledged("S", &answer);
+            let _ = removed(&answer);
             let _ = found("s", &answer);
         }
     }

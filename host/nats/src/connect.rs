@@ -14,7 +14,7 @@ use parlor_cluster::Revision;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::answer::{ANSWER, Last, acknowledged, found};
+use crate::answer::{ANSWER, Last, acknowledged, found, removed};
 use crate::denials::Denials;
 use crate::error::{ConnectError, PutError};
 
@@ -100,6 +100,16 @@ pub(crate) enum AskError {
     Lost,
     TooLarge,
     Unfit(ConnectError),
+}
+
+impl From<AskError> for PutError {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Lost => Self::Unknown,
+            AskError::TooLarge => Self::TooLarge,
+            AskError::Unfit(error) => Self::Unfit(error),
+        }
+    }
 }
 
 impl Link {
@@ -214,12 +224,7 @@ impl Link {
         within: Duration,
     ) -> Result<Revision, PutError> {
         headers.insert(async_nats::header::NATS_EXPECTED_STREAM, stream);
-        let answer = self.ask(subject, Some(headers), body, within).await.map_err(|error| match error {
-            AskError::Lost => PutError::Unknown,
-            AskError::TooLarge => PutError::TooLarge,
-            AskError::Unfit(error) => PutError::Unfit(error),
-        })?;
-        acknowledged(stream, &answer)
+        acknowledged(stream, &self.ask(subject, Some(headers), body, within).await?)
     }
 
     /// Returns the last message of a subject, from the leader of the stream.
@@ -245,16 +250,19 @@ impl Link {
     ///
     /// A purge would do so, too. But servers such as 2.9.10 then deliver nothing more of what they have to consumers of more than that
     /// subject which do not have all yet: nodes would miss writes of others.
-    pub(crate) async fn remove(&self, stream: &str, subject: &str, up_to: Revision) -> Result<(), String> {
-        let revision = match self.last(stream, subject, ANSWER).await {
-            Ok(Last::Stored(stored)) if stored.revision <= up_to => stored.revision,
-            Ok(Last::Stored(_) | Last::None) => return Ok(()),
-            Ok(Last::Failed(error)) => return Err(error.to_string()),
-            Err(AskError::Unfit(error)) => return Err(error.to_string()),
-            Ok(Last::TooLarge | Last::Strange) | Err(_) => return Err("there is no answer".to_owned()),
+    pub(crate) async fn remove(&self, stream: &str, subject: &str, up_to: Revision) -> Result<(), PutError> {
+        let revision = match self.last(stream, subject, ANSWER).await? {
+            Last::Stored(stored) if stored.revision <= up_to => stored.revision,
+            Last::Stored(_) | Last::None => return Ok(()),
+            Last::Failed(error) => return Err(error),
+            Last::TooLarge | Last::Strange => return Err(PutError::Unknown),
         };
-        let stream = self.jetstream.get_stream_no_info(stream).await.map_err(|error| error.to_string())?;
-        stream.delete_message(revision).await.map(drop).map_err(|error| error.to_string())
+        let wanted = serde_json::json!({ "seq": revision }).to_string().into();
+        let answer = self.ask(format!("$JS.API.STREAM.MSG.DELETE.{stream}"), None, wanted, ANSWER).await;
+        if let Err(AskError::Unfit(error)) = &answer {
+            tracing::warn!(subject, %error, "a record that no node needs stays in NATS");
+        }
+        removed(&answer?)
     }
 
     async fn message(

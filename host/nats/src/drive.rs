@@ -339,8 +339,8 @@ impl Running {
         let State { link, cluster } = self.state.clone();
         tokio::spawn(async move {
             let subject = cluster.subject(&Key::Session(session));
-            if let Err(cause) = link.remove(&cluster.state_stream(), &subject, revision).await {
-                tracing::debug!(subject, cause, "the record of a session that is over stays in NATS");
+            if let Err(error) = link.remove(&cluster.state_stream(), &subject, revision).await {
+                tracing::debug!(subject, %error, "the record of a session that is over stays in NATS");
             }
         });
     }

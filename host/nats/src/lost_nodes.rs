@@ -84,7 +84,8 @@ async fn note(state: &State, own: &str, news: News, revision: Revision) {
 
 async fn forget(state: &State, hash: &str, revision: Revision) -> Result<(), String> {
     let subject = format!("{}{hash}", state.cluster.lost_subject_prefix());
-    state.link.remove(&state.cluster.state_stream(), &subject, revision).await
+    let removed = state.link.remove(&state.cluster.state_stream(), &subject, revision).await;
+    removed.map_err(|error| error.to_string())
 }
 
 /// Notes that a node is lost, and removes the records that are not shown any more.

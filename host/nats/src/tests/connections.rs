@@ -31,13 +31,17 @@ async fn a_user_with_a_password_logs_in_and_a_wrong_one_is_told_so() {
     }
 }
 
+/// Returns the rights on the page for owners, for the cluster of these tests.
+fn rights() -> String {
+    let page = include_str!("../../../../docs/owner/cluster.md");
+    let block = page.split("```text\n").find(|block| block.starts_with("accounts: {")).unwrap();
+    block.split("```").next().unwrap().replace("bots", "c")
+}
+
 /// The page for owners has the rights that a node needs. With them, it does all that nodes do, and deletes no stream.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_rights_on_the_page_for_owners_are_enough_and_not_more() {
-    let page = include_str!("../../../../docs/owner/cluster.md");
-    let block = page.split("```text\n").find(|block| block.starts_with("accounts: {")).unwrap();
-    let block = block.split("```").next().unwrap().replace("bots", "c");
-    let server = Server::with(&format!("jetstream: {{}}\n{block}"));
+    let server = Server::with(&format!("jetstream: {{}}\n{}", rights()));
     let link = Link::connect(&Settings { login: password("the password"), ..settings(server.port()) }).await.unwrap();
     let cluster = cluster();
     prepare(&link, &cluster).await.unwrap();
@@ -115,6 +119,20 @@ async fn a_right_that_the_log_in_lacks_is_named_once() {
     prepare(&link, &cluster()).await.unwrap();
     let error = State::open(&link, &cluster(), Timing::default()).await.unwrap_err();
     assert!(error.to_string().contains("publish to \"parlor.c.state.timing\""), "{error}");
+}
+
+/// A log-in that the owner has given its rights long ago lacks the one that came last.
+#[tokio::test]
+async fn a_record_that_the_log_in_may_not_remove_names_the_right() {
+    let rights = rights().replace("\"$JS.API.STREAM.MSG.DELETE.*\", ", "");
+    assert!(!rights.contains("DELETE.*\""));
+    let server = Server::with(&format!("jetstream: {{}}\n{rights}"));
+    let link = Link::connect(&Settings { login: password("the password"), ..settings(server.port()) }).await.unwrap();
+    prepare(&link, &cluster()).await.unwrap();
+    let (stream, subject) = (cluster().state_stream(), cluster().pulse_subject());
+    let revision = link.touch(&stream, subject.clone(), ANSWER).await.unwrap();
+    let error = link.remove(&stream, &subject, revision).await.unwrap_err();
+    assert!(error.to_string().contains("publish to \"$JS.API.STREAM.MSG.DELETE.PARLOR_c_STATE\""), "{error}");
 }
 
 #[tokio::test]
