@@ -166,19 +166,33 @@ impl Shared {
         }
     }
 
-    /// Removes files that are not in use, texts that no present version has, and what uploads left that were given up. Those of the last hour stay: somebody may be about
-    /// to publish a version with them.
-    pub async fn clean(&self, used: &BTreeSet<Digest>) -> Result<(), SharedError> {
-        self.clean_as_of(self.state.time_of_nats().await?, used).await
+    /// Removes files that are not in use, texts that no present version has, and what uploads left that were given up. Those of the
+    /// last hour stay: somebody may be about to publish a version with them.
+    ///
+    /// The version with this record uses these files; 0 means that there is none. It ends once another version counts, which may use
+    /// others.
+    pub async fn clean(&self, revision: Revision, used: &BTreeSet<Digest>) -> Result<(), SharedError> {
+        self.clean_as_of(self.state.time_of_nats().await?, revision, used).await
     }
 
-    pub(crate) async fn clean_as_of(&self, now: u64, used: &BTreeSet<Digest>) -> Result<(), SharedError> {
+    pub(crate) async fn clean_as_of(
+        &self,
+        now: u64,
+        revision: Revision,
+        used: &BTreeSet<Digest>,
+    ) -> Result<(), SharedError> {
         let mut used = used.clone();
         for of in SharedText::ALL {
             let version = present(&self.state.link, &self.state.cluster, of).await?;
             used.extend(version.map(|version| version.object));
         }
-        self.objects.clean(&used, now).await
+        for name in self.objects.unused(&used, now).await? {
+            if self.version().await?.map_or(0, |version| version.revision) != revision {
+                return Ok(());
+            }
+            self.objects.remove(&name).await?;
+        }
+        self.objects.remove_given_up(now).await
     }
 
     /// Tells the others which version a node has.

@@ -186,7 +186,7 @@ impl Sharing {
                         return Ok(host.config_fault());
                     }
                     if is_published || when != When::Looked {
-                        self.have_stored(&config, &text, is_published).await?;
+                        self.have_stored(&config, &text, is_published.then_some(version.revision)).await?;
                     }
                     return self.complete(host, progress, &text, is_taken || when == When::Start).await;
                 }

@@ -134,28 +134,42 @@ impl Objects {
         }
     }
 
-    /// Removes the objects that are not among these, and what uploads left that were given up. Those of the hour before `now` stay, which
-    /// is a time by the clock of NATS, in seconds since 1970.
-    pub(super) async fn clean(&self, used: &BTreeSet<Digest>, now: u64) -> Result<(), SharedError> {
+    /// Returns the names of the objects that are not among these, without those of the hour before `now`. That is a time by the clock
+    /// of NATS, in seconds since 1970.
+    pub(super) async fn unused(&self, used: &BTreeSet<Digest>, now: u64) -> Result<Vec<String>, SharedError> {
         let used: BTreeSet<_> = used.iter().map(Digest::to_hex).collect();
         let used = &used;
-        self.within(|| Box::pin(self.remove_all_but(used, now))).await?;
-        self.within(|| Box::pin(self.remove_given_up(now))).await
+        self.within(|| Box::pin(self.all_but(used, now))).await
     }
 
-    async fn remove_all_but(&self, used: &BTreeSet<String>, now: u64) -> Result<(), SharedError> {
+    async fn all_but(&self, used: &BTreeSet<String>, now: u64) -> Result<Vec<String>, SharedError> {
         let names = self.0.names(MOST_OBJECTS).await.map_err(|cause| self.failed(cause))?;
+        let mut unused = Vec::new();
         for name in names.difference(used) {
             let at = self.0.stored_at(name).await.map_err(|cause| self.failed(cause))?;
             if at.is_some_and(|at| is_old(at, now)) {
-                self.0.remove(name).await.map_err(|cause| self.failed(cause))?;
+                unused.push(name.clone());
             }
         }
-        Ok(())
+        Ok(unused)
+    }
+
+    /// Removes an object.
+    pub(super) async fn remove(&self, name: &str) -> Result<(), SharedError> {
+        self.within(|| Box::pin(self.remove_one(name))).await
+    }
+
+    async fn remove_one(&self, name: &str) -> Result<(), SharedError> {
+        self.0.remove(name).await.map_err(|cause| self.failed(cause))
+    }
+
+    /// Removes what uploads left that were given up before the hour before `now`.
+    pub(super) async fn remove_given_up(&self, now: u64) -> Result<(), SharedError> {
+        self.within(|| Box::pin(self.remove_parts_without_object(now))).await
     }
 
     /// Removes the parts that no object has.
-    async fn remove_given_up(&self, now: u64) -> Result<(), SharedError> {
+    async fn remove_parts_without_object(&self, now: u64) -> Result<(), SharedError> {
         for id in self.0.begun("", MOST_OBJECTS).await.map_err(|cause| self.failed(cause))? {
             // Other programs upload under other names.
             let Some((name, _)) = id.split_once('.') else { continue };

@@ -143,7 +143,7 @@ async fn what_each_node_has_is_told_and_objects_of_the_last_hour_stay() {
     assert_eq!(overview.shared, BTreeMap::from([(PLUGINS, version.clone())]));
     assert!(overview.nodes.is_empty(), "none has a session");
     shared.keep(b"of a version that is about to come").await.unwrap();
-    soon(shared.clean(&BTreeSet::new())).await.unwrap();
+    soon(shared.clean(version.revision, &BTreeSet::new())).await.unwrap();
     assert_eq!(soon(shared.text(&version)).await.unwrap(), "text");
 }
 
@@ -188,13 +188,28 @@ async fn what_an_upload_left_is_removed_with_unused_files_and_not_before_an_hour
     }
     let (now, used) = (state.time_of_nats().await.unwrap(), BTreeSet::from([digest]));
     let hours = |count: u64| now + 3_600 * count;
-    soon(shared.clean_as_of(now, &used)).await.unwrap();
+    soon(shared.clean_as_of(now, 0, &used)).await.unwrap();
     assert_eq!(messages(&state).await, whole + 2, "another node may be uploading them");
-    soon(shared.clean_as_of(hours(2), &used)).await.unwrap();
+    soon(shared.clean_as_of(hours(2), 0, &used)).await.unwrap();
     assert_eq!(messages(&state).await, whole);
     assert_eq!(soon(shared.file(&digest)).await.unwrap(), file);
-    soon(shared.clean_as_of(hours(2), &BTreeSet::new())).await.unwrap();
+    soon(shared.clean_as_of(hours(2), 0, &BTreeSet::new())).await.unwrap();
     assert_eq!(messages(&state).await, 0, "nothing uses it");
+}
+
+/// The owner may have gone back to an earlier component meanwhile, which is in NATS and is not stored again.
+#[tokio::test]
+async fn nothing_is_removed_for_a_version_that_does_not_count_any_more() {
+    let server = Server::start();
+    let (state, shared) = shared(&server).await;
+    shared.keep(b"component").await.unwrap();
+    let first = publish(&shared, "without it", None, "one").await.unwrap();
+    let second = publish(&shared, "with it", Some(&first), "two").await.unwrap();
+    let (later, digest) = (state.time_of_nats().await.unwrap() + 7_200, Digest::of(b"component"));
+    for (version, is_there) in [(&first, true), (&second, false)] {
+        soon(shared.clean_as_of(later, version.revision, &BTreeSet::new())).await.unwrap();
+        assert_eq!(soon(shared.has(&digest)).await, Ok(is_there), "version {}", version.number);
+    }
 }
 
 /// Other nodes do so when several start at once. What the library has delivered then has no end.
@@ -209,7 +224,7 @@ async fn unused_files_are_looked_for_while_files_are_replaced() {
         }
     });
     for _ in 0..100 {
-        let cleaned = timeout(Duration::from_secs(20), shared.clean(&BTreeSet::new())).await;
+        let cleaned = timeout(Duration::from_secs(20), shared.clean(0, &BTreeSet::new())).await;
         cleaned.expect("it comes to an end").unwrap();
     }
     replacing.abort();
@@ -254,7 +269,7 @@ async fn the_age_of_a_file_does_not_depend_on_the_clock_of_the_node_that_stored_
     let body = serde_json::to_vec(&earlier).unwrap();
     let written = state.link.jetstream.publish_with_headers(subject, headers, body.into()).await.unwrap();
     written.await.unwrap();
-    soon(shared.clean(&BTreeSet::new())).await.unwrap();
+    soon(shared.clean(0, &BTreeSet::new())).await.unwrap();
     assert_eq!(soon(shared.file(&digest)).await.unwrap(), b"component");
 }
 
@@ -414,6 +429,6 @@ async fn two_texts_have_versions_of_their_own_and_nobody_else_reads_them() {
     let refused = soon(accounts.version()).await.unwrap_err();
     assert!(matches!(&refused, SharedError::Forged { cause: Forgery::Changed, .. }), "{refused}");
     // Nothing is removed while it is not known what is in use.
-    assert_eq!(soon(plugins.clean(&BTreeSet::new())).await, Err(refused));
+    assert_eq!(soon(plugins.clean(other.revision, &BTreeSet::new())).await, Err(refused));
     assert_eq!(soon(plugins.has_text(&one)).await, Ok(true));
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parlor_base::id::Digest;
+use parlor_cluster::Revision;
 use parlor_config::Config;
 use parlor_nats::SharedError;
 use parlor_plugins::components::Components;
@@ -86,23 +87,24 @@ impl Sharing {
     }
 
     /// Has the components in the cluster that its present version names: somebody may have removed them since they were
-    /// stored. Components that are neither there nor here are a trouble of those nodes that lack them.
+    /// stored. Components that are neither there nor here are a trouble of those nodes that lack them. If this node has just published
+    /// that version, the components that no version needs are removed.
     pub(super) async fn have_stored(
         &self,
         config: &Config,
         text: &str,
-        is_published: bool,
+        published: Option<Revision>,
     ) -> Result<(), SharingError> {
         let policy = Arc::new(Policy::understand(text, &config.plugins)?);
         match self.store_all(config, &policy).await {
             Err(SharingError::Unshareable(error)) => tracing::debug!(%error, "a component is not in the cluster"),
             stored => stored?,
         }
-        if is_published {
+        if let Some(revision) = published {
             let (shared, used) = (self.shared.clone(), sharing::named(&policy).into_keys().collect::<BTreeSet<_>>());
             // Nobody waits for that, least of all a node that starts.
             tokio::spawn(async move {
-                if let Err(error) = shared.clean(&used).await {
+                if let Err(error) = shared.clean(revision, &used).await {
                     tracing::debug!(%error, "what no version needs stays in NATS until the next one");
                 }
             });
