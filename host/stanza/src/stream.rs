@@ -55,13 +55,9 @@ impl StreamReader {
     pub fn read<T: FromXml>(&mut self, bytes: &mut &[u8]) -> io::Result<Read<T>> {
         let mut builder = None;
         loop {
-            let event = match self.parser.parse(bytes, false) {
-                Ok(Some(event)) => event,
-                Err(EndOrError::NeedMoreData) if builder.is_none() => return Ok(Read::Nothing),
-                Err(EndOrError::NeedMoreData) | Ok(None) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Err(EndOrError::Error(error)) => return Err(invalid(error)),
+            let Some(event) = self.next(bytes)? else {
+                return if builder.is_none() { Ok(Read::Nothing) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
             };
-            self.langs.handle_event(&event);
             let context = Context::empty().with_language(self.langs.current());
             builder = match (builder, event) {
                 (None, Event::XmlDeclaration(..)) => None,
@@ -86,15 +82,23 @@ impl StreamReader {
     fn skip(&mut self, bytes: &mut &[u8]) -> io::Result<()> {
         let mut rest = Discard::new();
         loop {
-            let event = match self.parser.parse(bytes, false) {
-                Ok(Some(event)) => event,
-                Err(EndOrError::NeedMoreData) | Ok(None) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Err(EndOrError::Error(error)) => return Err(invalid(error)),
-            };
-            self.langs.handle_event(&event);
+            let event = self.next(bytes)?.ok_or(io::ErrorKind::UnexpectedEof)?;
             if rest.feed(event, &Context::empty()).map_err(invalid)?.is_some() {
                 return Ok(());
             }
+        }
+    }
+
+    /// Returns the next tag or text; `None` if it is not complete.
+    fn next(&mut self, bytes: &mut &[u8]) -> io::Result<Option<Event>> {
+        match self.parser.parse(bytes, false) {
+            Ok(Some(event)) => {
+                self.langs.handle_event(&event);
+                Ok(Some(event))
+            }
+            Err(EndOrError::NeedMoreData) => Ok(None),
+            Ok(None) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(EndOrError::Error(error)) => Err(invalid(error)),
         }
     }
 }
