@@ -18,18 +18,19 @@ fn page() -> u64 {
 
 /// Returns the resident memory of this process, in bytes; 0 if the system does not report it.
 pub fn resident() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm");
-    let pages = pages.ok().and_then(|line| line.split(' ').nth(1)?.parse::<u64>().ok());
-    pages.unwrap_or(0) * page()
+    measured().map_or(0, |[all, _]| all)
 }
 
 /// Returns the part of it that is no file's, in bytes: what the process allocated.
 fn allocated() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok().and_then(|line| {
-        let mut fields = line.split(' ').skip(1).map_while(|field| field.parse::<u64>().ok());
-        Some(fields.next()?.saturating_sub(fields.next()?))
-    });
-    pages.unwrap_or(0) * page()
+    measured().map_or(0, |[all, of_files]| all.saturating_sub(of_files))
+}
+
+/// Returns the resident memory of this process and the part of it that belongs to files, in bytes.
+fn measured() -> Option<[u64; 2]> {
+    let line = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let mut bytes = line.split(' ').skip(1).map_while(|pages| Some(pages.parse::<u64>().ok()? * page()));
+    Some([bytes.next()?, bytes.next()?])
 }
 
 /// Returns memory to the system, for as long as the process runs: once that of the start, then what bursts leave behind.
