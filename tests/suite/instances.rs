@@ -64,6 +64,11 @@ async fn a_plugin_that_is_kept_to_rooms_hears_and_does_nothing_in_others() {
     for call in ["contacts.add", "contacts.block", "contacts.unblock", "chats.open"] {
         kept(&host, call, about.clone(), &there).await;
     }
+    let everybody = json!({ "jid": there.domain().to_string() });
+    for call in ["contacts.block", "contacts.unblock"] {
+        let error = host.call(ONE, call, everybody.clone()).await.fails("denied");
+        assert!(error["hint"].as_str().unwrap().starts_with("no grant helps: "), "{call}: {error}");
+    }
     kept(&host, "rooms.open", json!({ "jid": unknown, "nick": "Bot" }), &unknown.parse().unwrap()).await;
     let all = host.call(ONE, "rooms.get-all", Value::Null).await.ok();
     assert_eq!((all.as_array().unwrap().len(), &all[0]["jid"]), (1, &json!(here.to_string())));

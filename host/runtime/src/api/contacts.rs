@@ -14,7 +14,7 @@ use super::types::shown_card;
 use super::{answer, bare_jid, bare_jids, caller, fits, jid as any_jid, pace_order, request, request_for_much, words};
 use crate::bindings::parlor::plugin::contacts::{Host, HostWithStore, Report as WitReport};
 use crate::bindings::parlor::plugin::types::{Contact as WitContact, Error};
-use crate::instance::{Context, Grouping, Instance};
+use crate::instance::{Context, Grouping, Instance, OpenCall};
 use crate::record::MOST_ADDED;
 
 /// Maximum length of the remark in a report, in bytes.
@@ -163,15 +163,26 @@ async fn block<T: Send + 'static>(
     let (instance, call) = caller(accessor, CallName::ContactsBlock)?;
     let jid = any_jid("jid", jid)?;
     let report = given.map(report).transpose()?;
-    let granted = call.granted(Target::Jid(&jid))?;
+    let granted = may_block(&instance, &call, &jid)?;
     request(&instance, &granted, BlockAddress { jid, report }).await
 }
 
 async fn unblock<T: Send + 'static>(accessor: &Accessor<T, Grouping>, jid: &str) -> Result<(), CallError> {
     let (instance, call) = caller(accessor, CallName::ContactsUnblock)?;
     let jid = any_jid("jid", jid)?;
-    let granted = call.granted(Target::Jid(&jid))?;
+    let granted = may_block(&instance, &call, &jid)?;
     request(&instance, &granted, UnblockAddress { jid }).await
+}
+
+/// Returns the proof that a plugin may have this address blocked, or blocked no longer. One that is kept to rooms may name no domain:
+/// that stands for all rooms and people there.
+fn may_block(instance: &Instance, call: &OpenCall, jid: &Jid) -> Result<Granted, CallError> {
+    let granted = call.granted(Target::Jid(jid))?;
+    if jid.node().is_none() && instance.mailbox.keeps_from(Target::Room(&jid.to_bare())) {
+        let hint = "no grant helps: a domain may have rooms that the plugin is kept from; name a single address";
+        return Err(instance.deny_for_good(Permission::ContactsWrite, jid.to_string(), hint.to_owned()));
+    }
+    Ok(granted)
 }
 
 /// Returns the blocked addresses. The server may list thousands.
