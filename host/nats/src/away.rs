@@ -10,9 +10,8 @@ use parlor_cluster::{Claim, Key, Revision, Session, SessionId, SessionState, Tok
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
-use crate::answer::{ANSWER, Last, Stored};
+use crate::answer::{ANSWER, Stored};
 use crate::clock;
-use crate::connect::AskError;
 use crate::error::{PutError, StateError};
 use crate::names;
 use crate::state::{Added, Decoded, FORMAT, State, check_shown, parse};
@@ -269,12 +268,9 @@ impl State {
     }
 
     pub(crate) async fn stored(&self, subject: &str) -> Result<Option<Stored>, StateError> {
-        match self.link.last(&self.cluster.state_stream(), subject, ANSWER).await {
-            Ok(Last::Stored(stored)) => Ok(Some(stored)),
-            Ok(Last::None) => Ok(None),
-            Ok(Last::Failed(error)) => Err(error.into()),
-            Err(AskError::Unfit(error)) => Err(PutError::Unfit(error).into()),
-            Ok(Last::TooLarge | Last::Strange) | Err(_) => Err(StateError::Silent(self.cluster.to_string())),
+        match self.link.stored(&self.cluster.state_stream(), subject).await {
+            Err(PutError::Unknown) => Err(StateError::Silent(self.cluster.to_string())),
+            stored => Ok(stored?),
         }
     }
 }

@@ -14,7 +14,7 @@ use parlor_cluster::Revision;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::answer::{ANSWER, Last, acknowledged, found, removed};
+use crate::answer::{ANSWER, Last, Stored, acknowledged, found, removed};
 use crate::denials::Denials;
 use crate::error::{ConnectError, PutError};
 
@@ -233,6 +233,16 @@ impl Link {
         self.message(stream, subject, &wanted, within).await
     }
 
+    /// Returns the last message of a subject, from the leader of the stream; `None` if there is none.
+    pub(crate) async fn stored(&self, stream: &str, subject: &str) -> Result<Option<Stored>, PutError> {
+        match self.last(stream, subject, ANSWER).await? {
+            Last::None => Ok(None),
+            Last::Stored(stored) => Ok(Some(stored)),
+            Last::Failed(error) => Err(error),
+            Last::TooLarge | Last::Strange => Err(PutError::Unknown),
+        }
+    }
+
     /// Returns the first message of a subject, from the leader of the stream.
     pub(crate) async fn first(&self, stream: &str, subject: &str, within: Duration) -> Result<Last, AskError> {
         let wanted = serde_json::json!({ "seq": 1, "next_by_subj": subject });
@@ -251,12 +261,8 @@ impl Link {
     /// A purge would do so, too. But servers such as 2.9.10 then deliver nothing more of what they have to consumers of more than that
     /// subject which do not have all yet: nodes would miss writes of others.
     pub(crate) async fn remove(&self, stream: &str, subject: &str, up_to: Revision) -> Result<(), PutError> {
-        let revision = match self.last(stream, subject, ANSWER).await? {
-            Last::Stored(stored) if stored.revision <= up_to => stored.revision,
-            Last::Stored(_) | Last::None => return Ok(()),
-            Last::Failed(error) => return Err(error),
-            Last::TooLarge | Last::Strange => return Err(PutError::Unknown),
-        };
+        let last = self.stored(stream, subject).await?;
+        let Some(Stored { revision, .. }) = last.filter(|last| last.revision <= up_to) else { return Ok(()) };
         let wanted = serde_json::json!({ "seq": revision }).to_string().into();
         let answer = self.ask(format!("$JS.API.STREAM.MSG.DELETE.{stream}"), None, wanted, ANSWER).await;
         if let Err(AskError::Unfit(error)) = &answer {

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use parlor_cluster::{Claim, Key, Revision, Session, SessionId, SessionState, Timing, Token, Value};
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{ANSWER, Last, Stored};
+use crate::answer::{ANSWER, Stored};
 use crate::away::{self, Away};
-use crate::connect::{AskError, Link};
+use crate::connect::Link;
 use crate::drains;
 use crate::error::{LogError, PutError, StartError, StateError};
 use crate::log::last_token;
@@ -162,13 +162,8 @@ impl State {
     pub(crate) async fn overwrite(&self, subject: String, text: String) -> Result<(), StateError> {
         let mut attempts = 1..ATTEMPTS;
         loop {
-            let expected = match self.link.last(&self.cluster.state_stream(), &subject, ANSWER).await {
-                Ok(Last::Stored(stored)) => stored.revision,
-                Ok(Last::None) => 0,
-                Ok(Last::Failed(error)) => return Err(error.into()),
-                Err(AskError::Unfit(error)) => return Err(PutError::Unfit(error).into()),
-                Ok(Last::TooLarge | Last::Strange) | Err(_) => return Err(PutError::Unknown.into()),
-            };
+            let last = last_in_the_state(&self.link, &self.cluster, &subject).await?;
+            let expected = last.map_or(0, |last| last.revision);
             match self.put_text(subject.clone(), text.clone(), expected, ANSWER).await {
                 Ok(_) => return Ok(()),
                 Err(PutError::Refused) if attempts.next().is_some() => {}
@@ -224,13 +219,8 @@ impl State {
             Err(PutError::Refused) => {}
             Err(error) => return Err(error.into()),
         }
-        let lost = StateError::Put(PutError::Unknown);
-        let stored = match self.link.last(&self.cluster.state_stream(), &subject, ANSWER).await {
-            Ok(Last::Stored(stored)) => stored,
-            Ok(Last::Failed(error)) => return Err(error.into()),
-            Err(AskError::Unfit(error)) => return Err(PutError::Unfit(error).into()),
-            Ok(Last::None | Last::TooLarge | Last::Strange) | Err(_) => return Err(lost),
-        };
+        let last = last_in_the_state(&self.link, &self.cluster, &subject).await?;
+        let stored = last.ok_or(PutError::Unknown)?;
         let unreadable = |cause| StateError::Unreadable { subject, revision: stored.revision, cause };
         let found: TimingRecord = parse(&stored.body).map_err(unreadable)?;
         if found != own {
@@ -345,13 +335,7 @@ pub(crate) async fn last_in_the_state(
     cluster: &Cluster,
     subject: &str,
 ) -> Result<Option<Stored>, StateError> {
-    match link.last(&cluster.state_stream(), subject, ANSWER).await {
-        Ok(Last::None) => Ok(None),
-        Ok(Last::Stored(stored)) => Ok(Some(stored)),
-        Ok(Last::Failed(error)) => Err(error.into()),
-        Err(AskError::Unfit(error)) => Err(PutError::Unfit(error).into()),
-        Ok(Last::TooLarge | Last::Strange) | Err(_) => Err(PutError::Unknown.into()),
-    }
+    Ok(link.stored(&cluster.state_stream(), subject).await?)
 }
 
 /// Reads a record of the usual format.
