@@ -85,7 +85,10 @@ impl Telling {
         self.next = now + PACE;
         let cluster = node.health(now);
         let is_ill = !cluster.has_session || cluster.nowhere > 0;
-        let (is_connected, trouble) = (link.is_connected(), trouble.cloned());
+        let is_log_in = |trouble: &PutError| matches!(trouble, PutError::Unfit(ConnectError::LogIn { .. }));
+        // A log-in that was refused does not say why the server is away now.
+        let trouble = trouble.filter(|trouble| !is_log_in(trouble) || link.refused().is_some()).cloned();
+        let is_connected = link.is_connected();
         self.sender.send_modify(|told| {
             let since = is_ill.then(|| told.since.unwrap_or(now));
             *told = NodeHealth { is_connected, trouble, cluster, since };

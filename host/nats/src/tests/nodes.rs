@@ -540,6 +540,7 @@ async fn a_node_whose_log_in_is_not_accepted_any_more_says_so_and_comes_back_onc
     while !matches!(node.report().await, StateError::Put(PutError::Unfit(ConnectError::LogIn { .. }))) {}
     soon(health.wait_for(|health| health.trouble.is_some())).await.unwrap();
     server.kill();
+    soon(health.wait_for(|health| health.trouble.is_none())).await.expect("nobody refuses it now");
     server.configure(&lines("secret"));
     server.start_again();
     soon(health.wait_for(|health| health.reaches_nats() && health.trouble.is_none())).await.unwrap();
