@@ -14,7 +14,7 @@ use super::show::{Put as _, second, table, wrapped};
 
 /// With more accounts than this, the counts are shown in place of each account, and a page has so many.
 pub(super) const MANY: usize = 20;
-/// How many accounts and plugins that need attention are named beside the counts.
+/// How many accounts or plugins of many are named beside a count.
 pub(super) const NAMED: usize = 10;
 
 /// So many accounts with the same trouble share a sentence; of more accounts, so many are named.

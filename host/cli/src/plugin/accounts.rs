@@ -14,7 +14,7 @@ use super::add::done;
 use super::consent::{self, Request};
 use crate::Ended;
 use crate::ask::Terminal;
-use crate::fleet::MANY;
+use crate::fleet::{MANY, NAMED};
 use crate::places::{later, places};
 use crate::show::{Put as _, print, print_json};
 use crate::target::{self, Target};
@@ -198,9 +198,6 @@ fn screen(id: &PluginId, on: &[&AccountName], off: &[&AccountName]) -> String {
     }
     text
 }
-
-/// How many accounts a question names, and a list of many.
-const NAMED: usize = 10;
 
 /// Lists the first of these accounts, and how many more there are; none if there are none.
 fn some(names: &[Selector]) -> Option<String> {
