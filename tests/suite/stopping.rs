@@ -1,9 +1,15 @@
-//! A host that stops: delivered messages are handled, and later ones are left to the server.
+//! A host that stops, and a version of a plugin that another one replaces: delivered messages are handled, and later ones are left to
+//! the server, or to the next version.
 #![allow(clippy::doc_markdown, reason = "what a test shows is named as the list of the API spells it")]
 
+use std::time::Duration;
+
+use parlor_tests::component::with_manifest;
+use parlor_tests::plugins;
+use parlor_tests::policy::Entry;
 use serde_json::{Value, json};
 
-use crate::test_host::{FULL, Plan, SOON, friend, granted};
+use crate::test_host::{A_MOMENT, FULL, Plan, SOON, friend, granted};
 use crate::trace;
 
 /// Adds a plugin with this setting `behaviour`, which has time to stop.
@@ -60,4 +66,48 @@ async fn what_was_heard_is_handled_before_a_plugin_stops() {
     for number in 2..=3 {
         assert_eq!(ears.heard(FULL, order).await["payload"]["json"], number);
     }
+}
+
+/// The new version does not see the handlers of the old one.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_version_of_a_plugin_begins_with_a_persons_messages_when_the_old_one_has_handled_those_before() {
+    let version = |number: &str| {
+        let lines = format!("version = \"{number}\"\nin_order = true");
+        let says = |manifest: &str| manifest.replace("version = \"0.1.0\"", &lines);
+        with_manifest(&plugins::built("caller").unwrap().bytes().unwrap(), says).unwrap()
+    };
+    let listens = |entry: Entry| granted(entry).set("name", FULL).set("listens", "message");
+    let host = Plan::new().await.bytes(FULL, &version("0.1.0"), listens).start().await;
+    let (mut friend, bot) = (friend("orderly").await, host.account().jid.clone());
+    host.ears().promise("go").await;
+    let order = host.order(FULL, "listen.on-and-wait", json!({ "name": "message", "promise": "go" })).await;
+    host.answer(FULL, "listen.on-and-wait", order).await.ok();
+    friend.chat(bot.clone(), "one").await.unwrap();
+    assert_eq!(host.heard(FULL, order).await["payload"]["message"]["body"], "one");
+    friend.chat(bot, "two").await.unwrap();
+    friend.catch_up(SOON).await.unwrap();
+
+    let old = host.instance(FULL).await.id;
+    let next = host.home.install_bytes("next", &version("0.2.0")).unwrap();
+    let replaced = host.decide(FULL, |entry| Entry { source: next.source, digest: next.digest, ..entry });
+    let lets_go = async {
+        while host.instance(FULL).await.id == old {
+            tokio::time::sleep(A_MOMENT).await;
+        }
+        let new = host.instance(FULL).await;
+        let handles = async {
+            while new.usage(None).handled == 0 {
+                tokio::time::sleep(A_MOMENT).await;
+            }
+        };
+        let early = tokio::time::timeout(Duration::from_millis(500), handles).await;
+        host.ears().emit("go", &Value::Null).await;
+        early
+    };
+    let ((), early) = tokio::join!(replaced, lets_go);
+    assert!(early.is_err(), "the new version began beside a handler of the old one");
+    let noted = host.call(FULL, "action.noted", Value::Null).await.ok();
+    let bodies = noted.as_array().unwrap().iter().map(|event| event["payload"]["message"]["body"].clone());
+    assert_eq!(bodies.collect::<Vec<Value>>(), ["two"]);
+    host.stop().await;
 }

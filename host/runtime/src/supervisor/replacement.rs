@@ -59,7 +59,7 @@ impl Supervised {
 
 impl Successor {
     /// Replaces the old plugin by the new one, which runs: between two events, and with all events that the old one has
-    /// not handled. Then the old one ends.
+    /// not handled. Then the old one ends. If the new one handles events in order, it begins when the old one has ended.
     pub async fn take_over(self, old: Supervised) {
         let new = self.shared.standing.with(|standing| standing.instance.clone());
         let Some(new) = new else {
@@ -89,9 +89,15 @@ impl Successor {
         let mail = left.into_iter().filter_map(|mail| account.router.mail_again(new.id, mail, &is_contact));
         let mail = mail.collect();
         drop(snapshot);
-        // It may have failed just now.
-        let _ = self.backlog.send(mail);
-        old.stop().await;
+        // The new one may have failed just now, and then takes none.
+        if self.shared.admitted.manifest.in_order {
+            // Handlers of the old one still take turns, and the new one does not see them.
+            old.stop().await;
+            let _ = self.backlog.send(mail);
+        } else {
+            let _ = self.backlog.send(mail);
+            old.stop().await;
+        }
     }
 }
 
