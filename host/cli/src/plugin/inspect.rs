@@ -242,8 +242,9 @@ pub(crate) fn webhook_in_words(webhook: &Webhook) -> String {
         [] => String::new(),
         some => format!(", the plugin gets the headers {}", escape_untrusted(&some.join(", "), LONGEST)),
     };
+    let paths = if webhook.paths { ", also at paths below its address" } else { "" };
     format!(
-        "takes {}, verified by {}{secret}, {answers}{headers}",
+        "takes {}{paths}, verified by {}{secret}, {answers}{headers}",
         escape_untrusted(&webhook.methods.join(", "), LONGEST),
         escape_untrusted(&webhook.verification.about(), LONGEST)
     )
@@ -270,7 +271,7 @@ fn as_json(id: &PluginId, examined: &Examined, source: &str, signer: Option<&str
     let webhook = |(name, webhook): (&String, &Webhook)| {
         json!({
             "name": name, "mode": webhook.mode.as_str(), "verification": webhook.verification.about(),
-            "secret": webhook.secret, "methods": webhook.methods, "headers": webhook.headers,
+            "secret": webhook.secret, "methods": webhook.methods, "paths": webhook.paths, "headers": webhook.headers,
             "description": escape_untrusted(&webhook.description, LONGEST),
         })
     };
@@ -348,6 +349,12 @@ verify = "github"
 secret = "secret"
 methods = ["POST", "PUT"]
 headers = ["x-github-event"]
+
+[webhook.wide]
+description = "d"
+verify = "github"
+secret = "secret"
+paths = true
 "#
         .parse()
         .unwrap();
@@ -356,6 +363,9 @@ headers = ["x-github-event"]
         let webhook = webhook_in_words(&manifest.webhooks["github"]);
         assert!(webhook.starts_with("takes POST, PUT, verified by ") && webhook.contains(" by secret, "), "{webhook}");
         assert!(webhook.ends_with(", the host answers, the plugin gets the headers x-github-event"), "{webhook}");
+        assert!(!webhook.contains("paths"), "{webhook}");
+        let below = webhook_in_words(&manifest.webhooks["wide"]);
+        assert!(below.starts_with("takes POST, also at paths below its address, verified by "), "{below}");
     }
 
     #[test]
