@@ -91,6 +91,23 @@ async fn the_messages_of_one_person_are_handled_in_order_and_nobody_elses_wait()
     takes_orders("in_order = true", &steps).await;
 }
 
+/// One of the handlers may be waiting for the timer.
+#[tokio::test]
+async fn a_timer_fires_while_messages_that_wait_for_their_turns_fill_the_mailbox() {
+    let mut steps = vec![
+        r#"alice: call {"n":1,"call":"timers.after","args":{"milliseconds":5000}}"#,
+        "  to alice: done * (glob)",
+        r#"alice: call {"n":2,"call":"timers.sleep","args":{"milliseconds":20000}}"#,
+        r#"bob: call {"n":3,"call":"timers.sleep","args":{"milliseconds":20000}}"#,
+    ];
+    // Half of the mailbox for each of them.
+    let waits =
+        [r#"alice: call {"n":4,"call":"user.jid","args":{}}"#, r#"bob: call {"n":4,"call":"user.jid","args":{}}"#];
+    steps.extend(waits.iter().cycle().take(256));
+    steps.extend(["after 5 s", r#"  to bob: heard *"n":1* (glob)"#]);
+    takes_orders("in_order = true", &steps).await;
+}
+
 /// The messages of all private chats are in one archive, and a position in it has to pass all of them.
 #[tokio::test]
 async fn a_plugin_that_catches_up_handles_all_private_messages_in_order() {

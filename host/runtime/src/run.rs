@@ -211,9 +211,10 @@ impl<'a> Running<'a> {
                     shutdown => return Ok(Served::Until(shutdown)),
                 },
                 () = &mut timer, if due.is_some() && may_fire => {
-                    if is_full && self.waits_for_cluster() {
+                    let at_once = is_full || self.mail.is_held_up();
+                    if at_once && self.waits_for_cluster() {
                         // It stays due.
-                    } else if let Some(mail) = fire_timers(instance, is_full) {
+                    } else if let Some(mail) = fire_timers(instance, at_once) {
                         let place = Some(self.spare.take());
                         self.begin(mail, place).await;
                     }

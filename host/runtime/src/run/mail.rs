@@ -104,6 +104,11 @@ impl Incoming {
         }
     }
 
+    /// Returns whether events that wait for their turns fill the mailbox. No timer gets in then, and a handler may be waiting for it.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.turns.as_ref().is_some_and(|turns| turns.fill_mailbox())
+    }
+
     /// Returns whether no event waits, and none is to come from a replaced instance.
     pub(super) fn is_empty(&self) -> bool {
         let none_waits = self.turns.as_ref().is_none_or(|turns| turns.is_empty());

@@ -100,6 +100,11 @@ impl Turns {
         self.waiting.is_empty()
     }
 
+    /// Returns whether the mail that waits takes the whole mailbox.
+    pub(super) fn fill_mailbox(&self) -> bool {
+        self.count >= self.instance.limits.mailbox as usize
+    }
+
     /// Takes all mail, in the order in which it came.
     pub(super) fn take_all(&mut self, mailbox: &MailReceiver) -> impl Iterator<Item = Box<Mail>> + use<> {
         let mut all: Vec<_> = std::mem::take(&mut self.waiting).into_values().flatten().collect();
@@ -242,6 +247,7 @@ mod tests {
         }
         let mailbox = Arc::clone(&stage.instance.mailbox);
         assert_eq!((mailbox.waiting(), mailbox.lost()), (4, 2));
+        assert!(!stage.turns.fill_mailbox());
         let _other = stage.handles("b@example.org").await;
         for _ in 0..4 {
             assert_eq!(stage.comes("b@example.org", "b"), None);
@@ -250,6 +256,7 @@ mod tests {
             (mailbox.waiting(), mailbox.has_room(), mailbox.deliver(*said("c@example.org", "c"))),
             (8, false, false)
         );
+        assert!(stage.turns.fill_mailbox());
         let left: Vec<_> = stage.turns.take_all(&stage.mailbox).map(|mail| text_of(&mail)).collect();
         assert_eq!(left, ["a0", "a1", "a2", "a3", "b", "b", "b", "b"]);
         assert_eq!((mailbox.waiting(), mailbox.has_room()), (0, true));
