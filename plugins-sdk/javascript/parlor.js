@@ -556,12 +556,21 @@ function misfit(place, what, value) {
 function asJson(place, value) {
   const text = JSON.stringify(value);
   if (text === undefined) misfit(place, "a value of JSON", value);
-  if (text.includes("null")) JSON.stringify(value, (name, one) => finite(name === "" ? place : `${place}: ${name}`, one));
+  if (text.includes("null")) JSON.stringify(value, finiteAt(place));
   return text;
 }
 
-const finite = (place, value) =>
-  typeof value !== "number" || Number.isFinite(value) ? value : misfit(place, "a finite number", value);
+// Refuses a number that is not finite, with its place: for JSON.stringify, which calls it with what a value is in as `this`.
+function finiteAt(place) {
+  const places = new Map();
+  return function (name, value) {
+    const around = places.get(this);
+    const at = around === undefined ? place : around + (Array.isArray(this) ? `[${name}]` : `.${name}`);
+    if (typeof value === "number" && !Number.isFinite(value)) misfit(at, "a finite number", value);
+    if (typeof value === "object") places.set(value, at);
+    return value;
+  };
+}
 
 export const api = grouping("api", apiCalls);
 export const archive = grouping("archive", archiveCalls, { queryAll: streamed });
