@@ -75,12 +75,12 @@ pub(super) fn bring(hooked: &Hooked, plugin: Option<&Supervised>, notes: &Notes)
     let Hooked { method, name, path, query, headers, body } = hooked.clone();
     let Some(plugin) = plugin else { return Err("the plugin does not run".to_owned()) };
     let manifest = &plugin.admitted().manifest;
-    if !manifest.webhooks.contains_key(&name) {
+    let Some(webhook) = manifest.webhooks.get(&name) else {
         let near = suggestion(nearest(&name, manifest.webhooks.keys().map(String::as_str)));
         return Err(format!("the manifest has no [webhook.{name}]{near}"));
-    }
+    };
     let path = path.map(|written| below(&written).ok_or_else(|| refused(&name, &written))).transpose()?;
-    if path.is_some() && manifest.webhooks.get(&name).is_none_or(|webhook| !webhook.paths) {
+    if path.is_some() && !webhook.paths {
         return Err(format!(
             "the webhook {name} takes no paths below its address: write `paths = true` in [webhook.{name}]"
         ));
@@ -116,8 +116,8 @@ pub(super) fn bring(hooked: &Hooked, plugin: Option<&Supervised>, notes: &Notes)
 /// Returns the error for a path that no plugin gets.
 fn refused(name: &str, written: &str) -> String {
     format!(
-        "the host answers `{name}/{written}` with 401: write a path of at most 1 KiB without empty pieces, `.`, `..`, \
-         encoded slashes, backslashes, percent signs and control characters"
+        "the host answers `{name}/{written}` with 401: a path has at most 1 KiB and 16 pieces, and no piece is empty, `.` or `..`, \
+         or has an encoded slash, a backslash, a percent sign or a control character"
     )
 }
 
