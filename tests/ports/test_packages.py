@@ -108,6 +108,7 @@ class Media(test_layer.Case):
             (b"\x1aE\xdf\xa3\x9fB\x82\x84webm", "video/webm"), (b"\x1aE\xdf\xa3\x9fB\x82\x88matroska", "video/x-matroska"), (b"OggS\0", "audio/ogg"),
             (b"%PDF-1.7", "application/pdf"), (b"PK\3\4", "application/zip"), (b"", "application/x-empty"), (b"\0\1\2", "application/octet-stream"),
             (b"\xfe" * 9, "application/octet-stream"), (b"12345678WEBP", "text/plain"), ("tée", "text/plain"), ("té".encode()[:2], "text/plain"),
+            (b"BM\x46\0\0\0\0\0\0\0\x36", "image/bmp"), (b"BMW and others", "text/plain"),
             (b'<?xml version="1.0"?>\n<svg/>', "image/svg+xml"), (b"<?xml?><a/>", "text/xml"), (b"\n<!DOCTYPE html><p>", "text/html"),
             (b'{"a": 1}', "application/json"), (b"[tea]", "text/plain"), (b"[" * 100_000, "text/plain"),
         ):

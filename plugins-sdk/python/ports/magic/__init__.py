@@ -11,7 +11,6 @@ _BEGINNINGS = (
     (8, b"WEBP", "image/webp"),
     (8, b"WAVE", "audio/x-wav"),
     (8, b"AVI ", "video/x-msvideo"),
-    (0, b"BM", "image/bmp"),
     (0, b"II*\x00", "image/tiff"),
     (0, b"MM\x00*", "image/tiff"),
     (0, b"\x00\x00\x01\x00", "image/vnd.microsoft.icon"),
@@ -51,6 +50,9 @@ def from_buffer(buffer: Union[bytes, str], mime: bool = False) -> str:
             return kind
     if data.startswith(_MATROSKA):
         return "video/webm" if b"webm" in data[:_HEAD] else "video/x-matroska"
+    # Texts may begin with the letters of a bitmap. Behind them stand its length, and four bytes that are 0.
+    if data.startswith(b"BM") and data[6:10] == bytes(4):
+        return "image/bmp"
     return _of_text(data)
 
 
