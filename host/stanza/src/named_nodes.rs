@@ -14,13 +14,22 @@ const FIELDS: [&str; 3] = ["pubsub#node", "pubsub#collection", "pubsub#children"
 /// Nodes occur in requests (XEP-0060), in queries of archives (XEP-0313) and features (XEP-0030), and in events, which clients may believe
 /// of a contact whoever wrote them. So all of them count.
 pub fn find_node<R>(stanza: &RawStanza, is_meant: impl Fn(&str) -> Option<R>) -> Option<(String, R)> {
-    let payloads: &[Element] = match stanza.stanza() {
+    payloads(stanza).iter().find_map(|payload| within(payload, &is_meant))
+}
+
+/// Returns the first namespace of a stanza that is meant, at any depth.
+pub fn find_namespace<R>(stanza: &RawStanza, is_meant: impl Fn(&str) -> Option<R>) -> Option<(String, R)> {
+    payloads(stanza).iter().find_map(|payload| namespace_within(payload, &is_meant))
+}
+
+/// Returns the elements of a stanza.
+fn payloads(stanza: &RawStanza) -> &[Element] {
+    match stanza.stanza() {
         Stanza::Message(message) => &message.payloads,
         Stanza::Presence(presence) => &presence.payloads,
         Stanza::Iq(Iq::Get { payload, .. } | Iq::Set { payload, .. }) => std::slice::from_ref(payload),
         Stanza::Iq(Iq::Result { payload, .. } | Iq::Error { payload, .. }) => payload.as_slice(),
-    };
-    payloads.iter().find_map(|payload| within(payload, &is_meant))
+    }
 }
 
 /// Returns the first namespace of a request (an IQ of the type get or set) that is meant, at any depth; `None` for other stanzas.
@@ -74,6 +83,21 @@ mod tests {
         }
         assert_eq!(found("<iq type='set' id='1'><x xmlns='urn:x' xmlns:y='urn:y'/></iq>"), None);
         assert_eq!(found("<message><x xmlns='urn:y'/></message>"), None);
+    }
+
+    #[test]
+    fn a_namespace_is_found_in_a_stanza_of_any_kind() {
+        let found = |xml: &str| {
+            let stanza = RawStanza::parse(xml, &jid("bot@house/here")).unwrap();
+            find_namespace(&stanza, |namespace| (namespace == "urn:y").then_some(())).is_some()
+        };
+        for stanza in ["<message", "<presence", "<iq type='get' id='1'", "<iq type='set' id='1'"] {
+            let end = stanza.split([' ', '<']).nth(1).unwrap_or_default();
+            for payload in ["<q xmlns='urn:y'/>", "<x xmlns='urn:x'><p:q xmlns:p='urn:y'/></x>"] {
+                assert!(found(&format!("{stanza}>{payload}</{end}>")), "{stanza} {payload}");
+            }
+            assert!(!found(&format!("{stanza}><x xmlns='urn:x' y='urn:y'>urn:y</x></{end}>")), "{stanza}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use parlor_session::permissions::nodes::reserved_node;
 use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_session::{Emit, SendIq, SendRaw, WaitUntil};
 use parlor_stanza::error::CallError;
-use parlor_stanza::named_nodes::{find_node, find_requested};
+use parlor_stanza::named_nodes::{find_namespace, find_node, find_requested};
 use parlor_stanza::raw::RawStanza;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use wasmtime::component::Accessor;
@@ -28,7 +28,7 @@ use crate::instance::{Context, Grouping, Instance, outgoing};
 
 /// Maximum length of the JSON in a plugin's event, in bytes.
 const MAX_JSON: usize = 256 << 10;
-/// Maximum length of a node's name in a denial, in bytes.
+/// Maximum length of a node's name, or of a namespace, in a denial, in bytes.
 const MAX_NODE: usize = 128;
 
 /// The reason why a namespace is kept that makes another way to log in.
@@ -57,6 +57,23 @@ const UNCHANGED: [(&str, &str); 4] = [
     ),
     ("urn:xmpp:push:*", "the server would tell somebody else of each message, also without the plugin"),
 ];
+
+/// The reason why a namespace is kept by which a component acts for people on its server (XEP-0355, XEP-0356).
+const FOR_OTHERS: &str = "by it a component acts in the name of its server's users";
+
+/// The namespaces that no stanza of a plugin may have, whoever gets it, each with the reason.
+const IN_NO_STANZA: [(&str, &str); 3] = [
+    ("urn:xmpp:delegation:*", FOR_OTHERS),
+    ("urn:xmpp:privilege:*", FOR_OTHERS),
+    ("urn:xmpp:moved:*", "it makes contacts of the account those of another address"),
+];
+
+/// Those that no message or presence may have. A bot that asks people to confirm a log-in of theirs uses an IQ.
+const IN_NO_MESSAGE: [(&str, &str); 1] =
+    [("http://jabber.org/protocol/http-auth", "it can confirm that the account logs in to a website")];
+
+/// The namespace of the roster. A component with privileges at its server asks for other people's by ordinary IQs (XEP-0356, section 4.2).
+const ROSTER: (&str, &str) = ("jabber:iq:roster", "it is the roster of somebody else");
 
 /// A visitor that checks that every listener can read the JSON: no unpaired surrogates, and not too deep. It keeps
 /// nothing.
@@ -186,6 +203,9 @@ fn stanza(
     if let Some((node, why)) = find_node(&stanza, reserved_node) {
         return Err(names_reserved(instance, &stanza, &node, why));
     }
+    if let Some((namespace, why)) = find_namespace(&stanza, |one| never_sent(one, &stanza, &snapshot.jid)) {
+        return Err(has_reserved(instance, &stanza, &namespace, why));
+    }
     // An anonymous account has another address on the server than in the configuration.
     let own = [&snapshot.jid.to_bare(), &instance.account.own];
     let acts = |to: &jid::Jid, is_set| own.iter().any(|own| acts_for(own, to, is_set));
@@ -195,18 +215,33 @@ fn stanza(
         && to.as_ref().is_none_or(|to| acts(&to.to_bare().into(), true))
         && let Some((namespace, why)) = find_requested(&stanza, |one| kept_from_plugins(one, stanza.is_set()))
     {
-        let hint = format!("no grant helps: {why}; no stanza of a plugin may ask for that");
-        return Err(instance.deny_for_good(Permission::StanzaSend, format!("iq with {namespace}"), hint));
+        return Err(has_reserved(instance, &stanza, &namespace, why));
     }
     let to = to.filter(|to| stanza.kind() != "iq" || !acts(to, stanza.is_set()));
     let granted = instance.granted(call, Target::Stanza { kind: stanza.kind(), to: to.as_ref() })?;
     Ok((stanza, granted))
 }
 
+/// Returns why a stanza of a plugin may not have this namespace; `None` if it may. `own` is the account's JID.
+fn never_sent(namespace: &str, stanza: &RawStanza, own: &jid::Jid) -> Option<&'static str> {
+    let is_iq = stanza.kind() == "iq";
+    let said = IN_NO_MESSAGE.iter().filter(|_| !is_iq);
+    let others = stanza.to().is_some_and(|to| to.to_bare() != own.to_bare());
+    let roster = std::iter::once(&ROSTER).filter(|_| is_iq && others);
+    IN_NO_STANZA.iter().chain(said).chain(roster).find(|(one, _)| stands_for(one, namespace)).map(|(_, why)| *why)
+}
+
 /// Returns why no plugin may ask the own account or server for something in this namespace; `None` if one may.
 fn kept_from_plugins(namespace: &str, is_set: bool) -> Option<&'static str> {
     let unchanged = UNCHANGED.iter().filter(|_| is_set);
     SECRET.iter().chain(unchanged).find(|(one, _)| stands_for(one, namespace)).map(|(_, why)| *why)
+}
+
+/// Returns the denial of a stanza that has such a namespace.
+fn has_reserved(instance: &Instance, stanza: &RawStanza, namespace: &str, why: &str) -> CallError {
+    let scope = format!("{} with {}", stanza.kind(), escape_untrusted(namespace, MAX_NODE));
+    let hint = format!("no grant helps: {why}; no stanza of a plugin may ask for that");
+    instance.deny_for_good(Permission::StanzaSend, scope, hint)
 }
 
 /// Returns the denial of a stanza that names a node of the host's, as the calls of `pubsub` deny it. Otherwise a plugin could publish a

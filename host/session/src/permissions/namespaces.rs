@@ -7,6 +7,8 @@ pub const LONGEST_NAMESPACE: usize = 256;
 const ANSWERED: &str = "the host answers its requests itself";
 const ACCOUNT: &str = "its requests are about the account itself, which the host and the server manage";
 const STREAM: &str = "it belongs to the stream, not to requests";
+const LOG_IN: &str = "an answer logs somebody in to a website as the account";
+const DELEGATED: &str = "its requests are those of other people, which a server hands over to its component";
 
 /// The namespaces that the host keeps for itself, each with the reason. An entry that ends in `*` stands for all
 /// namespaces with this prefix.
@@ -36,6 +38,11 @@ const RESERVED: &[(&str, &str)] = &[
     ("urn:xmpp:push:*", ACCOUNT),
     ("vcard-temp", ACCOUNT),
     ("vcard-temp:*", ACCOUNT),
+    // XEP-0070
+    ("http://jabber.org/protocol/http-auth", LOG_IN),
+    // XEP-0355, XEP-0356
+    ("urn:xmpp:delegation:*", DELEGATED),
+    ("urn:xmpp:privilege:*", DELEGATED),
     ("http://etherx.jabber.org/streams", STREAM),
     ("http://jabber.org/features/*", STREAM),
     ("http://www.w3.org/*", STREAM),
@@ -80,6 +87,9 @@ mod tests {
             "vcard-temp",
             "urn:ietf:params:xml:ns:xmpp-bind",
             "jabber:client",
+            "http://jabber.org/protocol/http-auth",
+            "urn:xmpp:delegation:2",
+            "urn:xmpp:privilege:2",
         ] {
             assert!(reserved(namespace).is_some(), "{namespace}");
         }

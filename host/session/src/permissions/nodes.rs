@@ -11,6 +11,7 @@ const KEPT: &str = "the host keeps it itself";
 const KEYS: &str = "it has to do with keys of encryption";
 const CARD: &str = "it is a card or a picture of a person, for which there is `vcard`";
 const PRIVATE: &str = "it is private storage of the account's clients";
+const MOVED: &str = "it makes contacts of the account those of another address";
 
 /// How the nodes begin that no plugin may have, each with the reason, in small letters of ASCII.
 const RESERVED: &[(&str, &str)] = &[
@@ -20,6 +21,7 @@ const RESERVED: &[(&str, &str)] = &[
     ("urn:xmpp:omemo:", KEYS),
     ("urn:xmpp:openpgp", KEYS),
     ("urn:xmpp:ox:", KEYS),
+    ("urn:xmpp:pubkey:", KEYS),
     ("urn:ietf:params:xml:ns:vcard-4.0", CARD),
     ("urn:xmpp:avatar:", CARD),
     ("urn:xmpp:vcard4", CARD),
@@ -27,6 +29,8 @@ const RESERVED: &[(&str, &str)] = &[
     ("storage:", PRIVATE),
     ("urn:xmpp:mds:", PRIVATE),
     ("urn:xmpp:push:", PRIVATE),
+    // XEP-0283: contacts believe a move that this node of the former account confirms.
+    ("urn:xmpp:moved:", MOVED),
 ];
 
 /// The length of the longest of them, in bytes.
@@ -140,6 +144,8 @@ mod tests {
             "urn:xmpp:openpgp:0:public-keys",
             "urn:xmpp:avatar:data",
             "urn:xmpp:vcard4",
+            "urn:xmpp:moved:1",
+            "urn:xmpp:pubkey:2",
             "vcard-temp",
             "URN:XMPP:OpenPGP:0:secret-key",
             " storage:bookmarks",

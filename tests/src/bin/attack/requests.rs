@@ -37,7 +37,7 @@ fn sent(stage: &Stage, text: &str) -> usize {
 }
 
 async fn reserved(trial: &mut Trial) -> Result<String> {
-    const RESERVED: [&str; 9] = [
+    const RESERVED: [&str; 12] = [
         "jabber:iq:roster",
         "jabber:iq:version",
         "jabber:iq:register",
@@ -47,6 +47,9 @@ async fn reserved(trial: &mut Trial) -> Result<String> {
         "http://jabber.org/protocol/disco#info",
         "http://jabber.org/protocol/pubsub",
         "urn:ietf:params:xml:ns:xmpp-bind",
+        "http://jabber.org/protocol/http-auth",
+        "urn:xmpp:delegation:2",
+        "urn:xmpp:privilege:2",
     ];
     let stage = trial.start(Plan::new()?.caller(|entry| entry.grant("iq.answer", &["*"]))?).await?;
     stage.call("listen.on", &json!({ "name": "iq" })).await?;

@@ -25,6 +25,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(57, "filling the outgoing queue", full_queue),
         case!(58, "what another plugin left unsent at a cut", sent_again),
         case!(177, "a way to log in as the account, asked of its server", another_log_in),
+        case!(178, "stanzas in the name of other people, and log-ins to websites", as_others),
     ]
 }
 
@@ -246,6 +247,43 @@ async fn another_log_in(trial: &mut Trial) -> Result<String> {
     }
     stage.during().await?;
     Ok(format!("denied in each of {tries} requests, with every `iq` granted"))
+}
+
+/// A component with privileges at its server could write as each user of that server (XEP-0356), and a message can confirm a log-in to a
+/// website (XEP-0070).
+async fn as_others(trial: &mut Trial) -> Result<String> {
+    let grants = |entry: Entry| {
+        let entry = entry.grant("stanza.send", &["iq", "message", "presence"]);
+        // It tells mallory of each refusal.
+        entry.limit("messages_per_second", 10_000).limit("messages_burst", 10_000)
+    };
+    let stage = trial.start(Plan::new()?.caller(grants)?).await?;
+    let said =
+        format!("<message xmlns='jabber:client' from='{JULIET}' to='evil@localhost'><body>as if</body></message>");
+    let forwarded = format!("<forwarded xmlns='urn:xmpp:forward:0'>{said}</forwarded>");
+    let privileged = format!("<privilege xmlns='urn:xmpp:privilege:2'>{forwarded}</privilege>");
+    let delegated = format!("<delegation xmlns='urn:xmpp:delegation:2'>{forwarded}</delegation>");
+    let confirm =
+        "<confirm xmlns='http://jabber.org/protocol/http-auth' id='a7' method='GET' url='https://evil.example/'/>";
+    let moved = "<moved xmlns='urn:xmpp:moved:1'><new-jid>evil@localhost</new-jid></moved>";
+    let mut tries = 0;
+    for to in ["", " to='localhost'", " to='juliet@localhost'"] {
+        for payload in [privileged.as_str(), &delegated, confirm, moved] {
+            for stanza in [format!("<message{to}>{payload}</message>"), format!("<presence{to}>{payload}</presence>")] {
+                stage.refused("api.send", &json!({ "stanza": stanza }), "denied").await?;
+                tries += 1;
+            }
+        }
+        for payload in [privileged.as_str(), &delegated] {
+            let iq = format!("<iq type='set' id='o1'{to}>{payload}</iq>");
+            stage.refused("api.send-iq", &json!({ "iq": iq }), "denied").await?;
+            tries += 1;
+        }
+    }
+    let roster = "<iq type='get' id='o2' to='juliet@localhost'><query xmlns='jabber:iq:roster'/></iq>";
+    stage.refused("api.send-iq", &json!({ "iq": roster }), "denied").await?;
+    stage.during().await?;
+    Ok(format!("denied in each of {tries} stanzas, and the roster of somebody else, with all of `stanza.send` granted"))
 }
 
 async fn loop_of_bots(trial: &mut Trial) -> Result<String> {

@@ -204,6 +204,53 @@ async fn no_grant_lets_a_stanza_ask_the_own_server_for_a_way_to_log_in() {
     }
 }
 
+/// XEP-0070, XEP-0283, XEP-0355 and XEP-0356: otherwise a plugin on a component with privileges would be each user of the server.
+#[tokio::test]
+async fn no_grant_lets_a_stanza_act_for_somebody_else_or_confirm_a_log_in() {
+    let grants = "\"stanza.send\" = [\"iq\", \"message\", \"presence\"]";
+    let (instance, _mailbox) = disconnected_instance(grants, Limits::default());
+    let named = Session::new("bot@example.org/here".parse().unwrap(), Settings::default());
+    instance.account.publish(named.snapshot());
+    let send = |xml: &str| stanza(&instance, CallName::ApiSend, xml, RawStanza::parse).map(drop);
+    let denied = |xml: &str| {
+        let result = send(xml);
+        let Err(CallError::Denied { scope, hint, .. }) = result else { panic!("{xml}: {result:?}") };
+        assert!(hint.contains("no grant helps"), "{hint}");
+        assert!(scope.unwrap().len() < 200, "a plugin chose how long the namespace is");
+    };
+    let said = "<message xmlns='jabber:client' from='juliet@example.org' to='a@b.org'><body>hi</body></message>";
+    let forwarded = format!("<forwarded xmlns='urn:xmpp:forward:0'>{said}</forwarded>");
+    let request = "<iq xmlns='jabber:client' type='get' id='2'><query xmlns='jabber:iq:roster'/></iq>";
+    let payloads = [
+        format!("<privilege xmlns='urn:xmpp:privilege:2'>{forwarded}</privilege>"),
+        format!("<x xmlns='urn:x'><privilege xmlns='urn:xmpp:privilege:1'>{forwarded}</privilege></x>"),
+        format!("<privileged_iq xmlns='urn:xmpp:privilege:2'>{request}</privileged_iq>"),
+        format!("<delegation xmlns='urn:xmpp:delegation:2'>{forwarded}</delegation>"),
+        format!("<privilege xmlns='urn:xmpp:privilege:{}'/>", "x".repeat(2_000)),
+        "<moved xmlns='urn:xmpp:moved:1'><new-jid>evil@example.net</new-jid></moved>".to_owned(),
+    ];
+    for to in ["", "to='example.org'", "to='juliet@example.org'", "to='pubsub.example.net'"] {
+        for payload in &payloads {
+            denied(&format!("<message {to}>{payload}</message>"));
+            denied(&format!("<presence {to}>{payload}</presence>"));
+            denied(&format!("<iq type='set' id='1' {to}>{payload}</iq>"));
+        }
+        let confirm =
+            "<confirm xmlns='http://jabber.org/protocol/http-auth' id='7' method='GET' url='https://b.org/'/>";
+        denied(&format!("<message {to}>{confirm}</message>"));
+        assert_eq!(send(&format!("<iq type='get' id='1' {to}>{confirm}</iq>")), Ok(()), "a bot may ask people");
+    }
+    for to in ["juliet@example.org", "example.org", "bot@example.net"] {
+        for kind in ["get", "set"] {
+            denied(&format!("<iq type='{kind}' id='1' to='{to}'><query xmlns='jabber:iq:roster'/></iq>"));
+        }
+    }
+    for to in ["", "to='bot@example.org'"] {
+        assert_eq!(send(&format!("<iq type='get' id='1' {to}><query xmlns='jabber:iq:roster'/></iq>")), Ok(()));
+    }
+    assert_eq!(send(&format!("<message to='a@b.org'>{forwarded}</message>")), Ok(()));
+}
+
 /// RFC 7622, section 3.2: a server may know its domain in either spelling.
 #[test]
 fn the_own_server_is_known_by_each_spelling_of_its_domain() {
