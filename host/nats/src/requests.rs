@@ -36,6 +36,9 @@ pub const MOST_IN_AN_ANSWER: usize = 32 << 20;
 pub(crate) const PART: usize = 512 << 10;
 /// A node that says nothing for this long is silent. Commands that ask only by the way wait for 2 s.
 pub const SILENCE: Duration = Duration::from_millis(1500);
+/// How long a node has to show that it is there, after a message that says that nobody listens. A server sends one, and anybody who sees
+/// the subject can.
+const ABSENCE: Duration = Duration::from_millis(300);
 /// How long a node that was told to give up may still take to answer.
 const GIVING_UP: Duration = Duration::from_secs(6);
 /// The most of a reason of another node that is believed, in bytes.
@@ -201,6 +204,8 @@ struct Answer<'r> {
     heard: Instant,
     /// Why a message that came is none of that node.
     unopened: Option<EnvelopeError>,
+    /// Until when the node has to say something, since a message says that nobody listens.
+    absent: Option<Instant>,
 }
 
 /// The next step after the node that was asked has sent a message.
@@ -214,23 +219,28 @@ enum Step {
 impl<'r> Answer<'r> {
     fn new(cluster: &'r Cluster, to: &'r str, subject: String, id: String, subscriber: Subscriber) -> Self {
         let (parts, heard) = (BytesMut::new(), Instant::now());
-        Self { cluster, to, subject, id, subscriber, by: None, parts, count: 0, heard, unopened: None }
+        Self { cluster, to, subject, id, subscriber, by: None, parts, count: 0, heard, unopened: None, absent: None }
     }
 
     /// Takes the next message.
     async fn step(&mut self, until: Instant) -> Result<Step, RequestError> {
         let node = || self.to.to_owned();
-        let silent_at = self.heard + SILENCE;
+        let silent_at = self.absent.unwrap_or(self.heard + SILENCE);
         let Ok(message) = timeout_at(until.min(silent_at), self.subscriber.next()).await else {
             return Err(match self.unopened {
                 Some(cause) => RequestError::Sealed { node: node(), cause },
+                None if self.absent.is_some() => RequestError::Absent(node()),
                 None if until < silent_at => RequestError::Late(node()),
                 None => RequestError::Silent(node()),
             });
         };
         let message = message.ok_or(RequestError::Cut)?;
         if message.status == Some(async_nats::StatusCode::NO_RESPONDERS) {
-            return Err(RequestError::Absent(node()));
+            // A node that has said something was there, and may have carried it out.
+            if self.by.is_none() {
+                self.absent.get_or_insert(Instant::now() + ABSENCE);
+            }
+            return Ok(Step::Going);
         }
         let place = Place::Answer { subject: &self.subject, id: &self.id };
         let (head, body) = match open::<AnswerHead>(self.cluster, place, &message.payload) {
@@ -244,7 +254,7 @@ impl<'r> Answer<'r> {
         if head.id != self.id || *self.by.get_or_insert(head.by) != head.by {
             return Ok(Step::Going);
         }
-        self.heard = Instant::now();
+        (self.heard, self.absent) = (Instant::now(), None);
         match head.says {
             Says::Run => Ok(Step::Run(head.by)),
             Says::Working => Ok(Step::Going),

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, Message};
+use async_nats::{Client, Message, Subject};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use parlor_cluster::{Claim, Key, Session, SessionId, SessionState, Timing, Token, Value};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
@@ -309,6 +311,43 @@ async fn an_answer_counts_for_its_request_alone() {
         let reply = requests.next().await.reply.unwrap();
         requests.client.publish(reply, plain).await.unwrap();
         soon(inbox.next()).await.unwrap().answer(async { b"own".to_vec() }).await;
+    };
+    assert_eq!(tokio::join!(ask(&one, "two", b"other"), answering).0.unwrap(), "own");
+}
+
+/// Sends what a server sends if nobody listens, as anybody can who logs in to NATS.
+async fn say_that_nobody_listens(server: &Server, reply: &Subject) {
+    let mut connection = TcpStream::connect(("127.0.0.1", server.port())).await.unwrap();
+    let says = "NATS/1.0 503\r\n\r\n";
+    let publish = format!("HPUB {reply} {0} {0}\r\n{says}\r\n", says.len());
+    let all = format!("CONNECT {{\"verbose\":false,\"headers\":true,\"no_responders\":true}}\r\n{publish}PING\r\n");
+    connection.write_all(all.as_bytes()).await.unwrap();
+    let (mut said, mut part) = (Vec::new(), [0; 4096]);
+    while !said.windows(4).any(|four| four == b"PONG") {
+        let count = soon(connection.read(&mut part)).await.unwrap();
+        assert!(count > 0, "{}", String::from_utf8_lossy(&said));
+        said.extend_from_slice(&part[..count]);
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_there_is_heard_although_somebody_says_that_nobody_listens() {
+    let server = Server::start();
+    let [one, two] = nodes(&server).await;
+    let mut inbox = two.serve().await.unwrap();
+    hears_the_next(&mut inbox, &one, "two").await;
+    let mut requests = Spy::on(&one, "parlor.c.node.>").await;
+    // Before the node says that it works, and while it does.
+    let answering = async {
+        let reply = requests.next().await.reply.unwrap();
+        say_that_nobody_listens(&server, &reply).await;
+        let asked = soon(inbox.next()).await.unwrap();
+        let work = async {
+            say_that_nobody_listens(&server, &reply).await;
+            sleep(Duration::from_secs(1)).await;
+            b"own".to_vec()
+        };
+        asked.answer(work).await;
     };
     assert_eq!(tokio::join!(ask(&one, "two", b"other"), answering).0.unwrap(), "own");
 }
