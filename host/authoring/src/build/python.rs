@@ -361,6 +361,29 @@ mod tests {
         assert_eq!(said("import queue\n"), "");
     }
 
+    /// The check runs outside of any sandbox, and the folder may be a stranger's.
+    #[test]
+    fn a_file_that_is_too_long_or_elsewhere_is_left_to_the_python_of_the_plugin() {
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let is_refused = || check(Path::new("python3"), folder.path(), "repeat").is_err();
+        let long = |length: usize| format!("{}no python\n", "#".repeat(length) + "\n");
+        fs::write(folder.path().join(MARK), long(500 << 10)).unwrap();
+        assert!(is_refused());
+        fs::write(folder.path().join(MARK), long(513 << 10)).unwrap();
+        assert!(!is_refused());
+        // The message would show a line of it.
+        fs::write(outside.path().join("secret"), "no python\n").unwrap();
+        let link = |to: &Path| {
+            fs::remove_file(folder.path().join(MARK)).unwrap();
+            std::os::unix::fs::symlink(to, folder.path().join(MARK)).unwrap();
+        };
+        link(&outside.path().join("secret"));
+        assert!(!is_refused());
+        fs::write(folder.path().join("own"), "no python\n").unwrap();
+        link(Path::new("own"));
+        assert!(is_refused());
+    }
+
     #[test]
     fn texts_that_are_one_of_a_few_are_those_of_the_contract() {
         let (_, file) = SDK.iter().find(|(name, _)| *name == "texts.py").unwrap();

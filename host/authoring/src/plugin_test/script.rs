@@ -7,6 +7,7 @@
 //! # a comment
 //! ```
 
+use std::fs;
 use std::io::Read as _;
 use std::ops::Range;
 use std::path::Path;
@@ -82,6 +83,10 @@ impl Script {
     fn text(path: &Path) -> Result<String, String> {
         let unreadable = |error| format!("it cannot be read ({error})");
         let mut text = Vec::new();
+        // A test that fails shows lines of its file, also in the public logs of a project that builds what strangers send.
+        if path.is_symlink() && fs::canonicalize(path).map_err(unreadable)?.extension() != path.extension() {
+            return Err("it is a link to a file of another kind; put the tests themselves there".to_owned());
+        }
         // Reads one byte more than allowed, so that a file that is too long is recognized.
         let file = atomic::open_plain(path, 0).map_err(unreadable)?;
         file.take(MAX_BYTES as u64 + 1).read_to_end(&mut text).map_err(unreadable)?;
@@ -251,6 +256,21 @@ mod tests {
         let between = "== a\nalice: one\n  to alice: one\nand bob: two\n";
         assert_eq!(refusal(between), "4: what the plugin does about both stands under the last of them");
         assert!(matches!(act("and: hello", &[]), Ok(Act::Say(_))), "somebody may be called so");
+    }
+
+    #[test]
+    fn a_link_leads_to_tests_and_to_no_other_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        fs::write(place("secret"), "password = hunter2\n").unwrap();
+        fs::write(place("shared.chat"), "== a\nalice: one\n").unwrap();
+        for (to, is_read) in [("secret", false), ("shared.chat", true)] {
+            let link = place(&format!("of-{to}.chat"));
+            std::os::unix::fs::symlink(place(to), &link).unwrap();
+            let script = Script::load(&link);
+            assert_eq!(script.tests[0].wrong.is_empty(), is_read, "{:?}", script.tests);
+            assert!(!format!("{script:?}").contains("hunter2"), "{to}");
+        }
     }
 
     #[test]
