@@ -23,6 +23,17 @@ const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AU
 /// The names of the days of the week, as a field of these has them.
 const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
+/// The short names that some programs have for an expression, and the expressions.
+const SHORT: [(&str, &str); 7] = [
+    ("@yearly", "0 0 1 1 *"),
+    ("@annually", "0 0 1 1 *"),
+    ("@monthly", "0 0 1 * *"),
+    ("@weekly", "0 0 * * SUN"),
+    ("@daily", "0 0 * * *"),
+    ("@midnight", "0 0 * * *"),
+    ("@hourly", "0 * * * *"),
+];
+
 /// The error for a text that is not a cron expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoCron {
@@ -34,6 +45,12 @@ pub enum NoCron {
         "needs 5 fields and has {0}: write minute, hour, day of the month, month, day of the week, as in 0 9 * * MON-FRI"
     )]
     Fields(usize),
+    /// It is the short name of this expression.
+    #[error("is a short name; write {0}")]
+    Short(&'static str),
+    /// It has the mark that Quartz has for any day.
+    #[error("contains '?'; write * in its place")]
+    AnyDay,
     /// It contains a character that no field has.
     #[error("contains {0:?}; a field has numbers, names, and * , - / # L W alone")]
     Character(char),
@@ -79,9 +96,13 @@ impl Cron {
         if expression.len() > LONGEST_EXPRESSION {
             return Err(NoCron::TooLong);
         }
+        let written = expression.trim();
+        if let Some((_, expression)) = SHORT.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(written)) {
+            return Err(NoCron::Short(expression));
+        }
         let is_odd = |c: &char| !c.is_ascii_alphanumeric() && !c.is_ascii_whitespace() && !"*,-/#".contains(*c);
         if let Some(odd) = expression.chars().find(is_odd) {
-            return Err(NoCron::Character(odd));
+            return Err(if odd == '?' { NoCron::AnyDay } else { NoCron::Character(odd) });
         }
         let fields: Vec<&str> = expression.split_ascii_whitespace().collect();
         let &[minute, hour, day, month, weekday] = fields.as_slice() else { return Err(NoCron::Fields(fields.len())) };

@@ -176,6 +176,10 @@ fn date_in(text: &str) -> Result<Date, NoTime> {
     let parts: Vec<&str> = text.split('-').collect();
     let [year, month, day] = parts.as_slice() else { return Err(NoTime::Unreadable) };
     let year = i16::try_from(number_in(year, 4)?).map_err(|_| NoTime::Unreadable)?;
+    // A person who writes 26 does not mean the year 26.
+    if year < 1_000 {
+        return Err(NoTime::Impossible("a year has four digits".to_owned()));
+    }
     let (month, day) = (small_in(month)?, small_in(day)?);
     is_within("months", month, 1, 12)?;
     is_within("days", day, 1, 31)?;
@@ -304,6 +308,9 @@ mod tests {
             ("2026-13-01 09:00", "months are from 1 to 12"),
             ("2026-11-32 09:00", "days are from 1 to 31"),
             ("2026-11-00 09:00", "days are from 1 to 31"),
+            ("26-11-20 09:00", "a year has four digits"),
+            ("0026-11-20T09:00", "a year has four digits"),
+            ("0000-01-01 09:00", "a year has four digits"),
             ("25:00", "hours are from 0 to 23"),
             ("tomorrow 9:60", "minutes are from 0 to 59"),
             ("9:00:60", "seconds are from 0 to 59"),

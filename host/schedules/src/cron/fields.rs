@@ -25,6 +25,15 @@ pub(super) const FIELDS: [Field; 5] = [
 impl Field {
     /// Checks this field of an expression. `croner` itself skips empty parts, and takes steps that are longer than the field.
     pub(super) fn check(&self, text: &str) -> Result<(), NoCron> {
+        let parts: Vec<String> = text.split(',').map(str::to_ascii_uppercase).collect();
+        let has = |part: &str| parts.iter().any(|one| one == part);
+        if parts.len() > 1 && has("*") {
+            return Err(self.error("* stands alone, since it has all the others".to_owned()));
+        }
+        // `croner` would drop the last day.
+        if has("L") && has("LW") {
+            return Err(self.error("L and LW do not go together; set a schedule for each".to_owned()));
+        }
         text.split(',').try_for_each(|part| self.check_part(part)).map_err(|reason| self.error(reason))
     }
 
@@ -49,12 +58,21 @@ impl Field {
         }
         let (span, step) = rest.split_once('/').map_or((rest, None), |(span, step)| (span, Some(step)));
         if let Some(step) = step {
+            if step.is_empty() {
+                return Err(format!("{part} has no step behind its /"));
+            }
             if !step.parse::<u16>().is_ok_and(|step| (1..=self.values).contains(&step)) {
                 return Err(format!("the step {step} is not from 1 to {}", self.values));
             }
             if span != "*" && !span.contains('-') {
-                let begin = if span.is_empty() { "*".to_owned() } else { format!("{span}-{}", self.last()) };
-                return Err(format!("a step is one of * or of a range; write {begin}/{step}"));
+                let range = match self.number(span)? {
+                    None if span.is_empty() => format!("; write */{step}"),
+                    Some(from) if self.is_plain(span) && from <= self.last() => {
+                        format!("; write {span}-{}/{step}", self.last())
+                    }
+                    Some(_) | None => String::new(),
+                };
+                return Err(format!("a step is one of * or of a range{range}"));
             }
         }
         let Some((begin, end)) = span.split_once('-') else { return self.number(span).map(drop) };
@@ -64,6 +82,10 @@ impl Field {
                 let is_plain = step.is_none() && which.is_none();
                 let ranges = is_plain.then(|| format!("; write {}", self.upwards((begin, from), end)));
                 Err(format!("{span} goes down{}", ranges.unwrap_or_default()))
+            }
+            // `croner` would read the Sunday at the end as 7, and so take the whole week.
+            (Some(0), Some(0)) if end.eq_ignore_ascii_case("SUN") => {
+                Err(format!("{span} is one day and no range; write SUN"))
             }
             _ => Ok(()),
         }
@@ -88,6 +110,11 @@ impl Field {
         // One that is too long is too large as well.
         let number = digits.parse::<u16>().ok().filter(|number| (self.least..=self.most).contains(number));
         number.map(Some).ok_or_else(|| format!("{digits} is not from {} to {}", self.least, self.most))
+    }
+
+    /// Returns whether a text is a number or a name without a letter such as `L` behind it.
+    fn is_plain(&self, text: &str) -> bool {
+        text.bytes().all(|byte| byte.is_ascii_digit()) || self.names.iter().any(|name| name.eq_ignore_ascii_case(text))
     }
 
     /// Returns what someone meant by a range that goes down, as two ranges that go up.

@@ -33,6 +33,7 @@ fn an_expression_is_due_when_the_clocks_show_a_time_that_matches() {
         ("0 0 15W * *", ["2026-12-15 00:00", "2027-01-15 00:00", "2027-02-15 00:00"]),
         ("0 0 29 feb *", ["2028-02-29 00:00", "2032-02-29 00:00", "2036-02-29 00:00"]),
         ("59 23 31 12 *", ["2026-12-31 23:59", "2027-12-31 23:59", "2028-12-31 23:59"]),
+        ("0 9 * * 0-0", ["2026-11-22 09:00", "2026-11-29 09:00", "2026-12-06 09:00"]),
         ("0 0 1,15 * *", ["2026-12-01 00:00", "2026-12-15 00:00", "2027-01-01 00:00"]),
     ] {
         assert_eq!(shown(&cron(expression, "Europe/Berlin"), "2026-11-20T06:24:00Z", 3), dues, "{expression}");
@@ -63,7 +64,8 @@ fn an_expression_that_cannot_be_read_or_is_never_due_is_refused() {
     assert_eq!(refused("* * * *"), NoCron::Fields(4));
     assert!(refused("MON").to_string().starts_with("needs 5 fields and has 1: write minute, hour"));
     assert_eq!(refused("* * * * * *"), NoCron::Fields(6));
-    assert_eq!(refused("@daily"), NoCron::Character('@'));
+    assert_eq!(refused("@reboot"), NoCron::Character('@'));
+    assert_eq!(refused("0 12 ? * MON"), NoCron::AnyDay);
     assert_eq!(refused("0 0 * * +MON"), NoCron::Character('+'));
     assert_eq!(refused(&"1".repeat(LONGEST_EXPRESSION + 1)), NoCron::TooLong);
     for odd in ["60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "5-1 * * * *", "*/0 * * * *"] {
@@ -94,6 +96,19 @@ fn an_error_names_the_field_and_says_what_to_write() {
         ("*/70 * * * *", "minute: the step 70 is not from 1 to 60"),
         ("*/0 * * * *", "minute: the step 0 is not from 1 to 60"),
         ("5/10 * * * *", "minute: a step is one of * or of a range; write 5-59/10"),
+        ("/10 * * * *", "minute: a step is one of * or of a range; write */10"),
+        // With these in its place it would be refused as well.
+        ("0 9 L/2 * *", "day of the month: a step is one of * or of a range"),
+        ("0 9 * * FRIL/2", "day of the week: a step is one of * or of a range"),
+        ("0 9 * * 7/2", "day of the week: a step is one of * or of a range"),
+        ("60/5 * * * *", "minute: 60 is not from 0 to 59"),
+        ("0 9 * JUL/2 *", "month: a step is one of * or of a range; write JUL-12/2"),
+        ("0-10/ * * * *", "minute: 0-10/ has no step behind its /"),
+        ("0 9 * * *,5", "day of the week: * stands alone, since it has all the others"),
+        ("0 9 L,LW * *", "day of the month: L and LW do not go together; set a schedule for each"),
+        ("0 9 lw,15,l * *", "day of the month: L and LW do not go together; set a schedule for each"),
+        ("0 9 * * SUN-SUN", "day of the week: SUN-SUN is one day and no range; write SUN"),
+        ("0 9 * * 0-sun", "day of the week: 0-sun is one day and no range; write SUN"),
         ("1-2-3 * * * *", "minute: 1-2-3 cannot be read"),
         ("0 9 5#2 * *", "day of the month: 5#2 cannot be read"),
     ] {
@@ -101,6 +116,19 @@ fn an_error_names_the_field_and_says_what_to_write() {
     }
     for text in ["*/60 */24 * * *", "0 0 */31 */12 */7", "0-59/7 9 * * 1-5#2"] {
         assert_eq!(Cron::parse(text, Zone::named("UTC").unwrap()).map(drop), Ok(()), "{text}");
+    }
+}
+
+/// Debian's cron and others know them, and this one has no second spelling of an expression.
+#[test]
+fn a_short_name_is_refused_with_the_expression_that_it_stands_for() {
+    for (name, expression) in SHORT {
+        let shouted = format!(" {} ", name.to_ascii_uppercase());
+        for text in [name, &shouted] {
+            let error = Cron::parse(text, Zone::named("UTC").unwrap()).map(drop).unwrap_err();
+            assert_eq!(error.to_string(), format!("is a short name; write {expression}"), "{text}");
+        }
+        assert!(Cron::parse(expression, Zone::named("UTC").unwrap()).is_ok(), "{expression}");
     }
 }
 
