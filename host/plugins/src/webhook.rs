@@ -77,7 +77,7 @@ pub fn ways() -> impl Iterator<Item = (&'static str, &'static str, &'static str)
         ("x-hub-signature-256", "`sha256=` and the HMAC-SHA256 of the body in hex"),
         ("x-gitlab-token", "the secret itself"),
         ("x-gitea-signature", "the HMAC-SHA256 of the JSON in hex, also if that comes in a form; also Forgejo"),
-        ("stripe-signature", "`t=TIME,v1=…` with the HMAC-SHA256 of `TIME.BODY` in hex"),
+        ("the one in `header`, else stripe-signature", "`t=TIME,v1=…` with the HMAC-SHA256 of `TIME.BODY` in hex"),
         ("x-slack-signature", "`v0=` and the HMAC-SHA256 of `v0:TIME:BODY` in hex, with `x-slack-request-timestamp`"),
         (
             "x-signature-ed25519",
@@ -227,10 +227,11 @@ fn verification(section: &Section<'_>) -> Result<Verification, DocumentError> {
     let node = section.require("verify", &format!("write one of {}", WAYS.join(", ")))?;
     let way = node.string()?;
     let own_header = section.get("header").map(|node| header(&node, node.string()?)).transpose()?;
+    let header_or = |usual: &str| own_header.clone().unwrap_or_else(|| usual.to_owned());
     let signed = |hash, usual: &str| -> Result<Verification, DocumentError> {
         Ok(Verification::Signed {
             hash,
-            header: own_header.clone().unwrap_or_else(|| usual.to_owned()),
+            header: header_or(usual),
             prefix: section.get("prefix").map_or(Ok(""), |node| prefix(&node))?.to_owned(),
             encoding: match section.get("encoding") {
                 None => Encoding::Hex,
@@ -249,12 +250,12 @@ fn verification(section: &Section<'_>) -> Result<Verification, DocumentError> {
         "hmac-sha1" => signed(Hash::Sha1, "x-signature")?,
         "gitlab" => Verification::Token { header: "x-gitlab-token".to_owned() },
         "token" => {
-            let Some(header) = own_header else {
+            let Some(header) = own_header.clone() else {
                 return Err(node.error("no `header`: name the one that the token comes in"));
             };
             Verification::Token { header }
         }
-        "stripe" => Verification::Stripe,
+        "stripe" => Verification::Stripe { header: header_or("stripe-signature") },
         "slack" => Verification::Slack,
         "discord" => Verification::Discord,
         "standard" => Verification::Standard,
@@ -270,7 +271,7 @@ fn verification(section: &Section<'_>) -> Result<Verification, DocumentError> {
         }
     };
     for (key, ways) in [
-        ("header", &["hmac-sha256", "hmac-sha1", "token"][..]),
+        ("header", &["hmac-sha256", "hmac-sha1", "token", "stripe"][..]),
         ("prefix", &["hmac-sha256", "hmac-sha1"][..]),
         ("encoding", &["hmac-sha256", "hmac-sha1"][..]),
     ] {
@@ -292,23 +293,26 @@ fn methods(section: &Section<'_>) -> Result<Vec<String>, DocumentError> {
     Ok(list.into_iter().map(str::to_owned).collect())
 }
 
+/// Parses the headers that a plugin gets. Those that carry credentials of the sender are refused.
 fn headers(section: &Section<'_>) -> Result<Vec<String>, DocumentError> {
     let Some(node) = section.get("headers") else { return Ok(Vec::new()) };
-    node.strings(MAX_LISTED)?.into_iter().map(|name| header(&node, name)).collect()
+    let listed = node.strings(MAX_LISTED)?.into_iter().map(|name| {
+        let name = header(&node, name)?;
+        if ["authorization", "cookie", "proxy-authorization"].contains(&name.as_str()) {
+            return Err(node.error(format!("`{name}` is the host's to read: verify by `bearer`, `basic` or `token`")));
+        }
+        Ok(name)
+    });
+    listed.collect()
 }
 
-/// Parses the name of a header (RFC 9110, section 5.1). Headers that carry the verification of other services are
-/// refused.
+/// Parses the name of a header (RFC 9110, section 5.1).
 fn header(node: &Node<'_>, name: &str) -> Result<String, DocumentError> {
     let is_token = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
     if name.is_empty() || name.len() > MAX_HEADER || !name.bytes().all(is_token) {
         return Err(node.wants(&format!("the name of a header, at most {MAX_HEADER} bytes")));
     }
-    let name = name.to_ascii_lowercase();
-    if ["authorization", "cookie", "proxy-authorization"].contains(&name.as_str()) {
-        return Err(node.error(format!("`{name}` is the host's to read: verify by `bearer`, `basic` or `token`")));
-    }
-    Ok(name)
+    Ok(name.to_ascii_lowercase())
 }
 
 /// Parses the text before a signature. A comma separates signatures.

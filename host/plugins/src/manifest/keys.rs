@@ -171,7 +171,7 @@ fn webhook() -> Vec<Key> {
         key("headers", "list of texts", "The headers that the plugin gets, beside `content-type`.", "headers = [\"x-shop-event\"]")
             .or("none")
             .within(listed),
-        key("header", "text", "The header with the signature or the token; with `hmac-sha256`, `hmac-sha1` and `token`.", "header = \"x-shop-signature\"")
+        key("header", "text", "The header with the signature or the token; with `hmac-sha256`, `hmac-sha1`, `token` and `stripe`.", "header = \"x-shop-signature\"")
             .or("see the ways below"),
         key("prefix", "text", "What stands before the signature; with `hmac-sha256` and `hmac-sha1`.", "prefix = \"sha256=\"")
             .or("nothing"),

@@ -177,6 +177,10 @@ fn tokens_and_passwords_are_compared_as_a_whole() {
     assert_eq!(checked(&gitlab, "s3cret-token", &[("x-gitlab-token", "s3cret-toke")], b""), Err(Unverified));
     let token = way("verify = \"token\"\nheader = \"x-telegram-bot-api-secret-token\"");
     assert_eq!(checked(&token, "abc", &[("x-telegram-bot-api-secret-token", "abc")], b""), Ok(None));
+    // As slash commands of Mattermost have it: the scheme is a part of the secret.
+    let own = way("verify = \"token\"\nheader = \"Authorization\"");
+    let sent = |value: &str| checked(&own, "Token nezum4kp", &[("authorization", value)], b"");
+    assert_eq!((sent("Token nezum4kp"), sent("nezum4kp")), (Ok(None), Err(Unverified)));
     let bearer = way("verify = \"bearer\"");
     for right in ["Bearer abc", "bearer abc", "BEARER  abc"] {
         assert_eq!(checked(&bearer, "abc", &[("authorization", right)], b""), Ok(None), "{right}");
@@ -279,6 +283,19 @@ fn stripe_signs_the_time_and_lists_signatures_of_each_of_its_keys() {
     }
 }
 
+/// Such as Calendly and Mux, which sign as Stripe does.
+#[test]
+fn a_signature_of_stripes_form_may_come_in_a_header_of_its_own() {
+    let (secret, body, at) = ("whsec_test_secret", br#"{"id":"evt_1"}"#, 1_492_774_577);
+    let signed = "t=1492774577,v1=799c4ba7bb339f3c8601adfd112f0e477c930a268be1243d341abb8286501c2f";
+    let calendly = way("verify = \"stripe\"\nheader = \"Calendly-Webhook-Signature\"");
+    let check = |at: i64, header: &str| checked_at(at, &calendly, secret, &[(header, signed)], body);
+    assert!(check(at, "calendly-webhook-signature").is_ok_and(|once| once.is_some()));
+    assert_eq!(check(at + 301, "calendly-webhook-signature"), Err(Unverified));
+    assert_eq!(check(at, "stripe-signature"), Err(Unverified));
+    assert_eq!(calendly.about(), "HMAC-SHA256 with a time in calendly-webhook-signature");
+}
+
 /// While senders change their key, they sign by both. Somebody who has read such a request must not get it through again
 /// when the host knows the other key.
 #[test]
@@ -333,13 +350,18 @@ fn a_manifest_says_how_each_webhook_is_verified_and_by_which_setting() {
         ("verify = \"token\"\nsecret = \"key\"", "no `header`"),
         (
             "verify = \"github\"\nsecret = \"key\"\nheader = \"x\"",
-            "`header` goes with hmac-sha256, hmac-sha1, token alone",
+            "`header` goes with hmac-sha256, hmac-sha1, token, stripe alone",
         ),
         ("verify = \"github\"\nsecret = \"key\"\nmethods = [\"TRACE\"]", "a list of at least one of GET"),
         ("verify = \"github\"\nsecret = \"key\"\nmethods = []", "a list of at least one of GET"),
         ("verify = \"hmac-sha1\"\nsecret = \"key\"\nprefix = \"a,b\"", "without a comma"),
         ("verify = \"github\"\nsecret = \"key\"\nmode = \"both\"", "\"queue\" or \"answer\""),
         ("verify = \"github\"\nsecret = \"key\"\nheaders = [\"authorization\"]", "is the host's to read"),
+        ("verify = \"github\"\nsecret = \"key\"\nheaders = [\"Cookie\"]", "is the host's to read"),
+        (
+            "verify = \"token\"\nsecret = \"key\"\nheader = \"authorization\"\nheaders = [\"authorization\"]",
+            "is the host's to read",
+        ),
         ("verify = \"github\"\nsecret = \"key\"\nheaders = [\"a b\"]", "the name of a header"),
         (
             "verify = \"gitlab\"\nsecret = \"key\"\nheaders = [\"X-Gitlab-Event\", \"X-Gitlab-Token\"]",

@@ -38,8 +38,11 @@ pub enum Verification {
     },
     /// As Gitea and Forgejo sign.
     Gitea,
-    /// As Stripe signs.
-    Stripe,
+    /// As Stripe signs, and others in a header of their own.
+    Stripe {
+        /// The header, in small letters.
+        header: String,
+    },
     /// As Slack signs.
     Slack,
     /// As Discord signs its interactions (Ed25519, RFC 8032).
@@ -115,7 +118,7 @@ impl Verification {
             Self::Signed { hash: Hash::Sha1, header, .. } => format!("HMAC-SHA1 in {header}"),
             Self::Token { header } => format!("token in {header}"),
             Self::Gitea => "HMAC-SHA256 in x-gitea-signature".to_owned(),
-            Self::Stripe => "Stripe's signature".to_owned(),
+            Self::Stripe { header } => format!("HMAC-SHA256 with a time in {header}"),
             Self::Slack => "Slack's signature".to_owned(),
             Self::Discord => "Discord's signature".to_owned(),
             Self::Standard => "Standard Webhooks".to_owned(),
@@ -133,7 +136,7 @@ impl Verification {
             Self::Signed { .. }
             | Self::Token { .. }
             | Self::Gitea
-            | Self::Stripe
+            | Self::Stripe { .. }
             | Self::Slack
             | Self::Discord
             | Self::Standard
@@ -154,7 +157,7 @@ impl Verification {
             Self::Signed { .. }
             | Self::Token { .. }
             | Self::Gitea
-            | Self::Stripe
+            | Self::Stripe { .. }
             | Self::Slack
             | Self::Bearer
             | Self::Nothing => return None,
@@ -194,7 +197,7 @@ impl Verification {
             }
             Self::Token { header } => same(read(given, header)?, secret).map(|()| None),
             Self::Gitea => gitea(secret, given).map(|()| None),
-            Self::Stripe => stripe(secret, given).map(Some),
+            Self::Stripe { header } => stripe(secret, header, given).map(Some),
             Self::Slack => slack(secret, given).map(Some),
             Self::Discord => discord(secret, given).map(Some),
             Self::Standard => standard(secret, given).map(Some),
@@ -299,9 +302,9 @@ fn gitea(secret: &str, given: Given<'_>) -> Result<(), Unverified> {
     check(given.body).or_else(|_| check(only_field(given.body, "payload").ok_or(Unverified)?.as_bytes()))
 }
 
-fn stripe(secret: &str, given: Given<'_>) -> Result<[u8; 32], Unverified> {
-    let header = text(given, "stripe-signature")?;
-    let fields = || header.split(',').filter_map(|field| field.trim().split_once('='));
+fn stripe(secret: &str, header: &str, given: Given<'_>) -> Result<[u8; 32], Unverified> {
+    let written = text(given, header)?;
+    let fields = || written.split(',').filter_map(|field| field.trim().split_once('='));
     let time = fields().find(|(name, _)| *name == "t").ok_or(Unverified)?.1;
     in_time(time, given.now)?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
