@@ -178,6 +178,10 @@ pub(super) fn judge(
         None => drop(settings.0.insert(name.to_owned(), value.clone())),
     }
     settings_fit(id, &Entry { settings, settings_in, ..entry.clone() }, &manifest)?;
+    // A public key, or what else verifies requests and is no reference to a secret.
+    if let Some(text) = value.as_str() {
+        fits(id, &manifest, name, text)?;
+    }
     Ok(manifest)
 }
 
@@ -237,18 +241,46 @@ mod tests {
     use super::*;
     use crate::component::tests::plugin_with;
 
+    /// Installs a plugin with this in its manifest.
+    fn installed(folder: &Path, manifest: &str) -> Config {
+        let bytes = plugin_with(&format!(
+            "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"X\"\n{manifest}"
+        ));
+        let policy = format!("[plugin.echo]\nsource = \"echo.wasm\"\ndigest = \"{}\"\n", Digest::of(&bytes));
+        fs::write(folder.join("echo.wasm"), bytes).unwrap();
+        fs::write(folder.join("plugins.toml"), policy).unwrap();
+        let overrides = Overrides { environment: |_| None, variables: Vec::new, ..Overrides::default() };
+        Config::places_in(&folder.join("parlor.toml"), "", &overrides).unwrap()
+    }
+
+    /// The key of Discord is public, and may be in a setting of the type string.
+    #[test]
+    fn a_text_by_which_every_request_would_be_refused_is_not_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = installed(
+            folder.path(),
+            "[permissions]\n\"webhooks.receive\" = { reason = \"r\" }\n\
+             [settings]\nkey = { type = \"string\", description = \"X\" }\n\
+             [webhook.garden]\ndescription = \"X\"\nverify = \"discord\"\nsecret = \"key\"\n",
+        );
+        let (admin, id) = (PluginAdmin::new(&config), "echo".parse::<PluginId>().unwrap());
+        let set = |text: &str| admin.set(&id, None, "key", Some(&Value::from(text)));
+        let says = set("the id of the application").unwrap_err().to_string();
+        assert!(says.contains("its webhook garden would be refused") && says.contains("64 hex digits"), "{says}");
+        assert_eq!(admin.entry(&id).unwrap().settings.0.get("key"), None);
+        let key = "0123456789abcdef".repeat(4);
+        set(&key).unwrap();
+        let [shown, new] = [key.as_str(), "0x01"].map(|text| Some(Value::from(text)));
+        let change = SettingChange { name: "key".to_owned(), shown, new };
+        assert!(matches!(change_settings(&admin, &id, &[change]), Err(AdminError::SecretForm { .. })));
+    }
+
     #[test]
     fn a_setting_that_another_owner_changed_meanwhile_is_not_changed_back() {
         let folder = tempfile::tempdir().unwrap();
-        let bytes = plugin_with(
-            "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"X\"\n[settings]\n\
-             first = { type = \"string\", description = \"X\" }\nsecond = { type = \"string\", description = \"X\" }\n",
-        );
-        let policy = format!("[plugin.echo]\nsource = \"echo.wasm\"\ndigest = \"{}\"\n", Digest::of(&bytes));
-        fs::write(folder.path().join("echo.wasm"), bytes).unwrap();
-        fs::write(folder.path().join("plugins.toml"), policy).unwrap();
-        let overrides = Overrides { environment: |_| None, variables: Vec::new, ..Overrides::default() };
-        let config = Config::places_in(&folder.path().join("parlor.toml"), "", &overrides).unwrap();
+        let settings = "[settings]\nfirst = { type = \"string\", description = \"X\" }\n\
+                        second = { type = \"string\", description = \"X\" }\n";
+        let config = installed(folder.path(), settings);
         let (admin, id) = (PluginAdmin::new(&config), "echo".parse::<PluginId>().unwrap());
         let change = |name: &str, shown: Option<&str>, new: Option<&str>| {
             let [shown, new] = [shown, new].map(|value| value.map(Value::from));
