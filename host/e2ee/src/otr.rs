@@ -25,6 +25,7 @@ mod secrets;
 mod smp;
 mod text;
 mod tlv;
+mod unheard;
 mod wire;
 
 #[cfg(test)]
@@ -35,3 +36,4 @@ pub use errors::{ReceiveError, SendError, SmpError};
 pub use key::{Account, AccountError, Fingerprint, FingerprintError};
 pub use message::{InstanceTag, Version};
 pub use text::{is_encoded, is_otr, untagged};
+pub use unheard::AGAIN;

@@ -18,6 +18,7 @@ use super::message::{InstanceTag, Route, Version, encode};
 use super::smp::{LONGEST_QUESTION, Record, Sides, Smp};
 use super::text::Offer;
 use super::tlv::{self, Kind};
+use super::unheard::{AGAIN, Unheard};
 
 /// The greatest length of a text that is encrypted, in bytes.
 const LONGEST_TEXT: usize = 64 << 10;
@@ -178,6 +179,7 @@ pub struct Conversation {
     pub(super) peers: Vec<Peer>,
     pub(super) pending: Option<Pending>,
     pub(super) fragments: Fragments,
+    pub(super) unheard: Unheard,
     /// Whether the other side has ended an encrypted conversation, and neither side has begun or ended one since.
     pub(super) is_finished: bool,
     /// Whether a plain text without a tag was received: its client does not look for tags.
@@ -195,6 +197,7 @@ impl Conversation {
             peers: Vec::new(),
             pending: None,
             fragments: Fragments::default(),
+            unheard: Unheard::default(),
             is_finished: false,
             has_heard_plain: false,
             last_error: None,
@@ -253,7 +256,11 @@ impl Conversation {
             if text.contains('\0') {
                 return Err(SendError::Nul);
             }
-            return Ok(self.seal(active, text.as_bytes(), false, now)?);
+            let sealed = self.seal(active, text.as_bytes(), false, now)?;
+            if let Some(to) = self.fingerprint() {
+                self.unheard.sent(to, text, now);
+            }
+            return Ok(sealed);
         }
         if self.is_finished {
             return Err(SendError::Finished);
@@ -263,6 +270,18 @@ impl Conversation {
         }
         let is_tagged = self.policy.whitespace_tag && !self.has_heard_plain;
         Ok(vec![if is_tagged { self.policy.versions().tag(text) } else { text.to_owned() }])
+    }
+
+    /// Encrypts once more the texts that the other side could not read, and returns what to send: it has reported an error, and begun again
+    /// by the same key. Each has a mark in front, and goes out so once.
+    pub fn send_again(&mut self, now: Instant) -> Vec<String> {
+        let (Some(active), Some(to)) = (active(&self.peers), self.fingerprint()) else { return Vec::new() };
+        let mut sent = Vec::new();
+        for text in self.unheard.take(to, now) {
+            let text = Zeroizing::new(format!("{AGAIN}{}", *text));
+            sent.extend(self.seal(active, text.as_bytes(), false, now).unwrap_or_default());
+        }
+        sent
     }
 
     /// Ends: returns what tells every encrypted instance, with the instance that each text is for (`None` in version 2), and forgets all
@@ -279,6 +298,7 @@ impl Conversation {
         }
         self.pending = None;
         self.fragments.clear();
+        self.unheard = Unheard::default();
         (self.is_finished, self.has_heard_plain) = (false, false);
         sent
     }

@@ -68,6 +68,7 @@ impl Conversation {
     /// Takes the body of a message, and returns its outcomes, in order. It is empty for a part of a longer message.
     pub fn receive<R: CryptoRng + ?Sized>(&mut self, text: &str, now: Instant, rng: &mut R) -> Vec<Outcome> {
         self.forget_commitment(now);
+        self.unheard.forget_old(now);
         let mut out = Vec::new();
         let is_off = self.policy.versions() == Offer::default();
         let read = if is_off { Text::Plain } else { text::read(text) };
@@ -103,6 +104,7 @@ impl Conversation {
                 self.commit(version, now, rng, out)
             }
             Text::Error(error) => {
+                self.unheard.refused();
                 if self.policy.error_start && is_due(&mut self.last_query, BETWEEN_QUERIES, now) {
                     out.extend(self.start().map(Outcome::Send));
                 }
@@ -391,6 +393,7 @@ impl Conversation {
             Err(refused) => return self.refuse(true, refused.into(), now, out),
         };
         let fingerprint = encrypted.fingerprint;
+        self.unheard.heard(fingerprint);
         let (text, records) = tlv::read(&plain);
         if !text.is_empty() {
             out.push(Outcome::Message { text: String::from_utf8_lossy(text).into_owned(), fingerprint });

@@ -175,6 +175,9 @@ fn says(
     if !is_enough(trust) {
         return Heard::Cannot(UndecryptableReason::Distrusted);
     }
+    let now = keys.otr.now(turn);
+    let said = keys.otr.get_mut(jid).and_then(|chat| chat.says(text, now));
+    let Some(text) = said else { return Heard::Cannot(UndecryptableReason::Replayed) };
     if let Some(id) = message.origin_id.as_deref().or(message.id.as_deref()) {
         keys.ways.note_message(jid, id, Way::Otr);
     }
@@ -197,6 +200,15 @@ fn started(keys: &mut EndToEnd, jid: &BareJid, fingerprint: Fingerprint, turn: &
     }
     turn.keep_keys(changes);
     set_status(keys, jid, turn);
+    let now = keys.otr.now(turn);
+    if let Some(chat) = keys.otr.get_mut(jid) {
+        chat.begun();
+        let again = if is_enough(trust) { chat.conversation.send_again(now) } else { Vec::new() };
+        let address = chat.reader();
+        for text in again {
+            say(address.clone(), text, turn);
+        }
+    }
     let result = if is_enough(trust) {
         Ok(())
     } else {

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use jid::{BareJid, Jid};
 use parlor_base::id::InstanceId;
 use parlor_config::OtrPolicy;
 use parlor_e2ee::omemo::Secret;
-use parlor_e2ee::otr::{Account, Conversation, InstanceTag, Policy, State};
+use parlor_e2ee::otr::{AGAIN, Account, Conversation, InstanceTag, Policy, State};
 use parlor_stanza::error::CallError;
 
 use super::outbound::Outbound;
@@ -39,6 +40,8 @@ const MAX_MESSAGES: (usize, usize) = (64, 1_024);
 const LONGEST_PART: usize = 60_000;
 /// Time limit for the other side's answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long after a text its client may send it once more. libotr does so within a minute.
+const AGAIN_WITHIN: Duration = Duration::from_secs(90);
 
 /// One conversation.
 pub(super) struct OtrChat {
@@ -51,6 +54,10 @@ pub(super) struct OtrChat {
     pub(super) status: OtrStatus,
     /// When it was made, or its other side was last heard.
     at: Instant,
+    /// Whether the other side has said nothing since it began.
+    is_fresh: bool,
+    /// The hash of the last text of the other side, and when it came.
+    last: Option<(u64, Instant)>,
 }
 
 impl OtrChat {
@@ -74,6 +81,28 @@ impl OtrChat {
     pub(super) fn address(&self, instance: Option<InstanceTag>) -> Jid {
         let known = self.clients.iter().find(|(known, _)| *known == instance);
         known.map_or(&self.to, |(_, address)| address).clone()
+    }
+
+    /// Notes that it has begun.
+    pub(super) fn begun(&mut self) {
+        self.is_fresh = true;
+    }
+
+    /// Returns what the other side says. If the account could not read the last text, their client sends it once more when the
+    /// conversation has begun again, with a mark that is no part of it. `None`: that text was read, so that somebody in between asks for it.
+    pub(super) fn says(&mut self, text: String, now: Instant) -> Option<String> {
+        let is_fresh = std::mem::take(&mut self.is_fresh);
+        let again = text.strip_prefix(AGAIN).filter(|_| is_fresh).map(str::to_owned);
+        let (is_again, text) = (again.is_some(), again.unwrap_or(text));
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        let hash = hasher.finish();
+        let is_known = |(last, at): (u64, Instant)| last == hash && now.saturating_duration_since(at) < AGAIN_WITHIN;
+        if is_again && self.last.is_some_and(is_known) {
+            return None;
+        }
+        self.last = Some((hash, now));
+        Some(text)
     }
 
     /// Returns the address of the client that the next text is encrypted for.
@@ -245,7 +274,8 @@ impl OtrChats {
             }
             let conversation = Conversation::new(Arc::clone(account), rules(policy));
             let (to, status) = (to.clone(), OtrStatus::Unencrypted);
-            let chat = OtrChat { conversation, to, clients: Vec::new(), status, at: self.now(turn) };
+            let (clients, at) = (Vec::new(), self.now(turn));
+            let chat = OtrChat { conversation, to, clients, status, at, is_fresh: false, last: None };
             self.chats.insert(jid.clone(), chat);
         }
         let chat = self.chats.get_mut(jid)?;

@@ -319,6 +319,62 @@ fn after_a_restart_what_was_encrypted_is_told_as_such_and_a_new_conversation_beg
     talk.assert_talking();
 }
 
+/// Its client was started anew, and has lost its keys.
+#[test]
+fn what_a_person_could_not_read_is_said_again_once_their_client_has_begun_anew() {
+    let older = Policy { v3: false, ..Policy::default() };
+    for (policy, index, is_again) in [(Policy::default(), 1, true), (older, 1, true), (older, 2, false)] {
+        let mut talk = Talk::with(TrustPolicy::Blind, policy);
+        talk.begins(0);
+        talk.assert_talking();
+        talk.people[0] = Person::new(PHONE, index, policy);
+        assert!(matches!(talk.says("lost"), Some(Ok(_))));
+        assert_eq!(talk.people[0].conversation.state(), State::Encrypted);
+        assert_eq!(talk.people[0].has_read("[resent] lost"), is_again, "it is for the owner of one key: {index}");
+        assert!(!talk.people[0].has_read("[resent] and you?"), "it was read");
+        talk.assert_talking();
+    }
+}
+
+/// Clients with libotr send the last text once more, behind a mark by which no plugin would know its command.
+#[test]
+fn what_a_client_says_again_since_the_account_was_started_anew_is_told_as_it_was_written() {
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    talk.assert_talking();
+    talk.test = account(Settings::default(), TrustPolicy::Blind);
+    talk.read = talk.test.sent.len();
+    talk.writes(0, "<b>!help</b>");
+    assert_eq!(talk.test.count("message"), 0);
+    let again = talk.people[0].conversation.send_again(talk.now);
+    talk.hears(0, again);
+    assert_eq!(talk.heard().body.as_deref(), Some("!help"));
+    talk.writes(0, "[resent] !help");
+    assert_eq!(talk.heard().body.as_deref(), Some("[resent] !help"), "it does not begin anew");
+}
+
+/// Anybody in between can write the error for which a client sends its last text once more.
+#[test]
+fn what_a_client_says_again_although_it_was_read_is_not_told_twice() {
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    for (pause, count) in [(0, 1), (91, 3)] {
+        talk.writes(0, "!order");
+        talk.test.wait(pause);
+        let outcomes = talk.people[0].conversation.receive("?OTR Error: forged", talk.now, &mut rand::rng());
+        let query = outcomes.into_iter().find_map(|outcome| match outcome {
+            Outcome::Send(text) => Some(text),
+            _ => None,
+        });
+        talk.hears(0, query);
+        let again = talk.people[0].conversation.send_again(talk.now);
+        assert_eq!(again.len(), 1);
+        talk.hears(0, again);
+        assert_eq!(talk.test.count("message"), count, "{pause}");
+        talk.now += Duration::from_mins(1);
+    }
+    let Payload::Undecryptable(told) = talk.test.last("undecryptable") else { panic!("it is told") };
+    assert_eq!(told.reason, UndecryptableReason::Replayed);
+}
+
 #[test]
 fn nobody_in_between_brings_it_back_to_an_older_version_or_to_plain_text() {
     let mut talk = Talk::begun(TrustPolicy::Blind);

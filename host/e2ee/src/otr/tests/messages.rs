@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Pair, Told, account, changed, only_v2, sent, told};
-use crate::otr::{Outcome, Policy, ReceiveError, SendError};
+use crate::otr::{Conversation, Outcome, Policy, ReceiveError, SendError, State};
 
 fn message(text: &str, from: usize) -> Outcome {
     Outcome::Message { text: text.to_owned(), fingerprint: account(from).fingerprint() }
@@ -162,7 +162,7 @@ fn whoever_sends_encrypted_texts_to_a_plain_conversation_is_told() {
 #[test]
 fn a_client_that_was_started_anew_is_found_again() {
     let mut pair = Pair::started(27, Policy::default());
-    pair.b = crate::otr::Conversation::new(account(1), Policy::default());
+    pair.b = Conversation::new(account(1), Policy::default());
     let told = pair.a_says("lost");
     assert!(
         matches!(told.a[..], [Outcome::Error(ReceiveError::Peer(_)), Outcome::Started { again: true, .. }]),
@@ -170,4 +170,87 @@ fn a_client_that_was_started_anew_is_found_again() {
     );
     assert!(matches!(told.b[..], [Outcome::Error(ReceiveError::NotEncrypted), Outcome::Started { again: false, .. }]));
     pair.assert_talking();
+}
+
+/// libotr does so with the last text, and marks it. It reports an error for each text that it cannot read.
+#[test]
+fn what_a_client_that_was_started_anew_could_not_read_is_sent_again_once() {
+    let error = || "?OTR Error: unreadable".to_owned();
+    for (policy, errors) in [(Policy::default(), 1), (Policy::default(), 2), (only_v2(), 2)] {
+        let mut pair = Pair::started(30, policy);
+        pair.a_says("read");
+        pair.b = Conversation::new(account(1), policy);
+        for lost in ["one", "two"] {
+            pair.a.send(lost, pair.now).unwrap();
+        }
+        pair.bring_to_a(vec![error(); errors]);
+        let again = pair.a.send_again(pair.now);
+        let all = [message("[resent] one", 0), message("[resent] two", 0)];
+        assert_eq!(pair.bring_to_b(again).b, all[2 - errors..].to_vec());
+        // Once, however often errors come: anybody can write these.
+        let told = pair.bring_to_a([error()]);
+        assert!(matches!(told.a[..], [Outcome::Error(_)]), "no second query within half a minute: {told:?}");
+        let query = pair.b.start().unwrap();
+        pair.bring_to_a([query]);
+        assert!(pair.a.send_again(pair.now).is_empty());
+        pair.assert_talking();
+    }
+}
+
+#[test]
+fn a_text_is_not_sent_again_without_a_reason_nor_late_nor_to_another_key() {
+    let refused = |pair: &mut Pair| {
+        pair.a_says("secret");
+        pair.a.receive("?OTR Error: unreadable", pair.now, &mut pair.rng);
+    };
+    // Each of these is what happens before the conversation begins again.
+    let read = |pair: &mut Pair| drop(pair.a_says("secret"));
+    let answered = |pair: &mut Pair| {
+        refused(pair);
+        pair.b_says("read");
+    };
+    let late = |pair: &mut Pair| {
+        refused(pair);
+        pair.now += Duration::from_mins(1);
+    };
+    let ended = |pair: &mut Pair| {
+        refused(pair);
+        pair.a.end();
+    };
+    let another = |pair: &mut Pair| {
+        refused(pair);
+        pair.b = Conversation::new(account(2), Policy::default());
+    };
+    let cases: [(&str, bool, &dyn Fn(&mut Pair)); 6] = [
+        ("refused", true, &refused),
+        ("read", false, &read),
+        ("answered", false, &answered),
+        ("late", false, &late),
+        ("ended", false, &ended),
+        ("another", false, &another),
+    ];
+    for (what, is_again, happens) in cases {
+        let mut pair = Pair::started(31, Policy::default());
+        happens(&mut pair);
+        let query = pair.b.start().unwrap();
+        pair.bring_to_a([query]);
+        assert_eq!(pair.a.send_again(pair.now).len(), usize::from(is_again), "{what}");
+        assert_eq!(pair.a.state(), State::Encrypted, "{what}");
+    }
+}
+
+#[test]
+fn texts_that_may_be_sent_again_are_bounded() {
+    let again = |texts: &[String]| {
+        let mut pair = Pair::started(32, Policy::default());
+        for text in texts {
+            pair.a.send(text, pair.now).unwrap();
+        }
+        pair.bring_to_a(vec!["?OTR Error: unreadable".to_owned(); texts.len()]);
+        pair.a.send_again(pair.now).len()
+    };
+    let many: Vec<String> = (0..20).map(|number: u32| number.to_string()).collect();
+    assert_eq!(again(&many), 8);
+    let long = "x".repeat(40 << 10);
+    assert_eq!(again(&[long.clone(), long]), 1);
 }
