@@ -89,7 +89,8 @@ impl OtrChat {
     }
 
     /// Returns what the other side says. If the account could not read the last text, their client sends it once more when the
-    /// conversation has begun again, with a mark that is no part of it. `None`: that text was read, so that somebody in between asks for it.
+    /// conversation has begun again, behind a mark that is no part of it. `None`: that text was read; somebody in between may have caused
+    /// this.
     pub(super) fn says(&mut self, text: String, now: Instant) -> Option<String> {
         let is_fresh = std::mem::take(&mut self.is_fresh);
         let again = text.strip_prefix(AGAIN).filter(|_| is_fresh).map(str::to_owned);
