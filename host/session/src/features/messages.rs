@@ -144,6 +144,9 @@ impl Features {
         self.rooms.one(&jid, turn).heard();
         // With a body or in a thread it is an ordinary message (XEP-0045, section 8.1).
         let is_subject = message.subject.is_some() && message.body.is_none() && message.thread.is_none();
+        if is_subject && !is_placed {
+            self.rooms.one(&jid, turn).entered_without_code();
+        }
         let Some(membership) = self.rooms.membership(&jid) else { return };
         if !is_placed {
             place_in_time(&mut message, membership.tells, is_subject, turn.now);

@@ -135,9 +135,11 @@ impl RoomTurn<'_, '_> {
                 self.set_deadline(Some(JOIN_PATIENCE));
             }
             Stage::Entering => {
-                // The room may have let us in without our learning of it.
-                self.send_farewell();
-                self.not_entered(&CallError::TimedOut);
+                if !self.entered_without_code() {
+                    // The room may have let us in without our learning of it.
+                    self.send_farewell();
+                    self.not_entered(&CallError::TimedOut);
+                }
             }
             Stage::Leaving => self.left(),
             // The room did not send its subject.

@@ -125,6 +125,33 @@ fn our_own_address_says_that_we_are_in() {
     assert!(got(&mut opened).unwrap().unwrap().joined);
 }
 
+/// Gateways such as Bifröst neither send the code nor our address.
+#[test]
+fn our_nickname_says_that_we_are_in_once_the_room_goes_on_or_is_silent() {
+    for has_subject in [true, false] {
+        let mut test = TestSession::connected(Settings::default());
+        let mut opened = test.open_room(None);
+        test.presence(occupant("juliet", PresenceKind::Available, &[]));
+        test.presence(occupant("bot", PresenceKind::Available, &[]));
+        assert!(got(&mut opened).is_none(), "the name may be that of our ghost");
+        if has_subject {
+            test.subject("");
+        } else {
+            test.wait(30);
+        }
+        let entered = got(&mut opened).unwrap().unwrap();
+        assert!(entered.joined && entered.occupants.get("bot").unwrap().own, "{has_subject}");
+        assert_eq!(entered.role, entered.occupants.get("bot").unwrap().role);
+    }
+    let mut test = TestSession::connected(Settings::default());
+    let mut opened = test.open_room(None);
+    test.presence(occupant("juliet", PresenceKind::Available, &[]));
+    test.subject("");
+    assert!(got(&mut opened).is_none() && !room(&test).joined, "nobody has our name");
+    test.wait(30);
+    assert!(matches!(got(&mut opened), Some(Err(CallError::TimedOut))));
+}
+
 #[test]
 fn the_nickname_is_the_given_the_settings_or_the_accounts() {
     let from_jid = settings(&[("nickname", "Host".into()), ("muc_nickname_from_jid", true.into())]);
