@@ -17,7 +17,7 @@ use xmpp_parsers::presence::{Presence as WirePresence, Show as WireShow, Type};
 use xmpp_parsers::stanza::Stanza;
 
 use crate::encode::AVATAR;
-use crate::error::StanzaError;
+use crate::error::{StanzaError, numbered};
 use crate::raw::{BroadcastPresence, RawStanza, returned};
 use crate::sieve::mend::{CUT, NOTES};
 use crate::text::{is_one_line, kept, name};
@@ -426,11 +426,15 @@ fn error_in(payloads: &[Element]) -> StanzaError {
 fn stanza_error(error: &Element) -> StanzaError {
     let defined = |child: &&Element| child.has_ns(ns::XMPP_STANZAS);
     let condition = error.children().filter(defined).find(|child| child.name() != "text");
-    let called = condition.map_or("undefined-condition", Element::name);
-    let kind = error.attr("type").filter(|kind| ERROR_KINDS.contains(kind)).unwrap_or("cancel");
+    let of_old = error.attr("code").filter(|_| condition.is_none()).and_then(numbered);
+    let (unnamed, usual) = of_old.unwrap_or(("undefined-condition", "cancel"));
+    let called = condition.map_or(unnamed, Element::name);
+    let kind = error.attr("type").filter(|kind| ERROR_KINDS.contains(kind)).unwrap_or(usual);
     let texts = || error.children().filter(defined).filter(|child| child.name() == "text");
     let of_lang = |lang: Option<&str>| texts().find(|text| text.attr_ns(&Namespace::XML, "lang") == lang);
-    let text = of_lang(None).or_else(|| of_lang(Some("en"))).or_else(|| texts().next());
+    let text = of_lang(None).or_else(|| of_lang(Some("en"))).or_else(|| texts().next()).map(Element::text);
+    // Its text was that of the error itself.
+    let text = text.or_else(|| of_old.map(|_| error.text().trim().to_owned()).filter(|text| !text.is_empty()));
     let xml = xml_within(error, MAX_ERROR).unwrap_or_else(|| {
         let short = Element::builder("error", ns::DEFAULT_NS).attr(name("type"), kind);
         String::from(&short.append(Element::bare(called, ns::XMPP_STANZAS)).build())
@@ -439,7 +443,7 @@ fn stanza_error(error: &Element) -> StanzaError {
         condition: called.to_owned(),
         gone_to: condition.filter(|condition| condition.name() == "gone").and_then(gone_to),
         kind: kind.to_owned(),
-        text: text.map(|text| kept(text.text(), MAX_ERROR_TEXT)),
+        text: text.map(|text| kept(text, MAX_ERROR_TEXT)),
         xml,
     }
 }

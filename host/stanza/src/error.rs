@@ -99,3 +99,24 @@ pub struct StanzaError {
     /// The whole error as XML.
     pub xml: String,
 }
+
+/// Returns the condition and the type of an error that stands for this number. Before there were conditions, an error had a number alone
+/// (XEP-0086, section 3).
+pub(crate) fn numbered(code: &str) -> Option<(&'static str, &'static str)> {
+    Some(match code.trim() {
+        "302" => ("redirect", "modify"),
+        "400" => ("bad-request", "modify"),
+        "401" => ("not-authorized", "auth"),
+        "403" => ("forbidden", "auth"),
+        "404" => ("item-not-found", "cancel"),
+        "405" => ("not-allowed", "cancel"),
+        "406" => ("not-acceptable", "modify"),
+        "407" => ("registration-required", "auth"),
+        "408" | "504" => ("remote-server-timeout", "wait"),
+        "409" => ("conflict", "cancel"),
+        "500" => ("internal-server-error", "wait"),
+        "501" => ("feature-not-implemented", "cancel"),
+        "502" | "503" | "510" => ("service-unavailable", "cancel"),
+        _ => return None,
+    })
+}

@@ -16,6 +16,7 @@ use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stanza_error::StanzaError;
 use xmpp_parsers::stream_features::StreamFeatures;
 
+use crate::error::numbered;
 use crate::sieve::limits::MAX_TOKEN;
 use crate::sieve::lost::Lost;
 use crate::text::{DECLARATIONS, name};
@@ -414,7 +415,9 @@ fn mend_error(error: Option<&Element>) -> Element {
     let condition = error.and_then(|error| error.children().filter(said).find(|child| child.name() != "text"));
     let text = error.and_then(|error| error.get_child("text", ns::XMPP_STANZAS)).map(Element::text);
     let kind = error.and_then(|error| error.attr("type"));
+    let of_old = error.filter(|_| condition.is_none()).and_then(|error| numbered(error.attr("code")?));
     let kind = kind.filter(|kind| matches!(*kind, "auth" | "cancel" | "continue" | "modify" | "wait"));
+    let kind = kind.or(of_old.map(|(_, usual)| usual));
     let by = error.and_then(|error| error.attr("by")).filter(|by| address(by).is_ok());
     // One application-specific condition may accompany the defined one (RFC 6120, section 8.3.2).
     let specific = error.and_then(|error| error.children().find(|child| !said(child)));
@@ -436,7 +439,9 @@ fn mend_error(error: Option<&Element>) -> Element {
     let known = errors.find(|error| StanzaError::try_from(error.clone()).is_ok());
     known.unwrap_or_else(|| {
         let text = text.clone().or_else(|| condition.map(|condition| condition.name().to_owned()));
-        build(bare("undefined-condition"), text)
+        let of_itself = || error.filter(|_| of_old.is_some()).map(|error| error.text().trim().to_owned());
+        let text = text.or_else(of_itself).filter(|text| !text.is_empty());
+        build(bare(of_old.map_or("undefined-condition", |(condition, _)| condition)), text)
     })
 }
 

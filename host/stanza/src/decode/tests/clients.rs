@@ -58,8 +58,17 @@ fn the_condition_of_an_error_is_found_wherever_it_is() {
     assert_eq!(told(&format!("{german}{english}{}", text("", "busy"))).as_deref(), Some("busy"));
     assert_eq!(told(&german).as_deref(), Some("voll"));
     // XEP-0086 had a number alone.
-    let of_old = error("<error code='404' type='cancel'>Not Found</error>");
-    assert_eq!((of_old.condition.as_str(), of_old.text), ("undefined-condition", None));
+    for (of_old, condition, kind, text) in [
+        ("<error code='404' type='cancel'>Not Found</error>", "item-not-found", "cancel", Some("Not Found")),
+        ("<error code='407'/>", "registration-required", "auth", None),
+        ("<error code='409' type='wait'> \n</error>", "conflict", "wait", None),
+        ("<error code='299'>odd</error>", "undefined-condition", "cancel", None),
+        (&format!("<error code='404'><gone {stanzas}/>odd</error>"), "gone", "cancel", None),
+    ] {
+        let read = error(of_old);
+        let expected = (condition, kind, text);
+        assert_eq!((read.condition.as_str(), read.kind.as_str(), read.text.as_deref()), expected, "{of_old}");
+    }
 }
 
 /// XEP-0066, section 3.
