@@ -102,6 +102,21 @@ fn versions_are_spoken_of_only_to_a_server_that_gives_them() {
     assert!(matches!(got(&mut roster), Some(Err(CallError::Rejected(_)))));
 }
 
+/// RFC 6121, section 2.1.4, demands an empty list.
+#[test]
+fn an_answer_without_a_list_is_an_empty_roster_on_a_server_without_versions() {
+    for (outcome, is_one) in [(Body::Empty, true), (Body::Other, false)] {
+        let mut test = TestSession::new(Settings::default());
+        test.bind();
+        assert_eq!(asked_version(&test), None);
+        let mut fetched = test.wait_until("rosterContactsFetched");
+        answer_roster(&mut test, outcome);
+        assert_eq!(matches!(got(&mut fetched), Some(Ok(Payload::None))), is_one);
+        assert_eq!(test.session.snapshot().contacts.is_some(), is_one);
+        assert!(!is_one || known(&test).is_empty());
+    }
+}
+
 #[test]
 fn a_push_without_a_version_changes_the_roster_and_not_its_version() {
     let mut test = TestSession::new(Settings::default());
