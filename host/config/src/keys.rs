@@ -241,7 +241,7 @@ pub const ACCOUNT: &[Key] = &[
         "owners",
         "a list of JIDs",
         Some("[]"),
-        "Who may show the host, enable, disable and restart plugins, and decide about keys, from their own client (ad-hoc commands, XEP-0050). They get the [alerts](../owner/rooms.md#alerts), and are told of new keys of people, and may have a link to [the window](../owner/window.md) sent.",
+        "Who may show the account, enable, disable and restart its plugins, and decide about its keys, from their own client (ad-hoc commands, XEP-0050). A plugin that also runs on accounts of others is [not theirs to change](../owner/running.md#owners-in-chat). They get the [alerts](../owner/rooms.md#alerts), and are told of new keys of people, and may have a link to [the window](../owner/window.md) sent.",
     ),
     key(
         "password_command",

@@ -9,12 +9,11 @@
 //!
 //! **Begin with** [`Config::load`].
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jid::BareJid;
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -35,6 +34,7 @@ pub mod keys;
 mod link;
 mod name;
 mod new_addresses;
+mod owners;
 mod sections;
 mod settings;
 pub mod url;
@@ -322,15 +322,6 @@ impl Config {
     /// Returns the accounts that these name; `None` names all.
     pub fn chosen(&self, selectors: Option<&[Selector]>) -> impl Iterator<Item = &AccountConfig> {
         self.accounts.values().filter(move |account| self.is_chosen(&account.name, selectors))
-    }
-
-    /// Returns the owners of all accounts to whom these can write: those who can be sent a link to log in to the window with.
-    pub fn owners(&self) -> HashSet<BareJid> {
-        let of = |account: &AccountConfig| {
-            let owners = account.owners.iter().filter(|jid| account.has_owner(jid));
-            owners.cloned().collect::<Vec<_>>()
-        };
-        self.accounts.values().flat_map(of).collect()
     }
 
     /// Lists the names that a selector of this kind could have, for an error; only some, if there are many.

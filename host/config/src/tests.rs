@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use jid::BareJid;
 use proptest::prelude::*;
 use serde_json::json;
 use tempfile::TempDir;
@@ -156,6 +157,26 @@ fn an_account_has_what_its_group_says_where_it_says_nothing() {
     assert_eq!(settings(main), (Some("shop".to_owned()), 5, true));
     assert_eq!(settings(own), (Some("shop".to_owned()), 1, true));
     assert_eq!(settings(alone), (Some("bot".to_owned()), 0, true));
+}
+
+/// Accounts of one host may be of people who do not trust each other.
+#[test]
+fn a_person_owns_the_host_who_is_an_owner_of_each_account() {
+    let account = |name: &str, owners: &str| {
+        format!("[account.{name}]\njid = \"{name}@example.org\"\npassword_env = \"NONE\"\n{owners}\n")
+    };
+    let owns = |text: &str, jid: &str| load(text).unwrap().is_owned_by(&jid.parse().unwrap());
+    let (ann, bob) = ("ann@example.org", "bob@example.org");
+    let both = account("red", "owners = [\"ann@example.org\", \"bob@example.org\"]");
+    let hers = account("blue", "owners = [\"ann@example.org\"]");
+    assert!(owns(&both, ann) && owns(&both, bob) && !owns(&both, "eve@example.org"));
+    let two = both + &hers;
+    assert!(owns(&two, ann) && !owns(&two, bob));
+    // An account without owners is of the people who run the host, unless strangers made it.
+    assert!(!owns(&(two.clone() + &account("bare", "")), ann));
+    assert!(owns(&(two.clone() + &account("bots--red", "")), ann));
+    assert!(!owns(&(two + &account("bots--red", "owners = [\"bob@example.org\"]")), ann));
+    assert!(!owns(&account("bots--red", ""), ann), "somebody owns a host without an account of a person");
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! The owner's commands from an ordinary client (XEP-0050): the safe ones, and none that gives a plugin more
-//! permissions. An account's configuration lists its owners; the session refuses everyone else.
+//! permissions. An account's configuration lists its owners; the session refuses everyone else. They see and change their
+//! own accounts alone.
 
 mod keys;
 mod news;
+mod reach;
 mod steps;
 
 use std::sync::Arc;
 
+use jid::Jid;
 use parlor_base::id::PluginId;
 use parlor_plugins::admin::PluginAdmin;
 use parlor_runtime::account::{Shared, encryption};
@@ -19,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::news::Announcer;
+use self::reach::Reach;
 use self::steps::Steps;
 use super::routes::settle;
 use super::server::Order;
@@ -121,7 +125,7 @@ async fn answer(
     }
     if !has_begun {
         // Ignore fields that are already filled in: nothing changes before the owner has seen the form.
-        let stage = first(host, account, node, title).await;
+        let stage = first(host, account, node, title, &from).await;
         if matches!(stage, AdHocStage::Choose { .. }) {
             steps.begin(session.clone(), from, node, Instant::now());
         }
@@ -140,7 +144,7 @@ async fn answer(
     let changed = match command.values.get(PLUGIN).map(|id| id.parse::<PluginId>()) {
         Some(Ok(id)) => {
             tracing::info!(account = %account.name, owner = %from, command = node, plugin = %id, "an owner gives a command");
-            change(host, orders, node, id, &By::owner(from.as_str())).await
+            change(host, orders, node, &id, &from).await
         }
         Some(Err(error)) => Err(error.to_string()),
         None => Err("no plugin was chosen".to_owned()),
@@ -157,7 +161,7 @@ fn ended(result: Result<Vec<String>, String>) -> AdHocStage {
 }
 
 /// Carries out the first step of a command: it answers, or asks what it is about.
-async fn first(host: &Host, account: &Shared, node: &str, title: &str) -> AdHocStage {
+async fn first(host: &Host, account: &Shared, node: &str, title: &str, owner: &Jid) -> AdHocStage {
     let title = title.to_owned();
     if keys::is_about_keys(node) {
         return match keys::first(account, node).await {
@@ -166,12 +170,14 @@ async fn first(host: &Host, account: &Shared, node: &str, title: &str) -> AdHocS
             Err(reason) => ended(Err(reason)),
         };
     }
-    let status = show::status(host).await;
+    let (mut status, reach) = (show::status(host).await, Reach::of(host, &owner.to_bare()).await);
+    reach.narrow(&mut status);
     match node {
         "status" => ended(Ok(status_lines(&status))),
         "list" => ended(Ok(plugins(&status.plugins))),
         _ => {
-            let mut options: Vec<_> = status.plugins.into_iter().map(|plugin| plugin.id).collect();
+            let controlled = status.plugins.into_iter().filter(|plugin| reach.controls(&plugin.id));
+            let mut options: Vec<_> = controlled.map(|plugin| plugin.id).collect();
             options.dedup();
             options.truncate(LINES);
             AdHocStage::Choose { title, field: PLUGIN, label: "Plugin", options }
@@ -179,17 +185,43 @@ async fn first(host: &Host, account: &Shared, node: &str, title: &str) -> AdHocS
     }
 }
 
+/// Changes a plugin, if it runs on no account of somebody else, and returns its state.
 async fn change(
     host: &Host,
     orders: &mpsc::Sender<Order>,
     node: &str,
-    id: PluginId,
-    by: &By,
+    id: &PluginId,
+    owner: &Jid,
 ) -> Result<Vec<String>, String> {
+    let reach = Reach::of(host, &owner.to_bare()).await;
+    reach.may_change(id, &show::plugin(host, id).await).inspect_err(|_| {
+        tracing::warn!(%owner, command = node, plugin = %id, "an owner is refused a plugin that is not on the own accounts alone");
+    })?;
+    carry_out(host, orders, node, id, &By::owner(owner.as_str())).await.map_err(|reason| {
+        if reach.is_whole() {
+            return reason;
+        }
+        // The reason may be about files with accounts and plugins of others.
+        tracing::warn!(%owner, command = node, plugin = %id, %reason, "the command of an owner failed");
+        "this failed; the log of the host says why".to_owned()
+    })?;
+    settle(host).await;
+    let mut places = show::plugin(host, id).await;
+    places.retain(|plugin| reach.shows(plugin));
+    Ok(plugins(&places))
+}
+
+async fn carry_out(
+    host: &Host,
+    orders: &mpsc::Sender<Order>,
+    node: &str,
+    id: &PluginId,
+    by: &By,
+) -> Result<(), String> {
     let stopping = || "the host is being stopped".to_owned();
     if node == "restart" {
         let unknown = || format!("there is no plugin {id}");
-        if !actions::will_have_plugin(host, &id).await {
+        if !actions::will_have_plugin(host, id).await {
             return Err(unknown());
         }
         let restarting = async {
@@ -199,21 +231,18 @@ async fn change(
         };
         let entry = NewAuditEntry::new(AuditKind::Run, by, "restarted");
         let entry = NewAuditEntry { plugin: Some(id.to_string()), ..entry };
-        actions::recorded(&audit::of(host), vec![entry], restarting).await?;
-    } else {
-        let (config, plugin, enabled, by) = (host.config().clone(), id.clone(), node == "enable", by.clone());
-        // It blocks on locks and on the disk.
-        let deciding = tokio::task::spawn_blocking(move || {
-            let admin = PluginAdmin::new(&config).recording(|decided| record(&config, decided, &by));
-            admin.enable(&plugin, enabled)
-        });
-        deciding.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
-        let (done, was_done) = oneshot::channel();
-        orders.send(Order::Reload(done)).await.map_err(|_| stopping())?;
-        was_done.await.map_err(|_| stopping())??;
+        return actions::recorded(&audit::of(host), vec![entry], restarting).await;
     }
-    settle(host).await;
-    Ok(plugins(&show::plugin(host, &id).await))
+    let (config, plugin, enabled, by) = (host.config(), id.clone(), node == "enable", by.clone());
+    // It blocks on locks and on the disk.
+    let deciding = tokio::task::spawn_blocking(move || {
+        let admin = PluginAdmin::new(&config).recording(|decided| record(&config, decided, &by));
+        admin.enable(&plugin, enabled)
+    });
+    deciding.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    let (done, was_done) = oneshot::channel();
+    orders.send(Order::Reload(done)).await.map_err(|_| stopping())?;
+    was_done.await.map_err(|_| stopping())?
 }
 
 fn status_lines(status: &Status) -> Vec<String> {

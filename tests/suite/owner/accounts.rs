@@ -19,7 +19,7 @@ const READ: &str = "configuration read again";
 const NOT_READ: &str = "the configuration was not read; nothing has changed";
 
 /// Adds an account of the suite's server.
-async fn another(home: &mut Home, name: &str) -> Account {
+pub(super) async fn another(home: &mut Home, name: &str) -> Account {
     let prosody = prosody().await;
     let account = prosody.fresh_account(name).unwrap();
     home.add_account(name, &account, Server::StartTls(prosody.ports().starttls, prosody.certificate())).unwrap();

@@ -3,11 +3,12 @@
 use jid::{BareJid, Jid};
 use parlor_tests::client::Client;
 use parlor_tests::host::{Home, Host};
-use parlor_tests::policy::Policy;
+use parlor_tests::policy::{Entry, Policy};
 use tokio_xmpp::Stanza;
 use tokio_xmpp::minidom::Element;
 use xmpp_parsers::iq::Iq;
 
+use super::accounts::another;
 use super::{SOON, echo, ended, home, juliet, start};
 use crate::test_host::prosody;
 
@@ -110,6 +111,65 @@ async fn an_owner_does_the_safe_part_and_nobody_else_anything() {
     assert_eq!(host.lines("account connected", &[]).len(), 1);
     ended(home.run(&["status"]).await.unwrap(), 0);
     assert!(host.stop(SOON).await.unwrap().success(), "{}", host.log().tail());
+}
+
+/// A hoster runs accounts of several customers in one process.
+#[tokio::test]
+async fn an_owner_of_one_account_sees_and_changes_nothing_of_others() {
+    let (mut owner, mut romeo) = (juliet().await, juliet().await);
+    let (mut home, _) = home().await;
+    another(&mut home, "second").await;
+    let bare = |client: &Client| client.jid().to_bare().to_string();
+    home.amend("main", "owners", Some(vec![bare(&owner)].into())).unwrap();
+    home.amend("second", "owners", Some(vec![bare(&romeo)].into())).unwrap();
+    let on = |account: &str| Entry { accounts: Some(vec![account.to_owned()]), ..echo(&home) };
+    let policy = Policy::default().with("juliets", on("main")).with("romeos", on("second")).with("shared", echo(&home));
+    let host = start(&home, &policy).await;
+    host.wait_count("plugin running", &[], 4, SOON).await.unwrap();
+    let jid = |account: &str| -> Jid {
+        host.lines("account connected", &[("account", account)])[0].get("jid").parse().unwrap()
+    };
+    let (main, second) = (jid("main"), jid("second"));
+
+    for node in ["status", "list"] {
+        let seen = note(&begin(&mut owner, &main, node).await.unwrap());
+        assert!(seen.contains("juliets 0.1.0 on main is running") && seen.contains("shared 0.1.0 on main"), "{seen}");
+        assert!(!seen.contains("second") && !seen.contains("romeos"), "{seen}");
+    }
+    assert!(begin(&mut owner, &second, "status").await.unwrap_err().contains("ServiceUnavailable"));
+    let form = begin(&mut owner, &main, "disable").await.unwrap();
+    let field = form.get_child("x", FORMS).unwrap().get_child("field", FORMS).unwrap();
+    let offered: Vec<_> = field.children().filter_map(|option| option.attr("label")).collect();
+    assert_eq!(offered, ["juliets"]);
+    for node in ["disable", "restart", "enable"] {
+        for (plugin, says) in [
+            ("romeos", "there is no plugin romeos on your accounts"),
+            ("romeo", "there is no plugin romeo on your accounts"),
+            ("shared", "plugin shared also runs, or may run, on accounts that are not yours"),
+        ] {
+            let begun = begin(&mut owner, &main, node).await.unwrap();
+            let refused = note(&choose(&mut owner, &main, &begun, plugin).await.unwrap());
+            assert!(refused.starts_with(says), "{node}: {refused}");
+        }
+    }
+    assert!(!std::fs::read_to_string(home.path().join("plugins.toml")).unwrap().contains("enabled = false"));
+    assert_eq!(host.lines("plugin running", &[]).len(), 4, "{}", host.log().tail());
+    assert_eq!(done(&mut owner, &main, "disable", "juliets").await, "juliets 0.1.0 on main is disabled");
+
+    // A fault of the files is for somebody who owns all accounts.
+    let file = home.path().join("plugins.toml");
+    let whole = std::fs::read_to_string(&file).unwrap();
+    home.write("plugins.toml", "[plugin.romeos").unwrap();
+    host.wait_count("the policy was not read; nothing has changed", &[], 1, SOON).await.unwrap();
+    let seen = note(&begin(&mut owner, &main, "status").await.unwrap());
+    assert!(!seen.contains("does not count as it is written"), "{seen}");
+    home.write("plugins.toml", &whole).unwrap();
+    let both = vec![bare(&owner), bare(&romeo)];
+    home.amend("main", "owners", Some(both.into())).unwrap();
+    host.wait_count("configuration read again", &[], 1, SOON).await.unwrap();
+    let seen = note(&begin(&mut romeo, &second, "status").await.unwrap());
+    assert!(seen.contains("account main: connected") && seen.contains("account second: connected"), "{seen}");
+    done(&mut romeo, &second, "restart", "shared").await;
 }
 
 /// The server that brings such a command could have made it up, and so have its own key trusted.

@@ -1,0 +1,194 @@
+//! How far an owner's commands reach: to the accounts that list this person in `owners`, and to the plugins that run on no
+//! others. One host may run accounts of people who do not trust each other.
+
+use std::collections::BTreeSet;
+
+use jid::BareJid;
+use parlor_base::id::PluginId;
+use parlor_config::Config;
+use parlor_plugins::admin::PluginAdmin;
+use parlor_plugins::policy::Policy;
+
+use crate::control::views::{Plugin, Status};
+use crate::host::Host;
+
+/// The part of the host that a person may see and control. The default is nothing.
+#[derive(Debug, Default)]
+pub(super) struct Reach {
+    /// Whether the person is an owner of each account.
+    is_whole: bool,
+    /// The accounts of which the person is an owner, unless that is each.
+    accounts: BTreeSet<String>,
+    /// The plugins that run on these accounts alone.
+    plugins: BTreeSet<String>,
+}
+
+impl Reach {
+    /// Returns the reach of a person at this moment.
+    pub(super) async fn of(host: &Host, owner: &BareJid) -> Self {
+        let config = host.config();
+        if config.is_owned_by(owner) {
+            return Self { is_whole: true, ..Self::default() };
+        }
+        let owner = owner.clone();
+        // It waits for the disk. A policy that cannot be read gives nobody a plugin.
+        let reading = tokio::task::spawn_blocking(move || {
+            let policy = PluginAdmin::new(&config).policy().unwrap_or_default();
+            Self::part(&config, &policy, &owner)
+        });
+        reading.await.unwrap_or_default()
+    }
+
+    /// Returns the reach of a person who is not an owner of each account.
+    fn part(config: &Config, policy: &Policy, owner: &BareJid) -> Self {
+        let is_own = |jids: &[BareJid]| jids.contains(owner);
+        let own = config.accounts.values().filter(|account| is_own(&account.owners));
+        let accounts = own.map(|account| account.name.to_string()).collect();
+        let is_within = |accounts: Option<&[_]>| {
+            let mut chosen = config.chosen(accounts).peekable();
+            chosen.peek().is_some() && chosen.all(|account| is_own(&account.owners))
+        };
+        let plugins = policy.plugins.iter().filter(|(_, entry)| is_within(entry.accounts.as_deref()));
+        let plugins = plugins.map(|(id, _)| id.to_string()).collect();
+        Self { is_whole: false, accounts, plugins }
+    }
+
+    /// Returns whether the person controls the whole host.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// Leaves out of the state of the host what is not the person's. Faults of files and of the host name accounts of others.
+    pub(super) fn narrow(&self, status: &mut Status) {
+        if self.is_whole {
+            return;
+        }
+        (status.policy_error, status.config_error, status.webhooks_error) = (None, None, None);
+        (status.cluster, status.nodes, status.nowhere) = (None, Vec::new(), Vec::new());
+        status.components.clear();
+        status.accounts.retain(|account| self.accounts.contains(&account.name));
+        status.plugins.retain(|plugin| self.shows(plugin));
+    }
+
+    /// Returns whether the person sees a plugin in this place. One that may not run at all has no account.
+    pub(super) fn shows(&self, plugin: &Plugin) -> bool {
+        let is_own = match &plugin.account {
+            Some(account) => self.accounts.contains(account),
+            None => self.plugins.contains(&plugin.id),
+        };
+        self.is_whole || is_own
+    }
+
+    /// Returns whether the person may let a plugin run, keep it from running, or start it anew: that happens on all of its
+    /// accounts at once.
+    pub(super) fn controls(&self, plugin: &str) -> bool {
+        self.is_whole || self.plugins.contains(plugin)
+    }
+
+    /// Refuses a change of a plugin that runs, or may run, on an account of somebody else. `running`: the plugin in each place
+    /// where it is now, which differs from the policy until that is read again.
+    pub(super) fn may_change(&self, id: &PluginId, running: &[Plugin]) -> Result<(), String> {
+        if self.controls(id.as_str()) && running.iter().all(|plugin| self.shows(plugin)) {
+            return Ok(());
+        }
+        if !running.iter().any(|plugin| self.shows(plugin)) {
+            // This is also the answer for a plugin of others: its name is nobody else's business.
+            return Err(format!("there is no plugin {id} on your accounts"));
+        }
+        Err(format!(
+            "plugin {id} also runs, or may run, on accounts that are not yours, so you cannot change it from here. Ask the people who \
+             run the host to install it once more for your accounts alone, under another id"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_config::Overrides;
+    use serde_json::json;
+
+    use super::*;
+
+    const ANN: &str = "ann@example.org";
+
+    /// Returns the reach of Ann, who owns `red` and `rose`, on a host where Bob owns `blue`.
+    fn reach() -> Reach {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("parlor.toml");
+        let account = |name: &str, owner: &str| {
+            format!(
+                "[account.{name}]\njid = \"{name}@example.org\"\npassword_env = \"NONE\"\nowners = [\"{owner}@example.org\"]\n"
+            )
+        };
+        let text = account("red", "ann") + &account("rose", "ann") + &account("blue", "bob");
+        std::fs::write(&path, text).unwrap();
+        let config = Config::load(&path, &Overrides { environment: |_| None, ..Overrides::default() }).unwrap();
+        let plugin = |id: &str, accounts: &str| {
+            format!("[plugin.{id}]\nsource = \"a.wasm\"\ndigest = \"sha256:{}\"\n{accounts}\n", "0".repeat(64))
+        };
+        let policy = plugin("own", "accounts = [\"red\"]")
+            + &plugin("both", "accounts = [\"red\", \"blue\"]")
+            + &plugin("all", "")
+            + &plugin("reds", "accounts = [\"r*\"]")
+            + &plugin("none", "accounts = [\"x*\"]")
+            + &plugin("bobs", "accounts = [\"blue\"]");
+        let file = folder.path().join("plugins.toml");
+        std::fs::write(&file, policy).unwrap();
+        Reach::part(&config, &Policy::load(&file).unwrap(), &ANN.parse().unwrap())
+    }
+
+    /// Returns a plugin, as `parlor status --json` shows it.
+    fn plugin(id: &str, account: Option<&str>) -> Plugin {
+        let text = json!({
+            "id": id, "account": account, "state": "running", "version": null, "digest": "sha256:00", "source": "a.wasm", "restarts": 0
+        });
+        serde_json::from_value(text).unwrap()
+    }
+
+    #[test]
+    fn an_owner_sees_the_own_accounts_and_plugins_there_and_no_fault_of_the_host() {
+        let account =
+            |name: &str| json!({ "name": name, "jid": format!("{name}@example.org"), "connection": "connected" });
+        let text = json!({
+            "running": true, "host": null, "data": "data", "policy": "plugins.toml", "policy_error": "blue is bad",
+            "config_error": "blue is worse", "webhooks_error": "in use", "accounts": [account("blue"), account("red")],
+            "nowhere": [{ "name": "blue", "node": "a", "reason": "it is full" }], "plugins": []
+        });
+        let mut status: Status = serde_json::from_value(text).unwrap();
+        let places =
+            [("both", Some("red")), ("both", Some("blue")), ("bobs", None), ("own", None), ("all", Some("blue"))];
+        status.plugins = places.map(|(id, account)| plugin(id, account)).into();
+        let whole = status.clone();
+        reach().narrow(&mut status);
+        assert_eq!(status.accounts.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["red"]);
+        let seen: Vec<_> = status.plugins.iter().map(|one| (one.id.as_str(), one.account.as_deref())).collect();
+        assert_eq!(seen, [("both", Some("red")), ("own", None)]);
+        assert_eq!(status.warnings().chain(status.host_ills()).collect::<Vec<_>>(), [""; 0]);
+        let mut all = whole.clone();
+        Reach { is_whole: true, ..Reach::default() }.narrow(&mut all);
+        assert_eq!(all, whole);
+    }
+
+    #[test]
+    fn an_owner_changes_plugins_that_run_on_the_own_accounts_alone() {
+        let reach = reach();
+        let may = |id: &str, accounts: &[&str]| {
+            let running: Vec<_> = accounts.iter().map(|account| plugin(id, Some(*account))).collect();
+            reach.may_change(&id.parse().unwrap(), &running)
+        };
+        assert_eq!(may("own", &["red"]), Ok(()));
+        assert_eq!(may("reds", &["red", "rose"]), Ok(()));
+        for (id, accounts) in
+            [("both", &["red", "blue"][..]), ("all", &["blue", "red", "rose"]), ("own", &["red", "blue"])]
+        {
+            let refused = may(id, accounts).unwrap_err();
+            assert!(refused.contains("accounts that are not yours") && !refused.contains("blue"), "{refused}");
+        }
+        // A plugin of others is told apart from none by nothing.
+        for (id, accounts) in [("bobs", &["blue"][..]), ("nothing", &[]), ("none", &[])] {
+            assert_eq!(may(id, accounts), Err(format!("there is no plugin {id} on your accounts")));
+        }
+        let nobody = Reach::default();
+        assert!(nobody.may_change(&"own".parse().unwrap(), &[plugin("own", Some("red"))]).is_err());
+    }
+}
