@@ -34,8 +34,10 @@ pub(super) async fn send(host: &Host, request: &Request, by: &By) -> Result<Said
     let to = request.value("to").ok_or_else(|| Refusal::Value("`to` is the address of an owner".to_owned()))?;
     let to = BareJid::new(to).map_err(|error| Refusal::Value(format!("`to` is no address: {error}")))?;
     let words = words(request)?;
+    let owned = with_owner(&config, request.value("account"), &to)?;
+    may_see_all(&config, &to, is_asked(request))?;
     // Without that, an owner of nothing but addresses that sleep could not log in.
-    wake_one(host, &with_owner(&config, request.value("account"), &to)?).await;
+    wake_one(host, &owned).await;
     let account = account(host, request.value("account"), &to)?;
     let body = Some(format!("parlor, account {}: {words}", account.name));
     // A link that is used up or late is of no use to whoever finds it in an archive, and one that is not is of too much.
@@ -70,6 +72,19 @@ fn allowed(links: SentLinks, file: &Path, is_asked: bool) -> Result<(), Refusal>
     let file = file.escaped();
     let says = format!("no link is sent {says} under [window] in {file}; `parlor web login` prints one");
     Err(Refusal::NotDone(says))
+}
+
+/// Refuses a link that somebody asked for who is an owner of some accounts alone: the window shows and controls those of others, too.
+/// On the machine of the host a person decides that.
+fn may_see_all(config: &Config, to: &BareJid, is_asked: bool) -> Result<(), Refusal> {
+    if !is_asked || config.is_owned_by(to) {
+        return Ok(());
+    }
+    let jid = escape_untrusted(to.as_str(), LONGEST);
+    Err(Refusal::NotDone(format!(
+        "{jid} is not an owner of each account, and the window shows and controls all of them, so no link is sent for somebody on the \
+         log-in page; `parlor web link` sends one if you want that"
+    )))
 }
 
 /// Returns what is said to the owner.
@@ -199,6 +214,16 @@ mod tests {
             let refused = with_owner(&config, only, &BareJid::new("a@example.com").unwrap()).unwrap_err().to_string();
             assert!(refused.contains(&format!("of an account in {files}, or give")), "{refused}");
         }
+    }
+
+    /// The window shows the accounts of others, too.
+    #[test]
+    fn an_owner_of_some_accounts_is_sent_a_link_only_from_the_machine() {
+        let (_folder, config) = config();
+        let may = |jid: &str, is_asked: bool| may_see_all(&config, &jid.parse().unwrap(), is_asked);
+        assert!(may("juliet@example.org", true).is_ok() && may("romeo@example.org", false).is_ok());
+        let refused = may("romeo@example.org", true).unwrap_err().to_string();
+        assert!(refused.starts_with("romeo@example.org is not an owner of each account"), "{refused}");
     }
 
     fn request(query: &str, body: &[u8]) -> Request {

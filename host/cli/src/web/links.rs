@@ -87,10 +87,12 @@ impl Requests {
     /// Returns the owner to whom a link is to be sent, and counts it. None: the log says why nothing is sent.
     pub(super) fn owner(&self, config: &Config, request: &LinkRequest, now: Instant) -> Option<BareJid> {
         let jid = Jid::new(request.jid.trim()).map(Jid::into_bare);
-        let is_owner = |jid: &BareJid| config.accounts.values().any(|account| account.has_owner(jid));
+        let can_be_sent = |jid: &BareJid| config.accounts.values().any(|account| account.has_owner(jid));
+        // The window shows and controls all accounts, also those of others.
+        let is_owner = |jid: &BareJid| config.is_owned_by(jid) && can_be_sent(jid);
         // A stranger is not named: strangers would write the log.
         let Some(jid) = jid.ok().filter(is_owner) else {
-            tracing::info!("somebody who is no owner asked for a link to the window");
+            tracing::info!("somebody who is not an owner of each account asked for a link to the window");
             return None;
         };
         if !self.is_left(&jid, now) {
@@ -123,7 +125,13 @@ mod tests {
     fn config() -> Config {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("parlor.toml");
-        let text = "[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\nowners = [\"ann@example.org\", \"bob@example.org\"]\n";
+        let account = |name: &str, more: &str| {
+            format!(
+                "[account.{name}]\njid = \"{name}@example.org\"\npassword_env = \"NONE\"\n\
+                 owners = [\"ann@example.org\", \"bob@example.org\"{more}]\n"
+            )
+        };
+        let text = account("main", ", \"carl@example.org\"") + &account("second", "");
         std::fs::write(&path, text).unwrap();
         let overrides = Overrides { environment: |_| None, ..Overrides::default() };
         Config::load(&path, &overrides).unwrap()
@@ -139,9 +147,16 @@ mod tests {
         let owner = |jid: &str, minutes: u64| {
             requests.owner(&config, &request(jid), begin + Duration::from_mins(minutes)).map(|jid| jid.to_string())
         };
-        for other in
-            ["mallory@example.org", "example.org", "", "@", "ann@example.org.evil.example", "ann", "<b>@example.org"]
-        {
+        for other in [
+            "mallory@example.org",
+            "carl@example.org",
+            "example.org",
+            "",
+            "@",
+            "ann@example.org.evil.example",
+            "ann",
+            "<b>@example.org",
+        ] {
             assert_eq!(owner(other, 0), None, "{other}");
         }
         // However it is spelled, it is the same person.
