@@ -4,11 +4,13 @@
 //! limited rate.
 
 mod gathered;
+#[cfg(test)]
+mod tests;
 
+use std::cmp::Reverse;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use jid::BareJid;
@@ -40,8 +42,10 @@ const PART: Duration = Duration::from_mins(5);
 const CERTIFICATES: Duration = Duration::from_hours(24);
 /// How long before its expiry a certificate causes an alert.
 const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
-/// Maximum number of alerts that wait until an account is connected that can send them.
+/// Maximum number of alerts about one account that wait until an account is connected that can send them.
 const MOST_WAITING: usize = 16;
+/// Maximum number of all alerts that wait for that.
+const MOST_WAITING_IN_ALL: usize = 1_024;
 /// How many accounts are named in an alert that is about several.
 const NAMED: usize = 10;
 /// Maximum length of a reason in an alert, in bytes.
@@ -78,23 +82,21 @@ pub async fn watch(host: &Host) {
     }
 }
 
-/// Sends alerts about accounts, and returns those that no account can send now. While an account is not connected, another one sends
-/// the alert to its own owners, since each owner may see the whole host.
+/// Sends alerts about accounts, and returns those that no account can send now. While an account is not connected, another one of
+/// the same owners sends the alert.
 fn tell(host: &Host, config: &Config, alerts: Vec<(AccountName, Alert)>) -> Vec<(AccountName, Alert)> {
-    if config.accounts.values().all(|account| account.owners.is_empty()) {
-        return Vec::new();
-    }
     let mut waiting = Vec::new();
     for (about, alert) in alerts {
-        let own = host.account(&about).filter(|own| can_send(own) && !owners(config, &about).is_empty());
-        match own.or_else(|| messenger(host, config, &about)) {
+        if owners(config, &about).is_empty() {
+            continue;
+        }
+        let connected = |name: &AccountName| host.account(name).filter(|account| can_send(account));
+        match connected(&about).or_else(|| messengers(config, &about).into_iter().find_map(connected)) {
             Some(messenger) => alerting::send(&messenger, alert),
             None => waiting.push((about, alert)),
         }
     }
-    // The newest ones say how it is now.
-    waiting.drain(..waiting.len().saturating_sub(MOST_WAITING));
-    waiting
+    newest(waiting)
 }
 
 fn can_send(account: &Shared) -> bool {
@@ -105,14 +107,30 @@ fn owners<'c>(config: &'c Config, account: &AccountName) -> &'c [BareJid] {
     config.accounts.get(account).map_or(&[][..], |account| account.owners.as_slice())
 }
 
-/// Returns a connected account that has owners: one with an owner of this account, if there is one.
-fn messenger(host: &Host, config: &Config, about: &AccountName) -> Option<Arc<Shared>> {
+/// Returns the accounts whose owners are all owners of this one: those with most of them first. An account sends an alert to each of
+/// its owners, and a person who does not own this account may be the customer of somebody else.
+fn messengers<'c>(config: &'c Config, about: &AccountName) -> Vec<&'c AccountName> {
     let wanted = owners(config, about);
-    let of = |account: &Shared| owners(config, &account.name);
-    let mut all: Vec<_> = host.accounts().into_iter().filter(|one| can_send(one) && !of(one).is_empty()).collect();
-    let has_one = |one: &Arc<Shared>| of(one).iter().any(|owner| wanted.contains(owner));
-    let at = all.iter().position(has_one).unwrap_or_default();
-    if all.is_empty() { None } else { Some(all.swap_remove(at)) }
+    let is_fit = |one: &&AccountConfig| {
+        let is_read = one.owners.iter().any(|owner| one.has_owner(owner));
+        is_read && one.owners.iter().all(|owner| wanted.contains(owner))
+    };
+    let mut fit: Vec<_> = config.accounts.values().filter(is_fit).collect();
+    fit.sort_by_key(|one| Reverse(one.owners.len()));
+    fit.into_iter().map(|one| &one.name).collect()
+}
+
+/// Leaves the newest alerts about each account, which say how it is now: one with many takes no place of others.
+fn newest(waiting: Vec<(AccountName, Alert)>) -> Vec<(AccountName, Alert)> {
+    let mut counts = BTreeMap::<AccountName, usize>::new();
+    let is_left = |(about, _): &(AccountName, Alert)| {
+        let count = counts.entry(about.clone()).or_default();
+        *count += 1;
+        *count <= MOST_WAITING
+    };
+    let mut newest: Vec<_> = waiting.into_iter().rev().filter(is_left).take(MOST_WAITING_IN_ALL).collect();
+    newest.reverse();
+    newest
 }
 
 /// Puts alerts together that say the same of several accounts with the same owners. After a breakdown of a server, or an update of a
@@ -298,9 +316,11 @@ async fn certificates(host: &Host) -> Vec<(AccountName, Alert)> {
     let now = Timestamp::now();
     // It waits for the disk.
     let alerts = tokio::task::spawn_blocking(move || {
-        let alert = |(account, file): (AccountName, PathBuf)| {
+        let alert = |(account, file): (Option<AccountName>, PathBuf)| {
             let end: Timestamp = parlor_web::expiry(&file)?.parse().ok()?;
-            Some((account, ending(&file, end, now)?))
+            let alert = ending(&file, end, now)?;
+            tracing::warn!("{}", alert.text);
+            Some((account?, alert))
         };
         files.into_iter().filter_map(alert).collect::<Vec<_>>()
     });
@@ -317,158 +337,19 @@ fn ending(file: &Path, end: Timestamp, now: Timestamp) -> Option<Alert> {
     Some(Alert { kind: AlertKind::Certificate, about: file, text })
 }
 
-/// Returns the certificates of the host, each with the account whose owners it concerns.
-fn files(config: &Config) -> Vec<(AccountName, PathBuf)> {
+/// Returns the certificates of the host, each with the account whose owners it concerns. That of `[web]` concerns those who own all
+/// accounts, if there is such a person.
+fn files(config: &Config) -> Vec<(Option<AccountName>, PathBuf)> {
     let of_account = |account: &AccountConfig| match &account.link.way {
-        Way::Certificate { chain, .. } => Some((account.name.clone(), chain.clone())),
+        Way::Certificate { chain, .. } => Some((Some(account.name.clone()), chain.clone())),
         Way::Password | Way::Anonymous | Way::Component(_) => None,
     };
     let mut files: Vec<_> = config.accounts.values().filter_map(of_account).collect();
-    let of_web = config.web.certificate.as_ref().zip(config.accounts.keys().next());
-    files.extend(of_web.map(|((chain, _), account)| (account.clone(), chain.clone())));
+    if let Some((chain, _)) = &config.web.certificate {
+        let is_of_host =
+            |one: &&AccountConfig| !one.owners.is_empty() && one.owners.iter().all(|owner| config.is_owned_by(owner));
+        let account = config.accounts.values().find(is_of_host).map(|one| one.name.clone());
+        files.push((account, chain.clone()));
+    }
     files
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn name(name: &str) -> AccountName {
-        name.parse().unwrap()
-    }
-
-    #[test]
-    fn owners_are_told_once_that_an_account_is_away_for_long_and_that_it_is_back() {
-        let (mut seen, begin) = (Seen::default(), Instant::now());
-        let mut look = |seconds: u64, state: Connection| {
-            let alerts = seen.accounts(vec![(name("main"), state)], begin + Duration::from_secs(seconds));
-            alerts.into_iter().map(|(_, alert)| alert.text).collect::<Vec<_>>()
-        };
-        let away = || Connection::Retrying("no route".to_owned());
-        let back = || Connection::Connected("bot@example.org/parlor".parse().unwrap());
-        assert!(look(0, back()).is_empty());
-        assert!(look(30, away()).is_empty() && look(60, back()).is_empty(), "a short cut is no news");
-        assert!(look(90, away()).is_empty());
-        assert!(look(389, away()).is_empty());
-        let told = look(390, away());
-        assert!(told.len() == 1 && told[0].contains("no route") && told[0].contains("main"), "{told:?}");
-        assert!(look(420, away()).is_empty());
-        assert!(look(450, Connection::Connecting).is_empty());
-        assert_eq!(look(690, back()), ["account main is connected again, after 10 minutes (no route)"]);
-        assert!(look(700, back()).is_empty());
-    }
-    #[test]
-    fn what_is_so_on_many_accounts_is_one_message_for_the_same_owners() {
-        let (mut seen, begin) = (Seen::default(), Instant::now());
-        let mut look = |seconds: u64, state: Connection| {
-            let states = (0..30).map(|number| (name(&format!("a{number:02}")), state.clone()));
-            let alerts = seen.accounts(states.collect(), begin + Duration::from_secs(seconds));
-            // Two of them have another owner.
-            let owners = |account: &AccountName| {
-                let owner = if account.as_str() < "a02" { "ann@example.org" } else { "bob@example.org" };
-                vec![owner.parse::<BareJid>().unwrap()]
-            };
-            together(alerts, owners)
-        };
-        let away = || Connection::Retrying("no route".to_owned());
-        assert!(look(0, away()).is_empty());
-        let told = look(300, away());
-        let texts: Vec<_> = told.iter().map(|(account, alert)| (account.as_str(), alert.text.as_str())).collect();
-        let [(first, of_ann), (second, of_bob)] = texts[..] else { panic!("{texts:?}") };
-        assert!(first == "a00" && of_ann.ends_with("; the same holds for 1 more on this host: a01"), "{of_ann}");
-        assert!(second == "a02" && of_bob.contains("account a02 is not connected for more than 5 minutes"), "{of_bob}");
-        assert!(
-            of_bob.contains("; the same holds for 27 more on this host: a03, ")
-                && of_bob.ends_with(", a12 and 17 others")
-        );
-        assert_eq!(look(360, Connection::Connected("bot@example.org/parlor".parse().unwrap())).len(), 2);
-        // A plugin on both, and another one.
-        let quarantined = |about: &str, text: &str| Alert {
-            kind: AlertKind::Quarantined,
-            about: about.to_owned(),
-            text: text.to_owned(),
-        };
-        let alerts = ["a", "ab", "b"].map(|account| (name(account), quarantined("abc", "abc is bad")));
-        let other = (name("a"), quarantined("bc", "bc is bad"));
-        let told = together(alerts.into_iter().chain([other]).collect(), |_| Vec::new());
-        let texts: Vec<_> = told.iter().map(|(_, alert)| alert.text.as_str()).collect();
-        assert_eq!(texts, ["abc is bad; the same holds for 2 more on this host: ab, b", "bc is bad"]);
-        // Of the same subject, nothing is sent for an hour: what holds for others, too, is another one.
-        let subjects: Vec<_> = told.iter().map(|(_, alert)| alert.about.as_str()).collect();
-        assert_eq!(subjects, ["abc; the same holds for 2 more on this host: ab, b", "bc"]);
-    }
-
-    fn plugin(state: State, denials: u64) -> PluginHealth {
-        PluginHealth { id: "guard".parse().unwrap(), account: name("main"), state, denials }
-    }
-
-    /// Returns the texts about these plugins, as seen so many minutes after the first look.
-    fn seen_at(seen: &mut Seen, begin: Instant, minutes: u64, all: &[PluginHealth]) -> Vec<String> {
-        let alerts = seen.plugins(all, begin + Duration::from_mins(minutes));
-        alerts.into_iter().map(|(_, alert)| alert.text).collect()
-    }
-
-    #[test]
-    fn owners_are_told_once_that_a_plugin_is_quarantined_and_again_if_that_comes_again() {
-        let (mut seen, begin) = (Seen::default(), Instant::now());
-        let bad = || [plugin(State::Quarantined("it trapped \u{1b}[2J".to_owned()), 0)];
-        let mut look = |minutes, all: &[PluginHealth]| seen_at(&mut seen, begin, minutes, all);
-        assert!(look(0, &[plugin(State::Running, 0)]).is_empty());
-        let told = look(1, &bad());
-        assert!(told.len() == 1 && told[0].starts_with("plugin guard is quarantined"), "{told:?}");
-        assert!(told[0].contains("`parlor plugin restart guard`") && !told[0].contains('\u{1b}'), "{told:?}");
-        assert!(look(2, &bad()).is_empty());
-        assert!(look(3, &[plugin(State::Running, 0)]).is_empty());
-        assert_eq!(look(4, &bad()).len(), 1);
-    }
-
-    #[test]
-    fn owners_are_told_of_a_hundred_denied_calls_in_any_hour_and_once_in_it() {
-        let (mut seen, begin) = (Seen::default(), Instant::now());
-        let mut look = |minutes, denials| seen_at(&mut seen, begin, minutes, &[plugin(State::Running, denials)]);
-        // They lie before and after a full hour since the first look.
-        assert!(look(0, 0).is_empty() && look(50, 60).is_empty());
-        assert_eq!(
-            look(70, 110),
-            ["plugin guard was denied 110 calls within an hour; `parlor explain guard` says which"]
-        );
-        // It goes on, and nothing is said of it for an hour.
-        assert!((71..130).all(|minute| look(minute, 110 + minute * 1_000).is_empty()));
-        assert_eq!(look(130, 131_000).len(), 1);
-        // A few now and then are usual.
-        let (mut seen, begin) = (Seen::default(), Instant::now());
-        let mut look = |minutes, denials| seen_at(&mut seen, begin, minutes, &[plugin(State::Running, denials)]);
-        assert!((0..600).all(|minute| look(minute, minute).is_empty()));
-    }
-
-    #[test]
-    fn denied_calls_are_counted_over_another_instance_and_a_new_record() {
-        let (mut seen, begin) = (Seen::default(), Instant::now());
-        let mut look = |minutes, all: &[PluginHealth]| seen_at(&mut seen, begin, minutes, all);
-        let one = |denials| plugin(State::Running, denials);
-        assert!(look(0, &[one(90)]).is_empty());
-        // While it is replaced it is listed twice, then not at all, and then with the record that it had.
-        let leaving = plugin(State::Stopping, 80);
-        assert!(look(1, &[one(90), leaving.clone()]).is_empty() && look(2, &[leaving, one(90)]).is_empty());
-        assert!(look(3, &[]).is_empty() && look(4, &[]).is_empty());
-        assert!(look(5, &[one(90)]).is_empty());
-        // One that fails after every few calls begins a new record each time.
-        assert!(look(6, &[one(9)]).is_empty());
-        assert_eq!(look(7, &[one(10)]).len(), 1);
-    }
-
-    #[test]
-    fn a_certificate_is_news_two_weeks_before_its_end_and_behind_it() {
-        let now: Timestamp = "2026-11-20T08:00:00Z".parse().unwrap();
-        let says = |end: &str| {
-            let alert = ending(Path::new("a\n.pem"), end.parse().unwrap(), now)?;
-            assert_eq!(alert.kind, AlertKind::Certificate);
-            Some(alert.text)
-        };
-        assert_eq!(says("2026-12-04T08:00:00Z"), None);
-        assert_eq!(says("2099-01-01T00:00:00Z"), None);
-        let soon = says("2026-12-04T07:59:59Z").unwrap();
-        assert!(soon.contains(" ends on 2026-12-04T07:59:59Z: renew it") && !soon.contains('\n'), "{soon}");
-        assert!(says("2026-11-20T07:59:59Z").unwrap().contains(" has ended on "));
-    }
 }
