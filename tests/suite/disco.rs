@@ -64,6 +64,25 @@ async fn own_features_are_told_by_hash_and_gone_with_the_plugin() {
     assert!(!features(&info(&mut watcher, &host, None).await).contains(&"urn:test:one"));
 }
 
+/// An owner revokes the grant while the plugin runs, and gives it back.
+#[tokio::test(flavor = "multi_thread")]
+async fn own_features_go_with_the_grant_and_come_back_with_it() {
+    let mut host = Plan::new().await.three().start().await;
+    let mut watcher = client(host.account()).await;
+    let first = told(&mut watcher, &host).await;
+    host.call(FULL, "disco.own-features-add", json!({ "name": "urn:test:one" })).await.is(true);
+    let second = told(&mut watcher, &host).await;
+    let granted = host.policy.plugin[FULL].clone();
+    let mut revoked = granted.clone();
+    assert!(revoked.grants.remove("disco.own").is_some());
+    for (entry, hash) in [(revoked, first), (granted, second)] {
+        host.policy = std::mem::take(&mut host.policy).with(FULL, entry);
+        host.home.set_policy(&host.policy).unwrap();
+        host.host.reload().await.unwrap();
+        assert_eq!(told(&mut watcher, &host).await, hash);
+    }
+}
+
 /// Rows 111-113.
 #[tokio::test(flavor = "multi_thread")]
 async fn own_identities_are_added_and_cleared() {

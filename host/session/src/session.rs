@@ -1,5 +1,6 @@
 //! The session of one account as its task sees it: inputs with the time, effects, and the snapshot.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jid::{BareJid, FullJid, Jid};
@@ -173,6 +174,11 @@ impl Session {
     /// announce, for lack of room.
     pub fn set_answered(&mut self, namespaces: Vec<String>) -> usize {
         self.common.set_answered(namespaces)
+    }
+
+    /// Sets the plugins whose own features and identities are not announced, since they have no grant for that now.
+    pub fn withhold_own(&mut self, withheld: BTreeSet<InstanceId>) {
+        self.common.withhold_own(withheld);
     }
 
     /// Notes that the handler of a command from this form has ended.

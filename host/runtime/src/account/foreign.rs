@@ -21,7 +21,7 @@ impl Worker {
         }
     }
 
-    /// Announces the namespaces that plugins answer now, and the nodes that they subscribe to.
+    /// Announces the namespaces that plugins answer now, the nodes that they subscribe to, and their own features.
     pub(super) fn announce_answered(&mut self) {
         let mut features = self.shared.answerers.answered();
         let (nodes, left_out_nodes) = self.shared.wanted_nodes.features();
@@ -32,6 +32,7 @@ impl Worker {
                 "plugins want to be told of more nodes than the account can announce; grant pubsub.read for fewer named nodes"
             );
         }
+        self.session.withhold_own(self.shared.wanted_nodes.withheld());
         let left_out = self.session.set_answered(features);
         if left_out > 0 {
             tracing::warn!(
@@ -42,7 +43,7 @@ impl Worker {
     }
 }
 
-/// Announces the nodes that an instance subscribes to, after new grants let it read nodes.
+/// Announces the nodes that an instance subscribes to, and its features, as its new grants let it.
 pub(crate) fn announce_wanted(account: &Arc<Shared>, mailbox: &Arc<Mailbox>) {
     account.wanted_nodes.add(mailbox);
     let told = Arc::clone(account);

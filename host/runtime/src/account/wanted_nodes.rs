@@ -1,4 +1,5 @@
-//! The nodes of accounts (PEP, XEP-0163) that plugins subscribe to. The account announces them for contacts' servers.
+//! The plugins whose grants say what the account announces: the nodes of accounts (PEP, XEP-0163) that they subscribe to, for
+//! contacts' servers, and whether their own features count.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,7 @@ const MOST: usize = 64;
 /// Maximum length of the name of one, in bytes: everybody who sees the account gets all of them.
 const LONGEST: usize = 500;
 
-/// The instances that may read nodes.
+/// The instances that may read nodes, or announce features.
 #[derive(Debug, Default)]
 pub(crate) struct WantedNodes(Mutex<Vec<Arc<Mailbox>>>);
 
@@ -22,7 +23,7 @@ impl WantedNodes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes an instance that may read nodes, by the grants that its mailbox has.
+    /// Notes an instance that may do either, by the grants that its mailbox has.
     pub(crate) fn add(&self, mailbox: &Arc<Mailbox>) {
         let mut readers = self.readers();
         if readers.iter().all(|one| one.instance() != mailbox.instance()) {
@@ -33,6 +34,13 @@ impl WantedNodes {
     /// Forgets an instance that is gone.
     pub(super) fn forget(&self, instance: InstanceId) {
         self.readers().retain(|one| one.instance() != instance);
+    }
+
+    /// Returns the instances that may not announce features of their own now.
+    pub(super) fn withheld(&self) -> BTreeSet<InstanceId> {
+        let readers = self.readers();
+        let without = readers.iter().filter(|one| !one.grants().has(Permission::DiscoOwn));
+        without.map(|one| one.instance()).collect()
     }
 
     /// Returns the features that say which nodes are wanted (XEP-0163, section 4.3), and how many nodes have none.
@@ -76,6 +84,19 @@ mod tests {
         assert_eq!(wanted.features(), (vec!["urn:a+notify".to_owned(), "urn:b+notify".to_owned()], 1));
         wanted.forget(one.instance());
         assert_eq!(wanted.features(), (vec!["urn:a+notify".to_owned()], 1));
+    }
+
+    #[test]
+    fn features_of_a_plugin_are_withheld_without_the_grant_to_announce_them() {
+        let wanted = WantedNodes::default();
+        let (reads, mut announces) = (mailbox(&["own/urn:a"]), Grants::default());
+        announces.grant(Permission::DiscoOwn, &[]).unwrap();
+        let announcer = Mailbox::new(InstanceId::next(), 1, Arc::new(announces)).0;
+        wanted.add(&reads);
+        wanted.add(&announcer);
+        assert_eq!(wanted.withheld(), BTreeSet::from([reads.instance()]));
+        wanted.forget(reads.instance());
+        assert_eq!(wanted.withheld(), BTreeSet::new());
     }
 
     #[test]

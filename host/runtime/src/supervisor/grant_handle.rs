@@ -66,9 +66,10 @@ impl Shared {
         self.announce_wanted(instance);
     }
 
-    /// Announces the nodes that an instance may read now, if its manifest asks for any.
+    /// Announces the nodes that an instance may read now, and its features, if its manifest asks for either.
     fn announce_wanted(&self, instance: &Instance) {
-        if self.admitted.manifest.permissions.contains_key(&Permission::PubsubRead) {
+        let asked = &self.admitted.manifest.permissions;
+        if [Permission::PubsubRead, Permission::DiscoOwn].iter().any(|permission| asked.contains_key(permission)) {
             foreign::announce_wanted(&instance.account, &instance.mailbox);
         }
     }

@@ -54,6 +54,8 @@ pub(crate) struct Own {
     added: BTreeMap<InstanceId, Added>,
     /// The additions of parked plugins that these have not made again since.
     kept: BTreeMap<InstanceId, Added>,
+    /// The plugins that may not announce anything now. Their additions come back with their grant.
+    withheld: BTreeSet<InstanceId>,
     host: Vec<&'static str>,
     /// Announced features of the host that only some people can use.
     offered: Vec<&'static str>,
@@ -92,6 +94,7 @@ impl Own {
         let mut own = Self {
             added: BTreeMap::new(),
             kept: BTreeMap::new(),
+            withheld: BTreeSet::new(),
             host: Vec::new(),
             offered: Vec::new(),
             notified: Vec::new(),
@@ -117,11 +120,11 @@ impl Own {
     fn rebuild(&mut self) -> bool {
         let mut features: BTreeSet<&str> =
             self.host.iter().chain(&self.offered).chain(&self.notified).copied().collect();
-        features.extend(self.all_added().flat_map(|added| added.features.iter().map(String::as_str)));
+        features.extend(self.announced().flat_map(|added| added.features.iter().map(String::as_str)));
         features.extend(self.answered.iter().map(String::as_str));
-        let default = (!self.all_added().any(|added| added.no_default)).then(|| default_identity(Some("parlor")));
+        let default = (!self.announced().any(|added| added.no_default)).then(|| default_identity(Some("parlor")));
         let mut identities: Vec<Identity> = default.into_iter().collect();
-        for identity in self.all_added().flat_map(|added| &added.identities) {
+        for identity in self.announced().flat_map(|added| &added.identities) {
             if !identities.contains(identity) {
                 identities.push(identity.clone());
             }
@@ -193,9 +196,15 @@ impl Own {
         self.added.values().chain(self.kept.values())
     }
 
+    /// Returns the additions of the plugins that may announce something, parked ones included.
+    fn announced(&self) -> impl Iterator<Item = &Added> {
+        let all = self.added.iter().chain(&self.kept);
+        all.filter(|(by, _)| !self.withheld.contains(*by)).map(|(_, added)| added)
+    }
+
     fn has_feature(&self, name: &str) -> bool {
         self.host.iter().chain(&self.offered).chain(&self.notified).any(|feature| *feature == name)
-            || self.all_added().any(|added| added.features.contains(name))
+            || self.announced().any(|added| added.features.contains(name))
             || self.answered.iter().any(|answered| answered == name)
     }
 

@@ -1,5 +1,7 @@
 //! Features of entities, requested and announced.
 
+use std::collections::BTreeSet;
+
 use parlor_stanza::types::{Caps, Disco, Field, Form, Identity, Reply};
 
 use super::*;
@@ -218,6 +220,30 @@ fn what_a_plugin_added_goes_with_it_unless_another_added_it_too() {
     assert!(!test.disco().features.contains(&"urn:x".to_owned()));
     test.wait(5);
     assert_eq!(test.told_caps().len(), 1, "and others are told, once");
+}
+
+/// A grant can be revoked while a plugin runs, and given back.
+#[test]
+fn what_a_plugin_added_is_withheld_without_its_grant_and_comes_back_with_it() {
+    let mut test = TestSession::connected(Settings::default());
+    let (one, two) = (InstanceId::next(), InstanceId::next());
+    let game = identity("component", "game", "Chess");
+    let before = test.disco();
+    assert!(test.add_feature(one, "urn:x").unwrap() && test.add_identity(one, game.clone()).unwrap());
+    test.clear_identities(one);
+    assert!(test.add_identity(one, game.clone()).unwrap());
+    let announced = test.disco();
+    test.session.withhold_own(BTreeSet::from([one, two]));
+    assert_eq!(test.disco(), before);
+    // It is another plugin's now, and a call that was on its way when the grant went changes nothing.
+    test.session.withhold_own(BTreeSet::from([one]));
+    assert!(test.add_feature(two, "urn:x").unwrap());
+    test.add_feature(one, "urn:y").unwrap();
+    assert!(!test.disco().features.contains(&"urn:y".to_owned()));
+    test.gone(two);
+    test.session.withhold_own(BTreeSet::new());
+    let back = test.disco();
+    assert!(back.features.contains(&"urn:y".to_owned()) && back.identities == announced.identities, "{back:?}");
 }
 
 /// Rows 111-113.

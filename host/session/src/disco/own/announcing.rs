@@ -1,5 +1,6 @@
 //! Announces the features of this account, including those that plugins add.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use parlor_base::id::InstanceId;
@@ -32,7 +33,7 @@ impl Common {
         let is_listed = own.listed.identities.contains(&identity);
         let was_kept = own.kept.get(&by).is_some_and(|kept| kept.identities.contains(&identity));
         own.claim_identity(by, &identity);
-        let by_others = || own.all_added().any(|added| added.identities.contains(&identity));
+        let by_others = || own.announced().any(|added| added.identities.contains(&identity));
         let is_new = !is_listed || (was_kept && !by_others());
         if !own.added.get(&by).is_some_and(|added| added.identities.contains(&identity)) {
             own.has_room(identity_len(&identity))?;
@@ -75,6 +76,12 @@ impl Common {
         }
         self.own_changed();
         left_out
+    }
+
+    /// Sets the plugins that may not announce anything now.
+    pub(crate) fn withhold_own(&mut self, withheld: BTreeSet<InstanceId>) {
+        self.own_disco.withheld = withheld;
+        self.own_changed();
     }
 
     pub(crate) fn add_feature(&mut self, by: InstanceId, name: String) -> Result<bool, CallError> {
