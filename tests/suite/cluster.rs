@@ -293,7 +293,8 @@ async fn a_webhook_is_reached_through_any_node_and_retried_while_its_account_mov
         home.set_web("listen", format!("127.0.0.1:{}", ports::free().unwrap())).unwrap();
         let secret = home.keep_secret("secret", SECRET).unwrap();
         let entry = home.install("receiver", &built("receiver").unwrap()).unwrap();
-        home.set_policy(&Policy::default().with("receiver", receiver(entry).set("secret", secret))).unwrap();
+        let entry = receiver(entry).set("secret", secret).limit("webhook_body", "1 KiB");
+        home.set_policy(&Policy::default().with("receiver", entry)).unwrap();
     }
     let mut one = cluster.start(0).await;
     connected(&mut one).await;
@@ -309,6 +310,12 @@ async fn a_webhook_is_reached_through_any_node_and_retried_while_its_account_mov
     let told = |line: &str| line.contains("from afar").then_some(());
     one.log().wait("from afar", &mut from, SOON, told).await.unwrap();
     assert_eq!(webhooks::post(at, &path, "another secret", "x").await.unwrap(), 401);
+    // The node that has the webhook records what is too long to be passed on.
+    let long = "x".repeat(1_025);
+    assert_eq!(webhooks::post(at, &path, SECRET, &long).await.unwrap(), 401);
+    let audit = cluster.said(1, &["audit", "--plugin", "receiver", "--json"]).await;
+    let oversized = audit["names"].as_array().unwrap().iter().find(|name| name["what"] == "queue oversized");
+    assert_eq!(oversized.map(|name| &name["count"]), Some(&1.into()), "{audit}");
     // The first one can be an address of another node, and the second one of none.
     for token in ["0".repeat(48), "00".to_owned()] {
         let path = format!("/hooks/receiver/queue/{token}");

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use parlor_nats::{Asked, MOST_IN_A_REQUEST};
+use parlor_runtime::supervisor::Door;
 use parlor_web::server::{Arrived, Memory, NoBody, Reply};
 use parlor_web::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 
 use super::address::{address, parts};
-use super::{End, Head, Passage, busy, door_of, refused, take};
+use super::{Counts, End, Head, Passage, busy, door_of, refused, take};
 use crate::cluster::{Serving, framed};
 use crate::host::{Host, webhooks};
 
@@ -43,6 +44,8 @@ pub(super) enum Place {
 enum Question {
     /// Whether it has the webhook with this path.
     Find { path: String },
+    /// To record that a request was too long to be taken or passed on.
+    Oversized { path: String },
     /// To take a request.
     Take { path: String, method: String, query: Option<String>, sender: String, headers: Vec<(String, String)> },
 }
@@ -110,13 +113,19 @@ pub(super) async fn pass(host: &Host, arrived: Arrived, node: &str, most: usize)
     let (body, _room) = match arrived.body(most.min(LONGEST_BODY), Memory::Addressed, address(&path)).await {
         Ok(read) => read,
         Err(NoBody::NoRoom) => return busy(counts),
-        Err(NoBody::TooLong | NoBody::Broken | NoBody::Late) => return refused(counts, None),
+        Err(NoBody::TooLong) => return put(host, node, &framed::join(&Question::Oversized { path }, b"")).await,
+        Err(NoBody::Broken | NoBody::Late) => return refused(counts, None),
     };
-    let Some(member) = host.cluster.get() else { return busy(counts) };
     let Head { method, query, sender, headers } = head;
     let headers = headers.iter().map(|(name, value)| (name.as_str().to_owned(), latin(value.as_bytes()))).collect();
-    let question = framed::join(&Question::Take { path, method, query, sender, headers }, &body);
-    let answer = match member.webhooks().ask(node, &question, ANSWER, std::future::pending()).await {
+    put(host, node, &framed::join(&Question::Take { path, method, query, sender, headers }, &body)).await
+}
+
+/// Puts a question to the node that has a webhook, and returns its answer to the sender.
+async fn put(host: &Host, node: &str, question: &[u8]) -> Reply {
+    let counts = host.listening.counts();
+    let Some(member) = host.cluster.get() else { return busy(counts) };
+    let answer = match member.webhooks().ask(node, question, ANSWER, std::future::pending()).await {
         Ok(answer) => answer,
         Err(error) => {
             tracing::warn!(%error, "a request to a webhook was not passed to the node that has it; its sender is told to try again");
@@ -148,7 +157,7 @@ async fn answer(host: &Host, bytes: &[u8], is_question: bool) -> Vec<u8> {
     let accounts = accounts(host);
     let are_all_known = webhooks::are_all_known(host).await;
     let Some((question, body)) = framed::split(bytes) else { return written(refused(counts, None)) };
-    let (Question::Find { path } | Question::Take { path, .. }) = &question;
+    let (Question::Find { path } | Question::Oversized { path } | Question::Take { path, .. }) = &question;
     let (door, is_resting) = door_of(host, path).await;
     match question {
         Question::Find { .. } => {
@@ -156,17 +165,27 @@ async fn answer(host: &Host, bytes: &[u8], is_question: bool) -> Vec<u8> {
             let are_all_known = are_all_known && !is_resting;
             framed::join(&Found { longest, are_all_known, accounts }, b"")
         }
-        Question::Take { .. } if is_question => written(refused(counts, None)),
+        Question::Oversized { .. } | Question::Take { .. } if is_question => written(refused(counts, None)),
+        Question::Oversized { .. } => written(oversized(counts, door.as_ref())),
         Question::Take { method, query, sender, headers, .. } => {
             // It has gone since it was found, or the request was read by another bound.
             if door.as_ref().is_none_or(|door| body.len() > door.longest_body()) {
-                return written(if door.is_none() { busy(counts) } else { refused(counts, door.as_ref()) });
+                return written(oversized(counts, door.as_ref()));
             }
             let head = Head { method, query, sender, headers: header_map(&headers) };
             let passage = Passage { counts, door: door.as_ref(), end: End::Abandoned, received: 0, sent: 0 };
             written(take(counts, are_all_known, passage, &head, body.to_vec()).await)
         }
     }
+}
+
+/// Refuses a request because of its length, and records it where the owner looks for it: beside the others of the webhook.
+fn oversized(counts: &Counts, door: Option<&Door>) -> Reply {
+    if door.is_none() {
+        return busy(counts);
+    }
+    drop(Passage { counts, door, end: End::Oversized, received: 0, sent: 0 });
+    refused(counts, door)
 }
 
 fn written(reply: Reply) -> Vec<u8> {
