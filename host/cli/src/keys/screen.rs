@@ -3,13 +3,16 @@
 use parlor::control::views::{Keys, shown};
 
 use super::compare::hint;
+use crate::fleet::{MANY, NAMED};
 use crate::show::{Put as _, on_node, second};
 
-/// Shows the keys of others that accounts know, with the decision about each.
+/// Shows the keys of others that accounts know, with the decision about each. Of many accounts, those that know none are only counted.
 pub(super) fn known(all: &[Keys]) -> String {
     let mut text = String::new();
-    for (number, on) in all.iter().enumerate() {
-        if number > 0 {
+    let is_left_out =
+        |on: &&Keys| all.len() > MANY && on.keys.is_empty() && on.otr_people.is_empty() && on.comparisons.is_empty();
+    for on in all.iter().filter(|on| !is_left_out(on)) {
+        if !text.is_empty() {
             text.push('\n');
         }
         let otr = on.otr_says().map(|says| format!(", {says}")).unwrap_or_default();
@@ -24,6 +27,11 @@ pub(super) fn known(all: &[Keys]) -> String {
         for open in &on.comparisons {
             text.push_str(&hint(&on.account, open));
         }
+    }
+    let left_out = all.iter().filter(is_left_out).count();
+    if left_out > 0 {
+        let line = if text.is_empty() { "" } else { "\n" };
+        text.put(format_args!("{line}accounts with no keys of others: {left_out} of {}\n", all.len()));
     }
     if text.is_empty() { "no accounts\n".to_owned() } else { text }
 }
@@ -40,8 +48,11 @@ pub(super) fn decided(all: &[Keys]) -> String {
     text
 }
 
-/// Shows the own fingerprints of accounts.
+/// Shows the own fingerprints of accounts. Many accounts are only counted: nobody reads out thousands of fingerprints.
 pub(super) fn fingerprints(all: &[Keys]) -> String {
+    if all.len() > MANY {
+        return counted(all);
+    }
     let mut text = String::new();
     for (number, on) in all.iter().enumerate() {
         if number > 0 {
@@ -64,6 +75,29 @@ pub(super) fn fingerprints(all: &[Keys]) -> String {
         }
     }
     if text.is_empty() { "no accounts\n".to_owned() } else { text }
+}
+
+/// Counts the accounts by their keys for OMEMO, and names some of those to which nobody can write encrypted.
+fn counted(all: &[Keys]) -> String {
+    let published = |on: &&Keys| on.omemo.as_ref().is_some_and(|own| own.published);
+    let unpublished = all.iter().filter(|on| on.omemo.as_ref().is_some_and(|own| !own.published));
+    let unpublished: Vec<_> = unpublished.map(|on| on.account.as_str()).collect();
+    let without = all.iter().filter(|on| on.omemo.is_none()).count();
+    let mut text =
+        format!("accounts with a published key of OMEMO: {} of {}\n", all.iter().filter(published).count(), all.len());
+    if !unpublished.is_empty() {
+        let named = unpublished.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+        let more = match unpublished.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        text.put(format_args!("not published, so nobody can write to it encrypted yet: {named}{more}\n"));
+    }
+    if without > 0 {
+        text.put(format_args!("with no key, or `omemo = false`: {without}\n"));
+    }
+    text.push_str("\n`parlor keys NAME fingerprint` shows those of one account\n");
+    text
 }
 
 /// Names a person, with the policy for OTR that counts for them alone.
@@ -172,6 +206,33 @@ mod tests {
                 "nurse@example.org: OTR off, no key yet",
             ]
         );
+    }
+
+    #[test]
+    fn many_accounts_are_counted_and_those_with_something_are_shown() {
+        let [one] = all(Vec::new());
+        let named = |number: usize| Keys { account: format!("a{number}"), ..one.clone() };
+        let mut many: Vec<_> = (0..30).map(named).collect();
+        assert_eq!(known(&many), "accounts with no keys of others: 30 of 30\n");
+        many[7].keys = vec![key("juliet@example.org", None, "blind")];
+        many[8].otr_people = BTreeMap::from([("nurse@example.org".to_owned(), "never".to_owned())]);
+        let text = known(&many);
+        assert!(text.starts_with("a7, bot@example.org: blind trust\njuliet@example.org\n"), "{text}");
+        assert!(text.contains("\n\na8, bot@example.org: blind trust\nno keys of others\nnurse@example.org"), "{text}");
+        assert!(text.ends_with("\n\naccounts with no keys of others: 28 of 30\n"), "{text}");
+        assert_eq!(known(&many[..20]).matches("blind trust").count(), 20);
+
+        many[0].omemo = None;
+        for on in &mut many[1..19] {
+            on.omemo.as_mut().unwrap().published = true;
+        }
+        assert_eq!(
+            fingerprints(&many),
+            "accounts with a published key of OMEMO: 18 of 30\n\
+             not published, so nobody can write to it encrypted yet: a19, a20, a21, a22, a23, a24, a25, a26, a27, a28 and 1 more\n\
+             with no key, or `omemo = false`: 1\n\n`parlor keys NAME fingerprint` shows those of one account\n"
+        );
+        assert_eq!(fingerprints(&many[..20]).matches("bot@example.org").count(), 20);
     }
 
     #[test]
