@@ -12,7 +12,7 @@ use parlor::host::LOCK;
 use parlor_base::atomic::{PATIENCE, folder_of};
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
-use parlor_base::nearest::{nearest, suggestion};
+use parlor_base::nearest::suggestion;
 use parlor_config::{AccountName, Config, Overrides};
 use parlor_plugins::admin::{AdminError, PluginAdmin};
 use parlor_runtime::audited::record;
@@ -297,7 +297,7 @@ pub(super) fn typed<T>(read: Result<T, String>) -> anyhow::Result<T> {
 
 /// Returns the error for a name that no account of the configuration has.
 pub(super) fn no_account(config: &Config, name: &AccountName) -> anyhow::Error {
-    let near = suggestion(nearest(name.as_str(), config.accounts.keys().map(AccountName::as_str)));
+    let near = suggestion(config.meant_by(name.as_str()).map(AccountName::as_str));
     anyhow!("there is no account {name} in {}{near}", config.files())
 }
 

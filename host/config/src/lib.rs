@@ -32,6 +32,7 @@ mod group;
 mod groups;
 pub mod keys;
 mod link;
+mod meant;
 mod name;
 mod new_addresses;
 mod owners;

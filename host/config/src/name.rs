@@ -13,8 +13,17 @@ pub struct AccountName(Arc<str>);
 
 /// A text that cannot name an account.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} cannot name an account: write 1 to 32 of a-z, 0-9, - and _, beginning with a letter or digit")]
+#[error("{0:?} cannot name an account: write 1 to 32 of a-z, 0-9, - and _, beginning with a letter or digit{hint}", hint = address(.0))]
 pub struct BadAccountName(String);
+
+/// Returns what helps somebody who writes an address in place of a name.
+fn address(text: &str) -> &'static str {
+    if text.contains('@') {
+        "; this is an address, and `parlor account list` shows the name of its account"
+    } else {
+        ""
+    }
+}
 
 impl AccountName {
     /// The most bytes in a name.

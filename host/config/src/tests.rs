@@ -159,6 +159,38 @@ fn an_account_has_what_its_group_says_where_it_says_nothing() {
     assert_eq!(settings(alone), (Some("bot".to_owned()), 0, true));
 }
 
+/// The host calls an account of a new address of a component `bots--red`.
+#[test]
+fn an_account_is_found_by_its_address_for_those_who_do_not_know_its_name() {
+    let account = |name: &str, jid: &str| format!("[account.{name}]\njid = \"{jid}\"\npassword_env = \"NONE\"\n");
+    let text = [
+        ("bots--red", "red@bots.example.org"),
+        ("main", "bot@example.org"),
+        ("rad", "twin@a.example"),
+        ("two", "twin@b.example"),
+    ];
+    let config = load(&text.map(|(name, jid)| account(name, jid)).concat()).unwrap();
+    for (typed, name) in [
+        ("red", Some("bots--red")),
+        ("red@bots.example.org", Some("bots--red")),
+        ("Red@Bots.example.org", Some("bots--red")),
+        ("bot", Some("main")),
+        ("rd", Some("rad")),
+        ("mian", Some("main")),
+        ("twin", None),
+        ("red@example.org", None),
+        ("@", None),
+    ] {
+        assert_eq!(config.meant_by(typed).map(AccountName::as_str), name, "{typed}");
+    }
+    let refused = "red@bots.example.org".parse::<AccountName>().unwrap_err().to_string();
+    assert!(
+        refused.ends_with("; this is an address, and `parlor account list` shows the name of its account"),
+        "{refused}"
+    );
+    assert!(!"Red".parse::<AccountName>().unwrap_err().to_string().contains("address"));
+}
+
 /// Accounts of one host may be of people who do not trust each other.
 #[test]
 fn a_person_owns_the_host_who_is_an_owner_of_each_account() {

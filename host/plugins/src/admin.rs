@@ -197,7 +197,7 @@ fn known<'p>(admin: &PluginAdmin<'_>, policy: &'p Policy, id: &PluginId) -> Resu
 fn no_account(config: &Config, account: &Selector) -> AdminError {
     let (known, files) = (config.known_like(account), config.files());
     let near = match account {
-        Selector::Account(name) => nearest(name.as_str(), config.accounts.keys().map(AccountName::as_str)),
+        Selector::Account(name) => config.meant_by(name.as_str()).map(AccountName::as_str),
         Selector::Group(name) => nearest(name.as_str(), config.groups.iter().map(GroupName::as_str)),
         Selector::Pattern(_) => None,
     };

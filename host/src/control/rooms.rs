@@ -6,8 +6,9 @@ use std::sync::Arc;
 use jid::BareJid;
 use parlor_base::escape::{escape_untrusted, shell_word};
 use parlor_base::id::InstanceId;
-use parlor_base::nearest::{nearest, suggestion};
+use parlor_base::nearest::suggestion;
 use parlor_base::permission::{Permission, ScopeKind};
+use parlor_config::AccountName;
 use parlor_runtime::account::room_news::{Listings, remedy};
 use parlor_runtime::account::{Asker, Shared};
 use parlor_session::permissions::{Granted, Target};
@@ -297,17 +298,16 @@ fn account(host: &Host, request: &Request) -> Result<Arc<Shared>, Refusal> {
     if let Some(found) = wanted.and_then(|name| all.iter().find(|one| one.name.as_str() == name)) {
         return Ok(Arc::clone(found));
     }
+    if let Some(name) = wanted {
+        let config = host.config();
+        let near = suggestion(config.meant_by(name).map(AccountName::as_str));
+        return Err(Refusal::NoAccount(format!("{}{near}", escape_untrusted(name, LONGEST))));
+    }
     // The names are for refusals alone, and there may be 100,000.
     let asleep = host.asleep();
     let of_those = asleep.iter().map(|one| one.name.to_string());
     let names: Vec<_> = all.iter().map(|one| one.name.to_string()).chain(of_those).collect();
-    match wanted {
-        Some(name) => {
-            let near = suggestion(nearest(name, names.iter().map(String::as_str)));
-            Err(Refusal::NoAccount(format!("{}{near}", escape_untrusted(name, LONGEST))))
-        }
-        None => only(all, asleep.len()).ok_or_else(|| Refusal::unnamed("name the account", &names)),
-    }
+    only(all, asleep.len()).ok_or_else(|| Refusal::unnamed("name the account", &names))
 }
 
 /// Returns the only account. Where others sleep, chance decides which one is awake, and an owner must not write as that one.
