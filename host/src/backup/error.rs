@@ -1,5 +1,6 @@
 //! Why a backup is not written or not restored.
 
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ use super::FORMAT;
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// A file cannot be read or written.
-    #[error("{} cannot be used ({cause}); nothing was changed", path.escaped())]
+    #[error("{} cannot be used ({cause}); nothing was changed{}", path.escaped(), room(cause))]
     File {
         /// The file's path.
         path: PathBuf,
@@ -22,8 +23,8 @@ pub enum BackupError {
         cause: io::Error,
     },
     /// The store cannot be copied or used.
-    #[error(transparent)]
-    Store(#[from] DataError),
+    #[error("{0}{}", room(.0))]
+    Store(DataError),
     /// The cluster does not give what accounts keep there.
     #[error("{what} cannot be read, and nothing was written: {cause}")]
     Cluster {
@@ -107,6 +108,12 @@ pub enum BackupError {
     Running(PathBuf),
 }
 
+impl From<DataError> for BackupError {
+    fn from(error: DataError) -> Self {
+        Self::Store(error)
+    }
+}
+
 impl From<EditError> for BackupError {
     fn from(error: EditError) -> Self {
         Self::Policy(Box::new(error))
@@ -128,4 +135,39 @@ impl BackupError {
 
 fn listed(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.escaped().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Returns what helps if a disk is full. `SQLite` calls that an I/O error where it cannot make room for its index in memory.
+fn room(cause: &impl Display) -> &'static str {
+    let cause = cause.to_string();
+    if !["disk is full", "disk I/O error", "No space left"].iter().any(|words| cause.contains(words)) {
+        return "";
+    }
+    ". If the disk is full, free space on it, and try again: all of the data is copied once within the data folder, and once more into \
+     the file of the backup, or from it"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn on_a_full_disk_an_error_says_what_needs_room() {
+        let of_store = |cause: &str| {
+            BackupError::from(DataError::File { path: "data/parlor.db".into(), cause: cause.to_owned() }).to_string()
+        };
+        for full in ["database or disk is full", "disk I/O error"] {
+            let says = of_store(full);
+            assert!(
+                says.starts_with(&format!("data/parlor.db cannot be used ({full}). If the disk is full, free")),
+                "{says}"
+            );
+        }
+        assert_eq!(of_store("database is locked"), "data/parlor.db cannot be used (database is locked)");
+        let of_file =
+            |errno: i32| BackupError::file(Path::new("a.parlor"))(io::Error::from_raw_os_error(errno)).to_string();
+        // ENOSPC and EACCES.
+        assert!(of_file(28).contains("nothing was changed. If the disk is full"), "{}", of_file(28));
+        assert!(of_file(13).ends_with("nothing was changed"), "{}", of_file(13));
+    }
 }
