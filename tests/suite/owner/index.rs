@@ -11,6 +11,8 @@ use super::page::{compare, page};
 use super::sources::{policy, says, version, web};
 use super::{SOON, ended, start};
 
+/// Where the page names the fields of an index.
+const INDEX: &str = "An entry of `parlor index list --json`";
 /// The requests of echo.
 const ASKS: [&str; 3] = ["messages.read", "messages.send", "rooms.send"];
 
@@ -57,7 +59,9 @@ pub(super) async fn prepared() -> (Home, Web, Key) {
     home.set_policy(&Policy::default()).unwrap();
     let bytes = put(&web, &key, "0.1.0");
     publish(&web, &key, &index(&key, 1, &echo("0.1.0", &bytes, "", &ASKS)));
-    run(&home, &["index", "add", &web.url("/all/index.toml"), "--key", &key.public()], 0).await;
+    let (url, public) = (web.url("/all/index.toml"), key.public());
+    let added = run(&home, &["index", "add", &url, "--key", &public, "--json"], 0).await.json().unwrap();
+    compare(&page(), INDEX, &added);
     (home, web, key)
 }
 
@@ -68,7 +72,7 @@ async fn an_index_is_added_searched_and_installed_from() {
     let listed = run(&home, &["index", "list", "--json"], 0).await.json().unwrap();
     assert_eq!((&listed[0]["index"], &listed[0]["serial"]), (&"examples".into(), &1.into()));
     let page = page();
-    compare(&page, "An entry of `parlor index list --json`", &listed);
+    compare(&page, INDEX, &listed);
     let found = run(&home, &["search", "echo"], 0).await.stdout;
     let sheet = "examples/echo 0.1.0  Rust\n  Says »it« again\n  asks for messages.read+send, rooms.send\n";
     assert_eq!(found, sheet);
@@ -99,6 +103,9 @@ async fn an_index_is_added_searched_and_installed_from() {
     assert!(still.contains("still gives echo 0.1.0"), "{still}");
     let refreshed = run(&home, &["index", "refresh"], 0).await.stdout;
     assert_eq!(refreshed, "examples: 1 → 2, 1 plugin\n");
+    let mut refreshed = run(&home, &["index", "refresh", "--json"], 0).await.json().unwrap();
+    assert_eq!(refreshed[0].as_object_mut().unwrap().remove("was"), Some(2.into()));
+    compare(&page, INDEX, &refreshed);
     run(&home, &["plugin", "update", "echo", "--yes"], 0).await;
     assert!(policy(&home).contains("version = \"0.2.0\"") && policy(&home).contains("index = \"examples/echo\""));
     run(&home, &["plugin", "rollback", "echo", "--yes"], 0).await;

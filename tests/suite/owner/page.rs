@@ -1,7 +1,7 @@
 //! Runs the commands on the pages for owners, and checks the page `docs/owner/control.md`: each request on it is
 //! answered, and the output has the fields that it names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
@@ -137,6 +137,16 @@ fn fields(page: &str, heading: &str) -> BTreeMap<String, bool> {
     rows.map(|(name, about)| (name.to_owned(), !about.contains("left out"))).collect()
 }
 
+/// Checks that the output has exactly the fields that the page names in a sentence about the command.
+pub(super) fn compare_with_sentence(page: &str, command: &str, shown: &Value) {
+    let begin = format!("`{command} --json` has ");
+    let sentence = page.split(&begin).nth(1).unwrap_or_else(|| panic!("no {command}"));
+    let sentence = sentence.split(['.', ';']).next().unwrap();
+    let named: BTreeSet<_> = sentence.split('`').skip(1).step_by(2).collect();
+    let fields: BTreeSet<_> = shown.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(fields, named, "{command}: {shown}");
+}
+
 /// Returns the output of `parlor plugin update --json` if there is an update, after it, without one, and if the source
 /// cannot be read.
 async fn updates(home: &Home) -> Value {
@@ -268,6 +278,9 @@ async fn commands_that_ask_no_host_show_the_fields_that_the_page_names() {
     let import = ["account", "import", "-"];
     let imported = shown(&import, "jid,password\nspare@localhost,secret\n", 0).await;
     let refused = shown(&import, "jid,password\nnowhere,secret\n", 1).await;
+    home.write("third.secret", "secret\n").unwrap();
+    let add = ["account", "add", "third", "--jid", "third@localhost", "--password-file", "third.secret", "--offline"];
+    let added = shown(&add, "", 0).await;
     let restore = ["restore", "all.parlor", "--config", "back/parlor.toml", "--data", "back/data"];
     let page = page();
     for (heading, shown) in [
@@ -282,4 +295,5 @@ async fn commands_that_ask_no_host_show_the_fields_that_the_page_names() {
     ] {
         compare(&page, heading, &shown);
     }
+    compare_with_sentence(&page, "parlor account add", &added);
 }

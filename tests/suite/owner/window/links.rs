@@ -12,6 +12,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio_xmpp::Stanza;
 
 use super::super::chat::owned;
+use super::super::page::{compare, compare_with_sentence, page};
 use super::super::{SOON, ended, juliet};
 use super::refused;
 
@@ -103,6 +104,8 @@ async fn an_owner_is_sent_a_link_that_logs_in_once_and_the_audit_says_whom() {
     );
     assert_eq!((&json["name"], &json["minutes"]), (&local.as_str().into(), &5.into()), "{json}");
     assert!(!said.stdout.contains("/login/"), "the command shows the link: {said:?}");
+    let page_of_fields = page();
+    compare_with_sentence(&page_of_fields, "parlor web link", &json);
     let (text, link) = lodge.sent().await;
     assert!(text.contains("as operator") && text.contains("once, within 5 min"), "{text}");
     assert!(text.contains(&format!("http://{}/login/", lodge.window.at())), "{text}");
@@ -140,6 +143,9 @@ async fn an_owner_is_sent_a_link_that_logs_in_once_and_the_audit_says_whom() {
         (&local.as_str().into(), &jid.as_str().into()),
         "{sessions}"
     );
+    let printed = ended(lodge.home.run(&["web", "login", "--json"]).await.unwrap(), 0).json().unwrap();
+    compare_with_sentence(&page_of_fields, "parlor web login", &printed);
+    compare(&page_of_fields, "An entry of `parlor web sessions --json`", &sessions);
     let log = [lodge.window.log().all(), lodge.host.log().all()].concat().join("\n");
     assert!(!log.contains(&link), "{log}");
 }
