@@ -117,7 +117,10 @@ pub fn remedy(room: &BareJid, record: &RoomRecord, listings: Listings) -> String
         ("affiliation" | "members-only", _) => format!("ask an admin of the room for membership, then {join}"),
         ("destroyed", Some(other)) => {
             let other = shell_word(other.as_str());
-            format!("`parlor rooms join {other}` enters the one that its owner named instead")
+            // No account knows that room. The text is the same for all accounts, since one alert tells of all.
+            format!(
+                "`parlor rooms join {other}` enters the one that its owner named instead; with several accounts, add `--account NAME`"
+            )
         }
         ("destroyed", None) => listings.remedy(room),
         ("left", _) if listings.any() => {
@@ -186,6 +189,19 @@ mod tests {
         let bookmarked = says(Listings { in_bookmarks: true, ..Listings::default() });
         assert!(bookmarked.contains("and so does the next log-in"), "{bookmarked}");
         assert!(bookmarked.contains("`parlor rooms leave den@muc.example.org --bookmark`"), "{bookmarked}");
+    }
+
+    /// Without the account, the command fails on a host with several accounts.
+    #[test]
+    fn the_remedy_for_a_room_that_moved_can_be_copied() {
+        let room: BareJid = "den@muc.example.org".parse().unwrap();
+        let mut record = record("destroyed", RoomState::Out);
+        let departure = Departure::clone(record.departure.as_ref().unwrap());
+        record.departure =
+            Some(Arc::new(Departure { alternative: Some("bar@muc.example.org".parse().unwrap()), ..departure }));
+        let says = remedy(&room, &record, Listings::default());
+        assert!(says.starts_with("`parlor rooms join bar@muc.example.org` enters"), "{says}");
+        assert!(says.ends_with("with several accounts, add `--account NAME`"), "{says}");
     }
 
     #[test]
