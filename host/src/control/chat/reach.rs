@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use jid::BareJid;
 use parlor_base::id::PluginId;
-use parlor_config::Config;
+use parlor_config::{Config, Selector};
 use parlor_plugins::admin::PluginAdmin;
 use parlor_plugins::policy::Policy;
 
@@ -44,7 +44,7 @@ impl Reach {
         let is_own = |jids: &[BareJid]| jids.contains(owner);
         let own = config.accounts.values().filter(|account| is_own(&account.owners));
         let accounts = own.map(|account| account.name.to_string()).collect();
-        let is_within = |accounts: Option<&[_]>| {
+        let is_within = |accounts: Option<&[Selector]>| {
             let mut chosen = config.chosen(accounts).peekable();
             chosen.peek().is_some() && chosen.all(|account| is_own(&account.owners))
         };
