@@ -23,7 +23,7 @@ pub enum BackupError {
         cause: io::Error,
     },
     /// The store cannot be copied or used.
-    #[error("{0}{}", room(.0))]
+    #[error("{}{}", .0, room(.0))]
     Store(DataError),
     /// The cluster does not give what accounts keep there.
     #[error("{what} cannot be read, and nothing was written: {cause}")]

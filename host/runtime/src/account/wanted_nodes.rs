@@ -89,9 +89,9 @@ mod tests {
     #[test]
     fn features_of_a_plugin_are_withheld_without_the_grant_to_announce_them() {
         let wanted = WantedNodes::default();
-        let (reads, mut announces) = (mailbox(&["own/urn:a"]), Grants::default());
-        announces.grant(Permission::DiscoOwn, &[]).unwrap();
-        let announcer = Mailbox::new(InstanceId::next(), 1, Arc::new(announces)).0;
+        let (reads, mut grants) = (mailbox(&["own/urn:a"]), Grants::default());
+        grants.grant::<&str>(Permission::DiscoOwn, &[]).unwrap();
+        let announcer = Mailbox::new(InstanceId::next(), 1, Arc::new(grants)).0;
         wanted.add(&reads);
         wanted.add(&announcer);
         assert_eq!(wanted.withheld(), BTreeSet::from([reads.instance()]));

@@ -197,6 +197,9 @@ fn what_a_client_that_was_started_anew_could_not_read_is_sent_again_once() {
     }
 }
 
+/// What happens to a text, whether it is then sent again, and how it happens.
+type Case<'a> = (&'a str, bool, &'a dyn Fn(&mut Pair));
+
 #[test]
 fn a_text_is_not_sent_again_without_a_reason_nor_late_nor_to_another_key() {
     let refused = |pair: &mut Pair| {
@@ -221,7 +224,7 @@ fn a_text_is_not_sent_again_without_a_reason_nor_late_nor_to_another_key() {
         refused(pair);
         pair.b = Conversation::new(account(2), Policy::default());
     };
-    let cases: [(&str, bool, &dyn Fn(&mut Pair)); 6] = [
+    let cases: [Case; 6] = [
         ("refused", true, &refused),
         ("read", false, &read),
         ("answered", false, &answered),
