@@ -130,7 +130,7 @@ mod tests {
             + &plugin("both", "accounts = [\"red\", \"blue\"]")
             + &plugin("every", "")
             + &plugin("reds", "accounts = [\"r*\"]")
-            + &plugin("none", "accounts = [\"x*\"]")
+            + &plugin("nowhere", "accounts = [\"x*\"]")
             + &plugin("bobs", "accounts = [\"blue\"]");
         let file = folder.path().join("plugins.toml");
         std::fs::write(&file, policy).unwrap();
@@ -185,7 +185,7 @@ mod tests {
             assert!(refused.contains("accounts that are not yours") && !refused.contains("blue"), "{refused}");
         }
         // A plugin of others is told apart from none by nothing.
-        for (id, accounts) in [("bobs", &["blue"][..]), ("nothing", &[]), ("none", &[])] {
+        for (id, accounts) in [("bobs", &["blue"][..]), ("nothing", &[]), ("nowhere", &[])] {
             assert_eq!(may(id, accounts), Err(format!("there is no plugin {id} on your accounts")));
         }
         let nobody = Reach::default();
