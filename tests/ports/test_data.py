@@ -365,7 +365,7 @@ class Told(unittest.TestCase):
         self.assertEqual(sample.told(result, "lacks"), [])
         self.assertEqual(sample.told(result, "check"), ["maubot.yaml:6 database: true"])
         self.assertEqual(tomllib.loads(result["files"]["plugin.toml"])["permissions"]["storage"]["scope"], ["6 MiB"])
-        self.assertIn("has_database=True", result["files"]["plugin.py"])
+        self.assertIn("    database='asyncpg',", result["files"]["plugin.py"])
 
     def test_rows_and_errors_of_other_databases_are_those_of_sqlite(self) -> None:
         head = "import sqlite3\nfrom asyncpg import Record, UniqueViolationError\nimport asyncpg.exceptions\nfrom maubot import Plugin\n"
@@ -378,8 +378,6 @@ class Told(unittest.TestCase):
         texts = plugin("def a(self):\n    self.database.execute('')\n    return self.database\n", "from maubot import Plugin\nimport sqlalchemy as sql\nfrom asyncpg import Pool, Record\n")
         texts["maubot.yaml"] = ABOUT.replace("database_type: asyncpg\n", "")
         result = sample.port(texts)
-        self.assertEqual(sample.told(result, "lacks"), [
-            "a.py:2 sqlalchemy", "a.py:3 asyncpg.Pool", "a.py:11 self.database", "a.py:12 self.database", "maubot.yaml:6 database: true",
-        ])
-        remedies = [one["instead"] for one in result["findings"] if one["what"] != "asyncpg.Pool"]
-        self.assertTrue(all("docs/author/data.md" in one for one in remedies), remedies)
+        self.assertEqual(sample.told(result, "lacks"), ["a.py:3 asyncpg.Pool"])
+        [remedy] = [one["instead"] for one in result["findings"] if one["what"] == "database: true"]
+        self.assertIn("docs/author/data.md", remedy)

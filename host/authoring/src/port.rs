@@ -6,6 +6,7 @@
 //! objects that such plugins use (`plugins-sdk/python/ports`).
 
 mod folder;
+mod layer;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,109 +23,10 @@ use serde::{Deserialize, Serialize};
 use crate::build::{self, BuildError};
 
 pub use self::folder::Skipped;
+use self::layer::{LAYER, PROGRAM};
 
-macro_rules! files {
-    ($folder:literal: $($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!($folder, $name)))),*]
-    };
-}
-
-/// The program that reads the plugin's source.
-const PROGRAM: &[(&str, &str)] = files!["port/":
-    "awaits.py",
-    "checks.py",
-    "fstrings.py",
-    "lacks.py",
-    "main.py",
-    "manifest.py",
-    "of_environ.py",
-    "of_errbot.py",
-    "of_flows.py",
-    "of_maubot.py",
-    "of_packages.py",
-    "of_web.py",
-    "simple_yaml.py",
-    "surface.py",
-    "tree.py",
-    "web.py",
-];
-
-/// The command to run it, with its folder and the file with its task.
+/// The command to run the program that reads the source, with its folder and the file with its task.
 const CALL: &str = "import sys; sys.path.insert(0, sys.argv[1]); import main; main.main(sys.argv[2])";
-
-/// The layer, by parts: the first folder of each path. A test fails if a file is missing.
-const LAYER: &[(&str, &str)] = files!["../../../plugins-sdk/python/ports/":
-    "aiohttp/__init__.py",
-    "aiohttp/web.py",
-    "asyncpg/__init__.py",
-    "asyncpg/exceptions.py",
-    "bottle/__init__.py",
-    "errbot/__init__.py",
-    "errbot/backends/__init__.py",
-    "errbot/backends/base.py",
-    "errbot/botplugin.py",
-    "errbot/decorators.py",
-    "errbot/flow.py",
-    "errbot/flows.py",
-    "errbot/people.py",
-    "errbot/plugin.py",
-    "errbot/requested.py",
-    "errbot/running.py",
-    "errbot/streams.py",
-    "errbot/templating.py",
-    "errbot/utils.py",
-    "flask/__init__.py",
-    "magic/__init__.py",
-    "maubot/__init__.py",
-    "maubot/client.py",
-    "maubot/events.py",
-    "maubot/handlers/__init__.py",
-    "maubot/handlers/command.py",
-    "maubot/handlers/event.py",
-    "maubot/handlers/web.py",
-    "maubot/matrix.py",
-    "maubot/media.py",
-    "maubot/plugin_base.py",
-    "maubot/room_state.py",
-    "maubot/running.py",
-    "maubot/sched.py",
-    "maubot/state.py",
-    "mautrix/__init__.py",
-    "mautrix/client.py",
-    "mautrix/crypto/__init__.py",
-    "mautrix/crypto/attachments.py",
-    "mautrix/errors.py",
-    "mautrix/serialized.py",
-    "mautrix/types.py",
-    "mautrix/uris.py",
-    "mautrix/util/__init__.py",
-    "mautrix/util/async_db.py",
-    "mautrix/util/background_task.py",
-    "mautrix/util/config.py",
-    "mautrix/util/formatter.py",
-    "mautrix/util/logging.py",
-    "mautrix/util/markdown.py",
-    "parlor_port/__init__.py",
-    "parlor_port/environ.py",
-    "parlor_port/files.py",
-    "parlor_port/kept.py",
-    "parlor_port/occupants.py",
-    "parlor_port/opened.py",
-    "parlor_port/packaged.py",
-    "parlor_port/pages.py",
-    "parlor_port/places.py",
-    "parlor_port/routes.py",
-    "parlor_port/running.py",
-    "parlor_port/slept.py",
-    "parlor_port/texts.py",
-    "parlor_port/web.py",
-    "parlor_port/zones.py",
-    "parlor_port/zones_of_packages.py",
-    "parlor_port/zones_of_pytz.py",
-    "requests/__init__.py",
-    "requests/exceptions.py",
-    "yarl/__init__.py",
-];
 
 /// The names that git ignores in the new folder.
 const GITIGNORE: &str = include_str!("../../../plugins-sdk/templates/python/gitignore");

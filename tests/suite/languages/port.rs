@@ -11,7 +11,7 @@ use super::unit::complaints;
 use super::{built, parlor, passes};
 
 /// The samples, and how many tests each has.
-const SAMPLES: [(&str, usize); 9] = [
+const SAMPLES: [(&str, usize); 10] = [
     ("forecast", 2),
     ("greeter", 4),
     ("listener", 3),
@@ -19,6 +19,7 @@ const SAMPLES: [(&str, usize); 9] = [
     ("notes", 1),
     ("points", 2),
     ("riddle", 5),
+    ("shelf", 1),
     ("tally", 4),
     ("watcher", 3),
 ];
@@ -92,6 +93,7 @@ async fn the_layer_has_types() {
         "mautrix",
         "parlor_port",
         "requests",
+        "sqlalchemy",
         "yarl",
     ];
     assert_eq!(complaints(&into, &parts).await, [""; 0]);

@@ -56,8 +56,8 @@ class Checker:
         self.packages: set[str] = set()
         #: Whether it imports any package that is not part of Python.
         self.needs_others = False
-        # For errbot, asyncpg is a package for servers of PostgreSQL.
-        self._packages = {*lacks.PACKAGES_OF_LAYER} - ({"asyncpg"} if has_web else set())
+        # For errbot, asyncpg and SQLAlchemy are packages for servers of databases.
+        self._packages = {*lacks.PACKAGES_OF_LAYER} - {"asyncpg"} if has_web else {*lacks.PACKAGES_OF_LAYER, "sqlalchemy"}
         # A plugin may well have a module called so, such as one for a game.
         self._packages -= {"magic"} & self.siblings
         self._told: set[tuple[str, int, str]] = set()

@@ -144,6 +144,7 @@ FOREIGN = {
     "MySQLdb": ("its package mysqlclient has parts in C, and needs a server", "`self[key]`, or " + STORAGE),
     "nacl": ("it has parts in C", "`hashlib` and `hmac`"),
     "psycopg2": ("it has parts in C", "`self[key]`, or `parlor.storage`"),
+    "alembic": ("it needs SQLAlchemy, and reads files", "statements of SQL, such as `ALTER TABLE`"),
     "sqlalchemy": ("it has parts in C, and needs files or a server", "`self[key]`, or " + STORAGE),
     "asyncpg": ("it has parts in C, and needs a server", "`self[key]`, or " + STORAGE),
     "aiosqlite": ("it needs threads and files", STORAGE),
@@ -369,7 +370,7 @@ NOT_IN_MAUBOT = {
 
 #: Attributes of a plugin of maubot that parlor lacks.
 OF_PLUGIN = {
-    "database": ("it is one of SQLAlchemy, or maubot.yaml does not ask for it", "`database_type: asyncpg` in maubot.yaml, and its functions; or " + STORAGE),
+    "database": ("maubot.yaml does not ask for it", "`database: true` there, with `database_type: asyncpg` for its functions; or " + STORAGE),
     "webapp": ("requests come by the host, at the addresses of webhooks", "`@web.post(…)`, or `[webhook.NAME]` in plugin.toml"),
     "webapp_url": ("each webhook has an address of its own", "`await parlor.webhooks.address(\"NAME\")`"),
     "loader": ("a plugin has no files", FILES),

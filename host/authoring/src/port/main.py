@@ -29,7 +29,7 @@ MEMORY = 1 << 30
 MOST_FINDINGS = 1000
 
 #: Names that a module of the plugin cannot have beside the layer.
-TAKEN = {"plugin", "parlor", "parlor_port", "parlor_main", "errbot", "maubot", "mautrix", "requests", "aiohttp", "asyncpg", "bottle", "flask", "wit_world", "yarl"}
+TAKEN = {"plugin", "parlor", "parlor_port", "parlor_main", "errbot", "maubot", "mautrix", "requests", "aiohttp", "asyncpg", "bottle", "flask", "sqlalchemy", "wit_world", "yarl"}
 #: Names of the frameworks, of which files beside a plugin are at most stand-ins: nothing ever imported them.
 FRAMEWORKS = {"errbot", "maubot", "mautrix"}
 KEPT = re.compile(r"(licen[sc]e|copying|notice|readme)[^/]*\Z", re.IGNORECASE)
@@ -109,7 +109,7 @@ def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[s
     findings += checker.findings + sources.findings
     told = {(one.kind, one.file, one.line, one.what): one for one in findings}
     ordered = sorted(told.values(), key=lambda one: (one.file, one.line, one.kind, one.what))
-    parts = {"parlor_port", found} | (checker.parts & {"requests", "aiohttp", "asyncpg", "bottle", "flask", "magic", "yarl"}) | ({"mautrix", "aiohttp"} if found == "maubot" else set())
+    parts = {"parlor_port", found} | (checker.parts & {"requests", "aiohttp", "asyncpg", "bottle", "flask", "magic", "sqlalchemy", "yarl"}) | ({"mautrix", "aiohttp"} if found == "maubot" else set())
     return {
         "framework": found,
         "name": draft.name,
@@ -295,7 +295,7 @@ def _plugin(framework: str, kind: Any, renamed: dict[str, str], environment: dic
         more = {"hears": True} if kind.draft.hears else {}
         more |= {"webhooks": kind.webhooks} if kind.webhooks else {}
         more |= {"watches": True} if kind.draft.watches else {}
-        more |= {"has_database": True} if kind.draft.has_database else {}
+        more |= {"database": kind.draft.database} if kind.draft.database else {}
         lines += _run(framework, f"{name_of(module)}.{owner}", identity, kind.settings, more)
     return "\n".join(lines) + "\n"
 

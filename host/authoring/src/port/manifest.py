@@ -25,8 +25,8 @@ class Draft:
     answers: bool = False
     hears: bool = False
     keeps: bool = False
-    #: It has a database, which the layer stores.
-    has_database: bool = False
+    #: The package by whose names it uses a database, which the layer stores. Empty: it has none.
+    database: str = ""
     knows_rooms: bool = False
     #: It compares the authors of messages with others, whose addresses rooms may show.
     knows_people: bool = False
@@ -192,7 +192,7 @@ def _permissions(draft: Draft) -> Iterator[str]:
         yield f'"files.send" = {{ scope = {_value(kinds)}, reason = "to send files and pictures" }}'
     if draft.reads_files:
         yield '"files.read" = { reason = "to read the files that people send" }'
-    if draft.has_database:
+    if draft.database:
         yield 'storage = { scope = ["6 MiB"], reason = "to keep its database" }'
     if draft.keeps:
         yield 'storage = { scope = ["4 MiB"], reason = "to keep what it is told" }'

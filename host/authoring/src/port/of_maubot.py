@@ -6,6 +6,7 @@ from typing import Any, Optional
 
 import checks
 import lacks
+import of_databases
 import of_web
 import simple_yaml
 import surface
@@ -40,6 +41,7 @@ class Maubot:
         self.found = self._main()
         self._of_folder()
         self.checker.names(("maubot", "mautrix"), lacks.MAUBOT, lacks.NOT_IN_MAUBOT)
+        of_databases.run(self.checker)
         main, kind = self.found
         if kind in main.classes:
             surface.of_plugin(self.checker, main, main.classes[kind], surface.PLUGIN, lacks.OF_PLUGIN)
@@ -73,10 +75,11 @@ class Maubot:
                 self._tell_file(CONFIG, f"the settings: {error}", "that part of YAML is not known here",
                                 "write `[settings.NAME]` in plugin.toml, and its name in plugin.py")
         if self.about.get("database") and self.about.get("database_type") == "asyncpg":
-            self.draft.has_database = True
+            self.draft.database = "asyncpg"
             self._tell_file("maubot.yaml", "database: true", *lacks.SQLITE, "check")
-        elif self.about.get("database"):
-            self._tell_file("maubot.yaml", "database: true", *lacks.OF_PLUGIN["database"])
+        elif self.about.get("database") and of_databases.is_used(self.checker):
+            self.draft.database = "sqlalchemy"
+            self._tell_file("maubot.yaml", "database: true", *of_databases.PLAIN, "check")
 
     def _open_maps(self) -> set[str]:
         """Returns the paths of settings that the plugin uses otherwise than by keys that its text names."""
@@ -193,7 +196,7 @@ class Maubot:
         if name.startswith("mautrix.client.InternalEventType.") and name.removeprefix("mautrix.client.") not in lacks.OF_MEMBERS:
             tell("lacks", module, node, f"InternalEventType.{node.attr}", *lacks.NO_EVENT)
         owner, _, last = shown.rpartition(".")
-        is_own = last == "database" and self.draft.has_database or last in self._set
+        is_own = last == "database" and bool(self.draft.database) or last in self._set
         if owner == "self" and last in lacks.OF_PLUGIN and not is_own:
             tell("lacks", module, node, shown, *lacks.OF_PLUGIN[last])
         if owner.endswith("self.sched") and last not in lacks.SCHED:

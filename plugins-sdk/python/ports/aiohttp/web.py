@@ -10,6 +10,7 @@ from typing import Any, Callable, Mapping, Optional
 from urllib.parse import parse_qsl
 
 import parlor
+from parlor_port.running import settled
 from parlor_port.web import Headers
 
 
@@ -213,5 +214,6 @@ async def answer(hook: Any, handler: Callable[[Request], Any], match_info: Optio
         response = await given if hasattr(given, "__await__") else given
     except HTTPException as error:
         response = error
+    await settled()
     if response is not None:
         await parlor.webhooks.answer(hook, response.status, data=response.body, headers=dict(response.headers))

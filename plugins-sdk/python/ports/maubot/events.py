@@ -9,6 +9,7 @@ from mautrix.types import (
 )
 from parlor import outgoing
 from parlor_port import files, places, texts
+from parlor_port.running import settled
 
 from . import media
 from .client import Client, mark_read, of_content
@@ -47,6 +48,7 @@ class MessageEvent(EventFields):
         return await self._say(self._message(content, markdown, allow_html, None, about))
 
     async def _say(self, message: Any) -> EventID:
+        await settled()
         return EventID(places.said(str(self.room_id), str(await parlor.reply(self.of_parlor, message))))
 
     def _message(self, content: Any, markdown: bool, allow_html: bool, edits: Any, about: Any) -> Any:

@@ -31,12 +31,13 @@ def run(
     hears: bool = False,
     webhooks: Optional[Mapping[str, str]] = None,
     watches: bool = False,
-    has_database: bool = False,
+    database: str = "",
 ) -> None:
     """Runs a plugin. `settings`: by the keys that it uses, the names of the settings and how they are read. `hears`: whether it listens to
     messages, and so asks for `messages.read`. `webhooks`: by its methods, the names of the webhooks. `watches`: whether it listens to people
-    who enter and leave rooms, and so asks for `rooms.read`. `has_database`: whether it has a database, and so asks for `storage`."""
-    Runner(kind, name, settings or {}, hears, webhooks or {}, watches, has_database).begin()
+    who enter and leave rooms, and so asks for `rooms.read`. `database`: the package by whose names it uses a database, `asyncpg` or `sqlalchemy`.
+    It asks for `storage` then."""
+    Runner(kind, name, settings or {}, hears, webhooks or {}, watches, database).begin()
 
 
 class Runner:
@@ -44,7 +45,7 @@ class Runner:
 
     def __init__(
         self, kind: type[Plugin], name: str, settings: Mapping[str, tuple[str, str]], hears: bool, webhooks: Mapping[str, str], watches: bool,
-        has_database: bool,
+        database: str,
     ) -> None:
         self._kind = kind
         self._name = name
@@ -52,12 +53,8 @@ class Runner:
         self._hears = hears
         self._webhooks = webhooks
         self._watches = watches
-        self._database: Any = None
-        if has_database:
-            # Only these need SQLite, which has to be imported while the plugin is built.
-            from mautrix.util.async_db import Database
-
-            self._database = Database
+        #: Opens the database of a plugin. None: it has none.
+        self._open = _opener(database)
         #: Requests wait for it: before, the plugin and its other objects are not there.
         self._started = asyncio.Event()
         #: Commands wait for it: before, the plugin and its database are not there.
@@ -90,9 +87,8 @@ class Runner:
         of_config = self._kind.get_config_class()
         config = of_config(values) if of_config is not None else BaseProxyConfig(values) if values else None
         plugin = self._object(config)
-        if self._database is not None:
-            plugin.database = self._database(upgrade_table=self._kind.get_db_upgrade_table())
-            await plugin.database.start()
+        if self._open is not None:
+            plugin.database = await self._open(self._kind)
         self._plugin = plugin
         self._made.set()
         await port.done(plugin.pre_start())
@@ -208,6 +204,31 @@ class Runner:
         if has_reactions or message.body is None and not files.of_message(message):
             return reaction_events(self._plugin.client, message)
         return list(message_events(self._plugin.client, message))
+
+
+def _opener(database: str) -> Optional[Callable[[type[Plugin]], Awaitable[Any]]]:
+    """What opens a database of this kind. Only plugins with one need SQLite, which has to be imported while the plugin is built."""
+    if database == "sqlalchemy":
+        from parlor_port.pages import Pages
+        from parlor_port.plain import Plain
+        from sqlalchemy.engine import Engine
+
+        async def plain(_: type[Plugin]) -> Any:
+            found = Plain(Pages("database/"))
+            await found.open()
+            return Engine(found)
+
+        return plain
+    if database:
+        from mautrix.util.async_db import Database
+
+        async def waiting(kind: type[Plugin]) -> Any:
+            found = Database(upgrade_table=kind.get_db_upgrade_table())
+            await found.start()
+            return found
+
+        return waiting
+    return None
 
 
 async def _listen(event: Any, function: Callable[..., Any], kind: EventType) -> None:

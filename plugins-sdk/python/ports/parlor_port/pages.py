@@ -110,9 +110,10 @@ class Pages:
                 return found
         raise NotStored("another version of the plugin stores something all the time")
 
-    async def store(self) -> None:
-        """Stores the pages that have changed. `NotStored`: none of them was."""
-        image: bytes = self.connection.serialize()
+    async def store(self, image: Optional[bytes] = None) -> None:
+        """Stores the pages that have changed, of the database as it is or of an earlier one. `NotStored`: none of them was."""
+        if image is None:
+            image = self.connection.serialize()
         old, size = self._image, max(len(image), len(self._image))
         changed = [at for at in range(0, size, PAGE) if image[at : at + PAGE] != old[at : at + PAGE]]
         self.is_changed = False

@@ -191,6 +191,7 @@ async def say(place: str, message: Any, in_room: Optional[bool] = None) -> str:
     """Says something in a room or to a person; gives its id."""
     if in_room is None:
         in_room = is_room(place)
+    await running.settled()
     return said(place, str(await (rooms.send if in_room else chats.send)(place, message)))
 
 

@@ -23,9 +23,21 @@ async def answers(result: Any) -> AsyncIterator[Any]:
         yield result
 
 
+#: What has to be done before anything leaves the plugin, and when a handler ends: storing what plain functions have changed.
+BEFORE: list[Callable[[], Awaitable[None]]] = []
+
+
+async def settled() -> None:
+    """Waits until what plain functions have changed is stored. Raises if it is not: nobody is to be told of it."""
+    for one in BEFORE:
+        await one()
+
+
 async def done(result: Any) -> Any:
-    """Waits for what a function returned, if that can be waited for."""
-    return await result if inspect.isawaitable(result) else result
+    """Waits for what a handler returned, if that can be waited for, and until its changes are stored."""
+    found = await result if inspect.isawaitable(result) else result
+    await settled()
+    return found
 
 
 async def each(log: logging.Logger, steps: Iterable[Callable[[], Awaitable[Any]]]) -> None:

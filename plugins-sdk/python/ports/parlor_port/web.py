@@ -7,6 +7,8 @@ from urllib.parse import quote, urlencode
 
 from parlor import http
 
+from .running import settled
+
 #: How many redirects are followed, as the libraries do it that plugins know.
 FOLLOW = 10
 #: The longest time to wait, in seconds. The host's own limit is `http_time`.
@@ -60,6 +62,7 @@ async def fetch(
     follow: int = FOLLOW,
 ) -> Any:
     """Makes a request. Gives the answer as `parlor.http` has it, whatever its status."""
+    await settled()
     url = encoded(with_params(str(url), params))
     given = Headers(headers)
     if auth is not None and "authorization" not in given:

@@ -8,22 +8,11 @@ from enum import Enum
 from typing import Any, AsyncIterator, Callable, Iterable, Optional, Sequence
 
 from parlor_port import running as port
+from parlor_port import statements
 from parlor_port.pages import Pages
 
 #: A text in a statement, which is left as it is, or a parameter as PostgreSQL has it.
 _PARAMETER = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|\$(\d+)")
-#: Statements that change nothing.
-_READS = ("SELECT", "VALUES", "EXPLAIN", "PRAGMA", "WITH")
-#: Statements that would end a transaction of the layer, or take the pages from it.
-_REFUSED = ("BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "VACUUM", "ATTACH", "DETACH")
-#: A space or a comment. No two of them can be read as one: a text with many would be tried in each way, which takes hours.
-_SPACE = r"(?:\s|--[^\n]*(?:\n|\Z)|/\*(?:[^*]|\*(?!/))*\*/)"
-_WORD = re.compile(_SPACE + r"*(\w+)")
-#: The text after the word `PRAGMA`.
-_PRAGMA = re.compile(rf"{_SPACE}+(?:\w+\.)?(\w+){_SPACE}*(?:=\s*([^;]*?)|\(([^)]*)\))?{_SPACE}*(?:;.*)?\Z", re.DOTALL)
-#: Those that only ask, also with a value.
-_ASKS = ("table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list", "foreign_key_check",
-         "integrity_check", "quick_check")  # fmt: skip
 #: Those that are stored in the database.
 _STORED = ("user_version", "application_id")
 #: Those that last as long as the database is in memory.
@@ -104,24 +93,18 @@ class Connection:
                 await pages.store()
 
     async def _run(self, query: str, args: Sequence[Any]) -> tuple[Any, list[Any]]:
-        first = _WORD.match(query)
-        word = first[1].upper() if first else ""
-        if word in _REFUSED:
-            raise sqlite3.OperationalError(f"{word} is no statement for this database: use `async with conn.transaction()`")
-        if first and word == "PRAGMA":
-            pragma = _PRAGMA.match(query, first.end())
-            if pragma is None:
-                raise sqlite3.OperationalError("this PRAGMA cannot be read here: write `PRAGMA name` or `PRAGMA name = value`, without quotes")
-            return await self._pragma(query, pragma[1].lower(), pragma[2] or pragma[3])
-        return await self._do(query, args, is_change=word not in _READS)
+        word = statements.word_of(query, "`async with conn.transaction()`")
+        if word == "PRAGMA":
+            return await self._pragma(query, *statements.pragma_of(query))
+        return await self._do(query, args, is_change=word not in statements.READS)
 
     async def _pragma(self, query: str, name: str, value: Optional[str]) -> tuple[Any, list[Any]]:
         if name in _WITHOUT_EFFECT:
             query = f"PRAGMA {name}"
         elif name == "foreign_keys" and value is not None:
             return await self._switch_foreign_keys(query, value)
-        elif value is not None and name not in (*_ASKS, *_STORED, *_LASTING):
-            raise sqlite3.OperationalError(f"PRAGMA {name} cannot be set here: the database is in memory, and the layer stores its pages")
+        elif value is not None and name not in (*statements.ASKS, *_STORED, *_LASTING):
+            raise statements.not_set(name)
         return await self._do(query, (), is_change=name in _STORED and value is not None)
 
     async def _switch_foreign_keys(self, query: str, value: str) -> tuple[Any, list[Any]]:

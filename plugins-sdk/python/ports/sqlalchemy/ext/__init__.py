@@ -1,0 +1,5 @@
+"""More about classes whose objects are rows."""
+
+from . import declarative
+
+__all__ = ["declarative"]
