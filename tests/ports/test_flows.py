@@ -24,7 +24,7 @@ def errbot(body: str, flow: str = "") -> dict[str, str]:
 
 def request(body: bytes = b"", method: str = "POST", query: Any = None, **headers: str) -> SimpleNamespace:
     given = {name.replace("_", "-"): value for name, value in headers.items()}
-    return SimpleNamespace(method=method, headers=given, query=query, body=body, text=body.decode())
+    return SimpleNamespace(method=method, headers=given, query=query, path=None, body=body, text=body.decode())
 
 
 class Flows(test_layer.Case):

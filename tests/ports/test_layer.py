@@ -272,12 +272,12 @@ class Errbot(Case):
         host = await self.begun("listener")
         [(_, options, take)] = [one for one in host.listeners if one[0] == "webhook"]
         self.assertEqual(options, {"webhook": "deploy"})
-        hook = SimpleNamespace(headers={"content-type": "application/json"}, query=None, json=lambda: {"version": "1.2"}, text="")
+        hook = SimpleNamespace(headers={"content-type": "application/json"}, query=None, path=None, json=lambda: {"version": "1.2"}, text="")
         await take(hook)
         self.assertEqual(host.webhooks, [(hook, 200, "OK")])
         self.assertEqual(host.take(), [("alice@example.org", "1.2 is out")])
 
-    async def test_parameters_of_a_webhook_come_by_the_query(self) -> None:
+    async def test_parameters_of_a_webhook_come_by_the_path(self) -> None:
         texts = errbot("""
             @webhook("/build/<name>/<int:number>/<tag:re:v[0-9]+>", methods=["GET"])
             def build(self, request, name, number, tag):
@@ -286,10 +286,10 @@ class Errbot(Case):
         texts["a.py"] = texts["a.py"].replace("re_botcmd", "re_botcmd, webhook", 1)
         host = await self.begun(texts)
         [(_, _, take)] = [one for one in host.listeners if one[0] == "webhook"]
-        for query in ("name=tea%20time&number=2&tag=v1&name=b", "name=a&number=many&tag=v1", "number=2&tag=v1", "name=a&number=2&tag=x", None):
-            await take(SimpleNamespace(headers={}, query=query, text=""))
+        for path in ("build/tea time/2/v1", "build/a/many/v1", "build/2/v1", "build/a/2/x", "build/a/2/v1/b", "BUILD/a/2/v1", None):
+            await take(SimpleNamespace(headers={}, query=None, path=path, text=""))
         self.assertEqual([(status, text) for _, status, text in host.webhooks][0], (200, "tea time 3 v1"))
-        self.assertEqual([status for _, status, _ in host.webhooks][1:], [404] * 4)
+        self.assertEqual([status for _, status, _ in host.webhooks][1:], [404] * 6)
 
     async def test_files_are_streams(self) -> None:
         host = await self.begun(errbot("""
@@ -686,92 +686,6 @@ class Maubot(Case):
         # Behind this address is another person each day.
         await host.says("tea", id="m8", chat="hall@rooms.example.org/bob")
         self.assertEqual(await takes_back("m8", chat="hall@rooms.example.org/bob"), [])
-
-    async def test_requests_over_the_web_are_answered(self) -> None:
-        texts = maubot("""
-            async def start(self):
-                self.register_handler_class(Other())
-
-            @web.get("/state")
-            async def state(self, req):
-                return json_response({"kind": req.query.get("kind"), "all": req.query.getall("kind", [])}, headers={"ETag": "x"})
-
-            @web.post("/deploy")
-            @web.put("/deploy")
-            async def deploy(self, request: Request) -> Response:
-                if request.headers.get("X-Secret") != "tea":
-                    raise HTTPForbidden(text="no")
-                data = await request.json()
-                if "cookie" in data:
-                    return Response(headers={"Set-Cookie": "a=b"})
-                return Response(text=f"{request.method} {data['version']} {(await request.post())}")
-
-            @web.post("/quiet")
-            async def quiet(self, req):
-                form = await req.post()
-                if form.get("a") == "none":
-                    raise HTTPNoContent()
-                if form.get("a") == "much":
-                    raise HTTPTooManyRequests(body=b"{}", content_type="application/json")
-                if form:
-                    return Response(body=form["a"].encode(), content_type="text/html")
-        """)
-        texts["a.py"] = texts["a.py"].replace("import re\n", """import re
-from aiohttp.web import HTTPForbidden, HTTPNoContent, HTTPTooManyRequests, Request, Response, json_response
-from maubot.handlers import web
-
-
-class Other:
-    @web.post("/other")
-    async def other(self, req):
-        return Response(status=202)
-
-
-""", 1)
-        texts["maubot.yaml"] += "webapp: true\n"
-        host = await self.begun(texts)
-        takers = {options["webhook"]: handler for event, options, handler in host.listeners if event == "webhook"}
-        self.assertEqual(sorted(takers), ["deploy", "other", "quiet", "state"])
-
-        def hook(body: bytes = b"", query: Any = None, method: str = "POST", **headers: str) -> SimpleNamespace:
-            return SimpleNamespace(method=method, query=query, headers={key.replace("_", "-"): value for key, value in headers.items()}, body=body)
-
-        await takers["state"](hook(query="kind=a%20b&kind=", method="GET"))
-        await takers["deploy"](hook(b'{"version": 3}', x_secret="tea", content_type="application/json"))
-        await takers["deploy"](hook(b'{"version": 3}'))
-        await takers["deploy"](hook(b"\xff", x_secret="tea"))
-        await takers["quiet"](hook(b"a=b+c&a=d", content_type="application/x-www-form-urlencoded; charset=utf-8"))
-        await takers["other"](hook())
-        for body, kind in ((b"a=none", "application/x-www-form-urlencoded"), (b"a=much", "application/x-www-form-urlencoded"), (b"", "multipart/form-data; boundary=x")):
-            await takers["quiet"](hook(body, content_type=kind))
-        self.assertEqual([(status, body) for _, status, body in host.webhooks], [
-            (200, b'{"kind": "a b", "all": ["a b", ""]}'), (200, b"POST 3 {}"), (403, b"no"), (400, b"the body is no text of UTF-8"), (200, b"b c"), (202, b""),
-            (204, b""), (429, b"{}"), (415, b"the plugin takes no forms with files"),
-        ])
-        host.webhooks.clear()
-        await takers["quiet"](hook())
-        for body in (b'{"cookie": 1}', b"no JSON"):
-            with self.assertRaises(Exception):
-                await takers["deploy"](hook(body, x_secret="tea"))
-        self.assertEqual(host.webhooks, [])
-
-    async def test_parameters_of_a_path_come_by_the_query(self) -> None:
-        texts = maubot("""
-            @web.get("/polls")
-            @web.get("/poll/{id:[0-9]{1,3}}")
-            @web.delete("/poll/{id}/{vote}")
-            async def poll(self, req):
-                return Response(text=f"{req.method} {dict(req.match_info)} {req.url.query.get('page')}")
-        """)
-        texts["a.py"] = texts["a.py"].replace("import re\n", "import re\nfrom aiohttp.web import Response\nfrom maubot.handlers import web\n", 1)
-        texts["maubot.yaml"] += "webapp: true\n"
-        host = await self.begun(texts)
-        [(_, _, take)] = [one for one in host.listeners if one[0] == "webhook"]
-        for method, query in (("GET", "id=12&page=2"), ("GET", None), ("GET", "id=1234"), ("DELETE", "id=1&vote=a%2Fb"), ("DELETE", "id=1&vote=a")):
-            await take(SimpleNamespace(method=method, query=query, headers={}, body=b""))
-        said = [(status, text if isinstance(text, str) else text.decode()) for _, status, text in host.webhooks]
-        self.assertEqual(said[:2], [(200, "GET {'id': '12'} 2"), (200, "GET {} None")])
-        self.assertEqual([said[2][0], said[3][0], said[4]], [404, 404, (200, "DELETE {'id': '1', 'vote': 'a'} None")])
 
     async def test_files_are_uploaded_and_sent_by_their_address(self) -> None:
         host = await self.begun(maubot("""

@@ -394,17 +394,16 @@ class Told(unittest.TestCase):
         self.assertTrue(whole(result), result["findings"])
         manifest = tomllib.loads(result["files"]["plugin.toml"])
         self.assertIn("webhooks.receive", manifest["permissions"])
-        self.assertEqual({name: one["methods"] for name, one in manifest["webhook"].items()}, {"take_it": ["POST", "PUT"], "show": ["GET"]})
+        self.assertEqual({name: (one["methods"], one["paths"]) for name, one in manifest["webhook"].items()}, {"web": (["GET", "POST", "PUT"], True)})
         for one in manifest["webhook"].values():
             self.assertEqual((one["verify"], one["mode"], one["headers"]), ("none", "answer", ["accept", "x-event", "x-signature"]))
-        self.assertIn("webhooks={'Take_it': 'take_it', 'show': 'show'}", result["files"]["plugin.py"])
+        self.assertIn("    webhook='web',\n)", result["files"]["plugin.py"])
         checks = [one.partition(" ")[2] for one in sample.told(result, "check")]
-        self.assertEqual(sorted(checks), ["@web.get('/b')", "the webhook show", "the webhook take_it"])
+        self.assertEqual(sorted(checks), ["@web.get('/b')", "the path of @web.get('/b')", "the path of @web.post('/a')", "the path of @web.put('/a')"])
 
-    def test_each_method_that_takes_requests_has_a_webhook_of_its_own(self) -> None:
+    def test_each_method_of_errbot_that_takes_requests_has_a_webhook_of_its_own(self) -> None:
         names = ("_take", "take", "take_what_the_service_for_builds_sends", "take_what_the_service_for_builds_says")
-        methods = "\n".join(f"@web.post('/{name}')\nasync def {name}(self, req):\n    pass" for name in names)
-        result = maubot(methods, "from maubot.handlers import web", WEB)
+        result = errbot("\n".join(f"@webhook\ndef {name}(self, sent):\n    pass" for name in names), "from errbot import webhook")
         webhooks = {"_take": "take", "take": "take_2", names[2]: "take_what_the_service_for_builds", names[3]: "take_what_the_service_for_bu_2"}
         self.assertEqual(sorted(tomllib.loads(result["files"]["plugin.toml"])["webhook"]), sorted(webhooks.values()))
         self.assertIn(f"webhooks={webhooks}", result["files"]["plugin.py"])
@@ -430,26 +429,35 @@ class Told(unittest.TestCase):
             ("@web.post('/a')", "return req.rel_url.parts", ["req.rel_url"]),
             ("@web.post('/a')", "return req.headers.get('Authorization')", ["the header authorization"]),
             ("@web.post('/a')", "raise server.HTTPFound('/b')", ["aiohttp.web.HTTPFound"]),
-            ("@web.post('/a')", "return self.webapp_url", ["self.webapp_url"]),
+            ("@web.post('/a')", "return self.webapp_url, self.webapp.router", []),
+            ("@web.post('/a')", "self.webapp.add_middleware(a)", ["self.webapp.add_middleware"]),
         ):
             self.assertEqual(self.lacks(maubot(f"{decorator}\nasync def a(self, req):\n    {body}", head, WEB)), says)
         result = maubot("@web.post('/a')\nasync def a(self, req):\n    return dict(req.headers)", head, WEB)
         self.assertIn("the headers that it reads", [one.partition(" ")[2] for one in sample.told(result, "check")])
-        twice = "class B:\n    @web.post('/b')\n    async def a(self, req):\n        pass"
-        self.assertEqual(self.lacks(maubot("@web.post('/a')\nasync def a(self, req):\n    pass", f"{head}\n{twice}", WEB)), ["a() for requests"])
         self.assertEqual(self.lacks(maubot("pass", "from aiohttp.web import FileResponse")), ["aiohttp.web.FileResponse"])
 
-    def test_parameters_of_paths_are_told(self) -> None:
+    def test_paths_are_told(self) -> None:
         head = "from maubot.handlers import web\nPATH = '/a/{of}'"
-        for path, names in (("'/a/{id}/{page:[0-9]{1,3}}'", "id=…&page=…"), ("f'/{{x}}'", "x=…"), ("PATH", "of=…"), ("'/a'", ""), ("other()", "")):
+        for path, below in (("'/a/{id}/{page:[0-9]{1,3}}'", "/a/{id}/{page:[0-9]{1,3}}"), ("PATH", "/a/{of}"), ("'a/'", "/a"), ("other()", "the path")):
             result = maubot(f"@web.get({path})\nasync def a(self, req):\n    pass", head, WEB)
             self.assertTrue(whole(result), result["findings"])
-            instead = [one["instead"] for one in result["findings"] if one["what"].startswith("the path of")]
-            self.assertEqual(instead, [f"the address of the webhook with `?{names}`, for those who send requests"] if names else [])
-            self.assertIn("[webhook.a]", result["files"]["plugin.toml"])
+            [instead] = [one["instead"] for one in result["findings"] if one["what"].startswith("the path of")]
+            self.assertIn(f"; {below} below the address", instead)
+        for body, methods, slash, says in (
+            ("self.webapp.add_route('POST', '/a', self.b)\n    return f'{self.webapp_url}a'", ["POST"], True, []),
+            ("self.webapp.router.add_get('/a', self.b)\n    self.log.info(f'{self.webapp_url}/a')", ["GET"], False, ["the address in the log"]),
+            ("for one in self.config['all']:\n        self.webapp.add_route(one, '/a', self.b)", ["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"], False, []),
+        ):
+            result = maubot(f"async def start(self):\n    {body}\nasync def b(self, req):\n    pass", "", WEB)
+            self.assertTrue(whole(result), result["findings"])
+            self.assertEqual(tomllib.loads(result["files"]["plugin.toml"])["webhook"]["web"]["methods"], methods)
+            self.assertEqual("slash=True" in result["files"]["plugin.py"], slash)
+            self.assertEqual([one["what"] for one in result["findings"] if one["what"].startswith("the address")], says)
         result = errbot("@webhook('/a/<name>')\ndef a(self, sent, name):\n    pass", "from errbot import webhook")
         self.assertTrue(whole(result), result["findings"])
         self.assertIn("@webhook('/a/<name>')", [one.partition(" ")[2] for one in sample.told(result, "check")])
+        self.assertIs(tomllib.loads(result["files"]["plugin.toml"])["webhook"]["a"]["paths"], True)
 
     def test_events_of_rooms_are_granted_and_told(self) -> None:
         head = "from mautrix.types import EventType\nfrom mautrix.client import InternalEventType"

@@ -114,6 +114,8 @@ class Host:
         self.requests: list[tuple[str, str, dict[str, Any]]] = []
         self.answers: dict[str, Any] = {}
         self.webhooks: list[tuple[Any, int, Any]] = []
+        #: Whether the owner has given the host an address in the web.
+        self.has_address = True
         self.rooms: dict[str, Any] = {}
         self.uploads: list[tuple[str, str, Any]] = []
         self.files_denied = False
@@ -372,4 +374,10 @@ rooms = SimpleNamespace(
     affiliations=_affiliations, send=_send, get=lambda jid: host.rooms.get(jid), get_all=lambda: list(host.rooms.values()), occupants=lambda jid: host.occupants.get(jid, []),
     **{name: _of_room(name) for name in ("open", "close", "decline", "kick", "ban", "retract", "invite", "set_affiliation")})
 user = SimpleNamespace(bare_jid=lambda: "bot@example.org")
-webhooks = SimpleNamespace(answer=_answer)
+async def _address(name: str) -> str:
+    if not host.has_address:
+        raise Error("the owner has not configured an address for the host")
+    return f"https://bots.example/{name}"
+
+
+webhooks = SimpleNamespace(answer=_answer, address=_address)

@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Optional
 
+from aiohttp.web import Request, Response
 from maubot import MessageEvent, Plugin
-from maubot.handlers import command
+from maubot.handlers import command, web
 from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, and_, func, select
 from sqlalchemy.engine.base import Engine
 from sqlalchemy.exc import IntegrityError
@@ -81,3 +82,14 @@ class ShelfBot(Plugin):
         books = self.Session().query(Book).filter_by(reader=evt.sender).order_by(Book.title)
         titles = ", ".join(book.title for book in books)
         await evt.respond(f"{titles or 'nothing'}, after {self.loans.count(evt.sender)} loans")
+
+    @web.post("/return/{book}")
+    async def back(self, request: Request) -> Response:
+        s: Session = self.Session()
+        book = s.query(Book).get(int(request.match_info["book"]))
+        if book is None:
+            return Response(status=404, text="There is none.")
+        reader, book.reader = book.reader, None
+        s.commit()
+        await self.client.send_text(reader, f"{book.title} is back.")
+        return Response(text=book.title)

@@ -305,7 +305,7 @@ OLD_MESSAGES = {"getFrom": "frm", "getTo": "to", "getBody": "body", "getType": "
 
 #: Names of `maubot` and `mautrix` that the layer has.
 MAUBOT = {
-    "maubot": {"Plugin", "MessageEvent", "__version__"},
+    "maubot": {"Plugin", "PluginWebApp", "MessageEvent", "__version__"},
     "maubot.client": {"Client", "MaubotMatrixClient"},
     "maubot.handlers": {"command", "event", "web"},
     "maubot.handlers.command": {"new", "argument", "passive", "Argument", "ArgumentSyntaxError", "CommandHandler", "CommandHandlerFunc"},
@@ -358,7 +358,6 @@ VALUES = {
 NOT_IN_MAUBOT = {
     "maubot.handlers.web": ("requests come by the host, at the addresses of webhooks", "`@web.post(…)`, or `[webhook.NAME]` in plugin.toml"),
     "mautrix.util.async_db": ("the layer has a small database of SQLite, and no more of this", "`Database`, `UpgradeTable`, or " + STORAGE),
-    "maubot.PluginWebApp": ("requests come by the host, at the addresses of webhooks", "`@web.post(…)`, or `[webhook.NAME]` in plugin.toml"),
     "maubot.loader": ("a plugin has no files", FILES),
     "mautrix.api": ("there is no server of Matrix to ask", "`self.client` has what the layer offers"),
     "mautrix.client": ("there is no client of Matrix", "`self.client` has what the layer offers"),
@@ -371,8 +370,8 @@ NOT_IN_MAUBOT = {
 #: Attributes of a plugin of maubot that parlor lacks.
 OF_PLUGIN = {
     "database": ("maubot.yaml does not ask for it", "`database: true` there, with `database_type: asyncpg` for its functions; or " + STORAGE),
-    "webapp": ("requests come by the host, at the addresses of webhooks", "`@web.post(…)`, or `[webhook.NAME]` in plugin.toml"),
-    "webapp_url": ("each webhook has an address of its own", "`await parlor.webhooks.address(\"NAME\")`"),
+    "webapp": ("maubot.yaml does not turn it on", "`webapp: true` there, and port it again"),
+    "webapp_url": ("maubot.yaml does not turn it on", "`webapp: true` there, and port it again"),
     "loader": ("a plugin has no files", FILES),
     "scheduler": ("the layer has no scheduler", "`self.sched.run_periodically(…)`, `parlor.schedules.cron(…)`"),
 }
@@ -416,12 +415,15 @@ WEB = {
     "HTTPInternalServerError", "HTTPServiceUnavailable",
 }
 WEB_OFF = ("maubot.yaml does not turn it on, so that it is not called, as before", "`webapp: true` there, and port it again")
-BY_QUERY = "the address of a webhook is the host's, and has no parts for parameters: they come by its query, and a request without them gets the status 404"
+BELOW = "its address is the host's, and the path of the source stands below it"
 NO_PAGE = (
     "a browser shows what it answers without scripts, styles and pictures, and there are no redirects",
     "nothing, if a service asks for it",
 )
-NEW_ADDRESS = "its address is the host's, and not the one of the source, and nobody verifies who sends, as before: `verify = \"none\"`"
+NEW_ADDRESS = BELOW + ", and nobody verifies who sends, as before: `verify = \"none\"`"
+#: What the layer's `self.webapp` has.
+WEBAPP = {"add_route", "add_get", "add_head", "add_post", "add_put", "add_patch", "add_delete", "clear", "router"}
+SECRET_ADDRESS = ("it is the address of the webhook, which is a secret: who has it can send requests", "a message to the owner, and no line of the log")
 SOME_HEADERS = ("a webhook gets no other headers than plugin.toml lists", "list them by `headers` in plugin.toml")
 NO_HEADER = ("it is the host's to read, so that the plugin never gets it", "`verify = \"bearer\"` or `\"basic\"`, and `secret`, in plugin.toml")
 #: Attributes of a request that the layer lacks.

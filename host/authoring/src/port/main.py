@@ -109,7 +109,7 @@ def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[s
     findings += checker.findings + sources.findings
     told = {(one.kind, one.file, one.line, one.what): one for one in findings}
     ordered = sorted(told.values(), key=lambda one: (one.file, one.line, one.kind, one.what))
-    parts = {"parlor_port", found} | (checker.parts & {"requests", "aiohttp", "asyncpg", "bottle", "flask", "magic", "sqlalchemy", "yarl"}) | ({"mautrix", "aiohttp"} if found == "maubot" else set())
+    parts = {"parlor_port", found} | (checker.parts & {"requests", "aiohttp", "asyncpg", "bottle", "flask", "magic", "sqlalchemy", "yarl"}) | ({"mautrix", "aiohttp", "yarl"} if found == "maubot" else set())
     return {
         "framework": found,
         "name": draft.name,
@@ -293,7 +293,8 @@ def _plugin(framework: str, kind: Any, renamed: dict[str, str], environment: dic
         lines += ["", f"import {name_of(module)}", ""]
         identity = str(kind.about.get("id", ""))
         more = {"hears": True} if kind.draft.hears else {}
-        more |= {"webhooks": kind.webhooks} if kind.webhooks else {}
+        more |= {"webhook": kind.webhook} if kind.webhook else {}
+        more |= {"slash": True} if kind.webhook and kind.has_slash else {}
         more |= {"watches": True} if kind.draft.watches else {}
         more |= {"database": kind.draft.database} if kind.draft.database else {}
         lines += _run(framework, f"{name_of(module)}.{owner}", identity, kind.settings, more)

@@ -49,6 +49,8 @@ class Draft:
     #: By their names: type, default and description.
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     webhooks: dict[str, list[str]] = field(default_factory=dict)
+    #: Those of them that also take requests to paths below their addresses.
+    paths: set[str] = field(default_factory=set)
     #: The headers that it reads of requests to its webhooks.
     headers: set[str] = field(default_factory=set)
 
@@ -166,6 +168,8 @@ def text_of(draft: Draft) -> str:
     for name, methods in draft.webhooks.items():
         lines += ["", f"[webhook.{name}]", f'description = "Requests to {name}"', 'verify = "none"', 'mode = "answer"',
                   f"methods = {_value(methods)}"]
+        if name in draft.paths:
+            lines.append("paths = true")
         if draft.headers:
             lines.append(f"headers = {_value(sorted(draft.headers))}")
     return "\n".join(lines) + "\n"

@@ -305,13 +305,13 @@ class Errbot:
                 given = checks.keywords(call) if call else {}
                 rule = call.args[0] if call and call.args else given.get("uri_rule")
                 text = rule.value if isinstance(rule, ast.Constant) and isinstance(rule.value, str) else function.name
-                if "<" in text:
-                    self.checker.tell("check", module, one, f"@webhook({text!r})", lacks.BY_QUERY,
-                                      "the address of the webhook with a query such as `?name=…`, for those who send requests")
                 if checks.may_be_true(given.get("raw")):
                     self.raw.update(one.arg for one in function.args.args[1:2])
                 name = self.draft.webhook(function.name, _methods(given.get("methods")))
                 found[function.name] = name
+                if "<" in text:
+                    self.draft.paths.add(name)
+                    self.checker.tell("check", module, one, f"@webhook({text!r})", lacks.BELOW, f"/{text.strip('/')} below the address of the webhook {name}")
                 self.checker.tell("check", module, one, f"the webhook {name}", "nobody verifies who sends, as before: `verify = \"none\"`",
                                   "a secret, by `verify` and `secret` in plugin.toml")
         return found

@@ -29,15 +29,18 @@ class Maubot:
         self.about: dict[str, Any] = {}
         self.found: Optional[tuple[Module, str]] = None
         self.settings: dict = {}
-        #: By the methods that take requests, the names of the webhooks.
-        self.webhooks: dict[str, str] = {}
+        #: The name of the webhook, if something takes requests, and whether paths stand behind its address without a `/`.
+        self.webhook = ""
+        self.has_slash = False
         #: The types of events that methods listen to, and expressions that are no client of Matrix, or no values.
         self._listened: set[ast.expr] = set()
         self._apart: set[ast.AST] = set()
         self._set: set[str] = set()
+        self._has_web = False
 
     def run(self) -> None:
         self.about = _read("maubot.yaml", self.files["maubot.yaml"])
+        self._has_web = self.about.get("webapp") is True
         self.found = self._main()
         self._of_folder()
         self.checker.names(("maubot", "mautrix"), lacks.MAUBOT, lacks.NOT_IN_MAUBOT)
@@ -51,7 +54,9 @@ class Maubot:
             self._apart |= _no_values(module)
             for node in ast.walk(module.tree):
                 self._node(module, node)
-        self.webhooks = of_web.webhooks(self.checker, self.draft, self.about.get("webapp") is True)
+        self.webhook = of_web.webhook(self.checker, self.draft, self._has_web)
+        for module in self.checker.modules if self.webhook else ():
+            self.has_slash |= of_web.addresses(self.checker, module)
 
     def _main(self) -> tuple[Module, str]:
         modules = self.about.get("modules")
@@ -196,9 +201,11 @@ class Maubot:
         if name.startswith("mautrix.client.InternalEventType.") and name.removeprefix("mautrix.client.") not in lacks.OF_MEMBERS:
             tell("lacks", module, node, f"InternalEventType.{node.attr}", *lacks.NO_EVENT)
         owner, _, last = shown.rpartition(".")
-        is_own = last == "database" and bool(self.draft.database) or last in self._set
+        is_own = last == "database" and bool(self.draft.database) or last in ("webapp", "webapp_url") and self._has_web or last in self._set
         if owner == "self" and last in lacks.OF_PLUGIN and not is_own:
             tell("lacks", module, node, shown, *lacks.OF_PLUGIN[last])
+        if owner.endswith((".webapp", ".webapp.router")) and last not in lacks.WEBAPP:
+            tell("lacks", module, node, shown, *lacks.NO_WEB_SERVER)
         if owner.endswith("self.sched") and last not in lacks.SCHED:
             tell("lacks", module, node, shown, *lacks.NO_SCHED)
         if owner.endswith("client.api") and last != "session" and node not in self._apart:

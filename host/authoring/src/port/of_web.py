@@ -1,4 +1,4 @@
-"""Handlers of requests over the web in plugins of maubot: each becomes a webhook."""
+"""Handlers of requests over the web in plugins of maubot: they share a webhook, with paths below its address."""
 
 import ast
 import re
@@ -11,10 +11,11 @@ from manifest import Draft
 from tree import Module
 
 METHODS = {"get", "head", "post", "put", "patch", "delete"}
+METHODS_OF_HTTP = {one.upper() for one in METHODS}
+#: The name of the webhook.
+NAME = "web"
 #: The names that parameters with a request usually have.
 USUAL = {"req", "request"}
-#: A parameter of a path: `{id}`, or `{id:\\d+}`.
-PARAMETER = re.compile(r"\{([A-Za-z_]\w*)")
 #: The attributes of an address that requests have.
 OF_ADDRESS = {"query", "query_string"}
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
@@ -22,26 +23,31 @@ HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 MOST_HEADERS = 32
 
 
-def webhooks(checker: checks.Checker, draft: Draft, is_on: bool) -> dict[str, str]:
-    """Adds the webhooks to the draft, and tells what is different. Returns, by the methods of the plugin, the names of the webhooks.
+def webhook(checker: checks.Checker, draft: Draft, is_on: bool) -> str:
+    """Adds the webhook to the draft, which all methods share, and tells what is different. Returns its name; empty if nothing takes requests.
     `is_on`: whether `maubot.yaml` turns them on."""
-    found: dict[str, str] = {}
+    methods: set[str] = set()
     names = set(USUAL)
     for module in checker.modules:
-        for function, around in sorted(tree.functions(module), key=lambda one: one[0].lineno):
-            if not around or not isinstance(around[-1], ast.ClassDef):
-                continue
-            given = [one for one in function.decorator_list if _method_of(module, one) is not None]
-            if given and not is_on:
-                checker.tell("check", module, given[0], f"{function.name}() for requests", *lacks.WEB_OFF)
-            elif given:
-                _handler(checker, draft, module, function, given, found)
-                names.update(one.arg for one in function.args.args[1:2])
-    if found:
-        for module in checker.modules:
-            for function, _ in tree.functions(module):
-                requests(checker, draft, module, function, names)
-    return found
+        for function, _ in sorted(tree.functions(module), key=lambda one: one[0].lineno):
+            for one in function.decorator_list:
+                method = _method_of(module, one)
+                if method is not None and not is_on:
+                    checker.tell("check", module, one, f"{function.name}() for requests", *lacks.WEB_OFF)
+                elif method is not None:
+                    methods.add(_route(checker, module, one, f"@web.{method}", method.upper(), one.args[0] if one.args else checks.keywords(one).get("path")))
+                    names.update(other.arg for other in function.args.args[1:2])
+        for node in ast.walk(module.tree) if is_on else ():
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                methods |= _added(checker, module, node, node.func)
+    if not methods:
+        return ""
+    name = draft.webhook(NAME, sorted({*METHODS_OF_HTTP} if "*" in methods else methods))
+    draft.paths.add(name)
+    for module in checker.modules:
+        for function, _ in tree.functions(module):
+            requests(checker, draft, module, function, names)
+    return name
 
 
 def _method_of(module: Module, decorator: ast.expr) -> Optional[str]:
@@ -50,27 +56,50 @@ def _method_of(module: Module, decorator: ast.expr) -> Optional[str]:
     return last if base == "maubot.handlers.web" and last in METHODS else None
 
 
-def _handler(
-    checker: checks.Checker, draft: Draft, module: Module, function: tree.Function, given: list[ast.expr], found: dict[str, str]
-) -> None:
-    methods: list[str] = []
-    for one in given:
-        path = one.args[0] if one.args else checks.keywords(one).get("path")
-        shown = f"@web.{_method_of(module, one)}({ast.unparse(path) if path is not None else ''})"[:100]
-        names = PARAMETER.findall(_text(module, path))
-        if names:
-            query = "&".join(f"{name}=…" for name in names)
-            checker.tell("check", module, one, f"the path of {shown}", lacks.BY_QUERY, f"the address of the webhook with `?{query}`, for those who send requests")
-        methods.append((_method_of(module, one) or "").upper())
-        if methods[-1] == "GET":
-            checker.tell("check", module, one, shown, *lacks.NO_PAGE)
-    if function.name.lower() in (one.lower() for one in found):
-        checker.tell("lacks", module, function, f"{function.name}() for requests", "another method of this name takes requests, too", "another name")
-        return
-    name = draft.webhook(function.name, sorted(set(methods)))
-    found[function.name] = name
-    checker.tell("check", module, given[0], f"the webhook {name}", lacks.NEW_ADDRESS, f"a secret, by `verify` and `secret` in plugin.toml; "
-                 f"`await parlor.webhooks.address(\"{name}\")` gives the address")
+def _added(checker: checks.Checker, module: Module, call: ast.Call, function: ast.Attribute) -> set[str]:
+    """Returns the methods of HTTP that a call such as `self.webapp.add_get` adds."""
+    owner = ast.unparse(function.value)
+    if not owner.endswith(("webapp", "webapp.router")) or not function.attr.startswith("add_") or function.attr not in lacks.WEBAPP:
+        return set()
+    given = checks.keywords(call)
+    several = list(call.args)
+    method = function.attr.removeprefix("add_").upper()
+    if method == "ROUTE":
+        first = several.pop(0) if several else given.get("method")
+        named = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else "*"
+        method = named.upper() if named.upper() in METHODS_OF_HTTP else "*"
+    return {_route(checker, module, call, f"{owner}.{function.attr}", method, several[0] if several else given.get("path"))}
+
+
+def _route(checker: checks.Checker, module: Module, call: ast.Call, shown: str, method: str, path: Optional[ast.expr]) -> str:
+    """Tells of one path. Returns its method."""
+    written = f"{shown}({ast.unparse(path) if path is not None else ''})"[:100]
+    text = _text(module, path)
+    below = f"/{text.strip('/')}" if text.strip("/") and "\0" not in text else "the path"
+    checker.tell("check", module, call, f"the path of {written}", lacks.NEW_ADDRESS, f"a secret, by `verify` and `secret` in plugin.toml; "
+                 f"{below} below the address that `await parlor.webhooks.address(\"{NAME}\")` gives")
+    if method in ("GET", "*"):
+        checker.tell("check", module, call, written, *lacks.NO_PAGE)
+    return method
+
+
+def addresses(checker: checks.Checker, module: Module) -> bool:
+    """Tells where the address is logged. Returns whether a path stands behind it without a `/`."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call) and re.search(r"\blog(?:ger)?\.\w+\Z", ast.unparse(node.func)):
+            inner = next((one for one in ast.walk(node) if isinstance(one, ast.Attribute) and one.attr == "webapp_url"), None)
+            if inner is not None:
+                checker.tell("check", module, inner, "the address in the log", *lacks.SECRET_ADDRESS)
+    return any(re.match(r"\w", text) for text in _behind(module))
+
+
+def _behind(module: Module) -> Iterator[str]:
+    """Yields the texts that stand behind the address."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.JoinedStr):
+            for one, behind in zip(node.values, node.values[1:]):
+                if isinstance(one, ast.FormattedValue) and ast.unparse(one.value).endswith("webapp_url") and isinstance(behind, ast.Constant):
+                    yield str(behind.value)
 
 
 def _text(module: Module, path: Optional[ast.expr]) -> str:

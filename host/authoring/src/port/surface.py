@@ -25,7 +25,7 @@ PERSON = {
 }
 #: Attributes of a plugin of maubot, and of events and their contents.
 PLUGIN = {
-    "id", "log", "config", "client", "http", "database", "webapp", "sched", "loop", "get_config_class", "get_db_upgrade_table",
+    "id", "log", "config", "client", "http", "database", "webapp", "webapp_url", "sched", "loop", "get_config_class", "get_db_upgrade_table",
     "on_external_config_update", "pre_start", "start", "pre_stop", "stop", "register_handler_class",
 }
 EVENT = {

@@ -45,7 +45,7 @@ class Request:
         self.query = Fields(parse_qsl(self.query_string, keep_blank_values=True))
         #: The query alone: the rest of the address is the host's.
         self.url = self.rel_url = SimpleNamespace(query=self.query, query_string=self.query_string)
-        #: The parameters of the path, which come by the query.
+        #: The parameters of the path.
         self.match_info: dict[str, str] = dict(match_info or {})
         self._body = bytes(hook.body)
 

@@ -367,9 +367,10 @@ class Runner:
         route = routes.of_angles(declared.rule)
 
         async def take(hook: Any) -> None:
-            values = route.values(hook.query)
+            # The address is the host's: only parameters are read from what stands below it.
+            values = route.values(hook.path) if route else {}
             if values is None:
-                await parlor.webhooks.answer(hook, 404, text="the parameters of the path are missing in the query, or wrong")
+                await parlor.webhooks.answer(hook, 404, text="the plugin knows no such path")
                 return
             request, response = requested.begin(hook)
             try:

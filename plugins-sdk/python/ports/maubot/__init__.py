@@ -8,8 +8,9 @@ from . import handlers
 from .events import MessageEvent
 from .plugin_base import Plugin
 from .running import run
+from .webapp import PluginWebApp
 
 #: Plugins name it in their requests over the web.
 __version__ = "parlor"
 
-__all__ = ["MessageEvent", "Plugin", "__version__", "handlers", "run"]
+__all__ = ["MessageEvent", "Plugin", "PluginWebApp", "__version__", "handlers", "run"]

@@ -21,6 +21,7 @@ class Plugin:
         self.http = aiohttp.ClientSession()
         self.database: Any = None
         self.webapp: Any = None
+        self.webapp_url: Any = None
         self.sched = Scheduler()
         #: Other objects whose methods are handlers.
         self._parlor_handlers: list[Any] = []

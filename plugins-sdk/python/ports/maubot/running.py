@@ -6,7 +6,6 @@ import logging
 from functools import partial
 from typing import Any, Awaitable, Callable, Iterator, Mapping, Optional
 
-import aiohttp.web
 import parlor
 from mautrix.types import EventType
 from mautrix.util.config import BaseProxyConfig
@@ -17,9 +16,9 @@ from .client import Client
 from .events import message_event, message_events, reaction_events
 from .handlers import command as commands
 from .handlers import event as events
-from .handlers import web
 from .plugin_base import Plugin
 from .state import invite_event, member_event, name_event, redaction_event
+from .webapp import PluginWebApp, address
 
 _log = logging.getLogger("maubot")
 
@@ -29,29 +28,31 @@ def run(
     name: str,
     settings: Optional[Mapping[str, tuple[str, str]]] = None,
     hears: bool = False,
-    webhooks: Optional[Mapping[str, str]] = None,
+    webhook: str = "",
+    slash: bool = False,
     watches: bool = False,
     database: str = "",
 ) -> None:
     """Runs a plugin. `settings`: by the keys that it uses, the names of the settings and how they are read. `hears`: whether it listens to
-    messages, and so asks for `messages.read`. `webhooks`: by its methods, the names of the webhooks. `watches`: whether it listens to people
-    who enter and leave rooms, and so asks for `rooms.read`. `database`: the package by whose names it uses a database, `asyncpg` or `sqlalchemy`.
-    It asks for `storage` then."""
-    Runner(kind, name, settings or {}, hears, webhooks or {}, watches, database).begin()
+    messages, and so asks for `messages.read`. `webhook`: the name of its webhook, if it takes requests. `slash`: whether it puts paths
+    behind the address of the webhook without a `/`. `watches`: whether it listens to people who enter and leave rooms, and so asks for
+    `rooms.read`. `database`: the package by whose names it uses a database, `asyncpg` or `sqlalchemy`. It asks for `storage` then."""
+    Runner(kind, name, settings or {}, hears, webhook, slash, watches, database).begin()
 
 
 class Runner:
     """One plugin."""
 
     def __init__(
-        self, kind: type[Plugin], name: str, settings: Mapping[str, tuple[str, str]], hears: bool, webhooks: Mapping[str, str], watches: bool,
+        self, kind: type[Plugin], name: str, settings: Mapping[str, tuple[str, str]], hears: bool, webhook: str, slash: bool, watches: bool,
         database: str,
     ) -> None:
         self._kind = kind
         self._name = name
         self._settings = settings
         self._hears = hears
-        self._webhooks = webhooks
+        self._webhook = webhook
+        self._slash = slash
         self._watches = watches
         #: Opens the database of a plugin. None: it has none.
         self._open = _opener(database)
@@ -78,8 +79,8 @@ class Runner:
             parlor.on("occupantLeft")(partial(self._member, False))
             parlor.on("occupantChanged")(partial(self._state, name_event))
             parlor.on("roomInviteReceived")(partial(self._state, invite_event))
-        for method, hook in self._webhooks.items():
-            parlor.on("webhook", webhook=hook)(partial(self._take, method))
+        if self._webhook:
+            parlor.on("webhook", webhook=self._webhook)(self._take)
         parlor.on_stop(self._stop)
 
     async def _start(self) -> None:
@@ -87,6 +88,9 @@ class Runner:
         of_config = self._kind.get_config_class()
         config = of_config(values) if of_config is not None else BaseProxyConfig(values) if values else None
         plugin = self._object(config)
+        if self._webhook:
+            plugin.webapp = PluginWebApp()
+            plugin.webapp_url = await address(self._webhook, self._slash)
         if self._open is not None:
             plugin.database = await self._open(self._kind)
         self._plugin = plugin
@@ -101,6 +105,8 @@ class Runner:
             for found in _methods(owner):
                 self._passives += ((found, waits) for waits in getattr(found, commands.PASSIVE, []))
                 self._listeners += ((found, kind) for kind in getattr(found, events.NOTED, []))
+                if self._webhook:
+                    plugin.webapp.note(found)
         # So that the host has been asked to add them before it is told that the plugin has started.
         await parlor.sleep(0)
         self._started.set()
@@ -156,17 +162,9 @@ class Runner:
 
     # Requests over the web
 
-    async def _take(self, method: str, hook: Any) -> None:
+    async def _take(self, hook: Any) -> None:
         await self._started.wait()
-        found = (getattr(owner, method, None) for owner in [self._plugin, *self._plugin._parlor_handlers])
-        handler = next((one for one in found if getattr(one, web.NOTED, False)), None)
-        if handler is None:
-            raise LookupError(f"the plugin has no method {method} for requests")
-        values = web.values(getattr(handler, web.NOTED), hook)
-        if values is None:
-            await parlor.webhooks.answer(hook, 404, text="the parameters of the path are missing in the query, or wrong")
-        else:
-            await aiohttp.web.answer(hook, handler, values)
+        await self._plugin.webapp.take(hook)
 
     # Messages
 

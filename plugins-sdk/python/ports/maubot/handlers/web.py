@@ -1,23 +1,20 @@
-"""Methods that are called with what others send over the web. Each has a webhook of its own in plugin.toml, with the host's address: the
-path of the source has no effect but for its parameters, which come by the query."""
+"""Methods that are called with what others send over the web. The address is that of the plugin's webhook, with the path of the source below."""
 
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
-from parlor_port.routes import Route, of_braces
+from parlor_port.routes import of_braces
 
-#: The attribute of a function that has the methods of HTTP that it takes, with the parameters of their paths.
+#: The attribute of a function that has the methods of HTTP that it takes, with their paths.
 NOTED = "_parlor_web"
 
 
 def _handler(method: str) -> Callable[..., Callable[[Any], Any]]:
     def decorator(path: Any = "", **_: Any) -> Callable[[Any], Any]:
-        """Has a method called with each request to its webhook."""
+        """Has a method called with each request to this path."""
         route = of_braces(str(path))
 
         def note(function: Callable[..., Any]) -> Callable[..., Any]:
-            routes = [*getattr(function, NOTED, []), (method, route)]
-            # One with fewer parameters would take the requests of the others.
-            setattr(function, NOTED, sorted(routes, key=lambda one: -len(one[1])))
+            setattr(function, NOTED, [*getattr(function, NOTED, []), (method, route)])
             return function
 
         return note
@@ -26,9 +23,3 @@ def _handler(method: str) -> Callable[..., Callable[[Any], Any]]:
 
 
 get, head, post, put, patch, delete = (_handler(one) for one in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"))
-
-
-def values(routes: list[tuple[str, Route]], hook: Any) -> Optional[dict[str, str]]:
-    """The parameters of the path of a request. None: the source has no such path."""
-    meant = next((route for method, route in routes if method == hook.method and route.is_meant(hook.query)), None)
-    return None if meant is None else meant.values(hook.query)
