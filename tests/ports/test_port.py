@@ -334,6 +334,9 @@ class Told(unittest.TestCase):
         for body, head, says in (
             ("def a(self):\n    return self.database", "", "self.database"),
             ("async def a(self):\n    await self.client.create_room('')", "", "self.client.create_room"),
+            ("async def a(self):\n    await self.client.send_state_event('a', event_type=EventType.ROOM_NAME, content={})", "from mautrix.types import EventType",
+             "self.client.send_state_event(EventType.ROOM_NAME)"),
+            ("async def a(self):\n    await self.client.send_state_event('a', kind, {})", "", "self.client.send_state_event(kind)"),
             ("def a(self):\n    pass", "from mautrix.crypto.attachments import encrypt_attachment", "mautrix.crypto.attachments.encrypt_attachment"),
             ("@event.on(EventType.ROOM_TOPIC)\nasync def a(self, evt):\n    pass", "from mautrix.types import EventType", "EventType.ROOM_TOPIC"),
             ("@event.on(InternalEventType.UNBAN)\nasync def a(self, evt):\n    pass", "from mautrix.client import InternalEventType", "InternalEventType.UNBAN"),
@@ -368,6 +371,7 @@ class Told(unittest.TestCase):
             ("@event.on(EventType.ROOM_TOMBSTONE)\nasync def a(self, evt: StateEvent):\n    return evt.content.replacement_room", f"{types}, StateEvent",
              ["@event.on(EventType.ROOM_TOMBSTONE)"]),
             ("async def a(self):\n    return (await self.client.get_state_event('a', EventType.ROOM_POWER_LEVELS)).users", types, ["self.client.get_state_event"]),
+            ("async def a(self):\n    await self.client.send_state_event('a', EventType.ROOM_TOPIC, {'topic': 'b'})", types, ["self.client.send_state_event"]),
             ("@command.new('a', aliases=lambda one: one in ('b', 'c'))\nasync def a(self, evt):\n    pass", "", ["aliases=lambda …"]),
             ("def a(self):\n    '''It shows mxc://a/b.'''\n    return EventType.find('x', EventType.Class.STATE)", types, []),
             ("def a(self):\n    self.scheduler = object()\n    return self.scheduler", "", []),
@@ -379,6 +383,8 @@ class Told(unittest.TestCase):
         ):
             result = maubot(body, head)
             self.assertEqual((self.lacks(result), [one.partition(" ")[2] for one in sample.told(result, "check")]), ([], says), body)
+        topic = maubot("async def a(self):\n    await self.client.send_state_event('a', 'm.room.topic', {})")
+        self.assertIn("rooms.moderate", tomllib.loads(topic["files"]["plugin.toml"])["permissions"])
         other = "class B:\n    def __init__(self):\n        self.client = len('b')\n    def b(self):\n        return self.client.chat"
         self.assertEqual(self.lacks(maubot("pass", other)), [])
 
@@ -637,10 +643,10 @@ class Unread(unittest.TestCase):
         return {one["what"]: one["instead"].partition(":")[0] for one in result["findings"] if one["kind"] == "lacks"}
 
     def test_an_import_that_nothing_uses_is_told_as_such(self) -> None:
-        head = "from mautrix.errors import IntentError\nfrom mautrix.types import RoomCreatePreset, JoinRule, Obj as Any\nB = JoinRule\n"
+        head = "from mautrix.errors import IntentError\nfrom mautrix.types import RoomCreatePreset, JoinRule, Lst as Any\nB = JoinRule\n"
         self.assertEqual(self.instead(maubot("def a(self):\n    return IntentError", head)), {
             "mautrix.types.RoomCreatePreset": "the import without it", "mautrix.types.JoinRule": "see what parlor offers",
-            "mautrix.types.Obj": "the import without it",
+            "mautrix.types.Lst": "the import without it",
         })
 
     def test_modules_that_cannot_be_read_are_named_with_the_remedy(self) -> None:

@@ -221,6 +221,7 @@ ERRBOT = {
         "BotPlugin", "botcmd", "arg_botcmd", "re_botcmd", "webhook", "Message", "CommandError", "ValidationException", "PY2", "PY3",
         "BotFlow", "FLOW_END", "FlowRoot", "botflow", "botmatch", "cmdfilter",
     },
+    "errbot.version": {"VERSION"},
     "errbot.flow": {"BotFlow", "FLOW_END", "FlowNode", "FlowRoot", "botflow"},
     "errbot.backends.base": {"Message", "Identifier", "Person", "Room", "RoomOccupant", "RoomError", "ONLINE", "OFFLINE", "AWAY", "DND"},
     "errbot.utils": {"drawbar", "format_timedelta", "ValidationException", "recurse_check_structure"},
@@ -324,7 +325,7 @@ MAUBOT = {
         "CanonicalAliasStateEventContent", "ExtensibleEnum", "JSON", "PowerLevelStateEventContent", "ReactionEventContent",
         "RoomCreateStateEventContent", "RoomNameStateEventContent", "RoomTopicStateEventContent", "SerializableEnum", "SerializerError",
         "PaginationDirection", "deserializer", "serializer", "BaseFileInfo", "BaseRoomEvent", "EncryptedEvent", "EncryptedFile", "EncryptedMegolmEventContent",
-        "MatrixURI", "field",
+        "MatrixURI", "Obj", "field",
     },
     "mautrix.client": {"Client", "InternalEventType", "MembershipEventDispatcher", "SyncStream"},
     "mautrix.util.config": {"BaseProxyConfig", "ConfigUpdateHelper"},
@@ -381,7 +382,7 @@ CLIENT = {
     "api", "mxid", "send_text", "send_notice", "send_emote", "send_message", "send_message_event", "send_markdown", "react", "redact", "get_event",
     "get_displayname", "get_profile", "join_room", "leave_room", "get_joined_rooms", "set_typing", "upload_media", "download_media", "send_file", "send_image", "send_sticker",
     "add_dispatcher", "remove_dispatcher", "kick_user", "ban_user", "unban_user", "invite_user", "get_joined_members", "join_room_by_id",
-    "get_state_event", "get_state", "get_members", "parse_user_id", "resolve_room_alias", "send_receipt", "whoami",
+    "get_state_event", "get_state", "get_members", "parse_user_id", "resolve_room_alias", "send_receipt", "send_state_event", "whoami",
 }
 #: The data of commands, such as `self.help.__mb_full_help__`.
 OF_COMMANDS = {
@@ -463,6 +464,8 @@ NEVER = {
     "ROOM_TOMBSTONE": "m.room.tombstone", "ROOM_ENCRYPTED": "m.room.encrypted", "STICKER": "m.sticker",
 }
 NEVER_HAPPENS = ("it never happens in XMPP, so that the method is not called", "nothing")
+SUBJECT = ("it sets the subject of the room: plugin.toml asks for `rooms.moderate`, and the room has to let the account", "nothing, once the owner has granted it")
+NOT_SET = ("a plugin sets no such state: `MForbidden`", "`parlor.rooms.configure`, `set_affiliation` and others: reference/api/rooms.md")
 LEVELS = (
     "levels are made of what somebody is in the room at that moment: 100 for owners and admins, 50 for moderators, 0 for others and in chats",
     "nothing",

@@ -48,6 +48,7 @@ pub(super) const LAYER: &[(&str, &str)] = files!["../../../../plugins-sdk/python
     "errbot/streams.py",
     "errbot/templating.py",
     "errbot/utils.py",
+    "errbot/version.py",
     "flask/__init__.py",
     "magic/__init__.py",
     "maubot/__init__.py",

@@ -144,6 +144,8 @@ class Maubot:
             if node.func.attr == "upload_media" and ast.unparse(node.func.value).endswith("client"):
                 given = node.args[1] if len(node.args) > 1 else checks.keywords(node).get("mime_type")
                 checks.uploads(self.checker, self.draft, module, node, "client.upload_media()", given)
+            if node.func.attr == "send_state_event" and ast.unparse(node.func.value).endswith("client"):
+                self._set_state(module, node)
             if node.func.attr == "redact" and isinstance(node.func.value, ast.Name) and node.func.value.id != "client":
                 # `evt.redact(…)`
                 self._of_client(module, node.func, ast.unparse(node.func), "redact")
@@ -243,6 +245,17 @@ class Maubot:
             self.checker.tell("lacks", module, node, name, *lacks.NO_STATE)
         elif kind in lacks.VALUES and last not in lacks.VALUES[kind]:
             self.checker.tell("lacks", module, node, name, "the layer does not know it", "see what parlor offers: reference/README.md")
+
+    def _set_state(self, module: Module, call: ast.Call) -> None:
+        """Notes what `client.send_state_event` needs."""
+        given = call.args[1] if len(call.args) > 1 else checks.keywords(call).get("event_type")
+        kind = str(given.value) if isinstance(given, ast.Constant) else "" if given is None else self._event(module, given)
+        if kind in ("ROOM_TOPIC", "m.room.topic"):
+            self.draft.moderates = self.draft.knows_rooms = True
+            self.checker.tell("check", module, call, ast.unparse(call.func), *lacks.SUBJECT)
+        else:
+            what = f"{ast.unparse(call.func)}({ast.unparse(given) if given is not None else ''})"[:100]
+            self.checker.tell("lacks", module, call, what, *lacks.NOT_SET)
 
     def _of_client(self, module: Module, node: ast.Attribute, shown: str, name: str) -> None:
         """Notes what a call of the client needs."""

@@ -172,6 +172,15 @@ class Client(mautrix.client.Client):
         found = room_state.content(str(room_id), kind, str(state_key))
         return room_state.event(str(room_id), kind, str(state_key), found) if format == "event" else found
 
+    async def send_state_event(self, room_id: Any, event_type: Any, content: Any, state_key: Any = "", **_: Any) -> EventID:
+        """Sets the subject of a room, which needs `rooms.moderate`. `MForbidden`: the room does not let the account, or it is another state."""
+        kind = event_type if isinstance(event_type, EventType) else EventType.find(str(event_type))
+        if kind is not EventType.ROOM_TOPIC:
+            raise MForbidden(f"a plugin cannot set {kind} in XMPP")
+        topic = content.get("topic") if isinstance(content, Mapping) else getattr(content, "topic", None)
+        await _allowed(rooms.set_subject(str(room_id), str(topic or "")))
+        return EventID("")
+
     async def get_state(self, room_id: Any) -> list[StateEvent]:
         """All states of a room that are known, those of people too."""
         return room_state.events(str(room_id))

@@ -429,6 +429,13 @@ class EncryptedMegolmEventContent(TextMessageEventContent):
     """The content of none."""
 
 
+class Obj(Mapped):
+    """JSON whose fields are attributes."""
+
+    def __init__(self, **given: Any) -> None:
+        self.__dict__.update(given)
+
+
 GenericEvent = BaseRoomEvent = MessageEvent = ReactionEvent = Event
 StrippedStateEvent = StateEvent
 MessageEventContent = BaseMessageEventContent = TextMessageEventContent

@@ -1,0 +1,3 @@
+"""The version of errbot whose names the layer has."""
+
+VERSION = "6.2.0"
