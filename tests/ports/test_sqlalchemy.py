@@ -386,6 +386,31 @@ class Databases(unittest.IsolatedAsyncioTestCase):
         await self.begun(plugin(self.SAYS), dict(host.kept))
         self.assertEqual(await self.does("count"), "1")
 
+    async def test_a_transaction_ends_when_the_database_is_read_again(self) -> None:
+        host = await self.begun(plugin("""
+            async def run(self):
+                found = []
+                self.db.execute(person.insert().values(name="whole"))
+                with self.db.connect() as conn:
+                    tx = conn.begin()
+                    conn.execute(person.insert().values(name="half"))
+                    try:
+                        await self.client.send_text("bob@example.org", "half")
+                    except Exception as error:
+                        found.append(type(error).__name__)
+                    self.db.execute(person.insert().values(name="other"))
+                    for step in (lambda: conn.execute(person.insert().values(name="rest")), tx.commit):
+                        try:
+                            step()
+                        except OperationalError as error:
+                            found.append(str(error.orig)[-30:])
+                return found, [row.name for row in self.db.execute(person.select())]
+        """))
+        host.kept["database/at"] = b"99"
+        with self.assertLogs("database", "ERROR"):
+            said = await self.does("run")
+        self.assertEqual(said, "(['NotStored', 'transaction is lost: try again', 'transaction is lost: try again'], ['other'])")
+
     async def test_statements_that_would_take_the_pages_are_refused(self) -> None:
         text = await self.returned("""
             found = []

@@ -54,7 +54,7 @@ class Plain:
         running.BEFORE.append(self.settle)
 
     def run(self, holder: Any, text: str, values: Any) -> Done:
-        """Carries out a statement."""
+        """Carries out a statement, in the transaction of a holder. None: by itself."""
         word = statements.word_of(text, "`with engine.begin() as conn`")
         if word == "PRAGMA":
             name, value = statements.pragma_of(text)
@@ -74,7 +74,7 @@ class Plain:
 
     def begin(self, holder: Any) -> None:
         """Begins a transaction."""
-        own = self._usable(holder, is_change=True)
+        own = self._usable(None, is_change=True)
         # What is not stored yet is stored without it.
         self._before = own.serialize() if self._changed else None
         own.execute("BEGIN")
@@ -98,32 +98,33 @@ class Plain:
             self._undo()
 
     def _undo(self) -> None:
-        if self._connection is self._pages.connection and self._connection.in_transaction:
+        if self._is_open() and self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
         self._end()
 
     def _end(self) -> None:
         self._holder = self._task = self._connection = self._before = None
 
+    def _is_open(self) -> bool:
+        """Whether a transaction is open: it ends when the database is read again."""
+        return self._holder is not None and self._connection is self._pages.connection
+
     def _drop_lost(self) -> None:
         """Undoes a transaction whose holder is gone."""
-        if self._holder is not None and self._holder() is None:
+        if self._holder is not None and (self._holder() is None or not self._is_open()):
             self._undo()
 
     def _usable(self, holder: Any, is_change: bool) -> Any:
-        """The database for a statement."""
+        """The database for a statement, within the transaction of a holder or, without one, by itself."""
         self._drop_lost()
-        own = self._pages.connection
-        if self._holder is not None and self._holder() is holder and self._connection is not own:
-            self._end()
+        if holder is not None and (self._holder is None or self._holder() is not holder):
             raise NotStored("the database was read again, and the transaction is lost: try again")
-        if own is None:
+        if self._pages.connection is None:
             raise NotStored("the database is being read again, since it was not stored: try again")
-        is_other = self._holder is not None and self._holder() is not holder
         # A part of the same handler may read: it waits for nothing.
-        if is_other and (is_change or self._task() is not running.task()):
+        if holder is None and self._holder is not None and (is_change or self._task() is not running.task()):
             raise sqlite3.OperationalError("database is locked: another part of the plugin has a transaction open")
-        return own
+        return self._pages.connection
 
     def _note(self) -> None:
         """Something is changed, and has to be stored."""
@@ -139,7 +140,7 @@ class Plain:
                 self._drop_lost()
                 try:
                     # A transaction that is open is none of it.
-                    await self._pages.store(self._before if self._holder is not None else None)
+                    await self._pages.store(self._before if self._is_open() else None)
                 except BaseException as error:
                     self._fail(changed, error)
                     if not isinstance(error, NotStored):

@@ -176,7 +176,7 @@ class Connection(_Executes):
 
     def _run(self, text: str, values: Any) -> Done:
         self._check()
-        return _run(self._plain, self, text, values)
+        return _run(self._plain, self if self._depth else None, text, values)
 
 
 class Transaction:
