@@ -170,15 +170,12 @@ impl Session {
         ad_hoc::announce(&self.features, &mut self.common);
     }
 
-    /// Sets the namespaces whose requests plugins answer, which the account announces. Returns how many of them it does not
-    /// announce, for lack of room.
-    pub fn set_answered(&mut self, namespaces: Vec<String>) -> usize {
-        self.common.set_answered(namespaces)
-    }
-
-    /// Sets the plugins whose own features and identities are not announced, since they have no grant for that now.
-    pub fn withhold_own(&mut self, withheld: BTreeSet<InstanceId>) {
+    /// Sets the namespaces whose requests plugins answer, which the account announces, and the plugins whose own features and
+    /// identities it does not announce, since they have no grant for that now. Returns how many namespaces it does not announce,
+    /// for lack of room.
+    pub fn announce(&mut self, answered: Vec<String>, withheld: BTreeSet<InstanceId>) -> usize {
         self.common.withhold_own(withheld);
+        self.common.set_answered(answered)
     }
 
     /// Notes that the handler of a command from this form has ended.

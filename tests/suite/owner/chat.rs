@@ -126,6 +126,7 @@ async fn an_owner_of_one_account_sees_and_changes_nothing_of_others() {
     let policy = Policy::default().with("juliets", on("main")).with("romeos", on("second")).with("shared", echo(&home));
     let host = start(&home, &policy).await;
     host.wait_count("plugin running", &[], 4, SOON).await.unwrap();
+    host.wait_count("account connected", &[], 2, SOON).await.unwrap();
     let jid = |account: &str| -> Jid {
         host.lines("account connected", &[("account", account)])[0].get("jid").parse().unwrap()
     };

@@ -65,6 +65,7 @@ pub(super) const LAYER: &[(&str, &str)] = files!["../../../../plugins-sdk/python
     "maubot/running.py",
     "maubot/sched.py",
     "maubot/state.py",
+    "maubot/webapp.py",
     "mautrix/__init__.py",
     "mautrix/client.py",
     "mautrix/crypto/__init__.py",

@@ -90,12 +90,12 @@ impl Conversation {
             Text::Plain => {
                 self.fragments.clear();
                 self.has_heard_plain = true;
-                out.push(self.plain(text.to_owned()));
+                out.push(plain(self, text.to_owned()));
                 Ok(())
             }
             Text::Tagged { text, offer } => {
                 self.fragments.clear();
-                out.push(self.plain(text));
+                out.push(plain(self, text));
                 let version = offer.best(self.policy.versions()).filter(|_| self.policy.whitespace_start);
                 version.map_or(Ok(()), |version| self.commit(version, now, rng, out))
             }
@@ -114,10 +114,6 @@ impl Conversation {
             Text::Fragment(fragment) => self.part(&fragment.ok_or(ReceiveError::Malformed)?, now, rng, out),
             Text::Encoded(base64) => self.encoded(base64.ok_or(ReceiveError::Malformed)?, now, rng, out),
         }
-    }
-
-    fn plain(&self, text: String) -> Outcome {
-        Outcome::Plain { text, unexpected: self.state() != State::Plain || self.policy.require_encryption }
     }
 
     /// Begins a key exchange: in version 3 with every instance, because the one that asked is not known yet.
@@ -454,4 +450,9 @@ impl Conversation {
         let sent = self.seal(place, &[], true, now).unwrap_or_default();
         out.extend(sent.into_iter().map(Outcome::Send));
     }
+}
+
+fn plain(conversation: &Conversation, text: String) -> Outcome {
+    let is_expected = conversation.state() == State::Plain && !conversation.policy.require_encryption;
+    Outcome::Plain { text, unexpected: !is_expected }
 }

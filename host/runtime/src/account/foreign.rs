@@ -32,8 +32,7 @@ impl Worker {
                 "plugins want to be told of more nodes than the account can announce; grant pubsub.read for fewer named nodes"
             );
         }
-        self.session.withhold_own(self.shared.wanted_nodes.withheld());
-        let left_out = self.session.set_answered(features);
+        let left_out = self.session.announce(features, self.shared.wanted_nodes.withheld());
         if left_out > 0 {
             tracing::warn!(
                 account = %self.shared.name, left_out,

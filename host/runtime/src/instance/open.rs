@@ -120,13 +120,6 @@ impl Instance {
         self.open.handlers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns whether a handler takes the turn of this room or person. One that waits for the answer to a question does
-    /// not: the next event may be what the person writes instead.
-    pub(crate) fn is_in(&self, conversation: &BareJid) -> bool {
-        let takes = |handler: &OpenHandler| handler.conversation.as_deref() == Some(conversation);
-        self.handlers().iter().any(|handler| takes(handler) && !handler.rests())
-    }
-
     /// Returns whether a handler will continue without any input: it has not returned, does not wait for a person's
     /// answer, and no call to the host is open.
     pub fn is_at_work(&self) -> bool {
@@ -194,6 +187,13 @@ impl Instance {
     pub fn open_archive_queries(&self) -> usize {
         self.open.archive_queries.load(Relaxed)
     }
+}
+
+/// Returns whether a handler takes the turn of this room or person. One that waits for the answer to a question does not: the
+/// next event may be what the person writes instead.
+pub(crate) fn is_in_conversation(instance: &Instance, conversation: &BareJid) -> bool {
+    let takes = |handler: &OpenHandler| handler.conversation.as_deref() == Some(conversation);
+    instance.handlers().iter().any(|handler| takes(handler) && !handler.rests())
 }
 
 /// Returns the room of the event that the handler handles that runs as this task, for a plugin whose settings differ by

@@ -10,7 +10,7 @@ use parlor_session::position::Archive;
 use parlor_session::router::{Mail, MailReceiver};
 use parlor_stanza::types::MessageKind;
 
-use crate::instance::Instance;
+use crate::instance::{Instance, is_in_conversation};
 
 /// The mail that waits for its turn. It still counts as waiting in the mailbox.
 pub(super) struct Turns {
@@ -55,7 +55,7 @@ impl Turns {
     /// Returns the mail if its turn has come. Otherwise it waits here.
     pub(super) fn admit(&mut self, mail: Box<Mail>, mailbox: &MailReceiver) -> Option<Box<Mail>> {
         let Some(conversation) = self.conversation(&mail) else { return Some(mail) };
-        if !self.waiting.contains_key(&conversation) && !self.instance.is_in(&conversation) {
+        if !self.waiting.contains_key(&conversation) && !is_in_conversation(&self.instance, &conversation) {
             return Some(mail);
         }
         self.last += 1;
@@ -75,7 +75,7 @@ impl Turns {
         if self.waiting.is_empty() {
             return None;
         }
-        let free = self.waiting.iter().filter(|(conversation, _)| !self.instance.is_in(conversation));
+        let free = self.waiting.iter().filter(|(conversation, _)| !is_in_conversation(&self.instance, conversation));
         let oldest = free.min_by_key(|(_, queue)| queue.front().map(|(number, _)| *number));
         let conversation = oldest.map(|(conversation, _)| conversation.clone())?;
         let queue = self.waiting.get_mut(&conversation)?;

@@ -19,6 +19,7 @@ use crate::records::room::keep_trusted_ids;
 use crate::records::view::View;
 use crate::rooms::invitations::invitation_declined;
 use crate::rooms::membership::{Stage, Tells};
+use crate::rooms::occupants::entered_without_code;
 use crate::rooms::voice::voice_requested;
 use crate::turn::Turn;
 
@@ -145,7 +146,7 @@ impl Features {
         // With a body or in a thread it is an ordinary message (XEP-0045, section 8.1).
         let is_subject = message.subject.is_some() && message.body.is_none() && message.thread.is_none();
         if is_subject && !is_placed {
-            self.rooms.one(&jid, turn).entered_without_code();
+            entered_without_code(&mut self.rooms.one(&jid, turn));
         }
         let Some(membership) = self.rooms.membership(&jid) else { return };
         if !is_placed {

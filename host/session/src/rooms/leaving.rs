@@ -9,6 +9,7 @@ use parlor_stanza::types::{Outgoing, PresenceOut, PresenceOutKind};
 
 use super::entering::JOIN_PATIENCE;
 use super::membership::{Farewell, Farewells, Reason, Stage, Tells};
+use super::occupants::entered_without_code;
 use super::{RoomTurn, Rooms, may_wait, not_open};
 use crate::event::Payload;
 use crate::records::room::Room;
@@ -135,7 +136,7 @@ impl RoomTurn<'_, '_> {
                 self.set_deadline(Some(JOIN_PATIENCE));
             }
             Stage::Entering => {
-                if !self.entered_without_code() {
+                if !entered_without_code(self) {
                     // The room may have let us in without our learning of it.
                     self.send_farewell();
                     self.not_entered(&CallError::TimedOut);

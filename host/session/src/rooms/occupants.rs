@@ -328,23 +328,6 @@ impl RoomTurn<'_, '_> {
         tell_of_occupant(self.rooms, before, occupant, (muc.actor, muc.reason), self.turn);
     }
 
-    /// Enters a room that has listed our nickname, and named nobody as us: some gateways omit the code 110. Returns whether it did.
-    /// Only what comes after our presence tells, such as the subject, since before it the name may be that of our ghost.
-    pub(crate) fn entered_without_code(&mut self) -> bool {
-        let jid = self.jid;
-        let is_entering = self.rooms.stage(jid) == Some(Stage::Entering);
-        let Some(room) = self.rooms.shown.get_mut(jid).filter(|_| is_entering) else { return false };
-        let Some(own) = room.occupants.get(&room.nick).cloned() else { return false };
-        let room = Arc::make_mut(room);
-        room.welcomed(false, false);
-        room.role.clone_from(&own.role);
-        room.affiliation.clone_from(&own.affiliation);
-        room.joined = true;
-        room.take_in(Arc::new(Occupant { own: true, ..Occupant::clone(&own) }));
-        self.entered(false);
-        true
-    }
-
     fn occupant_gone(&mut self, stage: Stage, presence: &Presence) {
         let jid = self.jid;
         let no_muc = MucUser::default();
@@ -446,6 +429,23 @@ impl RoomTurn<'_, '_> {
             Stage::Outside { .. } => {}
         }
     }
+}
+
+/// Enters a room that has listed our nickname, and named nobody as us: some gateways omit the code 110. Returns whether it did.
+/// Only what comes after our presence tells, such as the subject, since before it the name may be that of our ghost.
+pub(crate) fn entered_without_code(one: &mut RoomTurn<'_, '_>) -> bool {
+    let jid = one.jid;
+    let is_entering = one.rooms.stage(jid) == Some(Stage::Entering);
+    let Some(room) = one.rooms.shown.get_mut(jid).filter(|_| is_entering) else { return false };
+    let Some(own) = room.occupants.get(&room.nick).cloned() else { return false };
+    let room = Arc::make_mut(room);
+    room.welcomed(false, false);
+    room.role.clone_from(&own.role);
+    room.affiliation.clone_from(&own.affiliation);
+    room.joined = true;
+    room.take_in(Arc::new(Occupant { own: true, ..Occupant::clone(&own) }));
+    one.entered(false);
+    true
 }
 
 impl Turn<'_> {

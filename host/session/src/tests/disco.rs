@@ -233,15 +233,15 @@ fn what_a_plugin_added_is_withheld_without_its_grant_and_comes_back_with_it() {
     test.clear_identities(one);
     assert!(test.add_identity(one, game.clone()).unwrap());
     let announced = test.disco();
-    test.session.withhold_own(BTreeSet::from([one, two]));
+    test.session.announce(Vec::new(), BTreeSet::from([one, two]));
     assert_eq!(test.disco(), before);
     // It is another plugin's now, and a call that was on its way when the grant went changes nothing.
-    test.session.withhold_own(BTreeSet::from([one]));
+    test.session.announce(Vec::new(), BTreeSet::from([one]));
     assert!(test.add_feature(two, "urn:x").unwrap());
     test.add_feature(one, "urn:y").unwrap();
     assert!(!test.disco().features.contains(&"urn:y".to_owned()));
     test.gone(two);
-    test.session.withhold_own(BTreeSet::new());
+    test.session.announce(Vec::new(), BTreeSet::new());
     let back = test.disco();
     assert!(back.features.contains(&"urn:y".to_owned()) && back.identities == announced.identities, "{back:?}");
 }

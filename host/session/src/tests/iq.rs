@@ -1,5 +1,7 @@
 //! Requests, and the answers that count.
 
+use std::collections::BTreeSet;
+
 use parlor_stanza::types::Reply;
 
 use super::*;
@@ -184,12 +186,15 @@ fn requests_of_other_namespaces_are_left_to_plugins_and_those_of_the_hosts_are_n
 fn what_plugins_answer_is_announced() {
     let mut test = TestSession::connected(Settings::default());
     let has = |test: &TestSession| test.session.snapshot().own.features.contains(&"urn:example:weather".to_owned());
-    assert_eq!(test.session.set_answered(vec!["urn:example:weather".to_owned(), "urn:xmpp:ping".to_owned()]), 0);
+    assert_eq!(
+        test.session.announce(vec!["urn:example:weather".to_owned(), "urn:xmpp:ping".to_owned()], BTreeSet::new()),
+        0
+    );
     assert!(has(&test));
     let features = test.session.snapshot().own.features.clone();
     assert_eq!(features.iter().filter(|one| *one == "urn:xmpp:ping").count(), 1);
-    assert_eq!(test.session.set_answered(Vec::new()), 0);
+    assert_eq!(test.session.announce(Vec::new(), BTreeSet::new()), 0);
     assert!(!has(&test));
     let many = (0..400).map(|number| format!("urn:{number:0>250}")).collect();
-    assert!(test.session.set_answered(many) > 0, "one answer has to hold them all");
+    assert!(test.session.announce(many, BTreeSet::new()) > 0, "one answer has to hold them all");
 }
