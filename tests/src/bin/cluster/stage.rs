@@ -233,7 +233,16 @@ impl Node {
 
     async fn drain(&self, more: &[&str]) -> Result<()> {
         let name = WRONG[self.number].0;
-        let said = self.home.run(&[&["cluster", "drain", name], more].concat()).await?;
+        let begin = Instant::now();
+        let said = loop {
+            let said = self.home.run(&[&["cluster", "drain", name], more].concat()).await?;
+            // After a fault before, all accounts may run elsewhere while the node is not back yet.
+            let is_away = said.stderr.contains("the cluster has no node");
+            if !is_away || begin.elapsed() >= SOON {
+                break said;
+            }
+            sleep(LOOK).await;
+        };
         ensure!(said.code == Some(0), "node {name} cannot be drained: {said:?}");
         Ok(())
     }
