@@ -27,7 +27,7 @@ SAME = {
     "f'{\"\\n\".join(x)}'": 'f"""{bytes.fromhex(\'0a\').decode().join(x)}"""',
     "f'{b\"\\xff\".hex()}'": 'f"""{bytes.fromhex(\'ff\').hex()}"""',
 }
-#: What stays as it is: every version reads it, or the layer cannot write it.
+#: Texts that stay as they are: every version reads them, or the layer cannot write them.
 KEPT = (
     "x = 'f\"{a}\"'  # f\"{x[\"y\"]}\"", 'f"{x[\'y\']}{{}}"', "'''f\"{'''", '"""a"b\\""""', 'f"{x[\"y\"]', "f'{x  # y\n}'", "f'{f\"\\t{x}\"}'", 'f"{x["y"]', "'",
 )
@@ -54,7 +54,7 @@ class FStrings(unittest.TestCase):
         body = "        x = {'y': 1}\n        return f\"{x[\"y\"]}{\"\\n\".join(args)}\"\n"
         result = sample.port({"a.plug": PLUG, "a.py": HEAD.replace("import requests\n", "") + body})
         self.assertEqual(sample.told(result, "lacks"), [])
-        # What does not change stays as the author wrote it.
+        # The rest stays as the author wrote it.
         self.assertIn(body, result["files"]["a.py"])
 
     def test_what_waits_in_such_a_plugin_is_awaited(self) -> None:

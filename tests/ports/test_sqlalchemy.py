@@ -85,7 +85,7 @@ class Databases(unittest.IsolatedAsyncioTestCase):
         return text
 
     async def returned(self, lines: str) -> str:
-        """What a function of the plugin returns."""
+        """Returns what a function of the plugin returns."""
         await self.begun(plugin("def run(self):\n" + textwrap.indent(textwrap.dedent(lines), "    ")))
         return await self.does("run")
 

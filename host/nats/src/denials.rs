@@ -1,4 +1,4 @@
-//! What NATS does not permit the log-in. A server says so beside the request, which it leaves without an answer. A log-in that it does not
+//! The subjects that NATS does not permit the log-in. A server says so beside the request, which it leaves without an answer. A log-in that it does not
 //! accept any more is tried again without end.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ const DENIED: &str = "permissions violation for ";
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Denials(Arc<Mutex<Heard>>);
 
-/// What was heard since the connection was made.
+/// The denials since the connection was made.
 #[derive(Debug, Default)]
 struct Heard {
     all: Vec<(Instant, Denial)>,

@@ -11,7 +11,7 @@ use super::page::{compare, page};
 use super::sources::{policy, says, version, web};
 use super::{SOON, ended, start};
 
-/// Where the page names the fields of an index.
+/// The words before the fields of an index on the page.
 const INDEX: &str = "An entry of `parlor index list --json`";
 /// The requests of echo.
 const ASKS: [&str; 3] = ["messages.read", "messages.send", "rooms.send"];

@@ -205,7 +205,7 @@ PACKAGES_OF_LAYER = {
     "yarl": {"URL"},
     "magic": {"from_buffer"},
 }
-#: What to use in the place of other names of a package.
+#: The remedies for other names of a package.
 IN_PLACE_OF = {"magic": "`magic.from_buffer(data, mime=True)`"}
 MODULES_OF_LAYER = {
     "requests": {"api", "auth", "exceptions", "models", "packages", "sessions", "urllib3"},
@@ -422,7 +422,7 @@ NO_PAGE = (
     "nothing, if a service asks for it",
 )
 NEW_ADDRESS = BELOW + ", and nobody verifies who sends, as before: `verify = \"none\"`"
-#: What the layer's `self.webapp` has.
+#: The methods of the layer's `self.webapp`.
 WEBAPP = {"add_route", "add_get", "add_head", "add_post", "add_put", "add_patch", "add_delete", "clear", "router"}
 SECRET_ADDRESS = ("it is the address of the webhook, which is a secret: who has it can send requests", "a message to the owner, and no line of the log")
 SOME_HEADERS = ("a webhook gets no other headers than plugin.toml lists", "list them by `headers` in plugin.toml")

@@ -212,7 +212,7 @@ async fn nothing_is_removed_for_a_version_that_does_not_count_any_more() {
     }
 }
 
-/// Other nodes do so when several start at once. What the library has delivered then has no end.
+/// Other nodes do so when several start at once. The list that the library delivers then has no end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unused_files_are_looked_for_while_files_are_replaced() {
     let server = Server::start();

@@ -205,7 +205,7 @@ class Runner:
 
 
 def _opener(database: str) -> Optional[Callable[[type[Plugin]], Awaitable[Any]]]:
-    """What opens a database of this kind. Only plugins with one need SQLite, which has to be imported while the plugin is built."""
+    """Returns the function that opens a database of this kind. Only plugins with one need SQLite, which has to be imported while the plugin is built."""
     if database == "sqlalchemy":
         from parlor_port.pages import Pages
         from parlor_port.plain import Plain

@@ -1,4 +1,4 @@
-"""What takes the requests of a plugin: methods with decorators, and functions that it adds itself. They share one webhook."""
+"""The receivers of a plugin's requests: methods with decorators, and functions that it adds itself. They share one webhook."""
 
 from typing import Any, Callable, Optional
 

@@ -20,7 +20,7 @@ _log = logging.getLogger("database")
 
 @dataclass
 class Done:
-    """What a statement gave."""
+    """The result of a statement."""
 
     rows: list[Any]
     columns: Sequence[Any]
@@ -75,7 +75,7 @@ class Plain:
     def begin(self, holder: Any) -> None:
         """Begins a transaction."""
         own = self._usable(None, is_change=True)
-        # What is not stored yet is stored without it.
+        # Earlier changes that are not stored yet are stored without it.
         self._before = own.serialize() if self._changed else None
         own.execute("BEGIN")
         self._holder, self._task, self._connection, self._is_changed = ref(holder), ref(running.task()), own, False
@@ -154,7 +154,7 @@ class Plain:
             raise failed
 
     def _fail(self, changed: set[Any], error: BaseException) -> None:
-        """What these tasks have changed is lost, and what others have changed since."""
+        """Loses the changes of these tasks, and those of others since."""
         self._pages.forget()
         told = error if isinstance(error, NotStored) else NotStored(f"the database was not stored: {type(error).__name__}")
         _log.error("%s", told)

@@ -23,7 +23,7 @@ async def answers(result: Any) -> AsyncIterator[Any]:
         yield result
 
 
-#: What has to be done before anything leaves the plugin, and when a handler ends: storing what plain functions have changed.
+#: The work before anything leaves the plugin, and when a handler ends: storing the changes of plain functions.
 BEFORE: list[Callable[[], Awaitable[None]]] = []
 
 

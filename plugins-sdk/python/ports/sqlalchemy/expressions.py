@@ -381,12 +381,12 @@ def null() -> Expression:
 
 
 def true() -> Expression:
-    """What always holds."""
+    """Returns the condition that always holds."""
     return TextClause("1 = 1")
 
 
 def false() -> Expression:
-    """What never holds."""
+    """Returns the condition that never holds."""
     return TextClause("1 = 0")
 
 

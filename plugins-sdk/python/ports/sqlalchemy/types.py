@@ -152,7 +152,7 @@ class LargeBinary(TypeEngine):
 
 
 class JSON(TypeEngine):
-    """What JSON can say."""
+    """A column of values in JSON."""
 
     sql = "JSON"
 

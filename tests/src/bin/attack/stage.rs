@@ -205,7 +205,7 @@ impl Plan {
 struct Footprint {
     files: usize,
     threads: usize,
-    /// What it allocated. Pages of its program come and go.
+    /// The memory that it allocated. Pages of its program come and go.
     anonymous_kib: u64,
     of_files_kib: u64,
 }

@@ -197,7 +197,7 @@ fn what_a_client_that_was_started_anew_could_not_read_is_sent_again_once() {
     }
 }
 
-/// What happens to a text, whether it is then sent again, and how it happens.
+/// The fate of a text, whether it is then sent again, and how that happens.
 type Case<'a> = (&'a str, bool, &'a dyn Fn(&mut Pair));
 
 #[test]

@@ -80,7 +80,7 @@ class Engine(_Executes):
         self.dialect = SimpleNamespace(name="sqlite")
 
     def connect(self, **_: Any) -> "Connection":
-        """What may have a transaction of several statements."""
+        """Returns a connection, which may have a transaction of several statements."""
         return Connection(self._plain)
 
     contextual_connect = connect

@@ -32,7 +32,7 @@ class declared_attr:
 
 
 class Mapped:
-    """What all classes with rows have."""
+    """The base of all classes with rows."""
 
     metadata: MetaData
     __table__: Table
@@ -118,6 +118,6 @@ def values_of(owner: Any) -> dict[str, Any]:
 
 
 def state_of(owner: Any) -> State:
-    """What is known of the row of an object."""
+    """Returns the known state of the row of an object."""
     found: State = owner.__dict__.setdefault(STATE, State())
     return found

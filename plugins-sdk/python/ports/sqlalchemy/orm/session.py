@@ -1,4 +1,4 @@
-"""Sessions: objects, and the rows that they are. What changes is written before a search, and kept by `commit`."""
+"""Sessions: objects, and the rows that they are. Changes are written before a search, and kept by `commit`."""
 
 from typing import Any, Callable, Iterable, Iterator, Optional, Sequence
 
@@ -213,7 +213,7 @@ class Session:
             found.__dict__[STATE] = State(self, key, {}, {**values})
             self._known[kind, key] = found
         state = state_of(found)
-        # What was changed and not written, without autoflush, stays.
+        # Changes that were not written, without autoflush, stay.
         changed = {name for name, value in values_of(found).items() if name in state.values and value != state.values[name]}
         found.__dict__.update({name: value for name, value in values.items() if name not in changed})
         state.values = values
