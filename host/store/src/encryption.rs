@@ -15,6 +15,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::oneshot;
 
 use super::edit::{Edit, Statement};
+use super::file::add_column;
 use super::{Store, StoreError};
 
 /// The tables with keys, for backups.
@@ -122,12 +123,7 @@ pub(super) const STATEMENTS: [Statement; 12] = [
 /// Creates the tables, or adds the column that an older one lacks: the order in which sessions were used.
 pub(super) fn make_tables(file: &Connection) -> rusqlite::Result<()> {
     file.execute_batch(TABLES)?;
-    let known = "SELECT count(*) FROM pragma_table_info('omemo_session') WHERE name = 'used'";
-    let known: i64 = file.query_row(known, [], |row| row.get(0))?;
-    if known == 0 {
-        file.execute_batch("ALTER TABLE omemo_session ADD COLUMN used INTEGER NOT NULL DEFAULT 0")?;
-    }
-    Ok(())
+    add_column(file, "omemo_session", "used", "INTEGER NOT NULL DEFAULT 0")
 }
 
 /// A write that was done, or failed.

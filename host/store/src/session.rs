@@ -6,6 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::Store;
 use super::edit::{Edit, Statement};
+use super::file::add_column;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS session (
@@ -31,12 +32,7 @@ pub(super) const STATEMENTS: [Statement; 2] = [TAKE, KEEP];
 /// Creates the table, or adds the column that an older table lacks.
 pub(super) fn make_table(file: &Connection) -> rusqlite::Result<()> {
     file.execute_batch(TABLES)?;
-    let known = "SELECT count(*) FROM pragma_table_info('session') WHERE name = 'location'";
-    let known: i64 = file.query_row(known, [], |row| row.get(0))?;
-    if known == 0 {
-        file.execute_batch("ALTER TABLE session ADD COLUMN location TEXT")?;
-    }
-    Ok(())
+    add_column(file, "session", "location", "TEXT")
 }
 
 /// Keeps the session of one account from one process to the next.

@@ -18,6 +18,7 @@ use super::StoreError;
 use super::change::Owner;
 use super::data::{PluginData, by_owner, size_in};
 use super::edit::{Edit, Statement};
+use super::file::add_column;
 use super::work::{Change, Lane, PendingWrite, Task, result_of};
 use acceptance::{Acceptance, Accepted, WebhookRequest, size};
 
@@ -86,12 +87,7 @@ pub(super) const STATEMENTS: [Statement; 12] = [
 /// Creates the tables, or adds the column that an older one lacks.
 pub(super) fn make_tables(file: &Connection) -> rusqlite::Result<()> {
     file.execute_batch(TABLES)?;
-    let known = "SELECT count(*) FROM pragma_table_info('webhook_request') WHERE name = 'path'";
-    let known: i64 = file.query_row(known, [], |row| row.get(0))?;
-    if known == 0 {
-        file.execute_batch("ALTER TABLE webhook_request ADD COLUMN path TEXT")?;
-    }
-    Ok(())
+    add_column(file, "webhook_request", "path", "TEXT")
 }
 
 /// The state of a stored request.

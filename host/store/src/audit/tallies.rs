@@ -5,6 +5,7 @@ use parlor_base::escape::escape_distinct;
 use rusqlite::{Connection, params};
 
 use super::super::edit::{Edit, Statement};
+use super::super::file::add_column;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS audit_count (
@@ -66,14 +67,8 @@ const LONGEST: usize = 3_200;
 /// Creates the tables. A file of before has no bytes of requests.
 pub(super) fn make_tables(file: &Connection) -> rusqlite::Result<()> {
     file.execute_batch(TABLES)?;
-    let known = "SELECT count(*) FROM pragma_table_info('audit_tally') WHERE name = 'received'";
-    let known: i64 = file.query_row(known, [], |row| row.get(0))?;
-    if known == 0 {
-        file.execute_batch(
-            "ALTER TABLE audit_tally ADD COLUMN sent INTEGER; ALTER TABLE audit_tally ADD COLUMN received INTEGER",
-        )?;
-    }
-    Ok(())
+    add_column(file, "audit_tally", "sent", "INTEGER")?;
+    add_column(file, "audit_tally", "received", "INTEGER")
 }
 
 /// The meaning of a name.
