@@ -97,52 +97,54 @@ class Boolean(TypeEngine):
         return value if value is None else bool(value)
 
 
-class DateTime(TypeEngine):
+class Moment(TypeEngine):
+    """A value of the calendar or the clock. SQLite keeps its text (ISO 8601)."""
+
+    #: The class of Python's values.
+    of: Any
+
+    def text(self, value: Any) -> str:
+        raise NotImplementedError
+
+    def bound(self, value: Any) -> Any:
+        if value is None:
+            return None
+        if not isinstance(value, self.of):
+            raise exc.StatementError(f"{value!r} is no {self.of.__name__}")
+        return self.text(value)
+
+    def read(self, value: Any) -> Any:
+        return value if value is None else self.of.fromisoformat(value)
+
+
+class DateTime(Moment):
     """A day with a time. A zone is dropped."""
 
     sql = "DATETIME"
+    of = datetime
 
-    def bound(self, value: Any) -> Any:
-        if value is None:
-            return None
-        if not isinstance(value, datetime):
-            raise exc.StatementError(f"{value!r} is no datetime")
-        return value.replace(tzinfo=None).isoformat(" ", "microseconds")
-
-    def read(self, value: Any) -> Any:
-        return value if value is None else datetime.fromisoformat(value)
+    def text(self, value: Any) -> str:
+        return str(value.replace(tzinfo=None).isoformat(" ", "microseconds"))
 
 
-class Date(TypeEngine):
+class Date(Moment):
     """A day."""
 
     sql = "DATE"
+    of = date
 
-    def bound(self, value: Any) -> Any:
-        if value is None:
-            return None
-        if not isinstance(value, date):
-            raise exc.StatementError(f"{value!r} is no date")
-        return (value.date() if isinstance(value, datetime) else value).isoformat()
-
-    def read(self, value: Any) -> Any:
-        return value if value is None else date.fromisoformat(value)
+    def text(self, value: Any) -> str:
+        return str((value.date() if isinstance(value, datetime) else value).isoformat())
 
 
-class Time(TypeEngine):
+class Time(Moment):
     """A time of day."""
 
     sql = "TIME"
+    of = time
 
-    def bound(self, value: Any) -> Any:
-        if value is None:
-            return None
-        if not isinstance(value, time):
-            raise exc.StatementError(f"{value!r} is no time")
-        return value.replace(tzinfo=None).isoformat("microseconds")
-
-    def read(self, value: Any) -> Any:
-        return value if value is None else time.fromisoformat(value)
+    def text(self, value: Any) -> str:
+        return str(value.replace(tzinfo=None).isoformat("microseconds"))
 
 
 class LargeBinary(TypeEngine):
