@@ -6,6 +6,7 @@
 mod alarm;
 pub mod alerting;
 pub mod alerts;
+pub(crate) mod announcers;
 pub(crate) mod answerers;
 mod arrived;
 mod bound;
@@ -41,7 +42,6 @@ mod screening;
 mod sending;
 mod shared;
 mod told;
-pub(crate) mod wanted_nodes;
 pub mod web;
 mod worker;
 
@@ -168,7 +168,7 @@ impl Account {
             answerers: answerers::Answerers::default(),
             callees: Arc::default(),
             hooks: Hooks::default(),
-            wanted_nodes: wanted_nodes::WantedNodes::default(),
+            announcers: announcers::Announcers::default(),
             audit,
             may_act,
             encryption: told::Told::default(),

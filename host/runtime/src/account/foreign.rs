@@ -24,7 +24,7 @@ impl Worker {
     /// Announces the namespaces that plugins answer now, the nodes that they subscribe to, and their own features.
     pub(super) fn announce_answered(&mut self) {
         let mut features = self.shared.answerers.answered();
-        let (nodes, left_out_nodes) = self.shared.wanted_nodes.features();
+        let (nodes, left_out_nodes) = self.shared.announcers.features();
         features.extend(nodes);
         if left_out_nodes > 0 {
             tracing::warn!(
@@ -32,7 +32,7 @@ impl Worker {
                 "plugins want to be told of more nodes than the account can announce; grant pubsub.read for fewer named nodes"
             );
         }
-        let left_out = self.session.announce(features, self.shared.wanted_nodes.withheld());
+        let left_out = self.session.announce(features, self.shared.announcers.withheld());
         if left_out > 0 {
             tracing::warn!(
                 account = %self.shared.name, left_out,
@@ -43,8 +43,8 @@ impl Worker {
 }
 
 /// Announces the nodes that an instance subscribes to, and its features, as its new grants let it.
-pub(crate) fn announce_wanted(account: &Arc<Shared>, mailbox: &Arc<Mailbox>) {
-    account.wanted_nodes.add(mailbox);
+pub(crate) fn announce_granted(account: &Arc<Shared>, mailbox: &Arc<Mailbox>) {
+    account.announcers.add(mailbox);
     let told = Arc::clone(account);
     account.place.runtime.spawn(async move { announce_answered(&told).await });
 }

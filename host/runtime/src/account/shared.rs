@@ -24,13 +24,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Asker;
 use super::alerts::RoomAlerts;
+use super::announcers::Announcers;
 use super::answerers::Answerers;
 use super::callees::Callees;
 use super::connection::{Connection, ConnectionHistory, Credentials};
 use super::hooks::Hooks;
 use super::order::{Asked, Order};
 use super::told::Told;
-use super::wanted_nodes::WantedNodes;
 use super::web::WebScript;
 use crate::may_act::MayAct;
 use crate::record::Records;
@@ -67,7 +67,7 @@ pub struct Shared {
     /// The plugins that see what others send and get.
     pub(crate) hooks: Hooks,
     /// The nodes of accounts that plugins subscribe to.
-    pub(crate) wanted_nodes: WantedNodes,
+    pub(crate) announcers: Announcers,
     /// The audit of changes.
     pub audit: Audit,
     /// Whether it may act: asked before each act that others can see.
@@ -268,7 +268,7 @@ impl Shared {
         self.router.forget(instance);
         self.callees.forget(instance);
         self.hooks.forget(instance);
-        self.wanted_nodes.forget(instance);
+        self.announcers.forget(instance);
         self.tell(|done| Order::Forget { instance, done }).await;
     }
 

@@ -25,7 +25,7 @@ impl GrantHandle {
         let instance = self.0.standing.with(|standing| standing.instance.clone());
         if let Some(instance) = instance {
             instance.account.router.grant(&instance.mailbox, grants);
-            self.0.announce_wanted(&instance);
+            self.0.announce_granted(&instance);
         }
     }
 
@@ -63,14 +63,14 @@ impl Shared {
                 break;
             }
         }
-        self.announce_wanted(instance);
+        self.announce_granted(instance);
     }
 
     /// Announces the nodes that an instance may read now, and its features, if its manifest asks for either.
-    fn announce_wanted(&self, instance: &Instance) {
+    fn announce_granted(&self, instance: &Instance) {
         let asked = &self.admitted.manifest.permissions;
         if [Permission::PubsubRead, Permission::DiscoOwn].iter().any(|permission| asked.contains_key(permission)) {
-            foreign::announce_wanted(&instance.account, &instance.mailbox);
+            foreign::announce_granted(&instance.account, &instance.mailbox);
         }
     }
 }

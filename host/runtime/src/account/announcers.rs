@@ -16,9 +16,9 @@ const LONGEST: usize = 500;
 
 /// The instances that may read nodes, or announce features.
 #[derive(Debug, Default)]
-pub(crate) struct WantedNodes(Mutex<Vec<Arc<Mailbox>>>);
+pub(crate) struct Announcers(Mutex<Vec<Arc<Mailbox>>>);
 
-impl WantedNodes {
+impl Announcers {
     fn readers(&self) -> MutexGuard<'_, Vec<Arc<Mailbox>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -75,36 +75,36 @@ mod tests {
 
     #[test]
     fn the_named_nodes_of_accounts_are_announced_while_a_plugin_may_read_them() {
-        let wanted = WantedNodes::default();
+        let announcers = Announcers::default();
         let one = mailbox(&["contacts/urn:a", "pubsub.example.org/news", "own/urn:b", "example.org/*"]);
         let other = mailbox(&["*/urn:a", "*", "own/a<b"]);
-        wanted.add(&one);
-        wanted.add(&one);
-        wanted.add(&other);
-        assert_eq!(wanted.features(), (vec!["urn:a+notify".to_owned(), "urn:b+notify".to_owned()], 1));
-        wanted.forget(one.instance());
-        assert_eq!(wanted.features(), (vec!["urn:a+notify".to_owned()], 1));
+        announcers.add(&one);
+        announcers.add(&one);
+        announcers.add(&other);
+        assert_eq!(announcers.features(), (vec!["urn:a+notify".to_owned(), "urn:b+notify".to_owned()], 1));
+        announcers.forget(one.instance());
+        assert_eq!(announcers.features(), (vec!["urn:a+notify".to_owned()], 1));
     }
 
     #[test]
     fn features_of_a_plugin_are_withheld_without_the_grant_to_announce_them() {
-        let wanted = WantedNodes::default();
+        let announcers = Announcers::default();
         let (reads, mut grants) = (mailbox(&["own/urn:a"]), Grants::default());
         grants.grant::<&str>(Permission::DiscoOwn, &[]).unwrap();
         let announcer = Mailbox::new(InstanceId::next(), 1, Arc::new(grants)).0;
-        wanted.add(&reads);
-        wanted.add(&announcer);
-        assert_eq!(wanted.withheld(), BTreeSet::from([reads.instance()]));
-        wanted.forget(reads.instance());
-        assert_eq!(wanted.withheld(), BTreeSet::new());
+        announcers.add(&reads);
+        announcers.add(&announcer);
+        assert_eq!(announcers.withheld(), BTreeSet::from([reads.instance()]));
+        announcers.forget(reads.instance());
+        assert_eq!(announcers.withheld(), BTreeSet::new());
     }
 
     #[test]
     fn only_so_many_are_announced() {
-        let wanted = WantedNodes::default();
+        let announcers = Announcers::default();
         let nodes: Vec<_> = (0..=MOST).map(|number| format!("own/{number}")).collect();
-        wanted.add(&mailbox(&nodes.iter().map(String::as_str).collect::<Vec<_>>()));
-        let (features, left_out) = wanted.features();
+        announcers.add(&mailbox(&nodes.iter().map(String::as_str).collect::<Vec<_>>()));
+        let (features, left_out) = announcers.features();
         assert_eq!((features.len(), left_out), (MOST, 1));
     }
 }
