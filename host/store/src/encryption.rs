@@ -14,8 +14,8 @@ use parlor_stanza::types::{DeviceTrust, OmemoForm};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::oneshot;
 
+use super::column::add_column;
 use super::edit::{Edit, Statement};
-use super::file::add_column;
 use super::{Store, StoreError};
 
 /// The tables with keys, for backups.

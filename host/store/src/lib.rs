@@ -20,6 +20,7 @@ mod audit;
 pub mod backup;
 mod change;
 mod changes;
+mod column;
 mod data;
 mod data_file;
 mod edit;

@@ -5,8 +5,8 @@ use parlor_xmpp::Left;
 use rusqlite::{Connection, params};
 
 use super::Store;
+use super::column::add_column;
 use super::edit::{Edit, Statement};
-use super::file::add_column;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS session (

@@ -16,9 +16,9 @@ use tokio::sync::oneshot;
 
 use super::StoreError;
 use super::change::Owner;
+use super::column::add_column;
 use super::data::{PluginData, by_owner, size_in};
 use super::edit::{Edit, Statement};
-use super::file::add_column;
 use super::work::{Change, Lane, PendingWrite, Task, result_of};
 use acceptance::{Acceptance, Accepted, WebhookRequest, size};
 

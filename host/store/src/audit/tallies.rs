@@ -4,8 +4,8 @@
 use parlor_base::escape::escape_distinct;
 use rusqlite::{Connection, params};
 
+use super::super::column::add_column;
 use super::super::edit::{Edit, Statement};
-use super::super::file::add_column;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS audit_count (
