@@ -272,7 +272,7 @@ fn a_file_that_is_ended_undoes_its_pending_change_and_tells_it() {
 #[test]
 fn nothing_else_writes_to_the_file() {
     const RECORDS: [&str; 2] = ["edit.rs", "replay.rs"];
-    const OUTSIDE: [(&str, usize); 13] = [
+    const OUTSIDE: [(&str, usize); 14] = [
         ("audit.rs", 3),
         ("backup.rs", 9),
         ("clustered.rs", 1),
