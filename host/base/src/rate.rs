@@ -53,7 +53,8 @@ impl Bucket {
         let wait = self.reserve(amount, patience, now)?;
         if !wait.is_zero() {
             let mut reserved = Reserved { bucket: self, amount };
-            tokio::time::sleep_until(now + wait).await;
+            // Boxed: most calls do not wait, and a timer would make the futures of all of them larger.
+            Box::pin(tokio::time::sleep_until(now + wait)).await;
             reserved.amount = 0.0;
         }
         Ok(())

@@ -216,7 +216,9 @@ impl Shared {
         const TURN: usize = 16 << 10;
         let gated = command.sends();
         let turns = u32::try_from(1 + command.weight() / TURN).unwrap_or(u32::MAX);
-        self.put(by, fair::Item { value: Asked::Command(command, holding), turns, gated }).await?;
+        // Here, and not by `put`: each future would have room for the command once more.
+        let asked = fair::Item { value: Asked::Command(command, holding), turns, gated };
+        self.asked.put(by, asked).await.map_err(|fair::Closed| CallError::Stopped)?;
         arrives.await.unwrap_or(Err(CallError::Stopped))
     }
 

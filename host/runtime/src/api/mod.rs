@@ -38,6 +38,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
@@ -319,16 +320,18 @@ async fn request_with<R>(
 }
 
 /// Sends the request, now that it is the plugin's turn, and waits for the answer.
-async fn put<R>(
+fn put<R>(
     instance: &Arc<Instance>,
     request: PendingIq,
     answer: impl Future<Output = Result<R, CallError>>,
-) -> Result<R, CallError> {
+) -> impl Future<Output = Result<R, CallError>> {
     let request = request.sent();
-    let _waits = instance.waits_for_session();
-    let result = answer.await;
-    request.answered();
-    result
+    let waits = instance.waits_for_session();
+    // Not an async function: it would have room for the future twice.
+    answer.inspect(move |_| {
+        request.answered();
+        drop(waits);
+    })
 }
 
 /// Checks whether a plugin can hold all of these at once, as far as the host can tell. Too many would end it; this way

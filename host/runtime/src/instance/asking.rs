@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use futures_util::FutureExt as _;
 use parlor_base::held::{Held, Holding};
 use parlor_session::permissions::Granted;
 use parlor_session::{Answer, AnyCommand, Command};
@@ -86,11 +87,13 @@ impl Instance {
 
     /// Waits for a resource that all plugins share. During `initialize` that time does not count against the plugin,
     /// since others may be served first.
-    pub async fn in_turn<R>(&self, shared: impl Future<Output = R>) -> R {
+    pub fn in_turn<R>(&self, shared: impl Future<Output = R>) -> impl Future<Output = R> {
         // Only `initialize` has such a time limit, so other calls are spared the cost of counting.
-        let _waits = self.is_starting().then(|| TurnWait::begin(&self.waits));
-        shared.await
+        let waits = self.is_starting().then(|| TurnWait::begin(&self.waits));
+        // Not an async function: it would have room for the future twice.
+        shared.inspect(move |_| drop(waits))
     }
+
     /// Counts a call as waiting for the session until the guard is dropped.
     pub fn waits_for_session(self: &Arc<Self>) -> SessionWait {
         self.waits.change(|waits| waits.for_session += 1);

@@ -1,6 +1,7 @@
 //! The instances of a plugin, one after another: each is run, watched over, and started again if it failed.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -267,7 +268,7 @@ async fn live_once(shared: &Arc<Shared>, kept: Option<Kept>, turn: StartTurn) ->
     let life = async move {
         // Declared first, so dropped last: when it is gone, so is the Store.
         let _alive = alive;
-        turn.until_polled(run::run(start)).await
+        turn.until_polled(pin!(run::run(start))).await
     };
     let allowance = instance.allowance();
     let metered = Metered::new(life, Arc::clone(&instance.cpu), allowance, shared.engine.ticker());
@@ -312,9 +313,8 @@ async fn watch_over(
     stop: oneshot::Sender<ShutdownMode>,
 ) -> Ended {
     let (Started { initialized, is_woken }, limit) = (started, instance.limits.initialize);
-    let mut started =
-        std::pin::pin!(within_own_time(initialized, instance.waits(), limit, || instance.cpu.kept_waiting()));
-    let mut slow = std::pin::pin!(tokio::time::sleep(limit));
+    let mut started = pin!(within_own_time(initialized, instance.waits(), limit, || instance.cpu.kept_waiting()));
+    let mut slow = pin!(tokio::time::sleep(limit));
     let is_started = loop {
         tokio::select! {
             biased;

@@ -4,7 +4,7 @@
 //! stanza of every account on the thread would wait for all of them, and a log-in needs many.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -36,13 +36,12 @@ impl StartTurn {
     }
 
     /// Runs a future, and gives the turn back after its first poll.
-    pub(super) async fn until_polled<F: Future>(self, future: F) -> F::Output {
-        let (mut future, mut turn) = (pin!(future), Some(self));
-        poll_fn(|context| {
+    pub(super) fn until_polled<F: Future>(self, mut future: Pin<&mut F>) -> impl Future<Output = F::Output> {
+        let mut turn = Some(self);
+        poll_fn(move |context| {
             let polled = future.as_mut().poll(context);
             turn = None;
             polled
         })
-        .await
     }
 }
