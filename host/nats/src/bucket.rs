@@ -10,9 +10,7 @@ use std::time::{Duration, SystemTime};
 use async_nats::HeaderMap;
 use async_nats::header::NATS_ROLLUP;
 use async_nats::jetstream::context::PublishError;
-use async_nats::jetstream::object_store::{
-    DeleteErrorKind, GetErrorKind, Object, ObjectInfo, ObjectOptions, ObjectStore,
-};
+use async_nats::jetstream::object_store::{GetErrorKind, Object, ObjectInfo, ObjectOptions, ObjectStore};
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
@@ -142,16 +140,17 @@ impl Bucket {
         }
     }
 
-    /// Removes an object, with what there is of it.
+    /// Removes an object, with the parts of the upload that it names.
+    ///
+    /// Its last message goes first: if this is given up in between, [`Self::begun`] finds the parts. The library would read from a follower
+    /// which subject the parts have, and purge whatever that says, also a name that stands for all uploads.
     pub(crate) async fn remove(&self, name: &str) -> Result<(), String> {
-        // The library reads from the last message which subject its parts have.
-        if let Err(error) = self.store.delete(name).await
-            && error.kind() != DeleteErrorKind::NotFound
-        {
-            return Err(error.to_string());
+        let described = self.described(name).await?;
+        self.purge(self.end_subject(name)).await?;
+        match described.filter(|info| is_one_upload(&info.nuid)) {
+            Some(info) => self.remove_parts(&info.nuid).await,
+            None => Ok(()),
         }
-        // A message is left that says so. It would stay for good.
-        self.purge(self.end_subject(name)).await
     }
 
     /// Removes the parts of an upload.

@@ -26,8 +26,6 @@ const ATTEMPTS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How many objects of an account are looked at when garbage is removed. The rest has its turn the next time.
 const MOST_OBJECTS: usize = 1_000;
-/// How many names of objects of all accounts are looked through for those of one.
-const MOST_NAMES: usize = 1 << 20;
 
 /// A snapshot, as a record names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,23 +121,21 @@ impl Snapshots {
 
     /// Removes a snapshot that another took the place of. If that fails, it is garbage, and does no harm.
     pub(crate) async fn forget(&self, snapshot: &Snapshot) {
-        self.remove(&snapshot.name).await;
+        _ = self.remove(&snapshot.name).await;
     }
 
     /// Removes an object, or what there is of one that was not uploaded to its end.
-    async fn remove(&self, name: &str) {
-        if self.bucket.remove(name).await.is_ok() {
-            _ = self.bucket.remove_parts(name).await;
-        }
+    async fn remove(&self, name: &str) -> Result<(), SnapshotError> {
+        let failed = |cause| SnapshotError::Server { name: name.to_owned(), cause };
+        self.bucket.remove(name).await.map_err(failed)?;
+        self.bucket.remove_parts(name).await.map_err(failed)
     }
 
     /// Removes all snapshots of an account, also those that no record names and what uploads left that were given up, except this
-    /// one.
+    /// one. If one cannot be removed, it fails: an owner who removes an account is told that nothing of it is left.
     pub(crate) async fn forget_all(&self, account: &str, but: Option<&Snapshot>) -> Result<(), SnapshotError> {
-        let mut names = self.begun_of(account).await?;
-        names.extend(self.all_of(account).await?.into_iter().map(|(name, _)| name));
-        for name in names.iter().filter(|name| but.is_none_or(|but| but.name != **name)) {
-            self.remove(name).await;
+        for name in self.begun_of(account).await?.iter().filter(|name| but.is_none_or(|but| but.name != **name)) {
+            self.remove(name).await?;
         }
         Ok(())
     }
@@ -151,13 +147,16 @@ impl Snapshots {
     pub(crate) async fn forget_before(&self, account: &str, named: &Snapshot) -> Result<(), SnapshotError> {
         for name in self.begun_of(account).await? {
             if revision_in(&name).is_some_and(|revision| revision < named.revision) {
-                self.remove(&name).await;
+                _ = self.remove(&name).await;
             }
         }
         Ok(())
     }
 
-    /// Returns the names of the objects of an account of which there are parts.
+    /// Returns the names of the objects of an account of which there are parts. Each object has one part at least.
+    ///
+    /// NATS finds these by the beginning of their subjects. It does not find the last messages of objects so, which have names in Base64:
+    /// those of all accounts would have to be listed.
     async fn begun_of(&self, account: &str) -> Result<BTreeSet<String>, SnapshotError> {
         let prefix = format!("{}.", names::hash(account));
         let begun = self.bucket.begun(&prefix, MOST_OBJECTS).await;
@@ -166,24 +165,16 @@ impl Snapshots {
 
     /// Returns how many snapshots there are of an account, and the sum of their sizes.
     pub(crate) async fn sizes(&self, account: &str) -> Result<(usize, u64), SnapshotError> {
-        let all = self.all_of(account).await?;
-        Ok((all.len(), all.iter().map(|(_, size)| size).sum()))
-    }
-
-    /// Returns the names and sizes of all snapshots of an account.
-    async fn all_of(&self, account: &str) -> Result<Vec<(String, u64)>, SnapshotError> {
-        let begin = format!("{}.", names::hash(account));
-        let failed = |cause: String| SnapshotError::Server { name: begin.clone(), cause };
-        let names = self.bucket.names(MOST_NAMES).await.map_err(failed)?;
-        let mut own = Vec::new();
-        for name in names.into_iter().filter(|name| name.starts_with(&begin)) {
-            if let Some(object) = self.bucket.described(&name).await.map_err(failed)?
-                && !object.deleted
-            {
-                own.push((name, u64::try_from(object.size).unwrap_or(u64::MAX)));
+        let (mut count, mut bytes) = (0, 0_u64);
+        for name in self.begun_of(account).await? {
+            let described = self.bucket.described(&name).await;
+            let described = described.map_err(|cause| SnapshotError::Server { name: name.clone(), cause })?;
+            if let Some(object) = described.filter(|object| !object.deleted) {
+                count += 1;
+                bytes = bytes.saturating_add(u64::try_from(object.size).unwrap_or(u64::MAX));
             }
         }
-        Ok(own)
+        Ok((count, bytes))
     }
 
     /// Fetches and decrypts a snapshot of an account, and checks that it is the one that was stored.

@@ -2,15 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use parlor_cluster::Token;
 
-use super::server::{Server, cluster};
+use super::server::{Server, cluster, settings};
 use super::soon;
 use crate::log::forget_before;
 use crate::names::hash;
-use crate::{AccountLog, Kind, Link, Position, Record, Snapshot, SnapshotError, Snapshots, StreamError, read_log};
+use crate::{
+    AccountLog, Kind, Link, Login, Position, Record, Settings, Snapshot, SnapshotError, Snapshots, StreamError,
+    read_log,
+};
 
 const ACCOUNT: &str = "bot@example.org";
 
@@ -127,6 +132,78 @@ async fn what_an_upload_left_is_removed_with_the_next_snapshot_or_with_the_accou
     assert_eq!(snapshots.sizes(ACCOUNT).await.unwrap().0, 1);
     soon(snapshots.forget_all(ACCOUNT, None)).await.unwrap();
     assert_eq!(begun(&link).await, BTreeSet::from([of_other]));
+}
+
+/// Returns a snapshot of this account, which is stored.
+async fn stored(snapshots: &Snapshots, account: &str, revision: u64) -> Snapshot {
+    let up_to = Position { revision, number: revision };
+    soon(snapshots.store(account, up_to, b"state".to_vec())).await.unwrap()
+}
+
+/// With many accounts, a list of all their snapshots would be fetched for each account that is removed.
+#[tokio::test]
+async fn the_snapshots_of_an_account_are_found_without_those_of_others() {
+    let server = Server::start();
+    let (link, cluster) = server.cluster().await;
+    let snapshots = Snapshots::open(&link, &cluster).await.unwrap();
+    let of_other = stored(&snapshots, "other@example.org", 7).await;
+    stored(&snapshots, ACCOUNT, 7).await;
+    let named = stored(&snapshots, ACCOUNT, 8).await;
+    // A client of the same account of NATS hears what others ask.
+    let mut asked = link.client.subscribe(format!("$JS.API.STREAM.INFO.{STREAM}")).await.unwrap();
+    link.client.flush().await.unwrap();
+    let sizes = soon(snapshots.sizes(ACCOUNT)).await.unwrap();
+    assert!(sizes.0 == 2 && sizes.1 > 10, "{sizes:?}");
+    soon(snapshots.forget_all(ACCOUNT, Some(&named))).await.unwrap();
+    assert_eq!(soon(snapshots.sizes(ACCOUNT)).await.unwrap().0, 1);
+    soon(snapshots.forget_all(ACCOUNT, None)).await.unwrap();
+    asked.unsubscribe().await.unwrap();
+    let own = format!("\"$O.PARLOR_c_SNAPSHOTS.C.{}.>\"", hash(ACCOUNT));
+    let mut questions = 0;
+    while let Some(question) = soon(asked.next()).await {
+        let text = String::from_utf8_lossy(&question.payload).into_owned();
+        assert!(text.contains(&own), "{text}");
+        questions += 1;
+    }
+    assert!(questions >= 3, "{questions}");
+    let stream = link.jetstream.get_stream(STREAM).await.unwrap();
+    assert_eq!(stream.cached_info().state.messages, 2, "the part of the other one, and its name");
+    assert_eq!(soon(snapshots.fetch("other@example.org", &of_other)).await.unwrap(), b"state");
+}
+
+/// Otherwise `parlor cluster remove` would say that nothing is left.
+#[tokio::test]
+async fn snapshots_that_cannot_be_removed_are_told() {
+    let server = Server::with(&format!(
+        "jetstream: {{}}\nauthorization: {{ users: [ {{ user: parlor, password: secret, permissions: {{ publish: {{ deny: \
+         \"$JS.API.STREAM.PURGE.{STREAM}\" }} }} }} ] }}\n"
+    ));
+    let login = Login::Password { user: "parlor".to_owned(), password: "secret".to_owned() };
+    let link = Link::connect(&Settings { login, ..settings(server.port()) }).await.unwrap();
+    let snapshots = Snapshots::open(&link, &cluster()).await.unwrap();
+    let kept = stored(&snapshots, ACCOUNT, 7).await;
+    let error = soon(snapshots.forget_all(ACCOUNT, None)).await.unwrap_err();
+    assert!(matches!(error, SnapshotError::Server { .. }), "{error}");
+    assert_eq!(soon(snapshots.fetch(ACCOUNT, &kept)).await.unwrap(), b"state");
+}
+
+/// Anybody at NATS can write such a name. The library would purge what all accounts have.
+#[tokio::test]
+async fn a_name_of_all_uploads_removes_none_of_others() {
+    let server = Server::start();
+    let (link, cluster) = server.cluster().await;
+    let snapshots = Snapshots::open(&link, &cluster).await.unwrap();
+    let of_other = stored(&snapshots, "other@example.org", 7).await;
+    let name = format!("{}.7.a", hash(ACCOUNT));
+    let ends = format!("$O.PARLOR_c_SNAPSHOTS.M.{}", URL_SAFE.encode(&name));
+    let info = serde_json::json!({ "name": name, "bucket": "PARLOR_c_SNAPSHOTS", "nuid": ">", "chunks": 1, "size": 4 });
+    for (subject, body) in [(format!("$O.PARLOR_c_SNAPSHOTS.C.{name}"), "part".to_owned()), (ends, info.to_string())] {
+        link.jetstream.publish(subject, body.into()).await.unwrap().await.unwrap();
+    }
+    soon(snapshots.forget_all(ACCOUNT, None)).await.unwrap();
+    assert_eq!(soon(snapshots.fetch("other@example.org", &of_other)).await.unwrap(), b"state");
+    let stream = link.jetstream.get_stream(STREAM).await.unwrap();
+    assert_eq!(stream.cached_info().state.messages, 2, "the part of the other one, and its name");
 }
 
 /// Somebody deleted it.
