@@ -7,7 +7,7 @@ use futures_util::future::{BoxFuture, ready};
 
 /// The permission of an account to act. Without a cluster it always may, and asking costs nothing.
 ///
-/// It is asked before a handler starts, and before something is sent. Once it is gone, it never comes back: the account is
+/// It is asked before a handler starts, before something is sent, and before a request over the web. Once it is gone, it never comes back: the account is
 /// about to end here, and may run elsewhere.
 #[derive(Clone, Default)]
 pub struct MayAct(Option<Arc<dyn Permission>>);
@@ -64,6 +64,12 @@ impl MayAct {
         self.0.as_ref().is_none_or(|permission| permission.is_fresh())
     }
 
+    /// Waits until the cluster has answered, unless it has a moment ago. Returns whether the account may act then.
+    pub(crate) async fn now_or_confirmed(&self) -> bool {
+        let Some(permission) = &self.0 else { return true };
+        permission.now() && (permission.is_fresh() || permission.confirmed().await)
+    }
+
     /// Returns what waits until the cluster has answered; `None` without a cluster.
     pub(crate) fn confirmed(&self) -> Option<BoxFuture<'static, bool>> {
         self.0.as_ref().map(|permission| permission.confirmed())
@@ -86,5 +92,45 @@ pub(crate) async fn next_confirmed(confirming: &mut Option<BoxFuture<'static, bo
 impl fmt::Debug for MayAct {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("MayAct").field(&self.0.is_some()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Cluster {
+        now: bool,
+        is_fresh: bool,
+        answers: bool,
+    }
+
+    impl Permission for Cluster {
+        fn now(&self) -> bool {
+            self.now
+        }
+
+        fn is_fresh(&self) -> bool {
+            self.is_fresh
+        }
+
+        fn confirmed(&self) -> BoxFuture<'static, bool> {
+            Box::pin(ready(self.answers))
+        }
+    }
+
+    #[tokio::test]
+    async fn an_act_needs_a_lease_and_an_answer_of_the_cluster() {
+        assert!(MayAct::default().now_or_confirmed().await, "there is no cluster");
+        for (now, is_fresh, answers, expected) in [
+            (true, true, false, true),
+            (true, false, true, true),
+            (true, false, false, false),
+            (false, true, true, false),
+            (false, false, true, false),
+        ] {
+            let may_act = MayAct::given_by(Cluster { now, is_fresh, answers });
+            assert_eq!(may_act.now_or_confirmed().await, expected, "{now} {is_fresh} {answers}");
+        }
     }
 }

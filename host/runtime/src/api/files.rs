@@ -145,6 +145,7 @@ async fn upload<T: Send + 'static>(
         Some(_) => encrypted::described(&name, size)?,
     };
     let place = place(&instance, &granted, &sent).await?;
+    let client = WebClient::for_files(&instance).await?;
     let mut request = parlor_web::Request::get(place.put, instance.limits.http_time, 64 << 10);
     request.method = Method::PUT;
     let headers = place.headers.iter().map(|(name, value)| (*name, value.as_str()));
@@ -159,7 +160,7 @@ async fn upload<T: Send + 'static>(
         None => place.get.as_str().to_owned(),
         Some(sealing) => sealing.url(place.get.as_str())?,
     };
-    let sending = Sending::begin(&instance, WebClient::for_files(&instance)?, request, Some(sender));
+    let sending = Sending::begin(&instance, client, request, Some(sender));
     let file = File { url, name: Some(name), media_type: Some(kind), size: Some(size) };
     let state = State::Upload(Box::new(Upload { sending, file, left: size, sealing }));
     Ok(instance.parts.add(Transfer { state, _open: open }))
@@ -319,7 +320,7 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
         let transfer = instance.parts.add(Transfer { state: State::Download(Box::new(read)), _open: open });
         return Ok(Opened { transfer, size, media_type });
     }
-    let client = WebClient::for_files(&instance)?;
+    let client = WebClient::for_files(&instance).await?;
     let mut underway = Underway::begin(&instance, &Method::GET, &to);
     let mut request = parlor_web::Request::get(to, instance.limits.http_time, u64::MAX);
     request.first_byte = instance.limits.http_first_byte;

@@ -105,12 +105,12 @@ async fn fetch(
         return scripted(script, &hops, &request, (method, to), plain.unwrap_or_default(), &mut sent.headers);
     }
     pace_bytes(instance, whole.as_ref().map_or(0, Vec::len)).await?;
+    let client = WebClient::of(instance).await?;
     let whole = whole.map(Bytes::from);
     sent.body = whole.clone().map_or_else(Outgoing::empty, Outgoing::whole);
     // The grant may have changed while this waited.
     call.granted(Target::Web { method: method.as_str(), address: &to })?;
     let size = whole.as_ref().map_or(0, Bytes::len);
-    let client = WebClient::of(instance)?;
     let mut underway = Underway::begin(instance, &method, &to);
     underway.sends(size);
     let allow = |mut hop: Hop<'_>| -> Result<(), Failed> {

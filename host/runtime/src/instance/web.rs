@@ -36,7 +36,8 @@ struct Made {
 impl WebClient {
     /// Returns the client for requests over the web of an instance. After a change of its grants or of trusted
     /// certificates the client is replaced: open connections may lead to servers that are no longer allowed.
-    pub(crate) fn of(instance: &Instance) -> Result<Client, CallError> {
+    pub(crate) async fn of(instance: &Instance) -> Result<Client, CallError> {
+        may_act(instance).await?;
         let (grants, web) = (Arc::clone(&instance.mailbox.grants()), instance.account.web.load_full());
         let mut clients = instance.web.clients();
         let made = &mut clients.get_or_insert_default().requests;
@@ -57,7 +58,8 @@ impl WebClient {
 
     /// Returns the client for files: those that messages refer to, and uploads to the account's server. In addition to
     /// the public network, it connects to the addresses that the owner lists under `[web]`.
-    pub(crate) fn for_files(instance: &Instance) -> Result<Client, CallError> {
+    pub(crate) async fn for_files(instance: &Instance) -> Result<Client, CallError> {
+        may_act(instance).await?;
         let (grants, web) = (Arc::clone(&instance.mailbox.grants()), instance.account.web.load_full());
         let mut clients = instance.web.clients();
         let made = &mut clients.get_or_insert_default().files;
@@ -82,6 +84,11 @@ impl WebClient {
     }
 }
 
+/// Waits until the account may act. If another node may have it, a request over the web would be one too many: the next holder repeats it.
+async fn may_act(instance: &Instance) -> Result<(), CallError> {
+    if instance.account.may_act.now_or_confirmed().await { Ok(()) } else { Err(CallError::Stopped) }
+}
+
 /// Returns the rule for addresses of the public network.
 fn rule(web: &Web) -> fn(IpAddr) -> bool {
     if web.nat64 { is_public_with_nat64 } else { is_public }
@@ -101,7 +108,30 @@ fn proxy(web: &Web) -> Option<Proxy> {
 
 #[cfg(test)]
 mod tests {
+    use parlor_base::clock::Clock;
+    use parlor_xmpp::Dialer;
+
+    use super::super::tests::{account_config, on_account};
     use super::*;
+    use crate::account::{Account, Backing};
+    use crate::may_act::MayAct;
+    use crate::threads::Place;
+
+    /// A machine that was suspended goes on in the middle of a handler.
+    #[tokio::test]
+    async fn nothing_goes_over_the_web_once_the_account_may_not_act() {
+        for may in [true, false] {
+            let store = parlor_store::Store::in_memory();
+            let backing = Backing { audit: store.audit(), store, may_act: MayAct::asking(move || may) };
+            let (config, place) = (account_config(), Place::here());
+            let account = Account::start_with(config, backing, place, Dialer::Network, Clock::Machine);
+            let (instance, _mailbox) = on_account(account.shared(), "echo");
+            let clients = [WebClient::of(&instance).await, WebClient::for_files(&instance).await];
+            for client in clients {
+                assert_eq!(client.err(), (!may).then_some(CallError::Stopped));
+            }
+        }
+    }
 
     #[test]
     fn addresses_that_stand_for_others_are_public_only_if_the_owner_says_that_the_network_translates() {

@@ -70,6 +70,7 @@ pub(super) async fn open<T: Send + 'static>(
     } else {
         let body = body.map(|body| filled_body(&credentials, body)).transpose()?.map(|(body, _)| body);
         pace_bytes(&instance, body.as_ref().map_or(0, Vec::len)).await?;
+        let client = WebClient::of(&instance).await?;
         // The grant may have changed while this waited.
         call.granted(Target::Web { method: method.as_str(), address: &to })?;
         let (sender, body) = match (body, length) {
@@ -79,7 +80,7 @@ pub(super) async fn open<T: Send + 'static>(
             (None, Some(length)) => in_parts(Outgoing::sized_stream(length)),
         };
         sent.body = body;
-        State::Sent(Sending::begin(&instance, WebClient::of(&instance)?, sent, sender))
+        State::Sent(Sending::begin(&instance, client, sent, sender))
     };
     Ok(instance.parts.add(Exchange {
         method,
