@@ -1,5 +1,6 @@
 //! The inputs of an account's task: orders, and events of its link.
 
+use jiff::Timestamp;
 use parlor_session::router::Shadow;
 use parlor_session::{Answer, Effect, otr_key_made};
 use parlor_stanza::error::CallError;
@@ -144,6 +145,11 @@ impl Worker {
             LinkEvent::Bound { jid, offers, taken_up, again, doubtful } => {
                 self.bound(jid, offers, taken_up, (again, doubtful), now);
             }
+            // Another node may have the account by now: a log-in here would end its session at the server.
+            LinkEvent::Suspended { why } if !self.shared.may_act.now() => {
+                tracing::info!(%account, reason = %why, "connection lost, and the cluster may have given the account to another node");
+                self.leave_link(now);
+            }
             LinkEvent::Suspended { why } if !why.is_own_choice() && !self.shared.settings.load().auto_reconnect => {
                 tracing::error!(%account, reason = %why, "connection lost, and auto_reconnect is off");
                 self.link = None;
@@ -191,11 +197,16 @@ impl Worker {
             }
             LinkEvent::Closed => {
                 tracing::info!(%account, "connection closed");
-                self.link = None;
-                self.published.connection(Connection::Offline);
-                self.session.closed(now, &mut self.effects);
+                self.leave_link(now);
             }
         }
+    }
+
+    /// Has no connection from now on.
+    fn leave_link(&mut self, now: Timestamp) {
+        self.link = None;
+        self.published.connection(Connection::Offline);
+        self.session.closed(now, &mut self.effects);
     }
 
     fn fail(&mut self, error: &ConnectError, stands: Connection) {

@@ -63,6 +63,21 @@ async fn nothing_is_sent_once_the_account_may_not_act() {
     assert!(soon("an answer", call).await.unwrap().is_err());
 }
 
+/// A machine that was suspended finds its connection broken. Another node has logged in meanwhile, and a log-in here would end its session.
+#[tokio::test]
+async fn an_account_that_may_not_act_does_not_log_in_again() {
+    let peer = Peer::start(Manners::default()).await;
+    let may = Arc::new(AtomicBool::new(true));
+    let asked = Arc::clone(&may);
+    let (account, session) = connected_by(&peer, MayAct::asking(move || asked.load(Ordering::Relaxed))).await;
+    may.store(false, Ordering::Relaxed);
+    drop(session);
+    until_it_is(&account, |connection| !matches!(connection, Connection::Connected(_))).await;
+    let connection = account.shared().connection();
+    assert!(matches!(*connection.borrow(), Connection::Offline), "it logs in again");
+    soon("the end of the account", account.stop()).await;
+}
+
 /// A cluster that may be silent for a while.
 struct Cluster {
     is_silent: Arc<AtomicBool>,
