@@ -193,6 +193,21 @@ pub(crate) fn refuse_older(message: &Bytes, by: u64, reason: &str) -> Option<Byt
     (format == OLDER && is_id(&id)).then(|| pack(&AnswerHead { format: OLDER, id, by, says }, b""))
 }
 
+/// Returns the id of a request and the subject for its answer, if a node of the cluster sealed it that runs another version, whose requests
+/// this one does not read.
+pub(crate) fn addressed(cluster: &Cluster, place: Place<'_>, message: &Bytes) -> Option<(String, String)> {
+    #[derive(Deserialize)]
+    struct AnyHead {
+        id: String,
+        reply: String,
+    }
+    let (what, at) = place.named();
+    let opened = cluster.open_own(what, &at, message.to_vec()).ok()?;
+    let end = opened.iter().take(LONGEST_HEAD).position(|byte| *byte == b'\n')?;
+    let AnyHead { id, reply } = serde_json::from_slice(&opened[..end]).ok()?;
+    (is_id(&id) && is_inbox(&reply)).then_some((id, reply))
+}
+
 /// Returns the bytes of a message that is not sealed.
 fn pack(head: &impl Head, body: &[u8]) -> Bytes {
     // It has only numbers and texts.

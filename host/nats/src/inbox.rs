@@ -16,7 +16,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::envelope::{
-    AnswerHead, EnvelopeError, FORMAT, MOST_IN_A_REQUEST, Place, RequestHead, Says, is_inbox, open, refuse_older, seal,
+    AnswerHead, EnvelopeError, FORMAT, MOST_IN_A_REQUEST, Place, RequestHead, Says, addressed, is_inbox, open,
+    refuse_older, seal,
 };
 use crate::names::Cluster;
 use crate::requests::{MOST_IN_AN_ANSWER, PART, RequestError, Requests, unix_time};
@@ -153,9 +154,18 @@ impl Inbox {
         Reply { client, cluster, own, subject: subject.into(), id, process: self.process }
     }
 
-    /// Counts a message that no node of this cluster sealed for this one. A node with an older parlor is told why.
+    /// Counts a message that no node of this cluster sealed for this one, or none of this version. A node with another parlor is told why.
     async fn refuse_unopened(&mut self, error: EnvelopeError, message: Message) {
         self.unopened.note(error);
+        if error == EnvelopeError::Strange {
+            let place = Place::Request(&self.subject);
+            if let Some((id, reply)) = addressed(&self.cluster, place, &message.payload) {
+                let reason =
+                    "it runs another version of parlor, which knows no such request; run the same version on all nodes";
+                self.reply(id, reply).refuse(reason.to_owned()).await;
+            }
+            return;
+        }
         let Some(reply) = message.reply.filter(|reply| error == EnvelopeError::Older && is_inbox(reply)) else {
             return;
         };

@@ -18,6 +18,7 @@ use crate::answer::{ANSWER, Last};
 use crate::envelope::{AnswerHead, EnvelopeError, FORMAT, Place, RequestHead, Says, new_id, open, seal};
 use crate::inbox::Inbox;
 use crate::requests::{PART, unix_time};
+use crate::seal::What;
 use crate::{CLOCKS, MOST_IN_A_REQUEST, MOST_IN_AN_ANSWER, RequestError, Requests, Serving, State, Topic};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -374,6 +375,32 @@ async fn a_node_with_an_older_parlor_is_told_what_to_do() {
     assert!(told.contains(&id) && told.contains("run the same version of parlor on all nodes"), "{told}");
     assert_eq!(inbox.unopened(), 2);
     let stream = one.state.cluster.state_stream();
+    assert!(matches!(one.state.link.last(&stream, &keys, ANSWER).await, Ok(Last::None)));
+}
+
+/// The head of its requests has a field that this version does not know.
+#[tokio::test]
+async fn a_node_with_a_newer_parlor_is_told_what_to_do() {
+    let server = Server::start();
+    let [one, two] = nodes(&server).await;
+    let mut inbox = two.serve().await.unwrap();
+    let (client, cluster, subject) = (&one.state.link.client, &one.state.cluster, two.subject("two"));
+    let own = client.new_inbox();
+    let mut answers = client.subscribe(own.clone()).await.unwrap();
+    let (id, keys) = (new_id(), cluster.keys_subject());
+    // The record of the keys must not be written.
+    for reply in [&keys, &own] {
+        let head = serde_json::json!({ "format": FORMAT, "id": id, "from": "one", "reply": reply, "later": true });
+        let newer = cluster.seal_own(What::Request, &subject, format!("{head}\nbody").as_bytes()).unwrap();
+        client.publish(subject.clone(), newer.into()).await.unwrap();
+    }
+    let (told, ()) = tokio::join!(soon(answers.next()), hears_the_next(&mut inbox, &one, "two"));
+    let place = Place::Answer { subject: &subject, id: &id };
+    let (head, _) = open::<AnswerHead>(cluster, place, &told.unwrap().payload).unwrap();
+    let Says::Refused(reason) = &head.says else { panic!("{head:?}") };
+    assert!(reason.contains("run the same version on all nodes"), "{reason}");
+    assert_eq!(inbox.unopened(), 2);
+    let stream = cluster.state_stream();
     assert!(matches!(one.state.link.last(&stream, &keys, ANSWER).await, Ok(Last::None)));
 }
 
