@@ -421,15 +421,17 @@ pub enum TakeOverError {
 impl TakeOverError {
     /// Returns whether it stays until the owner does something, so that trying again soon is of no use.
     pub(crate) fn needs_owner(&self) -> bool {
-        matches!(
-            self,
-            Self::Log(LogError::Key { .. } | LogError::Changed { .. })
-                | Self::Snapshot(
-                    SnapshotError::Key { .. }
-                        | SnapshotError::Changed { .. }
-                        | SnapshotError::Log(LogError::Key { .. } | LogError::Changed { .. })
-                )
-        ) || self.may_be_replaced()
+        let is_of_log = |error: &LogError| {
+            matches!(error, LogError::Key { .. } | LogError::Changed { .. } | LogError::Foreign { .. })
+        };
+        match self {
+            Self::Log(error) | Self::Snapshot(SnapshotError::Log(error)) if is_of_log(error) => true,
+            // A newer parlor wrote what cannot be read. Another node may run that one, so the first pause is as short as any.
+            Self::Snapshot(SnapshotError::Key { .. } | SnapshotError::Changed { .. } | SnapshotError::Name(_))
+            | Self::Replay(ReplayError::Record(_)) => true,
+            Self::File(error) => error.is_of_a_newer_parlor(),
+            _ => self.may_be_replaced(),
+        }
     }
 
     /// Returns whether something is missing that a snapshot replaces: records, or the snapshot before it. If the holder has just made

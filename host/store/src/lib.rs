@@ -131,6 +131,11 @@ impl OpenError {
     fn new(path: PathBuf, cause: file::Unfit) -> Self {
         Self { path, remedy: cause.remedy(), cause }
     }
+
+    /// Returns whether a newer parlor wrote the file.
+    pub fn is_of_a_newer_parlor(&self) -> bool {
+        matches!(self.cause, file::Unfit::Newer(_))
+    }
 }
 
 /// A handle on the file. It is cheap to clone; the thread ends with the last handle.

@@ -8,7 +8,7 @@ use parlor_base::clock::Clock;
 use parlor_cluster::Token;
 use parlor_session::{Contact, KeepRoster};
 use parlor_stanza::types::RosterItem;
-use parlor_store::{Accounts, Addition, Changed, Owner, RosterKeeper, Step, Store, StoreError};
+use parlor_store::{Accounts, Addition, Changed, Owner, ReplayError, RosterKeeper, Step, Store, StoreError};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -17,6 +17,7 @@ use super::proxy::Proxy;
 use super::server::{Server, cluster, settings};
 use super::soon;
 use crate::names::hash;
+use crate::record::RecordError;
 use crate::stores::COPIES;
 use crate::{
     AccountLog, CopyError, Held, Kind, Link, LogError, MOST_IN_A_RECORD, Record, SnapshotError, Stores, StreamError,
@@ -340,6 +341,21 @@ fn what_a_snapshot_may_have_replaced_is_read_again_and_what_is_lost_is_tried_rar
     let silent = SnapshotError::Server { name: "n".to_owned(), cause: "it took too long".to_owned() };
     let silent = TakeOverError::from(silent);
     assert!(!silent.may_be_replaced() && !silent.needs_owner());
+}
+
+/// While nodes are updated one after the other, each attempt of an earlier version would write a fence, once a second.
+#[test]
+fn what_another_version_wrote_is_tried_more_and_more_rarely() {
+    let foreign = || {
+        let (subject, cause) = ("s".to_owned(), RecordError::Format("3".to_owned()));
+        LogError::Foreign { subject, revision: 1, cause }
+    };
+    let later = ReplayError::from(parlor_store::RecordError::Format(parlor_store::FORMAT + 1));
+    let named = SnapshotError::Name("{}".to_owned());
+    for error in [TakeOverError::from(foreign()), SnapshotError::from(foreign()).into(), later.into(), named.into()] {
+        assert!(!error.may_be_replaced() && error.needs_owner(), "{error}");
+    }
+    assert!(!TakeOverError::from(ReplayError::from(StoreError::Ended)).needs_owner());
 }
 
 /// Somebody deleted it. Before, its accounts were down until a node was started.
