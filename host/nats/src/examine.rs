@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::answer::ANSWER;
 use crate::connect::{AskError, Link};
-use crate::error::{ConnectError, PutError, StateError};
+use crate::error::{ConnectError, PutError, StateError, StreamError};
 use crate::keys::{self, Found};
 use crate::names::Cluster;
 use crate::overview::Overview;
@@ -22,6 +22,7 @@ use crate::record::named_key;
 use crate::seal::KeyId;
 use crate::shared;
 use crate::state::State;
+use crate::streams;
 
 /// How long counting may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,6 +38,8 @@ pub struct Examined {
     pub version: String,
     /// The limits that keep a node from working there, or may do so soon, each with a remedy.
     pub limits: Vec<(String, &'static str)>,
+    /// The streams whose settings somebody has changed, so that no node starts. Nodes that run go on.
+    pub unfit: Vec<StreamError>,
     /// The nodes and accounts; `None` if no node has been there.
     pub overview: Option<Overview>,
     /// How many records each key encrypts, those of accounts and those of shared texts; `None` if that could not be counted
@@ -52,13 +55,14 @@ pub async fn examine(link: &Link, cluster: &Cluster) -> Result<Examined, StateEr
     }
     let is_there = keys::find(link, cluster).await? != Found::Nothing;
     let limits = limits(link, is_there).await;
-    let (mut overview, mut records) = (None, Some(BTreeMap::new()));
+    let (mut unfit, mut overview, mut records) = (Vec::new(), None, Some(BTreeMap::new()));
     if is_there {
+        unfit = streams::unfit(link, cluster).await;
         let state = State { link: link.clone(), cluster: cluster.clone() };
         overview = Some(state.overview().await?);
         records = timeout(PATIENCE, count(link, cluster)).await.ok().flatten();
     }
-    Ok(Examined { version, limits, overview, records })
+    Ok(Examined { version, limits, unfit, overview, records })
 }
 
 /// Returns a right that the log-in lacks for what is this cluster's. What it sends is kept nowhere: each message expects another stream

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use futures_util::future::join_all;
 
 use crate::answer::{ANSWER, Last};
 use crate::connect::Link;
@@ -37,6 +38,19 @@ pub(crate) async fn prepare_state(link: &Link, cluster: &Cluster) -> Result<(), 
 /// Does the same for the stream of an object store.
 pub(crate) async fn prepare_objects(link: &Link, bucket: &str) -> Result<(), StreamError> {
     make(link, objects(link.replicas, bucket)).await
+}
+
+/// Returns how the streams of a cluster that are there differ from what a node needs that starts. It writes nothing.
+pub(crate) async fn unfit(link: &Link, cluster: &Cluster) -> Vec<StreamError> {
+    let logs = cluster.log_streams().map(|(name, subjects)| log(link.replicas, name, subjects));
+    let buckets = [cluster.snapshots(), cluster.shared_bucket()].map(|bucket| objects(link.replicas, &bucket));
+    let all = std::iter::once(state(link.replicas, cluster)).chain(logs).chain(buckets);
+    let compared = join_all(all.map(|needed| async move {
+        // One that is not there is created by the first node that needs it.
+        let found = link.jetstream.get_stream(needed.name.as_str()).await.ok()?;
+        compare(&found.cached_info().config, &needed).err()
+    }));
+    compared.await.into_iter().flatten().collect()
 }
 
 /// Returns whether NATS has refused something because the stream for it is not there.

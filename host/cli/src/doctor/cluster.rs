@@ -48,6 +48,9 @@ pub(super) fn seen(found: &Examined, first: KeyId, findings: &mut Findings) {
     for (says, remedy) in &found.limits {
         findings.warn(CHECK, says.clone(), remedy);
     }
+    for error in &found.unfit {
+        findings.broken(CHECK, format!("{error}; nodes that run go on, and none starts"), "do as it says");
+    }
     let Some(overview) = &found.overview else {
         return findings.fine(CHECK, "no node has been there; the first one begins the cluster");
     };

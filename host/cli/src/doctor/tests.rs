@@ -393,7 +393,8 @@ fn an_owner_hears_which_keys_are_still_needed_and_that_a_node_is_alone() {
         let overview = Overview { nodes: nodes.iter().map(|name| node(name)).collect(), ..Overview::default() };
         let records: BTreeMap<_, _> = records.iter().copied().collect();
         let version = "2.11.0".to_owned();
-        let found = Examined { version, limits: Vec::new(), overview: Some(overview), records: Some(records) };
+        let (limits, unfit, overview, records) = (Vec::new(), Vec::new(), Some(overview), Some(records));
+        let found = Examined { version, limits, unfit, overview, records };
         let mut findings = Findings::default();
         cluster::seen(&found, first, &mut findings);
         findings.findings
@@ -426,7 +427,8 @@ fn accounts_of_a_cluster_that_run_on_no_node_are_broken_and_a_lost_node_is_told_
 
     let lost = vec![LostNode { name: "three".to_owned(), since: std::time::SystemTime::UNIX_EPOCH }];
     let overview = Some(Overview { lost, ..Overview::default() });
-    let found = Examined { version: "2.11.0".to_owned(), limits: Vec::new(), overview, records: None };
+    let (version, limits, unfit) = ("2.11.0".to_owned(), Vec::new(), Vec::new());
+    let found = Examined { version, limits, unfit, overview, records: None };
     let mut findings = Findings::default();
     cluster::seen(&found, KeyRing::generate().0, &mut findings);
     let says: Vec<_> = findings.findings.iter().map(|one| one.says.as_str()).collect();

@@ -13,7 +13,9 @@ use tokio::net::TcpListener;
 use super::server::{Server, cluster, settings};
 use super::soon;
 use crate::answer::ANSWER;
-use crate::{ConnectError, Link, Login, Requests, Settings, State, Stores, Topic, agree_on_keys, examine, prepare};
+use crate::{
+    ConnectError, Link, Login, Requests, Settings, State, Stores, StreamError, Topic, agree_on_keys, examine, prepare,
+};
 
 fn password(password: &str) -> Login {
     Login::Password { user: "parlor".to_owned(), password: password.to_owned() }
@@ -79,12 +81,33 @@ async fn the_rights_on_the_page_for_owners_are_enough_and_not_more() {
     let answer = one.ask("two", b"?", Duration::from_secs(30), std::future::pending()).await.unwrap();
     assert_eq!(&answer[..], b"yes");
     let found = examine(&link, &cluster).await.unwrap();
+    assert!(found.unfit.is_empty(), "{:?}", found.unfit);
     assert!(found.overview.is_some_and(|overview| overview.accounts.len() == 1), "to look needs no other right");
     assert!(link.jetstream.delete_stream(cluster.state_stream()).await.is_err());
     let (log, subject) = cluster.log(account.as_str());
     let last = link.stored(&log, &subject).await.unwrap().unwrap().revision;
     assert!(link.remove(&log, &subject, last).await.is_err(), "only records of the state are removed one by one");
     assert!(state.standing(account.as_str()).await.is_ok(), "it is still there");
+}
+
+/// An owner has changed them while nodes ran, and none of them would start again.
+#[tokio::test]
+async fn streams_that_no_node_would_start_with_are_told() {
+    let server = Server::start();
+    let (link, cluster) = server.cluster().await;
+    agree_on_keys(&link, &cluster).await.unwrap();
+    State::open(&link, &cluster, Timing::default()).await.unwrap();
+    let found = examine(&link, &cluster).await.unwrap().unfit;
+    assert!(found.is_empty(), "{found:?}");
+    for stream in [cluster.state_stream(), cluster.log("bot@example.org").0] {
+        let mut config = link.jetstream.get_stream(&stream).await.unwrap().cached_info().config.clone();
+        config.max_age = Duration::from_hours(1);
+        link.jetstream.update_stream(&config).await.unwrap();
+    }
+    let found = examine(&link, &cluster).await.unwrap().unfit;
+    let is_age = |error: &StreamError| matches!(error, StreamError::Differs { setting: "max_age", .. });
+    assert!(found.len() == 2 && found.iter().all(is_age), "{found:?}");
+    assert!(prepare(&link, &cluster).await.is_err());
 }
 
 /// With the rights for a cluster of another name, NATS leaves each write without an answer.
