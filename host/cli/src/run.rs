@@ -448,6 +448,8 @@ where
 {
     // A second filter in addition to the owner's: even a specific directive cannot override it.
     let cap = filter_fn(|event| *event.level() <= LevelFilter::INFO || !is_confidential(event.target()));
+    // The library for NATS says each attempt to connect, twice a second. Our own lines say what an owner needs to know.
+    let cap = cap.and(filter_fn(|event| !node::sees_records(event.target())));
     // A plugin's lines from the level that was chosen for it.
     let chosen = filter_fn(|event| event.name() == CHOSEN).with_max_level_hint(LevelFilter::DEBUG);
     lines.and_then(log).with_filter(cap).with_filter(filter.or(chosen))
@@ -471,3 +473,6 @@ where
         LogFormat::Json => log.json().flatten_event(true).boxed(),
     }
 }
+
+#[cfg(all(test, feature = "cluster"))]
+mod tests;

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use async_nats::connection::State;
 use async_nats::jetstream::{self, Context};
-use async_nats::{ConnectErrorKind, ConnectOptions, HeaderMap, Request, RequestErrorKind, ServerAddr, ServerInfo};
+use async_nats::{
+    ConnectErrorKind, ConnectOptions, Event, HeaderMap, Request, RequestErrorKind, ServerAddr, ServerInfo,
+};
 use bytes::Bytes;
 use parlor_cluster::Revision;
 use rustls_pki_types::pem::PemObject as _;
@@ -121,6 +123,7 @@ impl Link {
         let hearing = denials.clone();
         let options = options(settings, &servers)?.event_callback(move |event| {
             hearing.heard(&event);
+            say(&event);
             std::future::ready(())
         });
         let client = options.connect(servers.as_slice()).await.map_err(|error| {
@@ -146,6 +149,11 @@ impl Link {
     pub(crate) fn refused(&self) -> Option<ConnectError> {
         let cause = self.denials.refused().filter(|_| !self.is_connected())?;
         Some(ConnectError::LogIn { servers: self.servers.to_string(), cause })
+    }
+
+    /// Returns why the last attempt to connect failed, if there is no connection.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.denials.failed().filter(|_| !self.is_connected())
     }
 
     /// Sends a request, and returns the answer. Without a connection, it fails at once.
@@ -281,6 +289,18 @@ impl Link {
         let body = wanted.to_string().into();
         let answer = self.ask(format!("$JS.API.STREAM.MSG.GET.{stream}"), None, body, within).await?;
         found(subject, &answer).ok_or(AskError::Lost)
+    }
+}
+
+/// Says in the log what an owner should know of a connection. The lines of the library itself are not shown: it says each attempt to
+/// connect, twice a second.
+fn say(event: &Event) {
+    match event {
+        Event::SlowConsumer(_) => {
+            tracing::warn!("this node was too slow for what NATS delivers, and lost some: it reads that again")
+        }
+        Event::LameDuckMode => tracing::info!("the NATS server of this node is about to stop"),
+        _ => {}
     }
 }
 

@@ -21,6 +21,8 @@ struct Heard {
     all: Vec<(Instant, Denial)>,
     /// Why the server did not accept the last log-in.
     refused: Option<String>,
+    /// Why the last attempt to connect failed.
+    failed: Option<String>,
 }
 
 /// Something that the log-in may not do.
@@ -35,7 +37,7 @@ impl Denials {
     /// Takes in what the server or the library says of the connection.
     pub(crate) fn heard(&self, event: &Event) {
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Heard { all, refused } = &mut *heard;
+        let Heard { all, refused, failed } = &mut *heard;
         match event {
             // The rights may be others now.
             Event::Connected => *heard = Heard::default(),
@@ -43,6 +45,7 @@ impl Denials {
             Event::ClientError(ClientError::Other(says)) => {
                 let kind = ConnectErrorKind::AuthorizationViolation.to_string();
                 *refused = (*says == kind).then_some(kind);
+                *failed = Some(says.clone());
             }
             Event::ServerError(ServerError::Other(says)) => {
                 if let Some(denial) = denial(says) {
@@ -74,6 +77,11 @@ impl Denials {
     /// Returns why the server refused the last log-in; `None` if it did not, or if none was needed.
     pub(crate) fn refused(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).refused.clone()
+    }
+
+    /// Returns why the last attempt to connect failed; `None` if there was none since the last connection.
+    pub(crate) fn failed(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).failed.clone()
     }
 
     /// Returns the right to receive what comes on this subject, if it was denied.
@@ -133,6 +141,7 @@ mod tests {
         for is_back in [true, false] {
             fails(ConnectErrorKind::Io);
             assert_eq!(denials.refused(), None, "nobody is there");
+            assert_eq!(denials.failed(), Some(ConnectErrorKind::Io.to_string()));
             fails(ConnectErrorKind::AuthorizationViolation);
             assert_eq!(denials.refused().as_deref(), Some("authorization violation"));
             if is_back {
@@ -141,6 +150,7 @@ mod tests {
                 fails(ConnectErrorKind::TimedOut);
             }
             assert_eq!(denials.refused(), None);
+            assert_eq!(denials.failed().is_none(), is_back);
         }
     }
 }

@@ -69,11 +69,30 @@ impl NodeHealth {
 pub(crate) struct Telling {
     sender: watch::Sender<NodeHealth>,
     next: Duration,
+    /// Whether the log says that NATS is not reached.
+    says_cut: bool,
 }
 
 impl Telling {
     pub(crate) fn new(sender: watch::Sender<NodeHealth>) -> Self {
-        Self { sender, next: Duration::ZERO }
+        Self { sender, next: Duration::ZERO, says_cut: false }
+    }
+
+    /// Says in the log that NATS is not reached, for this cause, or that it is again. Returns whether that is news.
+    fn say(&mut self, is_connected: bool, cause: Option<String>) -> bool {
+        let is_news = self.says_cut == is_connected;
+        if is_news && is_connected {
+            tracing::info!("this node reaches NATS again");
+        } else if is_news {
+            let cause = cause.unwrap_or_else(|| "the connection has ended".to_owned());
+            tracing::warn!(
+                cause,
+                "this node does not reach NATS: it handles nothing, and its accounts end within two seconds unless NATS is back; it tries \
+                 again without end"
+            );
+        }
+        self.says_cut = !is_connected;
+        is_news
     }
 
     /// Looks at the node if that is due.
@@ -89,6 +108,7 @@ impl Telling {
         // A log-in that was refused does not say why the server is away now.
         let trouble = trouble.filter(|trouble| !is_log_in(trouble) || link.refused().is_some()).cloned();
         let is_connected = link.is_connected();
+        self.say(is_connected, link.failure());
         self.sender.send_modify(|told| {
             let since = is_ill.then(|| told.since.unwrap_or(now));
             *told = NodeHealth { is_connected, trouble, cluster, since };
@@ -101,6 +121,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+
+    #[test]
+    fn the_log_says_once_that_nats_is_not_reached_and_once_that_it_is_again() {
+        let mut telling = Telling::new(watch::Sender::new(NodeHealth::default()));
+        let connected = [true, true, false, false, true, true, false];
+        let news = connected.map(|is_connected| telling.say(is_connected, None));
+        assert_eq!(news, [false, false, true, false, true, false, true]);
+    }
 
     #[test]
     fn a_node_is_ill_once_accounts_are_at_no_node_for_longer_than_a_take_over() {
