@@ -142,6 +142,12 @@ fn compare(found: &Config, needed: &Config) -> Result<(), StreamError> {
         ("retention", format!("{:?}", found.retention), format!("{:?}", needed.retention)),
         ("storage", format!("{:?}", found.storage), format!("{:?}", needed.storage)),
         ("discard", format!("{:?}", found.discard), format!("{:?}", needed.discard)),
+        // It would refuse each record that takes the place of another.
+        (
+            "discard_new_per_subject",
+            found.discard_new_per_subject.to_string(),
+            needed.discard_new_per_subject.to_string(),
+        ),
         ("num_replicas", found.num_replicas.to_string(), needed.num_replicas.to_string()),
         ("max_age", format!("{:?}", found.max_age), format!("{:?}", needed.max_age)),
         ("max_msgs", number(found.max_messages), number(needed.max_messages)),
@@ -152,6 +158,8 @@ fn compare(found: &Config, needed: &Config) -> Result<(), StreamError> {
         ("sealed", found.sealed.to_string(), needed.sealed.to_string()),
         ("allow_rollup_hdrs", found.allow_rollup.to_string(), needed.allow_rollup.to_string()),
         ("allow_direct", found.allow_direct.to_string(), needed.allow_direct.to_string()),
+        // Records of sessions that are over would stay for good.
+        ("deny_delete", found.deny_delete.to_string(), needed.deny_delete.to_string()),
         ("deny_purge", found.deny_purge.to_string(), needed.deny_purge.to_string()),
         ("a mirror or source:", has_source(found), has_source(needed)),
     ];
@@ -168,12 +176,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_that_could_lose_a_record_is_refused() {
+    fn a_stream_that_could_lose_or_refuse_a_record_is_refused() {
         let needed = log(1, "S".to_owned(), "s.*".to_owned());
         assert_eq!(compare(&needed, &needed), Ok(()));
         let wrong = [
             ("max_age", Config { max_age: Duration::from_hours(1), ..needed.clone() }),
             ("discard", Config { discard: DiscardPolicy::Old, ..needed.clone() }),
+            ("discard_new_per_subject", Config { discard_new_per_subject: true, ..needed.clone() }),
+            ("deny_delete", Config { deny_delete: true, ..needed.clone() }),
+            ("deny_purge", Config { deny_purge: true, ..needed.clone() }),
             ("persist_mode", Config { persist_mode: Some(PersistenceMode::Async), ..needed.clone() }),
             ("storage", Config { storage: StorageType::Memory, ..needed.clone() }),
             ("max_msgs", Config { max_messages: 1, ..needed.clone() }),
