@@ -267,7 +267,7 @@ pub(super) fn read_before(
 }
 
 /// Returns what to ask the host for. It waits for entries after another one.
-fn request(query: &AuditQuery) -> String {
+pub(super) fn request(query: &AuditQuery) -> String {
     let AuditQuery { plugin, account, since, kinds, after, before, most } = query;
     let mut target = format!("/v1/audit?lines={most}");
     if let Some(after) = after {

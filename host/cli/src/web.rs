@@ -29,6 +29,7 @@ mod storage;
 mod versions;
 mod way_in;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,8 +37,9 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use parlor::control::client::MOST_ACCOUNTS;
 use parlor_base::escape::EscapedPath as _;
-use parlor_config::Config;
+use parlor_config::{AccountName, Config};
 use parlor_runtime::audited::retention;
 use parlor_store::{AuditFile, AuditKind, By, NewAuditEntry};
 use parlor_window::{EndedCount, Frame, Name, Role, Session, Site, Store, Window};
@@ -60,7 +62,7 @@ const LOOK: Duration = Duration::from_secs(2);
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Without a command it serves the window until it is stopped. Run it beside `parlor run`, as the same user. Only this machine reaches it, unless a proxy with TLS stands before it, whose address --origin names.\n\nExamples:\n  parlor web                                           serve it at http://127.0.0.1:8470/\n  parlor web login                                     print a link to log in with, once\n  parlor web login --role viewer --name ann            for somebody who only looks\n  parlor web link --to ann@example.org                 have an owner sent a link by message\n  parlor web sessions                                  show who is logged in\n  parlor web --origin https://bots.example.org --path /parlor/\n\nExit codes: 0 stopped, 1 failed, 2 wrong usage"
+    after_help = "Without a command it serves the window until it is stopped. Run it beside `parlor run`, as the same user. Only this machine reaches it, unless a proxy with TLS stands before it, whose address --origin names.\n\nExamples:\n  parlor web                                           serve it at http://127.0.0.1:8470/\n  parlor web login                                     print a link to log in with, once\n  parlor web login --role viewer --name ann            for somebody who only looks\n  parlor web login --account shop --name ann           for the owner of one account\n  parlor web link --to ann@example.org                 have an owner sent a link by message\n  parlor web sessions                                  show who is logged in\n  parlor web --origin https://bots.example.org --path /parlor/\n\nExit codes: 0 stopped, 1 failed, 2 wrong usage"
 )]
 pub struct WebArgs {
     #[command(subcommand)]
@@ -98,7 +100,7 @@ struct ServeArgs {
 /// The arguments of `parlor web login`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A viewer changes nothing, and does not see what plugins store; an operator restarts and pauses plugins, and has accounts enter rooms; an owner changes grants, settings and versions. A session ends after half an hour without use, and after eight hours in any case.\n\nExamples:\n  parlor web login                            as owner\n  parlor web login --role viewer --name ann   the audit and `parlor web sessions` say ann\n  parlor web login --minutes 2 --json         for programs\n\nExit codes: 0 printed, 1 failed, or `parlor web` does not run, 2 wrong usage"
+    after_help = "A viewer changes nothing, and does not see what plugins store; an operator restarts and pauses plugins, and has accounts enter rooms; an owner changes grants, settings and versions. With --account the session sees and changes only what belongs to these accounts: not the files, the log, the limits and the indexes of the host, and no plugin that runs elsewhere as well. A session ends after half an hour without use, and after eight hours in any case.\n\nExamples:\n  parlor web login                            as owner\n  parlor web login --role viewer --name ann   the audit and `parlor web sessions` say ann\n  parlor web login --account shop --account help --name ann   for these accounts alone\n  parlor web login --minutes 2 --json         for programs\n\nExit codes: 0 printed, 1 failed, or `parlor web` does not run, 2 wrong usage"
 )]
 struct LoginArgs {
     /// The role of the session: viewer, operator or owner.
@@ -107,6 +109,9 @@ struct LoginArgs {
     /// The name of the session; by default the name of the user.
     #[arg(long)]
     name: Option<Name>,
+    /// An account that the session is limited to; can be repeated. By default it is for the whole host.
+    #[arg(long = "account", value_name = "NAME")]
+    accounts: Vec<AccountName>,
     /// How many minutes the link can be used.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1440))]
     minutes: u16,
@@ -215,8 +220,8 @@ async fn serve(
     let (news, changed) = watch::channel(0);
     let watching = tokio::spawn(watch_host(Arc::clone(&host), news));
     let sending = tokio::spawn(way_in::send_all(Arc::clone(&host)));
-    let (is_still, ended) = (way_in::is_still, way_in::ended);
-    let frame = Frame::new(host, site, store.clone(), routes::NAV, changed, is_still, ended);
+    let (standing, ended) = (way_in::standing, way_in::ended);
+    let frame = Frame::new(host, site, store.clone(), routes::NAV, changed, standing, ended);
     let noted = store.note_address(&address)?;
     print(&format!("listening at {address}"))?;
     tracing::info!(at = %window.address(), "the window is open; `parlor web login` prints a link");
@@ -280,19 +285,46 @@ impl LoginArgs {
         let user = || std::env::var("USER").ok().and_then(|user| user.parse::<Name>().ok());
         let role = self.role;
         let name = self.name.or_else(user).map_or_else(|| role.as_str().parse(), Ok)?;
-        record(&config, "parlor web login", &format!("a link to log in to the window was made, for {name} as {role}"))?;
+        let accounts = limited_to(&config, &self.accounts)?;
+        let whose = for_accounts(accounts.as_ref());
+        let what = format!("a link to log in to the window was made, for {name} as {role}{whose}");
+        record(&config, "parlor web login", &what)?;
         let life = Duration::from_mins(self.minutes.into());
-        let secret = store.issue(name.clone(), role, life, Timestamp::now())?;
+        let secret = store.issue_for(name.clone(), role, accounts.clone(), life, Timestamp::now())?;
         let link = format!("{address}login/{}", secret.expose());
         if self.json {
-            return print_json(&json!({ "link": link, "name": name, "role": role, "minutes": self.minutes }));
+            let mut made = json!({ "link": link, "name": name, "role": role, "minutes": self.minutes });
+            if let Some(accounts) = accounts {
+                made["accounts"] = json!(accounts);
+            }
+            return print_json(&made);
         }
-        print(&format!("{link}\n\n{}", used_once(&name, role, self.minutes)))
+        print(&format!("{link}\n\n{}", used_once(&name, &format!("{role}{whose}"), self.minutes)))
     }
 }
 
-/// Says for what a link to log in can be used.
-fn used_once(name: &Name, role: Role, minutes: u16) -> String {
+/// Returns the accounts that a session is limited to. None: no account was named, and it is for the whole host.
+fn limited_to(config: &Config, names: &[AccountName]) -> anyhow::Result<Option<BTreeSet<String>>> {
+    if let Some(name) = names.iter().find(|name| !config.accounts.contains_key(*name)) {
+        return Err(target::no_account(config, name));
+    }
+    let accounts: BTreeSet<_> = names.iter().map(ToString::to_string).collect();
+    if accounts.len() > MOST_ACCOUNTS {
+        let sentence =
+            format!("a session is limited to at most {MOST_ACCOUNTS} accounts, and {} were named", accounts.len());
+        return Err(Ended::Usage(sentence).into());
+    }
+    Ok(Some(accounts).filter(|accounts| !accounts.is_empty()))
+}
+
+/// Says which accounts a session is limited to, after its role; empty if it is to none.
+fn for_accounts(accounts: Option<&BTreeSet<String>>) -> String {
+    let names = |accounts: &BTreeSet<String>| accounts.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    accounts.map(|accounts| format!(", for the accounts {}", names(accounts))).unwrap_or_default()
+}
+
+/// Says for what a link to log in can be used. `role`: perhaps with the accounts behind it.
+fn used_once(name: &Name, role: &str, minutes: u16) -> String {
     format!("It can be used once, within {minutes} min, and logs in {name} with the role {role}.")
 }
 
@@ -349,9 +381,15 @@ fn screen(sessions: &[Session]) -> String {
         let times = [session.began, session.used].map(|at| second(&at.to_string()));
         let [began, used] = times;
         let jid = session.jid.clone().unwrap_or_else(|| "-".to_owned());
-        vec![session.name.to_string(), session.role.to_string(), began, used, jid]
+        let accounts = match (&session.accounts, &session.jid) {
+            (Some(accounts), _) => accounts.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+            (None, Some(_)) => "of the owner".to_owned(),
+            (None, None) => "all".to_owned(),
+        };
+        vec![session.name.to_string(), session.role.to_string(), began, used, jid, accounts]
     };
-    table(&["SESSION", "ROLE", "SINCE", "LAST USED", "BY A LINK TO"], &sessions.iter().map(row).collect::<Vec<_>>())
+    let heads = ["SESSION", "ROLE", "SINCE", "LAST USED", "BY A LINK TO", "ACCOUNTS"];
+    table(&heads, &sessions.iter().map(row).collect::<Vec<_>>())
 }
 
 #[cfg(test)]
@@ -397,9 +435,26 @@ mod tests {
     #[test]
     fn a_link_says_who_is_logged_in_by_it_and_with_which_role() {
         assert_eq!(
-            used_once(&"owner".parse().unwrap(), Role::Owner, 10),
+            used_once(&"owner".parse().unwrap(), "owner", 10),
             "It can be used once, within 10 min, and logs in owner with the role owner."
         );
+        let accounts = BTreeSet::from(["main".to_owned(), "second".to_owned()]);
+        assert_eq!(for_accounts(Some(&accounts)), ", for the accounts main, second");
+        assert_eq!(for_accounts(None), "");
+    }
+
+    #[test]
+    fn a_link_is_made_for_accounts_that_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = host_in(folder.path()).config().unwrap();
+        let limited = |names: &[&str]| {
+            let names: Vec<AccountName> = names.iter().map(|name| name.parse().unwrap()).collect();
+            limited_to(&config, &names)
+        };
+        assert_eq!(limited(&[]).unwrap(), None);
+        assert_eq!(limited(&["main", "main"]).unwrap(), Some(BTreeSet::from(["main".to_owned()])));
+        let refused = limited(&["main", "mein"]).unwrap_err().to_string();
+        assert!(refused.contains("no account mein") && refused.contains("main"), "{refused}");
     }
 
     #[test]
@@ -416,13 +471,21 @@ mod tests {
     fn the_screen_says_who_is_logged_in() {
         assert_eq!(screen(&[]), "nobody is logged in; `parlor web login` prints a link\n");
         let at: Timestamp = "2026-11-20T08:00:00.5Z".parse().unwrap();
-        let ann = Session { name: "ann".parse().unwrap(), role: Role::Viewer, jid: None, began: at, used: at };
-        let bob = Session { name: "bob".parse().unwrap(), jid: Some("bob@example.org".to_owned()), ..ann.clone() };
+        let session = |name: &str, jid: Option<&str>, account: Option<&str>| {
+            let accounts = account.map(|account| BTreeSet::from([account.to_owned()]));
+            Session::new(name.parse().unwrap(), Role::Viewer, jid.map(str::to_owned), accounts, at)
+        };
+        let all = [
+            session("ann", None, None),
+            session("bob", Some("bob@example.org"), None),
+            session("eve", None, Some("main")),
+        ];
         assert_eq!(
-            screen(&[ann, bob]),
-            "SESSION  ROLE    SINCE                LAST USED            BY A LINK TO\n\
-             ann      viewer  2026-11-20 08:00:00  2026-11-20 08:00:00  -\n\
-             bob      viewer  2026-11-20 08:00:00  2026-11-20 08:00:00  bob@example.org\n"
+            screen(&all),
+            "SESSION  ROLE    SINCE                LAST USED            BY A LINK TO     ACCOUNTS\n\
+             ann      viewer  2026-11-20 08:00:00  2026-11-20 08:00:00  -                all\n\
+             bob      viewer  2026-11-20 08:00:00  2026-11-20 08:00:00  bob@example.org  of the owner\n\
+             eve      viewer  2026-11-20 08:00:00  2026-11-20 08:00:00  -                main\n"
         );
     }
 

@@ -394,7 +394,7 @@ mod tests {
             "ann a@b/c",
             "ann a@b jid:c@d",
             "ann a%20uid:0@b",
-            "ann b",
+            "ann B",
             "ann ",
         ] {
             assert!(matches!(of(wrong), Err(Refusal::Value(_))), "{wrong}");

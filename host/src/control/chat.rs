@@ -4,7 +4,6 @@
 
 mod keys;
 mod news;
-mod reach;
 mod steps;
 
 use std::sync::Arc;
@@ -22,8 +21,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::news::Announcer;
-use self::reach::Reach;
 use self::steps::Steps;
+use super::reach::Reach;
 use super::routes::settle;
 use super::server::Order;
 use super::show;

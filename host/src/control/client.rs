@@ -15,7 +15,7 @@ use super::views::Line;
 use super::{VERSION, socket};
 use crate::host::LOCK;
 
-pub use super::request::escaped;
+pub use super::request::{MOST_ACCOUNTS, escaped};
 
 /// How long a host may take until it listens: it compiles its plugins first.
 pub const STARTING: Duration = Duration::from_mins(1);
@@ -201,12 +201,12 @@ impl Client {
         self.incomplete.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Returns a client that asks for a session of `parlor web`. The audit has its name then, and the JID to which its link was
-    /// sent, if it was sent.
+    /// Returns a client that asks for a session of `parlor web`. The audit has its name then. `whose`: the JID to which its link was
+    /// sent, or the names of the accounts that it is limited to, with commas between them. It gets no more than these may see.
     #[must_use]
-    pub fn by(self, session: &str, jid: Option<&str>) -> Self {
-        let jid = jid.map(|jid| format!(" {}", escaped(jid))).unwrap_or_default();
-        Self { by: Some(format!("{session}{jid}")), ..self }
+    pub fn by(self, session: &str, whose: Option<&str>) -> Self {
+        let whose = whose.map(|whose| format!(" {}", escaped(whose))).unwrap_or_default();
+        Self { by: Some(format!("{session}{whose}")), ..self }
     }
 
     /// Sends a query.
@@ -233,7 +233,7 @@ impl Client {
     /// Streams lines of the log until the host stops. An incomplete last line yields an error that the connection
     /// broke.
     pub fn lines(&self, target: &str) -> Result<impl Iterator<Item = Result<Line, ClientError>> + use<>, ClientError> {
-        exchange::lines(&self.path, target, QUESTION)
+        exchange::lines(&self.path, target, self.by.as_deref(), QUESTION)
     }
 
     /// Returns whether the host still listens.

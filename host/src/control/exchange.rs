@@ -73,12 +73,17 @@ pub(super) fn ask(
 
 /// Sends a query, and returns the lines of a successful response. The head may take up to `patience`, and the lines as
 /// long as they like. They are read by a thread of their own, for the same reason.
-pub(super) fn lines(path: &Path, target: &str, patience: Duration) -> Result<LineReader, ClientError> {
+pub(super) fn lines(
+    path: &Path,
+    target: &str,
+    by: Option<&str>,
+    patience: Duration,
+) -> Result<LineReader, ClientError> {
     let (parts, received) = mpsc::sync_channel(PARTS);
     let (reader, dropped) = oneshot::channel();
-    let (path, target) = (path.to_owned(), target.to_owned());
+    let (path, target, by) = (path.to_owned(), target.to_owned(), by.map(str::to_owned));
     let run = move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(pass_on(&path, &target, patience, &parts, dropped)),
+        Ok(runtime) => runtime.block_on(pass_on(&path, (&target, by.as_deref()), patience, &parts, dropped)),
         Err(error) => drop(parts.send(Err(error.into()))),
     };
     std::thread::Builder::new().name("control client".to_owned()).spawn(run)?;
@@ -91,13 +96,13 @@ pub(super) fn lines(path: &Path, target: &str, patience: Duration) -> Result<Lin
 /// Sends a query, and passes on the parts of the response until it ends or its reader is dropped.
 async fn pass_on(
     path: &Path,
-    target: &str,
+    (target, by): (&str, Option<&str>),
     patience: Duration,
     parts: &mpsc::SyncSender<Result<Bytes, ClientError>>,
     dropped: oneshot::Receiver<Infallible>,
 ) {
     let read = async {
-        let mut body = match send(path, Method::GET, target, (&[], None), patience).await {
+        let mut body = match send(path, Method::GET, target, (&[], by), patience).await {
             Ok(answer) => answer.into_body(),
             Err(error) => return drop(parts.send(Err(error))),
         };

@@ -33,9 +33,8 @@ pub(super) async fn send(host: &Host, request: &Request, by: &By) -> Result<Said
     allowed(config.window.links, &config.path, is_asked(request))?;
     let to = request.value("to").ok_or_else(|| Refusal::Value("`to` is the address of an owner".to_owned()))?;
     let to = BareJid::new(to).map_err(|error| Refusal::Value(format!("`to` is no address: {error}")))?;
-    let words = words(request)?;
+    let words = words(request, config.is_owned_by(&to))?;
     let owned = with_owner(&config, request.value("account"), &to)?;
-    may_see_all(&config, &to, is_asked(request))?;
     // Without that, an owner of nothing but addresses that sleep could not log in.
     wake_one(host, &owned).await;
     let account = account(host, request.value("account"), &to)?;
@@ -74,21 +73,8 @@ fn allowed(links: SentLinks, file: &Path, is_asked: bool) -> Result<(), Refusal>
     Err(Refusal::NotDone(says))
 }
 
-/// Refuses a link that somebody asked for who is an owner of some accounts alone: the window shows and controls those of others, too.
-/// On the machine of the host a person decides that.
-fn may_see_all(config: &Config, to: &BareJid, is_asked: bool) -> Result<(), Refusal> {
-    if !is_asked || config.is_owned_by(to) {
-        return Ok(());
-    }
-    let jid = escape_untrusted(to.as_str(), LONGEST);
-    Err(Refusal::NotDone(format!(
-        "{jid} is not an owner of each account, and the window shows and controls all of them, so no link is sent for somebody on the \
-         log-in page; `parlor web link` sends one if you want that"
-    )))
-}
-
-/// Returns what is said to the owner.
-fn words(request: &Request) -> Result<String, Refusal> {
+/// Returns what is said to the owner. The session of an owner of some accounts reaches these alone.
+fn words(request: &Request, is_of_all: bool) -> Result<String, Refusal> {
     let link = link(&request.body)?;
     let role = request.value("role").filter(|role| ROLES.contains(role));
     let role = role.ok_or_else(|| Refusal::Value(format!("`role` is one of {}", ROLES.join(", "))))?;
@@ -100,8 +86,9 @@ fn words(request: &Request) -> Result<String, Refusal> {
     } else {
         "Somebody on the machine of the host had it sent."
     };
+    let reach = if is_of_all { "" } else { ", for the accounts of which you are an owner" };
     Ok(format!(
-        "this link logs you in to the window of the host, as {role}. It can be used once, within {minutes} min. {why}\n{link}"
+        "this link logs you in to the window of the host, as {role}{reach}. It can be used once, within {minutes} min. {why}\n{link}"
     ))
 }
 
@@ -216,16 +203,6 @@ mod tests {
         }
     }
 
-    /// The window shows the accounts of others, too.
-    #[test]
-    fn an_owner_of_some_accounts_is_sent_a_link_only_from_the_machine() {
-        let (_folder, config) = config();
-        let may = |jid: &str, is_asked: bool| may_see_all(&config, &jid.parse().unwrap(), is_asked);
-        assert!(may("juliet@example.org", true).is_ok() && may("romeo@example.org", false).is_ok());
-        let refused = may("romeo@example.org", true).unwrap_err().to_string();
-        assert!(refused.starts_with("romeo@example.org is not an owner of each account"), "{refused}");
-    }
-
     fn request(query: &str, body: &[u8]) -> Request {
         let head = hyper::Request::builder().method("POST").uri(format!("/v1/web/link?{query}"));
         let mut request = Request::of(&head.body(()).unwrap().into_parts().0).unwrap();
@@ -236,11 +213,12 @@ mod tests {
     #[test]
     fn a_message_with_a_link_says_for_what_and_how_long_and_who_wanted_it() {
         let link = b"https://bots.example.org/parlor/login/00";
-        let text = words(&request("role=viewer&minutes=10", link)).unwrap();
+        let text = words(&request("role=viewer&minutes=10", link), true).unwrap();
         assert!(text.contains("as viewer. It can be used once, within 10 min. Somebody on the machine"), "{text}");
         assert!(text.ends_with("\nhttps://bots.example.org/parlor/login/00"), "{text}");
-        let asked = words(&request("role=owner&minutes=10&asked=true", link)).unwrap();
+        let asked = words(&request("role=owner&minutes=10&asked=true", link), false).unwrap();
         assert!(asked.contains("on the log-in page. If that was not you, leave it alone"), "{asked}");
+        assert!(asked.contains("as owner, for the accounts of which you are an owner. It can"), "{asked}");
     }
 
     #[test]
@@ -269,7 +247,7 @@ mod tests {
         for query in
             ["role=admin&minutes=10", "minutes=10", "role=owner", "role=owner&minutes=0", "role=owner&minutes=x"]
         {
-            assert!(matches!(words(&request(query, link)), Err(Refusal::Value(_))), "{query}");
+            assert!(matches!(words(&request(query, link), true), Err(Refusal::Value(_))), "{query}");
         }
         let long = format!("https://x.example/{}", "x".repeat(LONGEST_LINK));
         for body in [
@@ -281,7 +259,7 @@ mod tests {
             "https://ä".as_bytes(),
             long.as_bytes(),
         ] {
-            assert!(matches!(words(&request("role=owner&minutes=10", body)), Err(Refusal::Value(_))), "{body:?}");
+            assert!(matches!(words(&request("role=owner&minutes=10", body), true), Err(Refusal::Value(_))), "{body:?}");
         }
     }
 }

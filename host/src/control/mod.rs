@@ -6,7 +6,8 @@
 //! reports that and sends nothing further. Bodies are JSON; a failure is `{"error": "one sentence"}`.
 //!
 //! A request may carry `parlor-by`, the name of a session of `parlor web`: the audit has it beside the user. After a space it has
-//! the JID to which the link of that session was sent.
+//! the JID to which the link of that session was sent, or the accounts that the session is limited to. `reach` holds it to these,
+//! and to those of which the person of the JID is an owner.
 //!
 //! `docs/owner/control.md` is the page for owners, which a test checks.
 //!
@@ -71,6 +72,7 @@ pub mod metrics;
 #[cfg(feature = "cluster")]
 mod nodes;
 mod people;
+mod reach;
 mod refusal;
 mod request;
 mod rooms;

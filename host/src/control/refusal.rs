@@ -52,6 +52,9 @@ pub(super) enum Refusal {
     /// No completed request with this id exists.
     #[error("there is no request {0} that is over")]
     NoRequest(i64),
+    /// The session of the window is limited to some accounts, and this is beyond them.
+    #[error("{0}")]
+    Beyond(String),
     /// No request with this id waits.
     #[error("no request {0} waits")]
     NotWaiting(i64),
@@ -162,7 +165,7 @@ impl Refusal {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Target | Self::Value(_) | Self::ShortBody => StatusCode::BAD_REQUEST,
-            Self::OtherUser | Self::UnknownUser(_) | Self::OtherHost => StatusCode::FORBIDDEN,
+            Self::OtherUser | Self::UnknownUser(_) | Self::OtherHost | Self::Beyond(_) => StatusCode::FORBIDDEN,
             Self::ControlPath
             | Self::MetricsPath
             | Self::NoPlugin(_)

@@ -1,6 +1,6 @@
 //! A request: its method, its path and its query.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use hyper::header::{HOST, HeaderValue};
@@ -8,15 +8,18 @@ use hyper::http::request::Parts;
 use hyper::{Method, Uri};
 use jid::BareJid;
 use parlor_base::id::PluginId;
+use parlor_config::AccountName;
 use parlor_session::Secret;
 
 use super::refusal::Refusal;
 
 /// The header with the session in the browser that a request is made for: its name, and after a space the JID to which its
-/// link was sent, escaped as a value is.
+/// link was sent, escaped as a value is, or the accounts that it is limited to, with commas between them.
 pub(super) const BY_HEADER: &str = "parlor-by";
 /// The longest name of a session, in bytes.
 const LONGEST_NAME: usize = 32;
+/// The most accounts that a session can be limited to by name.
+pub const MOST_ACCOUNTS: usize = 32;
 
 /// A session in the browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub(super) struct Session {
     pub(super) name: String,
     /// The owner to whom its link was sent. None: a command printed it.
     pub(super) jid: Option<BareJid>,
+    /// The accounts that it is limited to. None: all, or those of the owner to whom its link was sent.
+    pub(super) accounts: Option<BTreeSet<AccountName>>,
 }
 
 /// A request.
@@ -75,8 +80,13 @@ impl Request {
 
     /// Returns the value of its header [`BY_HEADER`].
     pub(super) fn by_header(&self) -> Option<String> {
-        let Session { name, jid } = self.by.as_ref()?;
-        Some(jid.as_ref().map_or_else(|| name.clone(), |jid| format!("{name} {}", escaped(jid.as_str()))))
+        let Session { name, jid, accounts } = self.by.as_ref()?;
+        let names = accounts.iter().flatten().map(AccountName::as_str).collect::<Vec<_>>().join(",");
+        Some(match (jid, accounts) {
+            (Some(jid), _) => format!("{name} {}", escaped(jid.as_str())),
+            (None, Some(_)) => format!("{name} {names}"),
+            (None, None) => name.clone(),
+        })
     }
 }
 
@@ -97,23 +107,35 @@ fn target(uri: &Uri) -> Option<(Vec<String>, BTreeMap<String, String>)> {
 fn session(value: &HeaderValue) -> Result<Session, Refusal> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let text = value.to_str().unwrap_or_default();
-    let (name, jid) = text.split_once(' ').map_or((text, None), |(name, jid)| (name, Some(jid)));
+    let (name, whose) = text.split_once(' ').map_or((text, None), |(name, whose)| (name, Some(whose)));
     let is_name = (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(is_plain);
-    // A JID of a person has no space and no colon before its @.
-    let person = |jid: &str| BareJid::new(&unescaped(jid)?).ok().filter(|jid| jid.node().is_some());
-    let read = match jid {
-        None => Some(None),
-        Some(jid) => person(jid).map(Some),
+    let read = match whose {
+        None => Some((None, None)),
+        // The name of an account has no @, and the address of a person has one.
+        Some(jid) if jid.contains('@') => person(jid).map(|jid| (Some(jid), None)),
+        Some(names) => accounts(names).map(|names| (None, Some(names))),
     };
     let (header, most) = (BY_HEADER, LONGEST_NAME);
     let wrong = || {
         let says = format!(
-            "`{header}` is 1 to {most} letters (a to z), digits, -, _ and ., and then perhaps a space and a JID"
+            "`{header}` is 1 to {most} letters (a to z), digits, -, _ and ., and then perhaps a space and a JID, or up to {MOST_ACCOUNTS} names \
+             of accounts with commas between them"
         );
         Refusal::Value(says)
     };
-    let jid = read.filter(|_| is_name).ok_or_else(wrong)?;
-    Ok(Session { name: name.to_owned(), jid })
+    let (jid, accounts) = read.filter(|_| is_name).ok_or_else(wrong)?;
+    Ok(Session { name: name.to_owned(), jid, accounts })
+}
+
+/// Reads the JID of a person, which has no space and no colon before its @.
+fn person(jid: &str) -> Option<BareJid> {
+    BareJid::new(&unescaped(jid)?).ok().filter(|jid| jid.node().is_some())
+}
+
+/// Reads the names of accounts, of which there is at least one.
+fn accounts(names: &str) -> Option<BTreeSet<AccountName>> {
+    let is_short = names.split(',').count() <= MOST_ACCOUNTS;
+    Some(names).filter(|_| is_short)?.split(',').map(str::parse).collect::<Result<_, _>>().ok()
 }
 
 /// Parses a plugin's id.
@@ -182,7 +204,7 @@ mod tests {
         let targets =
             ["/v1/status", "/v1/accounts/main/keys?jid=a@b", "/v1/say?account=main&text=a%26b%20%C3%A4&to=a@b"];
         for target in targets {
-            for by in [None, Some("ann"), Some("ann juli%C3%A9t@example.org")] {
+            for by in [None, Some("ann"), Some("ann juli%C3%A9t@example.org"), Some("ann main,second")] {
                 let mut head = hyper::Request::builder().method("POST").uri(target);
                 if let Some(by) = by {
                     head = head.header(BY_HEADER, by);
@@ -190,6 +212,34 @@ mod tests {
                 let request = Request::of(&head.body(()).unwrap().into_parts().0).unwrap();
                 assert_eq!((request.target().as_str(), request.by_header().as_deref()), (target, by));
             }
+        }
+    }
+
+    #[test]
+    fn a_session_is_limited_to_accounts_or_belongs_to_a_person() {
+        let of = |by: &str| {
+            let head = hyper::Request::builder().method("GET").uri("/v1/status").header(BY_HEADER, by);
+            Request::of(&head.body(()).unwrap().into_parts().0).map(|request| request.by.unwrap())
+        };
+        let names = |names: &[&str]| -> Option<BTreeSet<AccountName>> {
+            Some(names.iter().map(|name| name.parse().unwrap()).collect())
+        };
+        let session = |jid: Option<&str>, accounts| Session {
+            name: "ann".to_owned(),
+            jid: jid.map(|jid| jid.parse().unwrap()),
+            accounts,
+        };
+        assert_eq!(of("ann").unwrap(), session(None, None));
+        assert_eq!(of("ann ann@example.org").unwrap(), session(Some("ann@example.org"), None));
+        assert_eq!(of("ann second,main").unwrap(), session(None, names(&["main", "second"])));
+        let all: Vec<_> = (0..=MOST_ACCOUNTS).map(|number| format!("a{number}")).collect();
+        assert_eq!(of(&format!("ann {}", all[1..].join(","))).unwrap().accounts.unwrap().len(), MOST_ACCOUNTS);
+        // Nothing that is wrong becomes a session of the whole host.
+        let many = format!("ann {}", all.join(","));
+        for wrong in
+            ["ann ", "ann ,", "ann main,", "ann Main", "ann main second", "ann @", "ann main,a@b c", " main", &many]
+        {
+            assert!(matches!(of(wrong), Err(Refusal::Value(_))), "{wrong}");
         }
     }
 

@@ -15,6 +15,7 @@ use super::http::{self, Answer, SharedReader};
 use super::listening::Listening;
 #[cfg(feature = "cluster")]
 use super::nodes;
+use super::reach::requests::Limits;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::routes::{self, Routes};
@@ -160,8 +161,24 @@ async fn converse(stream: UnixStream, routes: Routes) {
     let _ = http::serve(read.clone(), write, routes::refused, answer).await;
 }
 
-/// Answers a request: here, or by the nodes of the cluster that it is about.
+/// Answers a request, to a session of the window that reaches some accounts alone as far as these go. Nothing else comes between a
+/// request of a session and the host, so this is where its reach is decided, for a cluster as well.
 async fn answer(
+    routes: &Routes,
+    request: Request,
+    client: SharedReader<OwnedReadHalf>,
+    peer: u32,
+) -> Result<Answer, Refusal> {
+    let limits = Limits::of(&routes.handle.host, &request).await?;
+    let answer = Box::pin(carried_out(routes, request, client, peer)).await?;
+    match limits {
+        Some(limits) => limits.narrowed(answer).await,
+        None => Ok(answer),
+    }
+}
+
+/// Answers a request: here, or by the nodes of the cluster that it is about.
+async fn carried_out(
     routes: &Routes,
     request: Request,
     client: SharedReader<OwnedReadHalf>,

@@ -18,9 +18,9 @@ use crate::cookie;
 use crate::layout::{self, Entry};
 use crate::page::{Kind, Page, Reply};
 use crate::problem::Problem;
-use crate::role::Role;
+use crate::role::Access;
 use crate::secret::Secret;
-use crate::sessions::Sessions;
+use crate::sessions::{Sessions, Standing};
 use crate::shares::Shares;
 use crate::site::Site;
 use crate::store::{Session, Store, StoreError};
@@ -61,8 +61,8 @@ pub struct Frame<S> {
 }
 
 impl<S: Clone + Send + Sync + 'static> Frame<S> {
-    /// Returns a frame around the pages' own state. `changes` tells browsers that a page is out of date. `is_still` says whether a JID to
-    /// which a link was sent is still that of an owner. If not, all sessions and links of the JID end, and `ended` gets the JID and their
+    /// Returns a frame around the pages' own state. `changes` tells browsers that a page is out of date. `standing` says which accounts
+    /// somebody has to whose JID a link was sent. If none, all sessions and links of the JID end, and `ended` gets the JID and their
     /// number. Both are called on threads that may wait for files.
     pub fn new(
         state: S,
@@ -70,21 +70,25 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
         store: Store,
         entries: &'static [Entry],
         changes: watch::Receiver<u64>,
-        is_still: impl Fn(&S, &str) -> bool + Send + Sync + 'static,
+        standing: impl Fn(&S, &str) -> Standing + Send + Sync + 'static,
         ended: impl Fn(&S, &str, usize) + Send + Sync + 'static,
     ) -> Self {
         let live = Arc::new(Semaphore::new(MOST_LIVE));
         let (attempts, requests) = (Attempts::default(), Attempts::default());
         let (asked, told) = (state.clone(), state.clone());
-        let (is_still, ended) =
-            (move |jid: &str| is_still(&asked, jid), move |jid: &str, many| ended(&told, jid, many));
-        let sessions = Arc::new(Sessions::new(store, is_still, ended));
+        let (standing, ended) =
+            (move |jid: &str| standing(&asked, jid), move |jid: &str, many| ended(&told, jid, many));
+        let sessions = Arc::new(Sessions::new(store, standing, ended));
         let (notices, stopping, shares) = (Arc::default(), watch::Sender::new(false), Shares::default());
         Self { state, site, sessions, entries, notices, attempts, requests, changes, live, stopping, shares }
     }
 
     /// Checks who sends a request, and that they may. Otherwise returns the answer.
-    pub(crate) async fn admit(&self, mut request: Request, role: Role) -> Result<(Visit<S>, Request), Box<Response>> {
+    pub(crate) async fn admit(
+        &self,
+        mut request: Request,
+        access: Access,
+    ) -> Result<(Visit<S>, Request), Box<Response>> {
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         if !is_read && !self.site.is_own_page(request.headers()) {
             return Err(Box::new(self.refuse(&not_from_here())));
@@ -117,9 +121,8 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
             is_asked_for: is_used && *request.method() != Method::HEAD,
             notices: Arc::clone(&self.notices),
         });
-        if session.role < role {
-            let sentence = format!("this takes the role {role}, and {} has the role {}", session.name, session.role);
-            return Err(Box::new(self.show(&seen, Err(Problem::forbidden(sentence)))));
+        if !session.may(access) {
+            return Err(Box::new(self.show(&seen, Err(not_for(&session, access)))));
         }
         // A path without parameters has none. A path that is not UTF-8 matches nothing.
         let parts = request.extract_parts::<RawPathParams>().await.map_or_else(
@@ -203,6 +206,16 @@ pub(crate) fn not_from_here() -> Problem {
     Problem::forbidden(
         "the browser says that this comes from a page elsewhere, or not where from, so nothing was changed: open the window itself, and do it there",
     )
+}
+
+/// Returns the problem of a session that may not have something.
+fn not_for(session: &Session, Access { role, .. }: Access) -> Problem {
+    let name = &session.name;
+    Problem::forbidden(if session.role < role {
+        format!("this takes the role {role}, and {name} has the role {}", session.role)
+    } else {
+        format!("this is about the whole host, and {name} is limited to some accounts: ask the people who run the host")
+    })
 }
 
 /// Reads or changes links and sessions on a thread that may wait for files. Only the log says what is wrong with these: the answer goes

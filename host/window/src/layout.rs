@@ -5,7 +5,7 @@ use parlor_base::escape::escape_untrusted;
 
 use crate::assets::{SCRIPT, STYLE};
 use crate::form::TOKEN;
-use crate::role::Role;
+use crate::role::Access;
 use crate::text::{stranger, stranger_text};
 use crate::visit::Seen;
 
@@ -19,8 +19,8 @@ pub struct Entry {
     pub path: &'static str,
     /// The text of the link.
     pub name: &'static str,
-    /// The role that the page takes. Others are not led there.
-    pub role: Role,
+    /// What the page takes. Others are not led there.
+    pub access: Access,
 }
 
 impl Entry {
@@ -41,7 +41,7 @@ pub(crate) fn page(seen: &Seen, entries: &[Entry], title: &str, notice: Option<&
             a.brand href={ (base) "/" } { "parlor" }
             nav aria-label="Pages" {
                 ul {
-                    @for entry in entries.iter().filter(|entry| seen.session.role >= entry.role) {
+                    @for entry in entries.iter().filter(|entry| seen.session.may(entry.access)) {
                         li {
                             a href={ (base) (entry.path) } aria-current=[entry.is_at(&seen.path).then_some("page")] {
                                 (entry.name)
@@ -64,6 +64,11 @@ pub(crate) fn page(seen: &Seen, entries: &[Entry], title: &str, notice: Option<&
             p {
                 "Logged in as " (seen.session.name.as_str()) " (" (seen.session.role.as_str()) ")"
                 @if let Some(jid) = &seen.session.jid { ", by a link to " (stranger(jid)) }
+                @match &seen.session.accounts {
+                    Some(accounts) => { ", for the accounts " (accounts.iter().map(String::as_str).collect::<Vec<_>>().join(", ")) }
+                    None if seen.session.is_limited() => { ", for the accounts of which that is an owner" }
+                    None => {}
+                }
             }
             form method="post" action={ (base) (log_out) } {
                 input type="hidden" name=(TOKEN) value=(seen.secret.form_token(log_out));

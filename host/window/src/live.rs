@@ -1,7 +1,8 @@
 //! `GET /live`: notifies a browser of changes to the page that it shows, for as long as its session lives (server-sent
 //! events).
 //!
-//! It says no more than that: the browser's script loads the page again, by the way on which everything is checked.
+//! It says no more than that: the browser's script loads the page again, by the way on which everything is checked. A session of
+//! some accounts is notified by the clock, since a change may be one of others.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ struct Live {
     stops: watch::Receiver<bool>,
     sessions: Arc<Sessions>,
     secret: Secret,
+    /// Whether the session is for some accounts alone.
+    is_limited: bool,
     /// Whether the last event was sent.
     is_over: bool,
     /// The place of this session's, and that of the window's.
@@ -45,7 +48,7 @@ pub(crate) async fn live<S: Clone + Send + Sync + 'static>(
     State(frame): State<Arc<Frame<S>>>,
     request: Request,
 ) -> Response {
-    let visit = match frame.admit(request, Role::Viewer).await {
+    let visit = match frame.admit(request, Role::Viewer.of_accounts()).await {
         Ok((visit, _)) => visit,
         Err(answer) => return *answer,
     };
@@ -56,8 +59,8 @@ pub(crate) async fn live<S: Clone + Send + Sync + 'static>(
     let mut changes = frame.changes.clone();
     changes.mark_unchanged();
     let (stops, sessions) = (frame.stopping.subscribe(), Arc::clone(&frame.sessions));
-    let secret = visit.seen.secret.clone();
-    let live = Live { changes, stops, sessions, secret, is_over: false, _places: places.into() };
+    let (secret, is_limited) = (visit.seen.secret.clone(), visit.session.is_limited());
+    let live = Live { changes, stops, sessions, secret, is_limited, is_over: false, _places: places.into() };
     let events = stream::unfold(live, |mut live| async move {
         let event = live.next().await?;
         Some((Ok::<_, Infallible>(event), live))
@@ -73,24 +76,30 @@ impl Live {
         if self.is_over {
             return None;
         }
-        let Self { changes, stops, .. } = self;
+        let Self { changes, stops, is_limited, .. } = self;
+        let is_limited = *is_limited;
         // The end of the server would wait for this one otherwise, which has none.
         let is_to_stop = async { drop(stops.wait_for(|stops| *stops).await) };
         let changed = tokio::select! {
             () = is_to_stop => return None,
-            changed = changes.changed() => {
+            // Most changes are those of accounts of others: when one happens says that they are at work.
+            changed = changes.changed(), if !is_limited => {
                 changed.ok()?;
                 sleep(TOGETHER).await;
                 changes.mark_unchanged();
                 true
             }
-            () = sleep(ALIVE) => false,
+            () = sleep(ALIVE) => is_limited,
         };
         let secret = self.secret.clone();
-        let is_live = stored(&self.sessions, move |sessions| sessions.is_live(&secret, Timestamp::now()));
-        if !is_live.await.unwrap_or(false) {
+        let session = stored(&self.sessions, move |sessions| sessions.look(&secret, Timestamp::now()));
+        let Some(session) = session.await.ok().flatten() else {
             self.is_over = true;
             return Some("event: ended\ndata: 0\n\n");
+        };
+        if session.is_limited() != is_limited {
+            // The browser asks again.
+            return None;
         }
         Some(if changed { "event: changed\ndata: 0\n\n" } else { ": still here\n\n" })
     }

@@ -180,7 +180,7 @@ fn failed<S: Clone + Send + Sync + 'static>(frame: &Frame<S>) -> Response {
 
 /// `POST /logout`: ends the session.
 pub(crate) async fn log_out<S: Clone + Send + Sync + 'static>(State(frame): Shared<S>, request: Request) -> Response {
-    let (visit, request) = match frame.admit(request, Role::Viewer).await {
+    let (visit, request) = match frame.admit(request, Role::Viewer.of_accounts()).await {
         Ok(admitted) => admitted,
         Err(answer) => return *answer,
     };

@@ -17,6 +17,19 @@ pub enum Role {
     Owner,
 }
 
+/// What a page or a form takes: a role, and whether a session that is limited to some accounts may have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    pub(crate) role: Role,
+    pub(crate) is_for_limited: bool,
+}
+
+impl From<Role> for Access {
+    fn from(role: Role) -> Self {
+        role.of_host()
+    }
+}
+
 /// The error for a word that names no role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a role is one of viewer, operator and owner")]
@@ -25,6 +38,16 @@ pub struct UnknownRole;
 impl Role {
     /// All roles, the least first.
     pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Owner];
+
+    /// Returns the access to something of the whole host, which is what all pages and forms are that say nothing else.
+    pub const fn of_host(self) -> Access {
+        Access { role: self, is_for_limited: false }
+    }
+
+    /// Returns the access to something that sessions of some accounts may have, too: it shows and changes only what is theirs.
+    pub const fn of_accounts(self) -> Access {
+        Access { role: self, is_for_limited: true }
+    }
 
     /// Returns the role's name.
     pub fn as_str(self) -> &'static str {

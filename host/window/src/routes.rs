@@ -20,7 +20,7 @@ use crate::live::live;
 use crate::log_in::{self, LinkRequest, ask, log_out};
 use crate::page::Reply;
 use crate::problem::Problem;
-use crate::role::Role;
+use crate::role::{Access, Role};
 use crate::store::Session;
 use crate::upload::Upload;
 use crate::visit::Visit;
@@ -61,15 +61,17 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         Self(router)
     }
 
-    /// Adds a page, which is read by those who have this role.
+    /// Adds a page, which is read by those who have this role. A role alone is one of the whole host: sessions of some accounts are
+    /// refused unless it is [one of accounts](Role::of_accounts).
     #[must_use]
-    pub fn page<F, R>(self, path: &str, role: Role, page: F) -> Self
+    pub fn page<F, R>(self, path: &str, access: impl Into<Access>, page: F) -> Self
     where
         F: Fn(Visit<S>) -> R + Clone + Send + Sync + 'static,
         R: Future<Output = Result<Reply, Problem>> + Send + 'static,
     {
+        let access = access.into();
         let answer = move |State(frame): State<Arc<Frame<S>>>, request: Request| async move {
-            let visit = match frame.admit(request, role).await {
+            let visit = match frame.admit(request, access).await {
                 Ok((visit, _)) => visit,
                 Err(answer) => return *answer,
             };
@@ -82,13 +84,14 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 
     /// Adds a form, which is sent by those who have this role, from a page of their own session.
     #[must_use]
-    pub fn form<F, R>(self, path: &str, role: Role, change: F) -> Self
+    pub fn form<F, R>(self, path: &str, access: impl Into<Access>, change: F) -> Self
     where
         F: Fn(Visit<S>, Form) -> R + Clone + Send + Sync + 'static,
         R: Future<Output = Result<Reply, Problem>> + Send + 'static,
     {
+        let access = access.into();
         let answer = move |State(frame): State<Arc<Frame<S>>>, request: Request| async move {
-            let (visit, request) = match frame.admit(request, role).await {
+            let (visit, request) = match frame.admit(request, access).await {
                 Ok(admitted) => admitted,
                 Err(answer) => return *answer,
             };
@@ -106,13 +109,14 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 
     /// Adds a form with a file.
     #[must_use]
-    pub fn upload<F, R>(self, path: &str, role: Role, change: F) -> Self
+    pub fn upload<F, R>(self, path: &str, access: impl Into<Access>, change: F) -> Self
     where
         F: Fn(Visit<S>, Upload) -> R + Clone + Send + Sync + 'static,
         R: Future<Output = Result<Reply, Problem>> + Send + 'static,
     {
+        let access = access.into();
         let answer = move |State(frame): State<Arc<Frame<S>>>, request: Request| async move {
-            let (visit, request) = match frame.admit(request, role).await {
+            let (visit, request) = match frame.admit(request, access).await {
                 Ok(admitted) => admitted,
                 Err(answer) => return *answer,
             };
@@ -153,7 +157,7 @@ async fn not_so<S: Clone + Send + Sync + 'static>(State(frame): State<Arc<Frame<
 
 /// Answers requests to unknown paths. Only logged-in people learn that the page does not exist.
 async fn nowhere<S: Clone + Send + Sync + 'static>(State(frame): State<Arc<Frame<S>>>, request: Request) -> Response {
-    match frame.admit(request, Role::Viewer).await {
+    match frame.admit(request, Role::Viewer.of_accounts()).await {
         Ok((visit, _)) => {
             frame.show(&visit.seen, Err(Problem::missing("there is no such page: choose one of those above")))
         }

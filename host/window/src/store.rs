@@ -4,6 +4,7 @@
 //! The command that makes links and the server that takes them are different processes. Each change is made under a lock of
 //! the folder, on the file as it is then.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use parlor_base::escape::EscapedPath as _;
 use serde::{Deserialize, Serialize};
 
 use crate::name::Name;
-use crate::role::Role;
+use crate::role::{Access, Role};
 use crate::secret::Secret;
 
 /// Maximum lifetime of a session.
@@ -52,6 +53,12 @@ pub struct Session {
     /// The JID to which its link was sent. None: a command printed the link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jid: Option<String>,
+    /// The accounts that it is limited to. None: all, or those of the person with the JID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accounts: Option<BTreeSet<String>>,
+    /// Whether the person with the JID has only some accounts, at this moment.
+    #[serde(skip)]
+    pub(crate) is_of_some: bool,
     /// When it began.
     pub began: Timestamp,
     /// When it was last used, to the minute.
@@ -59,6 +66,27 @@ pub struct Session {
 }
 
 impl Session {
+    /// Returns a session that begins now.
+    pub fn new(
+        name: Name,
+        role: Role,
+        jid: Option<String>,
+        accounts: Option<BTreeSet<String>>,
+        now: Timestamp,
+    ) -> Self {
+        Self { name, role, jid, accounts, is_of_some: false, began: now, used: now }
+    }
+
+    /// Returns whether it is for some accounts alone.
+    pub fn is_limited(&self) -> bool {
+        self.accounts.is_some() || self.is_of_some
+    }
+
+    /// Returns whether it may have something.
+    pub(crate) fn may(&self, access: Access) -> bool {
+        self.role >= access.role && (access.is_for_limited || !self.is_limited())
+    }
+
     /// Returns whether it is still valid. A session from the future is not: its age is unknown.
     fn is_live(&self, now: Timestamp) -> bool {
         let (age, idle) = (now.duration_since(self.began), now.duration_since(self.used));
@@ -81,6 +109,9 @@ struct Link {
     /// The JID to which it was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     jid: Option<String>,
+    /// The accounts that its session is limited to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    accounts: Option<BTreeSet<String>>,
     until: Timestamp,
 }
 
@@ -172,7 +203,19 @@ impl Store {
 
     /// Makes a link that can be used once, until `life` is over.
     pub fn issue(&self, name: Name, role: Role, life: Duration, now: Timestamp) -> Result<Secret, StoreError> {
-        self.add(Link { digest: String::new(), name, role, jid: None, until: now }, life, now)
+        self.issue_for(name, role, None, life, now)
+    }
+
+    /// Makes a link in the same way whose session is limited to these accounts, if there are any named.
+    pub fn issue_for(
+        &self,
+        name: Name,
+        role: Role,
+        accounts: Option<BTreeSet<String>>,
+        life: Duration,
+        now: Timestamp,
+    ) -> Result<Secret, StoreError> {
+        self.add(Link { digest: String::new(), name, role, jid: None, accounts, until: now }, life, now)
     }
 
     /// Makes a link in the same way that is sent to this JID, after whose local part its session is called.
@@ -183,8 +226,8 @@ impl Store {
         life: Duration,
         now: Timestamp,
     ) -> Result<(Name, Secret), StoreError> {
-        let (name, jid) = (Name::after(jid), Some(jid.to_owned()));
-        let secret = self.add(Link { digest: String::new(), name: name.clone(), role, jid, until: now }, life, now)?;
+        let (digest, name, jid) = (String::new(), Name::after(jid), Some(jid.to_owned()));
+        let secret = self.add(Link { digest, name: name.clone(), role, jid, accounts: None, until: now }, life, now)?;
         Ok((name, secret))
     }
 
@@ -229,8 +272,7 @@ impl Store {
                 let Some((at, _)) = idle else { break };
                 kept.sessions.swap_remove(at);
             }
-            let (name, role, jid) = (kept.free_name(&link.name), link.role, link.jid);
-            let session = Session { name, role, jid, began: now, used: now };
+            let session = Session::new(kept.free_name(&link.name), link.role, link.jid, link.accounts, now);
             kept.sessions.push(KeptSession { digest: secret.digest(), session: session.clone() });
             Ok(Some((secret, session)))
         })

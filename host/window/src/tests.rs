@@ -20,10 +20,13 @@ use super::*;
 use crate::server::answer;
 
 const ENTRIES: &[Entry] = &[
-    Entry { path: "/", name: "Home", role: Role::Viewer },
-    Entry { path: "/plugins", name: "Plugins", role: Role::Viewer },
-    Entry { path: "/secret", name: "Secret", role: Role::Owner },
+    Entry { path: "/", name: "Home", access: Role::Viewer.of_accounts() },
+    Entry { path: "/plugins", name: "Plugins", access: Role::Viewer.of_host() },
+    Entry { path: "/secret", name: "Secret", access: Role::Owner.of_host() },
 ];
+
+/// An owner of some accounts.
+const SOME: &str = "some@example.org";
 
 /// A window, with the folder of its sessions.
 struct Rig {
@@ -94,9 +97,13 @@ fn start_at(site: Site) -> Rig {
     let (told, is_deaf) = (Told::default(), Arc::new(AtomicBool::new(false)));
     let (former, gone) = (Arc::<Mutex<Option<&str>>>::default(), Gone::default());
     let (not, noted) = (Arc::clone(&former), Arc::clone(&gone));
-    let is_still = move |(): &(), jid: &str| *not.lock().unwrap() != Some(jid);
+    let standing = move |(): &(), jid: &str| match (*not.lock().unwrap(), jid) {
+        (Some(former), jid) if former == jid => Standing::Nobody,
+        (_, SOME) => Standing::OfSome,
+        _ => Standing::OfAll,
+    };
     let ended = move |(): &(), jid: &str, many| noted.lock().unwrap().push((jid.to_owned(), many));
-    let frame = Arc::new(Frame::new((), site.clone(), store.clone(), ENTRIES, seen, is_still, ended));
+    let frame = Arc::new(Frame::new((), site.clone(), store.clone(), ENTRIES, seen, standing, ended));
     let (asked, began) = (Arc::clone(&told), Arc::clone(&told));
     let (deaf, deaf_too) = (Arc::clone(&is_deaf), Arc::clone(&is_deaf));
     let send = move |(), request| {
@@ -111,7 +118,7 @@ fn start_at(site: Site) -> Rig {
     let mute = Arc::clone(&is_mute);
     let offers = move |(): &()| !mute.load(Ordering::Relaxed);
     let routes = Routes::new(offers, send, log_in)
-        .page("/", Role::Viewer, first)
+        .page("/", Role::Viewer.of_accounts(), first)
         .page("/long", Role::Viewer, long)
         .page("/secret", Role::Owner, first)
         .form("/plugins/{id}/restart", Role::Operator, restart);
@@ -457,6 +464,30 @@ async fn a_role_may_what_it_may() {
     assert!(!leads(&page) && leads(&rig.get("/", &owner).await.2), "{page}");
 }
 
+/// Whether its link was printed for some accounts, or sent to an owner of some.
+#[tokio::test]
+async fn a_session_of_some_accounts_gets_no_page_of_the_whole_host() {
+    let rig = start();
+    let accounts = Some(["main".to_owned()].into());
+    let life = Duration::from_mins(1);
+    let printed = rig.store.issue_for("bob".parse().unwrap(), Role::Owner, accounts, life, Timestamp::now()).unwrap();
+    for (link, says) in [(printed.expose().to_owned(), "for the accounts main"), (rig.send_to(SOME), "by a link to")] {
+        let cookie = rig.use_link(&link).await;
+        let (status, _, page) = rig.get("/", &cookie).await;
+        assert!(status == 200 && page.contains("(owner)") && page.contains(says), "{page}");
+        assert!(!page.contains("href=\"/secret\"") && !page.contains("href=\"/plugins\""), "{page}");
+        for path in ["/secret", "/long"] {
+            let (status, _, text) = rig.get(path, &cookie).await;
+            assert!(status == 403 && text.contains("is limited to some accounts"), "{path}: {text}");
+        }
+        let body = format!("agreed=yes&csrf={}", token(&page, "/plugins/echo/restart"));
+        let (status, _, text) = rig.post("/plugins/echo/restart", &cookie, &body).await;
+        assert!(status == 403 && text.contains("is limited to some accounts"), "{text}");
+    }
+    let whole = rig.use_link(&rig.send_to("ann@example.org")).await;
+    assert_eq!(rig.get("/secret", &whole).await.0, 200);
+}
+
 #[tokio::test]
 async fn log_out_ends_the_session() {
     let rig = start();
@@ -624,6 +655,22 @@ async fn a_browser_is_told_of_changes_until_its_session_ends() {
     rig.store.end(None, Timestamp::now()).unwrap();
     assert_eq!(next().await.unwrap(), "event: ended\ndata: 0\n\n");
     assert_eq!(next().await, None);
+}
+
+/// A change may be one of an account of others.
+#[tokio::test(start_paused = true)]
+async fn a_browser_of_a_session_of_some_accounts_is_told_by_the_clock() {
+    let rig = start();
+    let cookie = rig.use_link(&rig.send_to(SOME)).await;
+    let request = Request::builder().uri("/live").header(HOST, "localhost:8470").header(COOKIE, &cookie);
+    let mut body = answer(&rig.site, rig.router.clone(), request.body(Body::empty()).unwrap()).await.into_body();
+    let mut next = async || body.frame().await.unwrap().unwrap().into_data().unwrap();
+    for number in 1..4 {
+        let began = tokio::time::Instant::now();
+        rig.changes.send_replace(number);
+        assert_eq!(next().await, "event: changed\ndata: 0\n\n");
+        assert!((20..22).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use crate::form::{AGREED, TOKEN};
 use crate::page::{Page, Question, Reply};
 use crate::problem::Problem;
-use crate::role::Role;
+use crate::role::{Access, Role};
 use crate::secret::Secret;
 use crate::store::Session;
 
@@ -98,9 +98,15 @@ impl<S> Visit<S> {
         format!("{}{path}", self.seen.base)
     }
 
-    /// Returns whether the session has this role, or more.
-    pub fn may(&self, role: Role) -> bool {
-        self.session.role >= role
+    /// Returns whether the session has this role, or more. For a session of some accounts it has to be a role
+    /// [of accounts](Role::of_accounts).
+    pub fn may(&self, access: impl Into<Access>) -> bool {
+        self.session.may(access.into())
+    }
+
+    /// Returns whether the session is for some accounts alone.
+    pub fn is_limited(&self) -> bool {
+        self.session.is_limited()
     }
 
     /// Returns a form that is sent to this path, with the token that lets it pass.
@@ -163,9 +169,8 @@ impl<S> Visit<S> {
     /// Returns a visit of a session called `test`, to a path that may have a query.
     pub fn for_test(role: Role, target: &str, state: S) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let now = jiff::Timestamp::now();
         let name = "test".parse().expect("it is a name");
-        let session = Session { name, role, jid: None, began: now, used: now };
+        let session = Session::new(name, role, None, None, jiff::Timestamp::now());
         let secret = Secret::random().expect("the system has random bytes");
         let (path, base, notices) = (path.to_owned(), String::new(), Arc::default());
         let (is_read, is_asked_for) = (true, true);
@@ -178,6 +183,13 @@ impl<S> Visit<S> {
     #[must_use]
     pub fn with_part(mut self, name: &str, value: &str) -> Self {
         self.parts.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Returns the same visit of a session that is limited to these accounts.
+    #[must_use]
+    pub fn limited_to(mut self, accounts: &[&str]) -> Self {
+        self.session.accounts = Some(accounts.iter().map(|&name| name.to_owned()).collect());
         self
     }
 

@@ -9,7 +9,7 @@ use parlor::control::views::{Account, Plugin, Room, Status};
 use parlor_config::Config;
 use parlor_window::{Page, Problem, Reply, Role, Routes, segment, state, stranger};
 
-use super::host::{Host, Visit, look};
+use super::host::{self, Host, Visit, look};
 use super::lists::{Asked, Look, values};
 use super::parts::{cell, counts, lacking, maybe, rows, silent_nodes, table, when};
 use super::rooms;
@@ -22,20 +22,21 @@ const CHOICES: [&str; 2] = ["group", "state"];
 
 /// Adds the pages.
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
-    routes.page("/accounts", Role::Viewer, list).page("/accounts/show", Role::Viewer, show)
+    let access = Role::Viewer.of_accounts();
+    routes.page("/accounts", access, list).page("/accounts/show", access, show)
 }
 
 async fn list(visit: Visit) -> Result<Reply, Problem> {
     let asked = Asked::of(PATH, &CHOICES, |name| visit.query(name));
     let filter = asked.and_then(Filter::of).map_err(Problem::wrong)?;
-    let status = look(&visit, |config, _| Ok(every(config, status::of(config)?))).await?;
+    let status = every_account(&visit).await?;
     let link = |path: &str| visit.link(path);
     Ok(Page::new("Accounts", all(&link, &status, &filter)).into())
 }
 
 async fn show(visit: Visit) -> Result<Reply, Problem> {
     let name = visit.query("account").ok_or_else(|| Problem::wrong("name the account"))?.to_owned();
-    let status = look(&visit, |config, _| Ok(every(config, status::of(config)?))).await?;
+    let status = every_account(&visit).await?;
     let missing = || Problem::missing(format!("there is no account {name}"));
     let account = status.accounts.iter().find(|account| account.name == name).ok_or_else(missing)?;
     let link = |path: &str| visit.link(path);
@@ -45,6 +46,14 @@ async fn show(visit: Visit) -> Result<Reply, Problem> {
 /// Returns the address of the page of an account.
 pub(super) fn address(name: &str) -> String {
     format!("/accounts/show?account={}", segment(name))
+}
+
+/// Returns the state of the host, with each account that the session may see.
+async fn every_account(visit: &Visit) -> Result<Status, Problem> {
+    if visit.is_limited() {
+        return host::status(visit).await;
+    }
+    look(visit, |config, _| Ok(every(config, status::of(config)?))).await
 }
 
 /// Adds to a status the accounts of the configuration that it lacks: no node of the cluster has them at this moment, or the host

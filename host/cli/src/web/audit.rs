@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 use parlor::control::audit::{Audit, Counted, Entry, Name};
+use parlor::control::views::Status;
 use parlor_store::{AuditKind, AuditQuery};
 use parlor_window::{Page, Problem, Reply, Role, Routes, segment};
 
-use super::host::{Host, Visit, look};
+use super::host::{Host, Visit, ask, look};
 use super::parts::{cell, choice, field, lacking, maybe, rows, table, when};
-use crate::audit::{read, read_before, since};
+use crate::audit::{read, read_before, request, since};
 use crate::show::size;
 use crate::target;
 
@@ -24,7 +25,7 @@ const LONGEST: usize = 4 << 10;
 
 /// Adds the page.
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
-    routes.page("/audit", Role::Viewer, page)
+    routes.page("/audit", Role::Viewer.of_accounts(), page)
 }
 
 /// The filter as it was typed, a text for each of [`FIELDS`].
@@ -87,6 +88,9 @@ async fn page(visit: Visit) -> Result<Reply, Problem> {
     let filter = FIELDS.map(|name| visit.query(name).unwrap_or_default().trim().to_owned());
     let before = visit.query("before").map(Before::of).transpose().map_err(Problem::wrong)?;
     let query = query(&filter, before.as_ref().and_then(Before::entry)).map_err(Problem::wrong)?;
+    if visit.is_limited() {
+        return of_accounts(&visit, &filter, query).await;
+    }
     let nodes = before.as_ref().filter(|before| before.entry().is_none()).map(Before::text);
     let (audit, lacks) = look(&visit, move |config, _| {
         let host = target::host(config)?;
@@ -99,6 +103,36 @@ async fn page(visit: Visit) -> Result<Reply, Problem> {
     .await?;
     let content = content(&|path| visit.link(path), &filter, before.as_ref(), &audit);
     Ok(Page::new("Audit", html! { (lacking(lacks.as_deref())) (content) }).into())
+}
+
+/// Shows the newest entries of one account to a session of some accounts. There are no pages of older ones: entries are counted together
+/// with those of others.
+async fn of_accounts(visit: &Visit, filter: &Filter, query: AuditQuery) -> Result<Reply, Problem> {
+    let mut query = AuditQuery { before: None, most: PAGE, ..query };
+    let (names, audit, lacks) = ask(visit, move |client| {
+        let status: Status = client.get("/v1/status")?;
+        let names: Vec<String> = status.accounts.into_iter().map(|account| account.name).collect();
+        if let (None, [only]) = (&query.account, &names[..]) {
+            query.account = Some(only.clone());
+        }
+        let audit: Option<Audit> = query.account.as_ref().map(|_| client.get(&request(&query))).transpose()?;
+        Ok((names, audit, client.incomplete()))
+    })
+    .await?;
+    let link = |path: &str| visit.link(path);
+    let [plugin, _, kind, from] = filter;
+    let of = |name: &str| address(&[plugin.clone(), name.to_owned(), kind.clone(), from.clone()], None);
+    let content = html! {
+        (lacking(lacks.as_deref()))
+        @if names.len() > 1 {
+            p { "Entries are shown of one account:" @for name in &names { " " a href=(link(&of(name))) { (cell(name)) } } }
+        }
+        @match &audit {
+            Some(audit) => (content(&link, filter, None, audit)),
+            None => (form(&link, filter)),
+        }
+    };
+    Ok(Page::new("Audit", content).into())
 }
 
 /// Returns what to ask for: one entry more than a page has, to know whether others follow.

@@ -14,14 +14,14 @@ use super::host::{self, Host, Visit, apply, ask, change};
 /// Adds the forms.
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
     routes
-        .form("/plugins/{id}/restart", Role::Operator, restart)
+        .form("/plugins/{id}/restart", Role::Operator.of_accounts(), restart)
         .form("/plugins/{id}/enable", Role::Operator, enable)
         .form("/plugins/{id}/disable", Role::Operator, disable)
         .form("/plugins/{id}/remove", Role::Owner, remove)
-        .form("/plugins/{id}/schedule", Role::Operator, schedule)
-        .form("/plugins/{id}/rotate", Role::Owner, rotate)
-        .form("/plugins/{id}/replay", Role::Operator, replay)
-        .form("/plugins/{id}/drop", Role::Operator, discard)
+        .form("/plugins/{id}/schedule", Role::Operator.of_accounts(), schedule)
+        .form("/plugins/{id}/rotate", Role::Owner.of_accounts(), rotate)
+        .form("/plugins/{id}/replay", Role::Operator.of_accounts(), replay)
+        .form("/plugins/{id}/drop", Role::Operator.of_accounts(), discard)
 }
 
 /// Shows the buttons of a plugin, as far as the session may press them.
@@ -40,6 +40,17 @@ pub(super) fn buttons(visit: &Visit, id: &PluginId, entry: &Entry) -> Markup {
                 }
                 @if visit.may(Role::Owner) { (button("remove", "Remove")) }
             }
+        }
+    }
+}
+
+/// Shows the button that restarts a plugin, also to an operator of some accounts. Whether it runs on these alone is for the host to
+/// say.
+pub(super) fn restart_button(visit: &Visit, id: &PluginId) -> Markup {
+    let button = html! { button.quiet type="submit" { "Restart" } };
+    html! {
+        @if visit.may(Role::Operator.of_accounts()) {
+            div.actions { (visit.form(&format!("/plugins/{id}/restart"), &button)) }
         }
     }
 }

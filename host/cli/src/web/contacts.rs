@@ -22,8 +22,12 @@ const CHOICES: [&str; 3] = ["account", "group", "state"];
 
 /// Adds the page and its forms.
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
-    let routes = routes.page("/contacts", Role::Viewer, list);
-    routes.form("/contacts/accept", Role::Operator, accept).form("/contacts/deny", Role::Operator, deny)
+    let routes = routes.page("/contacts", Role::Viewer.of_accounts(), list);
+    routes.form("/contacts/accept", Role::Operator.of_accounts(), accept).form(
+        "/contacts/deny",
+        Role::Operator.of_accounts(),
+        deny,
+    )
 }
 
 async fn list(visit: Visit) -> Result<Reply, Problem> {
@@ -38,7 +42,7 @@ async fn list(visit: Visit) -> Result<Reply, Problem> {
     .await?;
     let link = |path: &str| visit.link(path);
     let each = |account: &str, jid: &str| buttons(&visit, account, jid);
-    let buttons: Option<Buttons<'_>> = if visit.may(Role::Operator) { Some(&each) } else { None };
+    let buttons: Option<Buttons<'_>> = if visit.may(Role::Operator.of_accounts()) { Some(&each) } else { None };
     Ok(Page::new("Contacts", all(&link, &asked, &people, &accounts, lacks.as_deref(), buttons)).into())
 }
 

@@ -8,23 +8,24 @@ use parlor::control::views::{Account, Plugin, Status};
 use parlor_window::{Page, Problem, Reply, Role, Routes, state, stranger};
 
 use super::accounts;
-use super::host::{Host, Visit, look};
+use super::host::{self, Host, Visit};
 use super::parts::{MOST_ROWS, counts, lacking, silent_nodes};
 use crate::fleet::{self, MANY, NAMED, first};
 use crate::show::{size, span};
-use crate::status;
 
 /// Adds the page.
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
-    routes.page("/", Role::Viewer, home)
+    routes.page("/", Role::Viewer.of_accounts(), home)
 }
 
 async fn home(visit: Visit) -> Result<Reply, Problem> {
-    let status = look(&visit, |config, _| status::of(config)).await?;
+    let status = host::status(&visit).await?;
     let link = |path: &str| visit.link(path);
-    let plots = visit.state.plots.show();
-    let day = html! { h2 { "The last day" } div data-live id="plots" { (plots) } };
-    Ok(Page::new("Home", html! { (shown(&status, &link)) (day) }).into())
+    // The plots are those of the whole host.
+    let day = (!visit.is_limited()).then(|| {
+        html! { h2 { "The last day" } div data-live id="plots" { (visit.state.plots.show()) } }
+    });
+    Ok(Page::new("Home", html! { (shown(&status, &link)) @if let Some(day) = &day { (day) } }).into())
 }
 
 fn shown(status: &Status, link: &dyn Fn(&str) -> String) -> Markup {
@@ -39,7 +40,10 @@ fn shown(status: &Status, link: &dyn Fn(&str) -> String) -> Markup {
             @match &status.host {
                 Some(host) => {
                     p.lead {
-                        "parlor " (stranger(&host.version)) " has run for " (span(host.uptime)) ", with " (size(host.memory)) " of memory."
+                        "parlor " (stranger(&host.version)) " has run for " (span(host.uptime))
+                        // It is not told to sessions of some accounts.
+                        @if host.memory > 0 { ", with " (size(host.memory)) " of memory" }
+                        "."
                     }
                 }
                 None => { p.warning role="note" { "No host runs here. " code { "parlor run" } " starts one." } }

@@ -9,16 +9,18 @@ use parlor_base::id::PluginId;
 use parlor_config::Config;
 use parlor_plugins::admin::{AdminError, PluginAdmin};
 use parlor_store::By;
-use parlor_window::{Problem, Reply, Session};
+use parlor_window::{Problem, Reply, Session, Standing};
 
 use super::install::Installs;
 use super::links::Requests;
 use super::owners::Owners;
 use super::plots::Plots;
 use super::starting::{PATIENCE, Starting};
-use crate::Ended;
 use crate::target::{self, Target};
-use crate::tell;
+use crate::{Ended, tell};
+
+/// The answer to a session of some accounts if there is none of the host.
+const NO_ANSWER: &str = "the host does not answer this: try again in a moment, or ask the people who run it";
 
 /// A request of a session.
 pub(super) type Visit = parlor_window::Visit<Arc<Host>>;
@@ -52,9 +54,9 @@ impl Host {
         self.target.load_as_it_is()
     }
 
-    /// Returns whether somebody is an owner of an account, by the configuration as it could last be read.
-    pub(super) fn has_owner(&self, jid: &str) -> bool {
-        self.owners.has(jid, &self.target.config(), SystemTime::now(), || self.written_config())
+    /// Returns which accounts somebody is an owner of, by the configuration as it could last be read.
+    pub(super) fn standing(&self, jid: &str) -> Standing {
+        self.owners.standing(jid, &self.target.config(), SystemTime::now(), || self.written_config())
     }
 
     /// Returns whether the log-in page has links sent, without reading the configuration for each one who asks.
@@ -85,16 +87,45 @@ pub(super) fn by(session: &Session) -> By {
     By::session(rustix::process::getuid().as_raw(), session.name.as_str(), session.jid.as_deref())
 }
 
-/// Returns the host that runs, which takes what the session asks for as asked by the session.
+/// Returns the host that runs, which takes what the session asks for as asked by the session: it answers a session of some accounts
+/// about these alone.
 pub(super) fn running(config: &Config, session: &Session) -> anyhow::Result<Option<Client>> {
-    Ok(client::find(&config.data, || {})?.map(|client| client.by(session.name.as_str(), session.jid.as_deref())))
+    let accounts =
+        session.accounts.as_ref().map(|names| names.iter().map(String::as_str).collect::<Vec<_>>().join(","));
+    let whose = session.jid.as_ref().or(accounts.as_ref()).map(String::as_str);
+    Ok(client::find(&config.data, || {})?.map(|client| client.by(session.name.as_str(), whose)))
+}
+
+/// Refuses the files to a session of some accounts: they are those of the whole host. Such a session asks the host.
+fn of_host(session: &Session) -> Result<(), Problem> {
+    if !session.is_limited() {
+        return Ok(());
+    }
+    let says =
+        "this is about the whole host, and the session is limited to some accounts: ask the people who run the host";
+    Err(Problem::forbidden(says))
+}
+
+/// Returns the problem of an error as a session of some accounts may see it. What the host refuses was checked there; everything else
+/// may be about files and accounts of others.
+fn problem_for(session: &Session, error: &anyhow::Error) -> Problem {
+    let whole = problem(error);
+    if !session.is_limited() || matches!(error.downcast_ref(), Some(ClientError::Refused { .. })) {
+        return whole;
+    }
+    tracing::warn!(session = %session.name, "a page for a session of some accounts failed: {error:#}");
+    Problem::new(whole.status, NO_ANSWER)
 }
 
 /// Reads the configuration. A request that only reads waits for a host that starts no longer than a moment, and is made again.
-fn ready(host: &Host, is_read: bool) -> Result<Config, Problem> {
-    let config = host.config().map_err(|error| problem(&error))?;
+fn ready(host: &Host, session: &Session, is_read: bool) -> Result<Config, Problem> {
+    let config = host.config().map_err(|error| problem_for(session, &error))?;
     let starting = if is_read { host.starting.problem(&config.data, PATIENCE) } else { None };
-    starting.map_or(Ok(config), Err)
+    let Some(mut found) = starting else { return Ok(config) };
+    if session.is_limited() {
+        NO_ANSWER.clone_into(&mut found.sentence);
+    }
+    Err(found)
 }
 
 /// Asks the running host.
@@ -105,14 +136,23 @@ pub(super) async fn ask<T: Send + 'static>(
     let is_read = visit.is_read();
     visit
         .blocking(move |host, session| {
-            let config = ready(host, is_read)?;
+            let config = ready(host, session, is_read)?;
             let asked = || {
                 let client = running(&config, session)?.ok_or(Ended::NotRunning(config.data))?;
                 ask(&client)
             };
-            asked().map_err(|error| problem(&error))
+            asked().map_err(|error| problem_for(session, &error))
         })
         .await
+}
+
+/// Returns the state of the host, or what the files say of it if none runs. A session of some accounts gets the host's answer about
+/// these.
+pub(super) async fn status(visit: &Visit) -> Result<Status, Problem> {
+    if visit.is_limited() {
+        return ask(visit, |client| Ok(client.get("/v1/status")?)).await;
+    }
+    look(visit, |config, _| crate::status::of(config)).await
 }
 
 /// Reads the files, and asks the host if one runs.
@@ -122,8 +162,9 @@ pub(super) async fn look<T: Send + 'static>(
 ) -> Result<T, Problem> {
     let is_read = visit.is_read();
     visit
-        .blocking(move |host, _| {
-            let config = ready(host, is_read)?;
+        .blocking(move |host, session| {
+            of_host(session)?;
+            let config = ready(host, session, is_read)?;
             look(&config, &PluginAdmin::new(&config)).map_err(|error| problem(&error))
         })
         .await
@@ -134,6 +175,7 @@ pub(super) async fn change<T: Send + 'static>(
     visit: &Visit,
     change: impl FnOnce(&Config, &PluginAdmin<'_>) -> anyhow::Result<T> + Send + 'static,
 ) -> Result<T, Problem> {
+    of_host(&visit.session)?;
     let by = by(&visit.session);
     visit.blocking(move |host, _| change_as(host, by, change)).await
 }
@@ -190,7 +232,26 @@ pub(super) fn plugin(visit: &Visit) -> Result<PluginId, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use parlor_window::Role;
+
     use super::*;
+
+    #[tokio::test]
+    async fn files_are_not_for_sessions_of_some_accounts() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = super::super::tests::host_in(folder.path());
+        let visit = Visit::for_test(Role::Owner, "/", host).limited_to(&["main"]);
+        let looked = look(&visit, |config, _| Ok(config.path.clone())).await.unwrap_err();
+        let changed = change(&visit, |config, _| Ok(config.path.clone())).await.unwrap_err();
+        assert!(looked.status == 403 && changed == looked, "{changed:?}");
+        // No host runs: nothing is said of its folder or its files.
+        let path = folder.path().display().to_string();
+        let absent = status(&visit).await.unwrap_err();
+        assert!(absent.status == 503 && !absent.sentence.contains(&path), "{absent:?}");
+        std::fs::write(folder.path().join("parlor.toml"), "[account.blue").unwrap();
+        let broken = status(&visit).await.unwrap_err();
+        assert!(!broken.sentence.contains("blue") && !broken.sentence.contains(&path), "{broken:?}");
+    }
 
     #[test]
     fn what_the_host_refuses_is_said_with_its_status() {

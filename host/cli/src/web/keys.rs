@@ -17,11 +17,11 @@ const LONGEST: usize = 1 << 20;
 /// Adds the pages.
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
     routes
-        .page("/keys", Role::Viewer, list)
-        .page("/keys/show", Role::Viewer, show)
-        .form("/keys/trust", Role::Owner, trust)
-        .form("/keys/distrust", Role::Owner, distrust)
-        .form("/keys/reset", Role::Owner, reset)
+        .page("/keys", Role::Viewer.of_accounts(), list)
+        .page("/keys/show", Role::Viewer.of_accounts(), show)
+        .form("/keys/trust", Role::Owner.of_accounts(), trust)
+        .form("/keys/distrust", Role::Owner.of_accounts(), distrust)
+        .form("/keys/reset", Role::Owner.of_accounts(), reset)
 }
 
 async fn list(visit: Visit) -> Result<Reply, Problem> {
@@ -41,7 +41,7 @@ async fn list(visit: Visit) -> Result<Reply, Problem> {
             input type="hidden" name="account" value=(account);
             button.danger type="submit" { "Make new keys for " (account) }
         };
-        visit.may(Role::Owner).then(|| visit.form("/keys/reset", &fields))
+        visit.may(Role::Owner.of_accounts()).then(|| visit.form("/keys/reset", &fields))
     };
     let content = content(&link, (account.as_ref(), &jid), &all, &reset);
     Ok(Page::new("Keys", html! { (lacking(lacks.as_deref())) (content) }).into())
@@ -179,7 +179,7 @@ async fn show(visit: Visit) -> Result<Reply, Problem> {
     let all: Vec<Keys> = ask(&visit, move |client| Ok(client.get(&target)?)).await?;
     let found = all.iter().find_map(|on| Some((on, on.keys.iter().find(|key| key.fingerprint == digits)?)));
     let (on, key) = found.ok_or_else(|| Problem::missing("no such key is known of that person"))?;
-    let forms = visit.may(Role::Owner).then(|| forms(&visit, on, key));
+    let forms = visit.may(Role::Owner.of_accounts()).then(|| forms(&visit, on, key));
     let link = |path: &str| visit.link(path);
     Ok(Page::new("A key", one(&link, on, key, forms.as_ref())).into())
 }

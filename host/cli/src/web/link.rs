@@ -14,7 +14,7 @@ use crate::target::{self, AccountRequest};
 #[derive(Debug, Args)]
 #[command(
     mut_arg("account", |account| account.help("The account that sends it; by default one that has this owner")),
-    after_help = "An account sends the link as a message to one of its owners (`owners` of the account), encrypted if that chat is; nobody else is sent one. No plugin hears of it, and servers are asked not to keep it, so have a client online. The link is used up by a press of the button behind it, and not by a preview. Its session is called after the owner, whose JID stands beside it in the audit. `parlor web login --help` has the roles. `links` under [window] in parlor.toml turns it off.\n\nExamples:\n  parlor web link --to ann@example.org\n  parlor web link --to ann@example.org --role viewer --minutes 60\n  parlor web link --to ann@example.org --account main --json\n\nExit codes: 0 sent, 1 that is no owner, it cannot be sent, or `parlor web` does not run, 4 no host runs, 2 wrong usage"
+    after_help = "An account sends the link as a message to one of its owners (`owners` of the account), encrypted if that chat is; nobody else is sent one. No plugin hears of it, and servers are asked not to keep it, so have a client online. The session is for the accounts of which they are an owner. The link is used up by a press of the button behind it, and not by a preview. Its session is called after the owner, whose JID stands beside it in the audit. `parlor web login --help` has the roles. `links` under [window] in parlor.toml turns it off.\n\nExamples:\n  parlor web link --to ann@example.org\n  parlor web link --to ann@example.org --role viewer --minutes 60\n  parlor web link --to ann@example.org --account main --json\n\nExit codes: 0 sent, 1 that is no owner, it cannot be sent, or `parlor web` does not run, 4 no host runs, 2 wrong usage"
 )]
 pub(super) struct LinkArgs {
     /// The owner.
@@ -46,6 +46,6 @@ impl LinkArgs {
                 &json!({ "account": account, "to": said.to, "name": name, "role": role, "minutes": minutes }),
             );
         }
-        print(&format!("account {account} sent {to} a link. {}", used_once(&name, *role, *minutes)))
+        print(&format!("account {account} sent {to} a link. {}", used_once(&name, role.as_str(), *minutes)))
     }
 }

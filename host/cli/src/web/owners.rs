@@ -2,9 +2,9 @@
 //! after a change.
 //!
 //! A file that is broken says of nobody that they are no owner any more, nor does one that is being written: half of a
-//! configuration can be one without owners.
+//! configuration can be one without owners, or one in which somebody owns each account.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use jid::BareJid;
 use parlor_config::{Config, SentLinks, accounts_file};
+use parlor_window::Standing;
 
 /// How long the file has to be as it is before it counts.
 const SETTLED: Duration = Duration::from_secs(1);
@@ -26,7 +27,7 @@ pub(super) struct Owners(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    owners: HashSet<BareJid>,
+    owners: HashMap<BareJid, Standing>,
     /// The file that they were read from. None: it counts as another one.
     file: Option<Stamps>,
     /// The setting of the log-in page.
@@ -97,10 +98,19 @@ impl Stamps {
     }
 }
 
+/// Returns the owners of a configuration.
+fn owners(config: &Config) -> HashMap<BareJid, Standing> {
+    let of = |jid: BareJid| {
+        let standing = if config.is_owned_by(&jid) { Standing::OfAll } else { Standing::OfSome };
+        (jid, standing)
+    };
+    config.owners().into_iter().map(of).collect()
+}
+
 impl Owners {
     /// Takes over the owners of a configuration that was read.
     pub(super) fn note(&self, config: &Config) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Known { owners: config.owners(), ..Known::default() };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Known { owners: owners(config), ..Known::default() };
     }
 
     /// Returns whether the log-in page has links sent. With a file that cannot be read it does not: that may be the one that turns
@@ -123,35 +133,40 @@ impl Owners {
         sends.unwrap_or(false)
     }
 
-    /// Returns whether somebody is an owner. If the file has changed, it is read again. A new owner is one at once, and one who is
-    /// taken out is none any more once the file is no longer being written. If it cannot be read, those who were owners still are.
-    pub(super) fn has(
+    /// Returns which accounts somebody is an owner of. If the file has changed, it is read again. A new owner is one of some accounts
+    /// at once, and one who is taken out is none any more once the file is no longer being written. If it cannot be read, those who
+    /// were owners still are.
+    pub(super) fn standing(
         &self,
         jid: &str,
         path: &Path,
         now: SystemTime,
         read: impl FnOnce() -> anyhow::Result<Config>,
-    ) -> bool {
-        let Ok(jid) = BareJid::new(jid) else { return false };
+    ) -> Standing {
+        let Ok(jid) = BareJid::new(jid) else { return Standing::Nobody };
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (file, is_known) = (Stamps::of(path), known.owners.contains(&jid));
+        let (file, before) = (Stamps::of(path), known.owners.get(&jid).copied());
         let is_settled = file.is_some_and(|file| file.is_settled(now));
+        let is_known = before.is_some();
+        let before = before.unwrap_or(Standing::Nobody);
         if file.is_none() || file == known.file || (is_known && !is_settled) {
-            return is_known;
+            return before;
         }
         match read() {
             Ok(config) => {
                 // Else the file may have changed while it was read.
                 if is_settled && Stamps::of(path) == file {
-                    (known.owners, known.file) = (config.owners(), file);
+                    (known.owners, known.file) = (owners(&config), file);
                 } else {
-                    known.owners.extend(config.owners());
+                    for jid in config.owners() {
+                        known.owners.entry(jid).or_insert(Standing::OfSome);
+                    }
                 }
-                known.owners.contains(&jid)
+                known.owners.get(&jid).copied().unwrap_or(Standing::Nobody)
             }
             Err(error) => {
                 tracing::debug!("owners are those of before: {error:#}");
-                is_known
+                before
             }
         }
     }
@@ -195,7 +210,7 @@ mod tests {
     #[test]
     fn somebody_who_is_taken_out_of_the_owners_is_none_any_more() {
         let (_folder, path, owners) = start();
-        let has = |jid: &str| owners.has(jid, &path, later(), || read(&path));
+        let has = |jid: &str| owners.standing(jid, &path, later(), || read(&path)) != Standing::Nobody;
         assert!(has(ANN) && has("bob@example.org") && !has("bot@example.org") && !has("eve@example.org") && !has("@"));
         // It is written whole, by way of another file, or in place.
         fs::write(&path, text("\"eve@example.org\"")).unwrap();
@@ -209,7 +224,7 @@ mod tests {
     #[test]
     fn owners_in_a_file_of_accounts_come_and_go_with_it() {
         let (_folder, path, owners) = start();
-        let has = |jid: &str, at: SystemTime| owners.has(jid, &path, at, || read(&path));
+        let has = |jid: &str, at: SystemTime| owners.standing(jid, &path, at, || read(&path)) != Standing::Nobody;
         assert!(has(ANN, later()) && !has("eve@example.org", later()));
         let beside = path.with_file_name("accounts.toml");
         let third = |owner: &str| {
@@ -228,7 +243,7 @@ mod tests {
     #[test]
     fn a_file_that_is_broken_away_or_being_written_takes_nobody_out() {
         let (_folder, path, owners) = start();
-        let has = |at: SystemTime| owners.has(ANN, &path, at, || read(&path));
+        let has = |at: SystemTime| owners.standing(ANN, &path, at, || read(&path)) != Standing::Nobody;
         for broken in [
             "",
             "[account.main",
@@ -250,14 +265,29 @@ mod tests {
     #[test]
     fn a_new_owner_is_one_at_once() {
         let (_folder, path, owners) = start();
-        let has = |jid: &str| owners.has(jid, &path, SystemTime::now(), || read(&path));
+        let has = |jid: &str| owners.standing(jid, &path, SystemTime::now(), || read(&path)) != Standing::Nobody;
         fs::write(&path, text("\"eve@example.org\"")).unwrap();
         assert!(has("eve@example.org") && has(ANN) && !has("mallory@example.org"));
         // She was seen, so a broken file does not take her out.
         fs::write(&path, "[").unwrap();
-        assert!(owners.has("eve@example.org", &path, later(), || read(&path)));
+        assert_ne!(owners.standing("eve@example.org", &path, later(), || read(&path)), Standing::Nobody);
         fs::write(&path, text("\"eve@example.org\"")).unwrap();
-        assert!(!owners.has(ANN, &path, later(), || read(&path)));
+        assert_eq!(owners.standing(ANN, &path, later(), || read(&path)), Standing::Nobody);
+    }
+
+    #[test]
+    fn an_owner_of_each_account_is_one_of_all_once_the_file_is_whole() {
+        let (_folder, path, owners) = start();
+        let of = |jid: &str, at: SystemTime| owners.standing(jid, &path, at, || read(&path));
+        assert_eq!((of(ANN, later()), of("bob@example.org", later())), (Standing::OfSome, Standing::OfSome));
+        // Half of it has one account alone.
+        let half = text("\"ann@example.org\", \"eve@example.org\"");
+        fs::write(&path, half.split_once("[account.second]").unwrap().0).unwrap();
+        let now = SystemTime::now();
+        assert_eq!((of("eve@example.org", now), of(ANN, now)), (Standing::OfSome, Standing::OfSome));
+        let whole = text("\"ann@example.org\", \"bob@example.org\"");
+        fs::write(&path, whole).unwrap();
+        assert_eq!((of("bob@example.org", later()), of(ANN, later())), (Standing::OfAll, Standing::OfSome));
     }
 
     #[test]
@@ -269,7 +299,7 @@ mod tests {
                 times += 1;
                 read(&path)
             };
-            assert!(owners.has(ANN, &path, later(), counted));
+            assert_eq!(owners.standing(ANN, &path, later(), counted), Standing::OfSome);
         }
         assert_eq!(times, 1);
     }

@@ -18,7 +18,7 @@ use parlor_store::AuditQuery;
 use parlor_window::{Page, Problem, Reply, Role, Routes, stranger};
 use serde::de::DeserializeOwned;
 
-use super::host::{self, Host, Visit, look};
+use super::host::{self, Host, Visit, ask, look};
 use super::parts::lacking;
 use super::{changes, rights, runs, settings, versions};
 use crate::places::places;
@@ -29,7 +29,7 @@ const LINES: usize = 60;
 
 /// Adds the page.
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
-    routes.page("/plugins/{id}", Role::Viewer, page)
+    routes.page("/plugins/{id}", Role::Viewer.of_accounts(), page)
 }
 
 /// All that the page shows of a plugin.
@@ -54,6 +54,9 @@ struct Known {
 
 async fn page(visit: Visit) -> Result<Reply, Problem> {
     let id = host::plugin(&visit)?;
+    if visit.is_limited() {
+        return of_accounts(&visit, &id).await;
+    }
     let (asked, session) = (id.clone(), visit.session.clone());
     let known = look(&visit, move |config, admin| {
         let client = host::running(config, &session)?;
@@ -61,6 +64,39 @@ async fn page(visit: Visit) -> Result<Reply, Problem> {
     });
     let known = known.await?;
     Ok(Page::new(format!("Plugin {id}"), shown(&visit, &id, &known)).into())
+}
+
+/// Shows a plugin to a session of some accounts, as far as it runs on these. The files are those of the whole host, so all of it is
+/// the host's answer.
+async fn of_accounts(visit: &Visit, id: &PluginId) -> Result<Reply, Problem> {
+    let asked = id.clone();
+    let (plugins, schedules, webhooks, lacks) = ask(visit, move |client| {
+        let plugins: Vec<Plugin> = client.get(&format!("/v1/plugins/{asked}"))?;
+        let schedules: Vec<Schedules> = client.get(&format!("/v1/plugins/{asked}/schedules"))?;
+        let webhooks: Vec<Webhooks> = client.get(&format!("/v1/plugins/{asked}/webhooks"))?;
+        Ok((plugins, schedules, webhooks, client.incomplete()))
+    })
+    .await?;
+    let name = id.as_str();
+    let content = html! {
+        p { a href=(visit.link(&format!("/audit?plugin={name}"))) { "What became of it" } }
+        (changes::restart_button(visit, id))
+        div data-live id="state" {
+            (lacking(lacks.as_deref()))
+            (runs::states(&plugins))
+            (runs::denied(&plugins))
+        }
+        h2 id="did" { "What it uses" }
+        div data-live id="activity" { (runs::limits(&plugins)) }
+        h2 id="schedules" { "Schedules" }
+        (runs::schedules(visit, name, &schedules))
+        h2 id="webhooks" { "Webhooks" }
+        (runs::webhooks(visit, name, &webhooks))
+        p.hint {
+            "What it may do, its settings, its versions and its log are shown to sessions of the whole host: ask the people who run it."
+        }
+    };
+    Ok(Page::new(format!("Plugin {id}"), content).into())
 }
 
 fn known(config: &Config, admin: &PluginAdmin<'_>, client: Option<&Client>, id: &PluginId) -> anyhow::Result<Known> {

@@ -23,11 +23,11 @@ const CHOICES: [&str; 3] = ["account", "group", "state"];
 /// Adds the pages.
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
     routes
-        .page("/rooms", Role::Viewer, list)
-        .page("/rooms/show", Role::Viewer, show)
-        .form("/rooms/join", Role::Operator, join)
-        .form("/rooms/leave", Role::Operator, leave)
-        .form("/rooms/dismiss", Role::Operator, dismiss)
+        .page("/rooms", Role::Viewer.of_accounts(), list)
+        .page("/rooms/show", Role::Viewer.of_accounts(), show)
+        .form("/rooms/join", Role::Operator.of_accounts(), join)
+        .form("/rooms/leave", Role::Operator.of_accounts(), leave)
+        .form("/rooms/dismiss", Role::Operator.of_accounts(), dismiss)
 }
 
 async fn list(visit: Visit) -> Result<Reply, Problem> {
@@ -41,7 +41,7 @@ async fn list(visit: Visit) -> Result<Reply, Problem> {
     })
     .await?;
     let link = |path: &str| visit.link(path);
-    let join = visit.may(Role::Operator).then(|| visit.form("/rooms/join", &join_fields(&accounts)));
+    let join = visit.may(Role::Operator.of_accounts()).then(|| visit.form("/rooms/join", &join_fields(&accounts)));
     let content = all(&link, &asked, &rooms, &accounts, join.as_ref());
     let lacks = html! { div data-live id="lacking" { (lacking(lacks.as_deref())) } };
     Ok(Page::new("Rooms", html! { (lacks) (content) }).into())
@@ -57,7 +57,7 @@ async fn show(visit: Visit) -> Result<Reply, Problem> {
     let jid = visit.query("room").filter(|room| !room.is_empty()).ok_or_else(missing)?;
     let target = request("show", jid, visit.query("account"));
     let room: Room = ask(&visit, move |client| Ok(client.get(&target)?)).await?;
-    let forms = visit.may(Role::Operator).then(|| forms(&visit, &room));
+    let forms = visit.may(Role::Operator.of_accounts()).then(|| forms(&visit, &room));
     let link = |path: &str| visit.link(path);
     Ok(Page::new(format!("Room {}", room.room), one(&link, &room, forms.as_ref())).into())
 }

@@ -12,16 +12,16 @@ use super::{
 
 /// The pages to go to from every page.
 pub(super) const NAV: &[Entry] = &[
-    Entry { path: "/", name: "Home", role: Role::Viewer },
-    Entry { path: "/accounts", name: "Accounts", role: Role::Viewer },
-    Entry { path: "/plugins", name: "Plugins", role: Role::Viewer },
-    Entry { path: "/rooms", name: "Rooms", role: Role::Viewer },
-    Entry { path: "/contacts", name: "Contacts", role: Role::Viewer },
-    Entry { path: "/keys", name: "Keys", role: Role::Viewer },
-    Entry { path: "/audit", name: "Audit", role: Role::Viewer },
-    Entry { path: "/explain", name: "Explain", role: Role::Viewer },
-    Entry { path: "/install", name: "Install", role: Role::Owner },
-    Entry { path: "/doctor", name: "Doctor", role: Role::Viewer },
+    Entry { path: "/", name: "Home", access: Role::Viewer.of_accounts() },
+    Entry { path: "/accounts", name: "Accounts", access: Role::Viewer.of_accounts() },
+    Entry { path: "/plugins", name: "Plugins", access: Role::Viewer.of_accounts() },
+    Entry { path: "/rooms", name: "Rooms", access: Role::Viewer.of_accounts() },
+    Entry { path: "/contacts", name: "Contacts", access: Role::Viewer.of_accounts() },
+    Entry { path: "/keys", name: "Keys", access: Role::Viewer.of_accounts() },
+    Entry { path: "/audit", name: "Audit", access: Role::Viewer.of_accounts() },
+    Entry { path: "/explain", name: "Explain", access: Role::Viewer.of_host() },
+    Entry { path: "/install", name: "Install", access: Role::Owner.of_host() },
+    Entry { path: "/doctor", name: "Doctor", access: Role::Viewer.of_host() },
 ];
 
 /// Adds the pages of a module.

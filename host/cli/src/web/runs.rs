@@ -257,7 +257,7 @@ fn one_schedule(visit: &Visit, id: &str, account: &str, schedule: &Schedule) -> 
             dd { @if let Some(next) = next { (second(next)) } @else { "–" } }
             @if let Some(last) = last { dt { "Last" } dd { (second(last)) @if *failed { ", it failed" } } }
         }
-        @if visit.may(Role::Operator) { (visit.form(&format!("/plugins/{id}/schedule"), &fields)) }
+        @if visit.may(Role::Operator.of_accounts()) { (visit.form(&format!("/plugins/{id}/schedule"), &fields)) }
     }
 }
 
@@ -282,14 +282,14 @@ pub(super) fn webhooks(visit: &Visit, id: &str, all: &[Webhooks]) -> Markup {
                     dt { "Address" }
                     // The address is a secret: all who know it can send requests.
                     dd { @match &webhook.address {
-                        Some(address) if visit.may(Role::Owner) => { (stranger(address)) }
+                        Some(address) if visit.may(Role::Owner.of_accounts()) => { (stranger(address)) }
                         Some(_) => { "only owners see it" }
                         None => { "none: the configuration does not say where the host listens" }
                     } }
                     dt { "Verified by" }
                     dd { (stranger(&webhook.verification)) @if let Some(lacks) = &webhook.lacks { ", which lacks the setting " (stranger(lacks)) } @if let Some(former) = &webhook.former { "; the former " (stranger(&former.setting)) " counts, too, until " (stranger(&former.until)) } }
                 }
-                @if visit.may(Role::Owner) { (button("rotate", &of.account, ("webhook", &webhook.name), "Give it another address")) }
+                @if visit.may(Role::Owner.of_accounts()) { (button("rotate", &of.account, ("webhook", &webhook.name), "Give it another address")) }
             }
             @if !of.requests.is_empty() {
                 @let table = html! {
@@ -304,7 +304,7 @@ pub(super) fn webhooks(visit: &Visit, id: &str, all: &[Webhooks]) -> Markup {
                                     td { (second(&request.at)) }
                                     td { (stranger(&request.sender)) }
                                     td { (stranger(&request.state)) @if let (Some(why), Some(next)) = (&request.failure, &request.next) { ": " (stranger(why)) "; again at " (second(next)) } }
-                                    td { @let (path, text) = if request.state == "waiting" { ("drop", "Drop it") } else { ("replay", "Tell it again") }; @if visit.may(Role::Operator) { (button(path, &of.account, ("request", &request.id.to_string()), text)) } }
+                                    td { @let (path, text) = if request.state == "waiting" { ("drop", "Drop it") } else { ("replay", "Tell it again") }; @if visit.may(Role::Operator.of_accounts()) { (button(path, &of.account, ("request", &request.id.to_string()), text)) } }
                                 }
                             }
                         }

@@ -9,9 +9,10 @@ use parlor::control::views::Status;
 use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_runtime::audited::retention;
 use parlor_store::{AuditFile, AuditKind, By, NewAuditEntry};
-use parlor_window::{LinkRequest, Problem, Role, Session, Store};
+use parlor_window::{LinkRequest, Problem, Role, Session, Standing, Store};
 use tokio::task::spawn_blocking;
 
+use super::for_accounts;
 use super::host::{Host, by, problem};
 use super::links::{Letter, MINUTES};
 
@@ -89,7 +90,8 @@ fn send(host: &Arc<Host>, request: &LinkRequest) -> anyhow::Result<()> {
 pub(super) async fn began(host: Arc<Host>, session: Session) -> Result<(), Problem> {
     let record = move || {
         let config = host.config()?;
-        let what = format!("somebody logged in to the window, as {}", session.role);
+        let what =
+            format!("somebody logged in to the window, as {}{}", session.role, for_accounts(session.accounts.as_ref()));
         let by = By { way: "log-in page".to_owned(), ..by(&session) };
         let entry = NewAuditEntry::new(AuditKind::Host, &by, &what);
         AuditFile::create(&config.data, retention(&config))?.add(&[entry])?;
@@ -103,9 +105,9 @@ pub(super) async fn began(host: Arc<Host>, session: Session) -> Result<(), Probl
     })
 }
 
-/// Returns whether somebody to whom a link was sent is still an owner.
-pub(super) fn is_still(host: &Arc<Host>, jid: &str) -> bool {
-    host.has_owner(jid)
+/// Returns which accounts somebody is still an owner of to whom a link was sent.
+pub(super) fn standing(host: &Arc<Host>, jid: &str) -> Standing {
+    host.standing(jid)
 }
 
 /// Records that sessions and links ended, since they were those of somebody who is no owner any more.

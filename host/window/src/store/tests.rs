@@ -35,6 +35,20 @@ fn a_link_is_used_once_and_expires() {
 }
 
 #[test]
+fn a_link_of_some_accounts_begins_a_session_of_these() {
+    let (_folder, store, now) = start();
+    let accounts = Some(BTreeSet::from(["main".to_owned(), "second".to_owned()]));
+    let link = store.issue_for(name("ann"), Role::Owner, accounts.clone(), TEN, now).unwrap();
+    let (secret, session) = store.redeem(&link, now).unwrap().unwrap();
+    assert!(session.accounts == accounts && session.is_limited());
+    assert_eq!(store.session(&secret, after(now, 5)).unwrap().unwrap().accounts, accounts);
+    assert!(!session.may(Role::Viewer.of_host()) && session.may(Role::Owner.of_accounts()));
+    let link = store.issue(name("bob"), Role::Operator, TEN, now).unwrap();
+    let (_, whole) = store.redeem(&link, now).unwrap().unwrap();
+    assert!(!whole.is_limited() && whole.may(Role::Operator.of_host()) && !whole.may(Role::Owner.of_accounts()));
+}
+
+#[test]
 fn a_session_ends_when_it_is_idle_and_in_any_case() {
     let (_folder, store, now) = start();
     let begin = |at| {

@@ -172,14 +172,13 @@ mod tests {
     /// Somebody else may log in as `ann` after her session has ended.
     #[test]
     fn a_later_session_of_the_same_name_is_another_one() {
-        let session = |began: &str| {
-            let began = began.parse().unwrap();
-            Session { name: "ann".parse().unwrap(), role: Role::Owner, jid: None, began, used: began }
-        };
+        let session =
+            |began: &str| Session::new("ann".parse().unwrap(), Role::Owner, None, None, began.parse().unwrap());
         let (one, later) = (session("2026-11-20T08:00:00Z"), session("2026-11-20T08:00:00.000000001Z"));
         let installs = Installs::<()>::default();
         let number = installs.begin(&session_key(&one)).unwrap();
-        let used = Session { used: later.began, ..one };
+        let mut used = one;
+        used.used = later.began;
         assert!(installs.stage(number, &session_key(&used)).is_some());
         assert!(installs.stage(number, &session_key(&later)).is_none());
         assert!(installs.of(&session_key(&later)).is_empty());

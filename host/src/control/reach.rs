@@ -1,15 +1,21 @@
-//! How far an owner's commands reach: to the accounts that list this person in `owners`, and to the plugins that run on no
-//! others. One host may run accounts of people who do not trust each other.
+//! How far somebody reaches who does not control the whole host: to the accounts that list this person in `owners`, or that a
+//! session of the window is limited to, and to the plugins that run on no others. One host may run accounts of people who do not
+//! trust each other. [`requests`] holds requests of sessions to it.
+
+pub(super) mod requests;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use jid::BareJid;
 use parlor_base::id::PluginId;
-use parlor_config::{Config, Selector};
+use parlor_config::{AccountConfig, Config, Selector};
 use parlor_plugins::admin::PluginAdmin;
 use parlor_plugins::policy::Policy;
 
-use crate::control::views::{Plugin, Status};
+use super::request::Session;
+use super::views::{Plugin, Process, Status};
 use crate::host::Host;
 
 /// The part of the host that a person may see and control. The default is nothing.
@@ -21,6 +27,8 @@ pub(super) struct Reach {
     accounts: BTreeSet<String>,
     /// The plugins that run on these accounts alone.
     plugins: BTreeSet<String>,
+    /// The plugins that run on these accounts, and perhaps on others.
+    present: BTreeSet<String>,
 }
 
 impl Reach {
@@ -31,26 +39,47 @@ impl Reach {
             return Self { is_whole: true, ..Self::default() };
         }
         let owner = owner.clone();
-        // It waits for the disk. A policy that cannot be read gives nobody a plugin.
+        Self::read(config, move |account| account.owners.contains(&owner)).await
+    }
+
+    /// Returns the reach of a session of the window at this moment: that of the person to whom its link was sent, or the accounts
+    /// that its link was printed for.
+    pub(super) async fn of_session(host: &Host, session: &Session) -> Self {
+        match (&session.accounts, &session.jid) {
+            (Some(names), _) => {
+                let names = names.clone();
+                Self::read(host.config(), move |account| names.contains(&account.name)).await
+            }
+            (None, Some(jid)) => Self::of(host, jid).await,
+            (None, None) => Self { is_whole: true, ..Self::default() },
+        }
+    }
+
+    /// Returns the reach of somebody who has some accounts. It waits for the disk.
+    async fn read(config: Arc<Config>, is_own: impl Fn(&AccountConfig) -> bool + Send + 'static) -> Self {
+        // A policy that cannot be read gives nobody a plugin.
         let reading = tokio::task::spawn_blocking(move || {
             let policy = PluginAdmin::new(&config).policy().unwrap_or_default();
-            Self::part(&config, &policy, &owner)
+            Self::part(&config, &policy, &is_own)
         });
         reading.await.unwrap_or_default()
     }
 
-    /// Returns the reach of a person who is not an owner of each account.
-    fn part(config: &Config, policy: &Policy, owner: &BareJid) -> Self {
-        let is_own = |jids: &[BareJid]| jids.contains(owner);
-        let own = config.accounts.values().filter(|account| is_own(&account.owners));
+    /// Returns the reach of somebody who has some accounts.
+    fn part(config: &Config, policy: &Policy, is_own: &dyn Fn(&AccountConfig) -> bool) -> Self {
+        let own = config.accounts.values().filter(|account| is_own(account));
         let accounts = own.map(|account| account.name.to_string()).collect();
         let is_within = |accounts: Option<&[Selector]>| {
             let mut chosen = config.chosen(accounts).peekable();
-            chosen.peek().is_some() && chosen.all(|account| is_own(&account.owners))
+            chosen.peek().is_some() && chosen.all(is_own)
         };
-        let plugins = policy.plugins.iter().filter(|(_, entry)| is_within(entry.accounts.as_deref()));
-        let plugins = plugins.map(|(id, _)| id.to_string()).collect();
-        Self { is_whole: false, accounts, plugins }
+        let named = |is_one: &dyn Fn(Option<&[Selector]>) -> bool| -> BTreeSet<String> {
+            let found = policy.plugins.iter().filter(|(_, entry)| is_one(entry.accounts.as_deref()));
+            found.map(|(id, _)| id.to_string()).collect()
+        };
+        let plugins = named(&is_within);
+        let present = named(&|accounts| config.chosen(accounts).any(is_own));
+        Self { is_whole: false, accounts, plugins, present }
     }
 
     /// Returns whether the person controls the whole host.
@@ -58,22 +87,47 @@ impl Reach {
         self.is_whole
     }
 
-    /// Leaves out of the state of the host what is not the person's. Faults of files and of the host name accounts of others.
+    /// Returns whether an account is one of the person's.
+    pub(super) fn has(&self, account: &str) -> bool {
+        self.is_whole || self.accounts.contains(account)
+    }
+
+    /// Returns whether a plugin runs, or may run, on an account of the person.
+    pub(super) fn sees(&self, plugin: &str) -> bool {
+        self.is_whole || self.present.contains(plugin)
+    }
+
+    /// Leaves out of the state of the host what is not the person's. Faults of files and of the host name accounts of others, and
+    /// its memory and its tasks are those of all.
     pub(super) fn narrow(&self, status: &mut Status) {
         if self.is_whole {
             return;
         }
+        (status.data, status.policy) = (PathBuf::new(), PathBuf::new());
+        if let Some(Process { pid, memory, tasks, .. }) = &mut status.host {
+            (*pid, *memory, *tasks) = (0, 0, 0);
+        }
         (status.policy_error, status.config_error, status.webhooks_error) = (None, None, None);
         (status.cluster, status.nodes, status.nowhere) = (None, Vec::new(), Vec::new());
         status.components.clear();
-        status.accounts.retain(|account| self.accounts.contains(&account.name));
-        status.plugins.retain(|plugin| self.shows(plugin));
+        status.accounts.retain(|account| self.has(&account.name));
+        self.narrow_plugins(&mut status.plugins);
+    }
+
+    /// Leaves out places of plugins that are not the person's. A plugin that also runs elsewhere may be granted and kept to rooms of
+    /// others, and come from a folder of theirs.
+    pub(super) fn narrow_plugins(&self, plugins: &mut Vec<Plugin>) {
+        plugins.retain(|plugin| self.shows(plugin));
+        for plugin in plugins.iter_mut().filter(|plugin| !self.controls(&plugin.id)) {
+            (plugin.grants, plugin.rooms) = (None, None);
+            plugin.source.clear();
+        }
     }
 
     /// Returns whether the person sees a plugin in this place. One that may not run at all has no account.
     pub(super) fn shows(&self, plugin: &Plugin) -> bool {
         let is_own = match &plugin.account {
-            Some(account) => self.accounts.contains(account),
+            Some(account) => self.has(account),
             None => self.plugins.contains(&plugin.id),
         };
         self.is_whole || is_own
@@ -112,7 +166,7 @@ mod tests {
     const ANN: &str = "ann@example.org";
 
     /// Returns the reach of Ann, who owns `red` and `rose`, on a host where Bob owns `blue`.
-    fn reach() -> Reach {
+    pub(super) fn reach() -> Reach {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("parlor.toml");
         let account = |name: &str, owner: &str| {
@@ -134,11 +188,12 @@ mod tests {
             + &plugin("bobs", "accounts = [\"blue\"]");
         let file = folder.path().join("plugins.toml");
         std::fs::write(&file, policy).unwrap();
-        Reach::part(&config, &Policy::load(&file).unwrap(), &ANN.parse().unwrap())
+        let ann: BareJid = ANN.parse().unwrap();
+        Reach::part(&config, &Policy::load(&file).unwrap(), &|account| account.owners.contains(&ann))
     }
 
     /// Returns a plugin, as `parlor status --json` shows it.
-    fn plugin(id: &str, account: Option<&str>) -> Plugin {
+    pub(super) fn plugin(id: &str, account: Option<&str>) -> Plugin {
         let text = json!({
             "id": id, "account": account, "state": "running", "version": null, "digest": "sha256:00", "source": "a.wasm", "restarts": 0
         });
@@ -150,7 +205,8 @@ mod tests {
         let account =
             |name: &str| json!({ "name": name, "jid": format!("{name}@example.org"), "connection": "connected" });
         let text = json!({
-            "running": true, "host": null, "data": "data", "policy": "plugins.toml", "policy_error": "blue is bad",
+            "running": true, "data": "data",
+            "host": { "version": "0.1.0", "pid": 7, "since": "", "uptime": 5, "memory": 9, "tasks": 3 }, "policy": "plugins.toml", "policy_error": "blue is bad",
             "config_error": "blue is worse", "webhooks_error": "in use", "accounts": [account("blue"), account("red")],
             "nowhere": [{ "name": "blue", "node": "a", "reason": "it is full" }], "plugins": []
         });
@@ -158,11 +214,20 @@ mod tests {
         let places =
             [("both", Some("red")), ("both", Some("blue")), ("bobs", None), ("own", None), ("every", Some("blue"))];
         status.plugins = places.map(|(id, account)| plugin(id, account)).into();
+        for plugin in &mut status.plugins {
+            plugin.rooms = Some(vec!["hall@rooms.example.org".to_owned()]);
+        }
         let whole = status.clone();
         reach().narrow(&mut status);
         assert_eq!(status.accounts.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["red"]);
         let seen: Vec<_> = status.plugins.iter().map(|one| (one.id.as_str(), one.account.as_deref())).collect();
         assert_eq!(seen, [("both", Some("red")), ("own", None)]);
+        // The rooms of a plugin that runs elsewhere, too, are those of others.
+        let shown: Vec<_> = status.plugins.iter().map(|one| (one.rooms.is_some(), one.source.as_str())).collect();
+        assert_eq!(shown, [(false, ""), (true, "a.wasm")]);
+        let host = status.host.as_ref().unwrap();
+        assert_eq!((host.pid, host.memory, host.tasks, host.uptime), (0, 0, 0, 5));
+        assert_eq!((&status.data, &status.policy), (&PathBuf::new(), &PathBuf::new()));
         assert_eq!(status.warnings().chain(status.host_ills()).collect::<Vec<_>>(), [""; 0]);
         let mut all = whole.clone();
         Reach { is_whole: true, ..Reach::default() }.narrow(&mut all);
