@@ -6,7 +6,7 @@ use jid::BareJid;
 use parlor_tests::client::{Client, body};
 use parlor_tests::host::{Home, Host};
 use parlor_tests::log::Mark;
-use parlor_tests::window::{Answer, Window, link_in, read};
+use parlor_tests::window::{Answer, Window, link as link_of, link_in, read};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio_xmpp::Stanza;
@@ -137,6 +137,9 @@ async fn an_owner_is_sent_a_link_that_logs_in_once_and_the_audit_says_whom() {
     let entries = shown["entries"].as_array().unwrap();
     let restarted = entries.iter().rev().find(|entry| entry["what"] == "restarted").unwrap();
     assert_eq!(restarted["who"], who, "{restarted}");
+    // It is behind that one in the list.
+    let limited = link_of(&lodge.home, &["--account", "main", "--name", "zoe"]).await.unwrap();
+    guest.clone().log_in(&limited).await.unwrap();
     let sessions = ended(lodge.home.run(&["web", "sessions", "--json"]).await.unwrap(), 0).json().unwrap();
     assert_eq!(
         (&sessions[0]["name"], &sessions[0]["jid"]),

@@ -3,6 +3,7 @@
 
 mod bounds;
 mod changes;
+mod customers;
 mod install;
 mod links;
 mod requests;

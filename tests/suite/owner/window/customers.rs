@@ -1,0 +1,213 @@
+//! Sessions of some accounts, on a host with accounts of several customers: they see and change nothing of the others.
+
+use jid::BareJid;
+use parlor_tests::host::{Home, Host};
+use parlor_tests::policy::{Entry, Policy};
+use parlor_tests::server::Account;
+use parlor_tests::window::{Form, Session, Window, crawl, forms_of, link, link_in};
+
+use super::super::accounts::another;
+use super::super::{SOON, echo, ended, home, juliet, start};
+use super::refused;
+
+/// The pages that a session of some accounts is led to.
+const OWN: [&str; 7] = ["/", "/accounts", "/plugins", "/rooms", "/contacts", "/keys", "/audit"];
+/// Pages of the whole host, and of files.
+const WHOLE: [&str; 6] = [
+    "/explain",
+    "/install",
+    "/doctor",
+    "/plugins/own/storage",
+    "/plugins/own/storage/value?account=main&key=a",
+    "/plugins/bobs/storage",
+];
+
+/// A host with the accounts of two customers, `main` and `blue`: the plugin `own` runs on the first, `bobs` on the second, and
+/// `shared` on both.
+struct Inn {
+    window: Window,
+    host: Host,
+    home: Home,
+    blue: Account,
+}
+
+impl Inn {
+    async fn open() -> Self {
+        let (mut home, _) = home().await;
+        let blue = another(&mut home, "blue").await;
+        let on = |account: &str| Entry { accounts: Some(vec![account.to_owned()]), ..echo(&home) };
+        let policy = Policy::default().with("own", on("main")).with("bobs", on("blue")).with("shared", echo(&home));
+        let host = start(&home, &policy).await;
+        host.wait_count("plugin running", &[], 4, SOON).await.unwrap();
+        host.wait_count("account connected", &[], 2, SOON).await.unwrap();
+        let window = Window::open(&home).await.unwrap();
+        Self { window, host, home, blue }
+    }
+
+    /// Logs in by a link for the first customer's account.
+    async fn customer(&self, role: &str) -> Session {
+        let path = link(&self.home, &["--role", role, "--account", "main", "--name", "ann"]).await.unwrap();
+        self.window.guest().log_in(&path).await.unwrap()
+    }
+
+    /// Checks that a page has nothing of the other customer.
+    #[track_caller]
+    fn is_own(&self, path: &str, body: &str) {
+        let local = self.blue.jid.node().unwrap().to_string();
+        for word in ["blue", "bobs", local.as_str()] {
+            assert!(!body.contains(word), "{word} is on {path}: {body}");
+        }
+    }
+
+    /// Returns how often plugins were started on the other customer's account.
+    fn starts(&self) -> usize {
+        self.host.lines("plugin running", &[("account", "blue")]).len()
+    }
+}
+
+#[tokio::test]
+async fn a_session_of_some_accounts_sees_nothing_of_the_others() {
+    let inn = Inn::open().await;
+    for role in ["viewer", "operator", "owner"] {
+        let session = inn.customer(role).await;
+        let pages = crawl(&session, &OWN).await.unwrap();
+        for (path, page) in &pages {
+            assert_eq!(page.status, 200, "a {role} is led to {path}: {page:?}");
+            inn.is_own(path, &page.body);
+        }
+        let home = &pages["/"].body;
+        assert!(home.contains("for the accounts main") && !home.contains("of memory"), "{home}");
+        for (path, says) in [("/plugins", "shared"), ("/plugins/own", "On"), ("/accounts", "main"), ("/keys", "main")] {
+            assert!(pages[path].body.contains(says), "{path} does not say {says}: {:?}", pages[path]);
+        }
+        for path in WHOLE {
+            let page = session.get(path).await.unwrap();
+            assert_eq!(page.status, 403, "{role} {path}: {page:?}");
+        }
+    }
+    // A session of the whole host has it all.
+    let whole = inn.window.log_in(&inn.home, "owner").await.unwrap();
+    assert!(whole.page("/accounts").await.unwrap().body.contains("blue"));
+}
+
+/// What there is not, and what is of others, is answered alike, but for the name that was asked for.
+#[tokio::test]
+async fn addresses_of_the_others_lead_to_nothing() {
+    let inn = Inn::open().await;
+    let session = inn.customer("owner").await;
+    for path in [
+        "/plugins/NAME",
+        "/accounts/show?account=NAME",
+        "/audit?account=NAME",
+        "/audit?account=main&plugin=NAME",
+        "/rooms?account=NAME",
+        "/rooms/show?room=hall@rooms.localhost&account=NAME",
+        "/contacts?account=NAME",
+        "/keys?account=NAME",
+        "/keys/show?account=NAME&jid=juliet@localhost&fingerprint=00",
+    ] {
+        let mut answers = Vec::new();
+        for (there, absent) in [("blue", "green"), ("bobs", "nobs")] {
+            for name in [there, absent] {
+                let page = session.get(&path.replace("NAME", name)).await.unwrap();
+                let body = page.body.replace(name, "NAME");
+                inn.is_own(path, &body);
+                answers.push((page.status, body));
+            }
+        }
+        answers.dedup();
+        assert_eq!(answers.len(), 1, "{path} tells them apart: {answers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_of_some_accounts_changes_nothing_of_the_others() {
+    let inn = Inn::open().await;
+    let before = inn.starts();
+    let session = inn.customer("owner").await;
+    let forms = forms_of(&crawl(&session, &OWN).await.unwrap());
+    let send = async |action: &str, fields: &[(&str, &str)]| {
+        let mut form: Form = forms.get(action).unwrap_or_else(|| panic!("no {action} in {:?}", forms.keys())).clone();
+        for (name, value) in fields.iter().chain(&[("agreed", "yes")]) {
+            form.set(name, value);
+        }
+        session.send_form(&form, "/").await.unwrap()
+    };
+    for (action, fields) in [
+        ("/keys/reset", &[("account", "blue")][..]),
+        ("/rooms/join", &[("account", "blue"), ("room", "hall@rooms.localhost")]),
+        ("/rooms/join", &[("account", ""), ("room", "hall@rooms.localhost")]),
+        // It runs on the account of the other customer as well.
+        ("/plugins/shared/restart", &[]),
+    ] {
+        let answer = send(action, fields).await;
+        let is_refused = answer.status == 403 || answer.status == 400 && fields.contains(&("account", ""));
+        assert!(is_refused, "{action} {fields:?}: {answer:?}");
+    }
+    // A token is for one path, and there is none for the forms of pages that are not shown.
+    let token = session.csrf("/plugins/own", "/plugins/own/restart").await.unwrap();
+    for path in
+        ["/plugins/bobs/restart", "/plugins/own/disable", "/plugins/own/grant", "/plugins/own/remove", "/doctor"]
+    {
+        refused(&session.post(path, &[("csrf", &token), ("agreed", "yes")]).await.unwrap(), 403);
+    }
+    assert_eq!(inn.starts(), before, "{}", inn.host.log().tail());
+    let shown = ended(inn.home.run(&["audit", "--json", "--account", "blue"]).await.unwrap(), 0).json().unwrap();
+    let by_web = shown["entries"].as_array().unwrap().iter().filter(|entry| entry["way"] == "parlor web");
+    assert_eq!(by_web.count(), 0, "{shown}");
+
+    // The own plugin is restarted, and the own audit says by whom.
+    let done = send("/plugins/own/restart", &[]).await;
+    assert_eq!(done.status, 303, "{done:?}");
+    inn.host.wait_count("plugin running", &[("plugin", "own")], 2, SOON).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_owner_of_one_account_is_sent_a_link_for_that_account() {
+    let mut owner = juliet().await;
+    let mut inn = Inn::open().await;
+    let jid = owner.jid().to_bare().to_string();
+    inn.home.amend("main", "owners", Some(vec![jid.clone()].into())).unwrap();
+    ended(inn.home.run(&["reload"]).await.unwrap(), 0);
+    let line = &inn.host.lines("account connected", &[("account", "main")])[0];
+    let bot = line.get("jid").parse::<jid::Jid>().unwrap().to_bare();
+    let guest = inn.window.guest();
+    assert_eq!(guest.ask_for_link(&jid).await.unwrap().status, 200);
+    let text = sent(&mut owner, &bot).await;
+    assert!(text.contains("for the accounts of which you are an owner"), "{text}");
+    let session = guest.log_in(&link_in(&text).unwrap()).await.unwrap();
+    for (path, page) in crawl(&session, &OWN).await.unwrap() {
+        assert_eq!(page.status, 200, "{path}: {page:?}");
+        inn.is_own(&path, &page.body);
+    }
+    refused(&session.get("/install").await.unwrap(), 403);
+
+    // An owner of each account has the whole host, also in a session that has begun before.
+    inn.home.amend("blue", "owners", Some(vec![jid].into())).unwrap();
+    ended(inn.home.run(&["reload"]).await.unwrap(), 0);
+    let until = std::time::Instant::now() + SOON;
+    while session.get("/install").await.unwrap().status != 200 {
+        assert!(std::time::Instant::now() < until, "the session stays limited");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    assert!(session.page("/accounts").await.unwrap().body.contains("blue"));
+}
+
+/// Waits for a message with a link, and returns its text.
+async fn sent(owner: &mut parlor_tests::client::Client, bot: &BareJid) -> String {
+    let pick = |text: &str| link_in(text).map(|_| text.to_owned());
+    owner.wait_text("a link to log in with", bot, SOON, pick).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_link_is_made_for_accounts_that_the_host_has() {
+    let inn = Inn::open().await;
+    let wrong = ended(inn.home.run(&["web", "login", "--account", "bleu"]).await.unwrap(), 1).stderr;
+    assert!(wrong.contains("there is no account bleu") && wrong.contains("\"blue\""), "{wrong}");
+    ended(inn.home.run(&["web", "login", "--account", "a b"]).await.unwrap(), 2);
+    let made = ended(inn.home.run(&["web", "login", "--account", "main", "--json"]).await.unwrap(), 0).json().unwrap();
+    assert_eq!(made["accounts"], serde_json::json!(["main"]), "{made}");
+    inn.customer("operator").await;
+    let shown = ended(inn.home.run(&["web", "sessions"]).await.unwrap(), 0).stdout;
+    assert!(shown.lines().any(|line| line.starts_with("ann ") && line.trim_end().ends_with(" main")), "{shown}");
+}
