@@ -50,6 +50,7 @@ use tracing::Level;
 
 use self::host::Host;
 use self::link::LinkArgs;
+use self::links::for_accounts;
 use super::Ended;
 use super::listening;
 use super::show::{is_for_eyes, print, print_json, second, table};
@@ -315,12 +316,6 @@ fn limited_to(config: &Config, names: &[AccountName]) -> anyhow::Result<Option<B
         return Err(Ended::Usage(sentence).into());
     }
     Ok(Some(accounts).filter(|accounts| !accounts.is_empty()))
-}
-
-/// Says which accounts a session is limited to, after its role; empty if it is to none.
-fn for_accounts(accounts: Option<&BTreeSet<String>>) -> String {
-    let names = |accounts: &BTreeSet<String>| accounts.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    accounts.map(|accounts| format!(", for the accounts {}", names(accounts))).unwrap_or_default()
 }
 
 /// Says for what a link to log in can be used. `role`: perhaps with the accounts behind it.

@@ -112,7 +112,9 @@ async fn of_accounts(visit: &Visit, filter: &Filter, query: AuditQuery) -> Resul
     let (names, audit, lacks) = ask(visit, move |client| {
         let status: Status = client.get("/v1/status")?;
         let names: Vec<String> = status.accounts.into_iter().map(|account| account.name).collect();
-        if let (None, [only]) = (&query.account, &names[..]) {
+        if query.account.is_none()
+            && let [only] = &names[..]
+        {
             query.account = Some(only.clone());
         }
         let audit: Option<Audit> = query.account.as_ref().map(|_| client.get(&request(&query))).transpose()?;

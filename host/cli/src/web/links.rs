@@ -1,6 +1,6 @@
 //! Links that an account sends to an owner: how they are made and sent, and how many somebody can have sent from the log-in page.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -55,6 +55,12 @@ impl Letter<'_> {
         })?;
         Ok((said, name))
     }
+}
+
+/// Says which accounts a session is limited to, after its role; empty if it is to none.
+pub(super) fn for_accounts(accounts: Option<&BTreeSet<String>>) -> String {
+    let names = |accounts: &BTreeSet<String>| accounts.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    accounts.map(|accounts| format!(", for the accounts {}", names(accounts))).unwrap_or_default()
 }
 
 /// The requests of the log-in page for links. They are carried out one after the other, and apart from their answers, which

@@ -86,6 +86,8 @@ async fn of_accounts(visit: &Visit, id: &PluginId) -> Result<Reply, Problem> {
             (runs::states(&plugins))
             (runs::denied(&plugins))
         }
+        h2 id="may" { "What it may do" }
+        (granted(&plugins))
         h2 id="did" { "What it uses" }
         div data-live id="activity" { (runs::limits(&plugins)) }
         h2 id="schedules" { "Schedules" }
@@ -93,10 +95,28 @@ async fn of_accounts(visit: &Visit, id: &PluginId) -> Result<Reply, Problem> {
         h2 id="webhooks" { "Webhooks" }
         (runs::webhooks(visit, name, &webhooks))
         p.hint {
-            "What it may do, its settings, its versions and its log are shown to sessions of the whole host: ask the people who run it."
+            "Its settings, its versions and its log are shown to sessions of the whole host: ask the people who run it."
         }
     };
     Ok(Page::new(format!("Plugin {id}"), content).into())
+}
+
+/// Shows the grants of a plugin, which the host tells of one that runs on no accounts of others.
+fn granted(plugins: &[Plugin]) -> Markup {
+    let grants = plugins.iter().find_map(|plugin| plugin.grants.as_ref());
+    html! {
+        @match grants {
+            Some(grants) => {
+                @if grants.is_empty() { p { "Nothing that needs a grant." } }
+                ul {
+                    @for (permission, scope) in grants {
+                        li { code { (permission) } @if !scope.is_empty() { ": " (stranger(&scope.join(", "))) } }
+                    }
+                }
+            }
+            None => { p { "Not shown: it may not run, or runs on accounts of others as well." } }
+        }
+    }
 }
 
 fn known(config: &Config, admin: &PluginAdmin<'_>, client: Option<&Client>, id: &PluginId) -> anyhow::Result<Known> {

@@ -12,9 +12,8 @@ use parlor_store::{AuditFile, AuditKind, By, NewAuditEntry};
 use parlor_window::{LinkRequest, Problem, Role, Session, Standing, Store};
 use tokio::task::spawn_blocking;
 
-use super::for_accounts;
 use super::host::{Host, by, problem};
-use super::links::{Letter, MINUTES};
+use super::links::{Letter, MINUTES, for_accounts};
 
 /// The most of an address that is shown, in bytes.
 const LONGEST: usize = 1 << 10;

@@ -77,7 +77,9 @@ async fn a_session_of_some_accounts_sees_nothing_of_the_others() {
         }
         let home = &pages["/"].body;
         assert!(home.contains("for the accounts main") && !home.contains("of memory"), "{home}");
-        for (path, says) in [("/plugins", "shared"), ("/plugins/own", "On"), ("/accounts", "main"), ("/keys", "main")] {
+        for (path, says) in
+            [("/plugins", "shared"), ("/plugins/own", "messages.read"), ("/accounts", "main"), ("/keys", "main")]
+        {
             assert!(pages[path].body.contains(says), "{path} does not say {says}: {:?}", pages[path]);
         }
         for path in WHOLE {
@@ -156,7 +158,7 @@ async fn a_session_of_some_accounts_changes_nothing_of_the_others() {
     let by_web = shown["entries"].as_array().unwrap().iter().filter(|entry| entry["way"] == "parlor web");
     assert_eq!(by_web.count(), 0, "{shown}");
 
-    // The own plugin is restarted, and the own audit says by whom.
+    // The own plugin is restarted.
     let done = send("/plugins/own/restart", &[]).await;
     assert_eq!(done.status, 303, "{done:?}");
     inn.host.wait_count("plugin running", &[("plugin", "own")], 2, SOON).await.unwrap();
