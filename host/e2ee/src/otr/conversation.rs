@@ -150,6 +150,13 @@ pub(super) struct Peer {
     pub(super) encrypted: Option<Box<Encrypted>>,
 }
 
+impl Peer {
+    /// Returns whether it is encrypted by a key.
+    pub(super) fn is_encrypted_by(&self, fingerprint: Fingerprint) -> bool {
+        self.encrypted.as_ref().is_some_and(|encrypted| encrypted.fingerprint == fingerprint)
+    }
+}
+
 /// An encrypted conversation with one instance.
 pub(super) struct Encrypted {
     pub(super) channel: Channel,

@@ -13,8 +13,8 @@ pub enum ReceiveError {
         "no common version of OTR: the other side offers or uses one that is not allowed; versions 2 and 3 exist here"
     )]
     UnsupportedVersion,
-    /// Version 2 is tried while version 3 is in use.
-    #[error("OTR version 2 was tried while version 3 is in use; end the conversation first")]
+    /// Version 2 is tried by a key with which version 3 is in use.
+    #[error("OTR version 2 was tried by a key with which version 3 is in use; end the conversation first")]
     Downgrade,
     /// For another client of the account. No reason to tell anybody.
     #[error("an OTR message is for another client of this account")]

@@ -124,7 +124,6 @@ impl Conversation {
         rng: &mut R,
         out: &mut Vec<Outcome>,
     ) -> Result<(), ReceiveError> {
-        self.refuse_downgrade(version)?;
         let route = match version {
             Version::V2 => Route::V2,
             Version::V3 => Route::V3 { sender: self.account.instance_tag(), receiver: None },
@@ -139,10 +138,12 @@ impl Conversation {
         Ok(())
     }
 
-    /// While an instance is encrypted by version 3, no one on the path can downgrade it to version 2.
-    fn refuse_downgrade(&self, version: Version) -> Result<(), ReceiveError> {
-        let is_v3 = |peer: &Peer| peer.tag.is_some() && peer.encrypted.is_some();
-        if version == Version::V2 && self.peers.iter().any(is_v3) { Err(ReceiveError::Downgrade) } else { Ok(()) }
+    /// While a key is in use by version 3, no one on the path can bring its client back to version 2. A person may have an older client
+    /// as well, which has another key.
+    fn refuse_downgrade(&self, tag: Option<InstanceTag>, by: &Authenticated) -> Result<(), ReceiveError> {
+        let fingerprint = by.key.fingerprint();
+        let is_v3 = |peer: &Peer| peer.tag.is_some() && peer.is_encrypted_by(fingerprint);
+        if tag.is_none() && self.peers.iter().any(is_v3) { Err(ReceiveError::Downgrade) } else { Ok(()) }
     }
 
     fn reply(&self, bytes: &[u8], route: Route, out: &mut Vec<Outcome>) {
@@ -211,10 +212,6 @@ impl Conversation {
                 self.refuse(message::is_data(kind), ReceiveError::Malformed, now, out)
             };
         };
-        // Each step counts: the network may have held back the end of an exchange that began before.
-        if !matches!(body, Body::Data(_)) {
-            self.refuse_downgrade(route.version())?;
-        }
         match body {
             Body::Commit { encrypted, hash } => self.on_commit(sender, (encrypted, hash), rng, out),
             Body::Key(theirs) => self.on_key(sender, theirs, out),
@@ -322,6 +319,7 @@ impl Conversation {
         let place = self.find(sender).ok_or(ReceiveError::Unexpected)?;
         let (route, account) = (self.route(sender), Arc::clone(&self.account));
         let (reply, authenticated) = self.peers[place].exchange.on_reveal(route, message, &account)?;
+        self.refuse_downgrade(sender, &authenticated)?;
         self.reply(&reply, route, out);
         out.push(self.establish(place, authenticated, now, rng));
         Ok(())
@@ -336,8 +334,16 @@ impl Conversation {
         out: &mut Vec<Outcome>,
     ) -> Result<(), ReceiveError> {
         let place = self.find(sender).ok_or(ReceiveError::Unexpected)?;
-        let account = Arc::clone(&self.account);
+        let (route, account) = (self.route(sender), Arc::clone(&self.account));
         let authenticated = self.peers[place].exchange.on_signature(sealed, &account)?;
+        if let Err(refused) = self.refuse_downgrade(sender, &authenticated) {
+            // The other side encrypts already. Its texts would be lost if it were not told that this is over.
+            let last = Channel::new(route, &authenticated, None, rng).seal_last(&tlv::write(Kind::Disconnected, &[]));
+            if let Ok(bytes) = last {
+                self.reply(&bytes, route, out);
+            }
+            return Err(refused);
+        }
         out.push(self.establish(place, authenticated, now, rng));
         Ok(())
     }
@@ -358,6 +364,8 @@ impl Conversation {
         let encrypted =
             Encrypted { channel, fingerprint, session_id: by.session_id, smp: Smp::default(), last_sent: now };
         peer.encrypted = Some(Box::new(encrypted));
+        // A message of its version 2 that was held back must not make that the version in use.
+        self.peers.retain(|other| tag.is_none() || other.tag.is_some() || !other.is_encrypted_by(fingerprint));
         if self.peers.iter().filter(|peer| peer.encrypted.is_some()).count() >= MOST_ENCRYPTED {
             let oldest = self.peers.iter().position(|peer| peer.encrypted.is_some());
             oldest.map(|oldest| self.peers.remove(oldest));

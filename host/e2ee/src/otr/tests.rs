@@ -95,6 +95,22 @@ impl Pair {
         told
     }
 
+    /// Brings texts to B or to another client, and then everything that these two answer. Returns what B is told.
+    fn exchange_with(&mut self, other: &mut Conversation, mut way: VecDeque<(bool, String)>) -> Vec<Outcome> {
+        let mut told = Vec::new();
+        while let Some((is_to_b, text)) = way.pop_front() {
+            let to = if is_to_b { &mut self.b } else { &mut *other };
+            for outcome in to.receive(&text, self.now, &mut self.rng) {
+                match outcome {
+                    Outcome::Send(text) => way.push_back((!is_to_b, text)),
+                    outcome if is_to_b => told.push(outcome),
+                    _ => {}
+                }
+            }
+        }
+        told
+    }
+
     fn a_says(&mut self, text: &str) -> Told {
         let sent = self.a.send(text, self.now).unwrap();
         self.bring_to_b(sent)

@@ -119,10 +119,6 @@ pub(crate) fn hear(keys: &mut EndToEnd, message: &mut Message, turn: &mut Turn<'
             Outcome::SmpDone { same, fingerprint } => comparing::done(keys, &jid, same, fingerprint, turn),
             // It is settled below.
             Outcome::SmpAborted { .. } | Outcome::Heartbeat => {}
-            // The text stays what the person has written.
-            Outcome::Error(error) if heard == Heard::Plain => {
-                tracing::debug!(%jid, %error, "an offer of OTR in a plain text was refused");
-            }
             Outcome::Error(error) => heard = failed(keys, &jid, error, turn),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use parlor_config::{Encryption, OtrPolicy, TrustPolicy};
-use parlor_e2ee::otr::{Account, Conversation, Outcome, Policy, State};
+use parlor_e2ee::otr::{Account, Conversation, Outcome, Policy, State, Version};
 use parlor_stanza::types::{
     COMMANDS, DeviceTrust, Draft, EncryptionWish, Extensions, Reactions, SealedContent, SharedFile,
 };
@@ -379,8 +379,12 @@ fn what_a_client_says_again_although_it_was_read_is_not_told_twice() {
 fn nobody_in_between_brings_it_back_to_an_older_version_or_to_plain_text() {
     let mut talk = Talk::begun(TrustPolicy::Blind);
     let sent = talk.test.sent.len();
+    // This client goes back, as libotr does.
+    let older = Person::new(PHONE, 1, Policy { v3: false, ..Policy::default() });
+    let phone = std::mem::replace(&mut talk.people[0], older);
     talk.hears(0, ["?OTRv2?".to_owned()]);
-    assert_eq!((talk.test.sent.len(), talk.status()), (sent, OtrStatus::Unverified));
+    assert_eq!((talk.people[0].conversation.state(), talk.status()), (State::Finished, OtrStatus::Unverified));
+    talk.people[0] = phone;
     let Payload::Undecryptable(told) = talk.test.last("undecryptable") else { panic!("it is told") };
     assert_eq!(told.reason, UndecryptableReason::Broken);
     talk.hears(0, ["let us speak plainly".to_owned()]);
@@ -393,16 +397,18 @@ fn nobody_in_between_brings_it_back_to_an_older_version_or_to_plain_text() {
 }
 
 #[test]
-fn a_plain_text_that_offers_an_older_version_is_told() {
+fn a_person_talks_by_an_old_and_by_a_new_client() {
     let mut talk = Talk::begun(TrustPolicy::Blind);
     // With this policy, an offer in a text begins a conversation.
     talk.otr(OtrPolicy::Require, None);
-    let mut older = Person::new(DESK, 2, Policy { v3: false, whitespace_tag: true, ..Policy::default() });
-    let tagged = older.conversation.send("hello", talk.now).unwrap().concat();
-    assert!(tagged.len() > "hello".len());
-    talk.hears(0, [tagged]);
+    let old = Policy { v3: false, whitespace_tag: true, ..Policy::default() };
+    talk.people.push(Person::new(DESK, 2, old));
+    talk.writes(1, "hello");
     assert_eq!((talk.heard().body.as_deref(), talk.heard().encryption), (Some("hello"), None));
     assert_eq!((talk.test.count("undecryptable"), talk.status()), (0, OtrStatus::Unverified));
+    assert_eq!(talk.people[1].conversation.version(), Some(Version::V2));
+    assert!(matches!(talk.says("for the old one"), Some(Ok(_))));
+    assert!(talk.people[1].has_read("for the old one") && !talk.people[0].has_read("for the old one"));
     talk.assert_talking();
 }
 

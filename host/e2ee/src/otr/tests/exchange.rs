@@ -170,6 +170,27 @@ fn every_client_of_a_person_has_its_own_keys() {
     assert_eq!(pair.a.state(), State::Encrypted);
 }
 
+/// Their keys distinguish them.
+#[test]
+fn a_person_may_have_a_client_of_each_version() {
+    for is_to_b in [true, false] {
+        let mut pair = Pair::started(11, Policy::default());
+        let mut older = Conversation::new(account(2), only_v2());
+        let told = pair.exchange_with(&mut older, [(is_to_b, "?OTRv2?".to_owned())].into());
+        assert!(matches!(told[..], [Outcome::Started { version: Version::V2, again: false, .. }]), "{told:?}");
+        assert_eq!((pair.b.version(), pair.b.fingerprints().len()), (Some(Version::V2), 2));
+        let text = pair.b.send("for the older", pair.now).unwrap().remove(0);
+        let heard = older.receive(&text, pair.now, &mut pair.rng);
+        assert!(matches!(&heard[..], [Outcome::Message { text, .. }] if text == "for the older"), "{heard:?}");
+        // Answers go to the client that was heard last.
+        pair.assert_talking();
+        assert_eq!(pair.b.version(), Some(Version::V3));
+        let text = older.send("from the older", pair.now).unwrap().remove(0);
+        pair.b.receive(&text, pair.now, &mut pair.rng);
+        assert_eq!((pair.b.version(), pair.b.peer_instance()), (Some(Version::V2), None));
+    }
+}
+
 #[test]
 fn several_clients_may_take_up_one_commitment() {
     let mut pair = Pair::new(10, Policy::default());

@@ -33,13 +33,18 @@ fn other_versions_are_refused() {
 #[test]
 fn a_conversation_does_not_go_back_to_version_2_or_to_plain_text() {
     let mut pair = Pair::started(61, Policy::default());
-    assert_eq!(pair.b.receive("?OTRv2?", pair.now, &mut pair.rng), error(ReceiveError::Downgrade));
-    let mut other = Pair::new(62, only_v2());
-    let commit = sent(other.a.receive("?OTRv2?", other.now, &mut other.rng)).remove(0);
-    assert_eq!(pair.b.receive(&commit, pair.now, &mut pair.rng), error(ReceiveError::Downgrade));
+    let refused = error(ReceiveError::Downgrade);
+    assert_eq!(pair.bring_to_b(["?OTRv2?".to_owned()]), Told { a: refused.clone(), b: vec![] });
     let tagged = super::super::text::Offer { v2: true, v3: false }.tag("hi");
     let plain = Outcome::Plain { text: "hi".to_owned(), unexpected: true };
-    assert_eq!(pair.b.receive(&tagged, pair.now, &mut pair.rng), [plain, Outcome::Error(ReceiveError::Downgrade)]);
+    assert_eq!(pair.bring_to_b([tagged]), Told { a: refused.clone(), b: vec![plain] });
+    // A client that goes back, as libotr does: B knows its key, and does not leave it alone with version 2.
+    for is_to_b in [true, false] {
+        let mut older = Conversation::new(account(0), only_v2());
+        let told = pair.exchange_with(&mut older, [(is_to_b, "?OTRv2?".to_owned())].into());
+        assert_eq!(told, refused);
+        assert_eq!(older.state(), if is_to_b { State::Finished } else { State::Plain });
+    }
     for text in ["hi", "?OTR Error: x"] {
         pair.b.receive(text, pair.now, &mut pair.rng);
         assert_eq!((pair.b.state(), pair.b.version()), (State::Encrypted, Some(Version::V3)));
@@ -61,10 +66,22 @@ fn an_exchange_of_version_2_that_was_held_back_does_not_end_version_3() {
             Some(signature) => (&mut pair.b, signature),
             None => (&mut pair.a, &reveal),
         };
-        assert_eq!(to.receive(held, pair.now, &mut pair.rng), error(ReceiveError::Downgrade));
+        assert_eq!(told(to.receive(held, pair.now, &mut pair.rng)), error(ReceiveError::Downgrade));
         assert_eq!((pair.a.version(), pair.b.version()), (Some(Version::V3), Some(Version::V3)));
         pair.assert_talking();
     }
+}
+
+#[test]
+fn a_message_of_version_2_that_was_held_back_does_not_end_version_3() {
+    let mut pair = Pair::started(78, only_v2());
+    let held = pair.a.send("held back", pair.now).unwrap().remove(0);
+    pair.a.set_policy(Policy::default());
+    pair.b.set_policy(Policy::default());
+    pair.bring_to_b(["?OTRv3?".to_owned()]);
+    assert_eq!(told(pair.b.receive(&held, pair.now, &mut pair.rng)), error(ReceiveError::NotEncrypted));
+    assert_eq!((pair.b.version(), pair.b.fingerprints().len()), (Some(Version::V3), 1));
+    pair.assert_talking();
 }
 
 #[test]
