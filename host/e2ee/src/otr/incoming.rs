@@ -399,7 +399,8 @@ impl Conversation {
         let fingerprint = encrypted.fingerprint;
         self.unheard.heard(fingerprint);
         let (text, records) = tlv::read(&plain);
-        if !text.is_empty() {
+        let is_text = !text.is_empty();
+        if is_text {
             out.push(Outcome::Message { text: String::from_utf8_lossy(text).into_owned(), fingerprint });
         } else if records.is_empty() {
             out.push(Outcome::Heartbeat);
@@ -420,7 +421,10 @@ impl Conversation {
                 self.on_smp(place, kind, value, now, rng, out);
             }
         }
-        self.beat(place, now, out);
+        // Empty messages are not answered: over a slow network, both sides would answer each other without end.
+        if is_text {
+            self.beat(place, now, out);
+        }
         Ok(())
     }
 

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine as _, alphabet};
 use rand::CryptoRng;
 
 use super::group::Element;
@@ -118,9 +119,16 @@ pub(super) enum Unread {
     Malformed,
 }
 
-/// Decodes what is between the marks of an encoded message.
+/// Some clients do not pad.
+const PADDED_OR_NOT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Decodes what is between the marks of an encoded message. Its lines may be wrapped.
 pub(super) fn decode(base64: &str) -> Option<Vec<u8>> {
-    STANDARD.decode(base64).ok()
+    let joined: String = base64.split_ascii_whitespace().collect();
+    PADDED_OR_NOT.decode(joined).ok()
 }
 
 /// Writes bytes as the text of an encoded message.

@@ -146,6 +146,32 @@ fn a_side_that_only_listens_sends_heartbeats() {
     assert_eq!(pair.a_says("three"), Told { a: vec![], b: vec![message("three", 0)] });
 }
 
+/// Over a network that takes minutes, both sides would answer each other without end.
+#[test]
+fn a_heartbeat_is_not_answered_by_another() {
+    let mut pair = Pair::started(33, Policy::default());
+    let beat = pair.a.seal(0, &[], true, pair.now).unwrap();
+    pair.now += Duration::from_mins(1);
+    assert_eq!(pair.bring_to_b(beat), Told { a: vec![], b: vec![Outcome::Heartbeat] });
+    // Padding is no text.
+    let padded = pair.a.seal(0, b"\0\0\0\0\x02..", true, pair.now).unwrap();
+    assert_eq!(pair.bring_to_b(padded), Told { a: vec![], b: vec![Outcome::Heartbeat] });
+}
+
+#[test]
+fn base64_with_wrapped_lines_or_without_padding_is_read() {
+    let mut pair = Pair::started(34, Policy::default());
+    let mut padded = 0;
+    for text in ["a", "ab", "abc"] {
+        let sent = pair.a.send(text, pair.now).unwrap().remove(0);
+        padded += usize::from(sent.contains('='));
+        let unpadded = sent.replace('=', "");
+        let (head, rest) = unpadded.split_at(70);
+        assert_eq!(pair.bring_to_b([format!("{head}\r\n {rest}")]).b, [message(text, 0)]);
+    }
+    assert_eq!(padded, 2);
+}
+
 #[test]
 fn whoever_sends_encrypted_texts_to_a_plain_conversation_is_told() {
     let mut pair = Pair::started(26, Policy { error_start: false, ..Policy::default() });
