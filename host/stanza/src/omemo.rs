@@ -13,9 +13,9 @@ use xmpp_parsers::ns;
 use crate::encode::{FALLBACK, extension_elements, message_type, name, with_id};
 use crate::files;
 use crate::iq_payload::{IqPayload, MAX_BYTES};
-use crate::text::{clean, line};
+use crate::text::clean;
 use crate::types::{
-    Draft, EncryptedOut, Extensions, ListedDevice, MAX_LABEL, MAX_LISTED, OmemoForm, PublishedBundle, Sealed,
+    DeviceLabel, Draft, EncryptedOut, Extensions, ListedDevice, MAX_LISTED, OmemoForm, PublishedBundle, Sealed,
     SealedContent, unwrapped,
 };
 
@@ -27,6 +27,8 @@ pub(crate) const OTR: &str = "urn:xmpp:otr:0";
 pub(crate) const ENVELOPE: &str = "urn:xmpp:sce:1";
 /// Maximum number of prekeys that are read from a bundle, one more than is accepted.
 const MAX_PREKEYS: usize = 201;
+/// Maximum length of a device's label that is read, in bytes. It has to be whole, since it is signed.
+const MAX_SIGNED: usize = 1_024;
 /// The text for clients that cannot decrypt a message.
 const CANNOT_READ: &str = "This message is encrypted (OMEMO), and your client cannot read it.";
 
@@ -41,14 +43,15 @@ pub fn list_payload(form: OmemoForm, devices: &[ListedDevice]) -> IqPayload {
 }
 
 fn entry(form: OmemoForm, one: &ListedDevice) -> Element {
-    let label = one.label.clone().filter(|_| form == OmemoForm::Current);
+    let label = one.label.as_ref().filter(|_| form == OmemoForm::Current);
     Element::builder("device", form.namespace())
         .attr(name("id"), one.device.to_string())
-        .attr(name("label"), label.map(clean))
+        .attr(name("label"), label.map(|label| clean(label.text.clone())))
+        .attr(name("labelsig"), label.map(|label| BASE64.encode(label.signature)))
         .build()
 }
 
-/// Reads a device list; `None` if it has another form. Invalid and repeated ids are left out.
+/// Reads a device list; `None` if it has another form. Invalid and repeated ids are left out, and labels without a signature.
 pub fn read_list(form: OmemoForm, xml: &str) -> Option<Vec<ListedDevice>> {
     let element: Element = xml.parse().ok()?;
     let wanted = match form {
@@ -66,11 +69,16 @@ fn listed(form: OmemoForm, list: &Element) -> Vec<ListedDevice> {
             break;
         }
         if devices.iter().all(|known| known.device != device) {
-            let label = child.attr("label").and_then(|label| line(label, 4 * MAX_LABEL));
-            devices.push(ListedDevice { device, label: label.map(|label| label.chars().take(MAX_LABEL).collect()) });
+            devices.push(ListedDevice { device, label: label(child) });
         }
     }
     devices
+}
+
+fn label(device: &Element) -> Option<DeviceLabel> {
+    let text = device.attr("label").filter(|text| text.len() <= MAX_SIGNED)?.to_owned();
+    let signature = unwrapped(device.attr("labelsig")?)?.try_into().ok()?;
+    Some(DeviceLabel { text, signature })
 }
 
 /// A list of devices as the server has it, with everything that others wrote in it: labels, their signatures, and what later versions
@@ -104,11 +112,10 @@ impl DeviceList {
     }
 
     /// Puts a device in front, so that it stays if others truncate the list.
-    pub fn put_first(&mut self, device: u32, label: &str) {
-        let own = ListedDevice { device, label: Some(label.to_owned()) };
+    pub fn put_first(&mut self, own: &ListedDevice) {
         let others = self.element.take_nodes();
-        self.element.append_child(entry(self.form, &own));
-        self.append_without(others, device);
+        self.element.append_child(entry(self.form, own));
+        self.append_without(others, own.device);
     }
 
     /// Removes a device.
@@ -310,6 +317,10 @@ mod tests {
     use crate::testing::jid;
     use crate::types::{KeyFor, MessageKind};
 
+    fn label_of(text: &str) -> DeviceLabel {
+        DeviceLabel { text: text.to_owned(), signature: [7; 64] }
+    }
+
     fn bundle() -> PublishedBundle {
         PublishedBundle {
             signed_prekey_id: 7,
@@ -325,7 +336,7 @@ mod tests {
         for form in OmemoForm::ALL {
             let written = bundle_payload(form, &bundle()).to_xml();
             assert_eq!(read_bundle(form, &written), Some(bundle()), "{written}");
-            let label = (form == OmemoForm::Current).then(|| "parlor".to_owned());
+            let label = Some(label_of("parlor")).filter(|_| form == OmemoForm::Current);
             let devices = vec![ListedDevice { device: 5, label }, ListedDevice { device: 6, label: None }];
             let written = list_payload(form, &devices).to_xml();
             assert_eq!(read_list(form, &written), Some(devices), "{written}");
@@ -341,28 +352,51 @@ mod tests {
         let xml = format!("<devices xmlns='{namespace}' more='1'>{others}<later xmlns='urn:example:later'/></devices>");
         let mut list = DeviceList::read(OmemoForm::Current, &xml).unwrap();
         assert!(list.has(300) && !list.has(301));
-        list.put_first(301, "parlor");
-        list.put_first(301, "parlor");
+        let own = ListedDevice { device: 301, label: Some(label_of("parlor")) };
+        list.put_first(&own);
+        list.put_first(&own);
         list.remove(300);
         assert!(list.has(301) && !list.has(300));
         let written = list.payload().unwrap().to_xml();
         assert_eq!(
             (written.matches("<device ").count(), written.matches("labelsig=").count()),
-            (300, 299),
+            (300, 300),
             "{written}"
         );
         assert_eq!(written.matches(&long).count(), 299);
         assert!(written.contains("urn:example:later") && written.contains("more="), "{written}");
-        let own = ListedDevice { device: 301, label: Some("parlor".to_owned()) };
         assert_eq!((list.devices().first(), list.devices().len()), (Some(&own), MAX_LISTED));
         // A signature belongs to its label.
         list.remove(301);
-        list.put_first(1, "parlor");
-        assert_eq!(list.payload().unwrap().to_xml().matches("labelsig=").count(), 298);
+        list.put_first(&ListedDevice { device: 1, ..own });
+        let written = list.payload().unwrap().to_xml();
+        assert_eq!((written.matches("labelsig=").count(), written.matches("c2ln").count()), (299, 298), "{written}");
         let many = format!("<devices xmlns='{namespace}'>{}</devices>", "<device id='1'/>".repeat(20_000));
         assert!(DeviceList::read(OmemoForm::Current, &many).unwrap().payload().is_none(), "no stanza can hold it");
         assert!(DeviceList::read(OmemoForm::Older, &xml).is_none());
         assert!(DeviceList::empty(OmemoForm::Older).payload().is_some());
+    }
+
+    #[test]
+    fn labels_are_read_as_they_are_signed_and_shown_on_one_line() {
+        let (signature, long, endless) = (BASE64.encode([7; 64]), "é".repeat(60), "x".repeat(1_025));
+        let good = signature.as_str();
+        for (label, signature, shown) in [
+            ("Dino", good, Some("Dino")),
+            (" a&#10;b ", good, Some("a b")),
+            (long.as_str(), good, Some(&long[..2 * 53])),
+            ("", good, None),
+            ("Dino", "c2ln", None),
+            ("Dino", "", None),
+            (endless.as_str(), good, None),
+        ] {
+            let signed = format!("<device id='1' label='{label}' labelsig='{signature}'/>");
+            let read = read_list(OmemoForm::Current, &format!("<devices xmlns='urn:xmpp:omemo:2'>{signed}</devices>"));
+            let read = read.unwrap().remove(0).label.and_then(|label| label.shown());
+            assert_eq!(read.as_deref(), shown, "{label}");
+        }
+        let unsigned = "<devices xmlns='urn:xmpp:omemo:2'><device id='1' label='Dino'/></devices>";
+        assert_eq!(read_list(OmemoForm::Current, unsigned).unwrap()[0].label, None);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub use message::{
     RETRACT, Reactions, ReplyTo, SPOILER, STYLING, SharedFile,
 };
 pub use omemo::{
-    Encrypted, EncryptedKeys, EncryptedOut, Envelope, KeyFor, ListedDevice, MAX_LABEL, MAX_LISTED, OmemoForm,
+    DeviceLabel, Encrypted, EncryptedKeys, EncryptedOut, Envelope, KeyFor, ListedDevice, MAX_LISTED, OmemoForm,
     PublishedBundle, Sealed, SealedContent,
 };
 pub use outgoing::{Ask, Outgoing, Reply};

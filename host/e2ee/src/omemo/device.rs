@@ -148,6 +148,11 @@ impl Device {
         self.identity.fingerprint()
     }
 
+    /// Signs its label in a list of devices.
+    pub fn sign_label(&self, label: &str, rng: &mut (impl CryptoRng + ?Sized)) -> [u8; 64] {
+        self.identity.sign(label.as_bytes(), rng)
+    }
+
     /// Returns the bundle to publish, without used prekeys.
     pub fn bundle(&self, version: Version) -> Bundle {
         let signature = usize::from(version == Version::Omemo2);

@@ -186,6 +186,13 @@ impl Fingerprint {
         to_ed25519(&self.0, false)
     }
 
+    /// Returns whether this key has signed the label of its device. The sign of the key as one of Ed25519 is not known: clients that made
+    /// theirs as such a key may have either.
+    pub fn has_signed_label(&self, label: &str, signature: &[u8; 64]) -> bool {
+        let mut forms = [false, true].into_iter().filter_map(|sign| to_ed25519(&self.0, sign));
+        forms.any(|ed25519| is_signed(&ed25519, label.as_bytes(), signature))
+    }
+
     /// Returns it as 64 digits without spaces.
     pub fn to_hex(&self) -> String {
         hex::encode(self.0)

@@ -2,12 +2,12 @@
 
 use parlor_stanza::error::CallError;
 use parlor_stanza::omemo::DeviceList;
-use parlor_stanza::types::{Ask, Body, ListedDevice, NodeChange, NodeItem, OmemoForm, PubsubAsk};
+use parlor_stanza::types::{Ask, Body, NodeChange, NodeItem, OmemoForm, PubsubAsk};
 
 use super::EndToEnd;
 use super::kept::KeyChange;
 use super::lists::Came;
-use super::publishing::{LABEL, is_refused, may_succeed_later, payload, publish, publish_bundles, try_later};
+use super::publishing::{is_refused, may_succeed_later, own_entry, payload, publish, publish_bundles, try_later};
 use super::withdrawing;
 use crate::iq::keys::{KeysIq, Published};
 use crate::iq::{PATIENCE, Waiting};
@@ -40,14 +40,14 @@ pub(super) fn list_own(keys: &mut EndToEnd, form: OmemoForm, turn: &mut Turn<'_>
 
 /// Notes that the own device is in the account's list.
 pub(super) fn note_own(keys: &mut EndToEnd, form: OmemoForm, turn: &Turn<'_>) {
-    let Some(device) = keys.device.as_ref().map(|device| device.id().get()) else { return };
+    let Some(entry) = keys.device.as_ref().map(own_entry) else { return };
     if let Some(list) = keys.published.own_mut(form) {
-        list.put_first(device, LABEL);
+        list.put_first(&entry);
     }
     let own = turn.own.to_bare();
     let mut listed = keys.lists.last(&own, form).to_vec();
-    if listed.iter().all(|one| one.device != device) {
-        listed.insert(0, ListedDevice { device, label: Some(LABEL.to_owned()) });
+    if listed.iter().all(|one| one.device != entry.device) {
+        listed.insert(0, entry);
         keys.lists.came((&own, form), listed, (turn.stream, turn.deadlines.elapsed()), Came::Told);
     }
 }

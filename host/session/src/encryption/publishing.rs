@@ -7,7 +7,9 @@ use parlor_e2ee::omemo::{Device, Exchanged, Keep};
 use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::iq_payload::IqPayload;
 use parlor_stanza::omemo::bundle_payload;
-use parlor_stanza::types::{Ask, Body, DeviceTrust, NodeOptions, OmemoForm, PublishedBundle, PubsubAsk};
+use parlor_stanza::types::{
+    Ask, Body, DeviceLabel, DeviceTrust, ListedDevice, NodeOptions, OmemoForm, PublishedBundle, PubsubAsk,
+};
 
 use super::kept::KeyChange;
 use super::lists::Came;
@@ -33,7 +35,7 @@ const RECENT: Duration = Duration::from_mins(2);
 /// Delay after the last archived message before used prekeys are forgotten.
 const CAUGHT_UP: Duration = Duration::from_mins(5);
 /// The label of the own device, for people who look at their list.
-pub(super) const LABEL: &str = "parlor";
+const LABEL: &str = "parlor";
 
 /// Returns the time in seconds since 1970.
 fn seconds(at: Timestamp) -> u64 {
@@ -255,6 +257,12 @@ fn lists_own(keys: &EndToEnd, form: OmemoForm) -> bool {
     keys.has_omemo() && keys.published.has_keys(form)
 }
 
+/// Returns the entry of the own device in the account's lists.
+pub(super) fn own_entry(device: &Device) -> ListedDevice {
+    let signature = device.sign_label(LABEL, &mut rand::rng());
+    ListedDevice { device: device.id().get(), label: Some(DeviceLabel { text: LABEL.to_owned(), signature }) }
+}
+
 /// Returns what is published. A list has everything that other devices wrote in it. `None`: the account's list is not known, or it would be
 /// too long for a stanza.
 pub(super) fn payload(keys: &EndToEnd, what: Published) -> Option<IqPayload> {
@@ -264,7 +272,7 @@ pub(super) fn payload(keys: &EndToEnd, what: Published) -> Option<IqPayload> {
         Published::List(form) => {
             let mut list = keys.published.own(form)?.clone();
             if lists_own(keys, form) {
-                list.put_first(device.id().get(), LABEL);
+                list.put_first(&own_entry(device));
             }
             list.payload()
         }

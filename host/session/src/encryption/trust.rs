@@ -9,7 +9,7 @@ use jid::BareJid;
 use jiff::{SignedDuration, Timestamp};
 use parlor_config::TrustPolicy;
 use parlor_e2ee::{omemo, otr};
-use parlor_stanza::types::DeviceTrust;
+use parlor_stanza::types::{DeviceLabel, DeviceTrust};
 
 /// Maximum number of keys of one person. Beyond it, the least recently used key without a decision is dropped.
 pub(super) const MAX_KEYS: usize = 128;
@@ -319,14 +319,17 @@ impl TrustBook {
             .collect()
     }
 
-    /// Sets the label of a device. Returns its entries that changed.
-    pub(super) fn label(&mut self, jid: &BareJid, device: u32, label: Option<&String>) -> Vec<KnownKey> {
+    /// Sets the label of a device for those of its keys that have signed it: a server could write any. Returns its entries that changed.
+    pub(super) fn label(&mut self, jid: &BareJid, device: u32, label: Option<&DeviceLabel>) -> Vec<KnownKey> {
+        let shown = label.and_then(DeviceLabel::shown);
         let keys = self.people.get_mut(jid).into_iter().flatten();
-        let meant = keys.filter(|key| key.kind == KeyKind::Omemo { device } && key.label.as_ref() != label);
+        let meant = keys.filter(|key| key.kind == KeyKind::Omemo { device } && key.label != shown);
         meant
-            .map(|key| {
-                key.label = label.cloned();
-                key.clone()
+            .filter_map(|key| {
+                let signed = shown.clone().filter(|_| label.is_some_and(|label| has_signed(key, label)));
+                let is_new = key.label != signed;
+                key.label = signed;
+                is_new.then(|| key.clone())
             })
             .collect()
     }
@@ -345,6 +348,11 @@ pub(super) fn counting(trust: DeviceTrust, policy: TrustPolicy) -> DeviceTrust {
         (DeviceTrust::Blind, TrustPolicy::Strict) => DeviceTrust::Undecided,
         (trust, _) => trust,
     }
+}
+
+fn has_signed(key: &KnownKey, label: &DeviceLabel) -> bool {
+    let fingerprint: Result<omemo::Fingerprint, _> = key.fingerprint.parse();
+    fingerprint.is_ok_and(|fingerprint| fingerprint.has_signed_label(&label.text, &label.signature))
 }
 
 /// Returns whether messages of such a device are read, and whether it gets messages.

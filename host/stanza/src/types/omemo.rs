@@ -8,11 +8,12 @@ use jid::{BareJid, Jid};
 use jiff::Timestamp;
 
 use super::{Draft, Extensions, MessageKind};
+use crate::text::line;
 
 /// Maximum number of devices that are read from a list, one more than anybody may have here.
 pub const MAX_LISTED: usize = 256;
-/// Maximum length of a device's label, in characters.
-pub const MAX_LABEL: usize = 53;
+/// Maximum length of a device's label, in characters; the rest of a longer one is not shown.
+const MAX_LABEL: usize = 53;
 
 /// A form of OMEMO. Each has its own namespace, lists and bundles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -238,8 +239,25 @@ impl fmt::Debug for Sealed {
 pub struct ListedDevice {
     /// Its id.
     pub device: u32,
-    /// Its label, on one line.
-    pub label: Option<String>,
+    /// Its label, in the present form.
+    pub label: Option<DeviceLabel>,
+}
+
+/// What a device calls itself. It counts only if the device has signed it (XEP-0384, section 5.3.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceLabel {
+    /// The text, as it is signed.
+    pub text: String,
+    /// The signature by the identity key of the device.
+    pub signature: [u8; 64],
+}
+
+impl DeviceLabel {
+    /// Returns its beginning, on one line; `None` if nothing is left.
+    pub fn shown(&self) -> Option<String> {
+        let shown = line(&self.text, 4 * MAX_LABEL)?;
+        Some(shown.chars().take(MAX_LABEL).collect())
+    }
 }
 
 /// The public keys of a device, as they are published.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::super::{
-    Bundle, BundleError, BundleParts, Device, DeviceId, Exchanged, Keep, KeyMessage, Prekeys, ReceiveError, Session,
-    StartError, Version, keys, limits, start,
+    Bundle, BundleError, BundleParts, Device, DeviceId, Exchanged, Fingerprint, Keep, KeyMessage, Prekeys,
+    ReceiveError, Session, StartError, Version, keys, limits, start,
 };
 use super::{Side, Steady, acquainted};
 
@@ -409,6 +409,44 @@ proptest! {
             let read = other.look(&longer, &mut rng);
             prop_assert!(read.is_err() || read.unwrap().plain.to_vec() == b"hello");
         }
+    }
+}
+
+/// XEP-0384, section 5.3.1: whoever keeps the list could write any.
+#[test]
+fn a_label_is_of_the_key_that_signed_it() {
+    let mut rng = Steady::new(38);
+    let [one, other] = [(); 2].map(|()| Device::generate(&mut rng, 0));
+    let signature = one.sign_label("parlor", &mut rng);
+    assert!(one.fingerprint().has_signed_label("parlor", &signature));
+    // Others check it by the key in the bundle.
+    let identity: [u8; 32] = one.bundle(Version::Omemo2).parts().identity_key.try_into().unwrap();
+    assert!(keys::is_signed(&identity, b"parlor", &signature));
+    assert!(!one.fingerprint().has_signed_label("Parlor", &signature));
+    assert!(!other.fingerprint().has_signed_label("parlor", &signature));
+    // Keys that another implementation made as ones of Ed25519, with either sign, and its signatures.
+    for (sign, (key, signature)) in [
+        (
+            "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c",
+            "4796348e8e787e12ce657725383698b0d3ea38a74d6f90a0b53b4ec66d7ec261\
+             d6d05cc810b9ba407c67551f6e952fcadbd9732c7120e034ba7c9fc0f0229501",
+        ),
+        (
+            "8139770ea87d175f56a35466c34c7ecccb8d8a91b4ee37a25df60f5b8fc9b394",
+            "5d3b524c797547de181ace42f3b0b7354449ff63d169ef839fe09adcadd68ecf\
+             787306f1032936f289a1cc8f20c41470f66d6eb56ecadbb2cdee8606f736c403",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (mut public, mut signed) = ([0; 32], [0; 64]);
+        hex::decode_to_slice(key, &mut public).unwrap();
+        hex::decode_to_slice(signature, &mut signed).unwrap();
+        assert_eq!(usize::from(public[31] >> 7), sign);
+        let fingerprint = Fingerprint::from_ed25519(&public).unwrap();
+        assert!(fingerprint.has_signed_label("Dino on a téléphone", &signed), "{sign}");
+        assert!(!fingerprint.has_signed_label("Dino on a telephone", &signed), "{sign}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Clients and servers of others that do something else than this host would: what they write is read, and answered.
 
-use parlor_stanza::types::NodeOptions;
+use parlor_stanza::types::{DeviceLabel, NodeOptions};
 
 use super::*;
 use crate::encryption::remarks::Remark;
@@ -468,4 +468,21 @@ fn keys_that_fail_a_check_are_remarked() {
     let id = bot.test.asked_of(ROMEO, |ask| wants(ask, &romeo.form.bundle_node(romeo.id())));
     bot.test.answer(Some(ROMEO), id, Ok(items([item])));
     assert!(bot.test.session.features.encryption.remarks.has(&bare(ROMEO), Remark::InvalidKeys));
+}
+
+/// XEP-0384, section 5.3.1: whoever keeps the list could write any.
+#[test]
+fn a_label_counts_if_its_device_has_signed_it() {
+    let form = OmemoForm::Current;
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+    bot.hear(&mut romeo, "hello");
+    let signature = romeo.device.sign_label("a telephone", &mut rand::rng());
+    for (text, is_shown) in [("a telephone", true), ("a verified telephone", false), ("a telephone", true)] {
+        let label = Some(DeviceLabel { text: text.to_owned(), signature });
+        let list = list_payload(form, &[ListedDevice { device: romeo.id(), label }]).to_xml();
+        bot.pushes(ROMEO, form, &format!("<item id='current'>{list}</item>"));
+        let mut listed = bot.test.ask(ListKeys { jid: Some(bare(ROMEO)) });
+        let listed = got(&mut listed).unwrap().unwrap().keys;
+        assert_eq!(listed[0].label.as_deref(), is_shown.then_some(text));
+    }
 }
