@@ -239,6 +239,8 @@ pub(crate) fn sealed(sealed: Sealed) -> Message {
     match content {
         SealedContent::Otr(text) => {
             message.payloads.push(hint(OTR, "OTR"));
+            // No other client of either side can read it (XEP-0364, section 4.3).
+            message.payloads.push(Element::bare("private", ns::CARBONS));
             message.bodies.insert(Lang::new(), clean(text));
         }
         SealedContent::Omemo(forms) => {
@@ -436,6 +438,28 @@ mod tests {
         assert_eq!(padded - envelope(&Draft::default(), &from, None, now, 100).len(), 100);
         for odd in [&b"\xff"[..], b"", b"<envelope/>", b"<envelope xmlns='urn:xmpp:sce:1'/>", b"<!DOCTYPE a><a/>"] {
             assert_eq!(read_envelope(odd, MessageKind::Chat, &sender, &own), None);
+        }
+    }
+
+    /// XEP-0364, section 4.3: nobody but the client that it is for can read it. OMEMO is for all clients.
+    #[test]
+    fn only_off_the_record_texts_are_private() {
+        let omemo = EncryptedOut { form: OmemoForm::Older, sender: 9, keys: Vec::new(), iv: None, payload: None };
+        for (content, is_private) in
+            [(SealedContent::Otr("?OTRv23?".to_owned()), true), (SealedContent::Omemo(vec![omemo]), false)]
+        {
+            let sealed = Sealed {
+                to: jid("you@far/phone"),
+                kind: MessageKind::Chat,
+                id: "1".to_owned(),
+                content,
+                thread: None,
+                beside: Extensions::default(),
+                to_occupant: false,
+                says: None,
+            };
+            let message = super::sealed(sealed);
+            assert_eq!(message.payloads.iter().any(|payload| payload.is("private", ns::CARBONS)), is_private);
         }
     }
 
