@@ -93,11 +93,16 @@ impl Bundle {
         self.fingerprint
     }
 
-    /// Pick a random prekey, so that two devices that start at the same time seldom take the same one.
+    /// Pick a random prekey, so that two devices that start at the same time seldom take the same one. One with the id 0 is the last
+    /// choice: Converse publishes it, and takes a message that names it for one without a prekey, which it cannot read.
     pub(super) fn pick(&self, rng: &mut (impl CryptoRng + ?Sized)) -> (u32, Public) {
+        let mut meant: Vec<_> = self.prekeys.iter().filter(|(id, _)| *id != 0).collect();
+        if meant.is_empty() {
+            meant.extend(&self.prekeys);
+        }
         // The bias of the remainder is one in a hundred million, which does no harm.
-        let count = u32::try_from(self.prekeys.len()).expect("at most `FOREIGN_PREKEYS`");
-        self.prekeys[(rng.next_u32() % count) as usize]
+        let count = u32::try_from(meant.len()).expect("at most `FOREIGN_PREKEYS`");
+        *meant[(rng.next_u32() % count) as usize]
     }
 }
 

@@ -25,7 +25,7 @@ const STATE: u8 = 1;
 /// A message for one device: the text of its `key` element after base64.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyMessage {
-    /// It starts a session: the attribute `prekey`, or `kex`. A received message without it may start one, too.
+    /// It starts a session: the attribute `prekey`, or `kex`. The bytes of a received message count more.
     pub prekey: bool,
     /// The message.
     pub bytes: Vec<u8>,
@@ -96,7 +96,7 @@ pub fn receive(
     let own = wire::identity(version, &device.identity);
     // A session with the own keys before they were replaced is useless.
     let session = session.filter(|session| session.sides.own == own);
-    if message.prekey || wire::is_exchange(version, &message.bytes) {
+    if wire::is_exchange(version, &message.bytes).unwrap_or(message.prekey) {
         let exchange = wire::decode_exchange(version, &message.bytes)?;
         return receive_exchange(device, session, (version, prekeys), &exchange, effort, rng);
     }

@@ -267,15 +267,18 @@ pub(super) fn decode_message(version: Version, bytes: &[u8]) -> Result<Message, 
 }
 
 /// Returns whether a message starts a session by its own bytes, whatever the attribute beside it says: clients with libsignal repeat the
-/// start until they get an answer, and Kaidan marks only the first one. Field 1 is a number in such a message, and bytes in others.
-pub(super) fn is_exchange(version: Version, bytes: &[u8]) -> bool {
-    /// Field 1 of protobuf as a number.
-    const NUMBER: u8 = 0x08;
+/// start until they get an answer, and Kaidan marks only the first one. Field 1 is a number in such a message, and bytes in others. `None`:
+/// it does not begin with this field.
+pub(super) fn is_exchange(version: Version, bytes: &[u8]) -> Option<bool> {
     let first = match version {
         Version::Axolotl => bytes.get(1),
         Version::Omemo2 => bytes.first(),
     };
-    first == Some(&NUMBER)
+    match *first? {
+        0x08 => Some(true),
+        0x0A => Some(false),
+        _ => None,
+    }
 }
 
 /// Parses a message that starts a session. No part of it is known to be authentic yet.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rand::Rng;
 
-use super::super::{Effort, KeyMessage, Prekeys, ReceiveError, Session, Version, limits, receive};
+use super::super::{Bundle, Effort, KeyMessage, Prekeys, ReceiveError, Session, Version, limits, receive, start, wire};
 use super::{Side, Steady, acquainted};
 
 /// A message in transit.
@@ -284,6 +284,39 @@ fn an_exchange_that_is_not_marked_as_one_is_read() {
         let next = one.say(b"next");
         assert!(!next.prekey);
         assert_eq!(other.read(&next, &mut rng).unwrap(), b"next");
+    }
+}
+
+/// Converse publishes a prekey with this id, and cannot read a message by it.
+#[test]
+fn a_prekey_without_a_number_is_the_last_choice() {
+    for version in Version::ALL {
+        let mut rng = Steady::new(40);
+        let (one, other) = (Side::new(version, &mut rng), Side::new(version, &mut rng));
+        let mut parts = other.device.bundle(version).parts();
+        (parts.prekeys[0].0, parts.prekeys[1].0) = (0, 7);
+        for (count, id) in [(2, 7), (1, 0)] {
+            parts.prekeys.truncate(count);
+            let bundle = Bundle::parse(version, &parts).unwrap();
+            for _ in 0..16 {
+                let mut session = start(&one.device, &bundle, &mut rng).unwrap();
+                let message = session.encrypt(b"text").unwrap();
+                assert_eq!(wire::decode_exchange(version, &message.bytes).unwrap().prekey, id);
+            }
+        }
+    }
+}
+
+/// A message without the numbers and keys of an exchange cannot be one.
+#[test]
+fn a_message_that_is_marked_as_an_exchange_by_mistake_is_read() {
+    for version in Version::ALL {
+        let mut rng = Steady::new(41);
+        let (mut one, mut other) = acquainted(version, &mut rng);
+        let message = one.say(b"text");
+        assert!(!message.prekey);
+        let marked = KeyMessage { prekey: true, ..message };
+        assert_eq!(other.read(&marked, &mut rng).unwrap(), b"text");
     }
 }
 

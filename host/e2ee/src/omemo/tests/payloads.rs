@@ -206,6 +206,12 @@ fn links_that_lead_nowhere_are_refused() {
         aesgcm::parse(&format!("AESGCM://example.org/a#{key}00000000")).unwrap().https(),
         "https://example.org/a"
     );
+    // Digits may be capitals.
+    for length in [24, 32] {
+        let link = format!("aesgcm://example.org/a#{}{}", "aB".repeat(length / 2), "Fe".repeat(32));
+        let link = aesgcm::parse(&link).unwrap();
+        assert_eq!((iv_of(&link), key_of(&link)), (vec![0xAB; length / 2], [0xFE; 32]));
+    }
     let (_, key) = Encrypting::begin(&mut Steady::new(52));
     for place in ["http://example.org/a", "https://", "https://example.org/a#b", "aesgcm://example.org/a"] {
         assert_eq!(key.link(place).unwrap_err(), LinkError::NoFile, "{place}");
