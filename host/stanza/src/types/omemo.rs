@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine as _, alphabet};
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
 
@@ -141,7 +141,13 @@ impl EncryptedKeys {
     }
 }
 
-/// Decodes base64, whose lines may be wrapped.
+/// Clients on Android and in Java read it without padding, too.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Decodes base64, whose lines may be wrapped, and whose padding may be missing.
 pub(crate) fn unwrapped(base64: &str) -> Option<Vec<u8>> {
     if base64.bytes().any(|byte| byte.is_ascii_whitespace()) {
         let joined: String = base64.split_ascii_whitespace().collect();
@@ -290,4 +296,25 @@ pub struct Envelope {
     pub extensions: Option<Box<Extensions>>,
     /// Whether the author asks for messages without encryption (XEP-0384, section 5.7).
     pub opts_out: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_read_in_lines_and_without_padding() {
+        for text in ["YWJj", "YWJjZA==", "YWJjZA=", "YWJjZA", "YWJjZGU=", "YWJjZGU", " YW\r\nJj\tZA ", ""] {
+            let joined: String = text.split_ascii_whitespace().collect();
+            let length = joined.trim_end_matches('=').len() * 3 / 4;
+            assert_eq!(unwrapped(text).as_deref(), Some(&b"abcde"[..length]), "{text}");
+        }
+        for broken in ["YWJ-", "Y", "YWJj=", "YW=Jj", "YWJjZB=="] {
+            assert_eq!(unwrapped(broken), None, "{broken}");
+        }
+        let mut keys = EncryptedKeys::default();
+        keys.push(1, false, "YWJjZA");
+        keys.push(1, true, "YQ==");
+        assert_eq!(keys.of(1).collect::<Vec<_>>(), [(false, b"abcd".to_vec()), (true, b"a".to_vec())]);
+    }
 }
