@@ -172,6 +172,30 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_several_clients_may_come_by_turns() {
+        let now = Instant::now();
+        let mut fragments = Fragments::default();
+        let senders = [0, 0x100, 0x101];
+        for (index, expected) in [(1, None), (2, None), (3, Some("aaa"))] {
+            for sender in senders {
+                let whole = expected.map_or(Progress::Incomplete, |text: &str| Progress::Complete(text.to_owned()));
+                assert_eq!(fragments.add(&part(sender, index, 3, "a"), now), whole, "{sender}");
+            }
+        }
+        // One of them begins anew, and another sends a whole message.
+        for sender in senders {
+            fragments.add(&part(sender, 1, 2, "a"), now);
+        }
+        fragments.add(&part(0x100, 1, 2, "b"), now);
+        fragments.forget(InstanceTag::new(0x101));
+        let last = senders.map(|sender| fragments.add(&part(sender, 2, 2, "c"), now));
+        assert_eq!(
+            last,
+            [Progress::Complete("ac".to_owned()), Progress::Complete("bc".to_owned()), Progress::Incomplete]
+        );
+    }
+
+    #[test]
     fn fragments_without_end_are_bounded() {
         let now = Instant::now();
         let mut fragments = Fragments::default();

@@ -342,6 +342,13 @@ mod tests {
         assert_eq!(read("?OTR:AAMD."), Text::Encoded(Some("AAMD")));
         assert_eq!(read(" ?OTR:AAMD.\n"), Text::Encoded(Some("AAMD")));
         assert_eq!(read("?OTR:AAMD"), Text::Encoded(None));
-        assert_eq!(read("?OTR Error: no key"), Text::Error("no key"));
+        for (error, text) in
+            [("?OTR Error: no key", "no key"), ("<p>?OTR Error:no key\n", "no key"), ("?OTR Error:", "")]
+        {
+            assert_eq!(read(error), Text::Error(text));
+        }
+        for plain in ["?OTR Error", "?OTR error: no key", "a ?OTR Error: no key"] {
+            assert_eq!(read(plain), Text::Plain);
+        }
     }
 }

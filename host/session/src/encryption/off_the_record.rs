@@ -222,6 +222,7 @@ fn failed(keys: &mut EndToEnd, jid: &BareJid, error: ReceiveError, turn: &mut Tu
     let reason = match error {
         ReceiveError::OtherInstance | ReceiveError::Unexpected => return Heard::Nothing,
         ReceiveError::Peer(text) => {
+            let text = if text.is_empty() { format!("the client of {jid} reports an error of OTR") } else { text };
             keys.otr.answer(jid, &Err(CallError::Rejected(text)), turn);
             return Heard::Nothing;
         }

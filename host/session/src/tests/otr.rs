@@ -306,6 +306,20 @@ fn a_plugin_begins_both_talk_and_the_plugin_ends() {
     assert_eq!(got(&mut nobody), Some(Err(CallError::TimedOut)));
 }
 
+/// Clients may leave the text of an error out.
+#[test]
+fn whoever_waits_for_a_conversation_is_told_of_an_error() {
+    for (error, told) in
+        [("?OTR Error: no key", "no key"), ("?OTR Error:", "the client of romeo@example.org reports an error of OTR")]
+    {
+        let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
+        let mut begun = talk.test.ask(BeginOtr { by: InstanceId(1), jid: bare(ROMEO) });
+        talk.test.message(message(PHONE, MessageKind::Chat, error));
+        assert_eq!(got(&mut begun), Some(Err(CallError::Rejected(told.to_owned()))));
+        assert_eq!(talk.test.count("message"), 0);
+    }
+}
+
 #[test]
 fn after_a_restart_what_was_encrypted_is_told_as_such_and_a_new_conversation_begins() {
     let mut talk = Talk::begun(TrustPolicy::Blind);

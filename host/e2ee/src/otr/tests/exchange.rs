@@ -85,6 +85,20 @@ fn a_conversation_can_begin_again() {
 }
 
 #[test]
+fn while_a_conversation_begins_again_both_sides_go_on_by_the_keys_of_before() {
+    let mut pair = Pair::started(12, Policy::default());
+    let mut text = pair.a.start().unwrap();
+    // Query, commitment, key.
+    for step in 0..3 {
+        let to = if step % 2 == 0 { &mut pair.b } else { &mut pair.a };
+        text = sent(to.receive(&text, pair.now, &mut pair.rng)).remove(0);
+        pair.assert_talking();
+    }
+    assert!(matches!(pair.bring_to_a([text]).b[..], [Outcome::Started { again: true, .. }]));
+    pair.assert_talking();
+}
+
+#[test]
 fn after_an_end_texts_are_refused_until_somebody_decides() {
     let mut pair = Pair::started(5, Policy::default());
     let bye = last_of(&mut pair.a);

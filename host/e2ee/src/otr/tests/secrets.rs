@@ -76,6 +76,39 @@ fn either_side_can_give_up() {
     assert_eq!(pair.bring_to_a(second), done(true));
 }
 
+/// Each of its messages in each state, but for those that go on.
+#[test]
+fn a_message_that_is_not_awaited_ends_a_comparison() {
+    // What B has done: nothing, been asked, answered, asked, asked and got an answer.
+    for (state, awaited) in [(0, vec![2, 7]), (1, vec![2, 7]), (2, vec![4]), (3, vec![3]), (4, vec![5])] {
+        for kind in [2_u8, 3, 4, 5, 7].into_iter().filter(|kind| !awaited.contains(kind)) {
+            let mut pair = Pair::started(51, Policy::default());
+            let theirs = account(0).fingerprint();
+            if matches!(state, 1 | 2) {
+                let first = pair.a.smp_start(b"x", None, pair.now, &mut pair.rng).unwrap();
+                pair.bring_to_b(first);
+            }
+            if state == 2 {
+                drop(pair.b.smp_answer(b"x", pair.now, &mut pair.rng).unwrap());
+            }
+            if matches!(state, 3 | 4) {
+                let first = pair.b.smp_start(b"x", None, pair.now, &mut pair.rng).unwrap();
+                pair.bring_to_a(first);
+            }
+            if state == 4 {
+                let second = pair.a.smp_answer(b"x", pair.now, &mut pair.rng).unwrap();
+                assert_eq!(sent(pair.b.receive(&second[0], pair.now, &mut pair.rng)).len(), 1);
+            }
+            assert_eq!(pair.b.smp_is_open(theirs), state != 0);
+            let sealed = pair.a.seal(0, &[0, 0, kind, 0, 0], true, pair.now).unwrap();
+            let told = pair.bring_to_b(sealed);
+            assert_eq!(told.b, [aborted_by(0)], "{state} {kind}");
+            assert!(!pair.b.smp_is_open(theirs) && !pair.a.smp_is_open(account(1).fingerprint()), "{state} {kind}");
+            pair.assert_talking();
+        }
+    }
+}
+
 #[test]
 fn whoever_gives_up_with_one_key_goes_on_with_others() {
     let mut pair = Pair::started(50, Policy::default());
