@@ -58,6 +58,19 @@ fn an_envelope_is_for_whom_it_names_and_in_a_room_it_has_to_name_the_room() {
     }
 }
 
+/// XEP-0420, section 4.1: it only hides the length of the content.
+#[test]
+fn padding_of_any_length_is_read_and_affixes_of_later_versions_are_left_out() {
+    for affixes in ["", "<rpad/>", "<later xmlns='urn:example:later'/>", &format!("<rpad>{}</rpad>", "x".repeat(5_000))]
+    {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
+        let sender = romeo.sender();
+        let xml = romeo.seals(&bot, &greeting("").replace("<rpad>x</rpad>", affixes), &sender);
+        bot.test.hear_xml(&xml);
+        assert_eq!(bot.heard().body.as_deref(), Some("hello"), "{affixes}");
+    }
+}
+
 /// Hints are for servers, which see only those beside the envelope (XEP-0420).
 #[test]
 fn hints_count_beside_an_envelope_and_not_within() {
