@@ -155,6 +155,10 @@ impl Instance {
             None => Mailbox::new(id, capacity, grants),
         };
         mailbox.disregard(account.records.own_contacts(&admitted.id));
+        // The position in an archive must not pass a message that waits, and without it the message would be lost.
+        if admitted.manifest.in_order && !progress.is_kept() {
+            mailbox.bound_conversations();
+        }
         let knows_rooms: Weak<account::Shared> = Arc::downgrade(&account);
         mailbox.ask_for_rooms(knows_rooms);
         let cpu = Arc::<watchdog::Account>::default();

@@ -375,7 +375,7 @@ fn lock<T>(what: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// Returns the catch-up progress of a plugin.
-fn progress(admitted: &Admitted, account: &account::Shared) -> CatchUpProgress {
+pub(crate) fn progress(admitted: &Admitted, account: &account::Shared) -> CatchUpProgress {
     if !admitted.manifest.catch_up {
         return CatchUpProgress::default();
     }

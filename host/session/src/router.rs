@@ -4,6 +4,7 @@
 //! The account's task reads the index without a lock. Plugins change it by replacing it with a new one.
 
 mod claims;
+mod conversations;
 mod delivery;
 mod filter;
 mod known_rooms;

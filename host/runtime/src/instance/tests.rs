@@ -115,7 +115,7 @@ fn of_account(account: &Arc<account::Shared>, admitted: &Admitted, lasting: Last
         Arc::default(),
         Arc::clone(account),
         lasting,
-        CatchUpProgress::default(),
+        crate::supervisor::progress(admitted, account),
     )
 }
 

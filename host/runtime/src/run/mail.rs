@@ -315,7 +315,12 @@ pub(super) fn loss(instance: &Instance) -> Option<Mail> {
         return None;
     }
     if instance.may_log() {
-        tracing::warn!(plugin = %instance.plugin, account = %instance.account.name, lost, "mailbox full, events lost");
+        // The limits that decided tell what to raise.
+        let (mailbox, of_one_conversation) = (instance.limits.mailbox, instance.mailbox.most_of_one());
+        tracing::warn!(
+            plugin = %instance.plugin, account = %instance.account.name, lost, mailbox, of_one_conversation,
+            "mailbox full, events lost"
+        );
     }
     let payload = Payload::Json(format!("{{\"lost\":{lost}}}").into());
     let event = Event { name: EventName::from("lagged"), at: instance.account.clock.now(), payload };

@@ -19,8 +19,6 @@ pub(super) struct Turns {
     waiting: HashMap<BareJid, VecDeque<(u64, Box<Mail>)>>,
     /// The number of events in it.
     count: usize,
-    /// The maximum number of events of one conversation, so that a busy room leaves room for others.
-    most: usize,
     /// The number of the last event that came.
     last: u64,
 }
@@ -28,13 +26,8 @@ pub(super) struct Turns {
 impl Turns {
     /// Creates the turns of an instance. None: its plugin takes events as they come.
     pub(super) fn of(instance: &Arc<Instance>) -> Option<Box<Self>> {
-        if !instance.manifest.in_order {
-            return None;
-        }
-        // The position in an archive must not pass a message that waits, and without it the message would be lost.
-        let is_kept = instance.progress.is_kept();
-        let most = if is_kept { usize::MAX } else { (instance.limits.mailbox as usize / 2).max(1) };
-        Some(Box::new(Self { instance: Arc::clone(instance), waiting: HashMap::new(), count: 0, most, last: 0 }))
+        let turns = || Self { instance: Arc::clone(instance), waiting: HashMap::new(), count: 0, last: 0 };
+        instance.manifest.in_order.then(|| Box::new(turns()))
     }
 
     /// Returns the room or person whose turn this mail takes. None: it is handled as it comes.
@@ -52,20 +45,14 @@ impl Turns {
         Some(if is_private { own() } else { conversation })
     }
 
-    /// Returns the mail if its turn has come. Otherwise it waits here.
+    /// Returns the mail if its turn has come. Otherwise it waits here. None is lost here: the mailbox has bounded how much comes.
     pub(super) fn admit(&mut self, mail: Box<Mail>, mailbox: &MailReceiver) -> Option<Box<Mail>> {
         let Some(conversation) = self.conversation(&mail) else { return Some(mail) };
         if !self.waiting.contains_key(&conversation) && !is_in_conversation(&self.instance, &conversation) {
             return Some(mail);
         }
         self.last += 1;
-        let queue = self.waiting.entry(conversation).or_default();
-        // Mail that only passes a place in an archive is no event.
-        if queue.len() >= self.most && !mail.subscriptions.is_empty() {
-            mailbox.lose();
-            return None;
-        }
-        queue.push_back((self.last, mail));
+        self.waiting.entry(conversation).or_default().push_back((self.last, mail));
         self.counts(self.count + 1, mailbox);
         None
     }
@@ -164,6 +151,12 @@ mod tests {
             self.turns.admit(said(conversation, text), &self.mailbox).map(|mail| text_of(&mail))
         }
 
+        /// Takes what is in the mailbox, and returns the first text whose turn has come.
+        fn take_in(&mut self) -> Option<String> {
+            let mail = std::iter::from_fn(|| self.mailbox.try_recv().ok()).collect::<Vec<_>>();
+            mail.into_iter().find_map(|mail| self.turns.admit(mail, &self.mailbox)).map(|mail| text_of(&mail))
+        }
+
         fn next(&mut self) -> Option<String> {
             self.turns.next(&self.mailbox).map(|mail| text_of(&mail))
         }
@@ -241,16 +234,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn mail_that_waits_for_its_turn_counts_in_the_mailbox_and_a_conversation_may_take_half_of_it() {
         let mut stage = Stage::new(8);
-        let _runs = stage.handles("a@example.org").await;
-        for number in 0..6 {
-            assert_eq!(stage.comes("a@example.org", &format!("a{number}")), None);
-        }
         let mailbox = Arc::clone(&stage.instance.mailbox);
+        let _runs = stage.handles("a@example.org").await;
+        let comes = |stage: &mut Stage, jid: &str, text: &str| {
+            let is_in = mailbox.deliver(*said(jid, text));
+            assert!(stage.take_in().is_none(), "{text}: its turn has not come");
+            is_in
+        };
+        let those_in = (0..6).filter(|number| comes(&mut stage, "a@example.org", &format!("a{number}")));
+        assert_eq!(those_in.count(), 4);
         assert_eq!((mailbox.waiting(), mailbox.lost()), (4, 2));
         assert!(!stage.turns.fill_mailbox());
         let _other = stage.handles("b@example.org").await;
         for _ in 0..4 {
-            assert_eq!(stage.comes("b@example.org", "b"), None);
+            assert!(comes(&mut stage, "b@example.org", "b"));
         }
         assert_eq!(
             (mailbox.waiting(), mailbox.has_room(), mailbox.deliver(*said("c@example.org", "c"))),
@@ -260,6 +257,17 @@ mod tests {
         let left: Vec<_> = stage.turns.take_all(&stage.mailbox).map(|mail| text_of(&mail)).collect();
         assert_eq!(left, ["a0", "a1", "a2", "a3", "b", "b", "b", "b"]);
         assert_eq!((mailbox.waiting(), mailbox.has_room()), (0, true));
+        assert!(mailbox.deliver(*said("a@example.org", "a6")), "none of it waits any more");
+    }
+
+    /// The archive has the messages of all people, and a position in it must pass none.
+    #[tokio::test(start_paused = true)]
+    async fn a_plugin_that_catches_up_has_the_whole_mailbox_for_one_conversation() {
+        let most_of_one = |lines: &str| asking_for(lines).0.mailbox.most_of_one();
+        assert_eq!(most_of_one("in_order = true\n"), Some(128));
+        let reads = "[permissions]\n\"messages.read\" = { scope = [\"*\"], reason = \"to hear\" }\n";
+        let catching_up = format!("in_order = true\ncatch_up = true\n{reads}");
+        assert_eq!((most_of_one(""), most_of_one(&catching_up)), (None, None));
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::SubscriptionId;
 use super::claims::Claims;
+use super::conversations::{Conversations, Counted};
 use super::delivery::{ArchivePlace, CaughtUpRooms, Delivery, DeliveryLog, Verdict};
 use super::known_rooms::{KnownRooms, KnowsRooms};
 use super::own_contacts::OwnContacts;
@@ -42,6 +43,8 @@ pub struct Mail {
     pub receipt: Option<oneshot::Sender<Handled>>,
     /// The weight of the mail in the mailbox where it waits.
     weight: Option<Weight>,
+    /// Its place among those of its room or person, where the mailbox bounds their number.
+    counted: Option<Counted>,
     /// The version of the grants that allowed the event. None: the grants were not asked.
     pub(super) decided: Option<u64>,
 }
@@ -49,7 +52,7 @@ pub struct Mail {
 impl Mail {
     /// Creates mail that is not in a mailbox yet.
     pub fn new(event: Arc<Event>, subscriptions: Vec<SubscriptionId>, xml: bool) -> Self {
-        Self { event, subscriptions, xml, place: None, receipt: None, weight: None, decided: None }
+        Self { event, subscriptions, xml, place: None, receipt: None, weight: None, counted: None, decided: None }
     }
 
     /// Lets somebody wait for how its handler ends.
@@ -126,6 +129,8 @@ pub struct Mailbox {
     pub(super) claims: Claims,
     /// The messages that were delivered, for a plugin that catches up.
     deliveries: Option<Box<Mutex<DeliveryLog>>>,
+    /// How many events of each room or person wait, if their number is bounded.
+    conversations: OnceLock<Arc<Conversations>>,
 }
 
 impl Mailbox {
@@ -165,6 +170,7 @@ impl Mailbox {
             shadowed: AtomicBool::new(false),
             claims: Claims::default(),
             deliveries,
+            conversations: OnceLock::new(),
         });
         let receiver = MailReceiver::of(&mailbox);
         (mailbox, receiver)
@@ -279,20 +285,33 @@ impl Mailbox {
         self.shadowed.load(Relaxed)
     }
 
+    /// Keeps the events of one room or person from taking more than half of the mailbox.
+    pub fn bound_conversations(&self) {
+        let _ = self.conversations.set(Conversations::of(self.queue.capacity()));
+    }
+
+    /// Returns how many events of one room or person may wait, if that is bounded.
+    pub fn most_of_one(&self) -> Option<usize> {
+        self.conversations.get().map(|conversations| conversations.most())
+    }
+
     /// Puts mail in, or counts it as lost. Returns whether it was put in.
     pub fn deliver(&self, mut mail: Mail) -> bool {
         // Mail that only passes a place is not counted: later mail conveys the same.
         let tells = !mail.subscriptions.is_empty();
-        let is_in = self.weigh(&mut mail) && self.queue.put(Box::new(mail));
+        let is_in = self.weigh(&mut mail) && self.counts(&mut mail) && self.queue.put(Box::new(mail));
         if !is_in && tells {
-            self.lose();
+            self.lost.fetch_add(1, Relaxed);
         }
         is_in
     }
 
-    /// Counts an event as lost.
-    pub(super) fn lose(&self) {
-        self.lost.fetch_add(1, Relaxed);
+    /// Counts the mail for its room or person. Returns `false` if as much of it waits as may.
+    fn counts(&self, mail: &mut Mail) -> bool {
+        let Some(conversations) = self.conversations.get() else { return true };
+        let Some(conversation) = mail.event.payload.conversation() else { return true };
+        mail.counted = Counted::one(conversations, conversation);
+        mail.counted.is_some()
     }
 
     /// Weighs the mail. Returns `false` if the mailbox would become too heavy.

@@ -141,11 +141,6 @@ impl MailReceiver {
         self.0.queue.held.store(count, Relaxed);
     }
 
-    /// Counts an event as lost that was taken and is not handled.
-    pub fn lose(&self) {
-        self.0.lose();
-    }
-
     /// Lets no more mail in. The mail that waits can still be taken.
     pub fn close(&mut self) {
         self.0.queue.inner().is_closed = true;

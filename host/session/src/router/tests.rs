@@ -76,6 +76,25 @@ fn once_waits_on_when_its_event_was_lost() {
     assert_eq!(router.count(mailbox.instance()), 1);
 }
 
+/// Of a plugin that handles the events of each room or person in order.
+#[test]
+fn once_waits_on_when_its_conversation_has_half_of_the_mailbox() {
+    let router = Router::default();
+    let (mailbox, mut receiver) = Mailbox::new(InstanceId::next(), 4, Arc::new(Grants::all()));
+    mailbox.bound_conversations();
+    let on = router.subscribe(&mailbox, "message", Filter::default(), false);
+    let say = |jid: &str| router.route(from(jid), router.live(), &|_| false);
+    say("juliet@example.org/balcony");
+    say("juliet@example.org/phone");
+    let once = router.subscribe(&mailbox, "message", Filter::default(), true);
+    say("juliet@example.org/balcony");
+    assert_eq!((mailbox.waiting(), mailbox.take_lost(), router.count(mailbox.instance())), (2, 1, 2));
+    say("romeo@example.org/orchard");
+    assert_eq!(heard(&mut receiver), [vec![on], vec![on], vec![on, once]]);
+    say("juliet@example.org/balcony");
+    assert_eq!((heard(&mut receiver).len(), mailbox.take_lost()), (1, 0), "none of hers waits any more");
+}
+
 #[test]
 fn once_hears_one_event_however_many_threads_route() {
     let router = Router::default();
