@@ -34,7 +34,7 @@ use crate::may_act::next_confirmed;
 use crate::progress::Handling;
 
 pub(crate) use self::ended::{Ended, Remains};
-pub(crate) use self::mail::Backlog;
+pub(crate) use self::mail::{Backlog, Inherited};
 pub(crate) use self::store::store;
 
 /// How long a failed plugin may take to send error replies to the users whose commands it was handling.
@@ -68,8 +68,8 @@ pub(crate) struct Start {
     pub initialized: oneshot::Sender<()>,
     /// Asks it to stop.
     pub stop: oneshot::Receiver<ShutdownMode>,
-    /// The events that the replaced instance has not handled, which come before all others; `None` if it replaces none.
-    pub backlog: Option<oneshot::Receiver<Backlog>>,
+    /// The part that the replaced instance leaves, whose events come before all others; `None` if it replaces none.
+    pub inherited: Option<oneshot::Receiver<Inherited>>,
     /// Receives the events that it has not handled, as soon as it is asked to stop.
     pub rest: oneshot::Sender<Backlog>,
 }
@@ -90,7 +90,7 @@ pub(crate) async fn run(start: Start) -> Ended {
 }
 
 async fn live(start: Start) -> wasmtime::Result<Ended> {
-    let Start { instance, compiled, engine, mailbox, is_woken, initialized, stop, backlog, rest } = start;
+    let Start { instance, compiled, engine, mailbox, is_woken, initialized, stop, inherited, rest } = start;
     // Declared before the Store, so given back after it is gone.
     let _mappings = match compiled.reserve(engine.mappings()) {
         Ok(mappings) => mappings,
@@ -103,7 +103,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
     let handle_event: HandleEvent = guest.func_handle_event().func().typed(&store)?;
     store
         .run_concurrent(async |accessor| {
-            let mail = Incoming::new(mailbox, backlog, Turns::of(&instance));
+            let mail = Incoming::new(mailbox, inherited, Turns::of(&instance));
             let mut running = Running::new(&instance, guest, handle_event, accessor, mail);
             running.is_waking = is_woken;
             // A request to stop may arrive before this call returns. The call is still completed.

@@ -1,6 +1,7 @@
 //! Turns mail into handlers: the order of events, the start of a handler, and its timeout.
 
 use std::collections::VecDeque;
+use std::future::pending;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,13 +29,21 @@ pub(super) type HandleEvent = TypedFunc<(Box<wit::Event>,), (Result<(), ()>,)>;
 /// Events that one instance leaves to another, in order.
 pub(crate) type Backlog = Vec<Box<Mail>>;
 
+/// The part of a replaced instance that the instance in its place begins with.
+pub(crate) struct Inherited {
+    /// The events that it has not handled.
+    pub(crate) backlog: Backlog,
+    /// Resolves when it has ended. Handlers of it may run until then.
+    pub(crate) old_ends: oneshot::Receiver<()>,
+}
+
 /// The mail of an instance, in the order in which it is handled.
 pub(super) struct Incoming {
     /// Events that are handled before the mailbox: those left by a replaced instance, and one that is held back while
     /// the plugin is notified of lost events before it.
     ahead: VecDeque<Box<Mail>>,
-    /// Receives the events that the replaced instance has not handled.
-    backlog: Option<oneshot::Receiver<Backlog>>,
+    /// Receives the part that the replaced instance leaves.
+    inherited: Option<oneshot::Receiver<Inherited>>,
     mailbox: MailReceiver,
     /// Events that wait for the handler of their conversation, if the plugin handles them in order.
     turns: Option<Box<Turns>>,
@@ -43,26 +52,43 @@ pub(super) struct Incoming {
 impl Incoming {
     pub(super) fn new(
         mailbox: MailReceiver,
-        backlog: Option<oneshot::Receiver<Backlog>>,
+        inherited: Option<oneshot::Receiver<Inherited>>,
         turns: Option<Box<Turns>>,
     ) -> Self {
-        Self { ahead: VecDeque::new(), backlog, mailbox, turns }
+        Self { ahead: VecDeque::new(), inherited, mailbox, turns }
     }
 
     /// Waits for the next event. Returns `None` if there will be none. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<Box<Mail>> {
-        if let Some(left) = &mut self.backlog {
+        if let Some(inherited) = &mut self.inherited {
             // The replaced instance may be gone, and then it leaves nothing.
-            self.ahead.extend(left.await.unwrap_or_default());
-            self.backlog = None;
+            if let Ok(Inherited { backlog, old_ends }) = inherited.await {
+                self.ahead.extend(backlog);
+                if let Some(turns) = &mut self.turns {
+                    turns.follow(old_ends);
+                }
+            }
+            self.inherited = None;
         }
         loop {
             if let Some(mail) = self.waiting() {
                 return Some(mail);
             }
-            let mail = self.mailbox.recv().await?;
-            if let Some(mail) = self.admit(mail) {
-                return Some(mail);
+            let turns = &mut self.turns;
+            let old_ends = async {
+                match turns {
+                    Some(turns) => turns.old_ends().await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                mail = self.mailbox.recv() => {
+                    if let Some(mail) = self.admit(mail?) {
+                        return Some(mail);
+                    }
+                }
+                () = old_ends => {}
             }
         }
     }
@@ -112,7 +138,7 @@ impl Incoming {
     /// Returns whether no event waits, and none is to come from a replaced instance.
     pub(super) fn is_empty(&self) -> bool {
         let none_waits = self.turns.as_ref().is_none_or(|turns| turns.is_empty());
-        none_waits && self.ahead.is_empty() && self.backlog.is_none() && self.mailbox.is_empty()
+        none_waits && self.ahead.is_empty() && self.inherited.is_none() && self.mailbox.is_empty()
     }
 
     /// Returns the mailbox, for the next run of a plugin that is parked.

@@ -2,6 +2,7 @@
 //! handler of the event before it has returned, or waits for the answer to a question. Events of others pass it.
 
 use std::collections::{HashMap, VecDeque};
+use std::future::pending;
 use std::sync::Arc;
 
 use jid::BareJid;
@@ -9,6 +10,7 @@ use parlor_session::event::Payload;
 use parlor_session::position::Archive;
 use parlor_session::router::{Mail, MailReceiver};
 use parlor_stanza::types::MessageKind;
+use tokio::sync::oneshot;
 
 use crate::instance::{Instance, is_in_conversation};
 
@@ -21,13 +23,40 @@ pub(super) struct Turns {
     count: usize,
     /// The number of the last event that came.
     last: u64,
+    /// Resolves when the replaced instance has ended, if it has not. Its handlers take turns that are not seen here.
+    old_ends: Option<oneshot::Receiver<()>>,
 }
 
 impl Turns {
     /// Creates the turns of an instance. None: its plugin takes events as they come.
     pub(super) fn of(instance: &Arc<Instance>) -> Option<Box<Self>> {
-        let turns = || Self { instance: Arc::clone(instance), waiting: HashMap::new(), count: 0, last: 0 };
-        instance.manifest.in_order.then(|| Box::new(turns()))
+        instance.manifest.in_order.then(|| {
+            let (instance, waiting) = (Arc::clone(instance), HashMap::new());
+            Box::new(Self { instance, waiting, count: 0, last: 0, old_ends: None })
+        })
+    }
+
+    /// Keeps the events of all conversations back until the replaced instance has ended. Others do not wait: hooks have a deadline, and
+    /// a handler of it may have called a plugin whose message waits for the verdict of this one.
+    pub(super) fn follow(&mut self, old_ends: oneshot::Receiver<()>) {
+        self.old_ends = Some(old_ends);
+    }
+
+    /// Waits until the replaced instance has ended, if events wait for that. Cancel-safe.
+    pub(super) async fn old_ends(&mut self) {
+        match &mut self.old_ends {
+            Some(ends) => {
+                // The sender is dropped then.
+                let _ = ends.await;
+            }
+            None => pending().await,
+        }
+        self.old_ends = None;
+    }
+
+    /// Returns whether an event of this conversation has to wait.
+    fn is_taken(&self, conversation: &BareJid) -> bool {
+        self.old_ends.is_some() || is_in_conversation(&self.instance, conversation)
     }
 
     /// Returns the room or person whose turn this mail takes. None: it is handled as it comes.
@@ -48,7 +77,7 @@ impl Turns {
     /// Returns the mail if its turn has come. Otherwise it waits here. None is lost here: the mailbox has bounded how much comes.
     pub(super) fn admit(&mut self, mail: Box<Mail>, mailbox: &MailReceiver) -> Option<Box<Mail>> {
         let Some(conversation) = self.conversation(&mail) else { return Some(mail) };
-        if !self.waiting.contains_key(&conversation) && !is_in_conversation(&self.instance, &conversation) {
+        if !self.waiting.contains_key(&conversation) && !self.is_taken(&conversation) {
             return Some(mail);
         }
         self.last += 1;
@@ -62,7 +91,7 @@ impl Turns {
         if self.waiting.is_empty() {
             return None;
         }
-        let free = self.waiting.iter().filter(|(conversation, _)| !is_in_conversation(&self.instance, conversation));
+        let free = self.waiting.iter().filter(|(conversation, _)| !self.is_taken(conversation));
         let oldest = free.min_by_key(|(_, queue)| queue.front().map(|(number, _)| *number));
         let conversation = oldest.map(|(conversation, _)| conversation.clone())?;
         let queue = self.waiting.get_mut(&conversation)?;
@@ -120,6 +149,7 @@ fn is_private(payload: &Payload) -> bool {
 mod tests {
     use std::time::Duration;
 
+    use futures_util::FutureExt as _;
     use jiff::Timestamp;
     use parlor_plugins::limits::Limits;
     use parlor_session::Hook;
@@ -128,6 +158,7 @@ mod tests {
     use parlor_stanza::raw::RawStanza;
     use parlor_stanza::types::Message;
 
+    use super::super::mail::{Incoming, Inherited};
     use super::*;
     use crate::instance::Handling;
     use crate::instance::tests::{asking_for, in_order};
@@ -268,6 +299,28 @@ mod tests {
         let reads = "[permissions]\n\"messages.read\" = { scope = [\"*\"], reason = \"to hear\" }\n";
         let catching_up = format!("in_order = true\ncatch_up = true\n{reads}");
         assert_eq!((most_of_one(""), most_of_one(&catching_up)), (None, None));
+    }
+
+    /// An event of the others may be the question to a hook, which has a deadline.
+    #[tokio::test(start_paused = true)]
+    async fn events_of_conversations_wait_until_the_version_before_has_ended_and_others_do_not() {
+        let (instance, mailbox) = in_order(Limits::default());
+        let (leaves, inherited) = oneshot::channel();
+        let mut incoming = Incoming::new(mailbox, Some(inherited), Turns::of(&instance));
+        let of_nobody = Event { name: "timer".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::None };
+        assert!(instance.mailbox.deliver(*said("b@example.org", "b1")));
+        assert!(instance.mailbox.deliver(Mail::new(Arc::new(of_nobody), vec![SubscriptionId(1)], false)));
+        assert!(incoming.next().now_or_never().is_none(), "the version before has not left its events");
+        let (ends, old_ends) = oneshot::channel();
+        assert!(leaves.send(Inherited { backlog: vec![said("a@example.org", "a1")], old_ends }).is_ok());
+        assert_eq!(&*incoming.next().await.unwrap().event.name, "timer");
+        assert!(incoming.next().now_or_never().is_none());
+        drop(ends);
+        let mut texts = Vec::new();
+        for _ in 0..2 {
+            texts.push(text_of(&incoming.next().await.unwrap()));
+        }
+        assert_eq!((texts, incoming.is_empty()), (vec!["a1".to_owned(), "b1".to_owned()], true));
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,15 +10,15 @@ use tokio::sync::oneshot;
 use super::{Dependency, HANDOVER, Shared, Standing, Supervised, lock, progress};
 use crate::engine::{Compiled, Engine};
 use crate::instance::Lasting;
-use crate::run::{Backlog, ShutdownMode};
+use crate::run::{Inherited, ShutdownMode};
 use crate::watched::Watched;
 
 /// The state that an instance needs to replace another one.
 pub(super) struct Replacement {
     /// The other instance, if it runs.
     pub(super) old: Option<InstanceId>,
-    /// Receives the events that the other one has not handled.
-    pub(super) backlog: oneshot::Receiver<Backlog>,
+    /// Receives the part that the other one leaves.
+    pub(super) inherited: oneshot::Receiver<Inherited>,
     /// The lasting state of the other one, such as the rooms that it opened.
     pub(super) before: Lasting,
 }
@@ -26,8 +26,8 @@ pub(super) struct Replacement {
 /// A handle that lets a plugin started beside another one replace it.
 pub struct Successor {
     pub(super) shared: Arc<Shared>,
-    /// Sends the events that the old instance has not handled.
-    pub(super) backlog: oneshot::Sender<Backlog>,
+    /// Sends the part that the old instance leaves.
+    pub(super) leaves: oneshot::Sender<Inherited>,
 }
 
 impl Supervised {
@@ -41,9 +41,9 @@ impl Supervised {
         after: Vec<Dependency>,
     ) -> (Self, Successor) {
         let account = Arc::clone(&old.shared.account);
-        let (sender, backlog) = oneshot::channel();
+        let (leaves, inherited) = oneshot::channel();
         let before = old.shared.lasting.clone();
-        let replaced = Replacement { old: old.instance().map(|instance| instance.id), backlog, before };
+        let replaced = Replacement { old: old.instance().map(|instance| instance.id), inherited, before };
         let progress = match (admitted.manifest.catch_up, &old.shared.progress) {
             (true, known) if known.is_kept() => known.clone(),
             _ => progress(&admitted, &account),
@@ -52,14 +52,14 @@ impl Supervised {
         if let (Some(webhooks), Some(before)) = (&new.shared.webhooks, &old.shared.webhooks) {
             webhooks.continues(before);
         }
-        let replacement = Successor { shared: Arc::clone(&new.shared), backlog: sender };
+        let replacement = Successor { shared: Arc::clone(&new.shared), leaves };
         (new, replacement)
     }
 }
 
 impl Successor {
     /// Replaces the old plugin by the new one, which runs: between two events, and with all events that the old one has
-    /// not handled. Then the old one ends. If the new one handles events in order, it begins when the old one has ended.
+    /// not handled. Then the old one ends. If the new one handles events in order, those of rooms and people wait for that.
     pub async fn take_over(self, old: Supervised) {
         let new = self.shared.standing.with(|standing| standing.instance.clone());
         let Some(new) = new else {
@@ -87,17 +87,13 @@ impl Successor {
         let is_contact = |jid: &jid::BareJid| snapshot.is_contact(jid);
         // The new instance has its own subscriptions, so events that it did not subscribe to are dropped.
         let mail = left.into_iter().filter_map(|mail| account.router.mail_again(new.id, mail, &is_contact));
-        let mail = mail.collect();
+        let backlog = mail.collect();
         drop(snapshot);
+        let (has_ended, old_ends) = oneshot::channel();
         // The new one may have failed just now, and then takes none.
-        if self.shared.admitted.manifest.in_order {
-            // Handlers of the old one still take turns, and the new one does not see them.
-            old.stop().await;
-            let _ = self.backlog.send(mail);
-        } else {
-            let _ = self.backlog.send(mail);
-            old.stop().await;
-        }
+        let _ = self.leaves.send(Inherited { backlog, old_ends });
+        old.stop().await;
+        drop(has_ended);
     }
 }
 

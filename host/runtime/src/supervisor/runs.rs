@@ -21,7 +21,7 @@ use super::{HANDOVER, Shared, State, lock, schedules};
 use crate::catch_up;
 use crate::engine::PAUSE_FOR_ROOM;
 use crate::instance::{self, Instance, Waits};
-use crate::run::{self, Backlog, Ended, Remains, ShutdownMode, Start};
+use crate::run::{self, Ended, Inherited, Remains, ShutdownMode, Start};
 use crate::watchdog::Metered;
 use crate::watched::Watched;
 
@@ -201,8 +201,8 @@ pub(super) async fn forget(shared: &Shared, kept: Kept) {
     has_stopped(shared);
 }
 
-/// Creates an instance. Also returns the events that the one which it replaces has not handled.
-async fn begin(shared: &Shared) -> (Arc<Instance>, MailReceiver, Option<oneshot::Receiver<Backlog>>) {
+/// Creates an instance. Also returns what receives the part that the replaced one leaves.
+async fn begin(shared: &Shared) -> (Arc<Instance>, MailReceiver, Option<oneshot::Receiver<Inherited>>) {
     shared.account.records.learn().await;
     let (settings, account) = (Arc::clone(&shared.settings), Arc::clone(&shared.account));
     let (log, commands) = (Arc::clone(&shared.log), Arc::clone(&shared.commands));
@@ -217,35 +217,35 @@ async fn begin(shared: &Shared) -> (Arc<Instance>, MailReceiver, Option<oneshot:
     // This follows after the instance is visible: later changes of the grants then reach it too.
     shared.hand_over_grants(&instance);
     let beside = lock(&shared.beside).take().map(|beside| *beside);
-    let backlog = match beside {
+    let inherited = match beside {
         None => {
             shared.progress.restart().await;
             None
         }
-        Some(Replacement { old, backlog, before: _ }) => {
+        Some(Replacement { old, inherited, before: _ }) => {
             instance.account.router.shadow(&instance.mailbox, Shadow::On);
             if let Some(old) = old {
                 shared.account.successor(instance.id, old).await;
             }
-            Some(backlog)
+            Some(inherited)
         }
     };
-    (instance, mailbox, backlog)
+    (instance, mailbox, inherited)
 }
 
 /// Runs one instance from start to end, and removes everything that it registered. If its plugin is parked instead, or
 /// was parked and did not fit into the limits, also returns the state that its next run continues with.
 async fn live_once(shared: &Arc<Shared>, kept: Option<Kept>, turn: StartTurn) -> (Ended, Option<Kept>) {
     let is_woken = kept.is_some();
-    let (instance, mailbox, backlog, rest) = if let Some(Kept { instance, mailbox, rest }) = kept {
+    let (instance, mailbox, inherited, rest) = if let Some(Kept { instance, mailbox, rest }) = kept {
         shared.settings.wakes();
         instance::parking::wakes(&instance);
         (instance, mailbox, None, rest)
     } else {
         shared.settings.restart();
         schedules::begin(shared).await;
-        let (instance, mailbox, backlog) = begin(shared).await;
-        (instance, mailbox, backlog, None)
+        let (instance, mailbox, inherited) = begin(shared).await;
+        (instance, mailbox, inherited, None)
     };
     let rest = rest.unwrap_or_else(|| parking::new_rest(shared));
     // The state changes after the instance is set: observers of the state find the instance that may wait for the
@@ -262,7 +262,7 @@ async fn live_once(shared: &Arc<Shared>, kept: Option<Kept>, turn: StartTurn) ->
         is_woken,
         initialized: initialized_sender,
         stop,
-        backlog,
+        inherited,
         rest,
     };
     let life = async move {
