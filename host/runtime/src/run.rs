@@ -82,6 +82,7 @@ pub(crate) async fn run(start: Start) -> Ended {
         Err(error) => {
             let ended = Ended::by(error, &instance);
             if matches!(ended, Ended::Failed { .. }) {
+                log_lost(&instance);
                 answer_cut_off(&instance).await;
             }
             ended
@@ -371,6 +372,14 @@ impl<'a> Running<'a> {
                 }
             }
         }
+    }
+}
+
+/// Logs how many events waited when the instance failed. They are lost with its mailbox, which is gone.
+fn log_lost(instance: &Instance) {
+    let lost = instance.mailbox.take_lost();
+    if lost > 0 {
+        tracing::info!(plugin = %instance.plugin, account = %instance.account.name, lost, "plugin failed, events lost");
     }
 }
 

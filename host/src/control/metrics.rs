@@ -225,7 +225,7 @@ fn metrics(status: &Status) -> String {
     record("plugin_sent_total", "Stanzas that it has sent.", |did| number(did.sent));
     record("plugin_web_requests_total", "Requests that it has made over the web.", |did| number(did.requests));
     record("plugin_denials_total", "Calls that it was denied.", |did| number(did.denials));
-    record("plugin_events_lost_total", "Events that its full mailbox lost.", |did| number(did.lost));
+    record("plugin_events_lost_total", "Events lost by its full mailbox, or when it failed.", |did| number(did.lost));
     record("plugin_cpu_seconds_total", "CPU time that it has used.", |did| number(did.cpu_ms) / 1e3);
     put("plugin_web_bytes_total", "counter", "Bytes of bodies that it sent and got over the web.", web_bytes(status));
     let withheld = status.plugins.iter().flat_map(|one| {

@@ -24,7 +24,7 @@ pub struct Usage {
     pub sent: u64,
     /// Calls that were denied.
     pub denials: u64,
-    /// Events that were lost because its mailbox was full.
+    /// Events that were lost: its mailbox was full, or they waited when it failed.
     pub lost: u64,
     /// CPU time that it used.
     pub cpu: Duration,

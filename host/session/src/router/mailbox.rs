@@ -306,6 +306,13 @@ impl Mailbox {
         is_in
     }
 
+    /// Counts events as lost that waited when their instance failed. A plugin that catches up gets most of them again.
+    pub(super) fn lose_unhandled(&self, events: usize) {
+        if !self.has_log() {
+            self.lost.fetch_add(events as u64, Relaxed);
+        }
+    }
+
     /// Counts the mail for its room or person. Returns `false` if as much of it waits as may.
     fn counts(&self, mail: &mut Mail) -> bool {
         let Some(conversations) = self.conversations.get() else { return true };

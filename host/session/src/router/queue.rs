@@ -149,13 +149,15 @@ impl MailReceiver {
 
 impl Drop for MailReceiver {
     fn drop(&mut self) {
-        let left = {
+        let (left, held) = {
             let mut inner = self.0.queue.inner();
             (inner.is_closed, inner.reader) = (true, None);
             self.0.queue.waiting.store(0, Relaxed);
-            self.0.queue.held.store(0, Relaxed);
-            std::mem::take(&mut inner.mail)
+            (std::mem::take(&mut inner.mail), self.0.queue.held.swap(0, Relaxed))
         };
+        // An instance that is asked to stop has taken out what waits. This one ended otherwise.
+        let told = left.iter().filter(|mail| !mail.subscriptions.is_empty()).count();
+        self.0.lose_unhandled(told + held);
         // Outside of the lock: it may be much.
         drop(left);
     }
@@ -169,6 +171,7 @@ mod tests {
     use jiff::Timestamp;
     use parlor_base::id::InstanceId;
 
+    use super::super::CaughtUpRooms;
     use super::*;
     use crate::event::{Event, Payload};
 
@@ -215,6 +218,19 @@ mod tests {
         assert!(!mailbox.deliver(mail()));
         assert!(receiver.recv().await.is_some());
         assert!(receiver.recv().await.is_none());
+    }
+
+    #[test]
+    fn events_that_wait_when_a_plugin_fails_are_lost_and_those_of_an_archive_come_again() {
+        let (mailbox, receiver) = Mailbox::new(InstanceId::next(), 8, Arc::default());
+        assert!(mailbox.deliver(mail()) && mailbox.deliver(mail()));
+        receiver.hold(3);
+        drop(receiver);
+        assert_eq!((mailbox.waiting(), mailbox.lost()), (0, 5));
+        let (mailbox, receiver) = Mailbox::catching_up(InstanceId::next(), 8, Arc::default(), CaughtUpRooms::default());
+        assert!(mailbox.deliver(mail()));
+        drop(receiver);
+        assert_eq!(mailbox.lost(), 0);
     }
 
     #[test]
