@@ -91,6 +91,40 @@ async fn the_messages_of_one_person_are_handled_in_order_and_nobody_elses_wait()
     takes_orders("in_order = true", &steps).await;
 }
 
+/// A room may hide addresses, so the person and the occupant are not known to be the same.
+#[tokio::test]
+async fn private_messages_through_a_room_take_the_turn_of_the_room_and_not_of_the_person() {
+    let steps = [
+        "room garden: alice, bob",
+        r#"garden/alice whispers: call {"n":1,"call":"timers.sleep","args":{"milliseconds":1000}}"#,
+        r#"garden/bob whispers: call {"n":2,"call":"user.jid","args":{}}"#,
+        r#"alice: call {"n":3,"call":"user.jid","args":{}}"#,
+        r#"  to alice: done *"n":3* (glob)"#,
+        "after 1 s",
+        // It answers whoever gave the last order.
+        r#"  to alice: done *"n":1* (glob)"#,
+        r#"  to garden/bob: done *"n":2* (glob)"#,
+    ];
+    takes_orders("in_order = true", &steps).await;
+}
+
+#[tokio::test]
+async fn a_message_that_waits_for_its_turn_is_not_handled_if_its_subscription_ends_meanwhile() {
+    let steps = [
+        r#"alice: call {"n":1,"call":"listen.on","args":{"name":"message","kind":"chat","prefix":"hey"}}"#,
+        r#"  to alice: done *"n":1* (glob)"#,
+        r#"alice: call {"n":2,"call":"timers.sleep","args":{"milliseconds":1000}}"#,
+        "alice: hey",
+        r#"alice: call {"n":3,"call":"user.jid","args":{}}"#,
+        r#"bob: call {"n":4,"call":"listen.not","args":{"order":1}}"#,
+        r#"  to bob: done *"n":4* (glob)"#,
+        "after 1 s",
+        r#"  to bob: done *"n":2* (glob)"#,
+        r#"  to alice: done *"n":3* (glob)"#,
+    ];
+    takes_orders("in_order = true", &steps).await;
+}
+
 /// One of the handlers may be waiting for the timer.
 #[tokio::test]
 async fn a_timer_fires_while_messages_that_wait_for_their_turns_fill_the_mailbox() {

@@ -128,7 +128,18 @@ impl Payload {
             Self::Invite(invite) => Some(invite.room.clone()),
             Self::Contact(contact) => Some(contact.jid.clone()),
             Self::Chat(chat) => Some(chat.jid.clone()),
-            _ => None,
+            Self::None
+            | Self::Text(_)
+            | Self::Status(_)
+            | Self::Stanza(_)
+            | Self::Feature { .. }
+            | Self::Webhook(_)
+            | Self::Schedule(_)
+            | Self::IqRequest(_)
+            | Self::PluginRequest(_)
+            | Self::Hook(_)
+            | Self::PubsubItem(_)
+            | Self::Json(_) => None,
         }
     }
 }

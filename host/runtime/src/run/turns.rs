@@ -315,6 +315,7 @@ mod tests {
         assert!(leaves.send(Inherited { backlog: vec![said("a@example.org", "a1")], old_ends }).is_ok());
         assert_eq!(&*incoming.next().await.unwrap().event.name, "timer");
         assert!(incoming.next().now_or_never().is_none());
+        assert!(!incoming.is_empty(), "a plugin that parks does not park then");
         drop(ends);
         let mut texts = Vec::new();
         for _ in 0..2 {
