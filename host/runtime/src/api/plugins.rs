@@ -89,7 +89,7 @@ async fn ask(
     let event = Event { name: EventName::from("request"), at: instance.account.clock.now(), payload };
     let mail = instance.account.router.mail_for(callee.instance, event).ok_or_else(not_found)?;
     // Half of the mailbox is reserved for events that are not repeated.
-    if !callee.mailbox.has_room_for_the_past() {
+    if !callee.mailbox.has_room_for_a_request() {
         return Err(busy(asked));
     }
     let Callee { waiting, time, longest, mailbox, .. } = &*callee;

@@ -178,7 +178,7 @@ async fn answer(shared: Arc<Shared>, request: ForeignRequest) -> Option<BareJid>
 async fn reply(shared: &Shared, request: &ForeignRequest) -> Reply {
     let Some(instance) = shared.standing.with(|standing| standing.instance.clone()) else { return unavailable() };
     // Half of the mailbox is reserved for events that are not repeated.
-    if !instance.mailbox.has_room_for_the_past() {
+    if !instance.mailbox.has_room_for_a_request() {
         return busy();
     }
     let xml = request.payload.to_xml();

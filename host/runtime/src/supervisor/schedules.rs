@@ -206,7 +206,7 @@ async fn tell_and_note(
 async fn tell(shared: &Shared, row: &StoredSchedule, due: Timestamp) -> Attempt {
     let Some(instance) = running_now(shared) else { return Attempt::Untold };
     // It is safe on disk, so it takes no room that events need which are not.
-    if !instance.mailbox.has_room_for_the_past() {
+    if !instance.mailbox.has_room_for_a_request() {
         return Attempt::Untold;
     }
     let Some(mail) = mail(&instance, row, due) else {

@@ -344,6 +344,14 @@ impl Mailbox {
         is_light && self.queue.capacity().saturating_sub(self.waiting()) > self.queue.capacity() / 2
     }
 
+    /// Returns whether there is room for an event about no room or person that can wait or be refused. It waits for no turn, so events
+    /// that do keep it out only if they fill the mailbox.
+    pub fn has_room_for_a_request(&self) -> bool {
+        let queued = self.queue.queued();
+        let is_light = queued < UNWEIGHED || self.waiting.load(Relaxed) <= MAX_WAITING / 2;
+        is_light && self.has_room() && self.queue.capacity().saturating_sub(queued) > self.queue.capacity() / 2
+    }
+
     /// Decides by the delivery log whether the event must still be delivered.
     pub(super) fn judge(&self, event: &Event, delivery: Delivery) -> Verdict {
         match &self.deliveries {

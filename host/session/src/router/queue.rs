@@ -57,7 +57,12 @@ impl Queue {
 
     /// Returns how many events wait, in it or with its reader.
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.load(Relaxed) + self.held.load(Relaxed)
+        self.queued() + self.held.load(Relaxed)
+    }
+
+    /// Returns how many events its reader has not taken.
+    pub(super) fn queued(&self) -> usize {
+        self.waiting.load(Relaxed)
     }
 
     /// Returns for how many events there is room altogether.
@@ -218,6 +223,24 @@ mod tests {
         assert!(!mailbox.deliver(mail()));
         assert!(receiver.recv().await.is_some());
         assert!(receiver.recv().await.is_none());
+    }
+
+    #[test]
+    fn events_that_wait_for_their_turns_keep_no_request_out_before_the_mailbox_is_full() {
+        let (mailbox, receiver) = Mailbox::new(InstanceId::next(), 8, Arc::default());
+        let rooms = |held| {
+            receiver.hold(held);
+            (mailbox.has_room_for_the_past(), mailbox.has_room_for_a_request())
+        };
+        assert_eq!(
+            [rooms(0), rooms(4), rooms(7), rooms(8)],
+            [(true, true), (false, true), (false, true), (false, false)]
+        );
+        receiver.hold(0);
+        for _ in 0..4 {
+            assert!(mailbox.has_room_for_a_request() && mailbox.deliver(mail()));
+        }
+        assert!(!mailbox.has_room_for_a_request(), "half of it is for events that are not told again");
     }
 
     #[test]

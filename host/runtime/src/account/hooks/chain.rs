@@ -125,7 +125,7 @@ fn question(account: &Shared, hook: &PluginId, asked: &Asked, message: &Arc<Mess
         return Question::TooLarge;
     }
     // The other half of the mailbox is reserved for events without a deadline.
-    if !hooker.mailbox.has_room_for_the_past() {
+    if !hooker.mailbox.has_room_for_a_request() {
         return Question::Lost("its mailbox is full");
     }
     match UnansweredRequest::begin(&hooker.waiting, id, MOST) {

@@ -57,7 +57,7 @@ pub(super) async fn answer(
 fn takes(instance: &Instance) -> bool {
     instance.account.router.listens(instance.id, "webhook")
         // An event that is not on disk needs the rest of the room more.
-        && instance.mailbox.has_room_for_the_past()
+        && instance.mailbox.has_room_for_a_request()
         && instance.unanswered.webhooks().has_room(instance.limits.webhook_queue)
 }
 

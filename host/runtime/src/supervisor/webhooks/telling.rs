@@ -72,7 +72,7 @@ async fn tell(shared: &Shared, webhooks: &Webhooks, queue: &Queue, stored: Store
     loop {
         let Some(instance) = running(shared).await else { return false };
         // It is safe on disk, so it takes no room that events need which are not.
-        let has_room = instance.mailbox.has_room_for_the_past();
+        let has_room = instance.mailbox.has_room_for_a_request();
         let mail = if has_room { mail(&instance, id, attempts + 1, &request) } else { None };
         let Some(mail) = mail else {
             if !stays_until(shared, tokio::time::sleep(LOOK)).await {
