@@ -39,7 +39,7 @@ use crate::host::{Host, claims};
 pub use connecting::ClusterStartError;
 pub use examine::{examine, key_ids};
 pub(crate) use member::Member;
-pub use moving::{Looking, Moving, MovingError, Removing};
+pub use moving::{MovePreview, Moving, MovingError, Removing};
 pub(crate) use parlor_nats::Serving;
 pub use parlor_nats::{
     Away, Examined, Export, ExportLook, Import, KeyId, KeyRing, KeyRingError, Look, LostNode, NodeRow, Overview,

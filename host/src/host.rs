@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use late::Late;
+use late::UncompiledAtStart;
 use lock::lock;
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::{Digest, PluginId};
@@ -200,17 +200,22 @@ impl Host {
     /// Returns when the log-ins have begun. `compiler` decides where plugins are compiled, and `threads` where accounts
     /// and plugins run.
     pub async fn start(config: Config, compiler: Compiler, threads: Threads) -> Result<Self, StartError> {
-        Self::raise(config, compiler, threads, Late::Awaited).await
+        Self::raise(config, compiler, threads, UncompiledAtStart::Awaited).await
     }
 
     /// Starts the host without waiting for the compiler. Plugins whose machine code is in the cache start before the
     /// log-in. The others start once they are compiled, as if they were added then. For that, the caller must poll
     /// [`Host::tend`].
     pub async fn start_at_once(config: Config, compiler: Compiler, threads: Threads) -> Result<Self, StartError> {
-        Self::raise(config, compiler, threads, Late::LeftBehind).await
+        Self::raise(config, compiler, threads, UncompiledAtStart::LeftBehind).await
     }
 
-    async fn raise(config: Config, compiler: Compiler, threads: Threads, late: Late) -> Result<Self, StartError> {
+    async fn raise(
+        config: Config,
+        compiler: Compiler,
+        threads: Threads,
+        uncompiled: UncompiledAtStart,
+    ) -> Result<Self, StartError> {
         // First the steps that leave nothing on disk: an unreadable policy must leave no trace.
         let text = Policy::read(&config.plugins)?;
         let policy =
@@ -269,9 +274,9 @@ impl Host {
         audit::begin(&host, &policy).await;
         // Before any plugin runs: nothing must pass a hook that the owner wants.
         hook(&host, policy.hooks);
-        match late {
-            Late::Awaited => add_all(&host, policy.plugins).await,
-            Late::LeftBehind => add_ready(&host, policy.plugins).await,
+        match uncompiled {
+            UncompiledAtStart::Awaited => add_all(&host, policy.plugins).await,
+            UncompiledAtStart::LeftBehind => add_ready(&host, policy.plugins).await,
         }
         prune_cache(&host).await;
         open(&host, &host.accounts()).await;

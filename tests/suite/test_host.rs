@@ -15,7 +15,7 @@ use parlor_runtime::supervisor::State;
 use parlor_session::event::{Event, Payload};
 use parlor_session::permissions::{Granted, Grants};
 use parlor_session::router::{Filter, Mailbox};
-use parlor_session::{AddPromises, Emit};
+use parlor_session::{Emit, RegisterPromises};
 use parlor_tests::client::Client;
 use parlor_tests::conformance::record::{self, Note};
 use parlor_tests::front::Front;
@@ -784,7 +784,7 @@ impl Ears {
     /// Adds a promise, as a plugin does.
     pub(crate) async fn promise(&self, name: &str) {
         let (by, names) = (self.id, vec![name.into()]);
-        self.shared.ask(Asker::Host, &Granted::HOST, AddPromises { by, names, most: 1_000 }).await.unwrap();
+        self.shared.ask(Asker::Host, &Granted::HOST, RegisterPromises { by, names, most: 1_000 }).await.unwrap();
     }
 
     /// Returns whether an order has not been answered yet.

@@ -121,7 +121,7 @@ mod tests {
     use super::*;
     use crate::event::EventName;
     use crate::{
-        AddPromises, ChangeContact, ConfigValue, ConfigureRoom, ContactChange, OpenRoom, RoomOptions, SetBookmark,
+        ChangeContact, ConfigValue, ConfigureRoom, ContactChange, OpenRoom, RegisterPromises, RoomOptions, SetBookmark,
     };
 
     fn weight<C: Command>(command: C) -> usize {
@@ -150,7 +150,7 @@ mod tests {
             weight(OpenRoom { by: InstanceId::next(), jid: jid.clone(), options }),
             weight(ConfigureRoom { jid, fields: fields() }),
             weight(SetBookmark { bookmark }),
-            weight(AddPromises { by: InstanceId::next(), names, most: 64 }),
+            weight(RegisterPromises { by: InstanceId::next(), names, most: 64 }),
             weight(ChangeContact { jid: "a@b".parse().unwrap(), change: groups }),
         ] {
             assert!(weight >= long.len(), "{weight}");

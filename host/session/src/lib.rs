@@ -88,7 +88,7 @@ pub use calls::keys::{
     AbortComparison, AnswerComparison, BeginComparison, ForgetKeys, ListKeys, ResetOwnKeys, ResetSessions, SetTrust,
 };
 pub use calls::messages::SendMessage;
-pub use calls::promises::{AddPromises, Emit, RejectPromise, TakePromises, WaitUntil};
+pub use calls::promises::{Emit, RegisterPromises, RejectPromise, TakeOverPromises, WaitUntil};
 pub use calls::pubsub::{ChangeNode, GetItems, NodeAction, PublishItem, SubscribeNode, UnsubscribeNode, WhichItems};
 pub use calls::registration::{AnswerVoice, GetReservedNick, RegisterWithRoom, RequestVoice, UnregisterFromRoom};
 pub use calls::rooms::{

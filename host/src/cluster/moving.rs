@@ -107,13 +107,13 @@ impl Moving {
 
 /// Looks at what an import or an export would do, while the host is stopped. It writes nothing to NATS.
 #[derive(Debug)]
-pub struct Looking {
+pub struct MovePreview {
     looker: Looker,
     file: DataFile,
     _lock: File,
 }
 
-impl Looking {
+impl MovePreview {
     /// Locks the data folder, and connects to the cluster. Fails if the host runs.
     pub async fn begin(config: &Config) -> Result<Self, MovingError> {
         let Some(section) = &config.cluster else { return Err(MovingError::NoCluster(config.path.clone())) };

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::rooms::{Left, People, Person, Room, RoomPlugin, Said};
 pub use cluster::{
-    Cluster, ClusterAccount, ClusterHealth, ClusterMove, ClusterNode, IdleAccount, LostNode, NodeStatus,
-    NowhereAccount, SharedVersion,
+    AccountWithoutNode, Cluster, ClusterAccount, ClusterHealth, ClusterMove, ClusterNode, IdleAccount, LostNode,
+    NodeStatus, SharedVersion,
 };
 pub use data::{DataChange, DataEntry};
 pub use ills::{ComponentStatus, Failure, LastError};
@@ -37,7 +37,7 @@ pub struct Status {
     pub cluster: Option<ClusterHealth>,
     /// The accounts of its files that no node runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub nowhere: Vec<NowhereAccount>,
+    pub nowhere: Vec<AccountWithoutNode>,
     /// Whether a host runs with this data folder. If none does, the fields about a host are omitted.
     pub running: bool,
     /// The process of the host.

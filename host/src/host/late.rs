@@ -18,7 +18,7 @@ use super::{Host, sleeping};
 
 /// How a start treats plugins that must be compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Late {
+pub(super) enum UncompiledAtStart {
     /// It waits for the compiler.
     Awaited,
     /// It continues without them.

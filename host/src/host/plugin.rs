@@ -26,7 +26,7 @@ pub(super) struct Plugin {
     /// Why the version that the policy names has not replaced this one.
     pub(super) not_replaced: Option<String>,
     /// The version that was tried in its place and did not start.
-    pub(super) tried: Option<Tried>,
+    pub(super) tried: Option<TriedVersion>,
     /// Handles to the grants of the version that is being tried in its place.
     pub(super) beside: Vec<GrantHandle>,
     /// The version of a plugin that may not run.
@@ -51,7 +51,7 @@ pub(super) enum Standing {
 
 /// A version that was tried as a replacement of the running one. Few plugins have one.
 #[derive(Clone)]
-pub(super) enum Tried {
+pub(super) enum TriedVersion {
     /// It did not start, and would not the next time.
     Failed(Box<Entry>),
     /// It did not fit into the limits. It is tried again when another plugin has ended.
@@ -79,8 +79,8 @@ impl Plugin {
     /// Returns the version that replaces it as soon as there is room.
     pub(super) fn wants_room(&self) -> Option<&Entry> {
         match &self.tried {
-            Some(Tried::NoRoom(entry)) => Some(entry),
-            Some(Tried::Failed(_)) | None => None,
+            Some(TriedVersion::NoRoom(entry)) => Some(entry),
+            Some(TriedVersion::Failed(_)) | None => None,
         }
     }
 
@@ -98,7 +98,7 @@ impl Plugin {
         for handle in &self.beside {
             handle.hold_to(grants);
         }
-        if let Some(Tried::NoRoom(entry)) = &mut self.tried {
+        if let Some(TriedVersion::NoRoom(entry)) = &mut self.tried {
             entry.grants = entry.grants.within(grants);
         }
         let Standing::Admitted { admitted, on, .. } = &mut self.standing else { return };

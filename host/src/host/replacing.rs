@@ -19,7 +19,7 @@ use parlor_runtime::supervisor::{State, Supervised};
 
 use super::accounts::{candidates, forget_commands, spread};
 use super::adding::{add_all, admit, load_plugin, look_at_refused, prune_cache};
-use super::plugin::{Plugin, Standing, Tried, dependencies};
+use super::plugin::{Plugin, Standing, TriedVersion, dependencies};
 use super::standing::Left;
 use super::{Host, LONGEST_REASON, sleeping};
 
@@ -101,14 +101,16 @@ impl Host {
 }
 
 /// Returns why a version did not start within the limit, and how it was tried. None: it runs.
-fn trouble(state: &State, entry: &Entry) -> Option<(String, Tried)> {
+fn trouble(state: &State, entry: &Entry) -> Option<(String, TriedVersion)> {
     match state {
         State::Running | State::Parked => None,
-        State::BackingOff { why, .. } => Some((why.clone(), Tried::NoRoom(Box::new(entry.clone())))),
-        State::Refused(why) | State::Quarantined(why) => Some((why.clone(), Tried::Failed(Box::new(entry.clone())))),
+        State::BackingOff { why, .. } => Some((why.clone(), TriedVersion::NoRoom(Box::new(entry.clone())))),
+        State::Refused(why) | State::Quarantined(why) => {
+            Some((why.clone(), TriedVersion::Failed(Box::new(entry.clone()))))
+        }
         _ => {
             let why = format!("its initialize did not return within {} s", REPLACE.as_secs());
-            Some((why, Tried::Failed(Box::new(entry.clone()))))
+            Some((why, TriedVersion::Failed(Box::new(entry.clone()))))
         }
     }
 }
@@ -137,7 +139,7 @@ async fn refused_together(
 
 /// Keeps the present version on the accounts that the policy names now, and records why: another version is unavailable
 /// or did not start. `tried`: a retry is useless, or must wait for free resources. None: the next change retries.
-async fn goes_on(host: &Host, id: &PluginId, wanted: &Entry, tried: Option<Tried>, why: &str) {
+async fn goes_on(host: &Host, id: &PluginId, wanted: &Entry, tried: Option<TriedVersion>, why: &str) {
     let why = escape_untrusted(&format!("{why}, so this version goes on"), LONGEST_REASON);
     tracing::error!(plugin = %id, reason = %why, "plugin not replaced");
     if let Some(plugin) = host.plugins.lock().await.get_mut(id) {
@@ -183,7 +185,9 @@ async fn try_for_room(host: &Host) {
 /// entries change or when grants are withdrawn, but when it is enabled again.
 async fn failed_to_start(host: &Host, id: &PluginId, entry: &Entry) -> bool {
     let plugins = host.plugins.lock().await;
-    let Some(Tried::Failed(tried)) = plugins.get(id).and_then(|plugin| plugin.tried.as_ref()) else { return false };
+    let Some(TriedVersion::Failed(tried)) = plugins.get(id).and_then(|plugin| plugin.tried.as_ref()) else {
+        return false;
+    };
     tried.differs_in_grants_alone(entry) && entry.grants.within(&tried.grants) == entry.grants
 }
 
@@ -232,7 +236,7 @@ async fn replace(host: &Host, id: &PluginId, entry: &Entry) -> Replaced {
         Err(why) => {
             let version = look_at_refused(host, id, entry).await;
             let version = version.map_or_else(|| "another version".to_owned(), |version| version.to_string());
-            let tried = why.is_final().then(|| Tried::Failed(Box::new(entry.clone())));
+            let tried = why.is_final().then(|| TriedVersion::Failed(Box::new(entry.clone())));
             goes_on(host, id, entry, tried, &format!("{version} did not start ({why})")).await;
             return Replaced::Settled;
         }
@@ -270,7 +274,7 @@ async fn replace(host: &Host, id: &PluginId, entry: &Entry) -> Replaced {
     let trouble = beside.values().find_map(|new| trouble(&new.state(), entry));
     if let Some((why, tried)) = trouble {
         join_all(beside.into_values().map(Supervised::stop)).await;
-        if matches!(tried, Tried::NoRoom(_)) {
+        if matches!(tried, TriedVersion::NoRoom(_)) {
             // The room that this version leaves on one account is not the room that it lacks on another.
             let _ = host.engine.room().now_or_never();
         }

@@ -52,7 +52,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 type Opening<'h> = FuturesUnordered<BoxFuture<'h, ()>>;
 
 /// An account that may fall asleep.
-struct Tired {
+struct SleepCandidate {
     account: Arc<Shared>,
     component: Arc<Component>,
     /// How long it must have had nothing to do.
@@ -236,39 +236,39 @@ pub(crate) async fn wake_one(host: &Host, names: &[&AccountName]) {
 
 /// Lets accounts fall asleep that have nothing to do. Returns false if there may be more of them.
 async fn put_to_sleep(host: &Host) -> bool {
-    let tired = find_tired(host).await;
-    for some in tired.chunks(AT_ONCE) {
+    let candidates = find_candidates(host).await;
+    for some in candidates.chunks(AT_ONCE) {
         lull(host, some).await;
     }
-    tired.len() < MOST_AT_A_LOOK
+    candidates.len() < MOST_AT_A_LOOK
 }
 
 /// Looks for accounts that may fall asleep, and notes what keeps the others awake.
-async fn find_tired(host: &Host) -> Vec<Tired> {
+async fn find_candidates(host: &Host) -> Vec<SleepCandidate> {
     let config = host.config();
     let longest = config.sleep_after.values().max().copied().unwrap_or_default();
     host.sleepers.begin_look(longest);
-    let mut all_tired = Vec::new();
+    let mut all = Vec::new();
     for account in host.accounts() {
         let Some(configured) = config.accounts.get(&account.name) else { continue };
         let Some(after) = sleep_after(&config, configured) else { continue };
         let component = configured.link.component().and_then(|name| host.domains.component(name));
         let Some(component) = component else { continue };
-        let tired = Tired { account, component, after };
-        match keeps_awake(host, &tired).await {
-            Some(why) => host.sleepers.note_awake(&tired.account.name, why),
-            None => all_tired.push(tired),
+        let candidate = SleepCandidate { account, component, after };
+        match keeps_awake(host, &candidate).await {
+            Some(why) => host.sleepers.note_awake(&candidate.account.name, why),
+            None => all.push(candidate),
         }
-        if all_tired.len() == MOST_AT_A_LOOK {
+        if all.len() == MOST_AT_A_LOOK {
             break;
         }
     }
-    all_tired
+    all
 }
 
 /// Returns what keeps an account awake, but for what only its task knows.
-async fn keeps_awake(host: &Host, tired: &Tired) -> Option<KeepsAwake> {
-    let Tired { account, component, after } = tired;
+async fn keeps_awake(host: &Host, candidate: &SleepCandidate) -> Option<KeepsAwake> {
+    let SleepCandidate { account, component, after } = candidate;
     if host.sleepers.was_touched(&account.own, *after) {
         return Some(KeepsAwake::Owner);
     }
@@ -283,12 +283,12 @@ async fn keeps_awake(host: &Host, tired: &Tired) -> Option<KeepsAwake> {
 }
 
 /// Lets these accounts fall asleep, as far as nothing keeps them awake.
-async fn lull(host: &Host, some: &[Tired]) {
+async fn lull(host: &Host, some: &[SleepCandidate]) {
     let _changing = host.changing.lock().await;
     let Some(marks) = Marks::of(host).await else { return };
     let mut names = Vec::new();
-    for tired in some {
-        let Tired { account, component, after } = tired;
+    for candidate in some {
+        let SleepCandidate { account, component, after } = candidate;
         let is_there = host.account(&account.name).is_some_and(|now| Arc::ptr_eq(&now, account));
         if !is_there {
             continue;
@@ -301,7 +301,7 @@ async fn lull(host: &Host, some: &[Tired]) {
         }
         let mut why = resting::keeps_awake(account).await;
         if why.is_none() {
-            why = keeps_awake(host, tired).await;
+            why = keeps_awake(host, candidate).await;
         }
         match why {
             Some(why) => {

@@ -3,7 +3,7 @@
 use anyhow::bail;
 use clap::Args;
 use jid::BareJid;
-use parlor::cluster::{Export, ExportLook, Import, Look, Looking, Moving, MovingError, Removing, Step};
+use parlor::cluster::{Export, ExportLook, Import, Look, MovePreview, Moving, MovingError, Removing, Step};
 use parlor_base::escape::EscapedPath as _;
 use parlor_config::{AccountName, Config};
 use serde_json::{Value, json};
@@ -98,9 +98,9 @@ impl ImportArgs {
         let rows = wait_for(async {
             let mut rows = Vec::new();
             if self.dry_run {
-                let looking = Looking::begin(&config).await?;
+                let preview = MovePreview::begin(&config).await?;
                 for (name, jid) in accounts {
-                    let done = looking.look(&jid, replace).await.map(looked);
+                    let done = preview.look(&jid, replace).await.map(looked);
                     rows.push(row(name, jid, done));
                 }
                 return Ok(rows);
@@ -130,9 +130,9 @@ impl ExportArgs {
         let rows = wait_for(async {
             let mut rows = Vec::new();
             if self.dry_run {
-                let looking = Looking::begin(&config).await?;
+                let preview = MovePreview::begin(&config).await?;
                 for (name, jid) in accounts {
-                    let done = looking.look_at_export(&jid, replace).await.map(looked_at_export);
+                    let done = preview.look_at_export(&jid, replace).await.map(looked_at_export);
                     rows.push(row(name, jid, done));
                 }
                 return Ok(rows);

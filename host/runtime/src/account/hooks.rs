@@ -91,7 +91,7 @@ impl Point {
 
 /// A running instance that may be asked.
 #[derive(Debug)]
-pub(crate) struct Hooker {
+pub(crate) struct HookInstance {
     /// Its plugin.
     pub(crate) plugin: PluginId,
     /// The instance.
@@ -115,7 +115,7 @@ pub(crate) struct Hooks {
     sees_incoming: AtomicBool,
     order: ArcSwap<HookOrder>,
     /// The instances that may be asked. While one is replaced by another, both are there.
-    running: Mutex<Vec<Arc<Hooker>>>,
+    running: Mutex<Vec<Arc<HookInstance>>>,
     /// The messages of plugins that wait for verdicts.
     lines: Arc<Mutex<Lines>>,
     /// The number of questions without a verdict since that was last logged.
@@ -155,19 +155,19 @@ impl Hooks {
     }
 
     /// Notes that an instance may be asked.
-    pub(crate) fn add(&self, hooker: Hooker) {
-        self.all().push(Arc::new(hooker));
+    pub(crate) fn add(&self, hook: HookInstance) {
+        self.all().push(Arc::new(hook));
     }
 
     /// Forgets an instance that is gone.
     pub(crate) fn forget(&self, instance: InstanceId) {
-        self.all().retain(|hooker| hooker.instance != instance);
+        self.all().retain(|hook| hook.instance != instance);
     }
 
     /// Returns the instance of a plugin that is asked, if it runs.
-    pub(crate) fn find(&self, plugin: &PluginId) -> Option<Arc<Hooker>> {
+    pub(crate) fn find(&self, plugin: &PluginId) -> Option<Arc<HookInstance>> {
         let all = self.all();
-        all.iter().rfind(|hooker| hooker.plugin == *plugin && !hooker.mailbox.is_shadowed()).cloned()
+        all.iter().rfind(|hook| hook.plugin == *plugin && !hook.mailbox.is_shadowed()).cloned()
     }
 
     /// Counts a question without a verdict. Returns how many there were if it is time to log that.
@@ -182,7 +182,7 @@ impl Hooks {
         Some(failed)
     }
 
-    fn all(&self) -> MutexGuard<'_, Vec<Arc<Hooker>>> {
+    fn all(&self) -> MutexGuard<'_, Vec<Arc<HookInstance>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::Asker;
 use super::connection::Connection;
 use super::forms;
-use super::leaving::Farewell;
+use super::leaving::CloseReason;
 use super::logins::{self, Logins};
 use super::on_disk;
 use super::order::Order;
@@ -38,12 +38,12 @@ impl Worker {
             // The plugin that requested this has ended. The connection stays as the other plugins need it.
             Order::Disconnect(answer) | Order::LogOut(answer) | Order::LogIn(_, answer) if answer.is_abandoned() => {}
             Order::Disconnect(answer) => {
-                self.close(Farewell::Disconnect).await;
+                self.close(CloseReason::Disconnect).await;
                 self.apply();
                 answer.give(Ok(()));
             }
             Order::LogOut(answer) => {
-                self.close(Farewell::LogOut).await;
+                self.close(CloseReason::LogOut).await;
                 self.apply();
                 answer.give(Ok(()));
             }

@@ -13,7 +13,7 @@ use super::worker::Worker;
 
 /// The reason for closing a stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Farewell {
+pub(super) enum CloseReason {
     /// A plugin or the host disconnects; the session may continue later.
     Disconnect,
     /// The session is over.
@@ -25,14 +25,14 @@ pub(super) enum Farewell {
 impl Worker {
     /// Closes the stream, since the account ends.
     pub(super) async fn end(&mut self, done: oneshot::Sender<()>) {
-        self.close(Farewell::Stop).await;
+        self.close(CloseReason::Stop).await;
         self.apply();
         // The receiver may have been dropped. The account ends anyway.
         let _ = done.send(());
     }
 
     /// Closes the stream, if there is one.
-    pub(super) async fn close(&mut self, farewell: Farewell) {
+    pub(super) async fn close(&mut self, reason: CloseReason) {
         self.quiet.set(None, self.now());
         on_disk::settle(self).await;
         flush_confirmed(self).await;
@@ -42,7 +42,7 @@ impl Worker {
         let link = self.link.take();
         let ends = link.is_some();
         if let Some(mut link) = link {
-            let may_be_gone_on_with = self.may_be_gone_on_with(farewell, &link);
+            let may_be_gone_on_with = self.may_be_gone_on_with(reason, &link);
             // In a cluster, the account goes on elsewhere at once. Without presence, a server keeps messages for later instead of for
             // the session: Prosody delivers those at the next log-in, long after they were found in the archive.
             let stays = may_be_gone_on_with && self.shared.may_act.is_of_a_cluster();
@@ -58,12 +58,12 @@ impl Worker {
             }
             self.published.connection(Connection::Offline);
         }
-        match farewell {
-            Farewell::LogOut => self.session.logged_out(self.shared.clock.now(), &mut self.effects),
-            Farewell::Disconnect | Farewell::Stop if ends => {
+        match reason {
+            CloseReason::LogOut => self.session.logged_out(self.shared.clock.now(), &mut self.effects),
+            CloseReason::Disconnect | CloseReason::Stop if ends => {
                 self.session.closed(self.shared.clock.now(), &mut self.effects);
             }
-            Farewell::Disconnect | Farewell::Stop => {}
+            CloseReason::Disconnect | CloseReason::Stop => {}
         }
         self.answer_logins(Logins::ended, &Err(CallError::Stopped));
     }
@@ -75,8 +75,8 @@ impl Worker {
 
     /// Returns whether the session can be left for the next process (setting `keepalive`). Contacts see the account go.
     /// The server takes the stream for lost and keeps the session for a while.
-    fn may_be_gone_on_with(&self, farewell: Farewell, link: &Link) -> bool {
-        farewell == Farewell::Stop
+    fn may_be_gone_on_with(&self, reason: CloseReason, link: &Link) -> bool {
+        reason == CloseReason::Stop
             && self.shared.settings().keepalive
             && self.shared.snapshot().connected
             && self.outbox.is_empty()

@@ -3,7 +3,7 @@
 use parlor_config::AccountConfig;
 use parlor_session::{set_encryption, set_otr_people};
 
-use super::leaving::Farewell;
+use super::leaving::CloseReason;
 use super::order::Order;
 use super::shared::Shared;
 use super::worker::Worker;
@@ -22,7 +22,7 @@ impl Worker {
         let before = std::mem::replace(&mut self.settings, link);
         if self.settings.jid != before.jid && self.link.is_some() {
             // Another address means another session: this one must not be resumed later.
-            self.close(Farewell::Disconnect).await;
+            self.close(CloseReason::Disconnect).await;
             self.apply();
             self.connect(None);
         } else if self.settings != before

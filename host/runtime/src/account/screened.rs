@@ -53,7 +53,7 @@ fn tell(worker: &mut Worker, screened: Screened, judged: Judged) {
     let shared = Arc::clone(&worker.shared);
     let shown = hidden_but_for.map(|plugins| {
         let running = plugins.iter().filter_map(|plugin| shared.hooks.find(plugin));
-        running.map(|hooker| hooker.instance).collect::<Vec<_>>()
+        running.map(|hook| hook.instance).collect::<Vec<_>>()
     });
     let sees = |instance: &InstanceId| shown.as_ref().is_none_or(|shown| shown.contains(instance));
     let asker = answered(worker, &message, &questions, &|instance| sees(&instance));

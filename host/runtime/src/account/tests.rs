@@ -20,7 +20,7 @@ use parlor_session::event::Payload;
 use parlor_session::permissions::{Granted, Grants};
 use parlor_session::router::{Delivery, Filter, MailReceiver, Mailbox};
 use parlor_session::{
-    AddPromises, ChangeSettings, Emit, OpenRoom, OwnArchive, SendIq, SendMessage, SendRaw, SetStatus, Wins,
+    ChangeSettings, Emit, OpenRoom, OwnArchive, RegisterPromises, SendIq, SendMessage, SendRaw, SetStatus, Wins,
 };
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::RawStanza;
@@ -151,7 +151,7 @@ async fn a_full_link_holds_up_nobody_who_sends_nothing() {
     let by = InstanceId::next();
     for round in 0..3 {
         let names = vec![format!("promise{round}").into()];
-        let added = shared.ask(Asker::Plugin(by), &Granted::HOST, AddPromises { by, names, most: 16 });
+        let added = shared.ask(Asker::Plugin(by), &Granted::HOST, RegisterPromises { by, names, most: 16 });
         assert_eq!(soon("a promise", added).await, Ok(round + 1));
         let emitted =
             shared.ask(Asker::Plugin(by), &Granted::HOST, Emit { by, name: "done".into(), payload: Payload::None });

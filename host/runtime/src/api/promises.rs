@@ -2,7 +2,7 @@
 
 use parlor_session::event::{EventName, check_name};
 use parlor_session::permissions::{CallName, Granted, Target};
-use parlor_session::{AddPromises, RejectPromise, TakePromises};
+use parlor_session::{RegisterPromises, RejectPromise, TakeOverPromises};
 use parlor_stanza::error::CallError;
 use wasmtime::component::Accessor;
 
@@ -73,13 +73,13 @@ async fn add_under_any(instance: &Instance, granted: &Granted, name: &EventName)
 async fn add_all(instance: &Instance, granted: &Granted, names: &[EventName]) -> Result<usize, CallError> {
     let names: Vec<_> = names.iter().map(|name| known_as(instance, name)).collect();
     let (by, most) = (instance.id, instance.limits.promises as usize);
-    let added = order(instance, granted, AddPromises { by, names: names.clone(), most }).await;
+    let added = order(instance, granted, RegisterPromises { by, names: names.clone(), most }).await;
     let (plugin, account) = (&instance.plugin, &instance.account);
     let declared: Vec<_> = names.iter().filter(|name| account.names.are_only_of(name, plugin)).cloned().collect();
     if declared.is_empty() || !matches!(added, Err(CallError::NotOwner(_))) {
         return added;
     }
-    let (owned, taken) = order(instance, granted, TakePromises { by, names, declared, most }).await?;
+    let (owned, taken) = order(instance, granted, TakeOverPromises { by, names, declared, most }).await?;
     for name in &taken {
         tracing::warn!(
             %plugin, account = %account.name, %name,

@@ -6,7 +6,7 @@ use parlor_base::permission::Permission;
 
 use super::Instance;
 use crate::account::callees::Callee;
-use crate::account::hooks::Hooker;
+use crate::account::hooks::HookInstance;
 
 /// Bytes of an event in addition to the value of a request.
 const BESIDE: usize = 8 << 10;
@@ -17,7 +17,7 @@ const HOOKS: [Permission; 3] = [Permission::HooksCommands, Permission::HooksInco
 /// the instance.
 pub(super) fn begin(instance: &Instance) {
     if HOOKS.iter().any(|permission| instance.manifest.permissions.contains_key(permission)) {
-        instance.account.hooks.add(Hooker {
+        instance.account.hooks.add(HookInstance {
             plugin: instance.plugin.clone(),
             instance: instance.id,
             mailbox: Arc::clone(&instance.mailbox),

@@ -14,9 +14,9 @@ use crate::run::Ended;
 use crate::watchdog::{Metered, Step};
 
 /// The task of an instance. Dropping it ends the instance.
-pub(super) struct Life(AbortOnDropHandle<Ended>);
+pub(super) struct InstanceTask(AbortOnDropHandle<Ended>);
 
-impl Life {
+impl InstanceTask {
     /// Starts the instance. Must be called on the runtime of its account.
     pub(super) fn begin(metered: Metered<Ended>, engine: Arc<Engine>, instance: Arc<Instance>) -> Self {
         Self(AbortOnDropHandle::new(tokio::spawn(on_its_runtime(metered, Handle::current(), engine, instance))))

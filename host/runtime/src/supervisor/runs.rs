@@ -12,7 +12,7 @@ use rand::RngExt as _;
 use tokio::sync::oneshot;
 
 use super::dependency::dependencies;
-use super::life::Life;
+use super::life::InstanceTask;
 use super::noted;
 use super::parking::{self, Kept};
 use super::replacement::{self, Replacement};
@@ -272,7 +272,7 @@ async fn live_once(shared: &Arc<Shared>, kept: Option<Kept>, turn: StartTurn) ->
     };
     let allowance = instance.allowance();
     let metered = Metered::new(life, Arc::clone(&instance.cpu), allowance, shared.engine.ticker());
-    let mut life = Life::begin(metered, Arc::clone(&shared.engine), Arc::clone(&instance));
+    let mut life = InstanceTask::begin(metered, Arc::clone(&shared.engine), Arc::clone(&instance));
     let started = Started { initialized, is_woken };
     let mut ended = watch_over(shared, &instance, &mut life, started, stop_sender).await;
     // The guest is ended first and then forgotten: a guest that still ran could register something afterwards.
@@ -308,7 +308,7 @@ struct Started {
 async fn watch_over(
     shared: &Shared,
     instance: &Arc<Instance>,
-    life: &mut Life,
+    life: &mut InstanceTask,
     started: Started,
     stop: oneshot::Sender<ShutdownMode>,
 ) -> Ended {

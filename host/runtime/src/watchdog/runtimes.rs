@@ -10,8 +10,8 @@ use super::Runs;
 /// The runtimes besides those of the accounts.
 #[derive(Debug)]
 pub(crate) struct Runtimes {
-    computing: Beside,
-    background: Beside,
+    computing: OwnedRuntime,
+    background: OwnedRuntime,
 }
 
 impl Runtimes {
@@ -19,10 +19,10 @@ impl Runtimes {
     pub(crate) fn start() -> io::Result<Self> {
         // Half of the cores, so that the threads of accounts always find one.
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let computing = Beside::start(builder("parlor-computing", (cores / 2).max(1)))?;
+        let computing = OwnedRuntime::start(builder("parlor-computing", (cores / 2).max(1)))?;
         let mut background = builder("parlor-bg", 1);
         background.on_thread_start(step_back);
-        Ok(Self { computing, background: Beside::start(background)? })
+        Ok(Self { computing, background: OwnedRuntime::start(background)? })
     }
 
     /// Returns the runtime that polls an instance. `account` is the one of its account.
@@ -50,9 +50,9 @@ fn builder(name: &str, threads: usize) -> Builder {
 
 /// A runtime that ends when it is dropped.
 #[derive(Debug)]
-struct Beside(Option<Runtime>);
+struct OwnedRuntime(Option<Runtime>);
 
-impl Beside {
+impl OwnedRuntime {
     fn start(mut builder: Builder) -> io::Result<Self> {
         Ok(Self(Some(builder.build()?)))
     }
@@ -62,7 +62,7 @@ impl Beside {
     }
 }
 
-impl Drop for Beside {
+impl Drop for OwnedRuntime {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
             // A plain drop would block, and would panic inside another runtime.

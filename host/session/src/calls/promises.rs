@@ -40,7 +40,7 @@ impl Command for Emit {
 
 /// Add promises of a plugin. Answered with the number of promises that it owns now.
 #[derive(Debug)]
-pub struct AddPromises {
+pub struct RegisterPromises {
     /// The calling instance.
     pub by: InstanceId,
     /// The names. All of them are added, or none.
@@ -49,7 +49,7 @@ pub struct AddPromises {
     pub most: usize,
 }
 
-impl Command for AddPromises {
+impl Command for RegisterPromises {
     type Answer = usize;
 
     const SENDS: bool = false;
@@ -67,7 +67,7 @@ impl Command for AddPromises {
 /// Add promises of a plugin, and take over those that other plugins have although this one alone declares their names. Answered with
 /// the number of promises that it owns now, and the names that it took over.
 #[derive(Debug)]
-pub struct TakePromises {
+pub struct TakeOverPromises {
     /// The calling instance.
     pub by: InstanceId,
     /// The names. All of them are added, or none.
@@ -78,7 +78,7 @@ pub struct TakePromises {
     pub most: usize,
 }
 
-impl Command for TakePromises {
+impl Command for TakeOverPromises {
     type Answer = (usize, Vec<EventName>);
 
     const SENDS: bool = false;

@@ -12,7 +12,7 @@ const MOST: usize = 64;
 fn add(test: &mut TestSession, by: InstanceId, names: &[&str]) -> Result<(), CallError> {
     let (answer, mut receiver) = Answer::channel();
     let names = names.iter().map(|name| EventName::from(*name)).collect();
-    test.command(AnyCommand::with(AddPromises { by, names, most: MOST }, answer));
+    test.command(AnyCommand::with(RegisterPromises { by, names, most: MOST }, answer));
     got(&mut receiver).unwrap().map(drop)
 }
 
@@ -199,7 +199,7 @@ fn a_plugin_owns_as_many_as_it_is_allowed_and_no_more() {
         let (answer, mut receiver) = Answer::channel();
         let by = InstanceId(100 + allowed as u64 + wanted);
         let names = (0..wanted).map(|number| EventName::from(format!("{allowed} {wanted} {number}"))).collect();
-        test.command(AnyCommand::with(AddPromises { by, names, most: allowed }, answer));
+        test.command(AnyCommand::with(RegisterPromises { by, names, most: allowed }, answer));
         let owned = got(&mut receiver).unwrap().ok();
         assert_eq!(owned, result.then_some(allowed), "{wanted} of {allowed}");
     }

@@ -204,7 +204,7 @@ fn take(test: &mut TestSession, open: &mut Open, step: Step) {
         }
         Step::Promise(by, name) => {
             let names = vec![promise(name)];
-            open.ask(test, AddPromises { by: instance(by), names, most: 64 });
+            open.ask(test, RegisterPromises { by: instance(by), names, most: 64 });
         }
         Step::Emit(by, name) => {
             let (by, name, payload) = (instance(by), promise(name), Payload::None);

@@ -78,7 +78,7 @@ pub struct IdleAccount {
 
 /// An account of the files of a node that no node runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NowhereAccount {
+pub struct AccountWithoutNode {
     /// Its name.
     pub name: String,
     /// The node that was given it, and does not run it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Account, NodeStatus, NowhereAccount, Plugin, Status, account_ill, faults, not_in_force};
+use super::{Account, AccountWithoutNode, NodeStatus, Plugin, Status, account_ill, faults, not_in_force};
 
 /// The response to a failed request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,7 +103,7 @@ impl Status {
             }
         }
         let mut alike = BTreeMap::<_, Vec<_>>::new();
-        for NowhereAccount { name, node, reason } in &self.nowhere {
+        for AccountWithoutNode { name, node, reason } in &self.nowhere {
             alike.entry(node).or_default().push((name, reason));
         }
         for (node, accounts) in alike {

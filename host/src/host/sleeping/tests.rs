@@ -233,8 +233,8 @@ async fn a_command_of_an_owner_wakes_an_address_and_keeps_it_awake() {
     let account = host.accounts().remove(0);
     assert!(host.sleepers.was_touched(&account.own, Duration::from_hours(1)));
     let component = host.domains.component(&"bots".parse().unwrap()).unwrap();
-    let tired = Tired { account, component, after: Duration::from_hours(1) };
-    assert_eq!(keeps_awake(&host, &tired).await, Some(KeepsAwake::Owner));
+    let candidate = SleepCandidate { account, component, after: Duration::from_hours(1) };
+    assert_eq!(keeps_awake(&host, &candidate).await, Some(KeepsAwake::Owner));
     stop(host, stream).await;
 }
 

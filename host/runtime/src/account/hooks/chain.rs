@@ -13,7 +13,7 @@ use parlor_session::router::Mail;
 use parlor_stanza::types::Message;
 use rand::RngExt as _;
 
-use super::{Hooker, Point};
+use super::{HookInstance, Point};
 use crate::account::Shared;
 use crate::unanswered::{Outcome, UnansweredRequest, Verdict};
 
@@ -55,10 +55,10 @@ pub(super) async fn ask(
         Question::Left => return Answer::Skipped,
         Question::TooLarge => ("the message is too large for it", NoVerdict::TooLarge),
         Question::Lost(why) => (why, NoVerdict::Other),
-        Question::Put { unanswered, mail, hooker } => {
-            let counts = hooker.counters.hooks();
+        Question::Put { unanswered, mail, hook_instance } => {
+            let counts = hook_instance.counters.hooks();
             counts.seen.fetch_add(1, Relaxed);
-            let why = match unanswered.ask(&hooker.mailbox, *mail, order.deadline).await {
+            let why = match unanswered.ask(&hook_instance.mailbox, *mail, order.deadline).await {
                 Outcome::Answered(verdict) => {
                     counts.count(&verdict);
                     return Answer::Given(verdict);
@@ -95,14 +95,14 @@ enum Question {
     /// The hook cannot be asked, for this reason.
     Lost(&'static str),
     /// It is put by this mail.
-    Put { unanswered: UnansweredRequest<Verdict>, mail: Box<Mail>, hooker: Arc<Hooker> },
+    Put { unanswered: UnansweredRequest<Verdict>, mail: Box<Mail>, hook_instance: Arc<HookInstance> },
 }
 
 fn question(account: &Shared, hook: &PluginId, asked: &Asked, message: &Arc<Message>) -> Question {
-    let Some(hooker) = account.hooks.find(hook) else { return Question::Lost("it does not run") };
+    let Some(hook_instance) = account.hooks.find(hook) else { return Question::Lost("it does not run") };
     let name = asked.point.event();
-    if !account.router.listens(hooker.instance, name) {
-        return if leaves_out(account, &hooker, asked.point, message) {
+    if !account.router.listens(hook_instance.instance, name) {
+        return if leaves_out(account, &hook_instance, asked.point, message) {
             Question::Left
         } else {
             Question::Lost("it does not listen")
@@ -115,32 +115,35 @@ fn question(account: &Shared, hook: &PluginId, asked: &Asked, message: &Arc<Mess
     let payload = Payload::Hook(Arc::new(told));
     let event = Event { name: EventName::from(name), at: account.clock.now(), payload };
     let snapshot = account.snapshot();
-    let mail = account.router.mail_about(hooker.instance, event, &|jid| snapshot.is_contact(jid));
+    let mail = account.router.mail_about(hook_instance.instance, event, &|jid| snapshot.is_contact(jid));
     let Some(mail) = mail else {
         // It may listen before it has the grant, and the owner who put it into the order has to hear of that.
-        let is_granted = hooker.mailbox.grants().has(asked.point.permission());
+        let is_granted = hook_instance.mailbox.grants().has(asked.point.permission());
         return if is_granted { Question::Left } else { Question::Lost("it lacks the grant") };
     };
-    if bytes + BESIDE > hooker.longest {
+    if bytes + BESIDE > hook_instance.longest {
         return Question::TooLarge;
     }
     // The other half of the mailbox is reserved for events without a deadline.
-    if !hooker.mailbox.has_room_for_a_request() {
+    if !hook_instance.mailbox.has_room_for_a_request() {
         return Question::Lost("its mailbox is full");
     }
-    match UnansweredRequest::begin(&hooker.waiting, id, MOST) {
-        Some(unanswered) => Question::Put { unanswered, mail: Box::new(mail), hooker },
+    match UnansweredRequest::begin(&hook_instance.waiting, id, MOST) {
+        Some(unanswered) => Question::Put { unanswered, mail: Box::new(mail), hook_instance },
         None => Question::Lost("too much waits for it"),
     }
 }
 
 /// Returns whether a hook has a grant that leaves out the conversation of a message. A hook without any grant is a
 /// configuration error, and must not be skipped silently.
-fn leaves_out(account: &Shared, hooker: &Hooker, point: Point, message: &Message) -> bool {
+fn leaves_out(account: &Shared, hook_instance: &HookInstance, point: Point, message: &Message) -> bool {
     let snapshot = account.snapshot();
     let is_contact = |jid: &BareJid| snapshot.is_contact(jid);
     let wanted = Use::Call(point.permission(), Target::Jid(&message.chat));
-    hooker.mailbox.decide(wanted, Some(&is_contact)).is_some_and(|decision| matches!(decision, Decision::OutOfScope(_)))
+    hook_instance
+        .mailbox
+        .decide(wanted, Some(&is_contact))
+        .is_some_and(|decision| matches!(decision, Decision::OutOfScope(_)))
 }
 
 /// Returns the hooks behind this plugin in an order; all of them if it is not in it.
@@ -184,7 +187,7 @@ mod tests {
             account.router.subscribe(&mailbox, point.event(), filter.clone(), false);
         }
         let hook: PluginId = "guard".parse().unwrap();
-        account.hooks.add(Hooker {
+        account.hooks.add(HookInstance {
             plugin: hook.clone(),
             instance: mailbox.instance(),
             mailbox: Arc::clone(&mailbox),
@@ -228,7 +231,7 @@ mod tests {
         let account = &instance.account;
         account.publish(Session::new("bot@example.org/here".parse().unwrap(), Settings::default()).snapshot());
         let hook: PluginId = "guard".parse().unwrap();
-        account.hooks.add(Hooker {
+        account.hooks.add(HookInstance {
             plugin: hook.clone(),
             instance: instance.id,
             mailbox: Arc::clone(&instance.mailbox),

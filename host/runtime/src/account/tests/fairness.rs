@@ -115,7 +115,7 @@ async fn what_a_plugin_asked_for_goes_with_it() {
     let shared = account.shared();
     let add = |by| {
         let names = vec!["mine".into()];
-        shared.ask(Asker::Plugin(by), &Granted::HOST, AddPromises { by, names, most: 16 })
+        shared.ask(Asker::Plugin(by), &Granted::HOST, RegisterPromises { by, names, most: 16 })
     };
     let (gone, other) = (InstanceId::next(), InstanceId::next());
     let mut asked = Box::pin(add(gone));
