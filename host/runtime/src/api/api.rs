@@ -11,7 +11,7 @@ use parlor_base::permission::Permission;
 use parlor_session::event::{self, EventName, Payload};
 use parlor_session::permissions::namespaces::stands_for;
 use parlor_session::permissions::nodes::reserved_node;
-use parlor_session::permissions::{CallName, Granted, Target};
+use parlor_session::permissions::{CallName, Granted, Target, spelling};
 use parlor_session::{Emit, SendIq, SendRaw, WaitUntil};
 use parlor_stanza::error::CallError;
 use parlor_stanza::named_nodes::{find_namespace, find_node, find_requested};
@@ -257,13 +257,11 @@ fn names_reserved(instance: &Instance, stanza: &RawStanza, node: &str, why: &str
 /// can set the account's password or remove the account. A server may also answer for the domains above its own.
 pub fn acts_for(own: &jid::BareJid, to: &jid::Jid, is_set: bool) -> bool {
     // A domain has two spellings, and servers may take one for the other.
-    let ascii = |domain: &jid::DomainRef| idna::domain_to_ascii(domain.as_str()).unwrap_or_else(|_| domain.to_string());
-    let is_server = || {
-        let (own, to) = (ascii(own.domain()), ascii(to.domain()));
-        own.strip_suffix(to.as_str()).is_some_and(|before| before.is_empty() || before.ends_with('.'))
-    };
-    let is_account = || to.resource().is_none() && to.node() == own.node() && ascii(to.domain()) == ascii(own.domain());
-    is_account() || (is_set && to.node().is_none() && is_server())
+    let (own_domain, domain) = (spelling(own.domain()), spelling(to.domain()));
+    let is_account = to.resource().is_none() && to.node() == own.node() && domain == own_domain;
+    let is_server =
+        || own_domain.strip_suffix(&*domain).is_some_and(|before| before.is_empty() || before.ends_with('.'));
+    is_account || (is_set && to.node().is_none() && is_server())
 }
 
 /// Returns the stanza once the plugin may send it. A parsed stanza takes many times its text, so it is not held while

@@ -21,6 +21,6 @@ pub use grants::{Decision, GrantChange, GrantError, Grants, Missing, denial, den
 pub use grants::{example, unquoted};
 pub use room_list::{NoRoom, RoomList};
 pub(crate) use scope::spellings;
-pub use scope::{AddressKey, BadScope, DEFAULT_QUOTA, MOST_ENTRIES, Scope, ServerPlace};
+pub use scope::{AddressKey, BadScope, DEFAULT_QUOTA, MOST_ENTRIES, Scope, ServerPlace, spelling};
 pub use table::{CALLS, Call, EVENTS, EventRule, call, event, permission};
 pub use target::{About, Target, Use};

@@ -30,8 +30,8 @@ use web::WebPattern;
 
 pub use error::BadScope;
 pub(super) use error::entries_of;
-pub use key::AddressKey;
 pub(crate) use key::spellings;
+pub use key::{AddressKey, spelling};
 pub(super) use message::ENCRYPTED;
 pub use web::ServerPlace;
 

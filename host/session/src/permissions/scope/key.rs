@@ -49,7 +49,7 @@ pub(crate) fn spellings(jid: &BareJid) -> impl Iterator<Item = BareJid> {
     domains.map(move |domain| BareJid::from_parts(jid.node(), &domain))
 }
 
-/// Returns what domains that are the same have in common.
-fn spelling(domain: &DomainRef) -> Cow<'_, str> {
+/// Returns what the spellings of one domain have in common: the DNS form of an international domain, and any other domain as it is.
+pub fn spelling(domain: &DomainRef) -> Cow<'_, str> {
     in_dns(domain).map_or(Cow::Borrowed(domain.as_str()), Cow::Owned)
 }
