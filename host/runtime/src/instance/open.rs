@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jid::BareJid;
 use parlor_base::id::PluginId;
@@ -189,11 +190,13 @@ impl Instance {
     }
 }
 
-/// Returns whether a handler takes the turn of this room or person. One that waits for the answer to a question does not: the
-/// next event may be what the person writes instead.
-pub(crate) fn is_in_conversation(instance: &Instance, conversation: &BareJid) -> bool {
+/// Returns for how long a handler has taken the turn of this room or person, if one does. One that waits for the answer to a
+/// question does not: the next event may be what the person writes instead.
+pub(crate) fn turn_lasts(instance: &Instance, conversation: &BareJid) -> Option<Duration> {
     let takes = |handler: &OpenHandler| handler.conversation.as_deref() == Some(conversation);
-    instance.handlers().iter().any(|handler| takes(handler) && !handler.rests())
+    let handlers = instance.handlers();
+    let handler = handlers.iter().find(|&handler| takes(handler) && !handler.rests())?;
+    Some(handler.began.elapsed())
 }
 
 /// Returns the room of the event that the handler handles that runs as this task, for a plugin whose settings differ by

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jid::BareJid;
 use parlor_session::event::Payload;
@@ -11,8 +12,12 @@ use parlor_session::position::Archive;
 use parlor_session::router::{Mail, MailReceiver};
 use parlor_stanza::types::MessageKind;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use crate::instance::{Instance, is_in_conversation};
+use crate::instance::{Instance, turn_lasts};
+
+/// How long a handler takes the turn of its room or person before the log names it.
+const LONG: Duration = Duration::from_mins(1);
 
 /// The mail that waits for its turn. It still counts as waiting in the mailbox.
 pub(super) struct Turns {
@@ -25,6 +30,8 @@ pub(super) struct Turns {
     last: u64,
     /// Resolves when the replaced instance has ended, if it has not. Its handlers take turns that are not seen here.
     old_ends: Option<oneshot::Receiver<()>>,
+    /// When the log last named a handler that takes its turn for long.
+    logged: Option<Instant>,
 }
 
 impl Turns {
@@ -32,7 +39,7 @@ impl Turns {
     pub(super) fn of(instance: &Arc<Instance>) -> Option<Box<Self>> {
         instance.manifest.in_order.then(|| {
             let (instance, waiting) = (Arc::clone(instance), HashMap::new());
-            Box::new(Self { instance, waiting, count: 0, last: 0, old_ends: None })
+            Box::new(Self { instance, waiting, count: 0, last: 0, old_ends: None, logged: None })
         })
     }
 
@@ -56,7 +63,22 @@ impl Turns {
 
     /// Returns whether an event of this conversation has to wait.
     fn is_taken(&self, conversation: &BareJid) -> bool {
-        self.old_ends.is_some() || is_in_conversation(&self.instance, conversation)
+        self.old_ends.is_some() || turn_lasts(&self.instance, conversation).is_some()
+    }
+
+    /// Logs that a handler keeps the events of its conversation back for long, at most once in that time. It may be waiting for one of
+    /// them, and no timeout has to end it.
+    fn log_long_turn(&mut self, conversation: &BareJid) {
+        let is_long = turn_lasts(&self.instance, conversation).is_some_and(|lasts| lasts >= LONG);
+        if !is_long || self.logged.is_some_and(|at| at.elapsed() < LONG) {
+            return;
+        }
+        self.logged = Some(Instant::now());
+        tracing::warn!(
+            plugin = %self.instance.plugin, account = %self.instance.account.name, waiting = self.count,
+            remedy = "handlers must not wait for events of their own room; the limit `handler` ends such a plugin",
+            "events wait for a handler of the same room or person"
+        );
     }
 
     /// Returns the room or person whose turn this mail takes. None: it is handled as it comes.
@@ -80,6 +102,7 @@ impl Turns {
         if !self.waiting.contains_key(&conversation) && !self.is_taken(&conversation) {
             return Some(mail);
         }
+        self.log_long_turn(&conversation);
         self.last += 1;
         self.waiting.entry(conversation).or_default().push_back((self.last, mail));
         self.counts(self.count + 1, mailbox);
@@ -147,8 +170,6 @@ fn is_private(payload: &Payload) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use futures_util::FutureExt as _;
     use jiff::Timestamp;
     use parlor_plugins::limits::Limits;
@@ -322,6 +343,21 @@ mod tests {
             texts.push(text_of(&incoming.next().await.unwrap()));
         }
         assert_eq!((texts, incoming.is_empty()), (vec!["a1".to_owned(), "b1".to_owned()], true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_that_keeps_events_back_for_a_minute_is_named_once_in_a_minute() {
+        let mut stage = Stage::new(256);
+        let _runs = stage.handles("a@example.org").await;
+        let _other = stage.handles("b@example.org").await;
+        let mut named = Vec::new();
+        for (seconds, conversation) in [(59, "a"), (1, "c"), (0, "a"), (59, "b"), (1, "b")] {
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            let before = stage.turns.logged;
+            stage.comes(&format!("{conversation}@example.org"), "waits");
+            named.push(stage.turns.logged != before);
+        }
+        assert_eq!(named, [false, false, true, false, true]);
     }
 
     #[tokio::test(start_paused = true)]
