@@ -100,7 +100,7 @@ async fn handles() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hostcall_bytes() {
     let host = with_unruly("big-argument", |entry| entry.limit("memory", "128 MiB")).await;
-    ends(host, "it handed over more in one call than its limit of 4 MiB").await;
+    ends(host, "it handed over more in one call than its limit `hostcall_bytes` of 4 MiB").await;
 
     let host = Plan::offline().caller(FULL, |entry| entry.limit("hostcall_bytes", "64 KiB")).start().await;
     let emit = |length: usize| json!({ "name": "big", "payload": "x".repeat(length) });
@@ -118,7 +118,7 @@ async fn recursion() {
 async fn cpu_without_a_pause() {
     for behaviour in ["spin", "copy-memory", "flood-calls"] {
         let host = with_unruly(behaviour, |entry| entry.limit("cpu_slice", "50 ms")).await;
-        ends(host, "it computed for 50 ms without a pause").await;
+        ends(host, "it computed for 50 ms without a pause (limit `cpu_slice`)").await;
     }
 }
 
@@ -466,9 +466,9 @@ async fn events_a_second() {
 #[tokio::test(flavor = "multi_thread")]
 async fn time_to_initialize() {
     let host = with_unruly("initialize-sleeps", |entry| entry.limit("initialize", "100 ms")).await;
-    ends(host, "its initialize did not return within 100 ms").await;
+    ends(host, "its initialize did not return within 100 ms (limit `initialize`)").await;
     let host = with_unruly("initialize-spins", |entry| entry.limit("cpu_slice", "50 ms")).await;
-    ends(host, "it computed for 50 ms without a pause").await;
+    ends(host, "it computed for 50 ms without a pause (limit `cpu_slice`)").await;
 }
 
 /// Row 7: deadlines are suspended while a plugin waits for the session, and the host does not wait for the plugin.
@@ -504,7 +504,7 @@ async fn time_of_a_handler() {
     let began = Instant::now();
     host.order(FULL, "timers.sleep", json!({ "milliseconds": 60_000 })).await;
     let line = host.logged("plugin ended", &[("plugin", FULL)]).await;
-    assert_eq!(line.get("reason"), "a handler of full.order did not return within 200 ms");
+    assert_eq!(line.get("reason"), "a handler of full.order did not return within 200 ms (limit `handler`)");
     assert!(began.elapsed() >= Duration::from_millis(200));
     host.call(BARE, "timers.sleep", json!({ "milliseconds": 300 })).await.ok();
     running(&host, FULL).await;

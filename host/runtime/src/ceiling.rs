@@ -75,7 +75,7 @@ pub(super) enum Exceeded {
     TableGrowth,
     #[error("it wanted more handles than its limit of {0}")]
     Handles(u32),
-    #[error("it handed over more in one call than its limit of {0}")]
+    #[error("it handed over more in one call than its limit `hostcall_bytes` of {0}")]
     Hostcall(Bytes),
 }
 

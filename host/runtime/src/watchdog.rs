@@ -183,7 +183,7 @@ pub(super) fn on_epoch(account: &Account, allowance: Allowance) -> Result<Update
 
 /// The error when a guest computed for too long without waiting for anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it computed for {} ms without a pause", .0.as_millis())]
+#[error("it computed for {} ms without a pause (limit `cpu_slice`)", .0.as_millis())]
 pub(super) struct Overrun(Duration);
 
 /// The reason why a [`Metered`] future ends on a runtime.

@@ -225,7 +225,10 @@ async fn an_initialize_that_never_returns_holds_nobody_up() {
         .with("waits", limited("waits", "initialize-never-returns"));
     // One of the three never returns. That the account connects at all shows that it waits for none of them.
     let mut host = start(&home, policy).await;
-    assert_eq!(reason(&host, "plugin ended", "sleeps").await, "its initialize did not return within 500 ms");
+    assert_eq!(
+        reason(&host, "plugin ended", "sleeps").await,
+        "its initialize did not return within 500 ms (limit `initialize`)"
+    );
     let spun = reason(&host, "plugin ended", "spins").await;
     assert!(spun.contains("50 ms"), "{spun}");
     // A plugin may wait for the host as long as it likes. The owner is notified once.

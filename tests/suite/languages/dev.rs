@@ -376,7 +376,8 @@ async fn a_handler_without_an_end_is_told_of_before_it_is_ended_and_named_then()
     terminal.types("throw").unwrap();
     terminal.sees("# it has computed for ", SOON).unwrap();
     terminal.sees(" ms without a pause: it is slowed down now, and ended after 1 s of that", SOON).unwrap();
-    let ends = "plugin ends: it computed for 1000 ms without a pause while it handled message (chat)";
+    let ends =
+        "plugin ends: it computed for 1000 ms without a pause (limit `cpu_slice`) while it handled message (chat)";
     // On a busy machine, a throttled plugin may take long to reach the limit.
     terminal.sees(ends, 4 * SOON).unwrap();
     terminal.types("/quit").unwrap();

@@ -17,7 +17,7 @@ use crate::watchdog::Overrun;
 
 /// The error when a handler took longer than its owner allows.
 #[derive(Debug, thiserror::Error)]
-#[error("a handler of {} did not return within {}", .0, quantity::show_duration(*.1))]
+#[error("a handler of {} did not return within {} (limit `handler`)", .0, quantity::show_duration(*.1))]
 pub(super) struct SlowHandler(pub(super) Handed, pub(super) Duration);
 
 /// The part of an instance without a guest that its next run continues with.

@@ -32,7 +32,7 @@ async fn a_handler_has_its_time_and_no_more() {
     assert!(within(second, &handling, pin!(of(Duration::from_millis(900)))).await.is_ok());
     assert!(within(None, &handling, pin!(of(Duration::from_hours(1)))).await.is_ok());
     let error = within(second, &handling, pin!(of(Duration::from_hours(1)))).await.unwrap_err();
-    assert_eq!(reason(&error), "a handler of timer did not return within 1 s");
+    assert_eq!(reason(&error), "a handler of timer did not return within 1 s (limit `handler`)");
 }
 
 #[tokio::test]

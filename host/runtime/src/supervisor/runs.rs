@@ -321,7 +321,7 @@ async fn watch_over(
             ended = life.outcome() => return ended,
             started = &mut started => {
                 if !started {
-                    let why = format!("its initialize did not return within {}", show_duration(limit));
+                    let why = format!("its initialize did not return within {} (limit `initialize`)", show_duration(limit));
                     return Ended::Failed { why, detail: String::new() };
                 }
                 break true;

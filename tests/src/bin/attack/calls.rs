@@ -31,7 +31,13 @@ pub(crate) fn cases() -> Vec<Case> {
 
 async fn flood(trial: &mut Trial) -> Result<String> {
     let slice = |entry: Entry| entry.limit("cpu_slice", "300 ms");
-    action_ends(trial, Plan::new()?.unruly(slice)?, "flood-calls", "it computed for 300 ms without a pause").await
+    action_ends(
+        trial,
+        Plan::new()?.unruly(slice)?,
+        "flood-calls",
+        "it computed for 300 ms without a pause (limit `cpu_slice`)",
+    )
+    .await
 }
 
 async fn flood_log(trial: &mut Trial) -> Result<String> {

@@ -21,7 +21,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-const SLICE: &str = "it computed for 300 ms without a pause";
+const SLICE: &str = "it computed for 300 ms without a pause (limit `cpu_slice`)";
 
 fn slice(entry: Entry) -> Entry {
     entry.limit("cpu_slice", "300 ms")

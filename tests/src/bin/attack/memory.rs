@@ -28,7 +28,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// The reason for ending a plugin that passes more than a call may carry.
-const TOO_MUCH: &str = "it handed over more in one call than its limit of 4 MiB";
+const TOO_MUCH: &str = "it handed over more in one call than its limit `hostcall_bytes` of 4 MiB";
 /// The reason for ending a plugin that holds too many handles.
 const TOO_MANY: &str = "it wanted more handles than its limit of 4096";
 /// The reason for ending a plugin whose text lies outside its memory.
