@@ -245,7 +245,7 @@ async fn requests_that_nobody_answers() {
         host.order(FULL, "api.send-iq", iq.clone()).await;
     }
     let error = host.call(FULL, "api.send-iq", iq).await.fails("over-limit");
-    assert_eq!(error["what"], "2 IQ requests at once");
+    assert_eq!(error["what"], "2 IQ requests at once (iqs)");
     host.call(FULL, "disco.supports", json!({ "feature": "urn:x", "jid": silent.jid().to_string() }))
         .await
         .fails("over-limit");
@@ -306,7 +306,10 @@ async fn calls_a_second() {
     let mut refused = 0;
     for order in all {
         if let Err(error) = host.answer(FULL, "promises.add", order).await.result {
-            assert_eq!((&error["case"], &error["what"]), (&json!("over-limit"), &json!("2 calls a second")));
+            assert_eq!(
+                (&error["case"], &error["what"]),
+                (&json!("over-limit"), &json!("2 calls a second (calls_per_second)"))
+            );
             refused += 1;
         }
     }
@@ -327,7 +330,7 @@ async fn memory_of_calls_that_wait() {
     for order in all {
         if let Err(error) = host.answer(FULL, "storage.set-long", order).await.result {
             assert_eq!(error["case"], "over-limit");
-            refused += usize::from(error["what"] == "1 MiB of memory for calls that wait");
+            refused += usize::from(error["what"] == "1 MiB of memory for calls that wait (host_memory)");
         }
     }
     assert!(refused > 0);
@@ -361,7 +364,10 @@ async fn storage_a_second() {
     let mut refused = 0;
     for order in all {
         if let Err(error) = host.answer(FULL, "storage.set-long", order).await.result {
-            assert_eq!((&error["case"], &error["what"]), (&json!("over-limit"), &json!("512 KiB of storage a second")));
+            assert_eq!(
+                (&error["case"], &error["what"]),
+                (&json!("over-limit"), &json!("512 KiB of storage a second (storage_per_second)"))
+            );
             refused += 1;
         }
     }
@@ -456,7 +462,7 @@ async fn events_a_second() {
     let (came, failed) = (many["came"].as_u64().unwrap(), many["failed"].as_u64().unwrap());
     // The bucket refills while they wait, by an amount that depends on the machine.
     assert!(came + failed == 200 && came >= 20 && failed > 0, "{many}");
-    assert_eq!(many["error"], json!({ "case": "over-limit", "what": "20 events a second" }));
+    assert_eq!(many["error"], json!({ "case": "over-limit", "what": "20 events a second (events_per_second)" }));
     for _ in 0..came {
         host.heard(BARE, heard).await;
     }

@@ -368,7 +368,7 @@ async fn changes_over_the_quota_leave_all_as_it_was() {
     let keys = async || range(&host, json!({ "prefix": "" }), None, 10).await.0;
     // Each of them fits alone.
     let error = change(json!([["long", "b", 150], ["long", "c", 150]])).await.fails("over-limit");
-    assert_eq!(error["what"], "1024 bytes of storage");
+    assert_eq!(error["what"], "1024 bytes of storage; delete some, or let the owner grant more");
     assert_eq!(keys().await, ["a"]);
     // Only the sum counts, in any order.
     change(json!([["long", "b", 800], ["delete", "a"]])).await.is(true);

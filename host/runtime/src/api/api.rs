@@ -181,7 +181,7 @@ async fn emit<T: Send + 'static>(
     let granted = call.granted(Target::None)?;
     let _held = instance.hold(payload.weight())?;
     super::slow_down(instance.budgets.emitted(), 1.0, || {
-        format!("{} events a second", instance.limits.events_per_second)
+        format!("{} events a second (events_per_second)", instance.limits.events_per_second)
     })
     .await?;
     let by = instance.id;

@@ -228,7 +228,7 @@ async fn pace(instance: &Instance) -> Result<(), CallError> {
 /// would wait for twice as long as it may.
 #[expect(clippy::cast_precision_loss, reason = "no stanza has so many bytes")]
 async fn pace_bytes(instance: &Instance, bytes: usize) -> Result<(), CallError> {
-    let limit = || format!("{} sent a second", instance.limits.bytes_per_second);
+    let limit = || format!("{} sent a second (bytes_per_second)", instance.limits.bytes_per_second);
     let weighed = queue_to_send(instance, instance.budgets.outgoing_bytes(), bytes as f64, limit);
     futures_util::future::try_join(pace(instance), weighed).await?;
     Ok(())
@@ -249,7 +249,7 @@ async fn pace_for_all(instance: &Instance) -> Result<(), CallError> {
 }
 
 async fn pace_for(instance: &Instance, stanzas: u32) -> Result<(), CallError> {
-    let limit = || format!("{} stanzas a second", instance.limits.messages_per_second);
+    let limit = || format!("{} stanzas a second (messages_per_second)", instance.limits.messages_per_second);
     // At most one burst is waited for, or it would take minutes.
     let counted = stanzas.min(instance.limits.messages_burst);
     queue_to_send(instance, instance.budgets.outgoing(), counted.into(), limit).await?;
@@ -278,7 +278,10 @@ async fn queue_to_send(
 /// Waits until the plugin may give the account's task another order that sends nothing. All other plugins wait while
 /// that task works for one.
 async fn pace_order(instance: &Instance) -> Result<(), CallError> {
-    slow_down(instance.budgets.orders(), 1.0, || format!("{} calls a second", instance.limits.calls_per_second)).await
+    slow_down(instance.budgets.orders(), 1.0, || {
+        format!("{} calls a second (calls_per_second)", instance.limits.calls_per_second)
+    })
+    .await
 }
 
 /// Sends such an order once the plugin may.
@@ -426,7 +429,7 @@ mod tests {
         let took = began.elapsed();
         assert!(took > Duration::from_secs(24) && took < Duration::from_secs(26), "{took:?}");
         let refused: Vec<_> = burst(400).await.into_iter().filter_map(Result::err).collect();
-        let most = "10 stanzas a second, and this call would wait 30 s for its turn";
+        let most = "10 stanzas a second (messages_per_second), and this call would wait 30 s for its turn";
         assert_eq!((refused.len(), &refused[0]), (100, &CallError::OverLimit(most.to_owned())));
     }
 

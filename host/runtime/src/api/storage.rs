@@ -222,7 +222,7 @@ async fn write<T: Send + 'static>(
 /// writes to it.
 #[expect(clippy::cast_precision_loss, reason = "no call has so many bytes")]
 pub(super) async fn pace(instance: &Instance, bytes: usize) -> Result<(), CallError> {
-    let limit = || format!("{} of storage a second", instance.limits.storage_per_second);
+    let limit = || format!("{} of storage a second (storage_per_second)", instance.limits.storage_per_second);
     slow_down(instance.budgets.stored(), bytes as f64, limit).await
 }
 
@@ -238,7 +238,7 @@ fn quota(instance: &Instance) -> Result<u64, CallError> {
 }
 
 fn over_quota(quota: u64) -> CallError {
-    CallError::OverLimit(format!("{quota} bytes of storage"))
+    CallError::OverLimit(format!("{quota} bytes of storage; delete some, or let the owner grant more"))
 }
 
 pub(super) fn owner(instance: &Instance) -> Owner {

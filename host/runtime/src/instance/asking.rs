@@ -27,7 +27,7 @@ impl Instance {
 
     /// Returns the error for exceeding that limit.
     pub(crate) fn holds_too_much(&self) -> CallError {
-        CallError::OverLimit(format!("{} of memory for calls that wait", self.limits.host_memory))
+        CallError::OverLimit(format!("{} of memory for calls that wait (host_memory)", self.limits.host_memory))
     }
 
     /// Sends a command to the session in this plugin's turn, and waits for the answer.

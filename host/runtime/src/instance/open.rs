@@ -157,7 +157,10 @@ impl Instance {
         let open = self.open.archive_queries.fetch_add(1, Relaxed);
         let guard = OpenArchiveQuery(Arc::clone(self));
         if open >= self.limits.archive_queries as usize {
-            return Err(CallError::OverLimit(format!("{} queries of archives at once", self.limits.archive_queries)));
+            return Err(CallError::OverLimit(format!(
+                "{} queries of archives at once (archive_queries)",
+                self.limits.archive_queries
+            )));
         }
         Ok(guard)
     }
@@ -169,7 +172,7 @@ impl Instance {
         let open = self.open.iqs.fetch_add(1, Relaxed);
         let guard = PendingIq { instance: Arc::clone(self), is_out: false };
         if open + given_up >= self.limits.iqs as usize {
-            return Err(CallError::OverLimit(format!("{} IQ requests at once", self.limits.iqs)));
+            return Err(CallError::OverLimit(format!("{} IQ requests at once (iqs)", self.limits.iqs)));
         }
         Ok(guard)
     }
@@ -380,7 +383,7 @@ impl OpenFile {
     pub(crate) fn begin(instance: &Arc<Instance>) -> Result<Self, CallError> {
         let (open, most) = (instance.open.files.fetch_add(1, Relaxed), instance.limits.files);
         let guard = Self(Arc::clone(instance));
-        if open >= most as usize { Err(CallError::OverLimit(format!("{most} open files"))) } else { Ok(guard) }
+        if open >= most as usize { Err(CallError::OverLimit(format!("{most} open files (files)"))) } else { Ok(guard) }
     }
 }
 
