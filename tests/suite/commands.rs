@@ -1,6 +1,8 @@
 //! `commands`: what people say to a plugin by name (rows 127 and 150 to 152 of `tests/conformance.toml`).
 
 use jid::{BareJid, Jid};
+use std::time::Duration;
+
 use parlor_tests::client::Client;
 use parlor_tests::component::with_manifest;
 use parlor_tests::plugins;
@@ -442,6 +444,34 @@ async fn a_command_whose_cooldown_runs_is_answered_once_and_the_plugin_is_not_to
     let heard = host.heard(FULL, n).await["payload"]["command"]["message"]["chat"].clone();
     assert_eq!(heard, other.jid().to_bare().to_string());
     assert!(host.heard_so_far(FULL, n).await.is_empty());
+}
+
+/// Row 151.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_a_full_mailbox_loses_begins_no_cooldown() {
+    let small = |entry: Entry| granted(entry).limit("handlers", 1).limit("mailbox", 1);
+    let host = Plan::new().await.caller(FULL, small).start().await;
+    let (mut friend, bot) = (friend("juliet").await, host.account().jid.clone());
+    let n = declare(&host, FULL, json!({ "name": "roll", "help": "Rolls", "person-cooldown": 3_600_000 })).await;
+    host.ears().promise("go").await;
+    let slow = host.order(FULL, "listen.on-and-wait", json!({ "name": "work", "promise": "go" })).await;
+    host.answer(FULL, "listen.on-and-wait", slow).await.ok();
+    host.ears().emit("work", &Value::Null).await;
+    host.heard(FULL, slow).await;
+    // It waits, and fills the mailbox.
+    host.ears().emit("work", &Value::Null).await;
+    friend.chat(bot.clone(), "!roll").await.unwrap();
+    let instance = host.instance(FULL).await;
+    let is_lost = async {
+        while instance.usage(None).lost == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(tokio::time::timeout(SOON, is_lost).await.is_ok(), "the command is not lost");
+    host.ears().emit("go", &Value::Null).await;
+    host.heard(FULL, slow).await;
+    friend.chat(bot, "!roll").await.unwrap();
+    host.heard(FULL, n).await;
 }
 
 /// Row 151.

@@ -165,18 +165,24 @@ impl Router {
         self.give(&Arc::new(event), None, delivery, is_contact, Mailbox::deliver);
     }
 
-    /// Delivers an event to these instances alone, as far as they listen and may see it.
+    /// Delivers an event to these instances alone, as far as they listen and may see it. Returns whether any has got it.
     pub fn route_among(
         &self,
         instances: &[InstanceId],
         event: Event,
         delivery: Delivery,
         is_contact: &dyn Fn(&BareJid) -> bool,
-    ) {
-        let event = Arc::new(event);
+    ) -> bool {
+        let (event, mut told) = (Arc::new(event), false);
         for instance in instances {
-            self.give(&event, Some(*instance), delivery, is_contact, Mailbox::deliver);
+            self.give(&event, Some(*instance), delivery, is_contact, |mailbox, mail| {
+                let tells = !mail.subscriptions.is_empty();
+                let is_in = mailbox.deliver(mail);
+                told |= tells && is_in;
+                is_in
+            });
         }
+        told
     }
 
     /// Delivers an event to all plugins that listen and may see it, but not to this instance.

@@ -25,7 +25,7 @@ pub(super) fn carry_out(worker: &mut Worker, effect: Effect) {
         Effect::FireAnswer(answer) => screened::tell_answer(worker, *answer),
         Effect::AskAgain(again) => questions::repeat(worker, *again),
         Effect::Fire(event) => worker.shared.route(event, None),
-        Effect::FireFor(instance, event) => worker.shared.route_to(&[instance], event),
+        Effect::FireFor(instance, event) => screened::tell_one(worker, instance, event),
         Effect::FireForForm(instance, event, form) => forms::tell(worker, instance, event, form),
         Effect::Answer(due) | Effect::Confirm(due) => due.give(),
         Effect::RoomNews(news) => room_news::tell(&worker.shared, &mut worker.alerts, &news),

@@ -85,11 +85,23 @@ fn tell(worker: &mut Worker, screened: Screened, judged: Judged) {
                 let others: Vec<_> = shown.iter().copied().filter(|instance| Some(*instance) != asker).collect();
                 shared.route_to(&others, event);
             }
-            (Audience::One(instance), _) if sees(&instance) => shared.route_to(&[instance], event),
+            (Audience::One(instance), _) if sees(&instance) => tell_one(worker, instance, event),
             (Audience::Form(instance, form), _) if sees(&instance) => forms::tell(worker, instance, event, form),
             (Audience::Form(_, form), _) => forms::refused(worker, &form, None),
             (Audience::One(_), _) => {}
         }
+    }
+}
+
+/// Passes an event on to one instance. A command that it does not get, such as one that its mailbox loses, begins no cooldown.
+pub(super) fn tell_one(worker: &mut Worker, instance: InstanceId, event: Event) {
+    let command = match &event.payload {
+        Payload::Command { name, message, .. } => Some((Arc::clone(name), Arc::clone(message))),
+        _ => None,
+    };
+    let is_told = worker.shared.route_to(&[instance], event);
+    if let Some((name, message)) = command.filter(|_| !is_told) {
+        withhold_command(&mut worker.session, &message, instance, &name);
     }
 }
 

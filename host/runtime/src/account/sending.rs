@@ -117,7 +117,7 @@ pub(super) fn tell_leaving(shared: &Shared, session: &mut Session, outgoing: Out
     if hears_stanzas {
         let event = Event { name: "send".into(), at: now, payload: Payload::Stanza(stanza.to_shown_xml()) };
         match of {
-            Some(instance) => shared.route_to(&[instance], event),
+            Some(instance) => _ = shared.route_to(&[instance], event),
             None => shared.route(event, None),
         }
     }

@@ -332,11 +332,11 @@ impl Shared {
         entered.map_or_else(|| self.router.live(), Delivery::Live)
     }
 
-    /// Routes an event to these instances alone.
-    pub(super) fn route_to(&self, instances: &[InstanceId], event: Event) {
+    /// Routes an event to these instances alone. Returns whether any has got it.
+    pub(super) fn route_to(&self, instances: &[InstanceId], event: Event) -> bool {
         let snapshot = self.snapshot.load();
         let delivery = self.delivery(&event, &snapshot);
-        self.router.route_among(instances, event, delivery, &|jid| snapshot.is_contact(jid));
+        self.router.route_among(instances, event, delivery, &|jid| snapshot.is_contact(jid))
     }
 
     /// Gives an order of the host. Never called in a plugin's own task: all orders wait in one channel.

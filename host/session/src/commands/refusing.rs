@@ -25,7 +25,8 @@ pub fn refuse_command(
     });
 }
 
-/// Ends the cooldowns of a command that hooks keep from the plugin of this instance. Only a command that the plugin gets begins one.
+/// Ends the cooldowns of a command that the plugin of this instance does not get: hooks keep it back, or the mailbox loses it. Only a
+/// command that the plugin gets begins one.
 pub fn withhold_command(session: &mut Session, message: &Message, instance: InstanceId, name: &str) {
     let Some(plugin) = command_owner(session, instance) else { return };
     let Features { commands, rooms, roster, owners, .. } = &mut session.features;
