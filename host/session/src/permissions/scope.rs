@@ -352,8 +352,8 @@ impl Scope {
         one.own_address()
     }
 
-    /// Returns the addresses of this machine, if it lists nothing but this machine, by a name.
-    pub fn loopbacks(&self) -> Option<[SocketAddr; 2]> {
+    /// Returns the scheme and the addresses of this machine, if it lists nothing but this machine, by a name.
+    pub fn loopbacks(&self) -> Option<(&'static str, [SocketAddr; 2])> {
         let [one] = self.web() else { return None };
         one.loopbacks()
     }

@@ -12,11 +12,11 @@ pub(super) fn by_name(permission: Permission, wanted: &Scope, granted: &Scope, h
     let held = format!("{permission} is granted for {held}");
     let decides = "the address that a name leads to decides at each request: outside of the public network, it has to be granted, too";
     let with = |outcome, reason, lacks| Answer { outcome, permission: Some(permission), reason, lacks };
-    if let Some([four, six]) = wanted.loopbacks() {
+    if let Some((scheme, [four, six])) = wanted.loopbacks() {
         if [four, six].iter().any(|address| granted.lists(*address, true)) {
             return with(Outcome::Yes, held, None);
         }
-        let lacks = GrantChange::Entries(vec![format!("https://{four}")]);
+        let lacks = GrantChange::Entries(vec![format!("{scheme}://{four}")]);
         let reason = format!(
             "{held}, and that name leads to this machine, of which no address is granted for all methods and paths"
         );

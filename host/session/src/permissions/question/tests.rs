@@ -926,6 +926,14 @@ fn a_star_is_no_yes_about_a_server_in_the_owners_own_network() {
             "{url}: {answer:?}"
         );
     }
+    // The grant names the scheme, and so does the remedy.
+    for (url, remedy) in [
+        ("http://localhost:37080/a", "parlor plugin grant probe http.fetch=http://127.0.0.1:37080"),
+        ("http://127.0.0.1:37080/a", "parlor plugin grant probe 'http.fetch=GET http://127.0.0.1:37080/a'"),
+    ] {
+        let answer = ask("\"http://localhost:37080\"", url);
+        assert_eq!(answer.remedy("probe").as_deref(), Some(remedy), "{url}: {answer:?}");
+    }
     for url in ["https://127.0.0.1:37443/a", "https://localhost:37443/a", "https://1.1.1.1/"] {
         assert_eq!(ask(listed, url).outcome, Outcome::Yes, "{url}");
     }

@@ -169,8 +169,8 @@ impl fmt::Display for WebPattern {
             write!(f, "{method} ")?;
         }
         let written = |f: &mut fmt::Formatter<'_>, is_secure: bool, host: &dyn fmt::Display, port: u16| {
-            let (scheme, usual) = if is_secure { ("https", 443) } else { ("http", 80) };
-            write!(f, "{scheme}://{host}")?;
+            let usual = if is_secure { 443 } else { 80 };
+            write!(f, "{}://{host}", scheme(is_secure))?;
             if port == usual { Ok(()) } else { write!(f, ":{port}") }
         };
         match &self.servers {
@@ -180,6 +180,10 @@ impl fmt::Display for WebPattern {
         }
         f.write_str(self.path.as_deref().unwrap_or_default())
     }
+}
+
+fn scheme(is_secure: bool) -> &'static str {
+    if is_secure { "https" } else { "http" }
 }
 
 fn is_method(word: &str) -> bool {

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use parlor_base::public_network::is_public;
 use parlor_base::web_address::Server;
 
-use super::{Servers, WebPattern, lies_below};
+use super::{Servers, WebPattern, lies_below, scheme};
 
 /// The ends of names that only the owner's own network resolves (RFC 6761, RFC 6762, RFC 8375), and others that routers and companies
 /// use for theirs.
@@ -46,13 +46,14 @@ impl WebPattern {
         matches!(self.servers, Servers::One { server: Server::Domain(_), .. } | Servers::Below { .. })
     }
 
-    /// Returns the addresses that it stands for, if it lists this machine by name (RFC 6761, section 6.3).
-    pub(in crate::permissions::scope) fn loopbacks(&self) -> Option<[SocketAddr; 2]> {
+    /// Returns the scheme and the addresses that it stands for, if it lists this machine by name (RFC 6761, section 6.3).
+    pub(in crate::permissions::scope) fn loopbacks(&self) -> Option<(&'static str, [SocketAddr; 2])> {
         match &self.servers {
-            Servers::One { server: Server::Domain(domain), port, .. }
+            Servers::One { is_secure, server: Server::Domain(domain), port }
                 if domain == "localhost" || lies_below(domain, "localhost") =>
             {
-                Some([(Ipv4Addr::LOCALHOST, *port).into(), (Ipv6Addr::LOCALHOST, *port).into()])
+                let addresses = [(Ipv4Addr::LOCALHOST, *port).into(), (Ipv6Addr::LOCALHOST, *port).into()];
+                Some((scheme(*is_secure), addresses))
             }
             _ => None,
         }
