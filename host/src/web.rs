@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use jiff::Timestamp;
-use parlor_plugins::webhook::{Given, Once, UNKNOWN, Unverified, Verification};
-use parlor_runtime::supervisor::{Door, Reply as Outcome};
+use parlor_plugins::webhook::{Given, UNKNOWN, Unverified, Verification};
+use parlor_runtime::supervisor::{Door, Reply as Outcome, Verified};
 use parlor_store::WebhookRequest;
 use parlor_web::server::{Arrived, Memory, NoBody, Reply};
 use parlor_web::{HeaderMap, header};
@@ -133,7 +133,7 @@ async fn take(counts: &Counts, are_all_known: bool, mut passage: Passage<'_>, he
     let refuse = || if are_all_known { refused(counts, door) } else { busy(counts) };
     passage.received = body.len();
     let given = Given { header: &|name| single(&head.headers, name), body: &body, now: Timestamp::now() };
-    let Ok((to, once)) = verify(door, head, given) else {
+    let Ok((to, verified)) = verify(door, head, given) else {
         passage.end = End::Refused;
         return refuse();
     };
@@ -144,9 +144,9 @@ async fn take(counts: &Counts, are_all_known: bool, mut passage: Passage<'_>, he
         return Reply::empty(status);
     }
     let request = head.request(to, body);
-    let outcome = to.pass(request, once).await;
+    let outcome = to.pass(request, verified).await;
     let passed = match outcome {
-        Outcome::Stored => Reply::empty(202),
+        Outcome::Stored => Reply::empty(to.status_of_stored()),
         Outcome::Answer(answer) => Reply { status: answer.status, headers: answer.headers, body: answer.body },
         Outcome::NoAnswer(status) => Reply::empty(status),
         Outcome::Again => {
@@ -213,13 +213,13 @@ impl Drop for Passage<'_> {
 }
 
 /// Verifies a request to a webhook. A request to an unknown webhook takes as long.
-fn verify<'d>(door: Option<&'d Door>, head: &Head, given: Given<'_>) -> Result<(&'d Door, Once), Unverified> {
+fn verify<'d>(door: Option<&'d Door>, head: &Head, given: Given<'_>) -> Result<(&'d Door, Verified), Unverified> {
     /// The header of the signature that is computed for an unknown address.
     const ANY: &str = "x-hub-signature-256";
     match door {
         Some(door) if door.takes(&head.method) => {
-            let once = door.verify(given)?;
-            Ok((door, once))
+            let verified = door.verify(given)?;
+            Ok((door, verified))
         }
         Some(_) | None => {
             let wrong = "sha256=0000000000000000000000000000000000000000000000000000000000000000";

@@ -312,6 +312,21 @@ async fn a_signed_time_lets_a_request_in_once_and_for_a_while_also_after_a_resta
     house.told("slack 1 1 POST None [] twice").await;
 }
 
+/// Row 141: Slack and Zoom try an address before they send anything else, and want an answer at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_tries_an_address_is_answered_by_the_host() {
+    let house = House::start(|entry| entry).await;
+    let path = house.path("slack").await;
+    let (body, now) = (r#"{"type":"url_verification","challenge":"3eZbrw1a"}"#, Timestamp::now().as_second());
+    let head = |signature: String| format!("POST {path} HTTP/1.1\r\n{signature}");
+    let answer = house.send(&head(slack(body, now)), body.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n{\"challenge\":\"3eZbrw1a\"}"), "{answer}");
+    let forged = head(webhooks::slack("another secret", body, now));
+    assert_eq!(status(&house.send(&forged, body.as_bytes()).await), 401);
+    assert_eq!(house.shown(&[]).await["requests"].as_array().unwrap().len(), 0);
+}
+
 /// Row 141.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_answers_with_what_no_proxy_or_browser_acts_upon() {

@@ -55,12 +55,14 @@ impl Mode {
 }
 
 /// The ways to verify, as authors name them.
-const WAYS: [&str; 13] = [
+const WAYS: [&str; 15] = [
     "github",
     "gitlab",
     "gitea",
     "stripe",
     "slack",
+    "zoom",
+    "paddle",
     "discord",
     "standard",
     "hmac-sha256",
@@ -79,6 +81,8 @@ pub fn ways() -> impl Iterator<Item = (&'static str, &'static str, &'static str)
         ("x-gitea-signature", "the HMAC-SHA256 of the JSON in hex, also if that comes in a form; also Forgejo"),
         ("the one in `header`, else stripe-signature", "`t=TIME,v1=…` with the HMAC-SHA256 of `TIME.BODY` in hex"),
         ("x-slack-signature", "`v0=` and the HMAC-SHA256 of `v0:TIME:BODY` in hex, with `x-slack-request-timestamp`"),
+        ("x-zm-signature", "the same, with `x-zm-request-timestamp`"),
+        ("paddle-signature", "`ts=TIME;h1=…` with the HMAC-SHA256 of `TIME:BODY` in hex"),
         (
             "x-signature-ed25519",
             "the Ed25519 signature of time and body in hex, with `x-signature-timestamp`; the secret is the application's public key",
@@ -257,6 +261,8 @@ fn verification(section: &Section<'_>) -> Result<Verification, DocumentError> {
         }
         "stripe" => Verification::Stripe { header: header_or("stripe-signature") },
         "slack" => Verification::Slack,
+        "zoom" => Verification::Zoom,
+        "paddle" => Verification::Paddle,
         "discord" => Verification::Discord,
         "standard" => Verification::Standard,
         "bearer" => Verification::Bearer,

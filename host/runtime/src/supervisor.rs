@@ -47,7 +47,7 @@ use crate::webhooks::Webhooks;
 pub use dependency::Dependency;
 pub use grant_handle::GrantHandle;
 pub use replacement::Successor;
-pub use webhooks::door::{Candidate, Door};
+pub use webhooks::door::{Candidate, Door, Verified};
 pub use webhooks::reply::Reply;
 
 /// How long running handlers may take to finish when another instance takes over.

@@ -100,9 +100,9 @@ pub(super) fn bring(hooked: &Hooked, plugin: Option<&Supervised>, notes: &Notes)
     }
     let (sender, webhook) = ("192.0.2.1".to_owned(), name.clone());
     let request = WebhookRequest { webhook, sender, method, query, path, headers, body: body.into_bytes() };
-    let notes = notes.clone();
+    let (notes, verified) = (notes.clone(), door.trust(&request.body));
     tokio::spawn(async move {
-        let (status, body) = match door.pass(request, None).await {
+        let (status, body) = match door.pass(request, verified).await {
             Reply::Stored => return,
             Reply::Answer(answer) => (answer.status, String::from_utf8_lossy(&answer.body).into_owned()),
             Reply::NoAnswer(status) => (status, String::new()),

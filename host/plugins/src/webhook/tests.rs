@@ -215,6 +215,86 @@ fn slack_signs_the_time_which_may_not_be_long_ago_nor_to_come() {
     assert_eq!(checked_at(at, &slack, secret, &other_time, body), Err(Unverified));
 }
 
+/// As Zoom's documentation says, "Verify webhook events".
+#[test]
+fn zoom_signs_as_slack_does_in_headers_of_its_own() {
+    let (secret, body) = ("canary-shared-secret", r#"{"event":"meeting.started"}"#);
+    let time = NOW.to_string();
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
+    let signed = format!("v0={}", hex::encode(ring::hmac::sign(&key, format!("v0:{time}:{body}").as_bytes())));
+    let zoom = way("verify = \"zoom\"");
+    let check = |sender: &str, late: i64| {
+        let names = [format!("{sender}-request-timestamp"), format!("{sender}-signature")];
+        let headers = [(names[0].as_str(), time.as_str()), (names[1].as_str(), signed.as_str())];
+        checked_at(NOW + late, &zoom, secret, &headers, body.as_bytes())
+    };
+    assert!(check("x-zm", 300).is_ok_and(|once| once.is_some()));
+    assert_eq!((check("x-zm", 301), check("x-slack", 0)), (Err(Unverified), Err(Unverified)));
+}
+
+/// As Paddle's documentation says, "Verify webhook signatures".
+#[test]
+fn paddle_lists_its_time_and_signatures_with_semicolons() {
+    let (secret, body, time) = ("pdl_ntfset_canary", r#"{"event_id":"evt_1"}"#, NOW.to_string());
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
+    let sign = |signed: String| hex::encode(ring::hmac::sign(&key, signed.as_bytes()));
+    let right = sign(format!("{time}:{body}"));
+    let paddle = way("verify = \"paddle\"");
+    let check = |late: i64, header: &str| {
+        checked_at(NOW + late, &paddle, secret, &[("paddle-signature", header)], body.as_bytes())
+    };
+    for header in [format!("ts={time};h1={right}"), format!("ts={time};h1=00;h1={right}")] {
+        assert!(check(300, &header).is_ok_and(|once| once.is_some()), "{header}");
+        assert_eq!(check(301, &header), Err(Unverified), "{header}");
+    }
+    for wrong in [
+        format!("h1={right}"),
+        format!("ts={time},h1={right}"),
+        format!("t={time};v1={right}"),
+        format!("ts={time};h1={}", sign(format!("{time}.{body}"))),
+    ] {
+        assert_eq!(check(0, &wrong), Err(Unverified), "{wrong}");
+    }
+}
+
+/// Both repeat a request that is answered with 202. Discord's documentation asks for 202.
+#[test]
+fn a_stored_request_is_answered_with_a_status_that_its_sender_takes_for_a_success() {
+    for (verify, status) in [("zoom", 200), ("paddle", 200), ("discord", 202), ("github", 202)] {
+        assert_eq!(way(&format!("verify = {verify:?}")).status_of_stored(), status, "{verify}");
+    }
+}
+
+/// The token and its hash are made by `openssl dgst -sha256 -hmac`. A sender's other requests are the plugin's.
+#[test]
+fn the_host_answers_the_requests_by_which_slack_and_zoom_try_an_address() {
+    let trial = |verify: &str, body: &str| {
+        let answer = way(&format!("verify = {verify:?}")).answer_to_trial("canary-shared-secret", body.as_bytes());
+        answer.map(|json| serde_json::from_str::<serde_json::Value>(&json).unwrap())
+    };
+    let of_slack = r#"{"token":"x","challenge":"3eZbrw1a","type":"url_verification"}"#;
+    let of_zoom = r#"{"event":"endpoint.url_validation","payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"}}"#;
+    assert_eq!(trial("slack", of_slack), Some(serde_json::json!({ "challenge": "3eZbrw1a" })));
+    let answer = trial("zoom", of_zoom).unwrap();
+    assert_eq!(answer["plainToken"], "qgg8vlvZRS6UYooatFL8Aw");
+    assert_eq!(answer["encryptedToken"], "dcb0d25d01b49d8b25265e2dd0a980e7e3ee730c8b812c0ec079f590a2c10979");
+    for (verify, body) in [
+        ("slack", of_zoom),
+        ("zoom", of_slack),
+        ("stripe", of_zoom),
+        ("slack", r#"{"type":"event_callback","challenge":"x"}"#),
+        ("slack", r#"{"type":"url_verification","challenge":1}"#),
+        ("zoom", r#"{"event":"meeting.started","payload":{"plainToken":"x"}}"#),
+        ("zoom", r#"{"event":"endpoint.url_validation"}"#),
+        ("zoom", "[]"),
+        ("slack", "token=x&command=%2Fbooks"),
+    ] {
+        assert_eq!(trial(verify, body), None, "{verify} {body}");
+    }
+    let long = of_slack.replace("3eZbrw1a", &"x".repeat(4 << 10));
+    assert_eq!(trial("slack", &long), None);
+}
+
 /// The vector of the specification of Standard Webhooks.
 #[test]
 fn standard_webhooks_are_verified_by_any_of_their_signatures() {

@@ -9,6 +9,7 @@ use parlor_base::web_address::only_field;
 use ring::digest;
 use ring::hmac;
 use ring::signature::{ED25519, UnparsedPublicKey};
+use serde_json::{Value, json};
 
 /// The challenge to the sender of a request to an unknown address. Browsers do not ask for a password because of it.
 pub const UNKNOWN: &str = "Bearer";
@@ -16,6 +17,8 @@ pub const UNKNOWN: &str = "Bearer";
 const WINDOW: SignedDuration = SignedDuration::from_mins(5);
 /// The maximum number of signatures in one header: senders list one for each of their keys.
 const MOST_SIGNATURES: usize = 16;
+/// The maximum length of a body by which a sender tries an address, in bytes. Longer ones are not parsed.
+const LONGEST_TRIAL: usize = 4 << 10;
 
 /// How the host finds out that a request comes from where it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +48,10 @@ pub enum Verification {
     },
     /// As Slack signs.
     Slack,
+    /// As Zoom signs: in Slack's way, in headers of its own.
+    Zoom,
+    /// As Paddle signs.
+    Paddle,
     /// As Discord signs its interactions (Ed25519, RFC 8032).
     Discord,
     /// As the specification Standard Webhooks says, also by the names that Svix has for its headers.
@@ -120,6 +127,8 @@ impl Verification {
             Self::Gitea => "HMAC-SHA256 in x-gitea-signature".to_owned(),
             Self::Stripe { header } => format!("HMAC-SHA256 with a time in {header}"),
             Self::Slack => "Slack's signature".to_owned(),
+            Self::Zoom => "Zoom's signature".to_owned(),
+            Self::Paddle => "Paddle's signature".to_owned(),
             Self::Discord => "Discord's signature".to_owned(),
             Self::Standard => "Standard Webhooks".to_owned(),
             Self::Bearer => "bearer token".to_owned(),
@@ -138,6 +147,8 @@ impl Verification {
             | Self::Gitea
             | Self::Stripe { .. }
             | Self::Slack
+            | Self::Zoom
+            | Self::Paddle
             | Self::Discord
             | Self::Standard
             | Self::Bearer
@@ -159,6 +170,8 @@ impl Verification {
             | Self::Gitea
             | Self::Stripe { .. }
             | Self::Slack
+            | Self::Zoom
+            | Self::Paddle
             | Self::Bearer
             | Self::Nothing => return None,
         };
@@ -197,8 +210,10 @@ impl Verification {
             }
             Self::Token { header } => same(read(given, header)?, secret).map(|()| None),
             Self::Gitea => gitea(secret, given).map(|()| None),
-            Self::Stripe { header } => stripe(secret, header, given).map(Some),
-            Self::Slack => slack(secret, given).map(Some),
+            Self::Stripe { header } => listed(secret, header, &STRIPE, given).map(Some),
+            Self::Slack => slack(secret, "x-slack", given).map(Some),
+            Self::Zoom => slack(secret, "x-zm", given).map(Some),
+            Self::Paddle => listed(secret, "paddle-signature", &PADDLE, given).map(Some),
             Self::Discord => discord(secret, given).map(Some),
             Self::Standard => standard(secret, given).map(Some),
             Self::Bearer => same(credentials(given, b"bearer ")?, secret).map(|()| None),
@@ -208,6 +223,31 @@ impl Verification {
             }
             Self::Nothing => Ok(None),
         }
+    }
+
+    /// Returns the status of the answer to a request that is stored. Zoom and Paddle take only 200 for a success, and repeat a
+    /// request otherwise. To Discord, only 202 says that the answer comes later.
+    pub fn status_of_stored(&self) -> u16 {
+        if matches!(self, Self::Zoom | Self::Paddle) { 200 } else { 202 }
+    }
+
+    /// Returns the JSON that answers a request by which its sender only tries the address; `None` for any other request. The request
+    /// must have been verified by this secret. Zoom wants a proof of the secret, which a plugin does not have.
+    pub fn answer_to_trial(&self, secret: &str, body: &[u8]) -> Option<String> {
+        if !matches!(self, Self::Slack | Self::Zoom) || body.len() > LONGEST_TRIAL {
+            return None;
+        }
+        let asked: Value = serde_json::from_slice(body).ok()?;
+        let answer = if *self == Self::Slack {
+            let challenge = asked["challenge"].as_str().filter(|_| asked["type"] == "url_verification")?;
+            json!({ "challenge": challenge })
+        } else {
+            let plain = asked["payload"]["plainToken"].as_str();
+            let plain = plain.filter(|_| asked["event"] == "endpoint.url_validation")?;
+            let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+            json!({ "plainToken": plain, "encryptedToken": hex::encode(hmac::sign(&key, plain.as_bytes())) })
+        };
+        Some(answer.to_string())
     }
 }
 
@@ -302,22 +342,35 @@ fn gitea(secret: &str, given: Given<'_>) -> Result<(), Unverified> {
     check(given.body).or_else(|_| check(only_field(given.body, "payload").ok_or(Unverified)?.as_bytes()))
 }
 
-fn stripe(secret: &str, header: &str, given: Given<'_>) -> Result<[u8; 32], Unverified> {
+/// The form of a header that lists the time and signatures, each by its name.
+struct Listed {
+    separator: char,
+    time: &'static str,
+    signature: &'static str,
+    /// The bytes between the time and the body in the signed text.
+    between: &'static [u8],
+}
+
+const STRIPE: Listed = Listed { separator: ',', time: "t", signature: "v1", between: b"." };
+const PADDLE: Listed = Listed { separator: ';', time: "ts", signature: "h1", between: b":" };
+
+fn listed(secret: &str, header: &str, form: &Listed, given: Given<'_>) -> Result<[u8; 32], Unverified> {
     let written = text(given, header)?;
-    let fields = || written.split(',').filter_map(|field| field.trim().split_once('='));
-    let time = fields().find(|(name, _)| *name == "t").ok_or(Unverified)?.1;
+    let fields = || written.split(form.separator).filter_map(|field| field.trim().split_once('='));
+    let time = fields().find(|(name, _)| *name == form.time).ok_or(Unverified)?.1;
     in_time(time, given.now)?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    let signatures = fields().filter(|(name, _)| *name == "v1").map(|(_, signature)| signature);
-    let parts: [&[u8]; 3] = [time.as_bytes(), b".", given.body];
+    let signatures = fields().filter(|(name, _)| *name == form.signature).map(|(_, signature)| signature);
+    let parts: [&[u8]; 3] = [time.as_bytes(), form.between, given.body];
     any(signatures, Encoding::Hex, &key, &parts)?;
     Ok(once(&parts))
 }
 
-fn slack(secret: &str, given: Given<'_>) -> Result<[u8; 32], Unverified> {
-    let time = text(given, "x-slack-request-timestamp")?;
+/// Checks a signature of Slack's form. `sender` is how its headers begin.
+fn slack(secret: &str, sender: &str, given: Given<'_>) -> Result<[u8; 32], Unverified> {
+    let time = text(given, &format!("{sender}-request-timestamp"))?;
     in_time(time, given.now)?;
-    let signature = text(given, "x-slack-signature")?.strip_prefix("v0=").ok_or(Unverified)?;
+    let signature = text(given, &format!("{sender}-signature"))?.strip_prefix("v0=").ok_or(Unverified)?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let parts: [&[u8]; 4] = [b"v0:", time.as_bytes(), b":", given.body];
     any([signature].into_iter(), Encoding::Hex, &key, &parts)?;

@@ -10,10 +10,18 @@ use parlor_store::{Acceptance, Accepted, TallyKind, Traffic, WebhookRequest};
 use super::super::{Shared, Supervised};
 use super::answering;
 use super::reply::{Reply, refused};
+use crate::instance::WebhookAnswer;
 use crate::webhooks::{GivenToken, Webhooks};
 
 /// A plugin on one account that may have the webhook that a request names.
 pub struct Candidate(Arc<Shared>);
+
+/// How a request was verified.
+pub struct Verified {
+    once: Once,
+    /// The answer to a request by which its sender only tries the address.
+    trial: Option<String>,
+}
 
 /// A webhook of a running plugin, for requests to it.
 #[derive(Clone)]
@@ -87,8 +95,13 @@ impl Door {
         self.webhook.verification.challenge()
     }
 
+    /// Returns the status of the answer to a request that is stored.
+    pub fn status_of_stored(&self) -> u16 {
+        self.webhook.verification.status_of_stored()
+    }
+
     /// Verifies a request by the secret that the owner has given, or by the former one while that counts.
-    pub fn verify(&self, given: Given<'_>) -> Result<Once, Unverified> {
+    pub fn verify(&self, given: Given<'_>) -> Result<Verified, Unverified> {
         let secret = self.webhooks.secret(&self.webhook).unwrap_or_default();
         let former = self.webhooks.former_secret(&self.webhook, given.now);
         let former = former.as_ref().map(FormerSecret::text);
@@ -97,7 +110,14 @@ impl Door {
             let (plugin, account) = (&self.webhooks.admitted.id, &self.shared.account.name);
             tracing::info!(%plugin, %account, webhook = %self.name, "a sender still uses the former secret");
         }
-        Ok(once)
+        let used = former.filter(|_| by == VerifiedBy::Former).unwrap_or(&secret);
+        Ok(Verified { once, trial: self.webhook.verification.answer_to_trial(used, given.body) })
+    }
+
+    /// Takes a request with this body as if it had been verified, for the tests of authors.
+    pub fn trust(&self, body: &[u8]) -> Verified {
+        let secret = self.webhooks.secret(&self.webhook).unwrap_or_default();
+        Verified { once: None, trial: self.webhook.verification.answer_to_trial(&secret, body) }
     }
 
     /// Records for the owner how a request to it ended, in one word, and the bytes of its body and of the answer's.
@@ -107,8 +127,14 @@ impl Door {
         self.shared.lasting.record.passed(TallyKind::Webhook, &format!("{} {how}", self.name), at, traffic);
     }
 
-    /// Passes a verified request on. Returns when it is stored, or with the plugin's answer.
-    pub async fn pass(&self, request: WebhookRequest, once: Once) -> Reply {
+    /// Passes a verified request on. Returns when it is stored, or with the plugin's answer. The host answers a request by which a
+    /// sender only tries the address.
+    pub async fn pass(&self, request: WebhookRequest, verified: Verified) -> Reply {
+        let Verified { once, trial } = verified;
+        if let Some(trial) = trial {
+            let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+            return Reply::Answer(WebhookAnswer { status: 200, headers, body: trial.into_bytes() });
+        }
         let request = WebhookRequest { webhook: self.name.clone(), path: self.path.clone(), ..request };
         let limits = &self.webhooks.admitted.limits;
         let acceptance = Acceptance {
