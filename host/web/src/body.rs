@@ -57,6 +57,14 @@ impl Outgoing {
         Self(Content::Whole((!bytes.is_empty()).then_some(bytes)))
     }
 
+    /// Returns the same body once more, unless it is sent while it is written.
+    pub(crate) fn copied(&self) -> Option<Self> {
+        match &self.0 {
+            Content::Whole(bytes) => Some(Self(Content::Whole(bytes.clone()))),
+            Content::Stream(_) | Content::SizedStream(_) => None,
+        }
+    }
+
     /// Returns how many bytes it has, if they are complete in memory: otherwise none of them is there yet.
     pub fn length_of_whole(&self) -> usize {
         match &self.0 {

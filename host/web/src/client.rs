@@ -12,7 +12,7 @@ use hyper::header::{
 };
 use hyper::rt::Executor;
 use hyper::{HeaderMap, Method, Uri};
-use hyper_util::client::legacy::Client as Pooled;
+use hyper_util::client::legacy::{Client as Pooled, Error};
 use hyper_util::rt::TokioTimer;
 use parlor_base::web_address::WebAddress;
 use parlor_https::interim::counted;
@@ -215,7 +215,7 @@ impl Client {
         let uri: Uri = to.as_str().parse().map_err(|_| WebError::Protocol("its address cannot be sent".to_owned()))?;
         let mut sent = hyper::Request::new(body);
         (*sent.method_mut(), *sent.uri_mut(), *sent.headers_mut()) = (method, uri, headers);
-        let mut again = repeatable(&sent);
+        let mut again = copied(&sent);
         loop {
             // This counts the interim answers over HTTP/1. Those over HTTP/2 are counted by the connection.
             let flooded = counted(&mut sent);
@@ -229,8 +229,7 @@ impl Client {
                     Used::note(answer.extensions());
                     return Answer::new(answer, to, patience, most);
                 }
-                // The server may have closed the idle connection while the request was on its way.
-                Err(error) => match again.take().filter(|_| Used::before(&error)) {
+                Err(error) => match again.take().filter(|again| may_be_repeated(again, &error)) {
                     Some(same) => sent = same,
                     None => return Err(WebError::of(&error)),
                 },
@@ -239,16 +238,28 @@ impl Client {
     }
 }
 
-/// Returns the same request once more, if it may be made twice: it changes nothing (RFC 9110, section 9.2.1), and has no
-/// body.
-fn repeatable(sent: &hyper::Request<Outgoing>) -> Option<hyper::Request<Outgoing>> {
-    (sent.method().is_safe() && sent.body().is_end_stream()).then(|| {
-        let mut again = hyper::Request::new(Outgoing::empty());
-        again.method_mut().clone_from(sent.method());
-        again.uri_mut().clone_from(sent.uri());
-        again.headers_mut().clone_from(sent.headers());
-        again
-    })
+/// Returns the same request once more, unless its body is sent while it is written.
+fn copied(sent: &hyper::Request<Outgoing>) -> Option<hyper::Request<Outgoing>> {
+    let mut again = hyper::Request::new(sent.body().copied()?);
+    again.method_mut().clone_from(sent.method());
+    again.uri_mut().clone_from(sent.uri());
+    again.headers_mut().clone_from(sent.headers());
+    Some(again)
+}
+
+/// Returns whether a request that failed may be made once more: the server has not begun with it, or it changes nothing (RFC
+/// 9110, section 9.2.1) and the server may have closed the idle connection while it was on its way.
+fn may_be_repeated(again: &hyper::Request<Outgoing>, error: &Error) -> bool {
+    let changes_nothing = again.method().is_safe() && again.body().is_end_stream();
+    is_refused(error) || (changes_nothing && Used::before(error))
+}
+
+/// Returns whether a server says by HTTP/2 that it has not begun with a request (RFC 9113, section 8.7). The library gives the
+/// error of a GOAWAY only to requests behind the last one that the server has begun with.
+fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    let by_server = causes.find_map(|cause| cause.downcast_ref::<h2::Error>()).filter(|cause| cause.is_remote());
+    by_server.is_some_and(|cause| cause.is_go_away() || cause.reason() == Some(h2::Reason::REFUSED_STREAM))
 }
 
 /// Runs connections on one runtime.

@@ -19,10 +19,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use parlor_base::public_network::is_public;
 use parlor_base::web_address::WebAddress;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::server::TlsStream;
 
 use super::*;
 
@@ -282,7 +283,7 @@ async fn proxy(answer: &'static str, resolves: bool) -> (Proxy, Arc<Mutex<Vec<St
             told.lock().unwrap().push(server.clone());
             stream.write_all(answer.as_bytes()).await.unwrap();
             if answer.contains(" 200 ") {
-                let mut there = tokio::net::TcpStream::connect(server).await.unwrap();
+                let mut there = TcpStream::connect(server).await.unwrap();
                 tokio::spawn(async move { tokio::io::copy_bidirectional(&mut stream, &mut there).await });
             }
         }
@@ -608,6 +609,68 @@ async fn raw_h2(frames: Vec<u8>) -> (WebAddress, RootCertStore) {
         let _ = stream.read_to_end(&mut Vec::new()).await;
     });
     (WebAddress::parse(&format!("https://localhost:{port}/")).unwrap(), roots)
+}
+
+/// Serves connections by HTTP/2: the frames that answer each request, by its number and its stream. Returns how many came, too.
+async fn each_h2(answer: fn(usize, u32) -> Vec<u8>) -> (WebAddress, RootCertStore, Arc<AtomicUsize>) {
+    let (acceptor, roots) = secured("h2");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, asked) = (listener.local_addr().unwrap().port(), Arc::<AtomicUsize>::default());
+    let count = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, count) = (acceptor.clone(), Arc::clone(&count));
+            tokio::spawn(async move { serve_h2(acceptor.accept(stream).await?, answer, &count).await });
+        }
+    });
+    (WebAddress::parse(&format!("https://localhost:{port}/")).unwrap(), roots, asked)
+}
+
+async fn serve_h2(
+    mut stream: TlsStream<TcpStream>,
+    answer: fn(usize, u32) -> Vec<u8>,
+    count: &AtomicUsize,
+) -> std::io::Result<()> {
+    stream.write_all(&frame(4, 0, 0, b"")).await?;
+    stream.flush().await?;
+    // The preface.
+    stream.read_exact(&mut [0; 24]).await?;
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        stream.read_exact(&mut vec![0; usize::try_from(length).unwrap()]).await?;
+        if head[3] == 1 {
+            let id = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+            stream.write_all(&answer(count.fetch_add(1, Relaxed), id)).await?;
+            stream.flush().await?;
+        }
+    }
+}
+
+/// RFC 9113, section 8.7. nginx ends a connection by such a GOAWAY after a number of requests.
+#[tokio::test]
+async fn a_request_with_which_a_server_has_not_begun_is_made_again_whatever_its_method_is() {
+    fn answered(id: u32) -> Vec<u8> {
+        frame(1, 5, id, b"\x88")
+    }
+    fn reset(id: u32, code: u32) -> Vec<u8> {
+        frame(3, 0, id, &code.to_be_bytes())
+    }
+    let servers: [(fn(usize, u32) -> Vec<u8>, bool, usize); 4] = [
+        (|number, id| if number == 0 { reset(id, 7) } else { answered(id) }, true, 2),
+        // No request was begun.
+        (|number, id| if number == 0 { frame(7, 0, 0, &[0; 8]) } else { answered(id) }, true, 2),
+        (|_, id| reset(id, 7), false, 2),
+        // An error of the server: it may have acted upon the request.
+        (|_, id| reset(id, 2), false, 1),
+    ];
+    for (at, (answer, succeeds, requests)) in servers.into_iter().enumerate() {
+        let (address, roots, asked) = each_h2(answer).await;
+        let request = Request { method: Method::POST, body: Outgoing::whole("abc"), ..get(address) };
+        let said = body(&client(&roots, |_, _| true), request).await;
+        assert_eq!((said.is_ok(), asked.load(Relaxed)), (succeeds, requests), "{at}: {said:?}");
+    }
 }
 
 /// RFC 9113, section 8.1.
