@@ -51,32 +51,31 @@ pub fn client_config(ca_file: Option<PathBuf>) -> Result<ClientConfig, TrustErro
     Ok(trusting(ca_file)?.with_no_client_auth())
 }
 
-/// Returns the TLS configuration of a client that trusts the system's certificates, and as authorities those in
-/// `more`.
+/// Returns the TLS configuration of a client that trusts the system's certificates, and those in `more`.
 pub fn client_config_with(more: Option<&Path>) -> Result<ClientConfig, TrustError> {
     let Some(path) = more else { return client_config(None) };
     // The system may have none, if all servers are in the house.
-    let mut roots = system_roots().map_or_else(|_| RootCertStore::empty(), |roots| RootCertStore::clone(&roots));
-    add(&mut roots, certificates(path)?, path)?;
-    Ok(builder()?.with_root_certificates(roots).with_no_client_auth())
+    let roots = system_roots().map_or_else(|_| RootCertStore::empty(), |roots| RootCertStore::clone(&roots));
+    Ok(naming(roots, path)?.with_no_client_auth())
 }
 
 /// Returns the same configuration before client authentication is chosen.
 pub fn trusting(ca_file: Option<PathBuf>) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TrustError> {
-    let builder = builder()?;
-    let Some(path) = ca_file else { return Ok(builder.with_root_certificates(system_roots()?)) };
-    let mut roots = RootCertStore::empty();
-    let named = certificates(&path)?;
-    add(&mut roots, named.clone(), &path)?;
-    let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider());
-    let authorities = authorities.build().map_err(|error| failed(&error))?;
-    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(Named { authorities, named })))
+    let Some(path) = ca_file else { return Ok(builder()?.with_root_certificates(system_roots()?)) };
+    naming(RootCertStore::empty(), &path)
 }
 
-/// Adds the certificates of this file as authorities.
-fn add(roots: &mut RootCertStore, named: Vec<CertificateDer<'static>>, path: &Path) -> Result<(), TrustError> {
+/// Trusts the certificates of a file beside these authorities: each as an authority, and as a server's own.
+fn naming(
+    mut authorities: RootCertStore,
+    path: &Path,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TrustError> {
     let broken = |error: TlsError| TrustError::CaFile { path: path.to_owned(), cause: error.to_string() };
-    named.into_iter().try_for_each(|certificate| roots.add(certificate).map_err(broken))
+    let named = certificates(path)?;
+    named.iter().cloned().try_for_each(|certificate| authorities.add(certificate).map_err(broken))?;
+    let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(authorities), provider());
+    let authorities = authorities.build().map_err(|error| failed(&error))?;
+    Ok(builder()?.dangerous().with_custom_certificate_verifier(Arc::new(Named { authorities, named })))
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -215,7 +214,42 @@ impl ServerCertVerifier for Named {
 
 #[cfg(test)]
 mod tests {
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
     use super::*;
+
+    /// Makes a certificate for `localhost` that says that it is an authority's, as `openssl req -x509` does by itself.
+    fn own() -> (rcgen::Certificate, rcgen::KeyPair) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut made = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        made.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        (made.self_signed(&key).unwrap(), key)
+    }
+
+    #[tokio::test]
+    async fn a_servers_own_certificate_is_trusted_beside_those_of_the_system_whatever_it_says_of_itself() {
+        let (certificate, key) = own();
+        let server = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key.serialize_der().try_into().unwrap())
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(server));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        let connects = async |trusted: &rcgen::Certificate, name: &'static str| {
+            std::fs::write(&file, trusted.pem()).unwrap();
+            let client = TlsConnector::from(Arc::new(client_config_with(Some(&file)).unwrap()));
+            let ((ours, theirs), acceptor) = (tokio::io::duplex(64 << 10), acceptor.clone());
+            tokio::spawn(async move { acceptor.accept(theirs).await.map(drop) });
+            client.connect(ServerName::try_from(name).unwrap(), ours).await.is_ok()
+        };
+        assert!(connects(&certificate, "localhost").await);
+        assert!(!connects(&certificate, "other.example").await, "it is not for that name");
+        assert!(!connects(&own().0, "localhost").await, "it is another one");
+    }
 
     fn trusting(name: &str) -> RootCertStore {
         let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
