@@ -93,7 +93,7 @@ impl Request {
         if let Some(why) = why_not(&read) {
             return Err(bad(why));
         }
-        let value = HeaderValue::from_bytes(value)
+        let value = HeaderValue::from_bytes(trimmed(value))
             .map_err(|_| bad("its value has a line break or another control character"))?;
         if self.headers.len() >= MOST_HEADERS {
             return Err(bad("a request has at most 100 headers"));
@@ -101,6 +101,15 @@ impl Request {
         self.headers.append(read, value);
         Ok(())
     }
+}
+
+/// Removes the blanks around the value of a header, which are no part of it (RFC 9110, section 5.5). By HTTP/2, servers refuse a
+/// request with them (RFC 9113, section 8.2.1).
+fn trimmed(value: &[u8]) -> &[u8] {
+    let counts = |byte: &u8| !matches!(byte, b' ' | b'\t');
+    let begin = value.iter().position(counts).unwrap_or(value.len());
+    let end = value.iter().rposition(counts).map_or(begin, |last| last + 1);
+    &value[begin..end]
 }
 
 /// The next request of a redirect, before it is sent.

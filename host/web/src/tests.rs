@@ -766,6 +766,11 @@ fn neither_a_second_request_nor_a_header_of_the_host_can_be_written() {
         assert!(request.header(name, value.as_bytes()).is_err(), "{name:?}: {value:?}");
     }
     request.header("X-Right", "täst".as_bytes()).unwrap();
+    for (value, sent) in [(" \ta b\t ", "a b"), ("  ", ""), ("", ""), ("a", "a")] {
+        let mut request = get(request.to.clone());
+        request.header("x", value.as_bytes()).unwrap();
+        assert_eq!(request.headers["x"], sent, "{value:?}");
+    }
     for number in 1..100 {
         request.header(&format!("x-{number}"), b"y").unwrap();
     }

@@ -18,7 +18,7 @@ Large bodies go in parts, and are never whole in memory:
 import contextlib
 import json as _json
 import random
-from typing import Any, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 from urllib.parse import quote_plus
 
 from .errors import Error, NotFound
@@ -86,7 +86,8 @@ async def fetch(
     """Makes a request, and waits for the whole answer. A status from 400 on raises nothing: see `Response.raise_for_status`.
 
     `params` are added to the query, before a fragment. The body is `json` as JSON, or `data`, of which a mapping is sent as a form. With
-    `files` it is a form of both: `{"file": ("balcony.png", picture, "image/png")}`. The host writes the `credentials`, settings of that
+    `files` it is a form of both: `{"file": ("balcony.png", picture, "image/png")}`. In `params` and `data`, a list or tuple is a field for
+    each of its values, and `None` is no field. The host writes the `credentials`, settings of that
     type, where `{{name}}` stands in headers, query and body. `follow`: how many redirects are followed, 10 at most. `timeout`: in seconds,
     or a `timedelta`.
     """
@@ -125,10 +126,10 @@ def _request(
         body = data
     if kind is not None and not any(name.lower() == "content-type" for name in given):
         given["content-type"] = kind
-    if params:
+    if query := _pairs(params or {}):
         # A client does not send the fragment, the part from the # on (RFC 3986, section 3.5).
         url, mark, fragment = url.partition("#")
-        url = f"{url}{'&' if '?' in url else '?'}{_pairs(params)}{mark}{fragment}"
+        url = f"{url}{'&' if '?' in url else '?'}{query}{mark}{fragment}"
     return _http.Request(
         method=method,
         url=url,
@@ -297,14 +298,22 @@ def _query(value: object) -> str:
     return quote_plus(whole(str(value)), safe="{}")
 
 
+def _each(fields: Mapping[str, object]) -> Iterator[Tuple[str, object]]:
+    """Each field with its value: a list or tuple has several, and None is left out."""
+    for name, value in fields.items():
+        for one in value if isinstance(value, (list, tuple)) else (value,):
+            if one is not None:
+                yield name, one
+
+
 def _pairs(fields: Mapping[str, object]) -> str:
     """Fields as a query or a form has them."""
-    return "&".join(f"{_query(name)}={_query(value)}" for name, value in fields.items())
+    return "&".join(f"{_query(name)}={_query(value)}" for name, value in _each(fields))
 
 
 def _form(fields: Mapping[str, object], files: Mapping[str, FormFile]) -> Tuple[bytes, str]:
     """A form of fields and files as browsers send it (RFC 7578), and its content-type."""
-    parts = [(f'form-data; name="{_escaped(name)}"', encoded(str(value))) for name, value in fields.items()]
+    parts = [(f'form-data; name="{_escaped(name)}"', encoded(str(value))) for name, value in _each(fields)]
     for name, file in files.items():
         given = (name, file) if isinstance(file, (bytes, str)) else file
         # A line end in the media type would begin another header.
