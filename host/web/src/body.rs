@@ -12,9 +12,9 @@ use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use http_body_util::{BodyExt as _, BodyStream};
-use hyper::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
+use hyper::{HeaderMap, StatusCode};
 use parlor_base::web_address::WebAddress;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _};
 use tokio::sync::mpsc;
@@ -238,8 +238,10 @@ impl Answer {
         let codings: Vec<_> = codings.iter().map(String::as_str).filter(|coding| *coding != "identity").collect();
         // An answer to HEAD, and one with 204 or 304, describes a body that it does not have.
         let has_body = !body.is_end_stream();
+        // A part of a compressed body, as an answer with 206 may have it, is left as it is.
+        let is_part = head.status == StatusCode::PARTIAL_CONTENT;
         let decode: Option<fn(Compressed) -> Decoded> = match codings.as_slice() {
-            _ if !has_body => None,
+            _ if !has_body || is_part => None,
             ["gzip" | "x-gzip"] => Some(gunzip),
             ["br"] => Some(unbrotli),
             _ => None,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hyper::body::Body as _;
 use hyper::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE,
-    COOKIE, HeaderName, HeaderValue, LAST_MODIFIED, LOCATION, USER_AGENT,
+    COOKIE, HeaderName, HeaderValue, LAST_MODIFIED, LOCATION, RANGE, USER_AGENT,
 };
 use hyper::rt::Executor;
 use hyper::{HeaderMap, Method, Uri};
@@ -212,8 +212,9 @@ impl Client {
 
     async fn send_once(&self, request: Request) -> Result<Answer, WebError> {
         let Request { method, to, mut headers, body, patience, first_byte: _, most } = request;
-        // A server that has both chooses gzip, whose window is the smaller one.
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, br;q=0.5"));
+        // A server that has both chooses gzip, whose window is the smaller one. A part of a compressed body could not be unpacked.
+        let codings = if headers.contains_key(RANGE) { "identity" } else { "gzip, br;q=0.5" };
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(codings));
         if !headers.contains_key(USER_AGENT) {
             headers.insert(USER_AGENT, HeaderValue::from_static(concat!("parlor/", env!("CARGO_PKG_VERSION"))));
         }

@@ -460,6 +460,21 @@ async fn a_body_is_unpacked_up_to_its_limit() {
     assert_eq!(answer.whole().await.unwrap(), zeros);
 }
 
+/// RFC 9110, section 14.2: a range is one of the body as it is sent.
+#[tokio::test]
+async fn a_part_of_a_body_is_asked_for_without_a_coding_and_one_in_a_coding_is_left_as_it_is() {
+    let server = Server::start("http/1.1", |head, _| {
+        let accepts = head.headers["accept-encoding"].to_str().unwrap().to_owned();
+        said(206, &[("content-encoding", "gzip"), ("content-range", "bytes 0-1/9")], accepts)
+    })
+    .await;
+    let mut request = get(server.address("/"));
+    request.header("Range", b"bytes=0-1").unwrap();
+    let mut answer = server.client().send(request).await.unwrap();
+    assert!(answer.is_packed && answer.headers.contains_key("content-encoding"));
+    assert_eq!(answer.whole().await.unwrap(), b"identity");
+}
+
 /// RFC 1952, section 2.2: servers that add to a file compress each part on its own.
 #[tokio::test]
 async fn every_member_of_a_gzip_body_is_unpacked() {
