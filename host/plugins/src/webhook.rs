@@ -11,7 +11,7 @@ use crate::manifest::keys::{self, MAX_DESCRIPTION, MAX_LISTED, MAX_WEBHOOK_NAME}
 use verification::{Encoding, Hash};
 
 pub use below::below;
-pub use verification::{Given, Once, UNKNOWN, Unverified, Verification, VerifiedBy};
+pub use verification::{Given, Once, TrialAnswer, UNKNOWN, Unverified, Verification, VerifiedBy};
 
 /// The maximum length of a header's name or of a prefix, in bytes.
 const MAX_HEADER: usize = 64;
@@ -55,7 +55,7 @@ impl Mode {
 }
 
 /// The ways to verify, as authors name them.
-const WAYS: [&str; 15] = [
+const WAYS: [&str; 16] = [
     "github",
     "gitlab",
     "gitea",
@@ -63,6 +63,7 @@ const WAYS: [&str; 15] = [
     "slack",
     "zoom",
     "paddle",
+    "twitch",
     "discord",
     "standard",
     "hmac-sha256",
@@ -83,6 +84,10 @@ pub fn ways() -> impl Iterator<Item = (&'static str, &'static str, &'static str)
         ("x-slack-signature", "`v0=` and the HMAC-SHA256 of `v0:TIME:BODY` in hex, with `x-slack-request-timestamp`"),
         ("x-zm-signature", "the same, with `x-zm-request-timestamp`"),
         ("paddle-signature", "`ts=TIME;h1=…` with the HMAC-SHA256 of `TIME:BODY` in hex"),
+        (
+            "twitch-eventsub-message-signature",
+            "`sha256=` and the HMAC-SHA256 of id, time and body in hex, with `twitch-eventsub-message-id` and `twitch-eventsub-message-timestamp`",
+        ),
         (
             "x-signature-ed25519",
             "the Ed25519 signature of time and body in hex, with `x-signature-timestamp`; the secret is the application's public key",
@@ -263,6 +268,7 @@ fn verification(section: &Section<'_>) -> Result<Verification, DocumentError> {
         "slack" => Verification::Slack,
         "zoom" => Verification::Zoom,
         "paddle" => Verification::Paddle,
+        "twitch" => Verification::Twitch,
         "discord" => Verification::Discord,
         "standard" => Verification::Standard,
         "bearer" => Verification::Bearer,

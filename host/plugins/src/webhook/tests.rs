@@ -257,6 +257,28 @@ fn paddle_lists_its_time_and_signatures_with_semicolons() {
     }
 }
 
+/// As Twitch's documentation says, "Verifying the event message".
+#[test]
+fn twitch_signs_the_id_the_time_and_the_body() {
+    let (secret, body, id) = ("canary-shared-secret", "{}", "befa7b53-d79d-478f-86b9-120f112b044e");
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
+    let twitch = way("verify = \"twitch\"");
+    let check = |time: &str, late: i64, id_sent: &str| {
+        let tag = ring::hmac::sign(&key, format!("{id}{time}{body}").as_bytes());
+        let signed = format!("sha256={}", hex::encode(tag));
+        let headers = [("id", id_sent), ("timestamp", time), ("signature", &*signed)];
+        let headers = headers.map(|(name, value)| (format!("twitch-eventsub-message-{name}"), value));
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        checked_at(NOW + late, &twitch, secret, &headers, body.as_bytes())
+    };
+    // `NOW`, and not quite a second later.
+    let time = "2021-02-25T15:02:10.634234626Z";
+    assert!(check(time, 300, id).is_ok_and(|once| once.is_some()));
+    assert_eq!(check(time, 302, id), Err(Unverified));
+    assert_eq!(check(time, 0, "another id"), Err(Unverified));
+    assert_eq!(check("1614265330", 0, id), Err(Unverified));
+}
+
 /// Both repeat a request that is answered with 202. Discord's documentation asks for 202.
 #[test]
 fn a_stored_request_is_answered_with_a_status_that_its_sender_takes_for_a_success() {
@@ -267,10 +289,10 @@ fn a_stored_request_is_answered_with_a_status_that_its_sender_takes_for_a_succes
 
 /// The token and its hash are made by `openssl dgst -sha256 -hmac`. A sender's other requests are the plugin's.
 #[test]
-fn the_host_answers_the_requests_by_which_slack_and_zoom_try_an_address() {
+fn the_host_answers_the_requests_by_which_senders_try_an_address() {
     let trial = |verify: &str, body: &str| {
         let answer = way(&format!("verify = {verify:?}")).answer_to_trial("canary-shared-secret", body.as_bytes());
-        answer.map(|json| serde_json::from_str::<serde_json::Value>(&json).unwrap())
+        answer.map(|answer| serde_json::from_str::<serde_json::Value>(&answer.body).unwrap())
     };
     let of_slack = r#"{"token":"x","challenge":"3eZbrw1a","type":"url_verification"}"#;
     let of_zoom = r#"{"event":"endpoint.url_validation","payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"}}"#;
@@ -278,9 +300,15 @@ fn the_host_answers_the_requests_by_which_slack_and_zoom_try_an_address() {
     let answer = trial("zoom", of_zoom).unwrap();
     assert_eq!(answer["plainToken"], "qgg8vlvZRS6UYooatFL8Aw");
     assert_eq!(answer["encryptedToken"], "dcb0d25d01b49d8b25265e2dd0a980e7e3ee730c8b812c0ec079f590a2c10979");
+    let of_twitch = r#"{"challenge":"x y","subscription":{"status":"webhook_callback_verification_pending"}}"#;
+    let plain = TrialAnswer { media_type: "text/plain", body: "x y".to_owned() };
+    assert_eq!(way("verify = \"twitch\"").answer_to_trial("canary", of_twitch.as_bytes()), Some(plain));
     for (verify, body) in [
         ("slack", of_zoom),
         ("zoom", of_slack),
+        ("slack", of_twitch),
+        ("twitch", of_slack),
+        ("twitch", r#"{"challenge":"x","subscription":{"status":"enabled"}}"#),
         ("stripe", of_zoom),
         ("slack", r#"{"type":"event_callback","challenge":"x"}"#),
         ("slack", r#"{"type":"url_verification","challenge":1}"#),

@@ -52,6 +52,8 @@ pub enum Verification {
     Zoom,
     /// As Paddle signs.
     Paddle,
+    /// As Twitch signs.
+    Twitch,
     /// As Discord signs its interactions (Ed25519, RFC 8032).
     Discord,
     /// As the specification Standard Webhooks says, also by the names that Svix has for its headers.
@@ -129,6 +131,7 @@ impl Verification {
             Self::Slack => "Slack's signature".to_owned(),
             Self::Zoom => "Zoom's signature".to_owned(),
             Self::Paddle => "Paddle's signature".to_owned(),
+            Self::Twitch => "Twitch's signature".to_owned(),
             Self::Discord => "Discord's signature".to_owned(),
             Self::Standard => "Standard Webhooks".to_owned(),
             Self::Bearer => "bearer token".to_owned(),
@@ -149,6 +152,7 @@ impl Verification {
             | Self::Slack
             | Self::Zoom
             | Self::Paddle
+            | Self::Twitch
             | Self::Discord
             | Self::Standard
             | Self::Bearer
@@ -172,6 +176,7 @@ impl Verification {
             | Self::Slack
             | Self::Zoom
             | Self::Paddle
+            | Self::Twitch
             | Self::Bearer
             | Self::Nothing => return None,
         };
@@ -214,6 +219,7 @@ impl Verification {
             Self::Slack => slack(secret, "x-slack", given).map(Some),
             Self::Zoom => slack(secret, "x-zm", given).map(Some),
             Self::Paddle => listed(secret, "paddle-signature", &PADDLE, given).map(Some),
+            Self::Twitch => twitch(secret, given).map(Some),
             Self::Discord => discord(secret, given).map(Some),
             Self::Standard => standard(secret, given).map(Some),
             Self::Bearer => same(credentials(given, b"bearer ")?, secret).map(|()| None),
@@ -231,23 +237,49 @@ impl Verification {
         if matches!(self, Self::Zoom | Self::Paddle) { 200 } else { 202 }
     }
 
-    /// Returns the JSON that answers a request by which its sender only tries the address; `None` for any other request. The request
-    /// must have been verified by this secret. Zoom wants a proof of the secret, which a plugin does not have.
-    pub fn answer_to_trial(&self, secret: &str, body: &[u8]) -> Option<String> {
-        if !matches!(self, Self::Slack | Self::Zoom) || body.len() > LONGEST_TRIAL {
+    /// Returns the answer to a request by which its sender only tries the address; `None` for any other request. The request must
+    /// have been verified, by this secret. Zoom wants a proof of the secret, which a plugin does not have.
+    pub fn answer_to_trial(&self, secret: &str, body: &[u8]) -> Option<TrialAnswer> {
+        if body.len() > LONGEST_TRIAL {
             return None;
         }
-        let asked: Value = serde_json::from_slice(body).ok()?;
-        let answer = if *self == Self::Slack {
-            let challenge = asked["challenge"].as_str().filter(|_| asked["type"] == "url_verification")?;
-            json!({ "challenge": challenge })
-        } else {
-            let plain = asked["payload"]["plainToken"].as_str();
-            let plain = plain.filter(|_| asked["event"] == "endpoint.url_validation")?;
-            let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-            json!({ "plainToken": plain, "encryptedToken": hex::encode(hmac::sign(&key, plain.as_bytes())) })
-        };
-        Some(answer.to_string())
+        let read = || serde_json::from_slice::<Value>(body).ok();
+        match self {
+            Self::Slack => {
+                let asked = read()?;
+                let challenge = asked["challenge"].as_str().filter(|_| asked["type"] == "url_verification")?;
+                Some(TrialAnswer::json(&json!({ "challenge": challenge })))
+            }
+            Self::Zoom => {
+                let asked = read()?;
+                let plain = asked["payload"]["plainToken"].as_str();
+                let plain = plain.filter(|_| asked["event"] == "endpoint.url_validation")?;
+                let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+                let proof = hex::encode(hmac::sign(&key, plain.as_bytes()));
+                Some(TrialAnswer::json(&json!({ "plainToken": plain, "encryptedToken": proof })))
+            }
+            Self::Twitch => {
+                let (asked, pending) = (read()?, "webhook_callback_verification_pending");
+                let challenge = asked["challenge"].as_str().filter(|_| asked["subscription"]["status"] == pending)?;
+                Some(TrialAnswer { media_type: "text/plain", body: challenge.to_owned() })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The answer to a request by which a sender tries an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrialAnswer {
+    /// The media type of the body.
+    pub media_type: &'static str,
+    /// The body.
+    pub body: String,
+}
+
+impl TrialAnswer {
+    fn json(value: &Value) -> Self {
+        Self { media_type: "application/json", body: value.to_string() }
     }
 }
 
@@ -294,6 +326,10 @@ fn same(given: &[u8], secret: &str) -> Result<(), Unverified> {
 /// Checks that a signature was made at about this time.
 fn in_time(seconds: &str, now: Timestamp) -> Result<(), Unverified> {
     let signed = seconds.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok()).ok_or(Unverified)?;
+    near(signed, now)
+}
+
+fn near(signed: Timestamp, now: Timestamp) -> Result<(), Unverified> {
     if now.duration_since(signed).abs() <= WINDOW { Ok(()) } else { Err(Unverified) }
 }
 
@@ -373,6 +409,17 @@ fn slack(secret: &str, sender: &str, given: Given<'_>) -> Result<[u8; 32], Unver
     let signature = text(given, &format!("{sender}-signature"))?.strip_prefix("v0=").ok_or(Unverified)?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let parts: [&[u8]; 4] = [b"v0:", time.as_bytes(), b":", given.body];
+    any([signature].into_iter(), Encoding::Hex, &key, &parts)?;
+    Ok(once(&parts))
+}
+
+fn twitch(secret: &str, given: Given<'_>) -> Result<[u8; 32], Unverified> {
+    let of = |name: &str| text(given, &format!("twitch-eventsub-message-{name}"));
+    let (id, time) = (of("id")?, of("timestamp")?);
+    near(time.parse().map_err(|_| Unverified)?, given.now)?;
+    let signature = of("signature")?.strip_prefix("sha256=").ok_or(Unverified)?;
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let parts: [&[u8]; 3] = [id.as_bytes(), time.as_bytes(), given.body];
     any([signature].into_iter(), Encoding::Hex, &key, &parts)?;
     Ok(once(&parts))
 }

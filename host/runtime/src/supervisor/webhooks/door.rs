@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parlor_base::permission::Permission;
 use parlor_plugins::secret::FormerSecret;
-use parlor_plugins::webhook::{Given, Mode, Once, Unverified, Verification, VerifiedBy, Webhook};
+use parlor_plugins::webhook::{Given, Mode, Once, TrialAnswer, Unverified, Verification, VerifiedBy, Webhook};
 use parlor_store::{Acceptance, Accepted, TallyKind, Traffic, WebhookRequest};
 
 use super::super::{Shared, Supervised};
@@ -20,7 +20,7 @@ pub struct Candidate(Arc<Shared>);
 pub struct Verified {
     once: Once,
     /// The answer to a request by which its sender only tries the address.
-    trial: Option<String>,
+    trial: Option<TrialAnswer>,
 }
 
 /// A webhook of a running plugin, for requests to it.
@@ -132,8 +132,8 @@ impl Door {
     pub async fn pass(&self, request: WebhookRequest, verified: Verified) -> Reply {
         let Verified { once, trial } = verified;
         if let Some(trial) = trial {
-            let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-            return Reply::Answer(WebhookAnswer { status: 200, headers, body: trial.into_bytes() });
+            let headers = vec![("content-type".to_owned(), trial.media_type.to_owned())];
+            return Reply::Answer(WebhookAnswer { status: 200, headers, body: trial.body.into_bytes() });
         }
         let request = WebhookRequest { webhook: self.name.clone(), path: self.path.clone(), ..request };
         let limits = &self.webhooks.admitted.limits;
