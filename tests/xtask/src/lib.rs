@@ -242,9 +242,10 @@ The site is written to target/book/site. mdbook builds it: the first time, cargo
   cargo xtask bench --json > bench.json
   cargo xtask bench --languages     what a plugin costs in each language goes into docs/reference/languages.md
 
-Each row has a value, mostly beside that of something else, and mostly a goal. Takes some five minutes. A missed goal is shown, and
-changes the exit code only with --languages. Close what else is running; compare ratios, not times. For slixmpp, Python and
-pip are needed: it is installed into target/slixmpp. The revision of --against is built in target/against, some ten
+Each row has a value, mostly beside that of something else, and mostly a goal. The whole takes up to an hour. A missed goal is
+shown, and changes the exit code only with --languages. Each part has a time limit: one that exceeds it or fails is named, the
+rows of the others are shown, and the exit code is 1. Close what else is running; compare ratios, not times. For slixmpp, Python
+and pip are needed: it is installed into target/slixmpp. The revision of --against is built in target/against, some ten
 minutes the first time.")]
     Bench(Bench),
 }

@@ -30,7 +30,7 @@ impl Slixmpp {
         let made = venv.args(["-m", "venv"]).arg(&own.folder).output().await.context("cannot run python3")?;
         ensure!(made.status.success(), "python3 -m venv failed: {}", String::from_utf8_lossy(&made.stderr));
         let mut pip = tokio::process::Command::new(own.python());
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", SLIXMPP]);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", SLIXMPP]).kill_on_drop(true);
         let made = pip.output().await.context("cannot run pip")?;
         ensure!(made.status.success(), "pip cannot install {SLIXMPP}: {}", String::from_utf8_lossy(&made.stderr));
         Ok(own)
