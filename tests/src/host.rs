@@ -29,6 +29,8 @@ pub struct Home {
     folder: Folder,
     config: Table,
     environment: Vec<(String, String)>,
+    /// Another build of `parlor`; `None` for the one that was built with this program.
+    program: Option<PathBuf>,
 }
 
 /// The environment that a host runs in.
@@ -65,7 +67,7 @@ pub enum Server<'a> {
 impl Home {
     /// Creates an empty home: a host without an account.
     pub fn new() -> Result<Self> {
-        let home = Self { folder: Folder::new()?, config: Table::new(), environment: Vec::new() };
+        let home = Self { folder: Folder::new()?, config: Table::new(), environment: Vec::new(), program: None };
         home.set_policy(&Policy::default())?;
         Ok(home)
     }
@@ -218,7 +220,7 @@ impl Home {
 
     /// Returns a command that runs `parlor` with these arguments in this folder, without settings from the environment.
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Result<Command> {
-        Ok(self.command_of(&plugins::program("parlor")?, arguments))
+        Ok(self.command_of(&self.program()?, arguments))
     }
 
     /// Returns the same command with another program.
@@ -232,6 +234,15 @@ impl Home {
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
+    }
+
+    /// Takes another build of `parlor` for all later commands.
+    pub fn set_program(&mut self, parlor: &Path) {
+        self.program = Some(parlor.to_owned());
+    }
+
+    fn program(&self) -> Result<PathBuf> {
+        self.program.clone().map_or_else(|| plugins::program("parlor"), Ok)
     }
 
     /// Sets an environment variable for all later commands.
@@ -278,11 +289,6 @@ impl Home {
         self.spawn(&Surroundings::Usual, RUN.to_vec())
     }
 
-    /// Starts `parlor run` of another build of the host.
-    pub fn start_program(&self, parlor: &Path) -> Result<Host> {
-        Self::launch(self.command_of(parlor, [&RUN[..], &["--compile-first"]].concat()))
-    }
-
     /// Starts `parlor run` with more arguments in other surroundings.
     pub fn start_in(&self, surroundings: &Surroundings, more: &[&str]) -> Result<Host> {
         // `--compile-first`: once an account is connected, all of its plugins run.
@@ -290,7 +296,7 @@ impl Home {
     }
 
     fn spawn(&self, surroundings: &Surroundings, arguments: Vec<&str>) -> Result<Host> {
-        let parlor = plugins::program("parlor")?;
+        let parlor = self.program()?;
         let command = match surroundings {
             Surroundings::Usual => self.command(arguments)?,
             Surroundings::Embedded => self.command_of(&plugins::program("embedded")?, arguments),
@@ -311,10 +317,6 @@ impl Home {
                 self.command_of(Path::new("unshare"), [&own[..], &arguments].concat())
             }
         };
-        Self::launch(command)
-    }
-
-    fn launch(command: Command) -> Result<Host> {
         Ok(Host { process: Process::start("parlor", command)?, seen: Mark::default() })
     }
 

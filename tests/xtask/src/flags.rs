@@ -130,7 +130,7 @@ pub struct Bench {
     /// How often the bots take turns, as long as there is time
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=50))]
     pub rounds: u32,
-    /// Also build this revision, and let its host take turns with the others
+    /// Also build this revision, and let its host take turns in echo, system-calls, instances and parked
     #[arg(long, value_name = "REV", conflicts_with = "languages")]
     pub against: Option<String>,
     /// Build what is measured by a profile, as `cargo xtask package --by-profile` does

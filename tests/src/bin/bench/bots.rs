@@ -78,25 +78,35 @@ impl fmt::Display for Contestant {
 /// The programs that contestants are started from.
 pub(crate) struct Programs {
     /// The host of another revision; `None` if there is none to compare with.
-    pub(crate) before: Option<Before>,
+    pub(crate) before: Option<Build>,
     /// The Python environment; `None` if it cannot be had.
     pub(crate) slixmpp: Option<Slixmpp>,
 }
 
-/// The host of another revision, and the echo plugin that it built.
-pub(crate) struct Before {
+/// A host, and the echo plugin that it built.
+pub(crate) struct Build {
     host: PathBuf,
-    echo: Built,
+    pub(crate) echo: Built,
 }
 
-impl Before {
+impl Build {
+    /// Finds the host of this revision.
+    pub(crate) fn own() -> Result<Self> {
+        Ok(Self { host: plugins::program("parlor")?, echo: plugins::built("echo")? })
+    }
+
     /// Finds what `cargo xtask bench --against` has built.
-    pub(crate) fn find() -> Result<Self> {
+    pub(crate) fn before() -> Result<Self> {
         let folder = plugins::target().join("against/target");
         let file = folder.join("plugins/echo.wasm");
         let digest =
             plugins::digest(&file).context("the other revision is not built; `cargo xtask bench` builds it")?;
         Ok(Self { host: folder.join("release/parlor"), echo: Built { file, digest } })
+    }
+
+    /// Lets this host run what a home has.
+    pub(crate) fn take(&self, home: &mut Home) {
+        home.set_program(&self.host);
     }
 }
 
@@ -118,9 +128,10 @@ impl Programs {
                 Ok(Program::Host(home.start()?))
             }
             Contestant::Before => {
-                let Before { host, echo } = self.before.as_ref().with_context(missing)?;
-                install_echo(home, echo)?;
-                Ok(Program::Host(home.start_program(host)?))
+                let before = self.before.as_ref().with_context(missing)?;
+                before.take(home);
+                install_echo(home, &before.echo)?;
+                Ok(Program::Host(home.start()?))
             }
             Contestant::Native => {
                 other(contestant, Command::new(plugins::program("native-echo")?), home, account, server)

@@ -19,6 +19,7 @@ enum Quantity {
     P99,
     CpuAlone,
     CpuTogether,
+    Memory,
 }
 
 impl Quantity {
@@ -28,26 +29,35 @@ impl Quantity {
             Self::P99 => "round trip p99",
             Self::CpuAlone => "CPU a message, one at a time",
             Self::CpuTogether => "CPU a message, 100 in flight",
+            Self::Memory => "memory with one plugin",
+        }
+    }
+
+    fn unit(self) -> Unit {
+        match self {
+            Self::P50 | Self::P99 | Self::CpuAlone | Self::CpuTogether => Unit::Micros,
+            Self::Memory => Unit::Mib,
         }
     }
 
     fn of(self, round: &Round) -> f64 {
-        let time = match self {
-            Self::P50 => round.p50,
-            Self::P99 => round.p99,
-            Self::CpuAlone => round.cpu_alone,
-            Self::CpuTogether => round.cpu_together,
-        };
-        time.as_secs_f64() * 1e6
+        let micros = |time: Duration| time.as_secs_f64() * 1e6;
+        match self {
+            Self::P50 => micros(round.p50),
+            Self::P99 => micros(round.p99),
+            Self::CpuAlone => micros(round.cpu_alone),
+            Self::CpuTogether => micros(round.cpu_together),
+            Self::Memory => mib(round.resident_kib),
+        }
     }
 }
 
 /// One bot beside another, and how many times as much it may cost; `None` if there is no goal.
 type Comparison = (Contestant, Contestant, Quantity, Option<f64>);
 
-const COMPARISONS: [Comparison; 14] = {
+const COMPARISONS: [Comparison; 15] = {
     use Contestant::{Bare, Before, Native, Parlor, Slixmpp};
-    use Quantity::{CpuAlone, CpuTogether, P50, P99};
+    use Quantity::{CpuAlone, CpuTogether, Memory, P50, P99};
     [
         (Parlor, Native, P50, Some(1.1)),
         (Parlor, Native, P99, Some(1.5)),
@@ -63,6 +73,7 @@ const COMPARISONS: [Comparison; 14] = {
         (Parlor, Before, P99, None),
         (Parlor, Before, CpuAlone, None),
         (Parlor, Before, CpuTogether, None),
+        (Parlor, Before, Memory, None),
     ]
 };
 
@@ -103,8 +114,8 @@ impl Turns {
         let mut rows = Vec::new();
         for side in Side::ALL {
             rows.extend(COMPARISONS.into_iter().filter_map(|comparison| self.row(side, comparison)));
-            let memory = self.of(side, Contestant::Parlor).map(|round| mib(round.resident_kib));
-            let what = format!("memory with one plugin, {}", side.name());
+            let memory = self.of(side, Contestant::Parlor).map(|round| Quantity::Memory.of(round));
+            let what = format!("{}, {}", Quantity::Memory.name(), side.name());
             rows.push(Row::alone(Part::Echo, what, median(memory), Unit::Mib).goal(Goal::AtMost(MEMORY)));
         }
         rows
@@ -117,7 +128,7 @@ impl Turns {
         values(other).next()?;
         let whose = if bot == Contestant::Parlor { String::new() } else { format!("{bot}: ") };
         let what = format!("{whose}{}, {}", quantity.name(), side.name());
-        let row = Row::alone(Part::Echo, what, median(values(bot)), Unit::Micros);
+        let row = Row::alone(Part::Echo, what, median(values(bot)), quantity.unit());
         let row = row.in_ratio(other.to_string(), median(values(other)), median(ratios));
         Some(row.goal(most.map(Goal::AtMost)))
     }
@@ -158,5 +169,18 @@ mod tests {
         // Nobody else was there, and nothing was measured on Prosody but its memory row, which is not reached.
         assert_eq!(rows.iter().filter(|row| row.beside.is_some()).count(), 4);
         assert_eq!(rows.last().map(Row::is_reached), Some(Some(false)));
+    }
+
+    #[test]
+    fn another_revision_has_its_memory_beside_the_own_one() {
+        let of = |whose, resident_kib| (Side::Scripted, whose, Round { resident_kib, ..round(100) });
+        let rows = Turns(vec![of(Contestant::Parlor, 3072), of(Contestant::Before, 2048)]).rows();
+        let beside = |row: &Row| Some((row.value, row.beside.as_ref()?.whose.clone(), row.beside.as_ref()?.amount));
+        let memory = rows.iter().filter(|row| row.what == "memory with one plugin, scripted peer").find_map(beside);
+        let (value, whose, amount) = memory.unwrap();
+        assert_eq!(
+            (value.to_string(), whose.as_str(), amount.to_bits()),
+            ("3.0 MiB".to_owned(), "before", 2f64.to_bits())
+        );
     }
 }

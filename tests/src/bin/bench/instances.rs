@@ -9,7 +9,6 @@ use parlor_tests::client::body;
 use parlor_tests::folder::Folder;
 use parlor_tests::host::{Home, Host, Server};
 use parlor_tests::peer::{Peer, Session};
-use parlor_tests::plugins;
 use parlor_tests::policy::Policy;
 use parlor_tests::prosody::{Account, DOMAIN};
 use parlor_tests::usage;
@@ -17,13 +16,15 @@ use tokio::time::timeout;
 use tokio_xmpp::Stanza;
 use xtask::Part;
 
-use crate::bots::granted;
+use crate::bots::{Build, Contestant, granted};
 use crate::echo::mib;
 use crate::page::Plot;
 use crate::row::{Goal, Row, Unit};
 
 /// The numbers of plugins, each with the most milliseconds until all run; `None` if there is no goal.
 const COUNTS: [(u32, Option<f64>); 4] = [(1, None), (100, Some(100.0)), (1_000, Some(500.0)), (10_000, None)];
+/// The most plugins of another revision, whose memory is measured as well.
+const PAIRED: u32 = 1_000;
 /// The most resident memory of the host with one plugin, in MiB.
 const BASE: f64 = 20.0;
 /// The most resident memory of each further plugin, in KiB.
@@ -44,14 +45,44 @@ struct Taken {
     resident_kib: u64,
 }
 
-/// Measures a host for each number of plugins.
-#[expect(clippy::cast_precision_loss, reason = "fewer than 2^52 of anything")]
-pub(crate) async fn rows() -> Result<Vec<Row>> {
+/// The resident memory of a host with some plugins, and with one.
+#[derive(Clone, Copy)]
+struct Memory {
+    all_kib: u64,
+    one_kib: u64,
+}
+
+impl Memory {
+    /// Returns the memory of each further plugin, in KiB.
+    #[expect(clippy::cast_precision_loss, reason = "fewer than 2^52 of anything")]
+    fn each(self, count: u32) -> f64 {
+        self.all_kib.saturating_sub(self.one_kib) as f64 / f64::from(count - 1)
+    }
+
+    /// Returns the row that has the memory of another revision beside it.
+    fn beside(self, before: Self, count: u32) -> Row {
+        let row = |what: &str, unit, of: &dyn Fn(Self) -> f64| {
+            let row = Row::alone(Part::Instances, format!("{what} {count}"), of(self), unit);
+            row.beside(Contestant::Before.to_string(), of(before))
+        };
+        if count == 1 {
+            row("memory with", Unit::Mib, &|memory: Self| mib(memory.all_kib))
+        } else {
+            row("memory of each of", Unit::Kib, &|memory: Self| memory.each(count))
+        }
+    }
+}
+
+/// Measures a host for each number of plugins, and that of another revision in turns with it.
+#[expect(clippy::print_stderr, reason = "a missing row has a reason")]
+pub(crate) async fn rows(before: Option<&Build>) -> Result<Vec<Row>> {
     let folder = Folder::new()?;
     let certificate = Certificate::make(&folder)?;
-    let (mut rows, mut base) = (Vec::new(), None);
+    let own = Build::own()?;
+    let (mut rows, mut base, mut base_before) = (Vec::new(), None, None);
     for (count, most) in COUNTS {
-        let taken = measured(&certificate, count.into()).await.with_context(|| format!("with {count} plugins"))?;
+        let taken =
+            measured(&certificate, &own, count.into()).await.with_context(|| format!("with {count} plugins"))?;
         let start = Row::alone(
             Part::Instances,
             format!("start until the last of {count} runs"),
@@ -61,23 +92,32 @@ pub(crate) async fn rows() -> Result<Vec<Row>> {
         rows.push(start.goal(most.map(Goal::AtMost)));
         let all = Row::alone(Part::Instances, format!("memory with {count}"), mib(taken.resident_kib), Unit::Mib);
         rows.push(all.at(Plot::Plugins, count).goal((count == 1).then_some(Goal::AtMost(BASE))));
-        let base = *base.get_or_insert(taken.resident_kib);
+        let memory = Memory { all_kib: taken.resident_kib, one_kib: *base.get_or_insert(taken.resident_kib) };
         if count > 1 {
-            let each = taken.resident_kib.saturating_sub(base) as f64 / f64::from(count - 1);
-            let row = Row::alone(Part::Instances, format!("memory of each of {count}"), each, Unit::Kib);
+            let row = Row::alone(Part::Instances, format!("memory of each of {count}"), memory.each(count), Unit::Kib);
             rows.push(row.goal((count >= 10_000).then_some(Goal::AtMost(EACH))));
+        }
+        let Some(before) = before.filter(|_| count <= PAIRED) else { continue };
+        match measured(&certificate, before, count.into()).await {
+            Ok(Taken { resident_kib: all_kib, .. }) => {
+                let one_kib = *base_before.get_or_insert(all_kib);
+                rows.push(memory.beside(Memory { all_kib, one_kib }, count));
+            }
+            // A host of long ago may not do what is measured here.
+            Err(error) => eprintln!("no row for the other revision with {count} plugins: {error:#}"),
         }
     }
     Ok(rows)
 }
 
 /// Starts a host twice, since the first start compiles, and measures the second one.
-async fn measured(certificate: &Certificate, count: u64) -> Result<Taken> {
+async fn measured(certificate: &Certificate, build: &Build, count: u64) -> Result<Taken> {
     let peer = Peer::listen(certificate).await?;
     let account = Account { jid: BareJid::new("bot@localhost")?, password: "any".to_owned() };
     let mut home = Home::new()?;
     home.add_account("main", &account, Server::Plain(peer.port(), certificate))?;
-    home.set_policy(&policy(&home, count)?)?;
+    build.take(&mut home);
+    home.set_policy(&policy(&home, build, count)?)?;
     let mut first = home.start()?;
     running(&first, count).await?;
     // Otherwise the next client that the peer accepts would be this one.
@@ -113,8 +153,8 @@ async fn running(host: &Host, count: u64) -> Result<()> {
 }
 
 /// Returns entries of so many echo plugins, each for messages of one person.
-fn policy(home: &Home, count: u64) -> Result<Policy> {
-    let echo = home.install("echo", &plugins::built("echo")?)?;
+fn policy(home: &Home, build: &Build, count: u64) -> Result<Policy> {
+    let echo = home.install("echo", &build.echo)?;
     let entry = |number| granted(echo.clone()).grant("messages.read", &[person(number).to_bare().as_str()]);
     Ok((0..count).fold(Policy::default(), |policy, number| policy.with(&format!("echo-{number}"), entry(number))))
 }
@@ -149,5 +189,23 @@ async fn answer(session: &mut Session) -> Result<usize> {
         let to = message.to.map(Jid::into_bare);
         ensure!(to == Some(person(number).to_bare()), "the answer to {number} goes to {to:?}");
         return Ok(usize::try_from(number)?);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_revision_has_the_memory_of_each_plugin_beside_the_own_one() {
+        let own = Memory { all_kib: 20_480 + 99 * 60, one_kib: 20_480 };
+        let before = Memory { all_kib: 10_240 + 99 * 40, one_kib: 10_240 };
+        let row = own.beside(before, 100);
+        assert_eq!((row.what.as_str(), row.value.to_string().as_str()), ("memory of each of 100", "60.0 KiB"));
+        assert_eq!(row.beside.unwrap().ratio.to_bits(), 1.5f64.to_bits());
+        let one = Memory { all_kib: 20_480, one_kib: 20_480 };
+        let row = one.beside(Memory { all_kib: 10_240, one_kib: 10_240 }, 1);
+        assert_eq!((row.what.as_str(), row.value.to_string().as_str()), ("memory with 1", "20.0 MiB"));
+        assert_eq!(row.beside.unwrap().ratio.to_bits(), 2f64.to_bits());
     }
 }

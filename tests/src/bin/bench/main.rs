@@ -35,7 +35,7 @@ use clap::{Parser as _, ValueEnum as _};
 use parlor_tests::interrupt::{ended, interruptible};
 use xtask::{Bench, Part};
 
-use crate::bots::{Before, Programs};
+use crate::bots::{Build, Programs};
 use crate::row::Row;
 use crate::slixmpp::Slixmpp;
 
@@ -145,8 +145,8 @@ async fn measured(part: Part, flags: &Bench, programs: &Programs) -> Result<Vec<
         Part::SystemCalls => system_calls::rows(programs).await,
         Part::Calls => calls::rows().await,
         Part::Scopes => scopes::rows().await,
-        Part::Instances => instances::rows().await,
-        Part::Parked => parked::rows().await,
+        Part::Instances => instances::rows(programs.before.as_ref()).await,
+        Part::Parked => parked::rows(programs.before.as_ref()).await,
         Part::Accounts => accounts::rows().await,
         Part::Archive => Box::pin(archive::rows()).await,
         Part::Storage => storage::rows().await,
@@ -168,7 +168,7 @@ async fn of_clusters() -> Result<Vec<Row>> {
 /// Finds the other programs besides parlor. Only slixmpp may be missing, since it comes over the network.
 #[expect(clippy::print_stderr, reason = "a missing row has a reason")]
 async fn programs(flags: &Bench, has_echo: bool) -> Result<Programs> {
-    let before = flags.against.as_ref().map(|_| Before::find()).transpose()?;
+    let before = flags.against.as_ref().map(|_| Build::before()).transpose()?;
     if !has_echo {
         return Ok(Programs { before, slixmpp: None });
     }

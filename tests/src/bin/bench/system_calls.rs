@@ -17,11 +17,12 @@ const MOST: f64 = 6.0;
 /// How many kinds of calls get a row of their own.
 const KINDS: usize = 6;
 
-/// Counts for the host and the native bot on Prosody.
+/// Counts for the host, the native bot and another revision on Prosody.
 pub(crate) async fn rows(programs: &Programs) -> Result<Vec<Row>> {
     let stage = Stage::empty().await?;
     let (mut alone, mut together) = (Vec::new(), Vec::new());
-    for contestant in [Contestant::Parlor, Contestant::Native] {
+    let before = programs.before.as_ref().map(|_| Contestant::Before);
+    for contestant in [Contestant::Parlor, Contestant::Native].into_iter().chain(before) {
         let mut bot = stage.start(programs, Side::Prosody, contestant).await?;
         measure::warm_up(&mut bot).await?;
         let process = bot.process();
@@ -37,11 +38,15 @@ pub(crate) async fn rows(programs: &Programs) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Returns the rows of the host beside the native bot.
+/// Returns the rows of the host beside the native bot, and beside another revision if there is one.
 fn part(when: &str, counts: &[Vec<(String, f64)>]) -> Vec<Row> {
-    let [parlor, native] = counts else { return Vec::new() };
+    let [parlor, native, before @ ..] = counts else { return Vec::new() };
     let row = |what: String, amount| Row::alone(Part::SystemCalls, format!("{when}{what}"), amount, Unit::Calls);
     let mut rows = vec![row("all".to_owned(), total(parlor)), row("native: all".to_owned(), total(native))];
+    let theirs = before.iter().map(|before| total(before));
+    rows.extend(
+        theirs.map(|theirs| row("all".to_owned(), total(parlor)).beside(Contestant::Before.to_string(), theirs)),
+    );
     rows.extend(parlor.iter().take(KINDS).map(|(name, count)| row(name.clone(), *count)));
     rows
 }
@@ -54,4 +59,17 @@ fn total(counts: &[(String, f64)]) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "small numbers")]
 fn each(counts: &[(String, u64)], messages: u64) -> Vec<(String, f64)> {
     counts.iter().map(|(name, count)| (name.clone(), *count as f64 / messages as f64)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_revision_has_its_calls_beside_those_of_the_host() {
+        let counts = [3.0, 4.0, 2.0].map(|count| vec![("writev".to_owned(), count), ("write".to_owned(), 1.0)]);
+        let beside = |rows: &[Row]| rows.iter().find_map(|row| Some(row.beside.as_ref()?.ratio.to_bits()));
+        assert_eq!(beside(&part("", &counts)), Some((4.0 / 3.0_f64).to_bits()));
+        assert_eq!((beside(&part("", &counts[..2])), part("", &counts[..2]).len()), (None, 4));
+    }
 }
