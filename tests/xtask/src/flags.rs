@@ -153,7 +153,7 @@ pub enum Part {
     SystemCalls,
     /// Calls between host and guest
     Calls,
-    /// Plugins whose scopes exclude the sender
+    /// Plugins whose scopes exclude the sender, and a hook that is in no order
     Scopes,
     /// Many plugins in one process: their start and memory
     Instances,
@@ -201,7 +201,9 @@ impl Part {
             Self::Echo => "the echo bot: a plugin in parlor beside other bots",
             Self::SystemCalls => "the system calls of one echo, one at a time",
             Self::Calls => "calls between host and guest, beside bare wasmtime",
-            Self::Scopes => "plugins that listen to everybody, and may hear others than the sender",
+            Self::Scopes => {
+                "plugins that get no message: they may hear others than the sender, or are hooks in no order"
+            }
             Self::Instances => "many plugins in one process, each answering",
             Self::Parked => "plugins that are parked",
             Self::Accounts => "many accounts in one process, on the scripted peer",

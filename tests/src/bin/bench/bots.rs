@@ -312,6 +312,12 @@ impl Bot {
         scripted(certificate, start).await
     }
 
+    /// Waits until so many plugins of its host run.
+    pub(crate) async fn until_running(&self, plugins: usize) -> Result<()> {
+        let Program::Host(host) = &self.program else { return Ok(()) };
+        host.wait_count("plugin running", &[], plugins, SOON).await.map(drop)
+    }
+
     /// Returns the id of its process.
     pub(crate) fn process(&self) -> u32 {
         self.program.id()

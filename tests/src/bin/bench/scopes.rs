@@ -1,5 +1,5 @@
 //! The cost of plugins that listen to everybody, and may hear others than the sender. Their number grows; the scope of
-//! one matches.
+//! one matches. Also the cost of a plugin that is a hook, as long as the owner has put it into no order.
 
 use anyhow::Result;
 use parlor_tests::certificate::Certificate;
@@ -21,6 +21,12 @@ const COUNTS: [u32; 5] = [1, 10, 100, 1_000, 10_000];
 const MOST: f64 = 1.1;
 /// How often each host takes its turn.
 const ROUNDS: usize = 5;
+/// How many times as much as without it a message may cost beside a hook in no order.
+const BESIDE_A_HOOK: f64 = 1.02;
+/// How often both hosts take two turns: the goal is small, so many ratios are needed.
+const HOOK_ROUNDS: usize = 15;
+/// The events of hooks.
+const HOOKS: &str = "hookOutgoing,hookIncoming,hookCommand";
 
 /// Measures a host for each number of plugins, in turns.
 pub(crate) async fn rows() -> Result<Vec<Row>> {
@@ -35,7 +41,7 @@ pub(crate) async fn rows() -> Result<Vec<Row>> {
     let mut costs: Vec<Vec<f64>> = vec![Vec::new(); COUNTS.len()];
     for _ in 0..ROUNDS {
         for (bot, costs) in bots.iter_mut().zip(&mut costs) {
-            costs.push(Round::run(bot).await?.cpu_together.as_secs_f64() * 1e6);
+            costs.push(cost(bot).await?);
         }
     }
     let one = costs[0].clone();
@@ -49,7 +55,48 @@ pub(crate) async fn rows() -> Result<Vec<Row>> {
         // Beyond that, the number of plugins is the maximum for a process.
         row.goal((*count <= 1_000).then_some(Goal::AtMost(MOST)))
     });
-    Ok([first.at(Plot::Cpu, 1)].into_iter().chain(more).collect())
+    let hook = hook(&certificate).await?;
+    Ok([first.at(Plot::Cpu, 1)].into_iter().chain(more).chain([hook]).collect())
+}
+
+/// Returns the CPU time of a message with many in flight, in microseconds.
+async fn cost(bot: &mut Bot) -> Result<f64> {
+    Ok(Round::run(bot).await?.cpu_together.as_secs_f64() * 1e6)
+}
+
+/// Measures the echo bot alone, and beside a plugin that listens as a hook and is in no order.
+async fn hook(certificate: &Certificate) -> Result<Row> {
+    let alone = Bot::host(certificate, |home| policy(home, 1)).await?;
+    let beside = Bot::host(certificate, |home| {
+        let hook = home.install("caller", &plugins::built("caller")?)?.set("listens", HOOKS);
+        let names = ["hooks.outgoing", "hooks.incoming", "hooks.commands"];
+        let hook = names.into_iter().fold(hook, |hook, name| hook.grant(name, &["*"]));
+        Ok(policy(home, 1)?.with("caller", hook))
+    });
+    let beside = beside.await?;
+    beside.until_running(2).await?;
+    let mut bots = [(alone, Vec::new()), (beside, Vec::new())];
+    for (bot, _) in &mut bots {
+        measure::warm_up(bot).await?;
+    }
+    for _ in 0..HOOK_ROUNDS {
+        for (bot, costs) in &mut bots {
+            costs.push(cost(bot).await?);
+        }
+        // The other one begins, since a later one may find the machine warmer.
+        for (bot, costs) in bots.iter_mut().rev() {
+            costs.push(cost(bot).await?);
+        }
+    }
+    let [(_, alone), (_, beside)] = bots;
+    let ratio = median(beside.iter().zip(&alone).map(|(beside, alone)| beside / alone));
+    let row = Row::alone(
+        Part::Scopes,
+        "CPU a message, 100 in flight, beside a hook that is in no order",
+        median(beside.into_iter()),
+        Unit::Micros,
+    );
+    Ok(row.in_ratio("without it", median(alone.into_iter()), ratio).goal(Goal::AtMost(BESIDE_A_HOOK)))
 }
 
 /// Returns entries of so many echo plugins. The first one hears the sender; the others hear somebody else, some domain, or
