@@ -1,7 +1,7 @@
 //! `cargo xtask cluster`: breaks three nodes of a cluster under traffic, and counts lost and doubled answers.
 //!
-//! Its last line is `lost 0 · doubled 0 · of N`. The exit code is 0 only if both are 0, no acknowledged value is gone, and
-//! no node panicked.
+//! Its last line is `lost 0 · doubled 0 · of N`. The exit code is 0 only if both are 0, no acknowledged value is gone, no node
+//! panicked, and accounts were back soon after kills.
 
 mod board;
 mod judge;

@@ -25,6 +25,9 @@ const AIM: std::ops::Range<u64> = 0..60_000;
 /// Of so many steps, one breaks two nodes.
 const PAIRS: u32 = 6;
 
+/// The name of a kill in tables.
+pub(crate) const KILLED: &str = "killed";
+
 /// A fault, with the time until it is mended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -132,7 +135,7 @@ impl Fault {
     /// Returns its name in tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Kill { .. } => "killed",
+            Self::Kill { .. } => KILLED,
             Self::Stop { .. } => "stopped",
             Self::Suspend { .. } => "suspended",
             Self::Partition { .. } => "partitioned",
