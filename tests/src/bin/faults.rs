@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Parser as _, ValueEnum as _};
 use parlor_tests::endurance::{self, Plan, Report};
 use parlor_tests::interrupt::{ended, interruptible};
-use parlor_tests::kills;
+use parlor_tests::kills::{self, Acknowledged};
 use parlor_tests::server::Software;
 use parlor_tests::transport::Transport;
 use rand::SeedableRng as _;
@@ -85,5 +85,7 @@ async fn kill(kills: u32, seed: u64) -> Result<()> {
     let (count, lost) = (acknowledged.count, acknowledged.lost.len());
     println!("{kills} kills: {count} requests to a webhook acknowledged, {lost} lost");
     ensure!(lost == 0, "lost: {}; seed {seed}", acknowledged.lost.join(" "));
+    let least = Acknowledged::least(kills);
+    ensure!(count >= least, "{count} requests show too little; {least} have to be acknowledged; seed {seed}");
     Ok(())
 }

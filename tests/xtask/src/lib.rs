@@ -99,7 +99,8 @@ With --seeds there is no server: an account lives on a network within its proces
 goes wrong follows from one number. A simulated cluster goes through the same numbers. It ends with 0 when so many numbers were
 tried, and at the first that fails names it, with what happened.
 
-With --kills a plugin has a webhook: each request that was answered with 202 has to reach it, whenever the host was killed.")]
+With --kills a plugin has a webhook: each request that was answered with 202 has to reach it, whenever the host was killed. With ten
+kills and more, 50 requests have to be acknowledged for each on average.")]
     Faults {
         /// The number of breaks, and their place
         #[command(flatten)]
