@@ -30,7 +30,7 @@ const ADDRESSES: usize = 100_000;
 /// The number of messages that are measured, in each round.
 const MESSAGES: usize = 200_000;
 /// The number of messages that are written at once, and of those that are not answered yet.
-const AT_ONCE: usize = 100;
+pub(crate) const AT_ONCE: usize = 100;
 const UNDER_WAY: usize = 50 * AT_ONCE;
 /// How often they are measured; the median is reported.
 const ROUNDS: usize = 3;
@@ -146,7 +146,7 @@ impl Server {
     }
 
     /// Writes so many messages to the addresses in turn, and waits until each is answered.
-    async fn exchange(&mut self, count: usize) -> Result<()> {
+    pub(crate) async fn exchange(&mut self, count: usize) -> Result<()> {
         let (mut reader, mut writer) = self.0.split();
         let (room, answered) = (Semaphore::new(UNDER_WAY), AtomicUsize::new(0));
         let write = async {

@@ -127,7 +127,8 @@ fn limit(part: Part) -> Duration {
         // Rounds of echo begin within four minutes.
         Part::Echo | Part::Scopes | Part::Instances | Part::Accounts | Part::Guard | Part::Encrypted => 15,
         // Each waits for many hosts until their memory has settled.
-        Part::Parked | Part::Cluster => 30,
+        Part::Parked => 30,
+        Part::Cluster => 45,
     })
 }
 

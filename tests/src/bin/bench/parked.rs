@@ -33,7 +33,7 @@ const ANSWERING: [(&str, &str, &str); 2] = [("Rust", "echo", "hello"), ("C", "di
 /// The number of answers.
 const ANSWERS: usize = 200;
 /// The least that `idle` may be.
-const IDLE: &str = "10 ms";
+pub(crate) const IDLE: &str = "10 ms";
 /// A pause after which a plugin with this limit is parked.
 const PAUSE: Duration = Duration::from_millis(30);
 /// The log filter of the host: the parking of plugins, and little else.
@@ -105,7 +105,7 @@ async fn parked(certificate: &Certificate, build: &Build, accounts: u32, plugins
 }
 
 /// Returns an entry for a plugin that parks, without effective limits.
-fn entry(home: &Home, plugin: &str, built: &Built) -> Result<Entry> {
+pub(crate) fn entry(home: &Home, plugin: &str, built: &Built) -> Result<Entry> {
     let entry = unlimited(home.install_bytes(plugin, &that_parks(&built.bytes()?)?)?);
     let read = entry.grant("messages.read", &["*"]);
     Ok(read.grant("messages.send", &["*"]).grant("rooms.send", &["*"]))
