@@ -84,8 +84,8 @@ impl Clerk {
     }
 }
 
-/// Makes the plugin make a call, and returns the outcome.
-async fn order(person: &mut Client, bot: &BareJid, call: &str, args: &Value) -> Result<Value> {
+/// Makes a plugin that takes orders by chat (`tests/guests/caller`) make a call, and returns the outcome.
+pub async fn order(person: &mut Client, bot: &BareJid, call: &str, args: &Value) -> Result<Value> {
     let n = rand::random::<u32>();
     person.chat(bot.clone(), &format!("call {}", json!({ "n": n, "call": call, "args": args }))).await?;
     let pick = |text: &str| {

@@ -135,6 +135,14 @@ impl Client {
         self.message(room.clone().into(), MessageType::Groupchat, body).await
     }
 
+    /// Sends a message with the file at this address outside of XMPP (XEP-0066), as clients do.
+    pub async fn share(&mut self, to: &BareJid, url: &str) -> Result<()> {
+        let mut message = Message::chat(Some(to.clone().into())).with_body(Lang::default(), url.to_owned());
+        let address = Element::builder("url", ns::OOB).append(url).build();
+        message.payloads.push(Element::builder("x", ns::OOB).append(address).build());
+        self.send(message).await
+    }
+
     async fn message(&mut self, to: Jid, kind: MessageType, body: &str) -> Result<String> {
         self.sent += 1;
         let id = format!("{}-{}", self.jid.resource(), self.sent);

@@ -8,8 +8,6 @@ use parlor_tests::web::Web;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use tokio_xmpp::Stanza;
-use xmpp_parsers::message::{Lang, Message};
-use xmpp_parsers::minidom::Element;
 
 use crate::test_host::{Plan, SOON, TestHost, friend, granted, software};
 use crate::trace;
@@ -64,10 +62,7 @@ fn case(answer: &Result<Value, Value>) -> &str {
 
 /// Sends a message with this file outside of XMPP, as clients do.
 pub(crate) async fn share(friend: &mut Client, host: &TestHost, url: &str) {
-    let mut message = Message::chat(Some(host.account().jid.clone().into())).with_body(Lang::default(), url.to_owned());
-    let address = Element::builder("url", "jabber:x:oob").append(url).build();
-    message.payloads.push(Element::builder("x", "jabber:x:oob").append(address).build());
-    friend.send(Stanza::Message(message)).await.unwrap();
+    friend.share(&host.account().jid, url).await.unwrap();
 }
 
 /// Rows 144 and 145.

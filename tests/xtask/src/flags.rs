@@ -165,7 +165,7 @@ pub enum Part {
     Archive,
     /// Values that plugins store
     Storage,
-    /// Requests of plugins over the web, and requests to their webhooks
+    /// Requests of plugins over the web, requests to their webhooks, and files
     Web,
     /// Junk in a busy room, and how soon the plugin guard retracts it
     Guard,
@@ -209,7 +209,7 @@ impl Part {
             Self::Accounts => "many accounts in one process, on the scripted peer",
             Self::Archive => "an archive of messages that a plugin reads",
             Self::Storage => "what a plugin stores, on disk when it is told so",
-            Self::Web => "the web: requests of a plugin beside hyper's client, and requests to its webhook",
+            Self::Web => "the web: requests of a plugin beside hyper's client, requests to its webhook, and files",
             Self::Guard => "junk among 200 messages a second in a room on Prosody, as an occupant sees it",
             Self::Cluster => "nodes of a cluster over NATS, on the scripted peer",
             Self::Encrypted => "messages that are encrypted from end to end by OMEMO, on Prosody",

@@ -1,8 +1,9 @@
-//! Requests of a plugin over the web compared with those of hyper's own client, and requests to its webhook.
+//! Requests of a plugin over the web compared with those of hyper's own client, requests to its webhook, and its files.
 //!
 //! The server notes when requests come. So the time of one is measured in the same way for both, from one request to the
 //! next, and no guest's clock is asked.
 
+mod files;
 mod hooks;
 mod server;
 
@@ -57,7 +58,7 @@ const GROWTH: f64 = 8.0;
 /// The timeout of each order.
 const SOON: Duration = Duration::from_mins(2);
 
-/// Measures all of it, which takes some thirty seconds.
+/// Measures all of it, which takes some minute.
 pub(crate) async fn rows(rounds: u32) -> Result<Vec<Row>> {
     let folder = Folder::new()?;
     let certificate = Certificate::make(&folder)?;
@@ -69,6 +70,7 @@ pub(crate) async fn rows(rounds: u32) -> Result<Vec<Row>> {
     rows.extend(large(&server, &mut stage).await?);
     rows.extend(hooks::rows(&mut stage).await?);
     stage.host.stop(SOON).await?;
+    rows.extend(Box::pin(files::rows()).await.context("files")?);
     Ok(rows)
 }
 
