@@ -2,10 +2,11 @@
 
 use parlor_tests::host::{Finished, Home};
 use parlor_tests::minisign::Key;
-use parlor_tests::plugins::digest_of;
+use parlor_tests::plugins::{built, digest_of};
 use parlor_tests::policy::Policy;
 use parlor_tests::terminal::Terminal;
 use parlor_tests::web::Web;
+use xtask::listing;
 
 use super::page::{compare, page};
 use super::sources::{policy, says, version, web};
@@ -119,6 +120,33 @@ async fn an_index_is_added_searched_and_installed_from() {
     run(&home, &["plugin", "update", "echo", &web.url("/other.wasm"), "--yes", "--downgrade"], 0).await;
     assert!(!policy(&home).contains("publisher"), "{}", policy(&home));
     assert!(run(&home, &["index", "list"], 0).await.stdout.starts_with("no indexes"));
+}
+
+#[tokio::test]
+async fn what_the_task_index_writes_is_added_searched_and_installed_from() {
+    let ((home, web), key) = (web().await, Key::new());
+    home.set_policy(&Policy::default()).unwrap();
+    let pages = "https://example.org/plugins";
+    let mut text = listing::head(7, &key.public(), Some(pages));
+    for name in ["echo", "greeter", "guard"] {
+        let built = built(name).unwrap();
+        let told = run(&home, &["plugin", "inspect", "--json", &built.file.to_string_lossy()], 0).await.json().unwrap();
+        let (entry, file) = listing::entry(&told, Some(pages)).unwrap();
+        let (bytes, path) = (built.bytes().unwrap(), format!("/all/{file}"));
+        web.put(&path, &bytes);
+        web.put(&format!("{path}.minisig"), key.sign(&bytes, name));
+        text.push_str(&entry);
+    }
+    publish(&web, &key, &text);
+    let (url, public) = (web.url("/all/index.toml"), key.public());
+    let added = run(&home, &["index", "add", &url, "--key", &public, "--json"], 0).await.json().unwrap();
+    assert_eq!((&added["index"], &added["serial"], &added["plugins"]), (&"examples".into(), &7.into(), &3.into()));
+    assert_eq!(added["homepage"], pages, "{added}");
+    let found = run(&home, &["search", "greeter", "--json"], 0).await.json().unwrap();
+    assert_eq!((&found[0]["name"], &found[0]["language"]), (&"greeter".into(), &"Rust".into()), "{found}");
+    assert_eq!(found[0]["homepage"], format!("{pages}/greeter"), "{found}");
+    add(&home, "greeter", 0).await;
+    assert!(policy(&home).contains("index = \"examples/greeter\""), "{}", policy(&home));
 }
 
 /// The web server has a separate thread, since a terminal keeps one busy.

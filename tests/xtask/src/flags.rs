@@ -57,9 +57,17 @@ pub struct Index {
     /// The secret key, with which minisign signs them; without it nothing is signed
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
+    /// The page of the plugins, over https; that of each plugin is below it, by its name
+    #[arg(long, value_name = "URL", value_parser = https)]
+    pub homepage: Option<String>,
     /// The serial number, higher than that of the issue before; by default the seconds since 1970
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub serial: Option<u64>,
+}
+
+/// Takes only addresses that `parlor index add` takes.
+fn https(url: &str) -> Result<String, String> {
+    if url.starts_with("https://") { Ok(url.to_owned()) } else { Err("write an address with https://".to_owned()) }
 }
 
 /// Attack a real host as a hostile plugin, peer or package may
@@ -220,6 +228,13 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_homepage_is_an_address_over_https() {
+        let flags = |url| Index::try_parse_from(["index", "--public", "minisign.pub", "--homepage", url]);
+        assert_eq!(flags("https://example.org").unwrap().homepage.as_deref(), Some("https://example.org"));
+        assert!(flags("http://example.org").unwrap_err().to_string().contains("write an address with https://"));
+    }
 
     #[test]
     fn a_part_is_called_as_on_the_command_line() {

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 pub use crate::flags::{Attack, Bench, Cluster, Detectors, Faults, Index, Part, Web};
 
 mod flags;
+pub mod listing;
 
 /// parlor's own commands
 ///
@@ -203,6 +204,7 @@ By a profile, the program needs up to a fifth less CPU time for a message. It ne
     #[command(after_help = "Examples:
   cargo xtask index --public minisign.pub --key minisign.key
   cargo xtask index --public minisign.pub     and sign on another machine
+  cargo xtask index --public minisign.pub --homepage https://example.org/parlor/example-plugins
 
 Writes index.toml and the components into target/index, each with its signature beside it. Serve that folder over HTTPS as it
 is. It builds plugins in each language, so that it needs what `cargo xtask test` needs; and minisign, to sign.
