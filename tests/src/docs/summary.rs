@@ -90,6 +90,30 @@ mod tests {
         assert!(error.ends_with("these pages: owner/a.md"), "{error}");
     }
 
+    /// Newcomers find each package on the map, and its place among the others.
+    #[test]
+    fn the_map_has_each_package_below_those_that_it_uses() {
+        let read = |path: &str| super::super::read(path).unwrap();
+        let table = |path: &str| read(path).parse::<toml::Table>().unwrap();
+        let (map, decision) = (read("host/README.md"), read("docs/decisions/packages.md"));
+        let row = |folder: &str| map.lines().position(|line| line.starts_with(&format!("| `{folder}/`")));
+        let workspace = table("Cargo.toml");
+        let members = workspace["workspace"]["members"].as_array().unwrap().iter().filter_map(toml::Value::as_str);
+        let packages: Vec<_> = members.filter(|member| *member == "host" || member.starts_with("host/")).collect();
+        assert!(packages.len() > 15, "{packages:?}");
+        for package in packages {
+            let (folder, name) = package.strip_prefix("host/").map_or(("src", "parlor"), |name| (name, name));
+            let place = row(folder).unwrap_or_else(|| panic!("host/README.md has no row for `{folder}/`"));
+            assert!(decision.contains(&format!("`{name}`")), "docs/decisions/packages.md does not name `{name}`");
+            let manifest = table(&format!("{package}/Cargo.toml"));
+            let used =
+                manifest.get("dependencies").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::keys);
+            for used in used.filter_map(|used| used.strip_prefix("parlor-")) {
+                assert!(row(used) < Some(place), "host/README.md: `{folder}/` uses `{used}/`, which is below it");
+            }
+        }
+    }
+
     /// Shorter pages are read. `host/README.md` is the map, and a decision says what follows from it.
     #[test]
     fn pages_are_as_short_as_they_should_be() {
