@@ -195,6 +195,8 @@ async fn an_import_logs_in_and_counts_once(fleet: &Fleet) {
         answers_once_there(&mut juliet, &account.jid, "hello").await;
     }
     assert!(host.lines("plugin running", &[("account", "main")]).is_empty(), "{}", host.log().tail());
+    // All accounts share what was compiled once.
+    assert_eq!(host.lines("plugin compiled", &[("plugin", "echo")]).len(), 1, "{}", host.log().tail());
     let again = fleet.run(&import, 0).await.stdout;
     assert!(again.contains("all 30 are in parlor.toml already; nothing was changed"), "{again}");
     assert_eq!(fleet.text(), after);
