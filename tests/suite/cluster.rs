@@ -18,6 +18,7 @@ use parlor_tests::webhooks;
 use parlor_tests::window::Window;
 use serde_json::Value;
 
+use crate::schedules::in_seconds;
 use crate::test_host::{A_MOMENT, SOON, friend, prosody};
 
 /// The names of the nodes.
@@ -333,6 +334,47 @@ async fn a_webhook_is_reached_through_any_node_and_retried_while_its_account_mov
         }
     };
     tokio::time::timeout(MOVED, again).await.expect("the webhook is there again within a minute");
+    assert!(two.stop(MOVED).await.unwrap().success());
+}
+
+/// Row 147: the due time is within the change of nodes or after it, and the plugin sets no schedule on the second node.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_is_due_on_the_next_node_after_its_node_was_killed() {
+    let cluster = Cluster::new("receiver", receiver).await;
+    for home in &cluster.homes {
+        let secret = home.keep_secret("secret", SECRET).unwrap();
+        let entry = receiver(home.install("receiver", &built("receiver").unwrap()).unwrap()).set("secret", secret);
+        home.set_policy(&Policy::default().with("receiver", entry)).unwrap();
+    }
+    let mut one = cluster.start(0).await;
+    connected(&mut one).await;
+    let mut two = cluster.start(1).await;
+    cluster.until_at(1, 0).await;
+    let logged = async |host: &Host, text: &str| {
+        let pick = |line: &str| line.contains(text).then_some(());
+        host.log().wait(text, &mut Mark::default(), SOON, pick).await.unwrap();
+    };
+    let once = format!("at once {} 1", in_seconds(15));
+    // The second setting leaves both schedules as they are.
+    for sets in [format!("every tick 3600000 1;{once}"), "cancel nothing - 0".to_owned()] {
+        let done = cluster.homes[0].run(&["plugin", "config", "receiver", "sets", &sets]).await.unwrap();
+        assert_eq!(done.code, Some(0), "{done:?}");
+        logged(&one, &format!("set {}: Ok(", sets.rsplit(';').next().unwrap())).await;
+    }
+    let tick = async |node: usize| {
+        let shown = cluster.said(node, &["plugin", "schedules", "receiver", "--json"]).await;
+        let all = shown[0]["schedules"].as_array().cloned().unwrap_or_default();
+        let next = all.iter().find(|one| one["name"] == "tick").map(|tick| tick["next"].clone());
+        next.unwrap_or_else(|| panic!("{shown}"))
+    };
+    let before = tick(0).await;
+    one.signal(Signal::Kill).unwrap();
+    one.ended(SOON).await.unwrap();
+    assert!(!one.log().all().iter().any(|line| line.contains("due once ")), "killed too late: {}", one.log().tail());
+    connected(&mut two).await;
+    logged(&two, "due once 1 1 missed 0").await;
+    assert_eq!(tick(1).await, before);
+    assert!(!two.log().all().iter().any(|line| line.contains("set at once")), "{}", two.log().tail());
     assert!(two.stop(MOVED).await.unwrap().success());
 }
 

@@ -21,7 +21,7 @@ const HOUR: i64 = 3_600;
 const PERIOD: u64 = 3_600_000;
 
 /// Returns the time after this number of seconds, without a fraction.
-fn in_seconds(seconds: i64) -> String {
+pub(crate) fn in_seconds(seconds: i64) -> String {
     Timestamp::from_second(Timestamp::now().as_second() + seconds).unwrap().to_string()
 }
 
