@@ -427,18 +427,21 @@ class Told(unittest.TestCase):
         self.assertNotIn("webhook", result["files"]["plugin.toml"] + result["files"]["plugin.py"])
 
     def test_what_a_webhook_lacks_is_told(self) -> None:
-        head = "from aiohttp import web as server\nfrom maubot.handlers import web"
+        head = "from aiohttp import hdrs, web as server\nfrom maubot.handlers import web"
         for decorator, body, says in (
             ("@web.static('/a')", "pass", ["maubot.handlers.web.static"]),
             ("@web.post('/a')", "return req.remote", ["req.remote"]),
             ("@web.post('/a')", "return req.url.query['a'], req.rel_url.query_string", []),
             ("@web.post('/a')", "return req.rel_url.parts", ["req.rel_url"]),
             ("@web.post('/a')", "return req.headers.get('Authorization')", ["the header authorization"]),
+            ("@web.post('/a')", "return req.headers.get(hdrs.AUTHORIZATION)", ["the header authorization"]),
             ("@web.post('/a')", "raise server.HTTPFound('/b')", ["aiohttp.web.HTTPFound"]),
             ("@web.post('/a')", "return self.webapp_url, self.webapp.router", []),
             ("@web.post('/a')", "self.webapp.add_middleware(a)", ["self.webapp.add_middleware"]),
         ):
             self.assertEqual(self.lacks(maubot(f"{decorator}\nasync def a(self, req):\n    {body}", head, WEB)), says)
+        result = maubot("@web.post('/a')\nasync def a(self, req):\n    return req.headers[hdrs.X_FORWARDED_FOR]", head, WEB)
+        self.assertEqual(tomllib.loads(result["files"]["plugin.toml"])["webhook"]["web"]["headers"], ["x-forwarded-for"])
         result = maubot("@web.post('/a')\nasync def a(self, req):\n    return dict(req.headers)", head, WEB)
         self.assertIn("the headers that it reads", [one.partition(" ")[2] for one in sample.told(result, "check")])
         self.assertEqual(self.lacks(maubot("pass", "from aiohttp.web import FileResponse")), ["aiohttp.web.FileResponse"])

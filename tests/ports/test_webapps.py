@@ -24,8 +24,8 @@ class Webapps(test_layer.Case):
             @web.post("/deploy")
             @web.put("/deploy")
             async def deploy(self, request: Request) -> Response:
-                if request.headers.get("X-Secret") != "tea":
-                    raise HTTPForbidden(text="no")
+                if request.headers.get(hdrs.X_SECRET) != "tea" or request.method == hdrs.METH_GET:
+                    raise HTTPForbidden(text="no", headers={hdrs.ETAG: "x", hdrs.WWW_AUTHENTICATE: "Basic"})
                 data = await request.json()
                 if "cookie" in data:
                     return Response(headers={"Set-Cookie": "a=b"})
@@ -42,6 +42,7 @@ class Webapps(test_layer.Case):
                     return Response(body=form["a"].encode(), content_type="text/html")
         """)
         texts["a.py"] = texts["a.py"].replace("import re\n", """import re
+from aiohttp import hdrs
 from aiohttp.web import HTTPForbidden, HTTPNoContent, HTTPTooManyRequests, Request, Response, json_response
 from maubot.handlers import web
 

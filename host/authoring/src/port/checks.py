@@ -221,7 +221,7 @@ class Checker:
         known = lacks.PACKAGES_OF_LAYER.get(package)
         while inner and inner[0] in lacks.MODULES_OF_LAYER.get(package, ()):
             inner = inner[1:]
-        if known is not None and inner and inner[0] not in known and inner != ["*"] and not name.startswith("aiohttp.web"):
+        if known is not None and inner and inner[0] not in known and inner != ["*"] and not name.startswith(("aiohttp.web", "aiohttp.hdrs")):
             self.tell("lacks", module, node, name, "the layer does not have it", lacks.IN_PLACE_OF.get(package, "`parlor.http`"))
 
     def _runs_at_build(self, module: Module, node: ast.AST) -> bool:

@@ -196,7 +196,7 @@ PACKAGES_OF_LAYER = {
     "aiohttp": {
         "ClientSession", "ClientTimeout", "ClientError", "ClientResponseError", "ClientConnectionError", "ClientConnectorError", "ClientOSError",
         "ClientPayloadError", "ContentTypeError", "ClientResponse", "BasicAuth", "DummyCookieJar", "FormData", "InvalidURL", "ServerConnectionError",
-        "ServerDisconnectedError", "ServerTimeoutError", "web",
+        "ServerDisconnectedError", "ServerTimeoutError", "hdrs", "web",
     },
     "asyncpg": {
         "ForeignKeyViolationError", "IntegrityConstraintViolationError", "InterfaceError", "NotNullViolationError", "PostgresError", "Record",

@@ -30,6 +30,7 @@ pub(super) const PROGRAM: &[(&str, &str)] = files!["":
 /// The layer, by parts: the first folder of each path. A test fails if a file is missing.
 pub(super) const LAYER: &[(&str, &str)] = files!["../../../../plugins-sdk/python/ports/":
     "aiohttp/__init__.py",
+    "aiohttp/hdrs.py",
     "aiohttp/web.py",
     "asyncpg/__init__.py",
     "asyncpg/exceptions.py",

@@ -143,6 +143,9 @@ def _header(module: Module, node: ast.Attribute, around: dict[ast.AST, ast.AST])
             one = module.constants.get(one.id, one)
         if isinstance(one, ast.Constant) and isinstance(one.value, str) and HEADER.fullmatch(one.value):
             return one.value.lower()
+        package, _, constant = (module.dotted(one) or "").rpartition(".")
+        if package == "aiohttp.hdrs":
+            return constant.lower().replace("_", "-")
     return None
 
 

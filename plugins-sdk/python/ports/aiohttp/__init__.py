@@ -15,7 +15,7 @@ from typing import Any, Coroutine, Generator, NamedTuple, Optional
 from parlor import errors
 from parlor_port import web as _requests
 
-from . import web
+from . import hdrs, web
 
 
 class ClientError(Exception):

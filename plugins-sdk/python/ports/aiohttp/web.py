@@ -216,4 +216,6 @@ async def answer(hook: Any, handler: Callable[[Request], Any], match_info: Optio
         response = error
     await settled()
     if response is not None:
-        await parlor.webhooks.answer(hook, response.status, data=response.body, headers=dict(response.headers))
+        # No answer may have this one, and without it the sender still learns the status.
+        headers = {name: value for name, value in response.headers.items() if name.lower() != "www-authenticate"}
+        await parlor.webhooks.answer(hook, response.status, data=response.body, headers=headers)
