@@ -138,15 +138,16 @@ class Rooms(test_layer.Case):
             "(await self.client.get_state_event(evt.room_id, EventType.ROOM_CREATE, format='event')).content.room_version]")
         self.assertEqual(await self.said(body), f"['The hall', None, '{HALL}', 'vera', None, None, '11']")
 
-    async def test_the_subject_is_the_only_state_that_is_set(self) -> None:
+    async def test_the_subject_and_the_name_are_the_only_states_that_are_set(self) -> None:
         body = (
             "said = []\n"
             "for kind, content in ((EventType.ROOM_TOPIC, {'topic': 'tea'}), ('m.room.topic', Obj(topic='milk')), (EventType.ROOM_TOPIC, RoomTopicStateEventContent()),\n"
-            "                      (EventType.ROOM_NAME, {'name': 'x'}), (EventType.ROOM_POWER_LEVELS, {'users': {}})):\n"
+            "                      (EventType.ROOM_NAME, RoomNameStateEventContent('x')), ('m.room.name', {}), (EventType.ROOM_POWER_LEVELS, {'users': {}})):\n"
             "    try:\n        said.append(str(await self.client.send_state_event(evt.room_id, kind, content)))\n"
             "    except Exception as error:\n        said.append(type(error).__name__)")
-        self.assertEqual(await self.said(body), "['', '', '', 'MForbidden', 'MForbidden']")
-        self.assertEqual(self.host.calls, [("set_subject", HALL, text) for text in ("tea", "milk", "")])
+        self.assertEqual(await self.said(body), "['', '', '', '', '', 'MForbidden']")
+        self.assertEqual(self.host.calls, [
+            *(("set_subject", HALL, text) for text in ("tea", "milk", "")), *(("configure", HALL, {"roomname": text}) for text in ("x", ""))])
 
     async def test_who_is_there_and_what_the_room_is_are_events(self) -> None:
         body = (

@@ -333,9 +333,9 @@ class Told(unittest.TestCase):
     def test_what_plugins_of_maubot_use_beyond_the_layer(self) -> None:
         for body, head, says in (
             ("def a(self):\n    return self.database", "", "self.database"),
-            ("async def a(self):\n    await self.client.create_room('')", "", "self.client.create_room"),
-            ("async def a(self):\n    await self.client.send_state_event('a', event_type=EventType.ROOM_NAME, content={})", "from mautrix.types import EventType",
-             "self.client.send_state_event(EventType.ROOM_NAME)"),
+            ("async def a(self):\n    await self.client.set_room_name('')", "", "self.client.set_room_name"),
+            ("async def a(self):\n    await self.client.send_state_event('a', event_type='m.room.avatar', content={})", "",
+             "self.client.send_state_event('m.room.avatar')"),
             ("async def a(self):\n    await self.client.send_state_event('a', kind, {})", "", "self.client.send_state_event(kind)"),
             ("def a(self):\n    pass", "from mautrix.crypto.attachments import encrypt_attachment", "mautrix.crypto.attachments.encrypt_attachment"),
             ("@event.on(EventType.ROOM_TOPIC)\nasync def a(self, evt):\n    pass", "from mautrix.types import EventType", "EventType.ROOM_TOPIC"),
@@ -646,9 +646,9 @@ class Unread(unittest.TestCase):
         return {one["what"]: one["instead"].partition(":")[0] for one in result["findings"] if one["kind"] == "lacks"}
 
     def test_an_import_that_nothing_uses_is_told_as_such(self) -> None:
-        head = "from mautrix.errors import IntentError\nfrom mautrix.types import RoomCreatePreset, JoinRule, Lst as Any\nB = JoinRule\n"
+        head = "from mautrix.errors import IntentError\nfrom mautrix.types import RoomType, JoinRule, Lst as Any\nB = JoinRule\n"
         self.assertEqual(self.instead(maubot("def a(self):\n    return IntentError", head)), {
-            "mautrix.types.RoomCreatePreset": "the import without it", "mautrix.types.JoinRule": "see what parlor offers",
+            "mautrix.types.RoomType": "the import without it", "mautrix.types.JoinRule": "see what parlor offers",
             "mautrix.types.Lst": "the import without it",
         })
 

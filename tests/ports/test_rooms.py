@@ -144,12 +144,71 @@ class Moderation(Case):
         self.assertEqual(await give("kick_user", "bob@example.org"), [("kick", HALL, "bob", "spam"), ("kick", HALL, "rob", "spam")])
         self.assertEqual(await give("kick_user", "eve@example.org"), ["MNotFound"])
         self.assertEqual(await give("invite_user", "eve@example.org"), [("invite", HALL, "eve@example.org", ("reason", "spam"))])
+        # A room cannot invite a nickname of another one.
+        self.assertEqual(await give("invite_user", f"{HALL}/bob"), [("invite", HALL, "bob@example.org", ("reason", "spam"))])
+        self.assertEqual(await give("invite_user", f"{HALL}/eve"), ["MNotFound"])
 
     async def test_what_is_not_granted_is_forbidden(self) -> None:
         give = await self.moderator()
         self.host.moderation_denied = True
         for call in ("kick_user", "unban_user"):
             self.assertEqual(await give(call, f"{HALL}/bob" if call == "kick_user" else "bob@example.org"), ["MForbidden"])
+
+
+class Made(Case):
+    async def maker(self, call: str, **settings: Any) -> Any:
+        """Returns a function that has a plugin make a room, and gives its answer."""
+        texts = test_layer.maubot(f"""
+            @command.new("a")
+            async def a(self, evt):
+                try:
+                    await evt.respond(await self.client.create_room({call}), markdown=False)
+                except Exception as error:
+                    await evt.respond(type(error).__name__)
+        """)
+        texts["a.py"] = "from mautrix.types import RoomCreatePreset, RoomDirectoryVisibility\n" + texts["a.py"]
+        await self.begun(texts, **settings)
+        self.host.rooms[HALL] = SimpleNamespace(jid=HALL)
+        self.host.occupants[HALL] = [occupant("alice", jid="alice@example.org/phone"), occupant("eve")]
+
+        async def make(nick: str = "alice") -> str:
+            return (await self.answers("!a", **{**BY, "nick": nick}))[0]
+
+        return make
+
+    async def test_a_direct_room_is_the_chat_with_the_person(self) -> None:
+        make = await self.maker("is_direct=True, invitees=[evt.sender], preset=RoomCreatePreset.TRUSTED_PRIVATE")
+        self.assertEqual(await make(), "alice@example.org")
+        # The room does not show the address, but passes on what is said to the nickname.
+        self.assertEqual(await make("eve"), f"{HALL}/eve")
+        self.assertEqual(self.called(), [])
+
+    async def test_a_room_is_made_at_the_service_that_the_owner_has_set(self) -> None:
+        states = "[{'type': 'm.room.topic', 'content': {'topic': 'Lunch'}}, {'type': 'm.room.encryption', 'content': {}}]"
+        make = await self.maker(f"alias_localpart='Green Tea!', name='Tea', invitees=[evt.sender], initial_state={states}", rooms_service="rooms.example.org")
+        room = "green-tea!@rooms.example.org"
+        self.host.occupants[room] = [occupant("bot", own=True, affiliation="owner")]
+        self.assertEqual(await make(), room)
+        fields = {"persistentroom": True, "membersonly": True, "publicroom": False, "roomname": "Tea"}
+        self.assertEqual(self.called(), [
+            ("open", room, ("auto_configure", True), ("roomconfig", fields)), ("set_subject", room, "Lunch"),
+            ("set_affiliation", room, "alice@example.org", "member", None), ("invite", room, "alice@example.org", ("reason", None))])
+        # Nobody who is hidden can be invited, and then nothing is made.
+        self.assertEqual((await make("eve"), self.called()), ("MNotFound", []))
+
+    async def test_a_room_of_somebody_else_is_left(self) -> None:
+        make = await self.maker("alias_localpart='tea', visibility=RoomDirectoryVisibility.PUBLIC", rooms_service="rooms.example.org")
+        room = "tea@rooms.example.org"
+        self.host.occupants[room] = [occupant("bot", own=True, affiliation="none"), occupant("eve", affiliation="owner")]
+        self.assertEqual(await make(), "MRoomInUse")
+        fields = {"persistentroom": True, "membersonly": False, "publicroom": True}
+        self.assertEqual(self.called(), [("open", room, ("auto_configure", True), ("roomconfig", fields)), ("close", room)])
+        self.host.rooms[room] = SimpleNamespace(jid=room)
+        self.assertEqual((await make(), self.called()), ("MRoomInUse", []))
+
+    async def test_without_a_service_none_is_made(self) -> None:
+        make = await self.maker("name='Tea'")
+        self.assertEqual((await make(), self.called()), ("MForbidden", []))
 
 
 class Invited(Case):
@@ -203,6 +262,12 @@ class Granted(unittest.TestCase):
         for call in ("kick_user('a', 'b')", "ban_user('a', 'b')", "unban_user('a', 'b')", "invite_user('a', 'b')"):
             self.assertEqual(self.granted(call)["rooms.moderate"]["scope"], ["*"])
             self.assertNotIn("optional", self.granted(call)["rooms.moderate"])
+        granted = self.granted("create_room(is_direct=True, invitees=[a])")
+        self.assertEqual({*granted}, {"messages.send", "rooms.send", "rooms.read"})
+        # The text does not say how many there are, or that it is direct.
+        for call in ("create_room(is_direct=True, invitees=a)", "create_room(is_direct=True, invitees=[*a])", "create_room(invitees=[a])", "create_room(**a)"):
+            self.assertLess({"rooms.join", "rooms.configure", "rooms.moderate", "rooms.read"}, {*self.granted(call)}, call)
+        self.assertIn("rooms.configure", self.granted("send_state_event('a', 'm.room.name', {})"))
         # Most plugins take back their own messages alone.
         self.assertTrue(self.granted("redact('a', 'b')")["rooms.moderate"]["optional"])
 

@@ -100,12 +100,12 @@ class Told(unittest.TestCase):
                 await evt.forward(evt.content.geo_uri, self.cache)
 
             async def b(self, given: MessageEvent) -> None:
-                await self.sched.run_once(self.client.create_room, given.keys)
+                await self.sched.run_once(self.client.create_space, given.keys)
         """
         self.assertEqual(
             lacking(sample.port(test_layer.maubot(body))),
             ["11 self.unheard_of", "13 @command.new(arg_fallback=…)", "14 @command.argument(optional=…)", "16 evt.content.geo_uri", "16 evt.forward",
-             "19 given.keys", "19 self.client.create_room", "19 self.sched.run_once"])
+             "19 given.keys", "19 self.client.create_space", "19 self.sched.run_once"])
 
     def test_what_the_plugin_sets_or_inherits_is_known(self) -> None:
         for body in (

@@ -325,7 +325,7 @@ MAUBOT = {
         "CanonicalAliasStateEventContent", "ExtensibleEnum", "JSON", "PowerLevelStateEventContent", "ReactionEventContent",
         "RoomCreateStateEventContent", "RoomNameStateEventContent", "RoomTopicStateEventContent", "SerializableEnum", "SerializerError",
         "PaginationDirection", "deserializer", "serializer", "BaseFileInfo", "BaseRoomEvent", "EncryptedEvent", "EncryptedFile", "EncryptedMegolmEventContent",
-        "MatrixURI", "Obj", "field",
+        "MatrixURI", "Obj", "RoomCreatePreset", "RoomDirectoryVisibility", "field",
     },
     "mautrix.client": {"Client", "InternalEventType", "MembershipEventDispatcher", "SyncStream"},
     "mautrix.util.config": {"BaseProxyConfig", "ConfigUpdateHelper"},
@@ -335,7 +335,7 @@ MAUBOT = {
     "mautrix.util.markdown": {"render"},
     "mautrix.util.logging": {"TraceLogger"},
     "mautrix.errors": {
-        "MatrixRequestError", "MNotFound", "MForbidden", "MUnknown", "MBadState", "MLimitExceeded", "MatrixResponseError", "MatrixConnectionError",
+        "MatrixRequestError", "MNotFound", "MForbidden", "MUnknown", "MRoomInUse", "MBadState", "MLimitExceeded", "MatrixResponseError", "MatrixConnectionError",
         "MatrixUnknownRequestError", "IntentError",
     },
 }
@@ -351,6 +351,8 @@ VALUES = {
     "MessageType": {"TEXT", "NOTICE", "EMOTE", "IMAGE", "VIDEO", "AUDIO", "FILE", "LOCATION", "STICKER"},
     "Format": {"HTML"},
     "PaginationDirection": {"FORWARD", "BACKWARD"},
+    "RoomCreatePreset": {"PRIVATE", "TRUSTED_PRIVATE", "PUBLIC"},
+    "RoomDirectoryVisibility": {"PRIVATE", "PUBLIC"},
     "RelationType": {"REPLACE", "ANNOTATION", "REFERENCE", "THREAD"},
     "Membership": {"JOIN", "LEAVE", "BAN", "INVITE", "KNOCK"},
 }
@@ -383,17 +385,12 @@ CLIENT = {
     "get_displayname", "get_profile", "join_room", "leave_room", "get_joined_rooms", "set_typing", "upload_media", "download_media", "send_file", "send_image", "send_sticker",
     "add_dispatcher", "remove_dispatcher", "kick_user", "ban_user", "unban_user", "invite_user", "get_joined_members", "join_room_by_id",
     "get_state_event", "get_state", "get_members", "parse_user_id", "resolve_room_alias", "send_receipt", "send_state_event", "whoami",
+    "create_room",
 }
 #: The data of commands, such as `self.help.__mb_full_help__`.
 OF_COMMANDS = {
     f"__mb_{name}__" for name in ("name", "help", "func", "prefix", "usage", "usage_args", "usage_inline", "usage_without_subcommands", "full_help")
 }
-#: Those that need `rooms.moderate`.
-MODERATION = {"kick_user", "ban_user", "unban_user", "invite_user"}
-MODERATES = (
-    "plugin.toml asks for `rooms.moderate`, and the account has to be a moderator or an admin of the room; a ban needs the person's address",
-    "nothing, once the owner has granted it",
-)
 REDACTS = ("a message of somebody else is taken back by the room, if the owner grants `rooms.moderate` and the room knows XEP-0425", "nothing")
 #: Attributes of `self.sched`.
 SCHED = {"run_later", "run_periodically"}
@@ -464,8 +461,6 @@ NEVER = {
     "ROOM_TOMBSTONE": "m.room.tombstone", "ROOM_ENCRYPTED": "m.room.encrypted", "STICKER": "m.sticker",
 }
 NEVER_HAPPENS = ("it never happens in XMPP, so that the method is not called", "nothing")
-SUBJECT = ("it sets the subject of the room: plugin.toml asks for `rooms.moderate`, and the room has to let the account", "nothing, once the owner has granted it")
-NOT_SET = ("a plugin sets no such state: `MForbidden`", "`parlor.rooms.configure`, `set_affiliation` and others: reference/api/rooms.md")
 LEVELS = (
     "levels are made of what somebody is in the room at that moment: 100 for owners and admins, 50 for moderators, 0 for others and in chats",
     "nothing",

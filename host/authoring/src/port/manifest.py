@@ -36,6 +36,9 @@ class Draft:
     #: It makes people leave rooms, or invites them; or it may have rooms take back messages of others.
     moderates: bool = False
     may_moderate: bool = False
+    #: It names rooms, and makes some.
+    configures_rooms: bool = False
+    makes_rooms: bool = False
     #: It has commands by regular expressions behind a prefix, which the plugin itself has to know.
     has_prefix: bool = False
     #: It makes answers with templates.
@@ -71,8 +74,8 @@ class Draft:
         if not name[0].isalpha():
             name = f"s_{name}"
         own, number = name, 2
-        # A plugin of errbot may also have the prefix of its commands as a setting.
-        while own in self.settings or own == "prefix" and self.framework == "errbot":
+        # The layer has settings of its own, besides.
+        while own in self.settings or own == ("prefix" if self.framework == "errbot" else "rooms_service"):
             own, number = f"{name}_{number}", number + 1
         if len(self.settings) >= MOST_SETTINGS:
             raise ValueError(f"it has more than {MOST_SETTINGS} settings")
@@ -160,6 +163,9 @@ def text_of(draft: Draft) -> str:
     if draft.has_prefix:
         lines += ["", "[settings.prefix]", 'type = "string"', 'default = "!"',
                   'description = "What stands before a command: the same as the setting command_prefix of the host"']
+    if draft.makes_rooms:
+        lines += ["", "[settings.rooms_service]", 'type = "jid"',
+                  'description = "The service for rooms that the plugin makes, such as rooms.example.org"']
     for name, setting in draft.settings.items():
         lines += ["", f"[settings.{name}]", f"type = {quoted(setting['type'])}"]
         if "default" in setting:
@@ -187,6 +193,8 @@ def _permissions(draft: Draft) -> Iterator[str]:
             else "to know people in rooms by their addresses" if draft.knows_people else "to tell rooms from people")
     if draft.joins_rooms:
         yield '"rooms.join" = { scope = ["*"], reason = "to enter and leave rooms" }'
+    if draft.configures_rooms:
+        yield '"rooms.configure" = { scope = ["*"], reason = "%s" }' % ("to make rooms" if draft.makes_rooms else "to name rooms")
     if draft.moderates:
         yield '"rooms.moderate" = { scope = ["*"], reason = "to moderate rooms, and to invite people" }'
     elif draft.may_moderate:

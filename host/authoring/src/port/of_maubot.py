@@ -7,6 +7,7 @@ from typing import Any, Optional
 import checks
 import lacks
 import of_databases
+import of_rooms
 import of_web
 import simple_yaml
 import surface
@@ -35,6 +36,8 @@ class Maubot:
         #: The types of events that methods listen to, and expressions that are no client of Matrix, or no values.
         self._listened: set[ast.expr] = set()
         self._apart: set[ast.AST] = set()
+        #: The names of calls that only make the chat with one person.
+        self._direct: set[ast.AST] = set()
         self._set: set[str] = set()
         self._has_web = False
 
@@ -145,10 +148,15 @@ class Maubot:
                 given = node.args[1] if len(node.args) > 1 else checks.keywords(node).get("mime_type")
                 checks.uploads(self.checker, self.draft, module, node, "client.upload_media()", given)
             if node.func.attr == "send_state_event" and ast.unparse(node.func.value).endswith("client"):
-                self._set_state(module, node)
+                state = of_rooms.state_of(node)
+                kind = str(state.value) if isinstance(state, ast.Constant) else "" if state is None else self._event(module, state)
+                of_rooms.set_state(self.checker, self.draft, module, node, kind)
+            if node.func.attr == "create_room" and of_rooms.is_chat(node):
+                # Its name comes after the call.
+                self._direct.add(node.func)
             if node.func.attr == "redact" and isinstance(node.func.value, ast.Name) and node.func.value.id != "client":
                 # `evt.redact(…)`
-                self._of_client(module, node.func, ast.unparse(node.func), "redact")
+                of_rooms.of_client(self.checker, self.draft, module, node.func, ast.unparse(node.func), False)
             if ast.unparse(node.func).endswith((".respond", ".reply", ".send_text", ".send_message")):
                 self.draft.answers = True
 
@@ -214,7 +222,7 @@ class Maubot:
             tell("lacks", module, node, shown, *lacks.NO_CLIENT)
         if owner == "client" and last in lacks.CLIENT:
             # It may be another client, so that nothing is said of what it lacks.
-            self._of_client(module, node, shown, last)
+            of_rooms.of_client(self.checker, self.draft, module, node, shown, node in self._direct)
         if (owner.endswith("self.client") or owner == "evt.client" or owner.endswith("bot.client")) and node not in self._apart:
             if last in ("get_messages", "get_event_context"):
                 tell("lacks", module, node, shown, *lacks.NO_HISTORY)
@@ -225,7 +233,7 @@ class Maubot:
                 self.draft.hears = self.draft.reads_files = True
                 tell("check", module, node, shown, *lacks.READ_FILES)
             else:
-                self._of_client(module, node, shown, last)
+                of_rooms.of_client(self.checker, self.draft, module, node, shown, node in self._direct)
         if last.startswith("__mb_") and last not in lacks.OF_COMMANDS:
             tell("lacks", module, node, shown, *surface.UNKNOWN)
         if owner.endswith("self.config") and last == "save":
@@ -245,37 +253,6 @@ class Maubot:
             self.checker.tell("lacks", module, node, name, *lacks.NO_STATE)
         elif kind in lacks.VALUES and last not in lacks.VALUES[kind]:
             self.checker.tell("lacks", module, node, name, "the layer does not know it", "see what parlor offers: reference/README.md")
-
-    def _set_state(self, module: Module, call: ast.Call) -> None:
-        """Notes what `client.send_state_event` needs."""
-        given = call.args[1] if len(call.args) > 1 else checks.keywords(call).get("event_type")
-        kind = str(given.value) if isinstance(given, ast.Constant) else "" if given is None else self._event(module, given)
-        if kind in ("ROOM_TOPIC", "m.room.topic"):
-            self.draft.moderates = self.draft.knows_rooms = True
-            self.checker.tell("check", module, call, ast.unparse(call.func), *lacks.SUBJECT)
-        else:
-            what = f"{ast.unparse(call.func)}({ast.unparse(given) if given is not None else ''})"[:100]
-            self.checker.tell("lacks", module, call, what, *lacks.NOT_SET)
-
-    def _of_client(self, module: Module, node: ast.Attribute, shown: str, name: str) -> None:
-        """Notes what a call of the client needs."""
-        draft = self.draft
-        if name in ("react", "redact", "get_event"):
-            # The plugin has to hear the messages that these refer to, also its own that come back from rooms.
-            draft.hears = draft.answers = draft.knows_rooms = True
-        if name == "redact":
-            draft.may_moderate = True
-            self.checker.tell("check", module, node, shown, *lacks.REDACTS)
-        if name in lacks.MODERATION:
-            draft.moderates = draft.knows_rooms = True
-            self.checker.tell("check", module, node, shown, *lacks.MODERATES)
-        if name == "get_state_event":
-            self.checker.tell("check", module, node, shown, *lacks.LEVELS)
-        if name == "send_receipt":
-            draft.hears = draft.answers = True
-        if name.startswith(("join_room", "leave_room", "get_joined", "get_state", "get_members", "send_")):
-            draft.knows_rooms = True
-            draft.joins_rooms |= name.startswith(("join_room", "leave_room"))
 
 
 def _no_values(module: Module) -> set[ast.AST]:

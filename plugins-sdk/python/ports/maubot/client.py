@@ -11,11 +11,12 @@ from mautrix.types import (
     ContentURI, EventID, EventType, MediaMessageEventContent, Member, Membership, MessageType, RoomID, StateEvent, TextMessageEventContent,
     UserID,
 )
-from mautrix.errors import MatrixRequestError, MForbidden, MNotFound
+from mautrix.errors import MForbidden, MNotFound
 from parlor import errors, outgoing, rooms, user
 from parlor_port import places, texts
 
-from . import media, room_state
+from . import made_rooms, media, room_state
+from .made_rooms import allowed, bare
 
 
 #: How many invitations are kept in mind.
@@ -116,7 +117,7 @@ class Client(mautrix.client.Client):
         if about is not None and not getattr(about, "own", True):
             if about.kind != "groupchat" or not about.stanza_id:
                 raise MForbidden("only a room can take back a message of somebody else")
-            await _allowed(rooms.retract(str(room_id), about.stanza_id, reason or None))
+            await allowed(rooms.retract(str(room_id), about.stanza_id, reason or None))
             return EventID(event_id)
         number = str(event_id) if about is None else places.id_of(about)
         return EventID(await places.say(str(room_id), outgoing(retract=number)))
@@ -124,23 +125,23 @@ class Client(mautrix.client.Client):
     async def kick_user(self, room_id: Any, user_id: Any, reason: Optional[str] = None, **_: Any) -> None:
         """Makes somebody leave a room. Needs `rooms.moderate`."""
         for nick in _nicks(str(room_id), str(user_id)):
-            await _allowed(rooms.kick(str(room_id), nick, reason or None))
+            await allowed(rooms.kick(str(room_id), nick, reason or None))
 
     async def ban_user(self, room_id: Any, user_id: Any, reason: Optional[str] = None, **_: Any) -> None:
         """Makes somebody leave a room for good. Needs `rooms.moderate`, and a room that shows their address."""
-        await _allowed(rooms.ban(str(room_id), _address(str(room_id), str(user_id)), reason or None))
+        await allowed(rooms.ban(str(room_id), _address(str(room_id), str(user_id)), reason or None))
 
     async def unban_user(self, room_id: Any, user_id: Any, reason: Optional[str] = None, **_: Any) -> None:
         """Lets somebody come back, by their own address. Needs `rooms.moderate`. `MNotFound`: they are not banned."""
         room, address = str(room_id), _address(str(room_id), str(user_id))
         # An owner or a member would lose that.
-        if all(_bare(one.jid) != address for one in await _allowed(rooms.affiliations(room, "outcast"))):
+        if all(bare(one.jid) != address for one in await allowed(rooms.affiliations(room, "outcast"))):
             raise MNotFound(f"{address} is not banned from {room}")
-        await _allowed(rooms.set_affiliation(room, address, "none", reason or None))
+        await allowed(rooms.set_affiliation(room, address, "none", reason or None))
 
     async def invite_user(self, room_id: Any, user_id: Any, reason: Optional[str] = None, **_: Any) -> None:
         """Invites somebody into a room."""
-        await _allowed(rooms.invite(str(room_id), str(user_id), reason=reason or None))
+        await allowed(rooms.invite(str(room_id), made_rooms.person(str(user_id), needs_address=True), reason=reason or None))
 
     async def get_joined_members(self, room_id: Any) -> dict[UserID, Member]:
         """The people in a room. Needs `rooms.read`."""
@@ -173,13 +174,30 @@ class Client(mautrix.client.Client):
         return room_state.event(str(room_id), kind, str(state_key), found) if format == "event" else found
 
     async def send_state_event(self, room_id: Any, event_type: Any, content: Any, state_key: Any = "", **_: Any) -> EventID:
-        """Sets the subject of a room, which needs `rooms.moderate`. `MForbidden`: the room does not let the account, or it is another state."""
+        """Sets the subject of a room, which needs `rooms.moderate`, or its name, which needs `rooms.configure`. `MForbidden`: the room does not let
+        the account, or it is another state."""
         kind = event_type if isinstance(event_type, EventType) else EventType.find(str(event_type))
-        if kind is not EventType.ROOM_TOPIC:
+        if kind is EventType.ROOM_TOPIC:
+            await allowed(rooms.set_subject(str(room_id), made_rooms.text_of(content, "topic")))
+        elif kind is EventType.ROOM_NAME:
+            await allowed(rooms.configure(str(room_id), {"roomname": made_rooms.text_of(content, "name")}))
+        else:
             raise MForbidden(f"a plugin cannot set {kind} in XMPP")
-        topic = content.get("topic") if isinstance(content, Mapping) else getattr(content, "topic", None)
-        await _allowed(rooms.set_subject(str(room_id), str(topic or "")))
         return EventID("")
+
+    async def create_room(
+        self, alias_localpart: Optional[str] = None, visibility: Any = None, preset: Any = None, name: Optional[str] = None,
+        topic: Optional[str] = None, is_direct: bool = False, invitees: Any = None, initial_state: Any = None, **_: Any
+    ) -> RoomID:
+        """Makes a room, and invites people. A direct one with one person is the chat with them."""
+        people = [made_rooms.person(str(one)) for one in invitees or ()]
+        if is_direct and len(people) == 1:
+            return RoomID(people[0])
+        states = made_rooms.states_of(initial_state)
+        states |= {kind: {of: text} for kind, of, text in (("m.room.name", "name", name), ("m.room.topic", "topic", topic)) if text}
+        is_listed = "public" in str(getattr(visibility, "value", visibility))
+        is_open = is_listed or "public" in str(getattr(preset, "value", preset))
+        return RoomID(await made_rooms.make(alias_localpart, states, is_open, is_listed, people))
 
     async def get_state(self, room_id: Any) -> list[StateEvent]:
         """All states of a room that are known, those of people too."""
@@ -207,9 +225,9 @@ class Client(mautrix.client.Client):
         """Enters a room, also with the password of an invitation."""
         invite = self._invitations.get(str(room_id))
         if invite is not None and invite.password is not None:
-            await _allowed(rooms.open(str(room_id), password=invite.password))
+            await allowed(rooms.open(str(room_id), password=invite.password))
         else:
-            await _allowed(rooms.open(str(room_id)))
+            await allowed(rooms.open(str(room_id)))
         # One that has failed can be tried again.
         self._invitations.pop(str(room_id), None)
         return RoomID(room_id)
@@ -220,9 +238,9 @@ class Client(mautrix.client.Client):
         """Leaves a room, or declines the invitation to one."""
         invite = self._invitations.pop(str(room_id), None)
         if invite is not None and not places.is_room(str(room_id)):
-            await _allowed(rooms.decline(str(room_id), str(invite.from_), reason or None))
+            await allowed(rooms.decline(str(room_id), str(invite.from_), reason or None))
         else:
-            await _allowed(rooms.close(str(room_id)))
+            await allowed(rooms.close(str(room_id)))
 
     async def get_joined_rooms(self) -> list[RoomID]:
         """The rooms that the account is in."""
@@ -242,21 +260,11 @@ class Client(mautrix.client.Client):
 MaubotMatrixClient = Client
 
 
-async def _allowed(call: Awaitable[Any]) -> Any:
-    """Waits for a call that the owner or the room may refuse."""
-    try:
-        return await call
-    except errors.Denied as error:
-        raise MForbidden(str(error)) from error
-    except errors.Error as error:
-        raise MatrixRequestError(str(error)) from error
-
-
 def _nicks(room: str, user: str) -> list[str]:
     """The nicknames of a person in a room: `ROOM/NICK` has one, and an address may have several. `MNotFound`: nobody has it there."""
     if user.startswith(f"{room}/"):
         return [user.removeprefix(f"{room}/")]
-    found = [one.nick for one in rooms.occupants(room) if one.jid is not None and _bare(one.jid) == _bare(user)]
+    found = [one.nick for one in rooms.occupants(room) if one.jid is not None and bare(one.jid) == bare(user)]
     if not found:
         raise MNotFound(f"{user} is not in {room}, or the room does not show addresses")
     return found
@@ -265,18 +273,14 @@ def _nicks(room: str, user: str) -> list[str]:
 def _address(room: str, user: str) -> str:
     """The address of a person, who may be `ROOM/NICK`. `MNotFound`: the room does not show it. It never is that of the room itself."""
     if not user.startswith(f"{room}/"):
-        if places.is_room(_bare(user)):
+        if places.is_room(bare(user)):
             raise MNotFound(f"{user} is no address of a person")
-        return _bare(user)
+        return bare(user)
     nick = user.removeprefix(f"{room}/")
     for one in rooms.occupants(room):
         if one.nick == nick and one.jid is not None:
-            return _bare(one.jid)
+            return bare(one.jid)
     raise MNotFound(f"{user} is not in the room, or it does not show addresses")
-
-
-def _bare(jid: Any) -> str:
-    return str(jid).partition("/")[0]
 
 
 def of_content(place: str, content: Any, about: Any = None, edits: Any = None) -> Any:

@@ -19,6 +19,10 @@ class MUnknown(MatrixRequestError):
     """It is not known why."""
 
 
+class MRoomInUse(MatrixRequestError):
+    """There is a room of this alias."""
+
+
 class MBadState(MatrixRequestError):
     """It is so already, or cannot be so now."""
 

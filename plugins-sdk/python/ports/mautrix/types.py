@@ -149,6 +149,21 @@ class PaginationDirection(Enum):
     BACKWARD = "b"
 
 
+class RoomCreatePreset(Enum):
+    """The people who may enter a room that is made."""
+
+    PRIVATE = "private_chat"
+    TRUSTED_PRIVATE = "trusted_private_chat"
+    PUBLIC = "public_chat"
+
+
+class RoomDirectoryVisibility(Enum):
+    """Whether the service lists a room that is made."""
+
+    PRIVATE = "private"
+    PUBLIC = "public"
+
+
 class RelationType(str):
     """How a message relates to another one."""
 
