@@ -33,7 +33,10 @@ NAMES = {
     },
     "sqlalchemy.ext": {"declarative"},
     "sqlalchemy.ext.declarative": {"declarative_base", "declared_attr"},
-    "sqlalchemy.orm": {"Query", "Session", "declarative_base", "declared_attr", "exc", "query", "scoped_session", "session", "sessionmaker"},
+    "sqlalchemy.orm": {
+        "Query", "Session", "backref", "contains_eager", "declarative_base", "declared_attr", "exc", "joinedload", "lazyload", "query", "relation",
+        "relationship", "scoped_session", "selectinload", "session", "sessionmaker", "subqueryload",
+    },
     "sqlalchemy.orm.exc": _ERRORS | {"StaleDataError", "UnmappedInstanceError"},
     "sqlalchemy.orm.query": {"Query"},
     "sqlalchemy.orm.session": {"Session", "sessionmaker"},
@@ -44,7 +47,6 @@ NAMES = {
     "sqlalchemy.types": _TYPES,
 }
 #: Names that it does not have.
-_NO_RELATION = ("objects do not know the objects of other tables", "a query with `join` or `filter_by`")
 _NO_SERVER = ("there are no files and no servers of databases", "`self.database`, with `database: true` in maubot.yaml")
 LACKING = {
     "sqlalchemy": ("the layer has the part of SQLAlchemy 1.3 that plugins use most", "a statement of SQL: `self.database.execute(\"…\")`"),
@@ -53,8 +55,6 @@ LACKING = {
     "sqlalchemy.dialects": ("the database is SQLite, without what the package adds to it", "a statement of SQL: `self.database.execute(\"…\")`"),
     "sqlalchemy.event": ("the layer calls nothing as a database opens or changes", "nothing, or the statement itself"),
     "sqlalchemy.ext.asyncio": ("statements do not wait", "`self.database`, without `await`"),
-    "sqlalchemy.orm.backref": _NO_RELATION,
-    "sqlalchemy.orm.relationship": _NO_RELATION,
 }
 
 #: Methods that the layer lacks, and those of them that other objects have, too.
@@ -63,13 +63,18 @@ _METHODS = {
     "execution_options", "from_self", "from_statement", "on_conflict_do_nothing", "on_conflict_do_update", "raw_connection", "returning",
     "select_entity_from", "subquery", "union_all", "with_entities", "with_for_update", "with_labels", "yield_per",
 }
-_METHODS_OF_OTHERS = {"alias", "any", "cast", "collate", "concat", "except_", "exists", "has", "intersect", "match", "op", "options", "over", "slice", "union"}
+_METHODS_OF_OTHERS = {"alias", "cast", "collate", "concat", "except_", "exists", "intersect", "match", "op", "over", "slice", "union"}
 #: The beginnings of statements, and columns.
 _STATEMENTS = ("select(", "query(", ".query.", ".c.", "insert(", "update(", "delete(")
 _NO_METHOD = ("the layer's statements do not have it", "a statement of SQL: `self.database.execute(\"…\")`")
 _OPTIONS = {
     "Column": {
         "name", "type_", "primary_key", "nullable", "unique", "default", "onupdate", "server_default", "index", "autoincrement", "doc", "comment", "info",
+    },
+    "relationship": {
+        "active_history", "argument", "back_populates", "backref", "cascade", "cascade_backrefs", "doc", "foreign_keys", "info", "innerjoin", "join_depth",
+        "lazy", "order_by", "passive_deletes", "passive_updates", "post_update", "primaryjoin", "remote_side", "secondary", "single_parent", "uselist",
+        "viewonly",
     },
     "Table": {"extend_existing", "keep_existing", "sqlite_autoincrement", "info", "comment", "mysql_charset", "mysql_engine"},
 }

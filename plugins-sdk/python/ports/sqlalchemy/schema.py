@@ -253,6 +253,9 @@ class MetaData:
     def __init__(self, bind: Any = None, **_: Any) -> None:
         self.bind = bind
         self.tables: dict[str, Table] = {}
+        #: The classes of rows by their names, and the relations that are about classes which are not there yet.
+        self.classes: dict[str, Any] = {}
+        self.unlinked: list[Any] = []
 
     @property
     def sorted_tables(self) -> "list[Table]":

@@ -1,25 +1,11 @@
 """Classes whose objects are rows."""
 
-from dataclasses import dataclass, field
 from typing import Any, Mapping, Optional
 
 from .. import exc
 from ..schema import Column, Constraint, MetaData, Table
-
-#: The attribute of an object with what is known of its row.
-STATE = "_parlor_state"
-
-
-@dataclass
-class State:
-    """A row of an object. It is stored if its key is known."""
-
-    session: Any = None
-    key: "Optional[tuple[Any, ...]]" = None
-    #: The values as they are in the database, and as they were when the transaction began. None: there was no row.
-    values: dict[str, Any] = field(default_factory=dict)
-    before: Optional[dict[str, Any]] = None
-
+from .related import Relation
+from .state import columns_of
 
 class declared_attr:
     """Makes a column of a method, for each class of its own."""
@@ -38,6 +24,7 @@ class Mapped:
     __table__: Table
     #: The columns, by the attributes of objects.
     _parlor_columns: dict[str, Column]
+    _parlor_relations: dict[str, Relation]
 
     def __init_subclass__(cls, **_: Any) -> None:
         super().__init_subclass__()
@@ -66,12 +53,15 @@ def _map(cls: type[Mapped]) -> None:
         raise exc.ArgumentError(f"{cls.__name__} inherits from a class that has a table already, which the layer does not know")
     table = vars(cls).get("__table__")
     found: dict[str, Column] = {}
+    relations: dict[str, Relation] = {}
     for owner in reversed(cls.__mro__):
         for name, value in list(vars(owner).items()):
             if isinstance(value, declared_attr) and not name.startswith("__"):
                 value = value.function(cls)
             if isinstance(value, Column):
                 found[name] = value if owner is cls else value.copy()
+            elif isinstance(value, Relation):
+                relations[name] = value if owner is cls else value.copy()
     if table is None:
         table = _table(cls, found)
     else:
@@ -83,6 +73,22 @@ def _map(cls: type[Mapped]) -> None:
         setattr(cls, name, one)
     if not table.primary_key:
         raise exc.ArgumentError(f"{cls.__name__} has no primary key")
+    cls._parlor_relations = relations
+    for name, relation in relations.items():
+        relation.owner, relation.name = cls, name
+        setattr(cls, name, relation)
+    _link(cls, [*relations.values()])
+
+
+def _link(cls: type[Mapped], relations: list[Relation]) -> None:
+    """Gives the classes that relations are about the same relations, as soon as there are these classes."""
+    cls.metadata.classes[cls.__name__] = cls
+    waiting, cls.metadata.unlinked = [*cls.metadata.unlinked, *relations], []
+    for one in waiting:
+        try:
+            one.link()
+        except (exc.InvalidRequestError, NameError):
+            cls.metadata.unlinked.append(one)
 
 
 def _table(cls: type[Mapped], columns: Mapping[str, Column]) -> Table:
@@ -98,14 +104,6 @@ def _table(cls: type[Mapped], columns: Mapping[str, Column]) -> Table:
     return Table(name, cls.metadata, *sorted(columns.values(), key=lambda one: one.order), *rules, **options)
 
 
-def columns_of(kind: Any) -> dict[str, Column]:
-    """The columns of a class, by its attributes."""
-    found = getattr(kind, "_parlor_columns", None)
-    if not isinstance(found, dict):
-        raise exc.InvalidRequestError(f"{kind!r} is no class with a table")
-    return found
-
-
 def key_of(kind: Any, values: Mapping[str, Any]) -> "tuple[Any, ...]":
     """The key of a row with these values, in the order of the table."""
     by_column = {id(one): name for name, one in columns_of(kind).items()}
@@ -115,9 +113,3 @@ def key_of(kind: Any, values: Mapping[str, Any]) -> "tuple[Any, ...]":
 def values_of(owner: Any) -> dict[str, Any]:
     """The values that an object has."""
     return {name: owner.__dict__[name] for name in columns_of(type(owner)) if name in owner.__dict__}
-
-
-def state_of(owner: Any) -> State:
-    """Returns the known state of the row of an object."""
-    found: State = owner.__dict__.setdefault(STATE, State())
-    return found

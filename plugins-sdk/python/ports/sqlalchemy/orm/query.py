@@ -7,7 +7,7 @@ from .. import exc
 from ..expressions import Expression, Writing, condition, named
 from ..schema import Column
 from ..statements import Delete, Join, Select, Update, table_of
-from .mapped import columns_of
+from .state import columns_of
 
 
 class Query:
@@ -42,7 +42,7 @@ class Query:
         near = self._near
         if near is None:
             raise exc.InvalidRequestError("filter_by() needs a class: use filter()")
-        known = columns_of(near)
+        known = {**columns_of(near), **near._parlor_relations}
         if unknown := [name for name in values if name not in known]:
             raise exc.InvalidRequestError(f"{near.__name__} has no column {unknown[0]}")
         return self.filter(*(known[name] == value for name, value in values.items()))
@@ -52,7 +52,15 @@ class Query:
         return self._with(_origin=origin if isinstance(origin, Join) else table_of(origin), _near=origin)
 
     def join(self, target: Any, onclause: Any = None, isouter: bool = False) -> "Query":
-        """Beside the rows of another table."""
+        """Beside the rows of another table, which may be meant by a relation."""
+        if isinstance(target, str):
+            target = getattr(self._near, target)
+        relation = next((one for one in (onclause, target) if hasattr(type(one), "on")), None)
+        if relation is not None:
+            found = self
+            for table, on in relation.on():
+                found = found.join(table, on, isouter)
+            return found._with(_near=relation.target)
         origin = self._origin
         if origin is None:
             first = self._wanted[0]
@@ -62,6 +70,10 @@ class Query:
     def outerjoin(self, target: Any, onclause: Any = None) -> "Query":
         """The same, also for rows that have no other beside."""
         return self.join(target, onclause, True)
+
+    def options(self, *_: Any) -> "Query":
+        """It has no effect: objects of relations are read when somebody asks for them."""
+        return self
 
     def order_by(self, *several: Any) -> "Query":
         """In this order."""

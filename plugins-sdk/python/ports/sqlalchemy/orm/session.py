@@ -6,8 +6,10 @@ from .. import exc
 from ..engine.base import Connection
 from ..statements import Delete, Insert, Select, Update
 from .exc import StaleDataError, UnmappedInstanceError
-from .mapped import STATE, State, columns_of, key_of, state_of, values_of
+from .mapped import key_of, values_of
 from .query import Query
+from .related import others_of, pay, relations_of
+from .state import LINKS, OWED, STATE, State, columns_of, forget, state_of
 
 
 class Session:
@@ -42,6 +44,9 @@ class Session:
         else:
             self._known[type(instance), state.key] = instance
         state.session = self
+        for one in others_of(instance):
+            if state_of(one).session is None:
+                self.add(one)
 
     def add_all(self, instances: Iterable[Any]) -> None:
         """Has several stored."""
@@ -53,8 +58,19 @@ class Session:
         state = self._state(instance)
         if state.key is None:
             raise exc.InvalidRequestError(f"the {type(instance).__name__} is not persisted")
+        if self._is_doomed(instance):
+            return
+        # Searches write what has changed, so that they come first.
+        others = {name: one.loaded(instance) for name, one in relations_of(instance).items() if not one.configure() and not one.refers}
         self.add(instance)
         self._doomed.append(instance)
+        for name, several in others.items():
+            relation = relations_of(instance)[name]
+            for one in several:
+                if relation.deletes and not relation.far:
+                    self.delete(one)
+                elif relation.far or not relation.is_passive:
+                    relation.detach(instance, one)
 
     def merge(self, instance: Any, **_: Any) -> Any:
         """Gives the values of an object to the one with the same key, which is added if it is not there. Returns that one."""
@@ -127,21 +143,29 @@ class Session:
 
     def flush(self, objects: Any = None) -> None:
         """Writes what has changed. It is kept by `commit`."""
-        changed = [one for one in self._known.values() if not self._is_doomed(one) and values_of(one) != state_of(one).values]
-        if not (self._new or changed or self._doomed):
+        indebted = [one for one in self._known.values() if OWED in one.__dict__ and not self._is_doomed(one)]
+        linked = [one for one in [*self._new, *self._known.values()] if one.__dict__.get(LINKS)]
+        if not (self._new or indebted or linked or self._doomed or self._changed()):
             return
         connection = self._begun()
         try:
-            for one in self._new:
-                self._insert(connection, one)
-            for one in changed:
+            done: set[int] = set()
+            for one in [*self._new]:
+                self._insert_after(connection, one, done)
+            for one in indebted:
+                pay(one)
+            for one in self._changed():
                 self._update(connection, one)
+            for one in linked:
+                self._write_links(connection, one)
             for one in self._doomed:
                 self._remove(connection, one)
         except BaseException:
             self.rollback()
             raise
         self._new, self._doomed = [], []
+        for one in self._known.values():
+            forget(one)
 
     def commit(self) -> None:
         """Keeps what has changed."""
@@ -152,6 +176,7 @@ class Session:
         self._gone = []
         for one in self._known.values():
             state_of(one).before = {**state_of(one).values}
+            forget(one)
 
     def rollback(self) -> None:
         """Undoes what has changed since the last `commit`."""
@@ -163,6 +188,7 @@ class Session:
         known = [*self._known.values(), *self._gone]
         self._known, self._new, self._doomed, self._gone = {}, [], [], []
         for one in known:
+            forget(one, has_all=True)
             state = state_of(one)
             if state.before is None:
                 one.__dict__[STATE] = State()
@@ -231,6 +257,7 @@ class Session:
     def _read(self, kind: Any, key: Sequence[Any]) -> Any:
         found = self._known.get((kind, tuple(key)))
         if found is not None:
+            forget(found, has_all=True)
             found.__dict__.update(state_of(found).values)
         columns = kind.__table__.primary_key
         row = self.execute_now(Select([kind.__table__]).where(*(one == value for one, value in zip(columns, key)))).first()
@@ -250,6 +277,33 @@ class Session:
         if self._transaction is None:
             self._transaction = self._connection.begin()
         return self._connection
+
+    def _changed(self) -> list[Any]:
+        fresh = {id(one) for one in self._new}
+        return [
+            one for one in self._known.values() if id(one) not in fresh and not self._is_doomed(one) and values_of(one) != state_of(one).values]
+
+    def _insert_after(self, connection: Connection, one: Any, done: set[int]) -> None:
+        """Adds the row of an object after those that it refers to."""
+        if id(one) in done:
+            return
+        done.add(id(one))
+        for parent, _ in one.__dict__.get(OWED, {}).values():
+            if any(parent is other for other in self._new):
+                self._insert_after(connection, parent, done)
+        pay(one)
+        self._insert(connection, one)
+
+    def _write_links(self, connection: Connection, one: Any) -> None:
+        """Changes the tables between an object and others."""
+        for relation, other, is_added in one.__dict__.pop(LINKS):
+            row, table = relation.row(one, other), relation.between
+            if None in row.values():
+                continue
+            own = [table.c[name] == value for name, value in row.items()]
+            connection.execute(Delete(table).where(*own))
+            if is_added:
+                connection.execute(Insert(table).values(row))
 
     def _insert(self, connection: Connection, one: Any) -> None:
         kind, given = type(one), values_of(one)
