@@ -19,6 +19,7 @@ from unittest import mock
 import sample
 
 SLEEP, URLOPEN = time.sleep, urllib.request.urlopen
+EXECUTOR, THREAD = asyncio.BaseEventLoop.run_in_executor, asyncio.to_thread
 
 
 def errbot(body: str) -> dict[str, str]:
@@ -45,6 +46,8 @@ class Case(unittest.IsolatedAsyncioTestCase):
         self.addCleanup(self.folder.cleanup)
         self.addCleanup(setattr, time, "sleep", SLEEP)
         self.addCleanup(setattr, urllib.request, "urlopen", URLOPEN)
+        self.addCleanup(setattr, asyncio.BaseEventLoop, "run_in_executor", EXECUTOR)
+        self.addCleanup(setattr, asyncio, "to_thread", THREAD)
 
     async def begun(self, name: "str | dict[str, str]", **settings: Any) -> Any:
         self.parlor = sample.begun(name, Path(self.folder.name), **settings)

@@ -4,6 +4,7 @@ import sys
 import unittest
 from typing import Any
 
+import sample
 import test_layer
 from test_maubot import plugin
 
@@ -17,6 +18,25 @@ ADDRESSES = (
     ("https://bad host/", "https://bad host/"),
     ("no address", "no address"),
 )
+
+
+class Threads(test_layer.Case):
+    async def test_functions_for_threads_run_at_once(self) -> None:
+        texts = plugin(
+            "def fetch(self, name):\n    return requests.get('https://api.example.org/' + name).json()\n"
+            "@command.new('ask')\nasync def ask(self, evt: MessageEvent) -> None:\n"
+            "    loop = asyncio.get_event_loop()\n    said = [await loop.run_in_executor(None, self.fetch, 'a'), await asyncio.to_thread(self.fetch, name='b')]\n"
+            "    said += [await to_thread(lambda: self.fetch('c')), await loop.run_in_executor(None, partial(self.fetch, 'd')), await to_thread(len, 'tea')]\n"
+            "    try:\n        await self.loop.run_in_executor(None, int, 'x')\n    except ValueError:\n        said.append('no')\n"
+            "    await evt.respond(str(said))",
+            "import asyncio\nimport requests\nfrom asyncio import to_thread\nfrom functools import partial\n")
+        result = sample.port(texts)
+        self.assertEqual(sample.told(result, "lacks"), [])
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check") if "server" not in one], [
+            "asyncio.to_thread", "loop.run_in_executor", "loop.run_in_executor", "to_thread", "self.loop.run_in_executor"])
+        await self.begun(texts)
+        self.host.answers.update({f"https://api.example.org/{name}": name for name in "abcd"})
+        self.assertEqual(await self.answers("!ask"), ["['a', 'b', 'c', 'd', 3, 'no']"])
 
 
 class Addresses(test_layer.Case):

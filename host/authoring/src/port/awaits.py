@@ -28,6 +28,8 @@ OF_SESSIONS = {"get", "post", "put", "delete", "patch", "head", "options", "requ
 DECORATORS = {"staticmethod", "classmethod", "abc.abstractmethod"}
 #: Calls that take a function and await what it returns.
 TAKERS = {"start_poller", "stop_poller"}
+#: Those that take one to run it in a thread, which the layer awaits.
+THREADS = {"run_in_executor", "to_thread"}
 #: Methods of Python's own types: a call of this name is hardly one of the plugin's.
 COMMON = {name for kind in (str, bytes, list, dict, set, int) for name in dir(kind)} | {"read", "write", "close"}
 
@@ -277,11 +279,10 @@ class Rewriter:
     def _walk(self, node: ast.AST, around: list[ast.AST], is_apart: bool, done: set[ast.AST]) -> None:
         """`is_apart`: the node stands where nothing can be awaited, such as in a lambda."""
         if isinstance(node, ast.Call):
-            self._call(node, around, is_apart)
+            if node not in done:
+                self._call(node, around, is_apart)
             done.add(node.func)
-            if isinstance(node.func, ast.Attribute) and node.func.attr in TAKERS:
-                done.update(node.args)
-                done.update(one.value for one in node.keywords)
+            done.update(_taken(node))
         elif isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load) and node not in done:
             self._value(node, around)
         elif isinstance(node, ast.FunctionDef) and node in self.sources.waiting:
@@ -365,3 +366,17 @@ class Rewriter:
 
     def _edit(self, line: Optional[int], column: Optional[int], order: int, text: str, replaced: int = 0) -> None:
         self.edits.append((line or 1, column or 0, order, text, replaced))
+
+
+def _taken(call: ast.Call) -> list[ast.AST]:
+    """Returns what is passed to a function that awaits it if need be: functions, and the calls of functions without a name."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id if isinstance(call.func, ast.Name) else ""
+    if name not in TAKERS | THREADS:
+        return []
+    given: list[ast.AST] = [*call.args, *(one.value for one in call.keywords)]
+    for one in given if name in THREADS else ():
+        if isinstance(one, ast.Lambda):
+            given.append(one.body)
+        elif isinstance(one, ast.Call) and ast.unparse(one.func).rpartition(".")[2] == "partial":
+            given += one.args
+    return given

@@ -151,7 +151,11 @@ class Checker:
                     done.add(node.value)
                 if name in lacks.CALLS and self._is_whole(module, node):
                     self.tell("lacks", module, node, name, *lacks.CALLS[name])
+                if node.attr == "run_in_executor" or name == "asyncio.to_thread":
+                    self._at_once(module, node)
                 self._of_web(module, node, name)
+            elif isinstance(node, ast.Name) and module.aliases.get(node.id) == "asyncio.to_thread":
+                self._at_once(module, node)
             elif isinstance(node, ast.Name) and module.aliases.get(node.id) in lacks.CALLS:
                 name = module.aliases[node.id]
                 self.tell("lacks", module, node, name, *lacks.CALLS[name])
@@ -159,6 +163,11 @@ class Checker:
                 is_read = of_packages.is_read(module, node, self.files)
                 if "open" not in module.aliases and not is_read and not self._runs_at_build(module, node):
                     self.tell("lacks", module, node, "open()", "there are no files", lacks.FILES)
+
+    def _at_once(self, module: Module, node: ast.expr) -> None:
+        """Has functions that were to run in threads run at once."""
+        self.replaced.add("at_once")
+        self.tell("check", module, node, ast.unparse(node)[:100], *lacks.AT_ONCE)
 
     def _chosen(self, module: Module) -> set[ast.AST]:
         """Has modules imported while the plugin is built that it chooses while it runs. Returns the expressions that do so."""

@@ -66,12 +66,12 @@ CALLS = {
     "urllib.request.install_opener": ("the host makes the requests", "`requests` or `parlor.http`, with headers"),
     "asyncio.create_subprocess_exec": ("there are no other programs", PROGRAMS),
     "asyncio.create_subprocess_shell": ("there are no other programs", PROGRAMS),
-    "asyncio.to_thread": ("there are no threads", THREADS),
     "importlib.import_module": ("where a plugin runs there are no files to import from", "`import` at the top of the module"),
     "sys.exit": ("a plugin does not end itself", "`return`"),
     "signal.signal": ("there are no signals", "`deactivate` or `stop`, which run when the plugin ends"),
 }
 
+AT_ONCE = ("a plugin is one thread: the function runs there, and nothing else of the plugin goes on before it returns or waits", "nothing, if it is quick")
 CHOSEN = ("it is chosen while the plugin runs, where there are no files: plugin.py imports all that may be meant", "nothing")
 ENVIRONMENT = ("a plugin has no environment: plugin.toml has a setting in its place", "nothing, once the owner has set it")
 GONE = "it is gone from the Python that plugins run in, 3.14"

@@ -85,6 +85,7 @@ pub(super) const LAYER: &[(&str, &str)] = files!["../../../../plugins-sdk/python
     "mautrix/util/logging.py",
     "mautrix/util/markdown.py",
     "parlor_port/__init__.py",
+    "parlor_port/at_once.py",
     "parlor_port/environ.py",
     "parlor_port/files.py",
     "parlor_port/kept.py",
