@@ -9,6 +9,19 @@ HEAD = "from errbot import BotPlugin, botcmd\n"
 
 
 class Earlier(test_layer.Case):
+    async def test_a_value_may_have_the_name_of_a_command(self) -> None:
+        await self.begun(test_layer.errbot("""
+            def activate(self):
+                super().activate()
+                self.mute = False
+
+            @botcmd
+            def mute(self, msg, args):
+                self.mute = not self.mute
+                return f"mute: {self.mute}"
+        """))
+        self.assertEqual(await self.answers("!mute") + await self.answers("!mute"), ["mute: True", "mute: False"])
+
     async def test_an_init_that_takes_the_bot_alone_is_called(self) -> None:
         for signature, given in (("self, bot", "bot"), ("self, bot, name=None", "bot, name"), ("self, *args", "*args"), ("self", "")):
             with self.subTest(signature):

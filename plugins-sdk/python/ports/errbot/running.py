@@ -233,7 +233,11 @@ class Runner:
         except ValueError as error:
             await parlor.reply(to, str(error))
             return False
-        return await self._answer(message.of_parlor, getattr(self._plugin, method), (message, *arguments), named, declared.template)
+        return await self._answer(message.of_parlor, self._bound(method), (message, *arguments), named, declared.template)
+
+    def _bound(self, method: str) -> Any:
+        """A method of the plugin's class. The plugin itself may have another value of that name by now, such as `self.mute` of `!mute`."""
+        return inspect.getattr_static(self._kind, method).__get__(self._plugin, self._kind)
 
     async def _filtered(
         self, to: Any, message: people.Message, method: str, declared: Declared, args: Any
@@ -242,7 +246,7 @@ class Runner:
         came = message.of_parlor
         for one in self._filters:
             try:
-                verdict = await port.done(getattr(self._plugin, one)(message, declared.name, args, False))
+                verdict = await port.done(self._bound(one)(message, declared.name, args, False))
             finally:
                 await self._plugin._parlor_flush()
             if isinstance(verdict, str):
@@ -352,7 +356,7 @@ class Runner:
         given, method, declared, rest = passed
 
         async def call() -> bool:
-            return await self._answer(message, getattr(self._plugin, method), (given, rest), {}, declared.template)
+            return await self._answer(message, self._bound(method), (given, rest), {}, declared.template)
 
         await self._flows.step(given, declared, call, self._executed, partial(parlor.reply, message))
 
@@ -380,7 +384,7 @@ class Runner:
                 return
             await self._loaded.wait()
             try:
-                answer = await self._called(getattr(self._plugin, method), given, **values)
+                answer = await self._called(self._bound(method), given, **values)
             except requested.Answered as error:
                 answer = error
             if isinstance(answer, requested.Answered):
