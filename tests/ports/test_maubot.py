@@ -97,6 +97,36 @@ class Help(test_layer.Case):
         self.assertEqual({*sys.modules["maubot.handlers.command"]._DATA}, importlib.import_module("lacks").OF_COMMANDS)
 
 
+class Account(test_layer.Case):
+    async def test_data_of_the_account_is_stored_for_the_plugin(self) -> None:
+        texts = plugin(
+            "@command.new('a')\nasync def a(self, evt):\n    said = [await self.client.get_account_data(EventType.DIRECT)]\n"
+            "    for name in ('org.example.tea', 'none'):\n        try:\n            said.append(await self.client.get_account_data(name))\n"
+            "        except MNotFound:\n            said.append(None)\n"
+            "    await self.client.set_account_data('org.example.tea', {'kind': 'green'})\n    await evt.respond(str(said))",
+            "from mautrix.errors import MNotFound\nfrom mautrix.types import EventType\n")
+        result = sample.port(texts)
+        self.assertEqual(sample.told(result, "lacks"), [])
+        self.assertIn("\nstorage = ", result["files"]["plugin.toml"])
+        await self.begun(texts)
+        self.assertEqual(await self.answers("!a"), ["[{}, None, None]"])
+        self.assertEqual(await self.answers("!a"), ["[{}, {'kind': 'green'}, None]"])
+        self.assertEqual([*self.host.kept], ["account_data/org.example.tea"])
+
+    async def test_a_content_that_was_written_is_sent_again(self) -> None:
+        await self.begun(plugin(
+            "@command.new('a')\nasync def a(self, evt: MessageEvent):\n    content = MessageEvent.deserialize_content(evt.content.serialize())\n"
+            "    await self.client.send_message_event(evt.room_id, evt.type, content)"))
+        self.assertEqual(await self.answers("!a"), ["!a"])
+
+    async def test_the_media_type_of_a_file_is_known_by_its_bytes(self) -> None:
+        texts = plugin(
+            "@command.new('a')\nasync def a(self, evt):\n    await evt.respond(magic.mimetype(b'GIF89a'), markdown=False)", "from mautrix.util import magic\n")
+        self.assertEqual(sample.port(texts)["findings"], [])
+        await self.begun(texts)
+        self.assertEqual(await self.answers("!a"), ["image/gif"])
+
+
 ROOM = SimpleNamespace(jid=HALL, name="The hall", subject=None)
 
 

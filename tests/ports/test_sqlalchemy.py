@@ -127,6 +127,26 @@ class Databases(Case):
             text, "(['cb', 'ca', 'cb', '', 'ca', 'a', 'cba', '', '', 'cba', 'b', 'cb', 'cba', 'ca'], "
             "[('ann', 'tea'), ('cy', 'tea')], ('ann', 'milk'), ['bob'])")
 
+    async def test_a_type_of_the_plugin_changes_values(self) -> None:
+        text = await self.returned("""
+            class Words(TypeDecorator):
+                impl = CHAR
+                def load_dialect_impl(self, dialect):
+                    return dialect.type_descriptor(CHAR(9) if dialect.name == "sqlite" else Integer())
+                def process_bind_param(self, value, dialect):
+                    return value if value is None else " ".join(value)
+                def process_result_value(self, value, dialect):
+                    return value if value is None else value.split()
+            class Plain(TypeDecorator):
+                impl = Boolean
+            page = Table("page", meta, Column("words", Words, primary_key=True), Column("is_read", Plain()))
+            page.create()
+            self.db.execute(page.insert().values(words=["a", "b"], is_read=True))
+            found = self.db.execute(select([page]).where(page.c.words == ["a", "b"])).fetchall()
+            return found, self.db.scalar("SELECT sql FROM sqlite_master WHERE name = 'page'"), self.db.scalar("SELECT words FROM page")
+        """)
+        self.assertEqual(text.replace('"', ""), "([(['a', 'b'], True)], 'CREATE TABLE page (words CHAR(9) NOT NULL, is_read BOOLEAN, PRIMARY KEY (words))', 'a b')")
+
     async def test_sums_and_cases(self) -> None:
         text = await self.returned("""
             self.db.execute(person.insert(), [dict(name="ann", points=4), dict(name="bob", points=-3), dict(name="cy", points=-1)])

@@ -107,6 +107,15 @@ class Told(unittest.TestCase):
             ["11 self.unheard_of", "13 @command.new(arg_fallback=…)", "14 @command.argument(optional=…)", "16 evt.content.geo_uri", "16 evt.forward",
              "19 given.keys", "19 self.client.create_space", "19 self.sched.run_once"])
 
+    def test_data_of_another_network_is_told_unless_the_plugin_stores_it(self) -> None:
+        body = """
+            @botcmd
+            def a(self, msg, args):
+                msg.extras["own"] = args
+                return msg.extras["own"], msg.extras["chat_event"]["user"], msg.extras.get("attachments")
+        """
+        self.assertEqual(lacking(sample.port(test_layer.errbot(body))), ["10 msg.extras['attachments']", "10 msg.extras['chat_event']"])
+
     def test_what_the_plugin_sets_or_inherits_is_known(self) -> None:
         for body in (
             "def a(self):\n    return self.b\ndef c(self, other):\n    other.b = 1",

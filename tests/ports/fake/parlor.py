@@ -285,6 +285,13 @@ class Storage:
     def changes(self) -> Changes:
         return Changes()
 
+    async def get(self, key: str, default: Any = None) -> Any:
+        kept = host.kept.get(key)
+        return default if kept is None else json.loads(kept)
+
+    async def set(self, key: str, value: Any) -> None:
+        await self.compare_and_set(key, await self.get(key), value)
+
     async def compare_and_set(self, key: str, expected: Any, value: Any) -> bool:
         kept = host.kept.get(key)
         if (None if kept is None else json.loads(kept)) != expected:

@@ -288,6 +288,8 @@ OF_CONFIG = {
 #: An address of another network, which begins with a sign.
 NO_ADDRESS = ("it is a name of another network", "a JID, such as `room@rooms.example.org`; a setting of the type `jid` if it differs")
 
+EXTRAS = ("messages of XMPP have no data of another network: it is empty", "`msg.of_parlor.extensions`, which has what parlor knows of a message")
+
 #: Functions that errbot calls, and the layer does not.
 UNCALLED = {
     "callback_presence": ("the layer does not listen to presence", "`@on(\"contactPresenceChanged\")`, with `contacts.read`"),
@@ -329,7 +331,8 @@ MAUBOT = {
     },
     "mautrix.client": {"Client", "InternalEventType", "MembershipEventDispatcher", "SyncStream"},
     "mautrix.util.config": {"BaseProxyConfig", "ConfigUpdateHelper"},
-    "mautrix.util": {"async_db", "config", "background_task", "formatter", "markdown"},
+    "mautrix.util": {"async_db", "config", "background_task", "formatter", "magic", "markdown"},
+    "mautrix.util.magic": {"mimetype"},
     "mautrix.util.async_db": {"Connection", "Database", "Scheme", "UpgradeTable"},
     "mautrix.util.formatter": {"parse_html"},
     "mautrix.util.markdown": {"render"},
@@ -385,7 +388,7 @@ CLIENT = {
     "get_displayname", "get_profile", "join_room", "leave_room", "get_joined_rooms", "set_typing", "upload_media", "download_media", "send_file", "send_image", "send_sticker",
     "add_dispatcher", "remove_dispatcher", "kick_user", "ban_user", "unban_user", "invite_user", "get_joined_members", "join_room_by_id",
     "get_state_event", "get_state", "get_members", "parse_user_id", "resolve_room_alias", "send_receipt", "send_state_event", "whoami",
-    "create_room",
+    "create_room", "get_account_data", "set_account_data",
 }
 #: The data of commands, such as `self.help.__mb_full_help__`.
 OF_COMMANDS = {
@@ -456,6 +459,8 @@ EVENTS = {"ROOM_MESSAGE", "REACTION", "ROOM_MEMBER", "ROOM_REDACTION", "ALL"}
 HEARD = {"m.room.message", "m.reaction", "m.room.member", "m.room.redaction"}
 #: Those that the layer tells as states of a room.
 STATES = {"ROOM_MEMBER", "ROOM_POWER_LEVELS", "ROOM_NAME", "ROOM_TOPIC", "ROOM_CANONICAL_ALIAS", "ROOM_CREATE"}
+#: Those of data of the account.
+DATA = {"DIRECT"}
 #: Those that never happen in rooms of XMPP. A plugin that listens to them besides works without.
 NEVER = {
     "ROOM_TOMBSTONE": "m.room.tombstone", "ROOM_ENCRYPTED": "m.room.encrypted", "STICKER": "m.sticker",

@@ -83,6 +83,7 @@ pub(super) const LAYER: &[(&str, &str)] = files!["../../../../plugins-sdk/python
     "mautrix/util/config.py",
     "mautrix/util/formatter.py",
     "mautrix/util/logging.py",
+    "mautrix/util/magic.py",
     "mautrix/util/markdown.py",
     "parlor_port/__init__.py",
     "parlor_port/at_once.py",

@@ -206,7 +206,7 @@ def _permissions(draft: Draft) -> Iterator[str]:
         yield '"files.read" = { reason = "to read the files that people send" }'
     if draft.database:
         yield 'storage = { scope = ["6 MiB"], reason = "to keep its database" }'
-    if draft.keeps:
+    elif draft.keeps:
         yield 'storage = { scope = ["4 MiB"], reason = "to keep what it is told" }'
     if draft.servers:
         yield f'"http.fetch" = {{ scope = {_value(draft.servers)}, reason = "to ask these servers" }}'

@@ -12,7 +12,7 @@ _EXPRESSIONS = {
     "update",
 }
 _TYPES = {
-    "BIGINT", "BOOLEAN", "DATETIME", "INTEGER", "JSON", "TEXT", "TIMESTAMP", "VARCHAR", "BigInteger", "Boolean", "Date", "DateTime", "Enum", "Float",
+    "BIGINT", "BOOLEAN", "CHAR", "DATETIME", "INTEGER", "JSON", "TEXT", "TIMESTAMP", "VARCHAR", "BigInteger", "Boolean", "Date", "DateTime", "Enum", "Float",
     "Integer", "LargeBinary", "Numeric", "SmallInteger", "String", "Text", "Time", "Unicode", "UnicodeText",
 }
 _SCHEMA = {
@@ -22,7 +22,7 @@ _ERRORS = {"MultipleResultsFound", "NoResultFound"}
 
 #: The names that the layer has, by their modules.
 NAMES = {
-    "sqlalchemy": _EXPRESSIONS | _TYPES | _SCHEMA | {"engine", "exc", "ext", "orm", "schema", "sql", "types"},
+    "sqlalchemy": _EXPRESSIONS | _TYPES | _SCHEMA | {"TypeDecorator", "engine", "exc", "ext", "orm", "schema", "sql", "types"},
     "sqlalchemy.engine": {"Connection", "Engine", "ResultProxy", "RowProxy", "Transaction", "base", "result"},
     "sqlalchemy.engine.base": {"Connection", "Engine", "Transaction"},
     "sqlalchemy.engine.result": {"ResultProxy", "RowProxy"},
@@ -44,7 +44,7 @@ NAMES = {
     "sqlalchemy.sql": _EXPRESSIONS | {"base", "expression"},
     "sqlalchemy.sql.base": {"ColumnCollection", "ImmutableColumnCollection"},
     "sqlalchemy.sql.expression": _EXPRESSIONS,
-    "sqlalchemy.types": _TYPES,
+    "sqlalchemy.types": _TYPES | {"TypeDecorator"},
 }
 #: Names that it does not have.
 _NO_SERVER = ("there are no files and no servers of databases", "`self.database`, with `database: true` in maubot.yaml")

@@ -75,6 +75,7 @@ class Errbot:
                 settings, webhooks = self._settings(module, module.classes[kind]), self._webhooks(module, module.classes[kind])
                 self.found.append((module, kind, plug.name or kind, settings, webhooks))
         of_flows.run(self)
+        surface.extras(self.checker)
         for module in self.checker.modules:
             for node in module.classes.values():
                 self._class(module, node)

@@ -47,6 +47,8 @@ class Maubot:
         self.found = self._main()
         self._of_folder()
         self.checker.names(("maubot", "mautrix"), lacks.MAUBOT, lacks.NOT_IN_MAUBOT)
+        if any(name.startswith("mautrix.util.magic") for module in self.checker.modules for name, *_ in tree.imports(module)):
+            self.checker.parts.add("magic")
         of_databases.run(self.checker)
         main, kind = self.found
         if kind in main.classes:
@@ -249,7 +251,7 @@ class Maubot:
         if kind == "EventType" and node in self._listened:
             if last not in lacks.EVENTS and last not in lacks.NEVER:
                 self.checker.tell("lacks", module, node, name, *lacks.NO_EVENT)
-        elif kind == "EventType" and last not in lacks.EVENTS | lacks.STATES | {*lacks.NEVER}:
+        elif kind == "EventType" and last not in lacks.EVENTS | lacks.STATES | lacks.DATA | {*lacks.NEVER}:
             self.checker.tell("lacks", module, node, name, *lacks.NO_STATE)
         elif kind in lacks.VALUES and last not in lacks.VALUES[kind]:
             self.checker.tell("lacks", module, node, name, "the layer does not know it", "see what parlor offers: reference/README.md")

@@ -1,4 +1,4 @@
-"""Rooms in plugins of maubot: who is in them, what they are called, and those that a plugin makes."""
+"""The account in plugins of maubot: its rooms, their names and people, and those that a plugin makes."""
 
 import ast
 
@@ -21,6 +21,7 @@ MAKES = (
     " `rooms.moderate`. Of the states, the name, the subject and who may enter have an effect",
     "nothing, once the owner has set and granted it",
 )
+DATA = ("it is the plugin's own `storage`, which nothing else of the account reads", "nothing")
 DIRECT = ("a direct room is the chat with the person, so that nothing is made", "nothing")
 
 
@@ -68,6 +69,9 @@ def of_client(checker: checks.Checker, draft: Draft, module: Module, node: ast.A
         if not is_direct:
             draft.makes_rooms = draft.joins_rooms = draft.configures_rooms = draft.moderates = True
         checker.tell("check", module, node, shown, *(DIRECT if is_direct else MAKES))
+    if name in ("get_account_data", "set_account_data"):
+        draft.keeps = True
+        checker.tell("check", module, node, shown, *DATA)
     if name == "get_state_event":
         checker.tell("check", module, node, shown, *lacks.LEVELS)
     if name == "send_receipt":

@@ -31,7 +31,7 @@ PLUGIN = {
 EVENT = {
     "source", "client", "type", "content", "room_id", "sender", "event_id", "timestamp", "also", "disable_reply", "of_parlor", "respond", "reply",
     "react", "mark_read", "edit", "redact", "unsigned", "state_key", "prev_content", "redacts",
-    "get", "serialize", "json",
+    "get", "serialize", "json", "deserialize_content",
 }
 CONTENT = {
     "msgtype", "body", "format", "formatted_body", "relates_to", "new_content", "get_reply_to", "get_edit", "get_thread_parent", "set_reply", "set_edit",
@@ -106,6 +106,26 @@ def of_messages(checker: checks.Checker, module: Module, framework: str, told: I
                 if isinstance(value, ast.Attribute) and _is_named(value.value, name) and value.attr in inner:
                     if one.attr not in inner[value.attr] | set_by_plugin:
                         checker.tell("lacks", module, one, f"{name}.{value.attr}.{one.attr}", *UNKNOWN)
+
+
+def extras(checker: checks.Checker) -> None:
+    """Tells of values that plugins of errbot read from `msg.extras`, and that other networks put there."""
+    read: list[tuple[Module, ast.AST, str]] = []
+    stored: set[str] = set()
+    for module in checker.modules:
+        for node in ast.walk(module.tree):
+            owner, key = (node.value, node.slice) if isinstance(node, ast.Subscript) else (None, None)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get" and node.args:
+                owner, key = node.func.value, node.args[0]
+            if not isinstance(owner, ast.Attribute) or owner.attr != "extras" or not isinstance(key, ast.Constant) or not isinstance(key.value, str):
+                continue
+            if isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
+                read.append((module, owner, key.value))
+            else:
+                stored.add(key.value)
+    for module, owner, name in read:
+        if name not in stored:
+            checker.tell("lacks", module, owner, f"{ast.unparse(owner)}[{name!r}]"[:100], *lacks.EXTRAS)
 
 
 def _parts(nodes: list[ast.AST], name: str, inner: Iterable[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from mautrix.types import (
     UserID,
 )
 from mautrix.errors import MForbidden, MNotFound
-from parlor import errors, outgoing, rooms, user
+from parlor import errors, outgoing, rooms, storage, user
 from parlor_port import places, texts
 
 from . import made_rooms, media, room_state
@@ -242,6 +242,20 @@ class Client(mautrix.client.Client):
         else:
             await allowed(rooms.close(str(room_id)))
 
+    async def get_account_data(self, type: Any, room_id: Any = None) -> Any:
+        """What was stored by this name. `MNotFound`: nothing. Needs `storage`."""
+        found = await allowed(storage.get(_data(type, room_id)))
+        if found is None and str(type) == str(EventType.DIRECT):
+            # Chats are no rooms, and none is known before it is made.
+            return {}
+        if found is None:
+            raise MNotFound(f"nothing is stored as {type}")
+        return found
+
+    async def set_account_data(self, type: Any, data: Any, room_id: Any = None) -> None:
+        """Stores a value by a name, for this plugin alone. Needs `storage`."""
+        await allowed(storage.set(_data(type, room_id), data.serialize() if hasattr(data, "serialize") else data))
+
     async def get_joined_rooms(self) -> list[RoomID]:
         """The rooms that the account is in."""
         return [RoomID(one.jid) for one in rooms.get_all()]
@@ -258,6 +272,11 @@ class Client(mautrix.client.Client):
 
 
 MaubotMatrixClient = Client
+
+
+def _data(kind: Any, room: Any) -> str:
+    """The key of account data."""
+    return f"account_data/{kind}" if room is None else f"account_data/{room}/{kind}"
 
 
 def _nicks(room: str, user: str) -> list[str]:

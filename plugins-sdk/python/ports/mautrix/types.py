@@ -63,6 +63,7 @@ class EventType(Serializable):
     ROOM_CREATE: ClassVar["EventType"]
     ROOM_POWER_LEVELS: ClassVar["EventType"]
     # Those below are never heard: `parlor plugin port` tells of them.
+    DIRECT: ClassVar["EventType"]
     ROOM_TOMBSTONE: ClassVar["EventType"]
     ROOM_AVATAR: ClassVar["EventType"]
     ROOM_ENCRYPTED: ClassVar["EventType"]
@@ -115,6 +116,7 @@ for _name, _of in {
     " ROOM_CREATE=m.room.create ROOM_POWER_LEVELS=m.room.power_levels ROOM_TOMBSTONE=m.room.tombstone ROOM_AVATAR=m.room.avatar"
     " ROOM_ENCRYPTION=m.room.encryption ROOM_JOIN_RULES=m.room.join_rules ROOM_HISTORY_VISIBILITY=m.room.history_visibility"
     " ROOM_PINNED_EVENTS=m.room.pinned_events SPACE_CHILD=m.space.child SPACE_PARENT=m.space.parent",
+    "ACCOUNT_DATA": "DIRECT=m.direct",
     "UNKNOWN": "ALL=__ALL__",
 }.items():
     for _pair in _of.split():
@@ -397,6 +399,11 @@ class EventFields(Mapped):
 
     _written = {"timestamp": "origin_server_ts"}
     _beside = ("_others", "client", "also", "disable_reply", "of_parlor", "prev_content", "source")
+
+    @staticmethod
+    def deserialize_content(data: Mapping[str, Any]) -> TextMessageEventContent:
+        """The content of a message that Matrix writes as this mapping."""
+        return TextMessageEventContent.deserialize(data)
 
 
 class Event(EventFields):

@@ -11,14 +11,14 @@ from .schema import (
 )
 from .statements import delete, insert, join, outerjoin, select, update
 from .types import (
-    BIGINT, BOOLEAN, DATETIME, INTEGER, JSON, TEXT, TIMESTAMP, VARCHAR, BigInteger, Boolean, Date, DateTime, Enum, Float, Integer, LargeBinary,
-    Numeric, SmallInteger, String, Text, Time, Unicode, UnicodeText,
+    BIGINT, BOOLEAN, CHAR, DATETIME, INTEGER, JSON, TEXT, TIMESTAMP, VARCHAR, BigInteger, Boolean, Date, DateTime, Enum, Float, Integer, LargeBinary,
+    Numeric, SmallInteger, String, Text, Time, TypeDecorator, Unicode, UnicodeText,
 )
 
 __all__ = [
-    "BIGINT", "BOOLEAN", "DATETIME", "INTEGER", "JSON", "TEXT", "TIMESTAMP", "VARCHAR", "BigInteger", "Boolean", "CheckConstraint", "Column",
-    "Date", "DateTime", "Enum", "Float", "ForeignKey", "ForeignKeyConstraint", "Index", "Integer", "LargeBinary", "MetaData", "Numeric",
-    "PrimaryKeyConstraint", "SmallInteger", "String", "Table", "Text", "Time", "Unicode", "UnicodeText", "UniqueConstraint", "and_", "asc",
-    "case", "delete", "desc", "distinct", "engine", "exc", "ext", "false", "func", "insert", "join", "not_", "null", "or_", "orm", "outerjoin",
-    "schema", "select", "sql", "text", "true", "types", "update",
+    "BIGINT", "BOOLEAN", "BigInteger", "Boolean", "CHAR", "CheckConstraint", "Column", "DATETIME", "Date", "DateTime", "Enum", "Float",
+    "ForeignKey", "ForeignKeyConstraint", "INTEGER", "Index", "Integer", "JSON", "LargeBinary", "MetaData", "Numeric",
+    "PrimaryKeyConstraint", "SmallInteger", "String", "TEXT", "TIMESTAMP", "Table", "Text", "Time", "TypeDecorator", "Unicode",
+    "UnicodeText", "UniqueConstraint", "VARCHAR", "and_", "asc", "case", "delete", "desc", "distinct", "engine", "exc", "ext", "false",
+    "func", "insert", "join", "not_", "null", "or_", "orm", "outerjoin", "schema", "select", "sql", "text", "true", "types", "update",
 ]

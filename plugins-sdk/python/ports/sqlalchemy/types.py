@@ -4,6 +4,7 @@ import enum
 import json
 from datetime import date, datetime, time
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any, Optional
 
 from . import exc
@@ -186,6 +187,48 @@ class Enum(TypeEngine):
         return value if value is None or self._kind is None else self._kind[value]
 
 
+class CHAR(String):
+    """A text of this length."""
+
+    sql = "CHAR"
+
+    def __init__(self, length: Optional[int] = None, **_: Any) -> None:
+        super().__init__()
+        if length is not None:
+            self.sql = f"CHAR({int(length)})"
+
+
+class TypeDecorator(TypeEngine):
+    """A type of the plugin's own: values are changed before they are stored as another type, and after they are read."""
+
+    impl: Any = TypeEngine
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__()
+        own = self.impl(*given, **named) if isinstance(self.impl, type) else self.impl
+        self._inner = of(self.load_dialect_impl(_DIALECT) if type(self).load_dialect_impl is not TypeDecorator.load_dialect_impl else own)
+        self.sql = self._inner.sql
+
+    def load_dialect_impl(self, dialect: Any) -> Any:
+        """The type for a kind of database, which is SQLite here."""
+        return self.impl
+
+    def process_bind_param(self, value: Any, dialect: Any) -> Any:
+        """The value to store."""
+        return value
+
+    def process_result_value(self, value: Any, dialect: Any) -> Any:
+        """The value that was stored."""
+        return value
+
+    def bound(self, value: Any) -> Any:
+        return self._inner.bound(self.process_bind_param(value, _DIALECT))
+
+    def read(self, value: Any) -> Any:
+        return self.process_result_value(self._inner.read(value), _DIALECT)
+
+
+_DIALECT = SimpleNamespace(name="sqlite", type_descriptor=lambda given: given)
 VARCHAR = Unicode = String
 TEXT = UnicodeText = Text
 INTEGER = Integer
