@@ -22,6 +22,29 @@ class Earlier(test_layer.Case):
         """))
         self.assertEqual(await self.answers("!mute") + await self.answers("!mute"), ["mute: True", "mute: False"])
 
+    def test_a_plugin_may_have_the_name_of_a_package_that_it_imports(self) -> None:
+        source = f"{HEAD}from tea.kinds import Green\n\nclass A(BotPlugin):\n    @botcmd\n    def tea(self, msg, args):\n        return Green\n"
+        result = sample.port({"tea.plug": "[Core]\nName = A\nModule = tea\n", "tea.py": source})
+        self.assertEqual(sample.told(result, "package"), ["tea.py:2 tea"])
+        self.assertEqual(sample.told(result, "check"), ["tea.py:1 the file is called tea_ported.py now"])
+        self.assertIn("from tea.kinds import Green", result["files"]["tea_ported.py"])
+        self.assertIn("import tea_ported\n", result["files"]["plugin.py"])
+        # A module beside it is the plugin's own.
+        several = {"tea.plug": "[Core]\nName = A\nModule = shop\n", "shop.py": source.replace("tea.kinds", "tea"), "tea.py": "Green = 1\n"}
+        self.assertEqual(sample.port(several)["findings"], [])
+
+    async def test_a_part_of_urllib_that_nobody_imports_is_there(self) -> None:
+        texts = test_layer.errbot("""
+            @botcmd
+            def a(self, msg, args):
+                return urllib.request.urlopen(urllib.request.Request("https://api.example.org/")).read().decode()
+        """)
+        texts["a.py"] = "import urllib\n" + texts["a.py"]
+        await self.begun(texts)
+        self.assertIn("import parlor_port.opened\n", sample.port(texts)["files"]["plugin.py"])
+        self.host.answers["https://api.example.org/"] = "tea"
+        self.assertEqual(await self.answers("!a"), ['"tea"'])
+
     async def test_an_init_that_takes_the_bot_alone_is_called(self) -> None:
         for signature, given in (("self, bot", "bot"), ("self, bot, name=None", "bot, name"), ("self, *args", "*args"), ("self", "")):
             with self.subTest(signature):

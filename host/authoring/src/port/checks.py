@@ -118,7 +118,8 @@ class Checker:
                     self.tell("lacks", module, line, top, lacks.OF_PYTHON_2, lacks.MODULES_OF_PYTHON_2[top])
                 continue
             known = _longest(name, lacks.MODULES)
-            if top in self.siblings and not known:
+            is_own = top in self.siblings and not (self.has_web and top == module.name and tree.means_package(module))
+            if is_own and not known:
                 if is_late:
                     self.late.add(name if any(one.name == name for one in self.modules) else name.rpartition(".")[0] or name)
             elif known == "threading" and (locks := tree.used(module, name)) <= lacks.LOCKS:
@@ -146,6 +147,9 @@ class Checker:
                 continue
             if isinstance(node, ast.Attribute):
                 name = module.dotted(node)
+                if (name or "").startswith("urllib.request."):
+                    # Others had imported it, where `import urllib` was enough.
+                    self.replaced.add("opened")
                 if name in lacks.CALLS:
                     # `environ.get` is told once, and not as `environ` besides.
                     done.add(node.value)

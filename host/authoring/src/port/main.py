@@ -211,7 +211,8 @@ def _renamed(modules: list[Module], starts: list[str], root: str, checker: check
         top, slash, rest = path.partition("/")
         top = top.removesuffix(".py")
         is_name = top.isidentifier()
-        if is_name and not (top in TAKEN or tree.is_standard(top)):
+        is_package = checker.has_web and not slash and tree.means_package(module)
+        if is_name and not (top in TAKEN or tree.is_standard(top) or is_package):
             continue
         # A package may import its own modules by their whole names, too.
         is_imported = any(name.partition(".")[0] == top for other in modules if slash or other is not module for name in _absolute(other))
@@ -220,7 +221,7 @@ def _renamed(modules: list[Module], starts: list[str], root: str, checker: check
             found[module.path] = f"{fresh}{slash}{rest}" if slash else f"{fresh}.py"
             if not slash or rest == "__init__.py":
                 checker.tell("check", module, 1, f"the {'folder' if slash else 'file'} is called {found[module.path].removesuffix('/__init__.py')} now",
-                             f"the name {top} is taken" if is_name else f"Python imports nothing that is called {top}", "nothing")
+                             f"it imports a package of the name {top}" if is_package else f"the name {top} is taken" if is_name else f"Python imports nothing that is called {top}", "nothing")
         elif not slash or rest == "__init__.py":
             checker.tell("lacks", module, 1, f"the module {top}", "a module of that name is found before the plugin's own", "another name")
     return found

@@ -193,6 +193,11 @@ def is_standard(name: str) -> bool:
     return name in sys.stdlib_module_names or name == "__future__"
 
 
+def means_package(module: Module) -> bool:
+    """Whether a file imports something of its own name: that is a package, since errbot gave plugins other names."""
+    return "." not in module.name and not module.path.endswith("__init__.py") and any(name.partition(".")[0] == module.name for name, *_ in imports(module))
+
+
 def imports(module: Module) -> Iterator[tuple[str, int, bool, bool]]:
     """Yields what the module imports: the dotted name, its line, whether it may be missing, and whether it is imported later, by a
     function."""
