@@ -22,6 +22,14 @@ class Earlier(test_layer.Case):
         """))
         self.assertEqual(await self.answers("!mute") + await self.answers("!mute"), ["mute: True", "mute: False"])
 
+    def test_a_method_that_takes_the_connection_is_told(self) -> None:
+        for given, told in (
+            ("callback_message(self, conn, mess)", ["a.py:6 callback_message(conn, mess)"]), ("callback_message(self, mess)", []),
+            ("callback_message(self, mess, more=None)", []), ("callback_message(self, *given)", []), ("callback_mention(self, msg, people)", []),
+        ):
+            result = sample.port(test_layer.errbot(f"def {given}:\n    pass\n"))
+            self.assertEqual(sample.told(result, "lacks"), told, given)
+
     def test_a_plugin_may_have_the_name_of_a_package_that_it_imports(self) -> None:
         source = f"{HEAD}from tea.kinds import Green\n\nclass A(BotPlugin):\n    @botcmd\n    def tea(self, msg, args):\n        return Green\n"
         result = sample.port({"tea.plug": "[Core]\nName = A\nModule = tea\n", "tea.py": source})

@@ -41,6 +41,9 @@ class Plug:
         self.module = f"{self.folder}/{module}" if self.folder else module
         self.description = " ".join(parser.get("Documentation", "Description", fallback="").split())
 
+#: How many parameters the layer calls methods with.
+GIVEN = {"callback_message": 2, "callback_mention": 3}
+
 
 class Errbot:
     """One folder with plugins of errbot."""
@@ -176,6 +179,10 @@ class Errbot:
             self.checker.tell("lacks", module, function, f"{function.name}()", *lacks.UNCALLED[function.name])
         if is_plugin and function.name in HEARS:
             draft.hears = True
+        required = len(function.args.args) - len(function.args.defaults)
+        if is_plugin and function.name in GIVEN and required > GIVEN[function.name]:
+            shown = f"{function.name}({', '.join(one.arg for one in function.args.args[1:])})"[:100]
+            self.checker.tell("lacks", module, function, shown, "errbot before 4 also passed the connection", "the parameters without it")
         if is_plugin and function.name == "callback_stream":
             draft.reads_files = True
             self.checker.tell("check", module, function, "callback_stream()", *lacks.READ_FILES)
