@@ -117,6 +117,7 @@ pub(super) const LAYER: &[(&str, &str)] = files!["../../../../plugins-sdk/python
     "sqlalchemy/ext/declarative.py",
     "sqlalchemy/orm/__init__.py",
     "sqlalchemy/orm/exc.py",
+    "sqlalchemy/orm/listed.py",
     "sqlalchemy/orm/mapped.py",
     "sqlalchemy/orm/query.py",
     "sqlalchemy/orm/related.py",

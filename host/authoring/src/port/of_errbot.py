@@ -41,6 +41,7 @@ class Plug:
         self.module = f"{self.folder}/{module}" if self.folder else module
         self.description = " ".join(parser.get("Documentation", "Description", fallback="").split())
 
+
 #: How many parameters the layer calls methods with.
 GIVEN = {"callback_message": 2, "callback_mention": 3}
 

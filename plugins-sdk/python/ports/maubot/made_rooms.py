@@ -70,7 +70,7 @@ async def make(alias: Any, states: Mapping[str, Any], is_open: bool, is_listed: 
     if places.is_room(room):
         raise MRoomInUse(f"there is a room {room} already")
     is_open = is_open or text_of(states.get("m.room.join_rules"), "join_rule") == "public"
-    fields = {"persistentroom": True, "membersonly": not is_open, "publicroom": is_listed}
+    fields: dict[str, Any] = {"persistentroom": True, "membersonly": not is_open, "publicroom": is_listed}
     if name := text_of(states.get("m.room.name"), "name"):
         fields["roomname"] = name
     await allowed(rooms.open(room, auto_configure=True, roomconfig=fields))

@@ -18,10 +18,10 @@ def _run_in_executor(loop: Any, _executor: Any, function: Callable[..., Any], *a
 def _kinds() -> list[Any]:
     """The kinds of loops: that of Python, and that of the host where there is one."""
     try:
-        from parlor.loop import Loop
+        from parlor.loop import loop
     except ImportError:
         return [asyncio.BaseEventLoop]
-    return [asyncio.BaseEventLoop, Loop]
+    return [asyncio.BaseEventLoop, type(loop)]
 
 
 for _kind in _kinds():

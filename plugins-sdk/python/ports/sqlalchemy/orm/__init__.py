@@ -1,9 +1,10 @@
 """Classes whose objects are rows, and sessions."""
 
 from . import exc
+from .listed import Loading
 from .mapped import declarative_base, declared_attr
 from .query import Query
-from .related import Loading, Relation, backref
+from .related import Relation, backref
 from .session import Session, scoped_session, sessionmaker
 
 relationship = relation = Relation

@@ -14,6 +14,7 @@ from .. import exc
 from ..expressions import Comparison, Expression, and_, or_, walk
 from ..schema import Column, ForeignKeyConstraint, Table
 from ..statements import Select
+from .listed import Dynamic, Related, drop, has
 from .query import Query
 from .state import LINKS, LISTS, OWED, state_of
 
@@ -97,12 +98,20 @@ class Relation:
         return not self.refers if self._uselist is None else self._uselist
 
     @property
+    def is_reference(self) -> bool:
+        """Whether the own row refers to the other one."""
+        self.configure()
+        return self.refers
+
+    @property
     def between(self) -> Optional[Table]:
         """The table between, if there is one."""
-        found = self.secondary
+        found: Any = self.secondary
         if isinstance(found, str):
-            return self.owner.metadata.tables.get(found)
-        return found if found is None or isinstance(found, Table) else found()
+            found = self.owner.metadata.tables.get(found)
+        elif callable(found):
+            found = found()
+        return found if isinstance(found, Table) else None
 
     def _named(self, name: str) -> Any:
         found = self.owner.metadata.classes.get(name.rpartition(".")[2])
@@ -143,17 +152,17 @@ class Relation:
         if pairs is None:
             found = [(one, True) for one in _groups(own, target)] + ([] if own is target else [(one, False) for one in _groups(target, own)])
             if keys := self._columns(self.foreign_keys):
-                found = [(pairs, refers) for pairs, refers in found if all(_has(keys, one) for one, _ in pairs)]
+                found = [(pairs, refers) for pairs, refers in found if all(has(keys, one) for one, _ in pairs)]
             group = self._single([pairs for pairs, _ in found])
             self.refers = next(refers for pairs, refers in found if pairs is group)
             if own is target:
-                self.refers = any(_has(self._columns(self.remote_side), two) for _, two in group)
+                self.refers = any(has(self._columns(self.remote_side), two) for _, two in group)
             self.pairs = group if self.refers else [(two, one) for one, two in group]
             return
         self.pairs = pairs
         keys = self._columns(self.foreign_keys) or [one for table in (own, target) for one in _keys(table)]
         first, second = pairs[0]
-        self.refers = _has(keys, first) and not (_has(keys, second) and _has(self._columns(self.remote_side), first))
+        self.refers = has(keys, first) and not (has(keys, second) and has(self._columns(self.remote_side), first))
 
     def _single(self, groups: Sequence[_Pairs]) -> _Pairs:
         if len(groups) != 1:
@@ -175,7 +184,7 @@ class Relation:
         pairs = []
         for one, two in found:
             if {id(one.table), id(two.table)} == {id(own), id(target)}:
-                is_turned = _has(remote, one) if own is target else one.table is target
+                is_turned = has(remote, one) if own is target else one.table is target
                 pairs.append((two, one) if is_turned else (one, two))
         if not pairs:
             raise exc.ArgumentError(f"{self.owner.__name__}.{self.name}: primaryjoin compares no columns of both")
@@ -216,10 +225,10 @@ class Relation:
             return
         wanted = [] if value is None else [*value] if self.is_list else [value]
         found = self.listed(owner)
-        for one in [one for one in found if not _has(wanted, one)]:
+        for one in [one for one in found if not has(wanted, one)]:
             found.remove(one)
         for one in wanted:
-            if not _has(found, one):
+            if not has(found, one):
                 found.append(one)
 
     def listed(self, owner: Any) -> "Related":
@@ -265,11 +274,11 @@ class Relation:
         if self.back is None:
             return
         if old is not None:
-            _drop(old.__dict__.get(LISTS, {}).get(self.back, []), child)
+            drop(old.__dict__.get(LISTS, {}).get(self.back, []), child)
         if parent is not None and (self.back in parent.__dict__.get(LISTS, {}) or state_of(parent).key is None):
             other = type(parent)._parlor_relations.get(self.back)
             found = None if other is None or other.is_dynamic else other.listed(parent)
-            if found is not None and not _has(found, child):
+            if found is not None and not has(found, child):
                 list.append(found, child)
 
     def attach(self, owner: Any, other: Any) -> None:
@@ -296,10 +305,10 @@ class Relation:
         found = other.__dict__.get(LISTS, {}).get(self.back)
         if found is None and is_added and self.back is not None and state_of(other).key is None:
             found = type(other)._parlor_relations[self.back].listed(other)
-        if found is not None and is_added and not _has(found, owner):
+        if found is not None and is_added and not has(found, owner):
             list.append(found, owner)
         elif found is not None and not is_added:
-            _drop(found, owner)
+            drop(found, owner)
 
     def row(self, owner: Any, other: Any) -> dict[str, Any]:
         """The row of the table between for two objects."""
@@ -332,7 +341,7 @@ class Relation:
         wheres = [] if criterion is None else [criterion]
         wheres += [getattr(self.target, name) == value for name, value in values.items()]
         inner = Select([other]).where(*wheres)
-        if self.far:
+        if self.far and self.between is not None:
             inner = inner.select_from(self.between.join(self.target, and_(*(one == two for one, two in self.far))))
         return own.in_(inner)
 
@@ -349,87 +358,6 @@ class Relation:
         if not self.far:
             return [(self.target, near)]
         return [(self.between, near), (self.target, and_(*(one == two for one, two in self.far)))]
-
-
-class Related(list[Any]):
-    """Objects of a relation."""
-
-    def __init__(self, relation: Relation, owner: Any, found: Iterable[Any]) -> None:
-        super().__init__(found)
-        self._relation = relation
-        self._owner = owner
-
-    def append(self, one: Any) -> None:
-        super().append(one)
-        self._relation.attach(self._owner, one)
-
-    def insert(self, at: Any, one: Any) -> None:
-        super().insert(at, one)
-        self._relation.attach(self._owner, one)
-
-    def extend(self, several: Iterable[Any]) -> None:
-        for one in several:
-            self.append(one)
-
-    def __iadd__(self, several: Any) -> Any:
-        self.extend(several)
-        return self
-
-    def remove(self, one: Any) -> None:
-        if not _has(self, one):
-            raise ValueError("it is not in the list")
-        _drop(self, one)
-        self._relation.detach(self._owner, one)
-
-    def pop(self, at: Any = -1) -> Any:
-        found = super().pop(at)
-        self._relation.detach(self._owner, found)
-        return found
-
-    def clear(self) -> None:
-        for one in [*self]:
-            self.remove(one)
-
-
-class Dynamic:
-    """Objects of a relation, which are searched for each time."""
-
-    def __init__(self, relation: Relation, owner: Any) -> None:
-        self._relation = relation
-        self._owner = owner
-
-    def append(self, one: Any) -> None:
-        """Adds one."""
-        self._relation.attach(self._owner, one)
-
-    def remove(self, one: Any) -> None:
-        """Removes one."""
-        self._relation.detach(self._owner, one)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._relation.loaded(self._owner))
-
-    def __getitem__(self, key: Any) -> Any:
-        return self._relation.loaded(self._owner)[key]
-
-    def __getattr__(self, name: str) -> Any:
-        query = self._relation.query(self._owner)
-        if query is None:
-            raise exc.InvalidRequestError(f"the {type(self._owner).__name__} is in no session")
-        return getattr(query, name)
-
-
-class Loading:
-    """When objects are read. They always are when somebody asks for them."""
-
-    def __init__(self, *_: Any) -> None:
-        pass
-
-    def joinedload(self, *_: Any) -> "Loading":
-        """It has no effect."""
-        return self
-
-    subqueryload = selectinload = lazyload = contains_eager = load_only = joinedload
 
 
 def _owe(child: Any, parent: Any, pairs: Iterable[tuple[Column, Column]]) -> None:
@@ -453,17 +381,6 @@ def _together(one: Any, other: Any, is_mutual: bool) -> None:
         session.add(other)
     elif others is not None and session is None and is_mutual:
         others.add(one)
-
-
-def _has(several: Iterable[Any], one: Any) -> bool:
-    return any(other is one for other in several)
-
-
-def _drop(several: list[Any], one: Any) -> None:
-    for at, other in enumerate(several):
-        if other is one:
-            list.pop(several, at)
-            return
 
 
 def _groups(table: Table, other: Table) -> list[_Pairs]:

@@ -61,7 +61,7 @@ class Session:
         if self._is_doomed(instance):
             return
         # Searches write what has changed, so that they come first.
-        others = {name: one.loaded(instance) for name, one in relations_of(instance).items() if not one.configure() and not one.refers}
+        others = {name: one.loaded(instance) for name, one in relations_of(instance).items() if not one.is_reference}
         self.add(instance)
         self._doomed.append(instance)
         for name, several in others.items():
