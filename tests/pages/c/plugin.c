@@ -74,12 +74,12 @@ static parlor_error talk(const parlor_event *event, void *context) {
   if (!error) error = parlor_done(parlor_plugin_chats_show(&jid, &failed), &failed);
   if (!error) error = parlor_done(parlor_plugin_chats_maximize(&jid, &failed), &failed);
   if (!error) error = parlor_done(parlor_plugin_chats_minimize(&jid, &failed), &failed);
+  // Off the record, with the person of an open chat:
+  if (!error) error = parlor_done(parlor_plugin_chats_initiate_otr(&jid, &failed), &failed);
+  if (!error) error = parlor_done(parlor_plugin_chats_end_otr(&jid, &failed), &failed);
   if (!error) error = parlor_done(parlor_plugin_chats_close(&jid, &failed), &failed);
   parlor_plugin_chats_list_result_void_error_t closed;
   if (!error) error = parlor_done(parlor_plugin_chats_close_many(&jids, &closed, &failed), &failed);
-  // Both are always PARLOR_UNSUPPORTED: the host has no off-the-record messaging.
-  if (!error) error = parlor_done(parlor_plugin_chats_initiate_otr(&jid, &failed), &failed);
-  if (!error) error = parlor_done(parlor_plugin_chats_end_otr(&jid, &failed), &failed);
   // ==
   return error;
 }

@@ -86,11 +86,11 @@ func chatting(ctx context.Context) error {
 	shown := parlor.Done(chats.Show(chat.Jid))
 	maximized := parlor.Done(chats.Maximize(chat.Jid))
 	minimized := parlor.Done(chats.Minimize(chat.Jid))
-	closed := parlor.Done(chats.Close(chat.Jid))
-	_, closedBoth := parlor.Value(chats.CloseMany(both))
-	// Both are always *parlor.Unsupported: the host has no off-the-record messaging.
+	// Off the record, with the person of an open chat:
 	begun := parlor.Done(chats.InitiateOtr(chat.Jid))
 	ended := parlor.Done(chats.EndOtr(chat.Jid))
+	closed := parlor.Done(chats.Close(chat.Jid))
+	_, closedBoth := parlor.Value(chats.CloseMany(both))
 	// ==
 	slog.Info(id, "one", one, "two", two, "all", all, "height", height)
 	return errors.Join(

@@ -85,11 +85,11 @@ async fn chatting() -> Result<()> {
     chats::show(&chat.jid).await?;
     chats::maximize(&chat.jid).await?;
     chats::minimize(&chat.jid).await?;
-    chats::close(&chat.jid).await?;
-    chats::close_many([JULIET, "romeo@example.org"]).await?;
-    // Both are always `Error::Unsupported`: the host has no off-the-record messaging.
+    // Off the record, with the person of an open chat:
     chats::initiate_otr(&chat.jid).await?;
     chats::end_otr(&chat.jid).await?;
+    chats::close(&chat.jid).await?;
+    chats::close_many([JULIET, "romeo@example.org"]).await?;
     // ==
     info!("{id} {open:?} {both:?} {all:?} {height:?}");
     Ok(())
