@@ -1,4 +1,4 @@
-"""Fits the contract's records to Python: fields may be left out, and times are `datetime`."""
+"""Fits the contract's records to Python: fields may be left out, times are `datetime`, and spans of time `timedelta`."""
 
 import dataclasses
 import inspect
@@ -15,6 +15,8 @@ from .texts import whole
 _HAPPENED = ("at", "due")
 #: Times that are asked for.
 _WANTED = ("start", "end", "since")
+#: Spans of time, which the contract counts in milliseconds.
+_SPANS = ("late",)
 #: The attributes that `Contact.get` reads.
 _ATTRIBUTES = (
     "ask", "chat_status", "fullname", "groups", "id", "image", "image_type", "jid", "requesting", "resources", "status",
@@ -48,6 +50,8 @@ def improve(module: Any) -> None:
             for field in dataclasses.fields(record):
                 if field.name in _HAPPENED:
                     setattr(record, field.name, property(_read(field.name), _keep(field.name)))
+                elif field.name in _SPANS:
+                    setattr(record, field.name, property(_span(field.name), _keep(field.name)))
                 elif field.name in _WANTED:
                     setattr(record, field.name, property(_kept(field.name), _write(field.name)))
     if module.__name__.endswith(".types"):
@@ -94,6 +98,15 @@ def _read(name: str) -> Callable[[Any], datetime]:
         return datetime.fromisoformat(value) if isinstance(value, str) else value
 
     return read
+
+
+def _span(name: str) -> Callable[[Any], timedelta]:
+    def span(record: Any) -> timedelta:
+        value = record.__dict__[name]
+        # Those of an author's own test may be one.
+        return timedelta(milliseconds=value) if isinstance(value, int) else value
+
+    return span
 
 
 def _write(name: str) -> Callable[[Any, Any], None]:

@@ -13,7 +13,7 @@ sdk, bindings, package = map(pathlib.Path, sys.argv[1:])
 ENTITY = "Union[str, types.Contact, types.Chat, types.View, types.Room, types.Occupant]"
 PLAIN = "Union[bool, int, str, Sequence[str], ConfigValue]"
 FIELDS = f"Union[Mapping[str, {PLAIN}], Sequence[Tuple[str, {PLAIN}]]]"
-#: The types that the SDK changes: times, stanzas, messages that are only a text, enumerations, addresses, headers, and a
+#: The types that the SDK changes: times, spans of time, stanzas, messages that are only a text, enumerations, addresses, headers, and a
 #: room's configuration.
 ANY = {
     f"jid: {ENTITY}": "jid: str",
@@ -25,6 +25,7 @@ ANY = {
     **{f"{name}: {FIELDS}": f"{name}: List[Tuple[str, ConfigValue]]" for name in ("roomconfig", "fields")},
     "at: datetime": "at: str",
     "due: datetime": "due: str",
+    "late: timedelta": "late: int",
     "iq: Union[str, Element]": "iq: str",
     "message: Union[str, types.Outgoing]": "message: types.Outgoing",
     "role: Role": "role: str",

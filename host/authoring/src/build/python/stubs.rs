@@ -29,6 +29,9 @@ const LEFT_OUT: [&str; 14] = [
 /// The fields with the time of an event or of a schedule: the SDK converts them to a `datetime`. Other times are texts.
 const EVENT_TIMES: [&str; 2] = ["at", "due"];
 
+/// The fields with spans of time: the SDK converts them to a `timedelta`.
+const SPANS: [&str; 1] = ["late"];
+
 /// The fields with times in queries: the SDK also accepts a `datetime`.
 const WANTED_TIMES: [&str; 3] = ["start", "end", "since"];
 
@@ -101,7 +104,7 @@ impl Stub<'_> {
         let mut out = String::from("# The contract of parlor, made from `wit/`; a change here is lost.\n");
         docs(&mut out, "", &self.interface.docs, None);
         out.push_str(
-            "from dataclasses import dataclass\nfrom datetime import datetime\nfrom enum import Enum\n\
+            "from dataclasses import dataclass\nfrom datetime import datetime, timedelta\nfrom enum import Enum\n\
              from typing import Any, AsyncIterator, List, Mapping, Optional, Sequence, Tuple, Union\n\n\
              from componentize_py_types import Result\n\n",
         );
@@ -141,7 +144,7 @@ impl Stub<'_> {
             let mut declared = String::new();
             self.declare(&mut declared, *id);
             // Defaults and times of the standard library are added by the SDK.
-            let plain = declared.replace(" = ...", "").replace(": datetime", ": str");
+            let plain = declared.replace(" = ...", "").replace(": datetime", ": str").replace(": timedelta", ": int");
             out += &plain.replace("Union[str, datetime, None]", "Optional[str]");
             for few in texts::ALL.iter().filter(|few| !self.declares(few.name)) {
                 out = out.replace(&format!(": {}\n", few.name), ": str\n");
@@ -174,7 +177,9 @@ impl Stub<'_> {
                     let few = texts::of(ty.name.as_deref().unwrap_or_default(), &field.name);
                     let of = few.map_or_else(|| self.field(field), |few| few.name.to_owned());
                     let _ = writeln!(out, "    {}: {of}{default}", snake(&field.name));
-                    docs(out, "    ", &field.docs, None);
+                    let converted =
+                        SPANS.contains(&field.name.as_str()).then_some("The SDK converts it to a `timedelta`.");
+                    docs(out, "    ", &field.docs, converted);
                 }
                 out.extend(ADDED.iter().filter(|(record, _)| *record == name).map(|(_, more)| *more));
             }
@@ -211,6 +216,7 @@ impl Stub<'_> {
     fn field(&self, field: &Field) -> String {
         match self.name(&field.ty).as_str() {
             "str" if EVENT_TIMES.contains(&field.name.as_str()) => "datetime".to_owned(),
+            "int" if SPANS.contains(&field.name.as_str()) => "timedelta".to_owned(),
             // The SDK reads JSON.
             "str" if self.is_json(&field.ty) => "Any".to_owned(),
             // Of several with one name, the SDK joins the values.
@@ -416,6 +422,7 @@ mod tests {
             ("types", "    from_: str\n"),
             ("types", "    at: datetime\n"),
             ("types", "    due: datetime\n"),
+            ("types", "    late: timedelta\n"),
             (
                 "chats",
                 "\nasync def send(jid: Union[str, types.Contact, types.Chat, types.View, types.Room, types.Occupant], message: Union[str, types.Outgoing] = ..., *, body: Optional[str] = ..., ",
