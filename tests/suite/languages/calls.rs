@@ -1,7 +1,8 @@
-//! Calls that few plugins make, in each language with the same outcome: requests in parts, files, webhooks, hooks, nodes
-//! and retractions.
+//! Calls that few plugins make, in each language with the same outcome: requests in parts, files, webhooks, hooks, nodes,
+//! retractions, schedules, requests of programs and of plugins, what is asked about people, and encrypted messages.
 //!
-//! The plugin in Rust is `tests/guests/calls`, the others are in `calls`. All of them pass the same tests.
+//! The plugin in Rust is `tests/guests/calls`, the others are in `calls`; the one in JavaScript is compiled from TypeScript. All of
+//! them pass the same tests.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use parlor_tests::plugins;
 use super::{built, example, passes, typed, unit};
 
 /// The outcome of the tests that all languages pass.
-const PASSED: &str = "45 passed, 0 failed\n";
+const PASSED: &str = "74 passed, 0 failed\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_that_few_plugins_make_work_in_rust() {
@@ -38,6 +39,18 @@ async fn calls_that_few_plugins_make_work_in_typescript() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn calls_that_few_plugins_make_work_in_javascript() {
+    let source = built_in("ts").await;
+    let folder = Folder::new().unwrap();
+    let plugin = folder.join("plugin");
+    typed::compiled(&source.join("plugin"), &plugin).await;
+    fs::copy(source.join("plugin/plugin.toml"), plugin.join("plugin.toml")).unwrap();
+    built(&plugin, &folder).await;
+    make_them(&folder).await;
+    names_no_secret(&folder).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn calls_that_few_plugins_make_work_in_go() {
     let folder = built_in("go").await;
     make_them(&folder).await;
@@ -55,7 +68,7 @@ fn here(name: &str) -> PathBuf {
     example("../tests/suite/languages/calls").join(name)
 }
 
-/// Builds the plugin in a language, with the manifest of the one in Rust.
+/// Builds the plugin in a language, with the manifest of the one in Rust unless it has its own.
 async fn built_in(language: &str) -> Folder {
     let folder = Folder::new().unwrap();
     let manifest = example("../tests/guests/calls/plugin.toml");
@@ -75,6 +88,8 @@ async fn make_them(folder: &Folder) {
         let file = plugins::built(beside).unwrap().file;
         fs::copy(file, folder.join(beside).with_extension("wasm")).unwrap();
     }
+    let partner = built_in("partner").await;
+    fs::copy(partner.join("built.wasm"), folder.join("partner.wasm")).unwrap();
     passes(&here("tests"), folder, PASSED).await;
 }
 

@@ -34,6 +34,14 @@ pub(super) async fn complaints(plugin: &Path) -> String {
     String::from_utf8(checked.stdout).unwrap()
 }
 
+/// Compiles a plugin's folder to JavaScript in another folder. It must have been built, so that it has the types.
+pub(super) async fn compiled(plugin: &Path, into: &Path) {
+    let emits = ["--noEmit", "false", "--rewriteRelativeImportExtensions", "--outDir"];
+    let compiler = compiler().await;
+    let compiled = Command::new("node").arg(compiler).arg("-p").arg(plugin).args(emits).arg(into).output().unwrap();
+    assert!(compiled.status.success(), "{compiled:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_plugin_leaves_out_and_names_is_in_the_types() {
     let folder = Folder::new().unwrap();

@@ -1,6 +1,8 @@
 //! Makes the calls of `tests/suite/languages/calls` in Rust: those that few plugins make. A message names one, and its result
 //! is sent to Alice.
 
+mod people;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -45,6 +47,7 @@ async fn start() -> Result<()> {
         .webhook("books")
         .run(|hook: Webhook| async move { webhooks::answer(&hook, webhooks::Answer::json(&12)?).await })?;
     judge()?;
+    people::listen()?;
     on("pubsub-item").from(NEWS).run(|said: PubsubItem| async move {
         let (id, publisher) = (or_none(said.id.as_deref()), or_none(said.publisher.as_deref()));
         let xml = or_none(said.xml.as_deref());
@@ -242,7 +245,7 @@ async fn open(url: &str) -> Result<String> {
     Ok(format!("{size} {media_type}: {}", String::from_utf8_lossy(&whole)))
 }
 
-/// Does something with the node. None: it is no such call.
+/// Does something with the node, or makes a call of `people`.
 async fn node(name: &str, rest: &str) -> Result<Option<String>> {
     let given = Some(rest).filter(|rest| !rest.is_empty());
     let access = given.map(str::to_owned);
@@ -272,7 +275,7 @@ async fn node(name: &str, rest: &str) -> Result<Option<String>> {
         "purge" => pubsub::purge(NEWS, NODE).await?,
         "delete" => pubsub::delete(NEWS, NODE).await?,
         "unsubscribe" => pubsub::unsubscribe(NEWS, NODE).await?,
-        _ => return Ok(None),
+        _ => return people::call(name, rest).await,
     }
     Ok(Some("done".to_owned()))
 }

@@ -1,20 +1,11 @@
 /* Makes the calls of tests/suite/languages/calls in C. */
 
-#include <parlor.h>
+#include "calls.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-static const char news[] = "news@example.org", node[] = "urn:example:news", alice[] = "alice@example.org";
-
-/* Shows a text that the host or its author may leave out. */
-static const char *or_none(const char *text) {
-  return text && *text ? text : "-";
-}
-
-/* Says what came of a call. */
-static parlor_error tell(parlor_error error, const char *text) {
-  return parlor_chats_send(alice, "%s", error ? parlor_failed()->text : text);
-}
+static const char news[] = "news@example.org", node[] = "urn:example:news";
 
 static const char *header(const parlor_field *headers, const char *name) {
   for (; headers->name; headers++) {
@@ -362,17 +353,22 @@ static parlor_error price(const char *rest) {
   return tell(PARLOR_OK, error ? "it was refused" : "it was sent");
 }
 
-/* The calls, by the message that asks for them. */
-static const struct {
-  const char *name;
-  parlor_error (*call)(const char *rest);
-} calls[] = {
+static const named_call calls[] = {
     {"fetch", fetch}, {"exchange", exchange}, {"much", much}, {"missing", missing}, {"unreachable", unreachable},
     {"upload", upload}, {"encrypted", encrypted}, {"short", shorter}, {"picture", picture}, {"open", open_file}, {"blame", blame},
     {"size", size}, {"again", again}, {"address", address}, {"keep", keep}, {"price", price},
     {"publish", publish}, {"retract", retract}, {"create", create}, {"configure", configure}, {"purge", purge}, {"delete", delete},
-    {"items", items}, {"item", item}, {"subscribe", subscribe}, {"unsubscribe", unsubscribe},
+    {"items", items}, {"item", item}, {"subscribe", subscribe}, {"unsubscribe", unsubscribe}, {0},
 };
+
+/* The call that the first word of a message names, or NULL. */
+static const named_call *find(const named_call *calls, const char *body) {
+  size_t length = strcspn(body, " ");
+  for (; calls->name; calls++) {
+    if (strlen(calls->name) == length && !strncmp(calls->name, body, length)) return calls;
+  }
+  return NULL;
+}
 
 static parlor_error told(const parlor_event *event, void *context) {
   (void)context;
@@ -383,11 +379,10 @@ static parlor_error told(const parlor_event *event, void *context) {
   }
   const char *body = message->body ? message->body : "";
   if (!strcmp(body, "label me")) return labels(message);
+  const named_call *one = find(calls, body);
+  if (!one) one = find(people, body);
   size_t length = strcspn(body, " ");
-  for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
-    if (strlen(calls[i].name) == length && !strncmp(calls[i].name, body, length)) return calls[i].call(body + length + (body[length] == ' '));
-  }
-  return PARLOR_OK;
+  return one ? one->call(body + length + (body[length] == ' ')) : PARLOR_OK;
 }
 
 /* places.chat */
@@ -416,5 +411,6 @@ parlor_error parlor_start(void) {
   const parlor_declaration topic = {.name = "topic", .help = "Works in rooms", .place = PARLOR_PLACE_ROOM};
   const parlor_declaration vote = {.name = "vote", .help = "Works in private", .place = PARLOR_PLACE_PRIVATE};
   if (!error) error = parlor_commands_declare(&topic, here, NULL);
-  return error ? error : parlor_commands_declare(&vote, here, NULL);
+  if (!error) error = parlor_commands_declare(&vote, here, NULL);
+  return error ? error : listens();
 }

@@ -40,7 +40,7 @@ func start(ctx context.Context) error {
 	_, vote := parlor.CommandsDeclare(ctx, parlor.Declaration{Name: "vote", Help: "Works in private", Place: parlor.PlacePrivate}, here)
 	moment := []parlor.Argument{parlor.DateArgument("day"), parlor.TimeArgument("at").Default("9:00")}
 	_, dates := parlor.CommandsDeclare(ctx, parlor.Declaration{Name: "when", Help: "Says when", Arguments: moment}, when)
-	return errors.Join(messages, rude, asks, books, outgoing, incoming, commands, says, doubles, topic, vote, dates)
+	return errors.Join(messages, rude, asks, books, outgoing, incoming, commands, says, doubles, topic, vote, dates, listens())
 }
 
 func told(ctx context.Context, message *parlor.Message) error {
@@ -137,7 +137,7 @@ func call(ctx context.Context, name, rest string) (string, error) {
 	case "unsubscribe":
 		return "done", parlor.PubsubUnsubscribe(ctx, news, node)
 	}
-	return "", nil
+	return callPeople(ctx, name, rest)
 }
 
 // Shows a text that the host may leave out.

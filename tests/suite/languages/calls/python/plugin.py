@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import date, time
 from typing import Optional
 
+import people
 from parlor import (
     Command, Element, Hook, Message, PubsubItem, Webhook, answer, command, dialogs, emit, errors, files, hooks, http, on, outgoing, progress,
     pubsub, rooms, send, sleep, storage, webhooks,
@@ -111,7 +112,7 @@ async def call(name: str, rest: str) -> Optional[str]:
         case "unsubscribe":
             await pubsub.unsubscribe(NEWS, NODE)
             return "done"
-    return None
+    return await people.call(name, rest)
 
 
 # http.chat

@@ -5,6 +5,8 @@ import {
   TimedOut, webhooks, within, type File, type NodeItem, type Webhook,
 } from "parlor";
 
+import { calls as people } from "./people.ts";
+
 const news = "news@example.org", node = "urn:example:news", alice = "alice@example.org";
 
 on("message", { kind: "chat" }, async (message) => {
@@ -25,6 +27,8 @@ on("message", { kind: "chat" }, async (message) => {
 
 // Each gives what is to be told of it.
 const calls: Record<string, (rest: string) => Promise<string | void>> = {
+  ...people,
+
   // http.chat
   async fetch() {
     const headers = { "content-type": "application/x-www-form-urlencoded" };
