@@ -25,7 +25,7 @@ from .errors import Error, NotFound
 from .host import Grouping
 from .texts import whole
 from .timers import Seconds, in_milliseconds
-from .values import finite
+from .values import as_json
 
 _http = Grouping("http")
 _types = Grouping("types")
@@ -117,7 +117,7 @@ def _request(
         raise TypeError(f"{call}: data has to be a mapping beside files, and is {type(data).__name__}")
     body: Union[bytes, str, None]
     if json is not None:
-        body, kind = finite(json), "application/json"
+        body, kind = as_json(json), "application/json"
     elif files is not None:
         body, kind = _form(data if isinstance(data, Mapping) else {}, files)
     elif isinstance(data, Mapping):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Mapping, Optional
 
 from .host import Grouping
 from .http import encoded
-from .values import finite
+from .values import as_json
 
 if TYPE_CHECKING:
     from ._contract.types import Webhook
@@ -43,7 +43,7 @@ async def answer(
         raise TypeError("webhooks.answer takes one of json, text and data")
     given, kind = dict(headers or {}), None
     if json is not None:
-        data, kind = finite(json).encode(), "application/json"
+        data, kind = as_json(json).encode(), "application/json"
     elif text is not None:
         data, kind = encoded(text), "text/plain; charset=utf-8"
     if kind is not None and not any(name.lower() == "content-type" for name in given):
