@@ -1788,12 +1788,19 @@ static uint64_t *lasting_for(double expires) {
   return lasts;
 }
 
-static parlor_plugin_types_header_t *headers_of(const parlor_field *fields) {
-  size_t count = field_count(fields);
-  parlor_plugin_types_header_t *headers = parlor_memory(count * sizeof *headers);
-  for (size_t at = 0; at < count; at++) {
-    headers[at] = (parlor_plugin_types_header_t){parlor_text(fields[at].name), parlor_text(fields[at].value)};
+/* Gives the headers, and puts into `count` how many there are. `type` is the content-type of the body, or NULL; it stands unless the author
+ * gave another one, and always where it is `needed`. */
+static parlor_plugin_types_header_t *headers_of(const parlor_field *fields, const char *type, bool needed, size_t *count) {
+  size_t given = field_count(fields), kept = 0;
+  parlor_plugin_types_header_t *headers = parlor_memory((given + 1) * sizeof *headers);
+  for (size_t at = 0; at < given; at++) {
+    bool is_type = type && is_same(fields[at].name, strlen(fields[at].name), "content-type");
+    if (is_type && needed) continue;
+    if (is_type) type = NULL;
+    headers[kept++] = (parlor_plugin_types_header_t){parlor_text(fields[at].name), parlor_text(fields[at].value)};
   }
+  if (type) headers[kept++] = (parlor_plugin_types_header_t){parlor_text("content-type"), parlor_text(type)};
+  *count = kept;
   return headers;
 }
 
@@ -1808,28 +1815,103 @@ static plugin_list_u8_t body_of(const char *body, size_t size) {
   return (plugin_list_u8_t){(uint8_t *)body, body && !size ? strlen(body) : size};
 }
 
-static parlor_plugin_http_request_t request_of(const parlor_http_request *request) {
+/* A name for a header of a form, escaped as browsers do (RFC 7578, section 4.2). */
+static const char *form_name(const char *name) {
+  char *escaped = take(3 * strlen(name) + 1), *end = escaped;
+  for (; *name; name++) {
+    const char *sign = *name == '"' ? "%22" : *name == '\r' ? "%0D" : *name == '\n' ? "%0A" : NULL;
+    if (sign) end = stpcpy(end, sign);
+    else *end++ = *name;
+  }
+  *end = 0;
+  return escaped;
+}
+
+/* A media type with spaces in the place of line ends, which would begin another header. */
+static const char *on_one_line(const char *type) {
+  char *line = take(strlen(type) + 1), *end = line;
+  for (; *type; type++) {
+    bool is_end = *type == '\r' || *type == '\n';
+    if (!is_end) *end++ = *type;
+    else if (end == line || end[-1] != ' ') *end++ = ' ';
+  }
+  *end = 0;
+  return line;
+}
+
+/* What stands before the content of a part. */
+static const char *part_head(const parlor_http_part *part, const char *boundary) {
+  const char *head = parlor_format("--%s\r\ncontent-disposition: form-data; name=\"%s\"", boundary, form_name(part->name));
+  if (!part->file_name) return parlor_format("%s\r\n\r\n", head);
+  const char *type = on_one_line(part->media_type ? part->media_type : "application/octet-stream");
+  return parlor_format("%s; filename=\"%s\"\r\ncontent-type: %s\r\n\r\n", head, form_name(part->file_name), type);
+}
+
+static size_t part_size(const parlor_http_part *part) {
+  return part->content ? body_of(part->content, part->size).len : 0;
+}
+
+/* Puts a form as browsers send it into `body`, and its content-type into `type`. */
+static parlor_error form_of(const parlor_http_part *parts, const char **type, plugin_list_u8_t *body) {
+  /* Random, so that no part can have it. */
+  uint64_t random[2];
+  if (getentropy(random, sizeof random)) return parlor_fail("there are no random numbers for a form");
+  const char *boundary = parlor_format("parlor-%016llx%016llx", (unsigned long long)random[0], (unsigned long long)random[1]);
+  size_t count = 0;
+  while (parts[count].name) count++;
+  const char **heads = parlor_memory((count + 1) * sizeof *heads), *last = parlor_format("--%s--\r\n", boundary);
+  uint64_t size = strlen(last);
+  for (size_t at = 0; at < count; at++) {
+    heads[at] = part_head(&parts[at], boundary);
+    size += strlen(heads[at]) + part_size(&parts[at]) + strlen("\r\n");
+  }
+  if (size > SIZE_MAX / 2) return invalid("request.form", "is too large for the memory of a plugin");
+  uint8_t *whole = take(size + 1), *end = whole;
+  for (size_t at = 0; at < count; at++) {
+    end = (uint8_t *)stpcpy((char *)end, heads[at]);
+    size_t content = part_size(&parts[at]);
+    if (content) memcpy(end, parts[at].content, content);
+    end = (uint8_t *)stpcpy((char *)end + content, "\r\n");
+  }
+  stpcpy((char *)end, last);
+  *type = parlor_format("multipart/form-data; boundary=%s", boundary);
+  *body = (plugin_list_u8_t){whole, size};
+  return PARLOR_OK;
+}
+
+/* Puts a request as the contract has it into `asked`. */
+static parlor_error request_of(const parlor_http_request *request, parlor_plugin_http_request_t *asked) {
+  const char *body = request->json ? request->json : request->body, *type = request->json ? "application/json" : NULL;
+  plugin_list_u8_t whole = body_of(body, request->json ? 0 : request->size);
+  if ((request->body != NULL) + (request->json != NULL) + (request->form != NULL) > 1) {
+    return invalid("request", "has more than one of body, json and form");
+  }
+  parlor_error error = request->form ? form_of(request->form, &type, &whole) : PARLOR_OK;
+  if (error) return error;
   size_t credentials = 0;
   while (request->credentials && request->credentials[credentials]) credentials++;
   plugin_string_t *names = parlor_memory(credentials * sizeof *names);
   for (size_t at = 0; at < credentials; at++) names[at] = parlor_text(request->credentials[at]);
   uint64_t *timeout = lasting_for(request->timeout);
-  return (parlor_plugin_http_request_t){
+  *asked = (parlor_plugin_http_request_t){
       .method = parlor_text(request->method ? request->method : "GET"),
       .url = parlor_text(request->url ? request->url : ""),
-      .headers = {headers_of(request->headers), field_count(request->headers)},
-      .body = {request->body != NULL, body_of(request->body, request->size)},
+      .body = {body || request->form, whole},
       .credentials = {names, credentials},
       .follow = request->follow,
       .timeout = {timeout != NULL, timeout ? *timeout : 0},
   };
+  asked->headers.ptr = headers_of(request->headers, type, request->form != NULL, &asked->headers.len);
+  return PARLOR_OK;
 }
 
 parlor_error parlor_http_fetch(const parlor_http_request *request, parlor_http_response *response) {
-  parlor_plugin_http_request_t asked = request_of(request);
+  parlor_plugin_http_request_t asked;
   parlor_plugin_http_response_t answer;
   parlor_plugin_types_error_t error;
   *response = (parlor_http_response){0};
+  parlor_error refused = request_of(request, &asked);
+  if (refused) return refused;
   bool done = parlor_plugin_http_fetch(&asked, &answer, &error);
   if (done) {
     char *body = parlor_memory(answer.body.len + 1);
@@ -1884,7 +1966,9 @@ static parlor_error read_next(reading *next, uint64_t from, const char **part, s
 
 parlor_error parlor_http_open(const parlor_http_request *request, uint64_t *exchange) {
   *exchange = 0;
-  parlor_plugin_http_request_t asked = request_of(request);
+  parlor_plugin_http_request_t asked;
+  parlor_error refused = request_of(request, &asked);
+  if (refused) return refused;
   parlor_plugin_types_error_t error;
   return parlor_done(parlor_plugin_http_open(&asked, exchange, &error), &error);
 }
@@ -1966,13 +2050,15 @@ const char *parlor_webhook_header(const parlor_webhook *hook, const char *name) 
 }
 
 parlor_error parlor_webhooks_answer(const char *id, const parlor_webhook_answer *answer) {
+  if (answer->body && answer->json) return invalid("answer", "has more than one of body and json");
   plugin_string_t request = parlor_text(id);
+  const char *body = answer->json ? answer->json : answer->body;
   parlor_plugin_webhooks_response_t response = {
       /* A size that is too large for the contract is too large for the host, too. */
       .status = answer->status > UINT16_MAX ? UINT16_MAX : (uint16_t)(answer->status ? answer->status : 200),
-      .headers = {headers_of(answer->headers), field_count(answer->headers)},
-      .body = answer->body ? body_of(answer->body, answer->size) : (plugin_list_u8_t){0},
+      .body = body ? body_of(body, answer->json ? 0 : answer->size) : (plugin_list_u8_t){0},
   };
+  response.headers.ptr = headers_of(answer->headers, answer->json ? "application/json" : NULL, false, &response.headers.len);
   parlor_plugin_types_error_t error;
   return parlor_done(parlor_plugin_webhooks_answer(&request, &response, &error), &error);
 }

@@ -1044,7 +1044,17 @@ parlor_error parlor_storage_change(const parlor_change *changes, bool *done);
 
 /* ---- The web ----------------------------------------------------------------------------------------------------------- */
 
-/* A request. A field of 0 or NULL is left out: the method is GET then, and a body without `size` ends with its NUL. */
+/* A field of a form, or a file, as browsers send them (RFC 7578). A list of them ends with one whose name is NULL. */
+typedef struct parlor_http_part {
+  const char *name;
+  const char *content;    /* what a person would enter, or what is in the file: as many bytes as `size` says … */
+  size_t size;            /* … and without it, up to a NUL */
+  const char *file_name;  /* makes it a file */
+  const char *media_type; /* of a file, such as image/png; NULL is application/octet-stream */
+} parlor_http_part;
+
+/* A request. A field of 0 or NULL is left out: the method is GET then, and a body without `size` ends with its NUL. It has one of `body`,
+ * `json` and `form`. */
 typedef struct parlor_http_request {
   const char *method, *url;
   const parlor_field *headers;    /* ends with one whose name is NULL */
@@ -1054,6 +1064,8 @@ typedef struct parlor_http_request {
                                    * query and body */
   uint8_t follow;                 /* how many redirects are followed, 10 at most */
   double timeout;                 /* in seconds; 0 = as long as the host allows */
+  const char *json;               /* a body that is JSON, with its content-type unless the headers have one; see `parlor_quote` */
+  const parlor_http_part *form;   /* a body that is a form of these parts, with its content-type */
 } parlor_http_request;
 
 /* The answer. A status from 400 on is no error. */
@@ -1065,10 +1077,15 @@ typedef struct parlor_http_response {
   size_t size;
 } parlor_http_response;
 
-/* Makes a request, and waits for the whole answer. Needs http.fetch.
+/* Makes a request, and waits for the whole answer. PARLOR_INVALID: it has more than one body. Needs http.fetch.
  *
  *     parlor_http_response answer;
  *     parlor_error error = parlor_http_fetch(&(parlor_http_request){.url = "https://api.example.org/weather"}, &answer);
+ *
+ *     const parlor_http_part form[] = {
+ *         {"title", "The balcony"}, {"file", picture, size, .file_name = "balcony.png", .media_type = "image/png"}, {0}};
+ *     error = parlor_http_fetch(
+ *         &(parlor_http_request){.method = "POST", .url = "https://api.example.org/pictures", .form = form}, &answer);
  */
 parlor_error parlor_http_fetch(const parlor_http_request *request, parlor_http_response *response);
 
@@ -1127,6 +1144,7 @@ typedef struct parlor_webhook_answer {
   const parlor_field *headers; /* ends with one whose name is NULL */
   const char *body;            /* as many bytes as `size` says, 1 MiB at most */
   size_t size;
+  const char *json;            /* a body that is JSON, in the place of `body`, with its content-type unless the headers have one */
 } parlor_webhook_answer;
 
 /* Answers the request with this id, of a webhook whose mode is answer. Without it the answer is 204 when the handler returns, and 500

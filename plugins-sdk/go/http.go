@@ -2,12 +2,14 @@ package parlor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -27,12 +29,28 @@ type HTTPRequest struct {
 	Header map[string]string
 	// Body may be nil.
 	Body []byte
+	// JSON is sent as JSON in the place of Body, with its content-type unless Header has one.
+	JSON any
+	// Form is sent as a form of these parts in the place of Body, with its content-type.
+	Form []HTTPPart
 	// Credentials are settings of that type. The host writes each where {{name}} stands in the header, the query and the body.
 	Credentials []string
 	// Follow is how many redirects are followed, 10 at most.
 	Follow uint8
 	// Timeout is how long it may take in all, or with HTTPOpen each wait by itself; 0 is as long as the host allows.
 	Timeout time.Duration
+}
+
+// HTTPPart is a field of a form, or a file, as browsers send them (RFC 7578).
+type HTTPPart struct {
+	// Name is that of the field.
+	Name string
+	// Content is what a person would enter, or what is in the file.
+	Content []byte
+	// FileName makes it a file.
+	FileName string
+	// MediaType is that of a file, such as image/png; application/octet-stream where it is empty.
+	MediaType string
 }
 
 // HTTPResponse is the answer.
@@ -51,8 +69,19 @@ type HTTPResponse struct {
 // HTTPDo makes a request, and waits for the whole answer. A status from 400 on is no error: see HTTPResponse.Success. Needs http.fetch.
 //
 //	weather, err := parlor.HTTPDo(ctx, parlor.HTTPRequest{URL: "https://api.example.org/weather?key={{api_key}}", Credentials: []string{"api_key"}})
+//
+// It gives Invalid where more than one of Body, JSON and Form is given.
+//
+//	form := []parlor.HTTPPart{
+//		{Name: "title", Content: []byte("The balcony")},
+//		{Name: "file", FileName: "balcony.png", MediaType: "image/png", Content: picture},
+//	}
+//	answer, err := parlor.HTTPDo(ctx, parlor.HTTPRequest{Method: "POST", URL: "https://api.example.org/pictures", Form: form})
 func HTTPDo(ctx context.Context, request HTTPRequest) (*HTTPResponse, error) {
-	asked := request.wire()
+	asked, err := request.wire()
+	if err != nil {
+		return nil, err
+	}
 	server := withoutQuery(request.URL)
 	answer, err := call(ctx, server, func() wit.Result[http.Response, types.Error] { return http.Fetch(asked) })
 	if err != nil {
@@ -61,21 +90,76 @@ func HTTPDo(ctx context.Context, request HTTPRequest) (*HTTPResponse, error) {
 	return &HTTPResponse{Status: int(answer.Status), URL: answer.Url, Header: byName(answer.Headers), Body: answer.Body}, nil
 }
 
-func (request HTTPRequest) wire() http.Request {
+func (request HTTPRequest) wire() (http.Request, error) {
 	asked := http.Request{
 		Method: request.Method, Url: request.URL, Credentials: request.Credentials, Follow: request.Follow, Timeout: expires(request.Timeout),
 	}
 	if asked.Method == "" {
 		asked.Method = "GET"
 	}
+	body, kind, err := request.content()
+	if err != nil {
+		return asked, err
+	}
 	for name, value := range request.Header {
+		if strings.EqualFold(name, "content-type") {
+			// That of a form has its boundary.
+			if request.Form != nil {
+				continue
+			}
+			kind = ""
+		}
 		asked.Headers = append(asked.Headers, types.Header{Name: name, Value: value})
 	}
-	if request.Body != nil {
-		asked.Body = wit.Some(request.Body)
+	if kind != "" {
+		asked.Headers = append(asked.Headers, types.Header{Name: "content-type", Value: kind})
 	}
-	return asked
+	if body != nil {
+		asked.Body = wit.Some(body)
+	}
+	return asked, nil
 }
+
+// Returns the body, and its content-type if the body has one of its own.
+func (request HTTPRequest) content() (body []byte, kind string, err error) {
+	given := 0
+	for _, is := range []bool{request.Body != nil, request.JSON != nil, request.Form != nil} {
+		if is {
+			given++
+		}
+	}
+	switch {
+	case given > 1:
+		return nil, "", &Invalid{Argument: "request", Reason: "has more than one of Body, JSON and Form"}
+	case request.JSON != nil:
+		body, err = marshal(request.JSON)
+		return body, "application/json", err
+	case request.Form != nil:
+		body, kind = form(request.Form)
+		return body, kind, nil
+	}
+	return request.Body, "", nil
+}
+
+// Returns a form as browsers send it, and its content-type.
+func form(parts []HTTPPart) (body []byte, kind string) {
+	// Random, so that no part can have it.
+	boundary := fmt.Sprintf("parlor-%016x%016x", rand.Uint64(), rand.Uint64())
+	for _, part := range parts {
+		body = fmt.Appendf(body, "--%s\r\ncontent-disposition: form-data; name=\"%s\"", boundary, escaped.Replace(part.Name))
+		if part.FileName != "" {
+			// A line end in the media type would begin another header.
+			words := strings.FieldsFunc(part.MediaType, func(sign rune) bool { return sign == '\r' || sign == '\n' })
+			kind := cmp.Or(strings.Join(words, " "), "application/octet-stream")
+			body = fmt.Appendf(body, "; filename=\"%s\"\r\ncontent-type: %s", escaped.Replace(part.FileName), kind)
+		}
+		body = append(append(append(body, "\r\n\r\n"...), part.Content...), "\r\n"...)
+	}
+	return fmt.Appendf(body, "--%s--\r\n", boundary), "multipart/form-data; boundary=" + boundary
+}
+
+// Escapes a name for a header as browsers do (RFC 7578, section 4.2).
+var escaped = strings.NewReplacer("\"", "%22", "\r", "%0D", "\n", "%0A")
 
 // Returns an address without its query, which may have a secret of the plugin's own, and without what stands behind a #, which is the key
 // of an encrypted file.
@@ -143,7 +227,7 @@ type HTTPHead struct {
 //	}
 //	head, err := exchange.Answer()
 //
-// A form is written by the package mime/multipart, which gives the boundary before the request begins:
+// A form that is too large to be whole in memory is written by the package mime/multipart, which gives the boundary before the request begins:
 //
 //	boundary := multipart.NewWriter(nil).Boundary()
 //	header := map[string]string{"content-type": "multipart/form-data; boundary=" + boundary}
@@ -152,7 +236,10 @@ type HTTPHead struct {
 //	form := multipart.NewWriter(exchange)
 //	err = form.SetBoundary(boundary)
 func HTTPOpen(ctx context.Context, request HTTPRequest) (*Exchange, error) {
-	asked := request.wire()
+	asked, err := request.wire()
+	if err != nil {
+		return nil, err
+	}
 	server := withoutQuery(request.URL)
 	number, err := call(ctx, server, func() wit.Result[uint64, types.Error] { return http.Open(asked) })
 	if err != nil {

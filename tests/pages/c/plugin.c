@@ -156,7 +156,7 @@ static parlor_error ask_the_web(const parlor_event *event, void *context) {
       &weather);
   if (!error)
     error = parlor_http_fetch(
-        &(parlor_http_request){.method = "POST", .url = "https://api.example.org/notes", .body = "{\"text\": \"But soft!\"}"}, &note);
+        &(parlor_http_request){.method = "POST", .url = "https://api.example.org/notes", .json = "{\"text\": \"But soft!\"}"}, &note);
 
   // A body of any size goes in parts:
   uint64_t exchange = 0;

@@ -151,8 +151,8 @@ func asksTheWeb(ctx context.Context) error {
 	if err == nil {
 		err = answer.JSON(&weather)
 	}
-	body := []byte(`{"text": "But soft!"}`)
-	note, sent := parlor.HTTPDo(ctx, parlor.HTTPRequest{Method: "POST", URL: "https://api.example.org/notes", Body: body})
+	body := map[string]string{"text": "But soft!"}
+	note, sent := parlor.HTTPDo(ctx, parlor.HTTPRequest{Method: "POST", URL: "https://api.example.org/notes", JSON: body})
 
 	// A body of any size goes in parts:
 	exchange, opened := parlor.HTTPOpen(ctx, parlor.HTTPRequest{Method: "PUT", URL: "https://api.example.org/log"})

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use parlor_sdk::files::Upload;
-use parlor_sdk::http::Exchange;
+use parlor_sdk::http::{Exchange, Part};
 use parlor_sdk::prelude::*;
 use parlor_sdk::pubsub::{NodeItem, NodeOptions};
 use parlor_sdk::stanza::Element;
@@ -129,7 +129,7 @@ async fn outcome(outcome: Result<Option<String>>) -> Result<()> {
 /// Makes a call, and returns what is to be told of it.
 async fn call(name: &str, rest: &str) -> Result<Option<String>> {
     let told = match name {
-        "fetch" | "exchange" | "much" | "missing" | "unreachable" => ask(name).await?,
+        "fetch" | "json" | "form" | "exchange" | "much" | "missing" | "unreachable" => ask(name).await?,
         "upload" | "encrypted" | "short" | "picture" => return upload(name, rest).await,
         "open" => open(rest).await?,
         "again" => {
@@ -182,6 +182,15 @@ async fn ask(name: &str) -> Result<String> {
             let answer = request.follow(3).timeout(Duration::from_secs(5)).send().await?;
             let etag = or_none(answer.header("ETag"));
             Ok(format!("{} {} {etag}: {}", answer.status, answer.url, answer.text()))
+        }
+        "json" => {
+            let answer = post("json").json(&json!({ "tëa": "<a & b>" }))?.send().await?;
+            Ok(answer.status.to_string())
+        }
+        "form" => {
+            let file = Part::file("file", "a\r\n\".txt", "text/plain\r\nx: y", "one\ntwo");
+            let answer = post("form").multipart([Part::text("ti\"tle", "tëa 🍕"), file]).send().await?;
+            Ok(answer.status.to_string())
         }
         "exchange" => {
             let mut exchange = post("tea").open().await?;

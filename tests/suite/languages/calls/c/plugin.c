@@ -26,6 +26,31 @@ static parlor_error fetch(const char *rest) {
   return tell(PARLOR_OK, parlor_format("%u %s %s: %s", answer.status, answer.url, or_none(header(answer.headers, "etag")), answer.body));
 }
 
+static parlor_error post(const parlor_http_request *request) {
+  parlor_http_response answer;
+  parlor_error error = parlor_http_fetch(request, &answer);
+  return tell(error, error ? NULL : parlor_format("%u", answer.status));
+}
+
+static parlor_error json(const char *rest) {
+  (void)rest;
+  return post(&(parlor_http_request){.method = "POST", .url = "https://api.example.org/json", .json = "{\"tëa\": \"<a & b>\"}"});
+}
+
+static parlor_error form(const char *rest) {
+  (void)rest;
+  static const parlor_http_part parts[] = {
+      {"ti\"tle", "tëa 🍕"}, {"file", "one\ntwo and more", 7, .file_name = "a\r\n\".txt", .media_type = "text/plain\r\nx: y"}, {0}};
+  return post(&(parlor_http_request){.method = "POST", .url = "https://api.example.org/form", .form = parts});
+}
+
+static parlor_error both(const char *rest) {
+  (void)rest;
+  parlor_http_response answer;
+  parlor_error error = parlor_http_fetch(&(parlor_http_request){.url = "https://api.example.org/json", .body = "a", .json = "1"}, &answer);
+  return tell(PARLOR_OK, error == PARLOR_INVALID ? "it was refused" : "it was sent");
+}
+
 static parlor_error exchange(const char *rest) {
   (void)rest;
   static const char *const parts[] = {"one ", "tëa", " two"};
@@ -185,8 +210,7 @@ static parlor_error asked(const parlor_event *event, void *context) {
 
 static parlor_error counted(const parlor_event *event, void *context) {
   (void)context;
-  const parlor_field headers[] = {{"content-type", "application/json"}, {0}};
-  return parlor_webhooks_answer(event->webhook->id, &(parlor_webhook_answer){.headers = headers, .body = "12"});
+  return parlor_webhooks_answer(event->webhook->id, &(parlor_webhook_answer){.json = "12"});
 }
 
 static parlor_error again(const char *rest) {
@@ -354,7 +378,7 @@ static parlor_error price(const char *rest) {
 }
 
 static const named_call calls[] = {
-    {"fetch", fetch}, {"exchange", exchange}, {"much", much}, {"missing", missing}, {"unreachable", unreachable},
+    {"fetch", fetch}, {"json", json}, {"form", form}, {"both", both}, {"exchange", exchange}, {"much", much}, {"missing", missing}, {"unreachable", unreachable},
     {"upload", upload}, {"encrypted", encrypted}, {"short", shorter}, {"picture", picture}, {"open", open_file}, {"blame", blame},
     {"size", size}, {"again", again}, {"address", address}, {"keep", keep}, {"price", price},
     {"publish", publish}, {"retract", retract}, {"create", create}, {"configure", configure}, {"purge", purge}, {"delete", delete},

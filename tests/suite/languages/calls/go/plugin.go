@@ -76,6 +76,20 @@ func call(ctx context.Context, name, rest string) (string, error) {
 	switch name {
 	case "fetch":
 		return fetch(ctx)
+	case "json":
+		return post(ctx, parlor.HTTPRequest{URL: "https://api.example.org/json", JSON: map[string]string{"tëa": "<a & b>"}})
+	case "form":
+		return post(ctx, parlor.HTTPRequest{URL: "https://api.example.org/form", Form: []parlor.HTTPPart{
+			{Name: "ti\"tle", Content: []byte("tëa 🍕")},
+			{Name: "file", FileName: "a\r\n\".txt", MediaType: "text/plain\r\nx: y", Content: []byte("one\ntwo")},
+		}})
+	case "both":
+		_, err := post(ctx, parlor.HTTPRequest{URL: "https://api.example.org/json", Body: []byte("a"), JSON: 1})
+		var invalid *parlor.Invalid
+		if errors.As(err, &invalid) {
+			return "it was refused", nil
+		}
+		return "it was sent", err
 	case "exchange":
 		return exchange(ctx)
 	case "much":
@@ -159,6 +173,15 @@ func fetch(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%d %s %s: %s", answer.Status, answer.URL, orNone(answer.Header["etag"]), answer.Body), nil
+}
+
+func post(ctx context.Context, request parlor.HTTPRequest) (string, error) {
+	request.Method = "POST"
+	answer, err := parlor.HTTPDo(ctx, request)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprint(answer.Status), nil
 }
 
 func exchange(ctx context.Context) (string, error) {

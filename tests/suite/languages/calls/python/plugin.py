@@ -34,6 +34,17 @@ async def call(name: str, rest: str) -> Optional[str]:
         case "fetch":
             given = await http.post("https://api.example.org/old", data={"a": 1}, follow=3, timeout=5)
             return f"{given.status} {given.url} {given.headers['etag']}: {given.text}"
+        case "json":
+            return str((await http.post("https://api.example.org/json", json={"tëa": "<a & b>"})).status)
+        case "form":
+            note = {"file": ("a\r\n\".txt", b"one\ntwo", "text/plain\r\nx: y")}
+            return str((await http.post("https://api.example.org/form", data={'ti"tle': "tëa 🍕"}, files=note)).status)
+        case "both":
+            try:
+                await http.post("https://api.example.org/json", json=1, data="a")
+            except TypeError:
+                return "it was refused"
+            return "it was sent"
         case "exchange":
             return await exchange()
         case "much":

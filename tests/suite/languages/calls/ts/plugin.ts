@@ -35,6 +35,16 @@ const calls: Record<string, (rest: string) => Promise<string | void>> = {
     const answer = await fetch("https://api.example.org/old", { method: "POST", headers, body: "a=1", follow: 3, timeout: 5 });
     return `${answer.status} ${answer.url} ${answer.headers.etag}: ${answer.text()}`;
   },
+  async json() {
+    const answer = await fetch("https://api.example.org/json", { method: "POST", json: { "tëa": "<a & b>" } });
+    return JSON.stringify(answer.status);
+  },
+  async form() {
+    const bytes = new Uint8Array([111, 110, 101, 10, 116, 119, 111]);
+    const form = { 'ti"tle': "tëa 🍕", file: { name: 'a\r\n".txt', type: "text/plain\r\nx: y", bytes } };
+    const answer = await fetch("https://api.example.org/form", { method: "POST", form });
+    return JSON.stringify(answer.status);
+  },
   async exchange() {
     const body = inParts("one ", new Uint8Array([116, 195, 171, 97]), " two");
     const answer = await fetch("https://api.example.org/tea", { method: "POST", body, stream: true });
@@ -78,6 +88,12 @@ const calls: Record<string, (rest: string) => Promise<string | void>> = {
     } catch (error) {
       return error instanceof ParlorError ? error.argumentOfCall : undefined;
     }
+  },
+
+  // bodies.chat
+  async both() {
+    const request = fetch("https://api.example.org/json", { method: "POST", body: "a", json: 1 });
+    return request.then(() => "it was sent", () => "it was refused");
   },
 
   // dialogs.chat
