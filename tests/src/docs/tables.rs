@@ -266,8 +266,8 @@ pub(super) fn testing() -> String {
         configure the room or set the subject. In one that is `moderated` it is a visitor, whose messages come back \
         with `forbidden`, until a moderator gives it voice or it registers. Every room accepts registrations, unless an \
         occupant has the nickname, and makes the account a member. A room that is `retracting` retracts messages for moderators \
-        (XEP-0425), and others answer `rooms.retract` with `unsupported`. Messages from blocked people are dropped \
-        (XEP-0191).\n\n\
+        (XEP-0425), and others answer `rooms.retract` with `unsupported`. The server drops messages from blocked people \
+        (XEP-0191), and takes reports about them (XEP-0377).\n\n\
         Messages of people and the plugin are archived as servers do it, and `archive.query` reads them, in pages of at most 50 \
         messages: private ones in the account's archive, those of a room in that room's. The last 10,000 are kept. A \
         plugin with `catch_up` gets out of them the messages between its end and its next start. A test with `no archive` at \

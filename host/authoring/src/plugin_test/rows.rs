@@ -122,7 +122,7 @@ pub const STEPS: [Row; 70] = [
 ];
 
 /// The expected actions of the plugin, written indented.
-pub const ACTIONS: [Row; 43] = [
+pub const ACTIONS: [Row; 44] = [
     row("to", "to alice: hello", "it writes to alice; a bar begins further lines"),
     row("to", "to garden: hello", "it writes in a room; to garden/alice: to one alone"),
     row("to", "to alice (re \"hello\"): hi", "a reply to what begins so"),
@@ -139,6 +139,7 @@ pub const ACTIONS: [Row; 43] = [
     row("gives", "gives voice to garden/alice", "likewise `refuses voice to …`, and `asks for voice in garden`"),
     row("registers", "registers with garden as bot", "with a room; likewise `ends its registration with garden`"),
     row("blocks", "blocks alice", "the server lets nothing through from her; unblocks alice"),
+    row("blocks", "blocks alice: spam for \"buy it\" (twice)", "and is told why, about which messages, with a remark"),
     row("configures", "configures garden", "it configures a room, or destroys it"),
     row("is", "is away: at lunch", "the account's status changes"),
     row("keeps", "keeps contact alice \"Alice\"", "the roster changes; removes contact alice"),

@@ -45,7 +45,7 @@ use self::rooms::Rooms;
 use self::said::Ids;
 use self::words::presence;
 
-pub use action::{Action, FormShown};
+pub use action::{Action, FormShown, Reported};
 pub use filling::FormAct;
 pub use impossible::Impossible;
 pub use nodes::NodeRequest;
@@ -151,7 +151,7 @@ impl MockServer {
     }
 
     /// Sends a message from somebody to the account, or into a room that it is in. Returns the message's ids: its own,
-    /// and the room's.
+    /// and the room's or the archive's.
     pub fn say(&self, said: &Said) -> Result<Vec<String>, Impossible> {
         let mut server = self.server();
         if let Said { from, to_room: true, .. } = said {
@@ -165,9 +165,9 @@ impl MockServer {
         if let Some(id) = server.rooms.id(&said.from) {
             element.append_child(words::occupant_id(id));
         }
-        server.archive_said(said, &ids, &mut element);
+        let archived = server.archive_said(said, &ids, &mut element);
         server.bring(element);
-        let known = std::iter::once(ids.own.clone()).chain(ids.rooms.clone()).collect();
+        let known = std::iter::once(ids.own.clone()).chain(ids.rooms.clone()).chain(archived).collect();
         if !said.body.is_empty() {
             server.told.add(said, ids);
         }

@@ -9,7 +9,7 @@ use tracing::Level;
 
 use super::names::{short, short_text};
 use super::notes::Happened;
-use super::server::{Action, FormShown, NodeRequest};
+use super::server::{Action, FormShown, NodeRequest, Reported};
 
 /// The first character of each continuation line of a text.
 pub(super) const FURTHER: char = '|';
@@ -103,8 +103,9 @@ impl Shown {
             Action::Registered { room, nick: None } => {
                 format!("ends its registration with {}", short(&room.clone().into()))
             }
-            Action::Blocked { jid, ends } => {
-                format!("{} {}", if *ends { "unblocks" } else { "blocks" }, short_text(jid))
+            Action::Blocked { jid, ends, report } => {
+                let report = report.as_ref().map(|report| self.report(report)).unwrap_or_default();
+                format!("{} {}{report}", if *ends { "unblocks" } else { "blocks" }, short_text(jid))
             }
             Action::Room { room, what } => format!("{what} {}", short(&room.clone().into())),
             Action::Requested { method, url, headers, body } => {
@@ -159,6 +160,15 @@ impl Shown {
             Some(body) => format!("to {to}{about}: {body}"),
             None => format!("to {to}{about}"),
         }
+    }
+
+    /// Formats the report for which somebody is blocked.
+    fn report(&self, report: &Reported) -> String {
+        let Reported { kind, text, ids } = report;
+        let about: Vec<_> = ids.iter().map(|id| self.gist(id)).collect();
+        let about = if about.is_empty() { String::new() } else { format!(" for {}", about.join(", ")) };
+        let text = text.as_deref().map(|text| format!(" ({})", escape_untrusted(text, LONGEST))).unwrap_or_default();
+        format!(": {kind}{about}{text}")
     }
 
     fn gist(&self, id: &str) -> String {

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use parlor_sdk::archive::Time;
+use parlor_sdk::contacts::Report;
 use parlor_sdk::dialogs::Answer;
 use parlor_sdk::prelude::*;
 
@@ -17,6 +18,8 @@ thread_local! {
     static FAILS: Cell<bool> = const { Cell::new(false) };
     /// The last request (IQ).
     static LAST: RefCell<Option<IqRequest>> = const { RefCell::new(None) };
+    /// The id of the last message that offers something, in the archive.
+    static BOUGHT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 /// Subscribes to the events.
@@ -28,6 +31,10 @@ pub(super) fn listen() -> Result<()> {
         let question = Question::new("Which size?").choices(["small", "large"]).timeout(Duration::from_mins(1));
         let nick = message.nick.unwrap_or_default();
         dialogs::begin_in_room(message.chat, nick, question, sized).await.map(drop)
+    })?;
+    on("message").kind("chat").prefix("buy").run(|message: Message| async move {
+        BOUGHT.replace(message.stanza_id);
+        Ok(())
     })?;
     on("voiceRequest").run(|visitor: Occupant| async move {
         rooms::answer_voice(&visitor.room, &visitor.nick, visitor.nick == "bob").await
@@ -62,7 +69,7 @@ pub(super) async fn call(name: &str, rest: &str) -> Result<Option<String>> {
             plugins::call::<Value>("partner", name, value).await?.to_string()
         }
         "idle" | "clock" | "software" => program(name, rest).await?,
-        "block" | "unblock" | "blocked" => block(name, rest).await?,
+        "block" | "report" | "unblock" | "blocked" => block(name, rest).await?,
         "voice" | "register" | "unregister" | "reserved" => room(name, rest).await?,
         "require" => {
             chats::send(ALICE, Outgoing::new(rest).encrypted()).await?;
@@ -167,6 +174,11 @@ async fn program(name: &str, jid: &str) -> Result<String> {
 async fn block(name: &str, jid: &str) -> Result<String> {
     match name {
         "block" => contacts::block(jid, None).await?,
+        "report" => {
+            let ids = BOUGHT.with_borrow(|id| id.iter().map(|id| (user::bare_jid(), id.clone())).collect());
+            let text = Some("it sells swords".to_owned());
+            contacts::block(jid, Some(Report { kind: "spam".to_owned(), text, stanza_ids: ids })).await?;
+        }
         "unblock" => contacts::unblock(jid).await?,
         _ => {
             let blocked = contacts::blocked().await?;

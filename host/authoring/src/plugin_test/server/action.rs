@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use minidom::Element;
 use parlor_stanza::decode;
 use parlor_stanza::encode::{MODERATE, MUC_ADMIN, MUC_OWNER};
-use parlor_stanza::types::{BLOCKING, Message, VOICE};
+use parlor_stanza::types::{BLOCKING, Message, REPORTING, VOICE};
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 use xmpp_parsers::presence::Type;
@@ -41,8 +41,8 @@ pub enum Action {
     Voice { room: BareJid, nick: Option<String>, allow: bool },
     /// It registered with a room under this nickname; without one, it ended that.
     Registered { room: BareJid, nick: Option<String> },
-    /// It blocked an address, or ended that.
-    Blocked { jid: String, ends: bool },
+    /// It blocked an address, with a report if one was given, or ended that.
+    Blocked { jid: String, ends: bool, report: Option<Reported> },
     /// It configured or destroyed a room.
     Room { room: BareJid, what: &'static str },
     /// A plugin made a request over the web, with these headers for credentials.
@@ -59,6 +59,17 @@ pub enum Action {
     Node { at: Option<Jid>, node: String, request: NodeRequest },
     /// It sent a request.
     Asked { to: Option<Jid>, set: bool, name: String, namespace: String },
+}
+
+/// A report about somebody who is blocked (XEP-0377).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reported {
+    /// The reason, such as `spam`.
+    pub kind: String,
+    /// The remark for the operators of the server.
+    pub text: Option<String>,
+    /// The ids of the messages that it is about.
+    pub ids: Vec<String>,
 }
 
 /// A form as a person sees it.
@@ -167,6 +178,16 @@ fn reason(element: &Element) -> Option<String> {
     element.children().find(|child| child.name() == "reason").map(Element::text).filter(|text| !text.is_empty())
 }
 
+fn reported(report: &Element) -> Reported {
+    let reason = report.attr("reason").unwrap_or_default();
+    let ids = report.children().filter(|child| child.is("stanza-id", ns::SID));
+    Reported {
+        kind: reason.rsplit_once(':').map_or(reason, |(_, kind)| kind).to_owned(),
+        text: report.get_child("text", REPORTING).map(Element::text),
+        ids: ids.filter_map(|id| id.attr("id")).map(str::to_owned).collect(),
+    }
+}
+
 fn set(to: Option<&Jid>, payload: &Element) -> Option<Action> {
     let item = payload.children().next();
     if payload.is("query", ns::ROSTER) {
@@ -179,7 +200,9 @@ fn set(to: Option<&Jid>, payload: &Element) -> Option<Action> {
         });
     }
     if payload.has_ns(BLOCKING) {
-        return Some(Action::Blocked { jid: item?.attr("jid")?.to_owned(), ends: payload.name() == "unblock" });
+        let (item, ends) = (item?, payload.name() == "unblock");
+        let report = item.get_child("report", REPORTING).map(reported);
+        return Some(Action::Blocked { jid: item.attr("jid")?.to_owned(), ends, report });
     }
     let room = to?.to_bare();
     if payload.is("query", ns::REGISTER) && Rooms::are_at(to?) {
@@ -208,4 +231,30 @@ fn set(to: Option<&Jid>, payload: &Element) -> Option<Action> {
         return what.map(|what| Action::Room { room, what });
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_has_its_reason_its_remark_and_its_messages() {
+        let blocked = |inside: &str| {
+            let xml = format!("<block xmlns='{BLOCKING}'><item jid='eve@example.org'>{inside}</item></block>");
+            let Some(Action::Blocked { jid, ends: false, report }) = set(None, &xml.parse().unwrap()) else {
+                panic!("somebody is blocked")
+            };
+            assert_eq!(jid, "eve@example.org");
+            report
+        };
+        assert_eq!(blocked(""), None);
+        let report = |inside: &str| {
+            blocked(&format!("<report xmlns='{REPORTING}' reason='urn:xmpp:reporting:spam'>{inside}</report>"))
+        };
+        let spam = Reported { kind: "spam".to_owned(), text: None, ids: Vec::new() };
+        assert_eq!(report(""), Some(spam.clone()));
+        let id = format!("<stanza-id xmlns='{}' by='bot@example.org' id='7'/>", ns::SID);
+        let whole = Reported { text: Some("it sells swords".to_owned()), ids: vec!["7".to_owned()], ..spam };
+        assert_eq!(report(&format!("{id}<text>it sells swords</text>")), Some(whole));
+    }
 }

@@ -3,7 +3,7 @@
 use jid::{BareJid, Jid};
 use minidom::Element;
 use parlor_stanza::encode::element;
-use parlor_stanza::types::{BLOCKING, MAM};
+use parlor_stanza::types::{BLOCKING, MAM, REPORTING};
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 use xmpp_parsers::stanza::Stanza;
@@ -79,7 +79,7 @@ impl Server {
             "query" if payload.has_ns(ns::DISCO_INFO) => Ok(Some(match self.archive_features() {
                 // Messages in an archive have ids (XEP-0313, section 2).
                 [archive] if self.is_account(to) => words::disco("account", "registered", &[*archive, ns::SID]),
-                _ if home => words::disco("server", "im", &[BLOCKING]),
+                _ if home => words::disco("server", "im", &[BLOCKING, REPORTING]),
                 _ => words::disco("client", "pc", &[]),
             })),
             "query" if payload.has_ns(ns::DISCO_ITEMS) => Ok(Some(query(ns::DISCO_ITEMS).build())),

@@ -157,18 +157,19 @@ impl Archive {
 }
 
 impl Server {
-    /// Stores a message of somebody in the archive where it belongs. In the account's archive, it gets an id.
-    pub(super) fn archive_said(&mut self, said: &Said, ids: &Ids, element: &mut Element) {
+    /// Stores a message of somebody in the archive where it belongs. Returns the id that it gets in the account's archive.
+    pub(super) fn archive_said(&mut self, said: &Said, ids: &Ids, element: &mut Element) -> Option<String> {
         // An encrypted message could not be decrypted there.
-        let Some(archive) = self.archive.as_mut().filter(|_| said.sealed.is_none()) else { return };
+        let archive = self.archive.as_mut().filter(|_| said.sealed.is_none())?;
         let (from, now) = (Jid::from(said.from.clone()), self.clock.now());
         if let Some(id) = &ids.rooms {
             archive.put(from.to_bare(), from, id.clone(), element.clone(), now);
-        } else {
-            let (own, id) = (self.own.to_bare(), archive.number());
-            element.append_child(numbered(&own, &id));
-            archive.put(own, from, id, element.clone(), now);
+            return None;
         }
+        let (own, id) = (self.own.to_bare(), archive.number());
+        element.append_child(numbered(&own, &id));
+        archive.put(own, from, id.clone(), element.clone(), now);
+        Some(id)
     }
 
     /// Stores a message of the account. In a room, stores the room's echo with this id.

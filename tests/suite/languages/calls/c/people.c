@@ -155,6 +155,23 @@ static parlor_error block(const char *jid) {
   return is_done(parlor_plugin_contacts_block(&whom, NULL, &failed), &failed);
 }
 
+/* The id of the last message that offers something, in the archive. */
+static char bought[65];
+
+static parlor_error offers(const parlor_event *event, void *context) {
+  (void)context;
+  strncpy(bought, event->message->stanza_id ? event->message->stanza_id : "", sizeof bought - 1);
+  return PARLOR_OK;
+}
+
+static parlor_error report(const char *jid) {
+  plugin_string_t whom = parlor_text(jid);
+  parlor_plugin_contacts_tuple2_jid_string_t id = {parlor_text(parlor_user_bare_jid()), parlor_text(bought)};
+  parlor_plugin_contacts_report_t spam = {parlor_text("spam"), {true, parlor_text("it sells swords")}, {&id, *bought ? 1 : 0}};
+  parlor_plugin_types_error_t failed;
+  return is_done(parlor_plugin_contacts_block(&whom, &spam, &failed), &failed);
+}
+
 static parlor_error unblock(const char *jid) {
   plugin_string_t whom = parlor_text(jid);
   parlor_plugin_types_error_t failed;
@@ -248,7 +265,7 @@ static parlor_error cannot(const parlor_event *event, void *context) {
 
 const named_call people[] = {
     {"cron", cron}, {"every", every}, {"cancel", cancel}, {"when", when_there}, {"fail", fail}, {"answer", answer_again}, {"request", request},
-    {"idle", idle}, {"clock", clock_of}, {"software", software}, {"block", block}, {"unblock", unblock}, {"blocked", blocked},
+    {"idle", idle}, {"clock", clock_of}, {"software", software}, {"block", block}, {"report", report}, {"unblock", unblock}, {"blocked", blocked},
     {"voice", voice}, {"register", enrol}, {"unregister", unregister}, {"reserved", reserved},
     {"require", require}, {"plain", plain}, {"otr", otr}, {0},
 };
@@ -258,6 +275,7 @@ parlor_error listens(void) {
   if (!error) error = parlor_on("iq", NULL, weather, NULL);
   if (!error) error = parlor_on("request", NULL, requested, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.kind = "groupchat", .prefix = "pizza"}, pizza, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.kind = "chat", .prefix = "buy"}, offers, NULL);
   if (!error) error = parlor_on("voiceRequest", NULL, asks_for_voice, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.kind = "chat", .prefix = "sealed"}, sealed, NULL);
   return error ? error : parlor_on("undecryptable", NULL, cannot, NULL);

@@ -15,6 +15,7 @@ import (
 	"parlor/contract/contacts"
 	"parlor/contract/disco"
 	"parlor/contract/rooms"
+	"parlor/contract/user"
 	"parlor/contract/wit"
 )
 
@@ -26,10 +27,11 @@ func listens() error {
 	_, iqs := parlor.OnIQ(weather)
 	_, requests := parlor.OnRequest(requested)
 	_, pizzas := parlor.OnMessage(parlor.Filter{Kind: "groupchat", Prefix: "pizza"}, pizza)
+	_, bargains := parlor.OnMessage(parlor.Filter{Kind: "chat", Prefix: "buy"}, offers)
 	_, voices := parlor.On("voiceRequest", parlor.Filter{}, asksForVoice)
 	_, seals := parlor.OnMessage(parlor.Filter{Kind: "chat", Prefix: "sealed"}, sealed)
 	_, unreadable := parlor.On("undecryptable", parlor.Filter{}, cannot)
-	return errors.Join(due, iqs, requests, pizzas, voices, seals, unreadable)
+	return errors.Join(due, iqs, requests, pizzas, bargains, voices, seals, unreadable)
 }
 
 // Makes one of these calls, and gives what is to be told of it.
@@ -64,6 +66,12 @@ func callPeople(ctx context.Context, name, rest string) (string, error) {
 		return fmt.Sprintf("%s %s %s", orNone(found.Name.Some()), orNone(found.Version.Some()), orNone(found.Os.Some())), err
 	case "block":
 		return "done", parlor.Done(contacts.Block(rest, wit.None[contacts.Report]()))
+	case "report":
+		report := contacts.Report{Kind: "spam", Text: wit.Some("it sells swords")}
+		if bought != "" {
+			report.StanzaIds = []wit.Tuple2[string, string]{{F0: user.BareJid(), F1: bought}}
+		}
+		return "done", parlor.Done(contacts.Block(rest, wit.Some(report)))
 	case "unblock":
 		return "done", parlor.Done(contacts.Unblock(rest))
 	case "blocked":
@@ -176,6 +184,14 @@ func pizza(ctx context.Context, message *parlor.Message) error {
 }
 
 // people.chat
+
+// The id of the last message that offers something, in the archive.
+var bought string
+
+func offers(ctx context.Context, message *parlor.Message) error {
+	bought = message.StanzaID
+	return nil
+}
 
 func clock(jid string) (string, error) {
 	found, err := parlor.Value(disco.Time(jid))

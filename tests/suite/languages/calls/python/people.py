@@ -6,7 +6,7 @@ from typing import Optional
 
 from parlor import (
     DueTime, Element, IqRequest, Message, Occupant, PluginRequest, Undecryptable, chats, contacts, dialogs, disco, errors, iq, on, outgoing,
-    plugins, rooms, schedules, send,
+    plugins, rooms, schedules, send, user,
 )
 
 ALICE, GARDEN, ZONE = "alice@example.org", "garden@rooms.example.org", "Europe/Berlin"
@@ -40,6 +40,10 @@ async def call(name: str, rest: str) -> Optional[str]:
             return f"{software.name} {software.version or '-'} {software.os or '-'}"
         case "block":
             await contacts.block(rest)
+            return "done"
+        case "report":
+            ids = [(user.bare_jid(), bought)] if bought else []
+            await contacts.block(rest, contacts.Report("spam", text="it sells swords", stanza_ids=ids))
             return "done"
         case "unblock":
             await contacts.unblock(rest)
@@ -143,6 +147,15 @@ async def pizza(message: Message) -> None:
 
 
 # people.chat
+
+#: The id of the last message that offers something, in the archive.
+bought: Optional[str] = None
+
+
+@on("message", kind="chat", prefix="buy")
+async def offers(message: Message) -> None:
+    global bought
+    bought = message.stanza_id
 
 
 @on("voiceRequest")

@@ -1,7 +1,7 @@
 // The calls of schedules.chat, iq.chat, requests.chat, questions.chat, people.chat and sealed.chat.
 
 import {
-  chats, contacts, dialogs, disco, Element, iq, NotFound, on, ParlorError, plugins, rooms, schedules, type IqRequest,
+  chats, contacts, dialogs, disco, Element, iq, NotFound, on, ParlorError, plugins, rooms, schedules, user, type IqRequest,
 } from "parlor";
 
 const alice = "alice@example.org", garden = "garden@rooms.example.org", zone = "Europe/Berlin";
@@ -63,6 +63,11 @@ export const calls: Record<string, (rest: string) => Promise<string | void>> = {
   },
   async block(jid) {
     await contacts.block(jid);
+    return "done";
+  },
+  async report(jid) {
+    const stanzaIds: [string, string][] = bought ? [[user.bareJid(), bought]] : [];
+    await contacts.block(jid, { kind: "spam", text: "it sells swords", stanzaIds });
     return "done";
   },
   async unblock(jid) {
@@ -147,6 +152,13 @@ on("message", { kind: "groupchat", prefix: "pizza" }, async ({ chat, nick }) => 
 });
 
 // people.chat
+
+// The id of the last message that offers something, in the archive.
+let bought: string | null | undefined;
+
+on("message", { kind: "chat", prefix: "buy" }, ({ stanzaId }) => {
+  bought = stanzaId;
+});
 
 on("voiceRequest", ({ room, nick }) => rooms.answerVoice(room, nick, nick === "bob"));
 
