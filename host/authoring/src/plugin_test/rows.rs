@@ -122,7 +122,7 @@ pub const STEPS: [Row; 70] = [
 ];
 
 /// The expected actions of the plugin, written indented.
-pub const ACTIONS: [Row; 44] = [
+pub const ACTIONS: [Row; 45] = [
     row("to", "to alice: hello", "it writes to alice; a bar begins further lines"),
     row("to", "to garden: hello", "it writes in a room; to garden/alice: to one alone"),
     row("to", "to alice (re \"hello\"): hi", "a reply to what begins so"),
@@ -134,6 +134,7 @@ pub const ACTIONS: [Row; 44] = [
     row("subject", "subject of garden: tea", "it sets a room's subject"),
     row("enters", "enters garden as bot", "it enters a room; leaves garden"),
     row("invites", "invites alice to garden", "it invites somebody to a room"),
+    row("declines", "declines the invitation of alice to garden: no", "and somebody's to it, with a reason"),
     row("kicks", "kicks garden/alice: spam", "likewise bans, and makes garden/alice moderator"),
     row("retracts", "retracts \"spam\" in garden: rude", "it has a room retract a message of somebody"),
     row("gives", "gives voice to garden/alice", "likewise `refuses voice to …`, and `asks for voice in garden`"),

@@ -62,6 +62,10 @@ impl Shown {
             Action::Invited { room, whom, reason } => {
                 format!("invites {} to {}{}", short(whom), short(&room.clone().into()), reasoned(reason))
             }
+            Action::Declined { room, whom, reason } => {
+                let room = short(&room.clone().into());
+                format!("declines the invitation of {} to {room}{}", short(whom), reasoned(reason))
+            }
             Action::Status { show, text } if text.is_empty() => format!("is {show}"),
             Action::Status { show, text } => format!("is {show}: {text}"),
             Action::Entered { room, nick } => format!("enters {} as {nick}", short(&room.clone().into())),

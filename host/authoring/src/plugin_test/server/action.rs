@@ -23,6 +23,8 @@ pub enum Action {
     Said(Box<Message>),
     /// It invited somebody to a room.
     Invited { room: BareJid, whom: Jid, reason: Option<String> },
+    /// It declined the invitation of somebody to a room.
+    Declined { room: BareJid, whom: Jid, reason: Option<String> },
     /// It changed its status.
     Status { show: String, text: String },
     /// It entered a room, or changed its nickname there.
@@ -160,6 +162,10 @@ fn invited(payload: &Element, to: &Jid) -> Option<Action> {
     if payload.is("x", "jabber:x:conference") {
         let room = payload.attr("jid")?.parse().ok()?;
         return Some(Action::Invited { room, whom: to.clone(), reason: payload.attr("reason").map(str::to_owned) });
+    }
+    if let Some(decline) = payload.get_child("decline", ns::MUC_USER) {
+        let whom = decline.attr("to")?.parse().ok()?;
+        return Some(Action::Declined { room: to.to_bare(), whom, reason: reason(decline) });
     }
     let invite = payload.get_child("invite", ns::MUC_USER)?;
     let whom = invite.attr("to")?.parse().ok()?;

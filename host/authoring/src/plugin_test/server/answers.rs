@@ -129,9 +129,34 @@ impl Server {
         }
     }
 
+    /// Notes whether somebody sees the account's presence, as it has answered (RFC 6121, sections 3.1.5 and 3.2.2).
+    fn sees_account(&mut self, jid: BareJid, sees: bool) {
+        let known = self.roster.get(&jid);
+        // A denial makes nobody a contact.
+        if known.is_none() && !sees {
+            return;
+        }
+        let is_seen = known.and_then(|item| item.attr("subscription")).is_some_and(|of| matches!(of, "to" | "both"));
+        let subscription = match (is_seen, sees) {
+            (true, true) => "both",
+            (true, false) => "to",
+            (false, true) => "from",
+            (false, false) => "none",
+        };
+        let groups: Vec<String> = known.iter().flat_map(|item| item.children()).map(Element::text).collect();
+        let item = words::roster_item(&jid, known.and_then(|item| item.attr("name")), subscription, &groups);
+        self.roster.insert(jid, item.clone());
+        self.push_roster(item);
+    }
+
     fn presence(&mut self, presence: &Element) {
         let to = presence.attr("to").and_then(|to| to.parse::<Jid>().ok());
         if let Some(to) = to {
+            match presence.attr("type") {
+                Some("subscribed") => self.sees_account(to.to_bare(), true),
+                Some("unsubscribed") => self.sees_account(to.to_bare(), false),
+                _ => {}
+            }
             let told = self.rooms.presence(&to, presence, &self.own);
             // If its nickname is taken, the account tries others, which is not reported either.
             let room = to.to_bare();
