@@ -1,6 +1,7 @@
 //! Makes the calls of `tests/suite/languages/calls` in Rust: those that few plugins make. A message names one, and its result
 //! is sent to Alice.
 
+mod entities;
 mod people;
 
 use std::cell::RefCell;
@@ -48,6 +49,7 @@ async fn start() -> Result<()> {
         .run(|hook: Webhook| async move { webhooks::answer(&hook, webhooks::Answer::json(&12)?).await })?;
     judge()?;
     people::listen()?;
+    entities::listen()?;
     on("pubsub-item").from(NEWS).run(|said: PubsubItem| async move {
         let (id, publisher) = (or_none(said.id.as_deref()), or_none(said.publisher.as_deref()));
         let xml = or_none(said.xml.as_deref());
@@ -254,7 +256,7 @@ async fn open(url: &str) -> Result<String> {
     Ok(format!("{size} {media_type}: {}", String::from_utf8_lossy(&whole)))
 }
 
-/// Does something with the node, or makes a call of `people`.
+/// Does something with the node, or makes a call of `people` or `entities`.
 async fn node(name: &str, rest: &str) -> Result<Option<String>> {
     let given = Some(rest).filter(|rest| !rest.is_empty());
     let access = given.map(str::to_owned);

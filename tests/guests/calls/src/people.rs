@@ -7,7 +7,7 @@ use parlor_sdk::contacts::Report;
 use parlor_sdk::dialogs::Answer;
 use parlor_sdk::prelude::*;
 
-use super::{ALICE, or_none, tell};
+use super::{ALICE, entities, or_none, tell};
 
 const GARDEN: &str = "garden@rooms.example.org";
 const ZONE: &str = "Europe/Berlin";
@@ -50,7 +50,7 @@ pub(super) fn listen() -> Result<()> {
     Ok(())
 }
 
-/// Makes a call, and returns what is to be told of it. None: there is nothing to tell, or no such call.
+/// Makes a call, and returns what is to be told of it. None: there is nothing to tell.
 pub(super) async fn call(name: &str, rest: &str) -> Result<Option<String>> {
     let told = match name {
         "cron" | "every" | "cancel" | "when" => schedule(name, rest).await?,
@@ -87,7 +87,7 @@ pub(super) async fn call(name: &str, rest: &str) -> Result<Option<String>> {
             }
             "done".to_owned()
         }
-        _ => return Ok(None),
+        _ => return entities::call(name, rest).await,
     };
     Ok(Some(told))
 }

@@ -1,4 +1,4 @@
-/* Of plugin.c and people.c. */
+/* Of plugin.c, people.c and entities.c. */
 
 #include <parlor.h>
 
@@ -13,6 +13,10 @@ typedef struct named_call {
 /* Those of people.c, and what `parlor_start` subscribes to for them. */
 extern const named_call people[];
 parlor_error listens(void);
+
+/* The same of entities.c. */
+extern const named_call entities[];
+parlor_error hears(void);
 
 /* Shows a text that the host or its author may leave out. */
 static inline const char *or_none(const char *text) {

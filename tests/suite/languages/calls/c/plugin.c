@@ -405,6 +405,7 @@ static parlor_error told(const parlor_event *event, void *context) {
   if (!strcmp(body, "label me")) return labels(message);
   const named_call *one = find(calls, body);
   if (!one) one = find(people, body);
+  if (!one) one = find(entities, body);
   size_t length = strcspn(body, " ");
   return one ? one->call(body + length + (body[length] == ' ')) : PARLOR_OK;
 }
@@ -436,5 +437,6 @@ parlor_error parlor_start(void) {
   const parlor_declaration vote = {.name = "vote", .help = "Works in private", .place = PARLOR_PLACE_PRIVATE};
   if (!error) error = parlor_commands_declare(&topic, here, NULL);
   if (!error) error = parlor_commands_declare(&vote, here, NULL);
-  return error ? error : listens();
+  if (!error) error = listens();
+  return error ? error : hears();
 }

@@ -99,7 +99,7 @@ func callPeople(ctx context.Context, name, rest string) (string, error) {
 	case "otr":
 		return otr(rest)
 	}
-	return "", nil
+	return callEntities(name, rest)
 }
 
 // schedules.chat

@@ -40,7 +40,7 @@ func start(ctx context.Context) error {
 	_, vote := parlor.CommandsDeclare(ctx, parlor.Declaration{Name: "vote", Help: "Works in private", Place: parlor.PlacePrivate}, here)
 	moment := []parlor.Argument{parlor.DateArgument("day"), parlor.TimeArgument("at").Default("9:00")}
 	_, dates := parlor.CommandsDeclare(ctx, parlor.Declaration{Name: "when", Help: "Says when", Arguments: moment}, when)
-	return errors.Join(messages, rude, asks, books, outgoing, incoming, commands, says, doubles, topic, vote, dates, listens())
+	return errors.Join(messages, rude, asks, books, outgoing, incoming, commands, says, doubles, topic, vote, dates, listens(), hears())
 }
 
 func told(ctx context.Context, message *parlor.Message) error {

@@ -4,6 +4,7 @@ import json
 from datetime import datetime, timedelta
 from typing import Optional
 
+import entities
 from parlor import (
     DueTime, Element, IqRequest, Message, Occupant, PluginRequest, Undecryptable, chats, contacts, dialogs, disco, errors, iq, on, outgoing,
     plugins, rooms, schedules, send, user,
@@ -69,7 +70,7 @@ async def call(name: str, rest: str) -> Optional[str]:
             await chats.open(ALICE)
             await (chats.initiate_otr(ALICE) if rest == "begin" else chats.end_otr(ALICE))
             return "done"
-    return None
+    return await entities.call(name, rest)
 
 
 # schedules.chat

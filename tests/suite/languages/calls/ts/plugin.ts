@@ -5,6 +5,7 @@ import {
   TimedOut, webhooks, within, type File, type NodeItem, type Webhook,
 } from "parlor";
 
+import { calls as entities } from "./entities.ts";
 import { calls as people } from "./people.ts";
 
 const news = "news@example.org", node = "urn:example:news", alice = "alice@example.org";
@@ -27,6 +28,7 @@ on("message", { kind: "chat" }, async (message) => {
 
 // Each gives what is to be told of it.
 const calls: Record<string, (rest: string) => Promise<string | void>> = {
+  ...entities,
   ...people,
 
   // http.chat
