@@ -18,6 +18,9 @@ use super::request::Session;
 use super::views::{Plugin, Process, Status};
 use crate::host::Host;
 
+/// The reason of a plugin that also runs elsewhere, in place of one that may name files and plugins of others.
+const UNTOLD: &str = "the people who run the host see why";
+
 /// The part of the host that a person may see and control. The default is nothing.
 #[derive(Debug, Default)]
 pub(super) struct Reach {
@@ -108,19 +111,29 @@ impl Reach {
             (*pid, *memory, *tasks) = (0, 0, 0);
         }
         (status.policy_error, status.config_error, status.webhooks_error) = (None, None, None);
-        (status.cluster, status.nodes, status.nowhere) = (None, Vec::new(), Vec::new());
+        (status.node, status.cluster, status.nodes, status.nowhere) = (None, None, Vec::new(), Vec::new());
         status.components.clear();
         status.accounts.retain(|account| self.has(&account.name));
+        for account in &mut status.accounts {
+            account.node = None;
+        }
         self.narrow_plugins(&mut status.plugins);
     }
 
-    /// Leaves out places of plugins that are not the person's. A plugin that also runs elsewhere may be granted and kept to rooms of
-    /// others, and come from a folder of theirs.
-    pub(super) fn narrow_plugins(&self, plugins: &mut Vec<Plugin>) {
+    /// Leaves out places of plugins that are not the person's, and the nodes of the others. A plugin that also runs elsewhere may be
+    /// granted and kept to rooms of others, come from a folder of theirs, and wait for their plugins.
+    fn narrow_plugins(&self, plugins: &mut Vec<Plugin>) {
         plugins.retain(|plugin| self.shows(plugin));
-        for plugin in plugins.iter_mut().filter(|plugin| !self.controls(&plugin.id)) {
+        for plugin in plugins {
+            plugin.node = None;
+            if self.controls(&plugin.id) {
+                continue;
+            }
             (plugin.grants, plugin.rooms) = (None, None);
             plugin.source.clear();
+            if plugin.is_behind() || plugin.state == "waiting" {
+                plugin.reason = Some(UNTOLD.to_owned());
+            }
         }
     }
 
@@ -216,7 +229,10 @@ mod tests {
         status.plugins = places.map(|(id, account)| plugin(id, account)).into();
         for plugin in &mut status.plugins {
             plugin.rooms = Some(vec!["hall@rooms.example.org".to_owned()]);
+            plugin.reason = Some("/home/bob/new.wasm is no plugin, so this version goes on".to_owned());
+            plugin.node = Some("two".to_owned());
         }
+        (status.node, status.accounts[1].node) = (Some("one".to_owned()), Some("two".to_owned()));
         let whole = status.clone();
         reach().narrow(&mut status);
         assert_eq!(status.accounts.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["red"]);
@@ -225,6 +241,11 @@ mod tests {
         // The rooms of a plugin that runs elsewhere, too, are those of others.
         let shown: Vec<_> = status.plugins.iter().map(|one| (one.rooms.is_some(), one.source.as_str())).collect();
         assert_eq!(shown, [(false, ""), (true, "a.wasm")]);
+        let reasons: Vec<_> = status.plugins.iter().filter_map(|one| one.reason.as_deref()).collect();
+        assert_eq!((reasons[0], reasons[1].contains("/home/bob")), (UNTOLD, true));
+        // The nodes of a cluster are not the business of its customers.
+        let nodes = status.accounts.iter().map(|one| &one.node).chain(status.plugins.iter().map(|one| &one.node));
+        assert!(nodes.chain([&status.node]).all(Option::is_none), "{status:?}");
         let host = status.host.as_ref().unwrap();
         assert_eq!((host.pid, host.memory, host.tasks, host.uptime), (0, 0, 0, 5));
         assert_eq!((&status.data, &status.policy), (&PathBuf::new(), &PathBuf::new()));

@@ -170,10 +170,10 @@ async fn answer(
     peer: u32,
 ) -> Result<Answer, Refusal> {
     let limits = Limits::of(&routes.handle.host, &request).await?;
-    let answer = Box::pin(carried_out(routes, request, client, peer)).await?;
+    let answer = Box::pin(carried_out(routes, request, client, peer)).await;
     match limits {
         Some(limits) => limits.narrowed(answer).await,
-        None => Ok(answer),
+        None => answer,
     }
 }
 

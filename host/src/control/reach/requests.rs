@@ -99,8 +99,19 @@ impl Limits {
         Ok(Some(Self { reach, about }))
     }
 
-    /// Leaves out of an answer what is not of the accounts.
-    pub(in crate::control) async fn narrowed(&self, answer: Answer) -> Result<Answer, Refusal> {
+    /// Leaves out of an answer what is not of the accounts. Faults of the host name its files and nodes, so only its log says more of
+    /// these.
+    pub(in crate::control) async fn narrowed(&self, answer: Result<Answer, Refusal>) -> Result<Answer, Refusal> {
+        let answer = answer.map_err(|refusal| {
+            if !refusal.status().is_server_error() {
+                return refusal;
+            }
+            tracing::warn!(%refusal, "a request of a session of some accounts was not carried out");
+            no_answer()
+        })?;
+        if answer.status().is_server_error() {
+            return Err(no_answer());
+        }
         if answer.status() != StatusCode::OK {
             return Ok(answer);
         }
@@ -126,6 +137,9 @@ impl Limits {
             About::Accounts | About::OfPlugin(_) | About::OfPluginOn(_) => {
                 let mut entries: Vec<Value> = read(body)?;
                 entries.retain(|entry| entry["account"].as_str().is_some_and(|account| self.reach.has(account)));
+                for entry in entries.iter_mut().filter_map(Value::as_object_mut) {
+                    entry.remove("node");
+                }
                 json(&entries)
             }
             About::Audit => {
@@ -133,7 +147,7 @@ impl Limits {
                 audit.entries.retain(|entry| entry.account.as_ref().is_some_and(|account| self.reach.has(account)));
                 for entry in &mut audit.entries {
                     // All entries of the host are counted together, and its files are in folders of others.
-                    (entry.id, entry.file) = (0, None);
+                    (entry.id, entry.node, entry.file) = (0, None, None);
                 }
                 audit.counts.retain(|count| self.reach.has(&count.account));
                 audit.names.retain(|name| self.reach.has(&name.account));
@@ -195,6 +209,11 @@ fn whole_host() -> Refusal {
     Refusal::Beyond(says.to_owned())
 }
 
+fn no_answer() -> Refusal {
+    let says = "the host could not do this: try again in a moment, or ask the people who run it";
+    Refusal::Passing(says.to_owned())
+}
+
 fn no_account(name: &str) -> Refusal {
     Refusal::Beyond(format!("the session is not for an account {}", escape_untrusted(name, LONGEST)))
 }
@@ -235,7 +254,7 @@ mod tests {
     /// Returns an answer as the session gets it.
     async fn narrowed(line: &str, body: &Value) -> Result<Value, String> {
         let limits = Limits { about: about(&request(line)), reach: reach() };
-        let narrowed = limits.narrowed(json(body).unwrap()).await.map_err(|refusal| refusal.to_string())?;
+        let narrowed = limits.narrowed(json(body)).await.map_err(|refusal| refusal.to_string())?;
         Ok(serde_json::from_slice(&bytes(narrowed).await).unwrap())
     }
 
@@ -356,15 +375,15 @@ mod tests {
 
     #[tokio::test]
     async fn answers_have_only_entries_of_the_accounts() {
-        let of = |account: &str| value!({ "account": account, "room": "hall@rooms.example.org" });
+        let of = |account: &str| value!({ "account": account, "node": "two", "room": "hall@rooms.example.org" });
         let rooms = narrowed("GET /v1/rooms", &value!([of("blue"), of("red"), { "room": "x" }])).await.unwrap();
-        assert_eq!(rooms, value!([of("red")]));
+        assert_eq!(rooms, value!([{ "account": "red", "room": "hall@rooms.example.org" }]));
         let schedules = value!([{ "plugin": "both", "account": "blue" }, { "plugin": "both", "account": "rose" }]);
         let schedules = narrowed("GET /v1/plugins/both/schedules", &schedules).await.unwrap();
         assert_eq!(schedules, value!([{ "plugin": "both", "account": "rose" }]));
         let entry = |id: i64, account: Option<&str>| {
             value!({
-                "id": id, "at": "", "kind": "run", "plugin": null, "account": account, "who": "uid:1", "file": "/home/bob/parlor.toml",
+                "id": id, "node": "two", "at": "", "kind": "run", "plugin": null, "account": account, "who": "uid:1", "file": "/home/bob/parlor.toml",
                 "way": "", "what": "", "old": null, "new": null
             })
         };
@@ -375,7 +394,24 @@ mod tests {
         let audit = narrowed("GET /v1/audit?account=red", &audit).await.unwrap();
         assert_eq!(audit["entries"].as_array().unwrap().len(), 1);
         assert_eq!((&audit["entries"][0]["id"], &audit["entries"][0]["file"]), (&value!(0), &Value::Null));
+        assert_eq!(audit["entries"][0]["node"], Value::Null);
         assert_eq!(audit["counts"], value!([count("red")]));
+    }
+
+    #[tokio::test]
+    async fn faults_of_the_host_are_not_told_and_refusals_are() {
+        let limits = Limits { about: About::Accounts, reach: reach() };
+        let fault = || Refusal::Passing("node two does not answer".to_owned());
+        let of_node =
+            http::answer(StatusCode::INTERNAL_SERVER_ERROR, JSON, br#"{"error":"/srv/audit.db is full"}"#.to_vec());
+        for answer in [Err(fault()), Ok(of_node)] {
+            let told = limits.narrowed(answer).await.unwrap_err();
+            assert_eq!((told.status(), told.to_string()), (StatusCode::SERVICE_UNAVAILABLE, no_answer().to_string()));
+        }
+        let refused = limits.narrowed(Err(Refusal::NoRequest(7))).await.unwrap_err();
+        assert_eq!(refused.to_string(), "there is no request 7 that is over");
+        let of_node = http::answer(StatusCode::CONFLICT, JSON, b"{}".to_vec());
+        assert_eq!(limits.narrowed(Ok(of_node)).await.unwrap().status(), StatusCode::CONFLICT);
     }
 
     #[tokio::test]
@@ -391,7 +427,7 @@ mod tests {
         let mut incomplete = json(&places(&["red"])).unwrap();
         incomplete.headers_mut().insert(INCOMPLETE_HEADER, HeaderValue::from_static("node%20two"));
         let limits = Limits { about: About::Plugin("both".to_owned()), reach: reach() };
-        let answer = limits.narrowed(incomplete).await.unwrap();
+        let answer = limits.narrowed(Ok(incomplete)).await.unwrap();
         assert_eq!(answer.headers()[INCOMPLETE_HEADER], INCOMPLETE);
     }
 }
