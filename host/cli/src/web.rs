@@ -29,7 +29,7 @@ mod storage;
 mod versions;
 mod way_in;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +50,7 @@ use tracing::Level;
 
 use self::host::Host;
 use self::link::LinkArgs;
-use self::links::for_accounts;
+use self::links::{for_accounts, names};
 use super::Ended;
 use super::listening;
 use super::show::{is_for_eyes, print, print_json, second, table};
@@ -296,7 +296,7 @@ impl LoginArgs {
         if self.json {
             let mut made = json!({ "link": link, "name": name, "role": role, "minutes": self.minutes });
             if let Some(accounts) = accounts {
-                made["accounts"] = json!(accounts);
+                made["accounts"] = json!(accounts.keys().collect::<Vec<_>>());
             }
             return print_json(&made);
         }
@@ -304,12 +304,14 @@ impl LoginArgs {
     }
 }
 
-/// Returns the accounts that a session is limited to. None: no account was named, and it is for the whole host.
-fn limited_to(config: &Config, names: &[AccountName]) -> anyhow::Result<Option<BTreeSet<String>>> {
+/// Returns the accounts that a session is limited to, each with its address. None: no account was named, and it is for the whole host.
+fn limited_to(config: &Config, names: &[AccountName]) -> anyhow::Result<Option<BTreeMap<String, String>>> {
     if let Some(name) = names.iter().find(|name| !config.accounts.contains_key(*name)) {
         return Err(target::no_account(config, name));
     }
-    let accounts: BTreeSet<_> = names.iter().map(ToString::to_string).collect();
+    let named = names.iter().filter_map(|name| config.accounts.get(name));
+    let accounts: BTreeMap<_, _> =
+        named.map(|account| (account.name.to_string(), account.link.jid.to_bare().to_string())).collect();
     if accounts.len() > MOST_ACCOUNTS {
         let sentence =
             format!("a session is limited to at most {MOST_ACCOUNTS} accounts, and {} were named", accounts.len());
@@ -377,7 +379,7 @@ fn screen(sessions: &[Session]) -> String {
         let [began, used] = times;
         let jid = session.jid.clone().unwrap_or_else(|| "-".to_owned());
         let accounts = match (&session.accounts, &session.jid) {
-            (Some(accounts), _) => accounts.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+            (Some(accounts), _) => names(accounts),
             (None, Some(_)) => "of the owner".to_owned(),
             (None, None) => "all".to_owned(),
         };
@@ -433,9 +435,14 @@ mod tests {
             used_once(&"owner".parse().unwrap(), "owner", 10),
             "It can be used once, within 10 min, and logs in owner with the role owner."
         );
-        let accounts = BTreeSet::from(["main".to_owned(), "second".to_owned()]);
+        let accounts = BTreeMap::from(["main", "second"].map(|name| (name.to_owned(), String::new())));
         assert_eq!(for_accounts(Some(&accounts)), ", for the accounts main, second");
         assert_eq!(for_accounts(None), "");
+    }
+
+    /// Returns the account of [`host_in`].
+    fn main_alone() -> BTreeMap<String, String> {
+        BTreeMap::from([("main".to_owned(), "bot@example.org".to_owned())])
     }
 
     #[test]
@@ -447,7 +454,7 @@ mod tests {
             limited_to(&config, &names)
         };
         assert_eq!(limited(&[]).unwrap(), None);
-        assert_eq!(limited(&["main", "main"]).unwrap(), Some(BTreeSet::from(["main".to_owned()])));
+        assert_eq!(limited(&["main", "main"]).unwrap(), Some(main_alone()));
         let refused = limited(&["main", "mein"]).unwrap_err().to_string();
         assert!(refused.contains("no account mein") && refused.contains("main"), "{refused}");
     }
@@ -467,7 +474,7 @@ mod tests {
         assert_eq!(screen(&[]), "nobody is logged in; `parlor web login` prints a link\n");
         let at: Timestamp = "2026-11-20T08:00:00.5Z".parse().unwrap();
         let session = |name: &str, jid: Option<&str>, account: Option<&str>| {
-            let accounts = account.map(|account| BTreeSet::from([account.to_owned()]));
+            let accounts = account.map(|_| main_alone());
             Session::new(name.parse().unwrap(), Role::Viewer, jid.map(str::to_owned), accounts, at)
         };
         let all = [

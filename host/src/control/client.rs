@@ -1,5 +1,6 @@
 //! The command line's side of the control socket: blocking requests to the running host from another process.
 
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use parlor_base::escape::EscapedPath as _;
 use serde::de::DeserializeOwned;
 
 use super::exchange::{self, connect};
+use super::request::held_to;
 use super::views::Line;
 use super::{VERSION, socket};
 use crate::host::LOCK;
@@ -201,12 +203,19 @@ impl Client {
         self.incomplete.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Returns a client that asks for a session of `parlor web`. The audit has its name then. `whose`: the JID to which its link was
-    /// sent, or the names of the accounts that it is limited to, with commas between them. It gets no more than these may see.
+    /// Returns a client that asks for a session of `parlor web`. The audit has its name then. `jid`: the one to which its link was
+    /// sent. `accounts`: those that it is limited to, each with its address. It gets no more than these may see.
     #[must_use]
-    pub fn by(self, session: &str, whose: Option<&str>) -> Self {
-        let whose = whose.map(|whose| format!(" {}", escaped(whose))).unwrap_or_default();
-        Self { by: Some(format!("{session}{whose}")), ..self }
+    pub fn by(self, session: &str, jid: Option<&str>, accounts: Option<&BTreeMap<String, String>>) -> Self {
+        let by = match (jid, accounts) {
+            (Some(jid), _) => format!("{session} {}", escaped(jid)),
+            (None, Some(accounts)) => {
+                let each = accounts.iter().map(|(name, jid)| (name.as_str(), jid.as_str()));
+                format!("{session} {}", held_to(each))
+            }
+            (None, None) => session.to_owned(),
+        };
+        Self { by: Some(by), ..self }
     }
 
     /// Sends a query.

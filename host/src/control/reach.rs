@@ -4,13 +4,13 @@
 
 pub(super) mod requests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use jid::BareJid;
 use parlor_base::id::PluginId;
-use parlor_config::{AccountConfig, Config, Selector};
+use parlor_config::{AccountConfig, AccountName, Config, Selector};
 use parlor_plugins::admin::PluginAdmin;
 use parlor_plugins::policy::Policy;
 
@@ -46,12 +46,12 @@ impl Reach {
     }
 
     /// Returns the reach of a session of the window at this moment: that of the person to whom its link was sent, or the accounts
-    /// that its link was printed for.
+    /// that its link was printed for. Another account that got the name of one of these is none of them.
     pub(super) async fn of_session(host: &Host, session: &Session) -> Self {
         match (&session.accounts, &session.jid) {
-            (Some(names), _) => {
-                let names = names.clone();
-                Self::read(host.config(), move |account| names.contains(&account.name)).await
+            (Some(own), _) => {
+                let own = own.clone();
+                Self::read(host.config(), move |account| is_named(&own, account)).await
             }
             (None, Some(jid)) => Self::of(host, jid).await,
             (None, None) => Self { is_whole: true, ..Self::default() },
@@ -169,6 +169,11 @@ impl Reach {
     }
 }
 
+/// Returns whether an account is one of those that a session was made for.
+fn is_named(own: &BTreeMap<AccountName, BareJid>, account: &AccountConfig) -> bool {
+    own.get(&account.name).is_some_and(|jid| *jid == account.link.jid.to_bare())
+}
+
 #[cfg(test)]
 mod tests {
     use parlor_config::Overrides;
@@ -180,6 +185,11 @@ mod tests {
 
     /// Returns the reach of Ann, who owns `red` and `rose`, on a host where Bob owns `blue`.
     pub(super) fn reach() -> Reach {
+        let ann: BareJid = ANN.parse().unwrap();
+        reach_of(&|account| account.owners.contains(&ann))
+    }
+
+    fn reach_of(is_own: &dyn Fn(&AccountConfig) -> bool) -> Reach {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("parlor.toml");
         let account = |name: &str, owner: &str| {
@@ -201,8 +211,18 @@ mod tests {
             + &plugin("bobs", "accounts = [\"blue\"]");
         let file = folder.path().join("plugins.toml");
         std::fs::write(&file, policy).unwrap();
-        let ann: BareJid = ANN.parse().unwrap();
-        Reach::part(&config, &Policy::load(&file).unwrap(), &|account| account.owners.contains(&ann))
+        Reach::part(&config, &Policy::load(&file).unwrap(), is_own)
+    }
+
+    #[test]
+    fn an_account_that_got_the_name_of_a_former_one_is_another_one() {
+        let of = |red: &str| {
+            let own: BTreeMap<AccountName, BareJid> = BTreeMap::from([("red".parse().unwrap(), red.parse().unwrap())]);
+            let reach = reach_of(&|account| is_named(&own, account));
+            (reach.has("red"), reach.controls("own"), reach.has("rose"))
+        };
+        assert_eq!(of("red@example.org"), (true, true, false));
+        assert_eq!(of("former@example.org"), (false, false, false));
     }
 
     /// Returns a plugin, as `parlor status --json` shows it.

@@ -1,6 +1,6 @@
 //! A request: its method, its path and its query.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use hyper::header::{HOST, HeaderValue};
@@ -14,7 +14,7 @@ use parlor_session::Secret;
 use super::refusal::Refusal;
 
 /// The header with the session in the browser that a request is made for: its name, and after a space the JID to which its
-/// link was sent, escaped as a value is, or the accounts that it is limited to, with commas between them.
+/// link was sent, escaped as a value is, or the accounts that it is limited to, as [`held_to`] writes them.
 pub(super) const BY_HEADER: &str = "parlor-by";
 /// The longest name of a session, in bytes.
 const LONGEST_NAME: usize = 32;
@@ -28,8 +28,9 @@ pub(super) struct Session {
     pub(super) name: String,
     /// The owner to whom its link was sent. None: a command printed it.
     pub(super) jid: Option<BareJid>,
-    /// The accounts that it is limited to. None: all, or those of the owner to whom its link was sent.
-    pub(super) accounts: Option<BTreeSet<AccountName>>,
+    /// The accounts that it is limited to, each with its address: another one may get the name later. None: all, or those of the owner
+    /// to whom its link was sent.
+    pub(super) accounts: Option<BTreeMap<AccountName, BareJid>>,
 }
 
 /// A request.
@@ -81,10 +82,11 @@ impl Request {
     /// Returns the value of its header [`BY_HEADER`].
     pub(super) fn by_header(&self) -> Option<String> {
         let Session { name, jid, accounts } = self.by.as_ref()?;
-        let names = accounts.iter().flatten().map(AccountName::as_str).collect::<Vec<_>>().join(",");
         Some(match (jid, accounts) {
             (Some(jid), _) => format!("{name} {}", escaped(jid.as_str())),
-            (None, Some(_)) => format!("{name} {names}"),
+            (None, Some(accounts)) => {
+                format!("{name} {}", held_to(accounts.iter().map(|(name, jid)| (name.as_str(), jid.as_str()))))
+            }
             (None, None) => name.clone(),
         })
     }
@@ -111,15 +113,15 @@ fn session(value: &HeaderValue) -> Result<Session, Refusal> {
     let is_name = (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(is_plain);
     let read = match whose {
         None => Some((None, None)),
-        // The name of an account has no @, and the address of a person has one.
-        Some(jid) if jid.contains('@') => person(jid).map(|jid| (Some(jid), None)),
-        Some(names) => accounts(names).map(|names| (None, Some(names))),
+        // An escaped address has no =, and each account has one behind its name.
+        Some(all) if all.contains('=') => accounts(all).map(|accounts| (None, Some(accounts))),
+        Some(jid) => person(jid).map(|jid| (Some(jid), None)),
     };
     let (header, most) = (BY_HEADER, LONGEST_NAME);
     let wrong = || {
         let says = format!(
-            "`{header}` is 1 to {most} letters (a to z), digits, -, _ and ., and then perhaps a space and a JID, or up to {MOST_ACCOUNTS} names \
-             of accounts with commas between them"
+            "`{header}` is 1 to {most} letters (a to z), digits, -, _ and ., and then perhaps a space and a JID, or up to {MOST_ACCOUNTS} \
+             accounts as NAME=JID with commas between them"
         );
         Refusal::Value(says)
     };
@@ -132,10 +134,21 @@ fn person(jid: &str) -> Option<BareJid> {
     BareJid::new(&unescaped(jid)?).ok().filter(|jid| jid.node().is_some())
 }
 
-/// Reads the names of accounts, of which there is at least one.
-fn accounts(names: &str) -> Option<BTreeSet<AccountName>> {
-    let is_short = names.split(',').count() <= MOST_ACCOUNTS;
-    Some(names).filter(|_| is_short)?.split(',').map(str::parse).collect::<Result<_, _>>().ok()
+/// Reads accounts, of which there is at least one.
+fn accounts(all: &str) -> Option<BTreeMap<AccountName, BareJid>> {
+    let one = |text: &str| {
+        let (name, jid) = text.split_once('=')?;
+        Some((name.parse::<AccountName>().ok()?, BareJid::new(&unescaped(jid)?).ok()?))
+    };
+    let is_short = all.split(',').count() <= MOST_ACCOUNTS;
+    Some(all).filter(|_| is_short)?.split(',').map(one).collect()
+}
+
+/// Writes accounts with their addresses, as [`BY_HEADER`] has them.
+pub(super) fn held_to<'a>(accounts: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    // A comma in an address is not one between two accounts.
+    let one = |(name, jid): (&str, &str)| format!("{name}={}", escaped(jid).replace(',', "%2C"));
+    accounts.map(one).collect::<Vec<_>>().join(",")
 }
 
 /// Parses a plugin's id.
@@ -204,7 +217,9 @@ mod tests {
         let targets =
             ["/v1/status", "/v1/accounts/main/keys?jid=a@b", "/v1/say?account=main&text=a%26b%20%C3%A4&to=a@b"];
         for target in targets {
-            for by in [None, Some("ann"), Some("ann juli%C3%A9t@example.org"), Some("ann main,second")] {
+            for by in
+                [None, Some("ann"), Some("ann juli%C3%A9t@example.org"), Some("ann main=a%2Cb@example.org,second=c@d")]
+            {
                 let mut head = hyper::Request::builder().method("POST").uri(target);
                 if let Some(by) = by {
                     head = head.header(BY_HEADER, by);
@@ -221,8 +236,8 @@ mod tests {
             let head = hyper::Request::builder().method("GET").uri("/v1/status").header(BY_HEADER, by);
             Request::of(&head.body(()).unwrap().into_parts().0).map(|request| request.by.unwrap())
         };
-        let names = |names: &[&str]| -> Option<BTreeSet<AccountName>> {
-            Some(names.iter().map(|name| name.parse().unwrap()).collect())
+        let accounts = |all: &[(&str, &str)]| -> Option<BTreeMap<AccountName, BareJid>> {
+            Some(all.iter().map(|(name, jid)| (name.parse().unwrap(), jid.parse().unwrap())).collect())
         };
         let session = |jid: Option<&str>, accounts| Session {
             name: "ann".to_owned(),
@@ -231,14 +246,34 @@ mod tests {
         };
         assert_eq!(of("ann").unwrap(), session(None, None));
         assert_eq!(of("ann ann@example.org").unwrap(), session(Some("ann@example.org"), None));
-        assert_eq!(of("ann second,main").unwrap(), session(None, names(&["main", "second"])));
-        let all: Vec<_> = (0..=MOST_ACCOUNTS).map(|number| format!("a{number}")).collect();
+        let both = held_to([("main", "a,b@c"), ("second", "é=@c")].into_iter());
+        assert_eq!(both, "main=a%2Cb@c,second=%C3%A9%3D@c");
+        assert_eq!(
+            of(&format!("ann {both}")).unwrap(),
+            session(None, accounts(&[("main", "a,b@c"), ("second", "é=@c")]))
+        );
+        let all: Vec<_> = (0..=MOST_ACCOUNTS).map(|number| format!("a{number}=a@b")).collect();
         assert_eq!(of(&format!("ann {}", all[1..].join(","))).unwrap().accounts.unwrap().len(), MOST_ACCOUNTS);
         // Nothing that is wrong becomes a session of the whole host.
         let many = format!("ann {}", all.join(","));
-        for wrong in
-            ["ann ", "ann ,", "ann main,", "ann Main", "ann main second", "ann @", "ann main,a@b c", " main", &many]
-        {
+        for wrong in [
+            "ann ",
+            "ann ,",
+            "ann =",
+            "ann main",
+            "ann main=",
+            "ann =a@b",
+            "ann main=a@b,",
+            "ann main=a@b,second",
+            "ann Main=a@b",
+            "ann main=a@b/c",
+            "ann main=a@b second=a@b",
+            "ann main=a@b=c",
+            "ann @",
+            "ann main,a@b c",
+            " main=a@b",
+            &many,
+        ] {
             assert!(matches!(of(wrong), Err(Refusal::Value(_))), "{wrong}");
         }
     }

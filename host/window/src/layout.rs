@@ -65,7 +65,7 @@ pub(crate) fn page(seen: &Seen, entries: &[Entry], title: &str, notice: Option<&
                 "Logged in as " (seen.session.name.as_str()) " (" (seen.session.role.as_str()) ")"
                 @if let Some(jid) = &seen.session.jid { ", by a link to " (stranger(jid)) }
                 @match &seen.session.accounts {
-                    Some(accounts) => { ", for the accounts " (accounts.iter().map(String::as_str).collect::<Vec<_>>().join(", ")) }
+                    Some(accounts) => { ", for the accounts " (accounts.keys().map(String::as_str).collect::<Vec<_>>().join(", ")) }
                     None if seen.session.is_limited() => { ", for the accounts of which that is an owner" }
                     None => {}
                 }

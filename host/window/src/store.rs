@@ -4,7 +4,7 @@
 //! The command that makes links and the server that takes them are different processes. Each change is made under a lock of
 //! the folder, on the file as it is then.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -53,9 +53,9 @@ pub struct Session {
     /// The JID to which its link was sent. None: a command printed the link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jid: Option<String>,
-    /// The accounts that it is limited to. None: all, or those of the person with the JID.
+    /// The accounts that it is limited to, each with its address. None: all, or those of the person with the JID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accounts: Option<BTreeSet<String>>,
+    pub accounts: Option<BTreeMap<String, String>>,
     /// Whether the person with the JID has only some accounts, at this moment.
     #[serde(skip)]
     pub(crate) is_of_some: bool,
@@ -71,7 +71,7 @@ impl Session {
         name: Name,
         role: Role,
         jid: Option<String>,
-        accounts: Option<BTreeSet<String>>,
+        accounts: Option<BTreeMap<String, String>>,
         now: Timestamp,
     ) -> Self {
         Self { name, role, jid, accounts, is_of_some: false, began: now, used: now }
@@ -111,7 +111,7 @@ struct Link {
     jid: Option<String>,
     /// The accounts that its session is limited to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    accounts: Option<BTreeSet<String>>,
+    accounts: Option<BTreeMap<String, String>>,
     until: Timestamp,
 }
 
@@ -211,7 +211,7 @@ impl Store {
         &self,
         name: Name,
         role: Role,
-        accounts: Option<BTreeSet<String>>,
+        accounts: Option<BTreeMap<String, String>>,
         life: Duration,
         now: Timestamp,
     ) -> Result<Secret, StoreError> {

@@ -468,7 +468,7 @@ async fn a_role_may_what_it_may() {
 #[tokio::test]
 async fn a_session_of_some_accounts_gets_no_page_of_the_whole_host() {
     let rig = start();
-    let accounts = Some(["main".to_owned()].into());
+    let accounts = Some([("main".to_owned(), "bot@example.org".to_owned())].into());
     let life = Duration::from_mins(1);
     let printed = rig.store.issue_for("bob".parse().unwrap(), Role::Owner, accounts, life, Timestamp::now()).unwrap();
     for (link, says) in [(printed.expose().to_owned(), "for the accounts main"), (rig.send_to(SOME), "by a link to")] {

@@ -189,7 +189,8 @@ impl<S> Visit<S> {
     /// Returns the same visit of a session that is limited to these accounts.
     #[must_use]
     pub fn limited_to(mut self, accounts: &[&str]) -> Self {
-        self.session.accounts = Some(accounts.iter().map(|&name| name.to_owned()).collect());
+        self.session.accounts =
+            Some(accounts.iter().map(|&name| (name.to_owned(), format!("{name}@example.org"))).collect());
         self
     }
 

@@ -90,10 +90,8 @@ pub(super) fn by(session: &Session) -> By {
 /// Returns the host that runs, which takes what the session asks for as asked by the session: it answers a session of some accounts
 /// about these alone.
 pub(super) fn running(config: &Config, session: &Session) -> anyhow::Result<Option<Client>> {
-    let accounts =
-        session.accounts.as_ref().map(|names| names.iter().map(String::as_str).collect::<Vec<_>>().join(","));
-    let whose = session.jid.as_ref().or(accounts.as_ref()).map(String::as_str);
-    Ok(client::find(&config.data, || {})?.map(|client| client.by(session.name.as_str(), whose)))
+    let Session { name, jid, accounts, .. } = session;
+    Ok(client::find(&config.data, || {})?.map(|client| client.by(name.as_str(), jid.as_deref(), accounts.as_ref())))
 }
 
 /// Refuses the files to a session of some accounts: they are those of the whole host. Such a session asks the host.

@@ -1,6 +1,6 @@
 //! Links that an account sends to an owner: how they are made and sent, and how many somebody can have sent from the log-in page.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -58,9 +58,13 @@ impl Letter<'_> {
 }
 
 /// Says which accounts a session is limited to, after its role; empty if it is to none.
-pub(super) fn for_accounts(accounts: Option<&BTreeSet<String>>) -> String {
-    let names = |accounts: &BTreeSet<String>| accounts.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+pub(super) fn for_accounts(accounts: Option<&BTreeMap<String, String>>) -> String {
     accounts.map(|accounts| format!(", for the accounts {}", names(accounts))).unwrap_or_default()
+}
+
+/// Returns the names of the accounts that a session is limited to.
+pub(super) fn names(accounts: &BTreeMap<String, String>) -> String {
+    accounts.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// The requests of the log-in page for links. They are carried out one after the other, and apart from their answers, which

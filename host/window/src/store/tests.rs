@@ -37,7 +37,8 @@ fn a_link_is_used_once_and_expires() {
 #[test]
 fn a_link_of_some_accounts_begins_a_session_of_these() {
     let (_folder, store, now) = start();
-    let accounts = Some(BTreeSet::from(["main".to_owned(), "second".to_owned()]));
+    let accounts = ["main", "second"].map(|name| (name.to_owned(), format!("{name}@example.org")));
+    let accounts = Some(BTreeMap::from(accounts));
     let link = store.issue_for(name("ann"), Role::Owner, accounts.clone(), TEN, now).unwrap();
     let (secret, session) = store.redeem(&link, now).unwrap().unwrap();
     assert!(session.accounts == accounts && session.is_limited());

@@ -164,6 +164,36 @@ async fn a_session_of_some_accounts_changes_nothing_of_the_others() {
     inn.host.wait_count("plugin running", &[("plugin", "own")], 2, SOON).await.unwrap();
 }
 
+/// A customer leaves, and the next one gets the name of the account.
+#[tokio::test]
+async fn a_session_is_not_for_an_account_that_got_the_name_later() {
+    let mut inn = Inn::open().await;
+    let session = inn.customer("owner").await;
+    session.page("/accounts/show?account=main").await.unwrap();
+    let unused = link(&inn.home, &["--account", "main", "--name", "bob"]).await.unwrap();
+    let next = another(&mut inn.home, "main").await;
+    let bound = [("account", "main")];
+    inn.host.wait_count("account connected", &bound, 2, SOON).await.unwrap();
+    let local = next.jid.node().unwrap().to_string();
+    for session in [session, inn.window.guest().log_in(&unused).await.unwrap()] {
+        for (path, status) in [
+            ("/", 200),
+            ("/plugins", 200),
+            ("/accounts/show?account=main", 404),
+            ("/rooms?account=main", 403),
+            ("/audit?account=main", 403),
+            ("/keys?account=main", 403),
+            ("/plugins/own", 403),
+        ] {
+            let page = session.get(path).await.unwrap();
+            assert_eq!(page.status, status, "{path}: {page:?}");
+            assert!(!page.body.contains(&local), "{path} shows the next customer: {page:?}");
+        }
+    }
+    let session = inn.customer("owner").await;
+    assert!(session.page("/accounts/show?account=main").await.unwrap().body.contains(&local));
+}
+
 #[tokio::test]
 async fn an_owner_of_one_account_is_sent_a_link_for_that_account() {
     let mut owner = juliet().await;
