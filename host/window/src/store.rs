@@ -31,6 +31,8 @@ const MOST_LINKS: usize = 32;
 const MOST_SENT: usize = 16;
 /// The most sessions. A further one ends the one that was unused for longest.
 const MOST_SESSIONS: usize = 64;
+/// The most of them by links to one JID: people who do not trust each other share the window, and none may log the others out.
+const MOST_EACH: usize = 8;
 /// The longest file, in bytes.
 const LONGEST: u64 = 1 << 20;
 
@@ -127,6 +129,15 @@ impl Kept {
     fn prune(&mut self, now: Timestamp) {
         self.links.retain(|link| link.until > now);
         self.sessions.retain(|kept| kept.session.is_live(now));
+    }
+
+    /// Ends sessions of a kind until there are fewer than this number, the one that was unused for longest first.
+    fn make_room(&mut self, most: usize, is_one: impl Fn(&Session) -> bool) {
+        while self.sessions.iter().filter(|kept| is_one(&kept.session)).count() >= most {
+            let all = self.sessions.iter().enumerate().filter(|(_, kept)| is_one(&kept.session));
+            let Some((at, _)) = all.min_by_key(|(_, kept)| kept.session.used) else { break };
+            self.sessions.swap_remove(at);
+        }
     }
 
     /// Returns whether a link is for the person with the sessions of a name. A session by a printed link has no JID.
@@ -267,11 +278,10 @@ impl Store {
         self.change(now, |kept| {
             let Some(at) = kept.links.iter().position(|link| link.digest == digest) else { return Ok(None) };
             let link = kept.links.swap_remove(at);
-            while kept.sessions.len() >= MOST_SESSIONS {
-                let idle = kept.sessions.iter().enumerate().min_by_key(|(_, kept)| kept.session.used);
-                let Some((at, _)) = idle else { break };
-                kept.sessions.swap_remove(at);
+            if let Some(jid) = &link.jid {
+                kept.make_room(MOST_EACH, |session| session.jid.as_ref() == Some(jid));
             }
+            kept.make_room(MOST_SESSIONS, |_| true);
             let session = Session::new(kept.free_name(&link.name), link.role, link.jid, link.accounts, now);
             kept.sessions.push(KeptSession { digest: secret.digest(), session: session.clone() });
             Ok(Some((secret, session)))

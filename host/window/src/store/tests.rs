@@ -50,6 +50,21 @@ fn a_link_of_some_accounts_begins_a_session_of_these() {
 }
 
 #[test]
+fn a_person_who_logs_in_again_and_again_ends_no_session_of_others() {
+    let (_folder, store, now) = start();
+    let begin = |jid: &str, minute| {
+        let (_, link) = store.issue_to(jid, Role::Owner, TEN, after(now, minute)).unwrap();
+        store.redeem(&link, after(now, minute)).unwrap().unwrap().0
+    };
+    let other = begin("bob@example.org", 0);
+    let own: Vec<_> = (1..=20).map(|minute| begin("ann@example.org", minute)).collect();
+    let is_live = |secret: &Secret| store.look(secret, after(now, 20)).unwrap().is_some();
+    assert!(is_live(&other));
+    let live: Vec<_> = own.iter().map(is_live).collect();
+    assert_eq!(live, (0..20).map(|number| number >= 12).collect::<Vec<_>>(), "the newest eight");
+}
+
+#[test]
 fn a_session_ends_when_it_is_idle_and_in_any_case() {
     let (_folder, store, now) = start();
     let begin = |at| {
