@@ -120,12 +120,13 @@ async fn forged(trial: &mut Trial) -> Result<String> {
 async fn words(trial: &mut Trial) -> Result<String> {
     const HOSTILE: &str = "x\"'><script>stolen()</script><img src=x onerror=stolen()>";
     const HARMLESS: &str = "&gt;&lt;script&gt;stolen()&lt;/script&gt;&lt;img src=x onerror=stolen()&gt;";
+    const TURNS: char = '\u{202e}';
     let (stage, Pages { window, owner }) =
         open(trial, |entry| entry.grant_whole("settings.write").grant_whole("storage").set("greeting", HOSTILE))
             .await?;
     stage.open_storage().await?;
     // A plugin can write what an owner sees: its log, its storage, a setting of the host, calls that are denied.
-    let line = json!({ "level": "error", "message": HOSTILE });
+    let line = json!({ "level": "error", "message": format!("{HOSTILE}{TURNS}") });
     stage.call("log.write", &line).await?;
     stage.call("storage.set", &json!({ "key": HOSTILE, "value": HOSTILE })).await?;
     stage.call("settings.set", &json!({ "key": "nickname", "value": HOSTILE })).await?;
@@ -138,11 +139,21 @@ async fn words(trial: &mut Trial) -> Result<String> {
         for word in ["<script>", "<img", "javascript:", "<style", "style=\""] {
             ensure!(!page.body.contains(word), "{word} is on {path}: {}", page.body);
         }
+        ensure!(!page.body.contains(TURNS), "the text of {path} is turned: {}", page.body);
         let policy = page.header("content-security-policy");
         ensure!(policy.contains("script-src 'self'") && !policy.contains("unsafe"), "{path}: {policy}");
         shown += page.body.matches(HARMLESS).count();
     }
-    ensure!(shown >= 3, "what the plugin wrote is on no page, so that nothing was tried");
+    // The line of the log, the schedule and the setting; the key and the value.
+    for (path, least) in [("/plugins/caller", 3), ("/plugins/caller/storage", 2)] {
+        let page = pages.get(path).with_context(|| format!("no link leads to {path}"))?;
+        let found = page.body.matches(HARMLESS).count();
+        ensure!(
+            found >= least,
+            "what the plugin wrote is {found} times on {path}, so that it was not tried: {}",
+            page.body
+        );
+    }
     drop(window);
     remove(stage).await?;
     Ok(format!("{shown} times on {} pages, each time as words", pages.len()))

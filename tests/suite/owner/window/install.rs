@@ -19,14 +19,14 @@ const NEEDS: [&str; 3] = ["messages.read", "messages.send", "rooms.send"];
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Sends the form for an address or a name, and returns the path of the page that waits for it.
-async fn begin(owner: &Session, page: &str, fields: &[(&str, &str)]) -> String {
+pub(super) async fn begin(owner: &Session, page: &str, fields: &[(&str, &str)]) -> String {
     let answer = owner.change(page, "/install/fetch", fields).await.unwrap();
     assert_eq!(answer.status, 303, "{fields:?}: {answer:?}");
     answer.header("location").to_owned()
 }
 
 /// Follows the page of an install, as a browser does by itself, until nothing is on the way any more.
-async fn settled(owner: &Session, path: &str) -> Answer {
+pub(super) async fn settled(owner: &Session, path: &str) -> Answer {
     let deadline = Instant::now() + SOON;
     loop {
         let page = owner.page(path).await.unwrap();

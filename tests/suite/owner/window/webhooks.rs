@@ -8,10 +8,11 @@ use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
 use parlor_tests::ports;
 use parlor_tests::webhooks;
-use parlor_tests::window::{Form, Session, Window, text_of};
+use parlor_tests::window::{Form, Session, Window, crawl, text_of};
 use serde_json::Value;
 
 use super::super::{SOON, ended, home, start};
+use super::words::{HARMLESS, HOSTILE, is_harmless};
 
 const SECRET: &str = "canary-of-the-sender";
 /// The page of the plugin.
@@ -25,8 +26,28 @@ async fn told(host: &Host, text: &str) {
 
 /// Returns the path of the webhook `queue`, as the command shows it.
 async fn path(home: &Home) -> String {
+    path_of(home, "queue").await
+}
+
+/// Returns the path of a webhook in the same way.
+async fn path_of(home: &Home, webhook: &str) -> String {
     let shown = ended(home.run(&["plugin", "hooks", "receiver", "--json"]).await.unwrap(), 0).json().unwrap();
-    webhooks::paths(&shown[0]).remove("queue").unwrap()
+    webhooks::paths(&shown[0]).remove(webhook).unwrap()
+}
+
+/// Starts a host with the plugin that notes requests, at the address that is returned for these, and opens the window.
+async fn open() -> (Home, SocketAddr, Host, Window) {
+    let (mut home, _) = home().await;
+    let at = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free().unwrap()));
+    home.set_web("listen", at.to_string()).unwrap();
+    let secret = home.keep_secret("secret", SECRET).unwrap();
+    let receiver = home.install("receiver", &built("receiver").unwrap()).unwrap();
+    let receiver = receiver.grant_whole("storage").grant_whole("webhooks.receive").set("secret", secret);
+    let host = start(&home, &Policy::default().with("receiver", receiver)).await;
+    host.wait_count("webhooks are listened for", &[], 1, SOON).await.unwrap();
+    host.wait_count("plugin running", &[("plugin", "receiver")], 1, SOON).await.unwrap();
+    let window = Window::open(&home).await.unwrap();
+    (home, at, host, window)
 }
 
 /// Returns the form of the plugin's page with this action and this value of a field.
@@ -62,16 +83,7 @@ async fn by_web(home: &Home, what: &str) -> usize {
 
 #[tokio::test]
 async fn a_webhook_is_given_another_address_and_a_request_is_told_again() {
-    let (mut home, _) = home().await;
-    let at = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free().unwrap()));
-    home.set_web("listen", at.to_string()).unwrap();
-    let secret = home.keep_secret("secret", SECRET).unwrap();
-    let receiver = home.install("receiver", &built("receiver").unwrap()).unwrap();
-    let receiver = receiver.grant_whole("storage").grant_whole("webhooks.receive").set("secret", secret);
-    let host = start(&home, &Policy::default().with("receiver", receiver)).await;
-    host.wait_count("webhooks are listened for", &[], 1, SOON).await.unwrap();
-    host.wait_count("plugin running", &[("plugin", "receiver")], 1, SOON).await.unwrap();
-    let window = Window::open(&home).await.unwrap();
+    let (home, at, host, window) = open().await;
     let owner = window.log_in(&home, "owner").await.unwrap();
     let operator = window.log_in(&home, "operator").await.unwrap();
 
@@ -109,4 +121,31 @@ async fn a_webhook_is_given_another_address_and_a_request_is_told_again() {
     assert_eq!(webhooks::post(at, &present, SECRET, "again").await.unwrap(), 202);
     assert_eq!(by_web(&home, "webhook queue has another address").await, 1);
     assert!(!page.contains(SECRET), "{page}");
+}
+
+/// A sender decides about the body, the headers, the query and, for some webhooks, the end of the path.
+#[tokio::test]
+async fn no_word_of_a_sender_is_markup() {
+    let (home, at, host, window) = open().await;
+    let owner = window.log_in(&home, "owner").await.unwrap();
+    let queue = path(&home).await;
+    let lines =
+        webhooks::github(SECRET, HOSTILE) + &format!("x-github-event: {HOSTILE}\r\nx-forwarded-for: {HOSTILE}\r\n");
+    assert_eq!(webhooks::post_with(at, &queue, &lines, HOSTILE).await.unwrap(), 202);
+    told(&host, "queue 1 1 POST").await;
+    // Such paths may be refused; what is kept of them is shown as words.
+    let open = path_of(&home, "open").await;
+    for end in ["/%3Cscript%3Estolen(1)%3C/script%3E", "/<script>stolen(1)</script>?<img src=x onerror=stolen(2)>"] {
+        let _ = webhooks::post_with(at, &format!("{open}{end}"), "", HOSTILE).await;
+    }
+    // It fails over this one, and is told again.
+    let failing = format!("fail {HOSTILE}");
+    assert_eq!(webhooks::post(at, &queue, SECRET, &failing).await.unwrap(), 202);
+    told(&host, "queue 1 1 POST None [] fail").await;
+    let mut shown = 0;
+    for (path, page) in &crawl(&owner, &["/", PAGE, "/audit"]).await.unwrap() {
+        is_harmless(path, page);
+        shown += page.body.matches(HARMLESS).count();
+    }
+    assert!(shown >= 2, "what a sender wrote is on no page, so that nothing was tried");
 }

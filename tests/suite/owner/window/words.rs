@@ -4,19 +4,34 @@ use std::time::Instant;
 
 use parlor_tests::client::Client;
 use parlor_tests::component::with_manifest;
-use parlor_tests::plugins::built;
+use parlor_tests::host::Home;
+use parlor_tests::minisign::Key;
+use parlor_tests::plugins::{built, digest_of};
 use parlor_tests::policy::Policy;
-use parlor_tests::window::{Answer, text_of};
+use parlor_tests::web::Web;
+use parlor_tests::window::{Answer, Window, crawl, encoded, text_of};
+use tokio_xmpp::Stanza;
 use xmpp_parsers::iq::Iq;
+use xmpp_parsers::minidom::Element;
 
-use super::super::{SOON, ended, home, juliet};
+use super::super::sources::{version, web};
+use super::super::{SOON, ended, home, juliet, start};
+use super::install::{begin, settled};
 use super::{House, all_pages};
 use crate::test_host::{A_MOMENT, prosody};
 
 /// The words of a stranger who wants to take over the owner's browser, or to have the page read otherwise.
-const HOSTILE: &str = "x\"'><script>stolen(1)</script><img src=x onerror=stolen(2)>&lt;b&gt;";
+pub(super) const HOSTILE: &str = "x\"'><script>stolen(1)</script><img src=x onerror=stolen(2)>&lt;b&gt;";
 /// How it stands in the HTML of a page, as far as nothing follows from an apostrophe.
-const HARMLESS: &str = "&gt;&lt;script&gt;stolen(1)&lt;/script&gt;&lt;img src=x onerror=stolen(2)&gt;&amp;lt;b&amp;gt;";
+pub(super) const HARMLESS: &str =
+    "&gt;&lt;script&gt;stolen(1)&lt;/script&gt;&lt;img src=x onerror=stolen(2)&gt;&amp;lt;b&amp;gt;";
+/// Characters that turn the direction of the text after them.
+const TURNS: [char; 2] = ['\u{202e}', '\u{2066}'];
+
+/// Returns a text as XML has it, also between apostrophes.
+fn in_xml(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('\'', "&apos;")
+}
 
 /// Has the account kicked out of a room, by somebody and for a reason with these words.
 async fn kick(juliet: &mut Client, house: &House) -> String {
@@ -24,8 +39,11 @@ async fn kick(juliet: &mut Client, house: &House) -> String {
     juliet.join(&room, &format!("Juliet {HOSTILE}"), SOON).await.unwrap();
     juliet.unlock(&room, SOON).await.unwrap();
     ended(house.home.run(&["rooms", "join", room.as_str(), "--nick", "Bot"]).await.unwrap(), 0);
-    let reason = HOSTILE.replace('&', "&amp;").replace('<', "&lt;");
-    let item = format!("<item nick='Bot' role='none'><reason>{reason}</reason></item>");
+    let words = in_xml(HOSTILE);
+    let subject =
+        format!("<message xmlns='jabber:client' type='groupchat' to='{room}'><subject>{words}</subject></message>");
+    juliet.send(Stanza::try_from(subject.parse::<Element>().unwrap()).unwrap()).await.unwrap();
+    let item = format!("<item nick='Bot' role='none'><reason>{words}</reason></item>");
     let query = format!("<query xmlns='http://jabber.org/protocol/muc#admin'>{item}</query>");
     let set = Iq::Set { from: None, to: Some(room.clone().into()), id: String::new(), payload: query.parse().unwrap() };
     juliet.ask(set, SOON).await.unwrap();
@@ -34,10 +52,26 @@ async fn kick(juliet: &mut Client, house: &House) -> String {
     room.to_string()
 }
 
-/// Checks that a page has no part of the code that would run.
+/// Puts a contact with these words as its name and its group into the account's list, by another client of the account.
+async fn befriend(house: &House, juliet: &Client) {
+    let mut phone = Client::login(&prosody().await.connector().unwrap(), &house.account, "phone").await.unwrap();
+    let (jid, name) = (juliet.jid().to_bare(), in_xml(HOSTILE));
+    let group = format!("{name}{}", TURNS.iter().collect::<String>());
+    let item = format!("<item jid='{jid}' name='{name}'><group>{group}</group></item>");
+    let payload = format!("<query xmlns='jabber:iq:roster'>{item}</query>").parse().unwrap();
+    phone.ask(Iq::Set { from: None, to: None, id: String::new(), payload }, SOON).await.unwrap();
+    let deadline = Instant::now() + SOON;
+    while !ended(house.home.run(&["contacts", "--json"]).await.unwrap(), 0).stdout.contains("stolen(1)") {
+        assert!(Instant::now() < deadline, "the contact does not arrive");
+    }
+    phone.close().await.unwrap();
+}
+
+/// Checks that a page has no part of the code that would run, and nothing that turns the text after it.
 #[track_caller]
-fn is_harmless(path: &str, page: &Answer) {
+pub(super) fn is_harmless(path: &str, page: &Answer) {
     let body = &page.body;
+    assert!(!body.contains(TURNS), "the text of {path} is turned: {body}");
     for word in ["<script>", "<img", "onerror=stolen(2)>", "<b>stolen", "javascript:", " style=", "<style"] {
         assert!(!body.contains(word), "{word} is on {path}: {body}");
     }
@@ -69,29 +103,111 @@ async fn no_word_of_a_stranger_is_markup() {
     let house = House::open_as_it_is(home, account, &policy).await;
     let mut juliet = juliet().await;
     let room = kick(&mut juliet, &house).await;
+    befriend(&house, &juliet).await;
     let owner = house.log_in("owner").await;
     let said = ended(house.home.run(&["plugin", "config", "echo", "room_prefix", HOSTILE]).await.unwrap(), 0);
     assert!(!said.stdout.is_empty());
-    let mut all = all_pages(&owner).await;
-    for odd in
-        ["/plugins/%3Cscript%3Estolen(1)", "/audit?plugin=%3Cscript%3E", "/explain?plugin=echo&what=%3Cscript%3E"]
-    {
-        all.insert(odd.to_owned(), owner.get(odd).await.unwrap());
-    }
+    let all = all_pages(&owner).await;
     for (path, page) in &all {
         is_harmless(path, page);
+    }
+    for odd in [
+        "/plugins/WORDS",
+        "/plugins/echo/storage?account=WORDS",
+        "/plugins/echo/storage/value?account=main&key=WORDS",
+        "/accounts?words=WORDS",
+        "/accounts/show?account=WORDS",
+        "/rooms?words=WORDS&account=WORDS",
+        "/rooms/show?room=WORDS&account=WORDS",
+        "/contacts?words=WORDS&state=WORDS",
+        "/keys?jid=WORDS",
+        "/keys?account=WORDS",
+        "/keys/show?account=main&jid=WORDS&fingerprint=WORDS",
+        "/audit?plugin=WORDS&account=WORDS",
+        "/audit?since=WORDS",
+        "/explain?plugin=echo&what=WORDS&about=WORDS",
+        "/install?source=WORDS",
+        "/install?q=WORDS",
+        "/install/WORDS",
+        "/login/WORDS",
+        "/WORDS",
+    ] {
+        let page = owner.get(&odd.replace("WORDS", &encoded(HOSTILE))).await.unwrap();
+        assert!((200..500).contains(&page.status), "{odd}: {page:?}");
+        is_harmless(odd, &page);
     }
     let shown = |begins: &str| {
         let found: Vec<_> = all.iter().filter(|(path, _)| path.starts_with(begins)).collect();
         found.iter().any(|(_, page)| page.body.contains(HARMLESS))
     };
-    for page in ["/plugins/echo", "/audit", "/rooms", "/accounts/show"] {
+    for page in ["/plugins/echo", "/audit", "/rooms", "/accounts/show", "/contacts"] {
         assert!(shown(page), "nobody sees on {page} what a stranger wrote: {:#?}", all.keys());
     }
     let plugin = &all["/plugins/echo"].body;
     assert!(text_of(plugin).contains(HOSTILE), "a person does not see it as it was written: {plugin}");
     assert!(plugin.contains("class=\"stranger\"") && plugin.contains("<bdi>"), "{plugin}");
     assert!(all.values().any(|page| page.body.contains(&room)), "{room} is on no page");
+}
+
+/// Serves an index whose publisher describes a plugin with hostile words, and signs it with them. The plugin gives them as a reason.
+async fn hostile_index(home: &Home, web: &Web) {
+    let (key, quoted) = (Key::new(), HOSTILE.replace('"', "\\\""));
+    let public = key.public();
+    let bytes = with_manifest(&version("0.1.0"), |text| {
+        let text = text.replacen("Says what others say", &quoted, 1).replacen("to hear what people say", &quoted, 1);
+        text.replacen("The parlor developers", &quoted, 1)
+    });
+    let bytes = bytes.unwrap();
+    let text = format!(
+        "format = 1\nname = \"examples\"\nserial = 1\ndescription = \"{quoted}\"\nkey = \"{public}\"\n\
+         [plugin.echo]\ndescription = \"{quoted}\"\nlanguage = \"Rust\"\n\
+         [plugin.echo.version.\"0.1.0\"]\nsource = \"echo.wasm\"\ndigest = \"{}\"\n\
+         permissions = [\"messages.read\", \"messages.send\", \"rooms.send\"]\n",
+        digest_of(&bytes)
+    );
+    for (path, content) in [("/all/index.toml", text.as_bytes()), ("/all/echo.wasm", bytes.as_slice())] {
+        web.put(path, content);
+        web.put(&format!("{path}.minisig"), key.sign(content, HOSTILE));
+    }
+    ended(home.run(&["index", "add", &web.url("/all/index.toml"), "--key", &public]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn no_word_of_those_who_offer_plugins_is_markup() {
+    let (home, web) = web().await;
+    let _host = start(&home, &Policy::default()).await;
+    hostile_index(&home, &web).await;
+    let window = Window::open(&home).await.unwrap();
+    let owner = window.log_in(&home, "owner").await.unwrap();
+    let found = owner.page("/install?q=echo").await.unwrap();
+    is_harmless("the index", &found);
+    assert!(found.body.contains(HARMLESS), "the words of the index are not shown: {}", found.body);
+    let path = begin(&owner, "/install", &[("source", "examples/echo")]).await;
+    let offered = settled(&owner, &path).await;
+    is_harmless("the offered plugin", &offered);
+    // Its description, its author, and its reason at least.
+    assert!(offered.body.matches(HARMLESS).count() >= 3, "its words are not shown: {}", offered.body);
+
+    // A server answers with such words, leads there, or serves a file whose manifest has them in place of a name.
+    let head = "content-length: 0\r\nconnection: close\r\n\r\n";
+    web.put_raw("/refused", format!("HTTP/1.1 404 {HOSTILE}\r\n{head}"));
+    web.put_raw("/led", format!("HTTP/1.1 302 Found\r\nlocation: https://localhost/{HOSTILE}\r\n{head}"));
+    web.put("/page", HOSTILE);
+    let named = |text: &str| text.replacen("name = \"echo\"", &format!("name = '''{HOSTILE}'''"), 1);
+    web.put("/named", with_manifest(&version("0.1.0"), named).unwrap());
+    for from in ["/refused", "/led", "/page", "/named"] {
+        let path = begin(&owner, "/install", &[("source", &web.url(from))]).await;
+        let failed = settled(&owner, &path).await;
+        assert!(failed.body.contains("Nothing was installed"), "{from}: {}", failed.body);
+        is_harmless(from, &failed);
+    }
+    for typed in [HOSTILE.to_owned(), format!("https://localhost/{HOSTILE}"), format!("oci://{HOSTILE}")] {
+        let answer = owner.change("/install", "/install/fetch", &[("source", &typed)]).await.unwrap();
+        is_harmless(&typed, &answer);
+    }
+    for (path, page) in &crawl(&owner, &["/", "/install", "/audit"]).await.unwrap() {
+        is_harmless(path, page);
+    }
 }
 
 #[tokio::test]
