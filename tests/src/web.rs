@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
@@ -13,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::certificate::Certificate;
 use crate::folder::Folder;
+use crate::plugins::digest_of;
 
 /// The answer to a request that already knows the entity tag.
 const UNCHANGED: &[u8] = b"HTTP/1.1 304 Not Modified\r\nconnection: close\r\n\r\n";
@@ -102,6 +104,20 @@ impl Web {
         let bytes = bytes.as_ref();
         let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", bytes.len());
         self.put_raw(path, [head.as_bytes(), bytes].concat());
+    }
+
+    /// Serves a component as a registry does, under this tag of this repository. Returns the digest of its manifest.
+    pub fn push(&self, repository: &str, tag: &str, component: &[u8]) -> String {
+        let digest = digest_of(component);
+        let layer = json!({ "mediaType": "application/wasm", "digest": digest, "size": component.len() });
+        let kind = "application/vnd.oci.image.manifest.v1+json";
+        let manifest = json!({ "schemaVersion": 2, "mediaType": kind, "config": {}, "layers": [layer] }).to_string();
+        let of_manifest = digest_of(manifest.as_bytes());
+        self.put(&format!("/v2/{repository}/blobs/{digest}"), component);
+        for name in [tag, of_manifest.as_str()] {
+            self.put(&format!("/v2/{repository}/manifests/{name}"), &manifest);
+        }
+        of_manifest
     }
 
     /// Answers at a path with exactly these bytes, including the head, and closes the connection. The other answers announce that:

@@ -41,9 +41,7 @@ fn manifest(web: &Web, layers: &[(&str, &[u8])], more: &Value) -> Vec<u8> {
 
 /// Serves echo as `0.1.0`, and returns the digest of its manifest.
 fn push(web: &Web, bytes: &[u8]) -> String {
-    let whole = manifest(web, &[("application/wasm", bytes)], &json!({}));
-    web.put(&format!("{MANIFESTS}/0.1.0"), &whole);
-    digest_of(&whole)
+    web.push("plugins/echo", "0.1.0", bytes)
 }
 
 fn basic(password: &str) -> String {

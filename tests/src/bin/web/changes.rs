@@ -58,14 +58,14 @@ fn form_of(change: &str) -> String {
 }
 
 /// Checks that the audit has a change with this text that was made from the pages, more often than before.
-async fn is_in_the_audit(stage: &Stage, what: &str, before: usize) -> Result<()> {
+pub(crate) async fn is_in_the_audit(stage: &Stage, what: &str, before: usize) -> Result<()> {
     let now = by_web(stage, what).await?;
     ensure!(now > before, "the audit has no {what:?} from the pages");
     Ok(())
 }
 
 /// Counts the entries of the audit of this kind, or with this text, that were made from the pages.
-async fn by_web(stage: &Stage, what: &str) -> Result<usize> {
+pub(crate) async fn by_web(stage: &Stage, what: &str) -> Result<usize> {
     let finished = stage.home.run(&["audit", "--json", "--lines", "10000"]).await?;
     let audit = finished.json()?;
     let entries = audit["entries"].as_array().context("no entries")?;

@@ -1,4 +1,4 @@
-//! Plugins that the window fetches: from an address, and by a name in an index.
+//! Plugins that the window fetches: from an address, from a registry, and by a name in an index.
 
 use anyhow::Result;
 use parlor_tests::minisign::Key;
@@ -12,6 +12,7 @@ use crate::steps::{Act, act};
 /// Every act with its name. Each leaves the host as it was.
 pub(crate) const ALL: &[(&str, Act)] = &[
     act!("a plugin is installed from an address, and none with another digest or from nowhere", address),
+    act!("a plugin is installed from a registry, and none that it does not have", registry),
     act!("a plugin is found in an index, and installed with its publisher's key", index),
 ];
 
@@ -46,6 +47,21 @@ async fn address(stage: &mut Stage) -> Result<String> {
     }
     ask(stage, &url, Some(&digest)).await?;
     stage.browser.shows(&["messages.read", "to hear what people say", &url, &digest]).await?;
+    stage.browser.is_well_made().await?;
+    consents(stage, &id).await?;
+    Ok(id)
+}
+
+async fn registry(stage: &mut Stage) -> Result<String> {
+    let (bytes, id) = (built("echo")?.bytes()?, fresh_id());
+    let manifest = stage.web.push("plugins/echo", "0.1.0", &bytes);
+    let of = |what: &str| format!("oci://{}/plugins/echo{what}", stage.web.host());
+    ask(stage, &of(":9.9.9"), None).await?;
+    stage.browser.shows(&["Nothing was installed", "404"]).await?;
+    stage.browser.is_well_made().await?;
+    let pinned = of(&format!(":0.1.0@{manifest}"));
+    ask(stage, &pinned, None).await?;
+    stage.browser.shows(&["messages.read", "to hear what people say", &pinned, &digest_of(&bytes)]).await?;
     stage.browser.is_well_made().await?;
     consents(stage, &id).await?;
     Ok(id)

@@ -9,7 +9,7 @@ use parlor_tests::plugins;
 use serde_json::Value;
 
 use crate::browser::View;
-use crate::stage::{HOSTILE, Stage};
+use crate::stage::{HOSTILE, QUEUE, Stage};
 
 /// A page.
 pub(crate) struct Look {
@@ -48,7 +48,7 @@ const fn led(name: &'static str, way: Way, words: &'static [&'static str]) -> Lo
 
 /// Every page. The clerk is described in [`clerk`].
 pub(crate) const ALL: &[Look] = &[
-    look("home", "/", &["main", "clerk", "echo"]),
+    look("home", "/", &["main", "clerk", "echo", "The last day", "Messages", "at most"]),
     look("accounts", "/accounts", &["main", "connected", "1 to 1 of 1", "2 rooms"]),
     Look {
         name: "account",
@@ -62,6 +62,12 @@ pub(crate) const ALL: &[Look] = &[
         name: "plugin",
         way: Way::Path("/plugins/clerk"),
         words: &["clerk", "messages.send", "0.1.0"],
+        is_hostile: true,
+    },
+    Look {
+        name: "webhooks",
+        way: Way::Path("/plugins/receiver"),
+        words: &[QUEUE, "The last requests on main", "127.0.0.1", "Tell it again"],
         is_hostile: true,
     },
     look("plugins-like-that", "/plugins?state=attention&words=nobody", &["No plugin is like that."]),
@@ -172,6 +178,11 @@ pub(crate) async fn look_at(stage: &Stage, look: &Look, view: View, keeps: bool)
         let text = browser.text().await?;
         ensure!(text.contains(HOSTILE), "what a stranger wrote is not shown as it is written:\n{text}");
         ensure!(browser.count(".stranger").await? > 0, "what a stranger wrote is not marked as such");
+    }
+    if look.name == "home" {
+        // Each of the three has a gap.
+        let lines = browser.count("figure.plot svg[role=img] polyline").await?;
+        ensure!(lines >= 6, "the plots of the last day have {lines} lines");
     }
     if look.name == "not-found" {
         // The status of such a page is an error of the network, for Chromium.

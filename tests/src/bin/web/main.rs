@@ -5,7 +5,9 @@
 
 mod browser;
 mod changes;
+mod compared;
 mod fetched;
+mod hooks;
 mod looks;
 mod questions;
 mod report;

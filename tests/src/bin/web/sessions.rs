@@ -1,9 +1,13 @@
 //! Logging in and out, the offers for each role, and the keyboard.
 
+use std::time::Instant;
+
 use anyhow::{Context as _, Result, ensure};
 use parlor_tests::clerk::ID;
+use parlor_tests::host::Server;
 use parlor_tests::window::link_in;
 
+use crate::changes::button;
 use crate::stage::{SOON, Stage};
 use crate::steps::{Act, act};
 
@@ -12,6 +16,7 @@ pub(crate) const ALL: &[(&str, Act)] = &[
     act!("a viewer logs in by a link, is offered no change, and logs out", viewer),
     act!("a session that is ended from the command line is over at once", ended),
     act!("an owner has a link sent, and logs in by it; nobody else is sent one", sent),
+    act!("a customer sees and changes what is of the own account, and nothing of another's", customer),
     act!("the keyboard skips to the content, and each page says where one is", keyboard),
 ];
 
@@ -83,6 +88,70 @@ async fn sent(stage: &mut Stage) -> Result<String> {
     let sessions = stage.parlor(&["web", "sessions"]).await?;
     ensure!(sessions.contains(&owner), "{sessions}");
     Ok(owner)
+}
+
+/// The pages of a customer, each with something that it shows.
+const OWN: [(&str, &str); 8] = [
+    ("/", "main"),
+    ("/accounts", "1 to 1 of 1"),
+    ("/plugins", ID),
+    ("/plugins/clerk", "are shown to sessions of the whole host"),
+    ("/rooms", "joined"),
+    ("/contacts", "juliet"),
+    ("/keys", "main"),
+    ("/audit", "main"),
+];
+
+/// Another customer has an account on the host for this long.
+async fn customer(stage: &mut Stage) -> Result<String> {
+    let blue = stage.prosody.fresh_account("neighbour")?;
+    let bound = [("account", "blue")];
+    let before = stage.host.lines("account connected", &bound).len();
+    let way = Server::StartTls(stage.prosody.ports().starttls, stage.prosody.certificate());
+    stage.home.add_account("blue", &blue, way)?;
+    stage.host.wait_count("account connected", &bound, before + 1, SOON).await?;
+    let seen = as_customer(stage, &blue.jid.to_string()).await;
+    stage.home.remove_account("blue")?;
+    let begin = Instant::now();
+    while stage.parlor(&["status"]).await?.contains("blue") {
+        ensure!(begin.elapsed() < SOON, "the other account does not leave");
+    }
+    seen
+}
+
+async fn as_customer(stage: &Stage, other: &str) -> Result<String> {
+    let arguments = ["--role", "owner", "--account", "main", "--name", "ann"];
+    let link = parlor_tests::window::link(&stage.home, &arguments).await?;
+    stage.browser.set_cookies(&stage.url("/"), &[]).await?;
+    stage.enter(&link).await?;
+    for (page, words) in OWN {
+        stage.open(page).await?;
+        stage.browser.shows(&[words]).await?;
+        let source = stage.browser.source().await?;
+        ensure!(!source.contains(other) && !source.contains("blue"), "{page} shows the account of another customer");
+        ensure!(source.contains("for the accounts main"), "{page} does not say how far the session reaches");
+        stage.browser.is_well_made().await?;
+    }
+    let hosts = stage.browser.count("nav a[href='/install'], nav a[href='/explain'], nav a[href='/doctor']").await?;
+    ensure!(hosts == 0, "a customer is led to {hosts} pages of the whole host");
+    for page in ["/install", "/plugins/clerk/storage", "/accounts/show?account=blue"] {
+        stage.open(page).await?;
+        stage.browser.has("#problem").await.with_context(|| format!("a customer is shown {page}"))?;
+        // The status of such a page is an error of the network, for Chromium.
+        stage.browser.forget_console().await?;
+        stage.browser.is_well_made().await?;
+    }
+    // Echo also runs for the other customer.
+    stage.open("/plugins/echo").await?;
+    stage.browser.press(&button("/plugins/echo/restart")).await?;
+    stage.agrees(&["echo"]).await?;
+    stage.browser.shows(&["accounts that are not yours"]).await?;
+    stage.browser.forget_console().await?;
+    // Rooms are those of the own account.
+    stage.open("/rooms").await?;
+    let choices = stage.browser.count("form[action='/rooms/join'] select[name=account] option").await?;
+    ensure!(choices == 1, "a customer chooses among {choices} accounts");
+    Ok(format!("{} pages", OWN.len()))
 }
 
 async fn keyboard(stage: &mut Stage) -> Result<String> {

@@ -1,7 +1,9 @@
-//! The environment of the steps: an XMPP server, a host with two plugins that have a past, `parlor web`, and a browser with an
+//! The environment of the steps: an XMPP server, a host with three plugins that have a past, `parlor web`, and a browser with an
 //! owner's session.
 
-use std::time::{Duration, Instant};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use jid::BareJid;
@@ -14,7 +16,7 @@ use parlor_tests::prosody::Prosody;
 use parlor_tests::server::XmppServer;
 use parlor_tests::web::Web;
 use parlor_tests::window::Window;
-use parlor_tests::{plugins, window};
+use parlor_tests::{plugins, ports, webhooks, window};
 use tokio_xmpp::Stanza;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::minidom::Element;
@@ -28,6 +30,13 @@ pub(crate) const SOON: Duration = Duration::from_mins(1);
 pub(crate) const HOSTILE: &str = "x\"'><script>window.stolen=1</script><img src=x onerror=window.stolen=2>{{7*7}}";
 /// A secret of a plugin.
 const SECRET: &str = "canary-of-the-clerk-5b7f1d";
+/// The plugin that notes requests to its webhooks, and the one of them that the steps use.
+pub(crate) const RECEIVER: &str = "receiver";
+pub(crate) const QUEUE: &str = "queue";
+/// The secret of the sender of these requests.
+const SENDERS: &str = "canary-of-the-sender-91c0ae";
+/// The minutes of a day.
+const DAY: i32 = 1_440;
 
 /// Everything that the steps need. Dropping it ends and removes it.
 pub(crate) struct Stage {
@@ -44,7 +53,9 @@ pub(crate) struct Stage {
     pub(crate) lost: BareJid,
     /// A server of plugins and indexes, which the host and the window trust.
     pub(crate) web: Web,
-    _prosody: XmppServer,
+    pub(crate) prosody: XmppServer,
+    /// The address at which the host listens for webhooks.
+    hooks: SocketAddr,
     /// The cookies of the owner's session.
     owner: Vec<(String, String)>,
     /// Texts that no page may show.
@@ -57,14 +68,23 @@ impl Stage {
         let account = prosody.fresh_account("bot")?;
         let (mut home, web) = (Home::new()?, Web::start().await?);
         home.set_environment("SSL_CERT_FILE", &web.certificate().certificate_file.display().to_string());
+        // The log-ins of this machine's user are not used.
+        home.set_environment("REGISTRY_AUTH_FILE", &home.path().join("auth.json").display().to_string());
+        let hooks = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()?));
+        home.set_web("listen", hooks.to_string())?;
         home.add_account("main", &account, Server::StartTls(prosody.ports().starttls, prosody.certificate()))?;
         let person = prosody.fresh_account("juliet")?;
         home.amend("main", "owners", Some(vec![person.jid.to_string()].into()))?;
         let echo = home.install("echo", &plugins::built("echo")?)?;
         let echo = echo.grant("messages.read", &["@localhost"]).grant("messages.send", &["@localhost"]);
-        home.set_policy(&Policy::default().with("echo", echo))?;
+        let receiver = home.install(RECEIVER, &plugins::built(RECEIVER)?)?;
+        let receiver = receiver.grant_whole("storage").grant_whole("webhooks.receive");
+        let receiver = receiver.set("secret", home.keep_secret("sender", SENDERS)?);
+        home.set_policy(&Policy::default().with("echo", echo).with(RECEIVER, receiver))?;
         let host = home.start()?;
         host.wait_count("account connected", &[], 1, SOON).await?;
+        host.wait_count("webhooks are listened for", &[], 1, SOON).await?;
+        host.wait_count("plugin running", &[("plugin", RECEIVER)], 1, SOON).await?;
         let mut juliet = Client::login(&prosody.connector()?, &person, "balcony").await?;
         juliet.available().await?;
         let clerk = Clerk::settle(&home, &mut juliet, &account.jid, prosody.fresh_room()).await?;
@@ -73,9 +93,12 @@ impl Stage {
         let lost = prosody.fresh_room();
         hostile_words(&home, &host, &mut juliet, &lost).await?;
         known_key(&prosody, &account.jid).await?;
+        deliver(&home, hooks, HOSTILE).await?;
+        // A window that ran for a day has kept them.
+        day_of_samples(&home)?;
         let window = Window::open(&home).await?;
         let browser = Browser::start().await?;
-        let secrets = vec![account.password, SECRET.to_owned()];
+        let secrets = vec![account.password, SECRET.to_owned(), SENDERS.to_owned()];
         let mut stage = Self {
             browser,
             window,
@@ -86,7 +109,8 @@ impl Stage {
             clerk,
             lost,
             web,
-            _prosody: prosody,
+            prosody,
+            hooks,
             owner: Vec::new(),
             secrets,
         };
@@ -164,6 +188,21 @@ impl Stage {
         Ok(self.browser.run(script).await?.as_str().unwrap_or_default().to_owned())
     }
 
+    /// Sends a request with this body to the webhook, which must be taken.
+    pub(crate) async fn deliver(&self, body: &str) -> Result<()> {
+        deliver(&self.home, self.hooks, body).await
+    }
+
+    /// Sends a request to this path of a webhook, and returns the status of its answer.
+    pub(crate) async fn deliver_to(&self, path: &str, body: &str) -> Result<u16> {
+        webhooks::post(self.hooks, path, SENDERS, body).await
+    }
+
+    /// Returns the path of the webhook.
+    pub(crate) async fn hook(&self) -> Result<String> {
+        hook(&self.home).await
+    }
+
     /// Returns a plugin's state, as the status shows it.
     pub(crate) async fn state(&self, id: &str) -> Result<String> {
         let json = self.home.run(&["status", "--json"]).await?.json()?;
@@ -176,6 +215,39 @@ impl Stage {
         parlor_tests::log::keep("web-host", self.host.log());
         parlor_tests::log::keep("web-window", self.window.log());
     }
+}
+
+/// Returns the path of the webhook, as the command shows it.
+async fn hook(home: &Home) -> Result<String> {
+    let shown = home.run(&["plugin", "hooks", RECEIVER, "--json"]).await?.json()?;
+    webhooks::paths(&shown[0]).remove(QUEUE).context("the webhook has no address")
+}
+
+/// Sends a request with this body to the webhook at this address.
+async fn deliver(home: &Home, at: SocketAddr, body: &str) -> Result<()> {
+    let status = webhooks::post(at, &hook(home).await?, SENDERS, body).await?;
+    ensure!(status == 202, "a request to the webhook is answered with {status}");
+    Ok(())
+}
+
+/// Writes samples of nearly a day into the file of the plots, with an hour between them in which no host ran.
+fn day_of_samples(home: &Home) -> Result<()> {
+    let minute = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() / 60)?;
+    let mut bytes = b"parlorp1".to_vec();
+    for ago in (1..DAY - 40).rev().filter(|ago| !(300..360).contains(ago)) {
+        let wave = f64::from((ago % 120 - 60).abs());
+        bytes.extend((minute - i64::from(ago)).to_le_bytes());
+        // Messages a minute, percent of a core, and bytes.
+        for value in [wave / 4.0, wave / 10.0, f64::from(1 << 20) * (90.0 + wave / 8.0)] {
+            bytes.extend(value.to_le_bytes());
+        }
+    }
+    bytes.extend((-1_i64).to_le_bytes());
+    // The file has room for a sample of each minute.
+    bytes.resize(8 + 32 * usize::try_from(DAY)?, 0);
+    let folder = home.path().join("data/window");
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+    std::fs::write(folder.join("plots"), bytes).context("the samples of the plots")
 }
 
 /// Has strangers write hostile words wherever a page shows what they wrote: the log of a plugin, a setting, a room's subject, a

@@ -6,7 +6,7 @@ use futures_util::future::LocalBoxFuture;
 use crate::browser::View;
 use crate::looks::{self, Look};
 use crate::stage::Stage;
-use crate::{changes, fetched, questions, sessions};
+use crate::{changes, compared, fetched, hooks, questions, sessions};
 
 /// A step with its name.
 pub(crate) struct Step {
@@ -57,7 +57,8 @@ pub(crate) fn all(screens: bool) -> Vec<Step> {
             steps.push(Step { name, what: What::Look(look, view, screens) });
         }
     }
-    let acts = [questions::ALL, changes::ALL, fetched::ALL, sessions::ALL].into_iter().flatten();
+    let acts =
+        [questions::ALL, changes::ALL, fetched::ALL, hooks::ALL, sessions::ALL, compared::ALL].into_iter().flatten();
     for (name, act) in acts {
         for view in View::acts() {
             let is_usual = view == View::usual(view.scripts);

@@ -1,4 +1,4 @@
-//! Installing from the pages: from an address and by a name in an index, with the progress, the consent, and what is refused.
+//! Installing from the pages: from an address, from a registry and by a name in an index, with the progress, the consent, and what is refused.
 
 use std::time::Duration;
 
@@ -115,6 +115,37 @@ async fn a_plugin_is_installed_from_an_address_after_consent() {
     // It is decided about once.
     assert_eq!(owner.get(&path).await.unwrap().status, 200);
     assert!(owner.form(&path, &path).await.is_err());
+}
+
+#[tokio::test]
+async fn a_plugin_is_installed_from_a_registry_after_consent() {
+    let (home, web) = web().await;
+    let host = start(&home, &Policy::default()).await;
+    let window = Window::open(&home).await.unwrap();
+    let owner = window.log_in(&home, "owner").await.unwrap();
+    let bytes = version("0.1.0");
+    let manifest = web.push("plugins/echo", "0.1.0", &bytes);
+    let of = |what: &str| format!("oci://{}/plugins/echo{what}", web.host());
+    fails(&owner, &[("source", &of(":9.9.9"))], "404").await;
+    // The registry has another version there than the owner looked at.
+    let other = web.push("plugins/echo", "0.2.0", &version("0.2.0"));
+    fails(&owner, &[("source", &of(&format!(":0.1.0@{other}"))), ("digest", &digest_of(&bytes))], "was asked for")
+        .await;
+    let refused = owner.change("/install", "/install/fetch", &[("source", "oci://localhost/UPPER")]).await.unwrap();
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert!(!policy(&home).contains("[plugin.echo"), "{}", policy(&home));
+
+    let source = of(&format!(":0.1.0@{manifest}"));
+    let path = begin(&owner, "/install", &[("source", &source)]).await;
+    let form = offered(&owner, &path).await;
+    let shown = text_of(&owner.page(&path).await.unwrap().body);
+    for words in [source.as_str(), &digest_of(&bytes), "nobody whom you trust"] {
+        assert!(shown.contains(words), "no {words:?}: {shown}");
+    }
+    let done = agree(&owner, &path, form).await;
+    assert!(done.contains("echo 0.1.0 is installed"), "{done}");
+    host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    assert!(policy(&home).contains(&format!("source = \"{source}\"")), "{}", policy(&home));
 }
 
 #[tokio::test]
