@@ -52,7 +52,7 @@ pub(crate) async fn live<S: Clone + Send + Sync + 'static>(
         Ok((visit, _)) => visit,
         Err(answer) => return *answer,
     };
-    let own = frame.shares.live(&visit.seen.secret);
+    let own = frame.shares.live(&visit.seen.secret, visit.session.jid.as_deref());
     let Some(places) = own.zip(Arc::clone(&frame.live).try_acquire_owned().ok()) else {
         return frame.show(&visit.seen, Err(Problem::new(503, "too many pages are told of changes already")));
     };

@@ -13,9 +13,9 @@ use crate::secret::Secret;
 const RATE: f64 = 20.0;
 /// The most requests of a session at once.
 const BURST: f64 = 600.0;
-/// The most live pages of a session at once.
+/// The most live pages at once of a session, or of all sessions of a person to whom links were sent.
 const MOST_LIVE: usize = 8;
-/// The number of sessions above which the inactive ones are forgotten: twice as many as there can be.
+/// The number of shares above which the inactive ones are forgotten: each session can have one, and each person.
 const MOST: usize = 128;
 
 /// The recent use by one session.
@@ -38,28 +38,30 @@ impl Share {
     }
 }
 
-/// The recent use by each session, by the digest of its secret.
+/// The recent use by each session, by the digest of its secret, and the live pages of each person, by JID.
 #[derive(Debug, Default)]
 pub(crate) struct Shares(Mutex<HashMap<String, Share>>);
 
 impl Shares {
     /// Counts a request of a session. Returns false if there were too many.
     pub(crate) fn has_request(&self, session: &Secret) -> bool {
-        self.of(session, |share| share.requests.take(1.0).is_ok())
+        self.of(session.digest(), |share| share.requests.take(1.0).is_ok())
     }
 
-    /// Takes a place for a live page of a session, until it is dropped. None: it has too many.
-    pub(crate) fn live(&self, session: &Secret) -> Option<OwnedSemaphorePermit> {
-        self.of(session, |share| Arc::clone(&share.live).try_acquire_owned().ok())
+    /// Takes a place for a live page of a session, until it is dropped. `person`: the JID to which its link was sent. None: there are
+    /// too many.
+    pub(crate) fn live(&self, session: &Secret, person: Option<&str>) -> Option<OwnedSemaphorePermit> {
+        // Otherwise one person would take the places of all others, by a few sessions.
+        let whose = person.map_or_else(|| session.digest(), str::to_owned);
+        self.of(whose, |share| Arc::clone(&share.live).try_acquire_owned().ok())
     }
 
-    fn of<T>(&self, session: &Secret, take: impl FnOnce(&Share) -> T) -> T {
+    fn of<T>(&self, whose: String, take: impl FnOnce(&Share) -> T) -> T {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let digest = session.digest();
-        if all.len() >= MOST && !all.contains_key(&digest) {
+        if all.len() >= MOST && !all.contains_key(&whose) {
             all.retain(|_, share| !share.is_whole());
         }
-        take(all.entry(digest).or_default())
+        take(all.entry(whose).or_default())
     }
 }
 
@@ -81,24 +83,34 @@ mod tests {
     #[tokio::test]
     async fn a_session_has_so_many_live_pages_and_gives_them_back() {
         let (shares, one, other) = (Shares::default(), Secret::random().unwrap(), Secret::random().unwrap());
-        let mut open: Vec<_> = std::iter::from_fn(|| shares.live(&one)).collect();
+        let mut open: Vec<_> = std::iter::from_fn(|| shares.live(&one, None)).collect();
         assert_eq!(open.len(), MOST_LIVE);
-        assert!(shares.live(&other).is_some());
+        assert!(shares.live(&other, None).is_some());
         open.pop();
-        assert!(shares.live(&one).is_some());
+        assert!(shares.live(&one, None).is_some());
+    }
+
+    #[tokio::test]
+    async fn the_sessions_of_a_person_have_so_many_live_pages_together() {
+        let (shares, one, other) = (Shares::default(), Secret::random().unwrap(), Secret::random().unwrap());
+        let (ann, bob) = (Some("ann@example.org"), Some("bob@example.org"));
+        let open: Vec<_> = std::iter::from_fn(|| shares.live(&one, ann)).collect();
+        assert_eq!(open.len(), MOST_LIVE);
+        assert!(shares.live(&other, ann).is_none() && shares.live(&other, bob).is_some());
+        assert!(shares.live(&other, None).is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn sessions_that_took_nothing_lately_are_forgotten_and_no_other_ones() {
         let (shares, busy) = (Shares::default(), Secret::random().unwrap());
-        let place = shares.live(&busy).unwrap();
+        let place = shares.live(&busy, None).unwrap();
         while shares.has_request(&busy) {}
         for _ in 0..10 * MOST {
             assert!(shares.has_request(&Secret::random().unwrap()));
             tokio::time::advance(Duration::from_secs(1)).await;
             assert!(shares.0.lock().unwrap().len() <= MOST);
         }
-        let others: Vec<_> = std::iter::from_fn(|| shares.live(&busy)).collect();
+        let others: Vec<_> = std::iter::from_fn(|| shares.live(&busy, None)).collect();
         assert_eq!(others.len(), MOST_LIVE - 1, "its open page is still counted");
         drop(place);
     }

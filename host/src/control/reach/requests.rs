@@ -405,10 +405,10 @@ mod tests {
         let of_node =
             http::answer(StatusCode::INTERNAL_SERVER_ERROR, JSON, br#"{"error":"/srv/audit.db is full"}"#.to_vec());
         for answer in [Err(fault()), Ok(of_node)] {
-            let told = limits.narrowed(answer).await.unwrap_err();
+            let told = limits.narrowed(answer).await.err().unwrap();
             assert_eq!((told.status(), told.to_string()), (StatusCode::SERVICE_UNAVAILABLE, no_answer().to_string()));
         }
-        let refused = limits.narrowed(Err(Refusal::NoRequest(7))).await.unwrap_err();
+        let refused = limits.narrowed(Err(Refusal::NoRequest(7))).await.err().unwrap();
         assert_eq!(refused.to_string(), "there is no request 7 that is over");
         let of_node = http::answer(StatusCode::CONFLICT, JSON, b"{}".to_vec());
         assert_eq!(limits.narrowed(Ok(of_node)).await.unwrap().status(), StatusCode::CONFLICT);
