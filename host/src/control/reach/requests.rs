@@ -2,6 +2,8 @@
 //! is narrowed. A request that is not named here is refused to them.
 
 use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt as _;
 use hyper::header::HeaderValue;
@@ -23,6 +25,11 @@ use crate::host::Host;
 const LONGEST: usize = 256;
 /// The value of [`INCOMPLETE_HEADER`]: the nodes of the cluster are the business of those who run it.
 const INCOMPLETE: HeaderValue = HeaderValue::from_static("a%20part%20of%20the%20host%20did%20not%20answer");
+
+/// How often the log says what a session was refused. Sessions decide how often they ask, and the log has more to say.
+const SAYS: Duration = Duration::from_mins(1);
+/// When the log last said that.
+static SAID: Mutex<Option<Instant>> = Mutex::new(None);
 
 /// The subject of a request, as far as it decides who may make it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,8 +100,10 @@ impl Limits {
         let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
         let about = About::of(&request.method, &path);
         checked(host, &reach, &about, request).await.inspect_err(|refusal| {
-            let path = request.path.join("/");
-            tracing::warn!(session = %session.name, path, %refusal, "a session of the window is refused what is beyond its accounts");
+            if is_news(&SAID, Instant::now()) {
+                let path = request.path.join("/");
+                tracing::warn!(session = %session.name, path, %refusal, "a session of the window is refused what is beyond its accounts");
+            }
         })?;
         Ok(Some(Self { reach, about }))
     }
@@ -106,7 +115,9 @@ impl Limits {
             if !refusal.status().is_server_error() {
                 return refusal;
             }
-            tracing::warn!(%refusal, "a request of a session of some accounts was not carried out");
+            if is_news(&SAID, Instant::now()) {
+                tracing::warn!(%refusal, "a request of a session of some accounts was not carried out");
+            }
             no_answer()
         })?;
         if answer.status().is_server_error() {
@@ -148,6 +159,8 @@ impl Limits {
                 for entry in &mut audit.entries {
                     // All entries of the host are counted together, and its files are in folders of others.
                     (entry.id, entry.node, entry.file) = (0, None, None);
+                    // A change at another node has its name there, too.
+                    entry.way.truncate(entry.way.find(" at node ").unwrap_or(entry.way.len()));
                 }
                 audit.counts.retain(|count| self.reach.has(&count.account));
                 audit.names.retain(|name| self.reach.has(&name.account));
@@ -160,6 +173,16 @@ impl Limits {
             }
         }
     }
+}
+
+/// Returns whether the log is to say something once more.
+fn is_news(said: &Mutex<Option<Instant>>, now: Instant) -> bool {
+    let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_news = said.is_none_or(|at| now.saturating_duration_since(at) >= SAYS);
+    if is_news {
+        *said = Some(now);
+    }
+    is_news
 }
 
 async fn checked(host: &Host, reach: &Reach, about: &About, request: &Request) -> Result<(), Refusal> {
@@ -384,7 +407,7 @@ mod tests {
         let entry = |id: i64, account: Option<&str>| {
             value!({
                 "id": id, "node": "two", "at": "", "kind": "run", "plugin": null, "account": account, "who": "uid:1", "file": "/home/bob/parlor.toml",
-                "way": "", "what": "", "old": null, "new": null
+                "way": "parlor web at node two", "what": "", "old": null, "new": null
             })
         };
         let count = |account: &str| value!({ "plugin": "both", "account": account, "name": "sent", "count": 1 });
@@ -394,8 +417,18 @@ mod tests {
         let audit = narrowed("GET /v1/audit?account=red", &audit).await.unwrap();
         assert_eq!(audit["entries"].as_array().unwrap().len(), 1);
         assert_eq!((&audit["entries"][0]["id"], &audit["entries"][0]["file"]), (&value!(0), &Value::Null));
-        assert_eq!(audit["entries"][0]["node"], Value::Null);
+        assert_eq!((&audit["entries"][0]["node"], &audit["entries"][0]["way"]), (&Value::Null, &value!("parlor web")));
         assert_eq!(audit["counts"], value!([count("red")]));
+    }
+
+    #[test]
+    fn the_log_says_once_a_minute_what_a_session_was_refused() {
+        let (said, begin) = (Mutex::new(None), Instant::now());
+        for minute in 0..3 {
+            let now = begin + SAYS * minute;
+            assert_eq!((0..1_000).filter(|_| is_news(&said, now)).count(), 1, "{minute}");
+        }
+        assert!(!is_news(&said, begin), "the clock was not read in order");
     }
 
     #[tokio::test]
