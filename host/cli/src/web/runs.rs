@@ -409,13 +409,13 @@ mod tests {
             name: "ci".to_owned(),
             address: Some("https://x.example/hooks/echo/ci/token".to_owned()),
             mode: "queue".to_owned(),
-            verification: "github".to_owned(),
+            verification: "<script>".to_owned(),
             lacks: None,
             former: None,
         };
         let request = |id: i64, state: &str| {
             serde_json::from_value(serde_json::json!({
-                "id": id, "webhook": "ci", "at": "2026-11-20T08:00:00Z", "sender": "", "method": "POST", "bytes": 0, "attempts": 1, "state": state, "status": null,
+                "id": id, "webhook": "ci", "at": "2026-11-20T08:00:00Z", "sender": "<script>", "method": "POST", "bytes": 0, "attempts": 1, "state": state, "status": null, "failure": "<script>", "next": "<script>",
             })).unwrap()
         };
         let all = [Webhooks {
@@ -425,13 +425,13 @@ mod tests {
             waiting: 0,
             requests: vec![request(7, "told"), request(8, "waiting")],
         }];
-        let shown = |role| {
-            let host = super::super::host::Host::new(super::super::tests::target());
-            webhooks(&Visit::for_test(role, "/plugins/echo", std::sync::Arc::new(host)), "echo", &all).into_string()
-        };
+        let host = std::sync::Arc::new(super::super::host::Host::new(super::super::tests::target()));
+        let visit = |role| Visit::for_test(role, "/plugins/echo", std::sync::Arc::clone(&host));
+        let shown = |role| webhooks(&visit(role), "echo", &all).into_string();
         assert!(!shown(Role::Viewer).contains("token") && !shown(Role::Operator).contains("token"));
         let text = shown(Role::Owner);
         assert!(text.contains("token") && text.contains("name=\"webhook\" value=\"ci\""), "{text}");
+        assert!(!text.contains("<script") && text.matches("&lt;script&gt;").count() >= 5, "{text}");
         for label in
             ["Give it another address: ci on main", "Tell it again: request 7 on main", "Drop it: request 8 on main"]
         {
