@@ -117,6 +117,16 @@ fn only_the_packages_of_xmpp_name_stanza_types_and_sockets() {
     assert!(!named(&host(), &words, |_| false).is_empty(), "the words are those that the sources use");
 }
 
+/// Callers pass the time to these packages, so tests and simulations decide what time it is.
+#[test]
+fn packages_that_get_the_time_as_an_input_read_no_clock() {
+    let folders = ["e2ee", "stanza", "session", "schedules", "cluster"].map(|name| format!("host/{name}/src"));
+    // A value of the first two cannot be made without the clock.
+    let words = ["Instant", "SystemTime", "::now("];
+    nobody(&named(&folders, &words, |_| false), "the caller passes the time");
+    assert!(!named(&["host/runtime/src"], &words, |_| false).is_empty(), "the words are those that the sources use");
+}
+
 #[test]
 fn only_the_api_and_what_runs_guests_name_the_bindings() {
     let may = |path: &str| {

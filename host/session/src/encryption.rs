@@ -374,7 +374,7 @@ impl EndToEnd {
         self.waiting.end(turn);
         self.owed.end();
         self.otr.end_waits(&CallError::Offline, turn);
-        let now = self.otr.now(turn);
+        let now = turn.deadlines.elapsed();
         for jid in self.comparisons.end(turn) {
             // The other side cannot be notified any more.
             let _ = self.otr.get_mut(&jid).map(|chat| chat.conversation.smp_abort(None, now));

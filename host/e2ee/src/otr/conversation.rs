@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand::CryptoRng;
 use zeroize::Zeroizing;
@@ -163,7 +163,7 @@ pub(super) struct Encrypted {
     pub(super) fingerprint: Fingerprint,
     pub(super) session_id: Zeroizing<[u8; 8]>,
     pub(super) smp: Smp,
-    pub(super) last_sent: Instant,
+    pub(super) last_sent: Duration,
 }
 
 /// A commitment that went to every instance.
@@ -171,10 +171,13 @@ pub(super) struct Pending {
     pub(super) commitment: Arc<Commitment>,
     /// The instances that have taken it up.
     pub(super) used: Vec<InstanceTag>,
-    pub(super) since: Instant,
+    pub(super) since: Duration,
 }
 
 /// The conversation with one person (one bare JID).
+///
+/// # Time
+/// Callers pass the time that has elapsed since any moment, which is the same one for all calls.
 ///
 /// # Trust
 /// A conversation is encrypted with the instances that have answered. Compare [`Conversation::fingerprint`] with the
@@ -191,8 +194,8 @@ pub struct Conversation {
     pub(super) is_finished: bool,
     /// Whether a plain text without a tag was received: its client does not look for tags.
     pub(super) has_heard_plain: bool,
-    pub(super) last_error: Option<Instant>,
-    pub(super) last_query: Option<Instant>,
+    pub(super) last_error: Option<Duration>,
+    pub(super) last_query: Option<Duration>,
 }
 
 impl Conversation {
@@ -254,7 +257,7 @@ impl Conversation {
     }
 
     /// Returns what to send for a text: encrypted if the conversation is, else unchanged.
-    pub fn send(&mut self, text: &str, now: Instant) -> Result<Vec<String>, SendError> {
+    pub fn send(&mut self, text: &str, now: Duration) -> Result<Vec<String>, SendError> {
         self.forget_commitment(now);
         if let Some(active) = active(&self.peers) {
             if text.len() > LONGEST_TEXT {
@@ -281,7 +284,7 @@ impl Conversation {
 
     /// Encrypts once more the texts that the other side could not read, and returns what to send: it has reported an error, and begun again
     /// by the same key. Each has a mark in front, and goes out so once.
-    pub fn send_again(&mut self, now: Instant) -> Vec<String> {
+    pub fn send_again(&mut self, now: Duration) -> Vec<String> {
         let (Some(active), Some(to)) = (active(&self.peers), self.fingerprint()) else { return Vec::new() };
         let mut sent = Vec::new();
         for text in self.unheard.take(to, now) {
@@ -315,7 +318,7 @@ impl Conversation {
         &mut self,
         secret: &[u8],
         question: Option<&str>,
-        now: Instant,
+        now: Duration,
         rng: &mut R,
     ) -> Result<Vec<String>, SmpError> {
         if question.is_some_and(|question| question.len() > LONGEST_QUESTION || question.contains('\0')) {
@@ -335,7 +338,7 @@ impl Conversation {
     pub fn smp_answer<R: CryptoRng + ?Sized>(
         &mut self,
         secret: &[u8],
-        now: Instant,
+        now: Duration,
         rng: &mut R,
     ) -> Result<Vec<String>, SmpError> {
         active(&self.peers).ok_or(SmpError::NotEncrypted)?;
@@ -357,7 +360,7 @@ impl Conversation {
 
     /// Gives up comparing secrets with every instance, or with those that have one key, and returns what tells them. Nothing if
     /// nothing was under way.
-    pub fn smp_abort(&mut self, only: Option<Fingerprint>, now: Instant) -> Result<Vec<String>, SmpError> {
+    pub fn smp_abort(&mut self, only: Option<Fingerprint>, now: Duration) -> Result<Vec<String>, SmpError> {
         active(&self.peers).ok_or(SmpError::NotEncrypted)?;
         let mut sent = Vec::new();
         for index in 0..self.peers.len() {
@@ -387,7 +390,7 @@ impl Conversation {
         index: usize,
         plain: &[u8],
         ignore_unreadable: bool,
-        now: Instant,
+        now: Duration,
     ) -> Result<Vec<String>, Exhausted> {
         let encrypted = self.encrypted_mut(index).ok_or(Exhausted)?;
         let bytes = encrypted.channel.seal(plain, ignore_unreadable)?;
@@ -400,7 +403,7 @@ impl Conversation {
         &mut self,
         index: usize,
         record: &Record,
-        now: Instant,
+        now: Duration,
     ) -> Result<Vec<String>, Exhausted> {
         self.seal(index, &tlv::write(record.kind, &record.value), true, now)
     }
@@ -418,8 +421,8 @@ impl fmt::Debug for Conversation {
 }
 
 /// Says whether something that happens at most once in a while may happen now, and remembers that it did.
-pub(super) fn is_due(last: &mut Option<Instant>, every: Duration, now: Instant) -> bool {
-    let is_due = last.is_none_or(|last| now.saturating_duration_since(last) >= every);
+pub(super) fn is_due(last: &mut Option<Duration>, every: Duration, now: Duration) -> bool {
+    let is_due = last.is_none_or(|last| now.saturating_sub(last) >= every);
     if is_due {
         *last = Some(now);
     }

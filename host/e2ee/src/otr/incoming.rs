@@ -1,7 +1,7 @@
 //! A conversation with one person: incoming messages.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand::CryptoRng;
 
@@ -66,7 +66,7 @@ impl From<Unread> for ReceiveError {
 
 impl Conversation {
     /// Takes the body of a message, and returns its outcomes, in order. It is empty for a part of a longer message.
-    pub fn receive<R: CryptoRng + ?Sized>(&mut self, text: &str, now: Instant, rng: &mut R) -> Vec<Outcome> {
+    pub fn receive<R: CryptoRng + ?Sized>(&mut self, text: &str, now: Duration, rng: &mut R) -> Vec<Outcome> {
         self.forget_commitment(now);
         self.unheard.forget_old(now);
         let mut out = Vec::new();
@@ -82,7 +82,7 @@ impl Conversation {
         &mut self,
         text: &str,
         read: Text<'_>,
-        now: Instant,
+        now: Duration,
         rng: &mut R,
         out: &mut Vec<Outcome>,
     ) -> Result<(), ReceiveError> {
@@ -120,7 +120,7 @@ impl Conversation {
     fn commit<R: CryptoRng + ?Sized>(
         &mut self,
         version: Version,
-        now: Instant,
+        now: Duration,
         rng: &mut R,
         out: &mut Vec<Outcome>,
     ) -> Result<(), ReceiveError> {
@@ -153,7 +153,7 @@ impl Conversation {
     fn part<R: CryptoRng + ?Sized>(
         &mut self,
         part: &Fragment<'_>,
-        now: Instant,
+        now: Duration,
         rng: &mut R,
         out: &mut Vec<Outcome>,
     ) -> Result<(), ReceiveError> {
@@ -186,7 +186,7 @@ impl Conversation {
     fn encoded<R: CryptoRng + ?Sized>(
         &mut self,
         base64: &str,
-        now: Instant,
+        now: Duration,
         rng: &mut R,
         out: &mut Vec<Outcome>,
     ) -> Result<(), ReceiveError> {
@@ -226,7 +226,7 @@ impl Conversation {
         &mut self,
         is_told: bool,
         error: ReceiveError,
-        now: Instant,
+        now: Duration,
         out: &mut Vec<Outcome>,
     ) -> Result<(), ReceiveError> {
         if is_told && is_due(&mut self.last_error, BETWEEN_ERRORS, now) {
@@ -271,8 +271,8 @@ impl Conversation {
     }
 
     /// Forgets a commitment that went to all instances long ago.
-    pub(super) fn forget_commitment(&mut self, now: Instant) {
-        self.pending.take_if(|pending| now.saturating_duration_since(pending.since) >= PENDING);
+    pub(super) fn forget_commitment(&mut self, now: Duration) {
+        self.pending.take_if(|pending| now.saturating_sub(pending.since) >= PENDING);
     }
 
     fn on_commit<R: CryptoRng + ?Sized>(
@@ -312,7 +312,7 @@ impl Conversation {
         &mut self,
         sender: Option<InstanceTag>,
         message: (&[u8; 16], &Sealed<'_>),
-        now: Instant,
+        now: Duration,
         rng: &mut R,
         out: &mut Vec<Outcome>,
     ) -> Result<(), ReceiveError> {
@@ -329,7 +329,7 @@ impl Conversation {
         &mut self,
         sender: Option<InstanceTag>,
         sealed: &Sealed<'_>,
-        now: Instant,
+        now: Duration,
         rng: &mut R,
         out: &mut Vec<Outcome>,
     ) -> Result<(), ReceiveError> {
@@ -353,7 +353,7 @@ impl Conversation {
         &mut self,
         place: usize,
         by: Authenticated,
-        now: Instant,
+        now: Duration,
         rng: &mut R,
     ) -> Outcome {
         let mut peer = self.peers.remove(place);
@@ -379,7 +379,7 @@ impl Conversation {
         &mut self,
         sender: Option<InstanceTag>,
         data: &Data<'_>,
-        now: Instant,
+        now: Duration,
         rng: &mut R,
         out: &mut Vec<Outcome>,
     ) -> Result<(), ReceiveError> {
@@ -433,7 +433,7 @@ impl Conversation {
         place: usize,
         kind: Kind,
         value: &[u8],
-        now: Instant,
+        now: Duration,
         rng: &mut R,
         out: &mut Vec<Outcome>,
     ) {
@@ -454,9 +454,9 @@ impl Conversation {
     }
 
     /// Answers by an empty message if none has gone out for a while.
-    fn beat(&mut self, place: usize, now: Instant, out: &mut Vec<Outcome>) {
+    fn beat(&mut self, place: usize, now: Duration, out: &mut Vec<Outcome>) {
         let Some(encrypted) = self.encrypted_mut(place) else { return };
-        if now.saturating_duration_since(encrypted.last_sent) < HEARTBEAT {
+        if now.saturating_sub(encrypted.last_sent) < HEARTBEAT {
             return;
         }
         let sent = self.seal(place, &[], true, now).unwrap_or_default();

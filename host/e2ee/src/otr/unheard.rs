@@ -2,7 +2,7 @@
 //! once more when it has begun again, as libotr does with the last one.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -20,7 +20,7 @@ struct Sent {
     /// The key of the client that it was encrypted for.
     to: Fingerprint,
     text: Zeroizing<String>,
-    at: Instant,
+    at: Duration,
 }
 
 /// The texts that were sent since their readers were last heard.
@@ -34,7 +34,7 @@ pub(super) struct Unheard {
 
 impl Unheard {
     /// Notes a text. Beyond the limits, the oldest is forgotten.
-    pub(super) fn sent(&mut self, to: Fingerprint, text: &str, now: Instant) {
+    pub(super) fn sent(&mut self, to: Fingerprint, text: &str, now: Duration) {
         self.forget_old(now);
         self.texts.push_back(Sent { to, text: Zeroizing::new(text.to_owned()), at: now });
         let (most, longest) = MOST;
@@ -55,7 +55,7 @@ impl Unheard {
     }
 
     /// Takes the last texts for the owner of a key: as many as errors were reported. None of their texts is taken again.
-    pub(super) fn take(&mut self, to: Fingerprint, now: Instant) -> Vec<Zeroizing<String>> {
+    pub(super) fn take(&mut self, to: Fingerprint, now: Duration) -> Vec<Zeroizing<String>> {
         self.forget_old(now);
         let errors = std::mem::take(&mut self.errors);
         if errors == 0 {
@@ -69,8 +69,8 @@ impl Unheard {
     }
 
     /// Forgets texts that are too old.
-    pub(super) fn forget_old(&mut self, now: Instant) {
-        self.texts.retain(|sent| now.saturating_duration_since(sent.at) < RECENT);
+    pub(super) fn forget_old(&mut self, now: Duration) {
+        self.texts.retain(|sent| now.saturating_sub(sent.at) < RECENT);
         self.errors = self.errors.min(self.texts.len());
     }
 }

@@ -78,7 +78,7 @@ fn try_begin(
     if !keys.comparisons.has_room() {
         return Err(CallError::OverLimit(format!("{MAX_OPEN} comparisons of secrets at a time")));
     }
-    let now = keys.otr.now(turn);
+    let now = turn.deadlines.elapsed();
     let fingerprint = keys.otr.get(jid).and_then(|chat| chat.conversation.fingerprint());
     let fingerprint = fingerprint.ok_or_else(|| no_conversation(jid))?;
     is_not_distrusted(keys, jid, fingerprint)?;
@@ -122,7 +122,7 @@ fn try_answer(
     }
     let (fingerprint, to) = (comparison.fingerprint, comparison.to.clone());
     is_not_distrusted(keys, jid, fingerprint)?;
-    let now = keys.otr.now(turn);
+    let now = turn.deadlines.elapsed();
     let chat = keys.otr.get_mut(jid).ok_or_else(|| no_conversation(jid))?;
     let texts = chat.conversation.smp_answer(secret, now, &mut rand::rng()).map_err(|error| failed(jid, error))?;
     for text in texts {
@@ -279,7 +279,7 @@ fn compared(keys: &EndToEnd, jid: &BareJid, fingerprint: Fingerprint, end: Compa
 
 /// Notifies the other side that a comparison was aborted, if one is still running there.
 fn give_up(keys: &mut EndToEnd, to: &Jid, only: Option<Fingerprint>, turn: &mut Turn<'_>) {
-    let now = keys.otr.now(turn);
+    let now = turn.deadlines.elapsed();
     let texts = keys.otr.get_mut(&to.to_bare()).map(|chat| chat.conversation.smp_abort(only, now));
     for text in texts.into_iter().flatten().flatten() {
         say(to.clone(), text, turn);

@@ -88,7 +88,7 @@ pub(crate) fn is_meant(keys: &EndToEnd, message: &Message, rooms: &Rooms, turn: 
 pub(crate) fn hear(keys: &mut EndToEnd, message: &mut Message, turn: &mut Turn<'_>) -> Heard {
     let (jid, from) = (message.from.to_bare(), message.from.clone());
     let Some(text) = message.body.take() else { return Heard::Plain };
-    let now = keys.otr.now(turn);
+    let now = turn.deadlines.elapsed();
     let Some(chat) = open(keys, &jid, &from, turn) else {
         if is_otr(&text) {
             keys.otr.put_off(from, text);
@@ -171,7 +171,7 @@ fn says(
     if !is_enough(trust) {
         return Heard::Cannot(UndecryptableReason::Distrusted);
     }
-    let now = keys.otr.now(turn);
+    let now = turn.deadlines.elapsed();
     let said = keys.otr.get_mut(jid).and_then(|chat| chat.says(text, now));
     let Some(text) = said else { return Heard::Cannot(UndecryptableReason::Replayed) };
     if let Some(id) = message.origin_id.as_deref().or(message.id.as_deref()) {
@@ -196,7 +196,7 @@ fn started(keys: &mut EndToEnd, jid: &BareJid, fingerprint: Fingerprint, turn: &
     }
     turn.keep_keys(changes);
     set_status(keys, jid, turn);
-    let now = keys.otr.now(turn);
+    let now = turn.deadlines.elapsed();
     if let Some(chat) = keys.otr.get_mut(jid) {
         chat.begun();
         let again = if is_enough(trust) { chat.conversation.send_again(now) } else { Vec::new() };
@@ -290,7 +290,7 @@ pub(super) fn send(keys: &mut EndToEnd, partner: &BareJid, message: Outbound, ro
 }
 
 fn send_text(keys: &mut EndToEnd, partner: &BareJid, mut message: Outbound, text: &str, turn: &mut Turn<'_>) {
-    let now = keys.otr.now(turn);
+    let now = turn.deadlines.elapsed();
     let policy = keys.config.unwrap_or_default().trust;
     let chat = keys.otr.get_mut(partner).filter(|chat| chat.conversation.state() != State::Plain);
     let Some(chat) = chat else {
@@ -398,7 +398,7 @@ pub(crate) fn key_made(keys: &mut EndToEnd, key: Secret, turn: &mut Turn<'_>) {
     keys.otr.load(&key, turn.account());
     turn.keep_keys(vec![KeyChange::Otr(Some(key))]);
     for (from, text) in keys.otr.take_early() {
-        let (now, jid) = (keys.otr.now(turn), from.to_bare());
+        let (now, jid) = (turn.deadlines.elapsed(), from.to_bare());
         let Some(chat) = open(keys, &jid, &from, turn).filter(|_| turn.is_live()) else { continue };
         for outcome in chat.conversation.receive(&text, now, &mut rand::rng()) {
             if let Outcome::Send(text) = outcome {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jid::{BareJid, Jid};
 use parlor_base::id::InstanceId;
@@ -52,18 +52,18 @@ pub(super) struct OtrChat {
     /// last is the last.
     clients: Vec<(Option<InstanceTag>, Jid)>,
     pub(super) status: OtrStatus,
-    /// When it was made, or its other side was last heard.
-    at: Instant,
+    /// When it was made, or its other side was last heard, by the time that has elapsed for the session.
+    at: Duration,
     /// Whether the other side has said nothing since it began.
     is_fresh: bool,
     /// The hash of the last text of the other side, and when it came.
-    last: Option<(u64, Instant)>,
+    last: Option<(u64, Duration)>,
 }
 
 impl OtrChat {
     /// Notes the address of the client that the next text is encrypted for, because an authentic message of it came
     /// from there.
-    pub(super) fn heard(&mut self, from: &Jid, now: Instant) {
+    pub(super) fn heard(&mut self, from: &Jid, now: Duration) {
         self.at = now;
         if self.conversation.state() != State::Encrypted {
             return;
@@ -91,14 +91,14 @@ impl OtrChat {
     /// Returns what the other side says. If the account could not read the last text, their client sends it once more when the
     /// conversation has begun again, behind a mark that is no part of it. `None`: that text was read; somebody in between may have caused
     /// this.
-    pub(super) fn says(&mut self, text: String, now: Instant) -> Option<String> {
+    pub(super) fn says(&mut self, text: String, now: Duration) -> Option<String> {
         let is_fresh = std::mem::take(&mut self.is_fresh);
         let again = text.strip_prefix(AGAIN).filter(|_| is_fresh).map(str::to_owned);
         let (is_again, text) = (again.is_some(), again.unwrap_or(text));
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
         let hash = hasher.finish();
-        let is_known = |(last, at): (u64, Instant)| last == hash && now.saturating_duration_since(at) < AGAIN_WITHIN;
+        let is_known = |(last, at): (u64, Duration)| last == hash && now.saturating_sub(at) < AGAIN_WITHIN;
         if is_again && self.last.is_some_and(is_known) {
             return None;
         }
@@ -122,6 +122,7 @@ struct Waits {
 }
 
 /// All conversations.
+#[derive(Default)]
 pub(super) struct OtrChats {
     account: Option<Arc<Account>>,
     is_being_made: bool,
@@ -129,20 +130,11 @@ pub(super) struct OtrChats {
     early: Vec<(Jid, String)>,
     chats: HashMap<BareJid, OtrChat>,
     waits: HashMap<BareJid, Waits>,
-    /// The zero point of the time for conversations: only differences matter.
-    zero: Instant,
 }
 
 impl fmt::Debug for OtrChats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "OtrChats({})", self.chats.len())
-    }
-}
-
-impl Default for OtrChats {
-    fn default() -> Self {
-        let (early, chats, waits) = (Vec::new(), HashMap::new(), HashMap::new());
-        Self { account: None, is_being_made: false, early, chats, waits, zero: Instant::now() }
     }
 }
 
@@ -214,11 +206,6 @@ impl OtrChats {
         self.chats.is_empty()
     }
 
-    /// Returns the time for conversations.
-    pub(super) fn now(&self, turn: &Turn<'_>) -> Instant {
-        self.zero + turn.deadlines.elapsed()
-    }
-
     /// Returns the conversation with a person.
     pub(super) fn get(&self, jid: &BareJid) -> Option<&OtrChat> {
         self.chats.get(jid)
@@ -275,7 +262,7 @@ impl OtrChats {
             }
             let conversation = Conversation::new(Arc::clone(account), rules(policy));
             let (to, status) = (to.clone(), OtrStatus::Unencrypted);
-            let (clients, at) = (Vec::new(), self.now(turn));
+            let (clients, at) = (Vec::new(), turn.deadlines.elapsed());
             let chat = OtrChat { conversation, to, clients, status, at, is_fresh: false, last: None };
             self.chats.insert(jid.clone(), chat);
         }
