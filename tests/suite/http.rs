@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -471,6 +471,56 @@ async fn what_comes_over_the_web_is_paced_and_ends_in_its_time() {
         assert_eq!(fetch(&host, json!({ "url": web.url("/") })).await.unwrap()["size"], 1 << 20);
     }
     assert_eq!(case(&fetch(&host, json!({ "url": web.url("/") })).await), "timed-out");
+}
+
+/// Row 134. Whole bodies are refused if they would wait for longer than two seconds, and a body in parts waits for each part.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_over_the_web_is_paced() {
+    const MANY: usize = 16;
+    let web = Web::start().await.unwrap();
+    let [whole, opened, parts] = ["/whole", "/opened", "/parts"].map(|path| web.url(path));
+    for path in ["/whole", "/opened", "/parts"] {
+        web.put(path, "");
+    }
+    let limited = |entry: Entry| {
+        let entry = entry.limit("http_bytes_per_second", "64 KiB").limit("http_body", "1 KiB");
+        let entry = entry.limit("hostcall_bytes", "128 KiB").limit("http_time", "30 s");
+        entry.limit("http_requests", 64).limit("http_per_second", 10_000)
+    };
+    let host = host(&web, &[&whole, &opened, &parts, &web.address()], limited).await;
+    let body = "x".repeat(50_000);
+    // 128 KiB may go at once. The other bodies would take 10 s, unless the machine took that long to order them.
+    let mut orders = Vec::new();
+    for number in 0..MANY {
+        let (call, url) = if number % 2 == 0 { ("http.fetch", &whole) } else { ("http.open", &opened) };
+        let args = json!({ "url": url, "method": "POST", "body": body });
+        orders.push((call, host.order(ID, call, args).await));
+    }
+    let mut refused = Vec::new();
+    for (call, order) in orders {
+        let answer = host.answer(ID, call, order).await.result;
+        if let Err(error) = &answer {
+            assert_eq!(case(&answer), "over-limit");
+            assert_eq!(error["what"], "64 KiB over the web a second (http_bytes_per_second)");
+            refused.push(call);
+        }
+    }
+    for call in ["http.fetch", "http.open"] {
+        assert!(refused.contains(&call), "each body of {call} went at once: {refused:?}");
+    }
+    let sent = web.requests().iter().filter(|request| request.starts_with("POST /whole ")).count();
+    let kept = refused.iter().filter(|call| **call == "http.fetch").count();
+    assert_eq!(sent, MANY / 2 - kept, "a refused one reaches no server");
+
+    // All that was saved up meanwhile covers 128 KiB of them.
+    let began = Instant::now();
+    let exchange = call(&host, "http.open", json!({ "url": parts, "method": "POST" })).await;
+    for _ in 0..6 {
+        call(&host, "http.write", json!({ "exchange": exchange, "part": body })).await;
+    }
+    let took = began.elapsed();
+    assert!(took > Duration::from_secs(2), "300,000 bytes went within {took:?}");
+    assert_eq!(call(&host, "http.answer", json!({ "exchange": exchange })).await["status"], 200);
 }
 
 /// Row 134: an owner may allow long answers, and yet no server that is silent.
