@@ -18,6 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use parlor_base::public_network::is_public;
 use parlor_base::web_address::WebAddress;
+use rcgen::{CertificateParams, KeyPair};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -50,24 +51,37 @@ struct Server {
 
 /// Returns TLS for a server in the protocol of this name, and what a client has to trust.
 fn secured(alpn: &str) -> (TlsAcceptor, RootCertStore) {
-    let key = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    secured_by(alpn, &CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap())
+}
+
+/// Returns the same with this certificate.
+fn secured_by(alpn: &str, params: &CertificateParams) -> (TlsAcceptor, RootCertStore) {
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap().der().clone();
     let provider = Arc::new(ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![key.cert.der().clone()], key.signing_key.serialize_der().try_into().unwrap())
+        .with_single_cert(vec![certificate.clone()], key.serialize_der().try_into().unwrap())
         .unwrap();
     config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
     let mut roots = RootCertStore::empty();
-    roots.add(key.cert.der().clone()).unwrap();
+    roots.add(certificate).unwrap();
     (TlsAcceptor::from(Arc::new(config)), roots)
 }
 
 impl Server {
     /// Starts one that answers each request by this function, in the protocol of this name.
     async fn start(alpn: &'static str, answer: impl Fn(&Heard, &Bytes) -> Said + Send + Sync + 'static) -> Self {
-        let (acceptor, roots) = secured(alpn);
+        Self::start_with(secured(alpn), answer).await
+    }
+
+    /// Starts one with this TLS, whose clients trust these certificates.
+    async fn start_with(
+        (acceptor, roots): (TlsAcceptor, RootCertStore),
+        answer: impl Fn(&Heard, &Bytes) -> Said + Send + Sync + 'static,
+    ) -> Self {
         let (listener, answer) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), Arc::new(answer));
         let (at, connections) = (listener.local_addr().unwrap(), Arc::<AtomicUsize>::default());
         let count = Arc::clone(&connections);
@@ -347,6 +361,28 @@ async fn a_server_that_is_not_the_one_it_says_is_not_spoken_to() {
     let address = WebAddress::parse(&plain.as_str().replace("http:", "https:")).unwrap();
     let no_tls = anybody().send(get(address)).await.err();
     assert!(matches!(no_tls, Some(WebError::Tls { .. })), "{no_tls:?}");
+}
+
+/// RFC 9110, section 4.3.4: a certificate that is trusted is for other servers, or for another time.
+#[tokio::test]
+async fn a_certificate_for_another_name_or_another_time_is_not_taken() {
+    for (name, years, expected) in [
+        ("localhost", 2019..2999, None),
+        ("other.example", 2019..2999, Some("not valid for name")),
+        ("localhost", 2019..2020, Some("expired")),
+        ("localhost", 2998..2999, Some("not valid yet")),
+    ] {
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(years.start, 1, 1);
+        params.not_after = rcgen::date_time_ymd(years.end, 1, 1);
+        let server = Server::start_with(secured_by("http/1.1", &params), |_, _| said(200, &[], "asked")).await;
+        let told = server.client().send(get(server.address("/"))).await;
+        match (told, expected) {
+            (Ok(answer), None) => assert_eq!(answer.status, 200),
+            (Err(WebError::Tls { cause, .. }), Some(expected)) => assert!(cause.contains(expected), "{cause}"),
+            (told, _) => panic!("{name}, {years:?}: {:?}", told.map(|answer| answer.status)),
+        }
+    }
 }
 
 #[tokio::test]
