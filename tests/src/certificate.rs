@@ -39,7 +39,17 @@ impl Certificate {
 
     /// Generates a certificate for these names in the same way.
     pub fn make_for(folder: &Folder, names: &[&str]) -> Result<Self> {
-        let CertifiedKey { cert, signing_key } = generate(names).context("cannot make a certificate")?;
+        // The library's default is some two thousand years ahead, which is further than ejabberd can set a timer.
+        Self::make_until(folder, names, 2099)
+    }
+
+    /// Generates a certificate that expired years ago in the same way.
+    pub fn make_expired(folder: &Folder) -> Result<Self> {
+        Self::make_until(folder, &NAMES, 2020)
+    }
+
+    fn make_until(folder: &Folder, names: &[&str], year: i32) -> Result<Self> {
+        let CertifiedKey { cert, signing_key } = generate(names, year).context("cannot make a certificate")?;
         Ok(Self {
             certificate_file: folder.write("cert.pem", cert.pem())?,
             key_file: folder.write("key.pem", signing_key.serialize_pem())?,
@@ -79,12 +89,11 @@ impl Certificate {
     }
 }
 
-fn generate(names: &[&str]) -> Result<CertifiedKey<KeyPair>, rcgen::Error> {
+fn generate(names: &[&str], until: i32) -> Result<CertifiedKey<KeyPair>, rcgen::Error> {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names)?;
     params.distinguished_name.push(DnType::CommonName, "localhost");
-    // The library's default is some two thousand years ahead, which is further than ejabberd can set a timer.
-    params.not_after = rcgen::date_time_ymd(2099, 1, 1);
+    params.not_after = rcgen::date_time_ymd(until, 1, 1);
     // Set explicitly, since rustls refuses a server certificate that may sign others.
     params.is_ca = IsCa::ExplicitNoCa;
     let signing_key = KeyPair::generate()?;

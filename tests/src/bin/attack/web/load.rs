@@ -1,8 +1,11 @@
 //! Attacks by servers that waste the host's time and memory, and by plugins that leave requests open.
 
 use std::collections::BTreeMap;
+use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
+use parlor_tests::certificate::Certificate;
+use parlor_tests::folder::Folder;
 use parlor_tests::plugins;
 use parlor_tests::policy::Entry;
 use parlor_tests::web::Web;
@@ -91,14 +94,26 @@ async fn bad_servers(trial: &mut Trial) -> Result<String> {
     let mute = TcpListener::bind("127.0.0.1:0").await?;
     let mute_url = format!("https://{}/", mute.local_addr()?);
     let no_tls = server.url("/").replace("http", "https");
-    let scope = [server.url("/"), no_tls.clone(), mute_url.clone(), untrusted.url("/"), untrusted.address()];
+    // The host trusts the certificates of these two, which are for another server and too old.
+    let folders = [Folder::new()?, Folder::new()?];
+    let certificates =
+        [Certificate::make_for(&folders[0], &["other.example"])?, Certificate::make_expired(&folders[1])?];
+    let (misnamed, expired) = (Web::start_as(&certificates[0]).await?, Web::start_as(&certificates[1]).await?);
+    let mut scope = vec![server.url("/"), no_tls.clone(), mute_url.clone()];
+    scope.extend([&untrusted, &misnamed, &expired].iter().flat_map(|web| [web.url("/"), web.address()]));
     let limits = |entry: Entry| {
         let entry = entry.limit("http_requests", 64).limit("http_body", "1 MiB");
         entry.limit("http_bytes_per_second", "64 MiB")
     };
-    let stage = trial.start(plan_with(&web, &PASS, &scope, limits)?).await?;
+    let mut plan = plan_with(&web, &PASS, &scope, limits)?;
+    let trusted = [web.certificate(), &certificates[0], &certificates[1]].map(|one| fs::read(&one.certificate_file));
+    let trusted = trusted.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+    let file = folders[0].write("trusted.pem", trusted)?;
+    plan.home.set_web("ca_file", file.display().to_string())?;
+    let stage = trial.start(plan).await?;
     let mut urls: Vec<_> = BAD.iter().map(|(target, ending)| (server.url(target), *ending)).collect();
-    urls.extend([(no_tls, "tls"), (untrusted.url("/"), "tls"), (mute_url, "timed-out")]);
+    urls.extend([(no_tls, "tls"), (mute_url, "timed-out")]);
+    urls.extend([&untrusted, &misnamed, &expired].map(|web| (web.url("/"), "tls")));
     // All of them at once.
     for (number, (url, ending)) in (0_u64..).zip(&urls) {
         let timeout = if *ending == "timed-out" { 3_000 } else { 30_000 };
@@ -115,6 +130,9 @@ async fn bad_servers(trial: &mut Trial) -> Result<String> {
         ensure!(answer["err"]["case"] == *ending, "{url} has to end in {ending}, but gave {}", short(answer));
     }
     server.has_open(0).await?;
+    for web in [&untrusted, &misnamed, &expired] {
+        ensure!(web.requests().is_empty(), "a server with a wrong certificate was asked");
+    }
     stage.during().await?;
     remove(stage).await?;
     Ok(format!("{} servers, each ended in an error of its kind, and no connection is left", urls.len()))
