@@ -341,6 +341,8 @@ async fn two_lengths(trial: &mut Trial) -> Result<String> {
         (vec!["transfer-encoding: identity".to_owned(), whole.clone()], &ended),
         (vec!["transfer-encoding: chunked, identity".to_owned()], &ended),
         (vec!["transfer-encoding: xchunked".to_owned(), whole.clone()], &ended),
+        (vec!["transfer-encoding: gzip, chunked".to_owned()], &ended),
+        (vec!["transfer-encoding: identity".to_owned(), chunked.clone()], &ended),
         (vec!["transfer-encoding : chunked".to_owned(), whole], &ended),
         (vec![" ".to_owned() + &chunked, length(0)], &second),
     ] {

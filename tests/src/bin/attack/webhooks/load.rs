@@ -137,21 +137,21 @@ async fn heads(trial: &mut Trial) -> Result<String> {
     let path = hooks.path("open")?;
     let many = (0..100_000).fold(String::new(), |head, number| head + &format!("x-{number}: y\r\n"));
     let some = (0..=100).fold(String::new(), |head, number| head + &format!("x-{number}: y\r\n"));
-    let begin = format!("POST {path} HTTP/1.1\r\n");
+    let begin = format!("POST {path} HTTP/1.1\r\nhost: x\r\n");
     let bad = [
         format!("{begin}{many}\r\n"),
         format!("{begin}{some}\r\n"),
         format!("{begin}x: {}\r\n\r\n", "y".repeat(1 << 20)),
         format!("{begin}{}: y\r\n\r\n", "x".repeat(1 << 20)),
-        format!("POST {path}?{} HTTP/1.1\r\n\r\n", "x".repeat(1 << 20)),
-        format!("{} {path} HTTP/1.1\r\n\r\n", "X".repeat(1 << 20)),
+        format!("POST {path}?{} HTTP/1.1\r\nhost: x\r\n\r\n", "x".repeat(1 << 20)),
+        format!("{} {path} HTTP/1.1\r\nhost: x\r\n\r\n", "X".repeat(1 << 20)),
         "\r\n".repeat(1 << 20),
         format!("{begin}x : y\r\n\r\n"),
         format!("{begin}x: a\0b\r\n\r\n"),
         format!("{begin}x: a\rb\r\n\r\n"),
         format!("{begin} folded\r\n\r\n"),
-        format!("POST {path} HTTP/9.9\r\n\r\n"),
-        format!("POST  {path}  HTTP/1.1\r\n\r\n"),
+        format!("POST {path} HTTP/9.9\r\nhost: x\r\n\r\n"),
+        format!("POST  {path}  HTTP/1.1\r\nhost: x\r\n\r\n"),
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
         "\u{16}\u{3}\u{1} no TLS here\r\n\r\n".to_owned(),
     ];
