@@ -2,19 +2,22 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use parlor::control::metrics::{Metrics, MetricsPort};
 use parlor_session::permissions::question::{Outcome, Question};
 use parlor_store::{AuditFile, TallyKind, Traffic};
 use parlor_tests::component::with_credentials_for;
 use parlor_tests::plugins;
 use parlor_tests::policy::Entry;
+use parlor_tests::ports;
 use parlor_tests::web::{EarlyServer, KeepingServer, Web};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::test_host::{Plan, TestHost, id};
 use crate::trace;
@@ -285,6 +288,19 @@ async fn redirects_are_followed_as_far_as_was_asked_and_granted() {
     assert!(!asked.iter().any(|request| request.starts_with("GET /b ")), "{asked:?}");
 }
 
+/// Returns the page of metrics.
+async fn metrics(host: &TestHost) -> String {
+    let port = ports::free().unwrap();
+    let bound = MetricsPort::bind(format!("127.0.0.1:{port}").parse().unwrap()).unwrap();
+    let serves = Metrics::start(bound, Arc::clone(&host.host)).unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream.write_all(format!("GET /metrics HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n").as_bytes()).await.unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).await.unwrap();
+    serves.stop().await;
+    page
+}
+
 /// Row 138.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_is_shown_which_servers_a_plugin_asks_and_may_ask_but_no_path() {
@@ -306,6 +322,14 @@ async fn an_owner_is_shown_which_servers_a_plugin_asks_and_may_ask_but_no_path()
     let record = host.host.status().await.pop().unwrap().record.unwrap();
     assert_eq!((record.requests, record.denials), (1, 0));
     assert_eq!(record.web, Traffic { sent: 6, received: 5 });
+    let (page, on) = (metrics(&host).await, format!("plugin=\"{ID}\",account=\"{}\"", host.name()));
+    for line in [
+        format!("parlor_plugin_web_requests_total{{{on}}} 1"),
+        format!("parlor_plugin_web_bytes_total{{{on},direction=\"out\"}} 6"),
+        format!("parlor_plugin_web_bytes_total{{{on},direction=\"in\"}} 5"),
+    ] {
+        assert!(page.lines().any(|one| one == line), "no {line:?} in {page}");
+    }
     // The bytes of one in parts are known at its end.
     let exchange = call(&host, "http.open", json!({ "url": web.url("/a/hidden?hidden=1"), "method": "POST" })).await;
     call(&host, "http.write", json!({ "exchange": exchange, "part": "hidden!" })).await;

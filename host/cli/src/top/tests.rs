@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use parlor::control::views::{Account, LastError, Line, Plugin, Process, Status, Usage, Webhooks};
+use parlor::control::views::{Account, LastError, Line, Plugin, Process, Record, Status, Usage, Webhooks};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -292,6 +292,21 @@ fn requests_to_webhooks_that_wait_are_counted_for_the_selected_plugin() {
         top.look(Ok(Box::new(of(id, account, waiting))), now);
         let picture = drawn(&mut top, 80, 24, now);
         assert_eq!(picture.contains(" wait"), said.is_some(), "{picture}");
+        assert!(said.is_none_or(|said| picture.contains(said)), "{picture}");
+    }
+}
+
+#[test]
+fn requests_over_the_web_are_counted_for_the_selected_plugin() {
+    let (mut top, now) = screen();
+    assert_eq!(top.selected_id().unwrap().as_str(), "broken");
+    for (requests, said) in [(0, None), (7, Some("restarts 4, 7 requests over the web (3.0 MiB out, 1.0 KiB in)"))] {
+        let mut status = three(1, 1);
+        let record = Record { requests, web_sent: 3 << 20, web_received: 1 << 10, ..Record::default() };
+        status.plugins[0].record = Some(record);
+        top.look(Ok(Box::new(Look { status, logs: None, webhooks: None })), now);
+        let picture = drawn(&mut top, 132, 24, now);
+        assert_eq!(picture.contains("over the web"), said.is_some(), "{picture}");
         assert!(said.is_none_or(|said| picture.contains(said)), "{picture}");
     }
 }
