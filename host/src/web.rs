@@ -81,7 +81,7 @@ async fn answer(host: &Host, arrived: Arrived) -> Reply {
     let own = elsewhere::accounts(host);
     let are_all_known = webhooks::are_all_known(host).await;
     let (door, rests) = door_of(host, &arrived.path).await;
-    // Whoever has the whole address of a webhook may learn that its plugin does not run.
+    // A sender that has the whole address of a webhook may learn that its plugin does not run.
     let are_all_known = are_all_known && !rests;
     #[cfg(feature = "cluster")]
     let are_all_known = match elsewhere::find(host, door.is_some(), own, &arrived.path).await {

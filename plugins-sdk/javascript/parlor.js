@@ -948,7 +948,7 @@ const LONGEST_SPAN = 3_650 * 86_400;
 
 const optionalText = (place, value) => (value === undefined ? undefined : FITTED.text(place, value));
 
-// What a handler has of a default: of a span of time its seconds, as if a person had written it.
+// The value of a default for a handler: of a span of time its seconds, as if a person had written it.
 const READ = {
   duration(place, value) {
     if (value === undefined) return undefined;

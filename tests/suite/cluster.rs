@@ -553,7 +553,7 @@ async fn a_node_that_is_cut_off_from_nats_answers_nothing() {
     let bytes = with_manifest(&bytes, catches_up).unwrap();
     for home in &cluster.homes {
         let entry = home.install_bytes("echo", &bytes).unwrap();
-        // What a lost node got comes as history.
+        // The messages that a lost node got come as history.
         home.set_policy(&Policy::default().with("echo", echo(entry).set("answer_late", true))).unwrap();
     }
     let mut one = cluster.start(0).await;

@@ -96,7 +96,7 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub struct Driver {
     commands: mpsc::UnboundedSender<Command>,
-    /// What the node says of itself. It closes with the thread.
+    /// The report of the node about itself. It closes with the thread.
     told: watch::Receiver<NodeHealth>,
 }
 

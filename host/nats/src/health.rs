@@ -1,4 +1,4 @@
-//! What a node says of itself and its cluster: whether it reaches NATS, and which accounts no node has.
+//! The report of a node about itself and its cluster: whether it reaches NATS, and which accounts no node has.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub struct NodeHealth {
     pub is_connected: bool,
     /// Why NATS takes no writes of this node; `None` if it does, or does not say why.
     pub trouble: Option<PutError>,
-    /// What it knows of the cluster. Without a session, that is what it knew.
+    /// Its knowledge of the cluster. Without a session, this is its last knowledge.
     pub cluster: Health,
     /// Since when it has had no session, or accounts have been at no node, by the clock of nodes; `None` if neither is so.
     since: Option<Duration>,

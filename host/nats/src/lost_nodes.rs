@@ -40,7 +40,7 @@ pub struct LostNode {
     pub since: SystemTime,
 }
 
-/// What a write of a session means for these records.
+/// The meaning of a session's write for these records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum News {
     /// It ends the session of this node, of which nothing was heard any more.
@@ -104,7 +104,7 @@ async fn lost(state: &State, node: &str) -> Result<(), StateError> {
             }
         }
     };
-    // What is left is removed when the next node is lost.
+    // The rest is removed when the next node is lost.
     _ = timeout(ANSWER, read).await;
     for (subject, revision) in old {
         _ = state.link.remove(&state.cluster.state_stream(), &subject, revision).await;

@@ -64,7 +64,7 @@ pub enum NoCron {
     Field {
         /// The name of the field.
         field: &'static str,
-        /// What is wrong, and what to write if that is known.
+        /// The fault, and the correct form if that is known.
         reason: String,
     },
     /// It cannot be read.

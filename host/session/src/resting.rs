@@ -1,4 +1,4 @@
-//! What a session would lose, or not do in time, if its account ended now and began again with the next stanza.
+//! The state that a session would lose, and the work that would be late, if its account ended now and began again with the next stanza.
 
 use jiff::Timestamp;
 
@@ -28,7 +28,7 @@ pub enum Unfinished {
 /// Returns why the account has to go on, if it does.
 pub fn unfinished(session: &Session, now: Timestamp) -> Option<Unfinished> {
     let (features, common) = (&session.features, &session.common);
-    // What is asked anew after each log-in.
+    // These are asked anew after each log-in.
     let is_of_a_log_in =
         |late: &Late| matches!(late, Late::AccountAgain | Late::ServerAgain | Late::CarbonsAgain | Late::KeysCheck);
     if !features.rooms.shown.is_empty() {

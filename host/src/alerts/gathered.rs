@@ -1,4 +1,4 @@
-//! What accounts say about their rooms, put together for a while: many accounts may be out of a room for the same reason.
+//! The reports of accounts about their rooms, put together for a while: many accounts may be out of a room for the same reason.
 
 use parlor_config::AccountName;
 use parlor_runtime::account::alerts::Alert;
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::LOOK;
 
-/// What accounts have said about their rooms, until it is sent.
+/// The reports of accounts about their rooms, until they are sent.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     alerts: Vec<(AccountName, Alert)>,

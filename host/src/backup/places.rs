@@ -18,8 +18,8 @@ const BEFORE: &str = "before-restore";
 const MOST: u32 = 1_000;
 /// The files and folders that a backup brings into a data folder. The log next to the store belongs to the store.
 const OF_DATA: [&str; 7] = [STORE, "parlor.db-wal", "parlor.db-shm", COMPONENTS, VERSIONS, INDEXES, FOLDER];
-/// What the host before leaves that no backup has, and that is not for the restored one: the sessions and links of `parlor web`, and
-/// the list of policies that the data folder was used with. None of these keeps a restore from its place.
+/// The files that the host before leaves, that no backup has, and that are not for the restored one: the sessions and links of
+/// `parlor web`, and the list of policies that the data folder was used with. None of these keeps a restore from its place.
 const OF_HOST_BEFORE: [&str; 2] = ["window/sessions.json", "policies"];
 
 /// Returns what is at these places already.

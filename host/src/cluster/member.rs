@@ -26,7 +26,7 @@ pub(crate) struct Member {
     state: State,
     /// Share its accounts and its plugins; none if it goes by its own.
     pub(super) sharing: Vec<Arc<Sharing>>,
-    /// What the node says of itself and the cluster.
+    /// The report of the node about itself and the cluster.
     health: watch::Receiver<NodeHealth>,
     /// The accounts that it could not start.
     pub(crate) failing: Arc<Failing>,

@@ -1,4 +1,4 @@
-//! What a node of a cluster says of itself and of the cluster, as a view and as metrics.
+//! The report of a node about itself and its cluster, as a view and as metrics.
 
 use std::fmt::Write as _;
 
@@ -35,7 +35,7 @@ pub(super) fn health(host: &Host) -> Option<ClusterHealth> {
         nodes: health.is_connected.then_some(health.cluster.nodes),
         accounts: health.cluster.accounts,
         here: host.accounts().len(),
-        // What others have is not known without NATS.
+        // Without NATS, the accounts of other nodes are not known.
         nowhere: health.is_connected.then_some(health.cluster.nowhere.max(stuck.len())),
         files_behind: member.files_behind(),
         idle: failed.take(NAMED).collect(),

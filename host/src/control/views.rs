@@ -32,7 +32,7 @@ pub struct Status {
     /// The nodes of the cluster, that one first. Their accounts and plugins are below.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<NodeStatus>,
-    /// What that node says of the cluster.
+    /// The report of that node about the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<ClusterHealth>,
     /// The accounts of its files that no node runs.
@@ -138,7 +138,7 @@ pub struct Account {
     /// How it encrypts; none if no host runs, or if it is asleep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
-    /// What kept it awake at the last look, if it is an address of a component that may sleep: a clause.
+    /// The reason that kept it awake at the last look, as a clause, if it is an address of a component that may sleep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_awake: Option<String>,
 }

@@ -41,7 +41,7 @@ const NAMED: usize = 5;
 /// The text of an `accounts.toml` that is made here.
 const HEAD: &str = "# Accounts and groups, beside those of parlor.toml.\n";
 
-/// What stands between the two parts of the name of an account.
+/// The separator between the two parts of the name of an account.
 const MARK: &str = AccountName::OF_NEW_ADDRESS;
 
 /// An address that is to become an account, with the name of its component.

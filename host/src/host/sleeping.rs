@@ -204,7 +204,7 @@ async fn open(host: &Host, account: Arc<Shared>) {
     account.connect().await;
     let mut connection = account.connection();
     let is_connected = connection.wait_for(|connection| matches!(connection, Connection::Connected(_)));
-    // What waits for it goes on waiting, if there is no stream.
+    // Without a stream, stanzas for it go on waiting.
     let _ = timeout(CONNECTS, is_connected).await;
     host.sleepers.is_awake(&account.own);
 }
@@ -294,7 +294,7 @@ async fn lull(host: &Host, some: &[SleepCandidate]) {
             continue;
         }
         host.sleepers.falls_asleep(&account.own);
-        // What comes from here on waits until it wakes. So nothing is missed that comes while the rest is looked at.
+        // From here on, stanzas wait until it wakes. So none is missed that comes while the rest is looked at.
         if !component.fall_asleep(&account.own, *after) {
             host.sleepers.is_awake(&account.own);
             continue;

@@ -96,7 +96,7 @@ pub(crate) async fn health(host: &Host) -> Vec<PluginHealth> {
     all
 }
 
-/// What plugins keep in the store.
+/// The sizes of the data that plugins keep in the store.
 pub(super) struct Sizes {
     /// The bytes in the storage of each.
     storage: BTreeMap<Owner, u64>,

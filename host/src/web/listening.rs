@@ -50,7 +50,7 @@ pub(super) async fn listen(host: Arc<Host>, mut stops: oneshot::Receiver<()>) {
             _ = &mut stops => break,
             changed = needs.change() => if changed.is_err() { break },
             changed = web.changed() => {
-                // Whoever has the configuration read again looks for the outcome in the log.
+                // An owner who has the configuration read again looks for the outcome in the log.
                 reported = Reported::default();
                 if changed.is_err() { break }
             },

@@ -19,7 +19,7 @@ pub struct Entry {
     pub path: &'static str,
     /// The text of the link.
     pub name: &'static str,
-    /// What the page takes. Others are not led there.
+    /// The requirement of the page. Sessions that do not meet it are not led there.
     pub access: Access,
 }
 

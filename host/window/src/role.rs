@@ -17,7 +17,7 @@ pub enum Role {
     Owner,
 }
 
-/// What a page or a form takes: a role, and whether a session that is limited to some accounts may have it.
+/// The requirement of a page or a form: a role, and whether a session that is limited to some accounts may have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Access {
     pub(crate) role: Role,

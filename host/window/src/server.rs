@@ -162,7 +162,7 @@ where
     B::Error: Into<BoxError>,
 {
     let mut response = if !is_plainly_framed(request.headers()) {
-        // What follows on this connection may be a part of the body for the proxy.
+        // For the proxy, the next bytes on this connection may be a part of the body.
         let mut response = plain(StatusCode::BAD_REQUEST, "A body comes as it is, or in chunks.\n");
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         response

@@ -43,8 +43,8 @@ fn marked(source: &str, grouping: &str) -> Option<String> {
     Some(part.iter().flat_map(|line| [line.get(margin..).unwrap_or_default(), "\n"]).collect())
 }
 
-/// What a part in Rust imports beside the prelude, as lines before it: an author pastes it into a plugin that has the prelude
-/// alone.
+/// Returns the imports of a part in Rust beside the prelude, as lines before it: an author pastes it into a plugin that has
+/// the prelude alone.
 fn imports(source: &str, part: &str) -> String {
     let lines = source.lines().take_while(|line| !line.starts_with("fn ") && !line.starts_with("async fn "));
     let imported = lines.filter_map(|line| line.strip_prefix("use ")?.strip_suffix(';')?.rsplit_once("::"));

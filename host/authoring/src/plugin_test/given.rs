@@ -1,4 +1,4 @@
-//! What a tested plugin is given: the grants and settings of its manifest, until a script changes them.
+//! The grants and settings of a tested plugin: those of its manifest, until a script changes them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,7 +22,7 @@ use super::web;
 /// The address for requests to webhooks. Its domain is for examples (RFC 2606), so a service that is given it sends to nobody.
 const ADDRESS: &str = "https://bot.example.org";
 
-/// What an author gives a plugin that is tried by hand. Its requests go to the network.
+/// The credentials and certificates that an author gives a plugin that is tried by hand. Its requests go to the network.
 #[derive(Clone, Default)]
 pub struct ByHand {
     /// The values of credentials, which are never shown.
@@ -47,7 +47,7 @@ pub struct Given {
     pub(super) rooms: Vec<BareJid>,
     grants: toml::Table,
     pub(super) own: BTreeMap<String, Value>,
-    /// What the author gives it for requests that go to the network; `None` in a test, which answers them itself.
+    /// The credentials and certificates for requests that go to the network; `None` in a test, which answers them itself.
     by_hand: Option<ByHand>,
 }
 

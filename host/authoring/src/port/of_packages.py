@@ -38,7 +38,7 @@ def named(files: dict[str, str], root: str) -> list[str]:
 
 
 def _names(lines: list[Any]) -> list[str]:
-    # What comes from an address is no package of the registry.
+    # A package from an address is none of the registry.
     matches = (NAME.match(line) for line in lines if isinstance(line, str) and "://" not in line and line.strip()[:1] not in ("-", "."))
     return [one[1] for one in matches if one]
 

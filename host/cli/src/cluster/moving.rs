@@ -248,7 +248,7 @@ fn unreadable(jid: &BareJid, damage: &str) -> String {
 /// Steps, and what is said of each.
 type Words = [(Step, &'static str); 3];
 
-/// What is said of the steps of an import that take time or change who has the account.
+/// The messages about the steps of an import that take time or change who has the account.
 const IMPORTS: Words = [
     (Step::Reserved, "no node starts it before the import is done"),
     (Step::Stored, "all of its data is in NATS"),

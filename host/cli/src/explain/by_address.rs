@@ -1,4 +1,4 @@
-//! What the last denial by address says of a request: a name may be granted, and lead to an address that is not.
+//! The last denial by address, which explains a request: a name may be granted, and lead to an address that is not.
 
 use std::net::SocketAddr;
 

@@ -57,7 +57,7 @@ pub(super) const CONFIG: &str = r#"# The accounts of this host, and how it runs.
 [account.main]
 jid = JID
 
-# Where the password is found; never the password itself. Keep exactly one of these.
+# The source of the password, and never the password itself. Keep exactly one of these.
 # The file holds it in its first line: umask 077; echo 'the password' > bot.password
 # A command has 10 s and can ask nobody, not on a terminal either: unlock what it reads before, such as gpg-agent for pass.
 password_file = "bot.password"
@@ -91,7 +91,7 @@ password_file = "bot.password"
 # [account.main.settings]
 # nickname = "bot"
 
-# What several accounts have in common. Plugins may name the group, too.
+# The keys that several accounts have in common. Plugins may name the group, too.
 # [group.support]
 # keep_unsent = "2 h"
 

@@ -74,7 +74,7 @@ struct Change {
     more: Vec<Right>,
     /// The permissions whose requests changed, each with the entries that are asked for newly.
     otherwise: Vec<(Right, Vec<String>)>,
-    /// What is more open about its webhooks.
+    /// The ways in which its webhooks are more open.
     opened: Vec<String>,
     /// The sentence about all of that together, with the present grants.
     together: Option<Sentence>,

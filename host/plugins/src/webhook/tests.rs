@@ -527,7 +527,7 @@ fn a_version_whose_webhooks_are_more_open_is_one_that_asks_for_more() {
     assert!(other.opens_more_than(&github));
     let fewer = manifest("verify = \"github\"\nsecret = \"key\"").unwrap();
     assert!(github.opens_more_than(&fewer) && !fewer.opens_more_than(&github));
-    // What is more open is said.
+    // The question names each thing that is more open.
     let token = of(
         "verify = \"token\"\nheader = \"x-t\"\nsecret = \"key\"\nmethods = [\"POST\", \"PUT\"]\nheaders = [\"x-event\"]",
     );

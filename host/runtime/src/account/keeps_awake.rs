@@ -1,9 +1,9 @@
-//! What keeps an account from falling asleep: all reasons in one list.
+//! The reasons that keep an account from falling asleep, all in one list.
 
 use parlor_base::id::PluginId;
 use parlor_session::Unfinished;
 
-/// What keeps an account from falling asleep, in a clause for its owner.
+/// A reason that keeps an account from falling asleep, in a clause for its owner.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeepsAwake {
     /// It is not connected, somebody knows that it is available, or a stanza came or left not long enough ago.

@@ -43,7 +43,7 @@ pub struct Usage {
     pub limits: Vec<LimitUse>,
 }
 
-/// What a plugin keeps in the store.
+/// The amount of data that a plugin keeps in the store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Kept {
     /// The bytes in its storage.

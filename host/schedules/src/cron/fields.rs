@@ -2,7 +2,7 @@
 
 use super::{MONTHS, NoCron, WEEKDAYS};
 
-/// What a field may have.
+/// The rules of a field: its name and its values.
 pub(super) struct Field {
     name: &'static str,
     least: u16,

@@ -45,7 +45,7 @@ impl Command for BeginDialog {
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         let Self { mailbox, plugin, to, nick, question, draft, most } = self;
-        // Where something may be encrypted, that is decided when it is sent.
+        // In an account with encryption, this is decided when it is sent.
         if !turn.encrypts
             && let Err(error) = may_go_plainly(&to, &draft)
         {

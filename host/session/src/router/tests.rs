@@ -175,7 +175,7 @@ fn events_of_rooms_that_a_plugin_is_not_kept_to_are_counted_by_that() {
     let mut grants = Grants::default();
     grants.grant(Permission::MessagesRead, &["*"]).unwrap();
     let kept_to = |room: &str| Some(RoomList::new([RoomList::room(room).unwrap()]));
-    // What the tests hear is from this address, which is at the service of the room here.
+    // The messages of these tests come from this address, which is at the service of the room here.
     let kept = Arc::new(grants.clone().in_rooms(kept_to("lounge@example.org")));
     let (mailbox, mut receiver) = Mailbox::new(InstanceId::next(), 8, kept);
     router.subscribe(&mailbox, "message", Filter::default(), false);

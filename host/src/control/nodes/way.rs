@@ -29,7 +29,7 @@ pub(super) enum Way {
     All,
 }
 
-/// What tells which account a request means that names none.
+/// The address by which a request means an account that it does not name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Meant {
     /// The account knows this room or contact.

@@ -82,7 +82,7 @@ impl About {
     }
 }
 
-/// What a session of the window that reaches some accounts alone may see of the answer to a request.
+/// The part of an answer that a session of the window may see if it reaches some accounts alone.
 #[derive(Debug)]
 pub(in crate::control) struct Limits {
     reach: Reach,

@@ -44,7 +44,7 @@ pub struct LostNode {
     pub since: String,
 }
 
-/// What a node says of itself and of its cluster.
+/// The report of a node about itself and its cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterHealth {
     /// Whether it reaches NATS, and NATS takes what it writes.
@@ -155,7 +155,7 @@ pub struct NodeStatus {
     /// Why webhooks cannot be listened for there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhooks_error: Option<String>,
-    /// What it says of the cluster.
+    /// Its report about the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<ClusterHealth>,
     /// Why nothing is known of it.

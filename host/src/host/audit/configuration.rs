@@ -307,7 +307,7 @@ fn entry(field: &str, stays: bool, by: &By, old: Option<String>, new: Option<Str
         return Some(NewAuditEntry { old, new, ..entry });
     };
     let (kind, what, [old, new]) = match (part, stays) {
-        // What else decides how to connect is digested, and not shown.
+        // The other values that decide how to connect are digested, and not shown.
         (LINK, true) if old == new => (AuditKind::Account, HOW, [None, None]),
         (LINK, true) => (AuditKind::Account, "its connection or its owners", [old, new]),
         (LINK, false) => {

@@ -63,7 +63,7 @@ struct State {
     is_stale: bool,
     /// When owners named addresses, also those that are awake.
     touched: HashMap<BareJid, Instant>,
-    /// What keeps accounts awake that may sleep, as of the last look.
+    /// The reasons that keep accounts awake that may sleep, as of the last look.
     awake: BTreeMap<AccountName, KeepsAwake>,
 }
 

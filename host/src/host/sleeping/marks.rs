@@ -1,4 +1,4 @@
-//! What sleeping addresses fell asleep with: their configuration and their plugins, as a number for each.
+//! The configuration and the plugins with which sleeping addresses fell asleep, as a number for each.
 
 use parlor_base::id::Digest;
 use parlor_config::{AccountConfig, Config, Selector};

@@ -273,7 +273,7 @@ async fn an_address_that_is_removed_while_it_sleeps_is_nobody() {
     stop(host, stream).await;
 }
 
-/// What came for it waited for a minute, as if it still slept.
+/// Stanzas for it waited for a minute, as if it still slept.
 #[tokio::test]
 async fn an_address_that_is_removed_while_it_wakes_is_nobody() {
     let scene = Scene::new().await;
@@ -287,7 +287,7 @@ async fn an_address_that_is_removed_while_it_wakes_is_nobody() {
     stop(host, stream).await;
 }
 
-/// What comes for it would be lost if its account ended, or would be answered by nobody.
+/// Stanzas for it would be lost if its account ended, or would be answered by nobody.
 #[tokio::test]
 async fn an_address_that_was_written_to_a_moment_ago_does_not_fall_asleep() {
     let scene = Scene::new().await;

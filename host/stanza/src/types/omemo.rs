@@ -249,7 +249,7 @@ pub struct ListedDevice {
     pub label: Option<DeviceLabel>,
 }
 
-/// What a device calls itself. It counts only if the device has signed it (XEP-0384, section 5.3.1).
+/// The name that a device gives itself. It counts only if the device has signed it (XEP-0384, section 5.3.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceLabel {
     /// The text, as it is signed.

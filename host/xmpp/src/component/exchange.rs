@@ -220,7 +220,7 @@ impl Exchange {
                 );
             }
             seat.tell(Coming::Bound);
-            // What comes for an account that is about to end is for the next one.
+            // Stanzas for an account that is about to end are for the next one.
             if !state.sleepers.have(jid) {
                 let waited = state.guests.leave(jid).into_iter().chain(state.sleepers.leave(jid));
                 all_back.extend(catch_up(seat, waited));

@@ -62,7 +62,7 @@ enum Heard {
         asked: Option<(Jid, String)>,
     },
     No {
-        /// What its sender gets.
+        /// The answer to its sender, if it gets one.
         back: Option<Box<Stanza>>,
     },
 }

@@ -1,4 +1,4 @@
-//! What a component holds between its stream and its addresses.
+//! The stanzas that a component holds between its stream and its addresses.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;

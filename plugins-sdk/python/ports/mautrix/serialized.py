@@ -124,7 +124,7 @@ class Mapped:
 
     def serialize(self) -> JSON:
         """As Matrix writes it."""
-        # What is empty is not written.
+        # Empty values are not written.
         known = (
             (name, value) for name, value in self.__dict__.items()
             if name not in self._beside and value is not None and (value or not isinstance(value, Mapped)))

@@ -309,7 +309,7 @@ async fn labels(trial: &mut Trial) -> Result<String> {
     stage.during().await?;
     let after = stage.metrics().await?;
     let known = series(&before);
-    // What a plugin uses of a limit is left out while that is nothing. Its labels are the owner's.
+    // The use of a limit is left out while it is nothing. Its labels are the owner's.
     let is_new = |one: &&str| !known.contains(one) && !one.starts_with("parlor_plugin_limit_used{plugin=\"echo\",");
     let new: Vec<_> = series(&after).into_iter().filter(is_new).collect();
     ensure!(new.is_empty() && !after.contains("canary"), "strangers made metrics: {new:?}");

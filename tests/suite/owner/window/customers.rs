@@ -92,7 +92,7 @@ async fn a_session_of_some_accounts_sees_nothing_of_the_others() {
     assert!(whole.page("/accounts").await.unwrap().body.contains("blue"));
 }
 
-/// What there is not, and what is of others, is answered alike, but for the name that was asked for.
+/// Things that are not there and things of others are answered alike, but for the name that was asked for.
 #[tokio::test]
 async fn addresses_of_the_others_lead_to_nothing() {
     let inn = Inn::open().await;

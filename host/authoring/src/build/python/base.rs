@@ -60,7 +60,7 @@ for _place, _folders, _files in os.walk(_LIBRARY):
 
 class WitWorld(wit_world.WitWorld):
     def evaluate(self) -> None:
-        # What lies in the folders now was not there before.
+        # The modules in the folders now were not there before.
         importlib.invalidate_caches()
         sys.dont_write_bytecode = True
         if os.path.isdir("/packages"):

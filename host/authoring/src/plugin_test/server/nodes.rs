@@ -8,7 +8,7 @@ use xmpp_parsers::ns;
 use super::action::Action;
 use super::words::value;
 
-/// What a request does with a node.
+/// The action of a request on a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeRequest {
     /// It publishes this item.

@@ -23,7 +23,7 @@ struct Kind {
     who: BareJid,
     name: String,
     namespace: String,
-    /// What a request does with a node, since all such requests have the same payload. `None`: anything.
+    /// The action of a request on a node, since all such requests have the same payload. `None`: any.
     does: Option<String>,
 }
 

@@ -49,7 +49,7 @@ pub(super) struct Session {
     folder: PathBuf,
     /// Whether the user agreed to builds of it.
     consent: build::Consent,
-    /// What the author gives the plugin for requests over the web.
+    /// The credentials and certificates that the author gives for requests over the web.
     by_hand: ByHand,
     /// The last remarks on credentials.
     remarked: Vec<String>,

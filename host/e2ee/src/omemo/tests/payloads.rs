@@ -162,7 +162,7 @@ fn a_payload_whose_tag_is_not_with_its_key_is_refused() {
     let (key, tag) = payload.key.split_at(16);
     let body = [&payload.body, tag].concat();
     let iv = payload.iv.as_ref().map(<[u8; 12]>::as_slice);
-    // Whoever got the key could write another text with a tag that fits.
+    // Everybody who got the key could write another text with a tag that fits.
     assert_eq!(payload::decrypt(Version::Axolotl, &body, iv, key), Err(PayloadError::NoTag));
     assert_eq!(payload::decrypt(Version::Axolotl, &payload.body, iv, key), Err(PayloadError::NoTag));
     let wrong = payload::decrypt(Version::Axolotl, &body, iv, &payload.key[..20]);

@@ -79,7 +79,7 @@ fn either_side_can_give_up() {
 /// Each of its messages in each state, but for those that go on.
 #[test]
 fn a_message_that_is_not_awaited_ends_a_comparison() {
-    // What B has done: nothing, been asked, answered, asked, asked and got an answer.
+    // B has done nothing, been asked, answered, asked, or asked and got an answer.
     for (state, awaited) in [(0, vec![2, 7]), (1, vec![2, 7]), (2, vec![4]), (3, vec![3]), (4, vec![5])] {
         for kind in [2_u8, 3, 4, 5, 7].into_iter().filter(|kind| !awaited.contains(kind)) {
             let mut pair = Pair::started(51, Policy::default());

@@ -49,7 +49,7 @@ async fn what_comes_while_an_address_falls_asleep_waits_for_the_next_account_in_
         // Its account still runs, and ends.
         assert_eq!(bodies(&exchange, &echo), [""; 0]);
         if is_cut {
-            // What comes on another stream is not for it either.
+            // Stanzas on another stream are not for it either.
             exchange.suspended(&Lost::Closed);
             exchange.bound(false);
             assert_eq!(bodies(&exchange, &echo), [""; 0]);
@@ -88,7 +88,7 @@ async fn an_address_falls_asleep_only_after_it_was_quiet() {
     tokio::time::advance(QUIET / 2).await;
     assert!(!exchange.fall_asleep(&echo, QUIET));
     tokio::time::advance(QUIET / 2).await;
-    // What has waited so long is still to be done.
+    // Work that has waited so long is still to be done.
     exchange.hear(&echo, message("an answer"));
     tokio::time::advance(QUIET).await;
     assert!(!exchange.fall_asleep(&echo, QUIET), "it was not sent");

@@ -1,4 +1,4 @@
-//! Where the servers of an entry are: in the public network, or in the owner's own.
+//! The place of the servers of an entry: the public network, or the owner's own.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -12,7 +12,7 @@ use super::{Servers, WebPattern, lies_below, scheme};
 const OWN_ENDS: [&str; 10] =
     ["localhost", "local", "home.arpa", "internal", "lan", "home", "localdomain", "intranet", "private", "corp"];
 
-/// Where the servers of an entry are, and how they are reached, for an owner who decides about it.
+/// The place of the servers of an entry, and how they are reached, for an owner who decides about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerPlace {
     /// In the public network, over TLS.
