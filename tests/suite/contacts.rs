@@ -529,10 +529,42 @@ async fn a_blocked_address_is_heard_by_nobody_until_it_is_unblocked() {
     for own in [host.account().jid.to_string(), format!("{}/x", host.account().jid), DOMAIN.to_owned()] {
         host.call(FULL, "contacts.block", json!({ "jid": own })).await.invalid("jid");
     }
-    // Neither server takes reports, and a block without its report is not what was asked for.
+    // This server takes no reports, and a block without its report is not what was asked for.
     let report = json!({ "jid": jid, "kind": "spam", "text": "swords", "stanza-ids": [[jid, "7"]] });
     host.call(FULL, "contacts.block", report).await.fails("unsupported");
     host.call(FULL, "contacts.blocked", Value::Null).await.is(json!([]));
+}
+
+/// Rows 158. The servers of the suite take no reports (XEP-0377), so a scripted one does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_reports_gets_one_with_the_block() {
+    const BLOCKING: &str = "urn:xmpp:blocking";
+    const REPORTING: &str = "urn:xmpp:reporting:1";
+    let takes_reports = |request: &Request| {
+        let asks_server = request.is_disco() && request.to.as_ref().is_some_and(|to| to.as_str() == DOMAIN);
+        let features = || format!("<feature var='{BLOCKING}'/><feature var='{REPORTING}'/>");
+        let payload = asks_server.then(|| format!("<query xmlns='{}'>{}</query>", ns::DISCO_INFO, features()));
+        let is_answered = asks_server || request.payload.is("block", BLOCKING);
+        is_answered.then(|| vec![Element::from(request.result(payload.map(|query| query.parse().unwrap())))])
+    };
+    let plan = Plan::scripted_without_archive().await.answering(takes_reports);
+    let host = plan.caller(FULL, granted).start().await;
+    host.call(FULL, "api.wait-until", json!({ "promise": "discoInitialized" })).await.ok();
+    let (rude, text) = ("rude@far.example", "swords < shields");
+    let report = |kind: &str| json!({ "jid": rude, "kind": kind, "text": text, "stanza-ids": [["a@localhost", "'7"]] });
+    for kind in ["spam", "abuse"] {
+        host.call(FULL, "contacts.block", report(kind)).await.ok();
+        let said = host.said().await;
+        let stanza: Element = said.iter().rfind(|stanza| stanza.contains("<block")).unwrap().parse().unwrap();
+        let item = stanza.get_child("block", BLOCKING).and_then(|block| block.get_child("item", BLOCKING)).unwrap();
+        assert_eq!((stanza.attr("type"), item.attr("jid")), (Some("set"), Some(rude)), "{said:?}");
+        let told = item.get_child("report", REPORTING).unwrap();
+        assert_eq!(told.attr("reason"), Some(format!("urn:xmpp:reporting:{kind}").as_str()));
+        let about = told.get_child("stanza-id", "urn:xmpp:sid:0").unwrap();
+        assert_eq!((about.attr("by"), about.attr("id")), (Some("a@localhost"), Some("'7")));
+        assert_eq!(told.get_child("text", REPORTING).map(Element::text).as_deref(), Some(text));
+    }
+    host.call(FULL, "contacts.block", report("rude")).await.invalid("report.kind");
 }
 
 /// Rows 158.
