@@ -4,6 +4,7 @@ mod deliveries;
 pub(crate) mod flood;
 mod hooks;
 mod load;
+mod timing;
 
 use std::net::Ipv4Addr;
 
@@ -178,10 +179,11 @@ async fn path_tricks(trial: &mut Trial) -> Result<String> {
     // The form of requests to proxies (RFC 9112, section 3.2.2).
     let evil = format!("POST http://evil.example{folder}/x HTTP/1.1\r\n{}", github(&SECRET, body));
     hooks.refuses(&evil, body).await?;
+    timing::refusals_take_as_long(&hooks).await?;
     stage.during().await?;
     took_nothing(stage).await?;
     ensure!(hooks.signed(body).await? == 202, "the path itself is refused");
-    Ok(format!("{} paths, and one and the same answer", tricks.len() + below.len()))
+    Ok(format!("{} paths, and one and the same answer after the same time", tricks.len() + below.len()))
 }
 
 async fn answers(trial: &mut Trial) -> Result<String> {
