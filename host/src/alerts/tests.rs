@@ -1,6 +1,11 @@
 //! The alerts: when they are due, and for whom.
 
 use parlor_config::Overrides;
+use parlor_runtime::compiler::Compiler;
+use parlor_runtime::threads::Threads;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use super::*;
 
@@ -196,4 +201,102 @@ fn a_certificate_is_news_two_weeks_before_its_end_and_behind_it() {
     let soon = says("2026-12-04T07:59:59Z").unwrap();
     assert!(soon.contains(" ends on 2026-12-04T07:59:59Z: renew it") && !soon.contains('\n'), "{soon}");
     assert!(says("2026-11-20T07:59:59Z").unwrap().contains(" has ended on "));
+}
+
+/// The server's end of a component's stream.
+struct Stream {
+    tcp: TcpStream,
+    read: String,
+}
+
+impl Stream {
+    /// Accepts the component `bots.example.org`.
+    async fn accept(listener: &TcpListener) -> Self {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let mut stream = Self { tcp, read: String::new() };
+        stream.until("to='bots.example.org'>").await;
+        let header = "<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' \
+                      xmlns='jabber:component:accept' from='bots.example.org' id='1'>";
+        stream.tcp.write_all(header.as_bytes()).await.unwrap();
+        stream.until("</handshake>").await;
+        stream.tcp.write_all(b"<handshake/>").await.unwrap();
+        stream
+    }
+
+    /// Reads up to this text, and forgets everything before its end.
+    async fn until(&mut self, text: &str) {
+        loop {
+            if let Some(at) = self.read.find(text) {
+                self.read.drain(..at + text.len());
+                return;
+            }
+            self.more().await;
+        }
+    }
+
+    async fn more(&mut self) {
+        let mut bytes = [0; 4_096];
+        let length = self.tcp.read(&mut bytes).await.unwrap();
+        assert!(length > 0, "the stream ended: {:?}", self.read);
+        self.read.push_str(std::str::from_utf8(&bytes[..length]).unwrap());
+    }
+}
+
+/// The account that is connected is the address of a component, whose server is this test. Nothing listens for the other one.
+#[tokio::test]
+async fn an_owner_gets_a_message_about_an_account_that_is_away_from_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("parlor.toml");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let at = listener.local_addr().unwrap();
+    let text = format!(
+        "[settings]\nping_interval = 0\n\
+         [component.bots]\ndomain = \"bots.example.org\"\nserver = \"{at}\"\npassword_file = \"secret\"\n\
+         [account.main]\njid = \"main@bots.example.org\"\ncomponent = \"bots\"\nowners = [{ANN}]\n\
+         [account.lost]\njid = \"lost@example.org\"\nserver = \"{nobody}\"\npassword_file = \"secret\"\nowners = [{ANN}]\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    std::fs::write(folder.path().join("secret"), "test\n").unwrap();
+    let overrides = Overrides { environment: |_| None, variables: Vec::new, ..Overrides::default() };
+    let config = Config::load(&path, &overrides).unwrap();
+    let start = Host::start(config, Compiler::ThisProcess, Threads::of_the_caller());
+    let (host, mut stream) = tokio::join!(start, Stream::accept(&listener));
+    let host = host.unwrap();
+    for account in host.accounts() {
+        let mut connection = account.connection();
+        let is_settled = |state: &Connection| matches!(state, Connection::Connected(_) | Connection::Retrying(_));
+        connection.wait_for(is_settled).await.unwrap();
+    }
+
+    let says = format!("account lost is not connected for more than 5 minutes: {nobody} refuses connections");
+    let mut looks = 0;
+    let told = async {
+        while !stream.read.contains(&says) {
+            // Everything goes on for a moment, and then the clock is set forward to the next look.
+            let is_quiet = timeout(Duration::from_millis(20), stream.more()).await.is_err();
+            if is_quiet {
+                tokio::time::pause();
+                tokio::time::advance(LOOK).await;
+                tokio::time::resume();
+                looks += 1;
+            }
+            assert!(looks < 100, "nobody was told: {}", stream.read);
+        }
+    };
+    tokio::select! {
+        biased;
+        () = told => {}
+        () = Box::pin(watch(&host)) => panic!("it goes on for ever"),
+    }
+    assert!(looks >= 10, "five minutes were over after {looks} looks");
+    assert!(
+        stream.read.contains("parlor, account main: ") && stream.read.contains("ann@example.org"),
+        "{}",
+        stream.read
+    );
+    let closes = async move {
+        stream.until("</stream:stream>").await;
+    };
+    tokio::join!(host.stop(), closes);
 }
