@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use crate::form::{AGREED, TOKEN};
 use crate::page::{Page, Question, Reply};
 use crate::problem::Problem;
-use crate::role::{Access, Role};
+use crate::role::Access;
 use crate::secret::Secret;
 use crate::store::Session;
 
@@ -99,7 +99,7 @@ impl<S> Visit<S> {
     }
 
     /// Returns whether the session has this role, or more. For a session of some accounts it has to be a role
-    /// [of accounts](Role::of_accounts).
+    /// [of accounts](crate::role::Role::of_accounts).
     pub fn may(&self, access: impl Into<Access>) -> bool {
         self.session.may(access.into())
     }
@@ -167,7 +167,7 @@ impl<S> Visit<S> {
 #[cfg(any(test, feature = "test-support"))]
 impl<S> Visit<S> {
     /// Returns a visit of a session called `test`, to a path that may have a query.
-    pub fn for_test(role: Role, target: &str, state: S) -> Self {
+    pub fn for_test(role: crate::role::Role, target: &str, state: S) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let name = "test".parse().expect("it is a name");
         let session = Session::new(name, role, None, None, jiff::Timestamp::now());
