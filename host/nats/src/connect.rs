@@ -297,7 +297,7 @@ impl Link {
 fn say(event: &Event) {
     match event {
         Event::SlowConsumer(_) => {
-            tracing::warn!("this node was too slow for what NATS delivers, and lost some: it reads that again")
+            tracing::warn!("this node was too slow for what NATS delivers, and lost some: it reads that again");
         }
         Event::LameDuckMode => tracing::info!("the NATS server of this node is about to stop"),
         _ => {}
