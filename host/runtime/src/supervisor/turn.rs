@@ -40,7 +40,7 @@ impl StartTurn {
         let mut turn = Some(self);
         poll_fn(move |context| {
             let polled = future.as_mut().poll(context);
-            turn = None;
+            drop(turn.take());
             polled
         })
     }
