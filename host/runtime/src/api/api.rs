@@ -62,10 +62,12 @@ const UNCHANGED: [(&str, &str); 4] = [
 const FOR_OTHERS: &str = "by it a component acts in the name of its server's users";
 
 /// The namespaces that no stanza of a plugin may have, whoever gets it, each with the reason.
-const IN_NO_STANZA: [(&str, &str); 3] = [
+const IN_NO_STANZA: [(&str, &str); 4] = [
     ("urn:xmpp:delegation:*", FOR_OTHERS),
     ("urn:xmpp:privilege:*", FOR_OTHERS),
     ("urn:xmpp:moved:*", "it makes contacts of the account those of another address"),
+    // XEP-0033. Grants, rooms, hooks and the policy for OTR are compared with the recipient alone.
+    ("http://jabber.org/protocol/address", "a service passes the stanza on to each address in it"),
 ];
 
 /// Those that no message or presence may have. A bot that asks people to confirm a log-in of theirs uses an IQ.

@@ -266,9 +266,11 @@ async fn as_others(trial: &mut Trial) -> Result<String> {
     let confirm =
         "<confirm xmlns='http://jabber.org/protocol/http-auth' id='a7' method='GET' url='https://evil.example/'/>";
     let moved = "<moved xmlns='urn:xmpp:moved:1'><new-jid>evil@localhost</new-jid></moved>";
+    let others =
+        "<addresses xmlns='http://jabber.org/protocol/address'><address type='to' jid='evil@localhost'/></addresses>";
     let mut tries = 0;
     for to in ["", " to='localhost'", " to='juliet@localhost'"] {
-        for payload in [privileged.as_str(), &delegated, confirm, moved] {
+        for payload in [privileged.as_str(), &delegated, confirm, moved, others] {
             for stanza in [format!("<message{to}>{payload}</message>"), format!("<presence{to}>{payload}</presence>")] {
                 stage.refused("api.send", &json!({ "stanza": stanza }), "denied").await?;
                 tries += 1;

@@ -251,6 +251,27 @@ async fn no_grant_lets_a_stanza_act_for_somebody_else_or_confirm_a_log_in() {
     assert_eq!(send(&format!("<message to='a@b.org'>{forwarded}</message>")), Ok(()));
 }
 
+/// XEP-0033: a plugin that may write to a service would write to everybody, and in rooms from which its owner keeps it.
+#[tokio::test]
+async fn no_stanza_names_further_recipients() {
+    let (instance, _mailbox) =
+        disconnected_instance("\"stanza.send\" = [\"message:multicast.example.org\", \"presence\"]", Limits::default());
+    let named = Session::new("bot@example.org/here".parse().unwrap(), Settings::default());
+    instance.account.publish(named.snapshot());
+    let send = |xml: &str| stanza(&instance, CallName::ApiSend, xml, RawStanza::parse).map(drop);
+    let to = |more: &str| format!("<message to='multicast.example.org'><body>hi</body>{more}</message>");
+    assert_eq!(send(&to("")), Ok(()));
+    for kind in ["to", "cc", "bcc"] {
+        let address = format!("<address type='{kind}' jid='hall@rooms.example.org'/>");
+        let addresses = format!("<addresses xmlns='http://jabber.org/protocol/address'>{address}</addresses>");
+        for xml in [to(&addresses), format!("<presence to='multicast.example.org/x'>{addresses}</presence>")] {
+            let result = send(&xml);
+            let Err(CallError::Denied { hint, .. }) = result else { panic!("{xml}: {result:?}") };
+            assert!(hint.contains("passes the stanza on"), "{hint}");
+        }
+    }
+}
+
 /// RFC 7622, section 3.2: a server may know its domain in either spelling.
 #[test]
 fn the_own_server_is_known_by_each_spelling_of_its_domain() {
