@@ -14,7 +14,7 @@ const MEDIA: &str = "urn:xmpp:sims:1";
 const SHOWN: [&str; 4] = [XHTML, OOB, SHARING, MEDIA];
 
 impl RawStanza {
-    /// Returns whether it is a message with a body, a subject, a reaction or a file, also within another element.
+    /// Returns whether it is a message with a text or a file, also within another element.
     pub fn says_something(&self) -> bool {
         let Stanza::Message(message) = self.stanza() else { return false };
         !message.bodies.is_empty() || !message.subjects.is_empty() || message.payloads.iter().any(is_read)
@@ -44,9 +44,14 @@ fn has_key(element: &Element) -> bool {
 
 /// Returns whether people read this, or something within it. The depth is bounded on input.
 fn is_read(element: &Element) -> bool {
-    // Other namespaces name a body without having its text (XEP-0428).
-    let is_text = matches!(element.name(), "body" | "subject" | "reaction") && !element.text().is_empty();
-    is_text || SHOWN.iter().any(|namespace| element.has_ns(*namespace)) || element.children().any(is_read)
+    // Clients show many texts beside a body: as they are typed (XEP-0301), of a form, or why somebody is invited (XEP-0249). What
+    // nobody reads, such as a chat state or the range of a fallback (XEP-0428), has none.
+    let has_text = element.texts().any(|text| !text.trim().is_empty());
+    let has_reason = element.attr("reason").is_some_and(|reason| !reason.is_empty());
+    has_text
+        || has_reason
+        || SHOWN.iter().any(|namespace| element.has_ns(*namespace))
+        || element.children().any(is_read)
 }
 
 #[cfg(test)]
@@ -72,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_says_something_by_a_text_a_reaction_or_a_file_and_nothing_else_does() {
+    fn a_message_says_something_by_any_text_or_a_file_and_nothing_else_does() {
         let says = |xml: &str| RawStanza::parse(xml, &jid("bot@house/here")).unwrap().says_something();
         for content in [
             "<body>hi</body>",
@@ -82,6 +87,10 @@ mod tests {
             "<file-sharing xmlns='urn:xmpp:sfs:0'/>",
             "<html xmlns='http://jabber.org/protocol/xhtml-im'/>",
             "<reference xmlns='urn:xmpp:reference:0'><media-sharing xmlns='urn:xmpp:sims:1'/></reference>",
+            "<rtt xmlns='urn:xmpp:rtt:0' event='new' seq='0'><t>hi</t></rtt>",
+            "<x xmlns='jabber:x:data' type='form'><title>hi</title></x>",
+            "<x xmlns='jabber:x:conference' jid='hall@rooms.example.org' reason='hi'/>",
+            "<nick xmlns='http://jabber.org/protocol/nick'>hi</nick>",
             "<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'><body>hi</body></message></forwarded>",
         ] {
             assert!(says(&format!("<message to='a@b'>{content}</message>")), "{content}");
@@ -89,6 +98,9 @@ mod tests {
         for xml in [
             "<message to='a@b'><active xmlns='http://jabber.org/protocol/chatstates'/></message>",
             "<message to='a@b'><reactions xmlns='urn:xmpp:reactions:0' id='1'/></message>",
+            "<message to='a@b'><received xmlns='urn:xmpp:receipts' id='1'/><store xmlns='urn:xmpp:hints'/></message>",
+            "<message to='a@b'><x xmlns='jabber:x:conference' jid='hall@rooms.example.org' reason=''> </x></message>",
+            "<message to='a@b'><thread>1</thread><composing xmlns='http://jabber.org/protocol/chatstates'/></message>",
             "<message to='a@b'><fallback xmlns='urn:xmpp:fallback:0' for='urn:x'><body/></fallback></message>",
             "<presence><status>hi</status></presence>",
             "<iq type='set' id='1'><body xmlns='urn:x'>hi</body></iq>",

@@ -8,6 +8,7 @@ use parlor_stanza::types::{Affiliated, Ask, Draft, Invitation, Invite, MessageKi
 
 use super::Command;
 use crate::answer::Answer;
+use crate::encryption::sending::may_state_reason;
 use crate::event::Payload;
 use crate::features::Features;
 use crate::iq::rooms::{ConfigValue, RoomIq, WantedRetraction, weight_of_fields};
@@ -254,15 +255,18 @@ impl Command for InviteToRoom {
 
     const SENDS: bool = true;
 
-    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
-        if let Err(error) = may_ask(turn) {
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let Self { jid: room, user, direct, reason, password } = self;
+        let to = Jid::from(user.clone());
+        let may_invite =
+            may_ask(turn).and_then(|()| may_state_reason(&features.encryption, &to, reason.as_deref(), turn));
+        if let Err(error) = may_invite {
             return turn.answer(answer, Err(error));
         }
-        let Self { jid: room, user, direct, reason, password } = self;
         let invite = Invite {
             room: room.clone(),
             from: turn.own.clone(),
-            to: user.clone().into(),
+            to,
             reason: reason.clone(),
             password: password.clone(),
         };
@@ -293,12 +297,15 @@ impl Command for DeclineInvitation {
 
     const SENDS: bool = true;
 
-    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
-        if let Err(error) = may_ask(turn) {
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let Self { jid: room, inviter, reason } = self;
+        let may_decline =
+            may_ask(turn).and_then(|()| may_state_reason(&features.encryption, &inviter, reason.as_deref(), turn));
+        if let Err(error) = may_decline {
             return turn.answer(answer, Err(error));
         }
-        let invitation = Invitation::Declined { inviter: self.inviter, reason: self.reason };
-        turn.send(Outgoing::Invite { to: self.jid.into(), id: random_id(), invitation });
+        let invitation = Invitation::Declined { inviter, reason };
+        turn.send(Outgoing::Invite { to: room.into(), id: random_id(), invitation });
         turn.answer(answer, Ok(()));
     }
 }

@@ -193,8 +193,8 @@ pub(crate) fn may_send_raw(
     if stanza.has_key_of_a_file() {
         return Err(has_key(&to));
     }
-    // Servers bring a message for a room to a full address, too, which may be anybody's.
-    let is_for_all = !stanza.is_said_to_a_person() && to.is_bare();
+    // Servers bring a message for a room to a full address, too, which may be anybody's, and one to a person passes them first.
+    let is_for_all = !stanza.is_said_to_a_person() && to.is_bare() && rooms.is_known(&to);
     if is_for_all || !stanza.says_something() {
         return Ok(());
     }
@@ -210,6 +210,21 @@ pub(crate) fn may_answer_in_form(keys: &EndToEnd, to: &FullJid, text: &str, turn
     }
     let why = "`otr = \"require\"` refuses plain messages, and forms are not encrypted; send the answer as a message";
     may_say_plainly(keys, &Jid::from(to.clone()), &to.to_bare(), why, turn)
+}
+
+/// Checks whether an invitation to a room, or the answer to one, may state this reason to a person. Nothing encrypts that either.
+pub(crate) fn may_state_reason(
+    keys: &EndToEnd,
+    to: &Jid,
+    reason: Option<&str>,
+    turn: &Turn<'_>,
+) -> Result<(), CallError> {
+    let Some(reason) = reason.filter(|reason| !reason.is_empty()) else { return Ok(()) };
+    if has_encrypted_address(reason) {
+        return Err(has_key(to));
+    }
+    let why = "`otr = \"require\"` refuses plain messages, and reasons of invitations are not encrypted; leave it out";
+    may_say_plainly(keys, to, &to.to_bare(), why, turn)
 }
 
 /// Checks whether something may be said to a person that nothing encrypts. `why`: the reason where OTR is required.

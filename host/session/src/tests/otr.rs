@@ -588,7 +588,8 @@ fn where_it_is_required_no_raw_stanza_says_anything_plainly() {
     let (to_romeo, to_phone) = (format!("type='chat' to='{ROMEO}'"), format!("type='groupchat' to='{PHONE}'"));
     talk.otr(OtrPolicy::Allow, Some(OtrPolicy::Require));
     for attributes in [&*to_romeo, &to_phone, &format!("to='{PHONE}'")] {
-        for content in ["<body>hello</body>", "<subject>hello</subject>", file] {
+        let typed = "<rtt xmlns='urn:xmpp:rtt:0'><t>hello</t></rtt>";
+        for content in ["<body>hello</body>", "<subject>hello</subject>", file, typed] {
             let result = sends(&mut talk, attributes, content);
             assert!(matches!(result, Err(CallError::Unsupported(_))), "{attributes} {content}: {result:?}");
         }
@@ -598,6 +599,10 @@ fn where_it_is_required_no_raw_stanza_says_anything_plainly() {
     for others in [&*to_all, "type='chat' to='juliet@example.org'"] {
         assert_eq!(sends(&mut talk, others, "<body>hello</body>"), Ok(()), "{others}");
     }
+    // The server refuses it, and has read it then.
+    let as_to_all = format!("type='groupchat' to='{ROMEO}'");
+    let result = sends(&mut talk, &as_to_all, "<body>hello</body>");
+    assert!(matches!(result, Err(CallError::Unsupported(_))), "{result:?}");
     // A chat that was encrypted gets no plain answers while that is off.
     let mut talk = Talk::begun(TrustPolicy::Blind);
     assert_eq!(sends(&mut talk, &to_romeo, "<body>hello</body>"), Ok(()));
@@ -618,6 +623,34 @@ fn where_it_is_required_no_other_spelling_of_a_domain_goes_plainly() {
         let stanza = raw(&format!("<message type='chat' to='{other}'><body>hello</body></message>"));
         let result = got(&mut talk.test.ask(SendRaw { by: InstanceId(1), stanza })).unwrap();
         assert!(matches!(result, Err(CallError::Unsupported(_))), "{listed} {other}: {result:?}");
+    }
+}
+
+#[test]
+fn where_it_is_required_no_invitation_states_a_reason() {
+    let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
+    let invites = |talk: &mut Talk, direct: bool, reason: Option<&str>| {
+        let (jid, user, reason) = (bare(ROOM), bare(ROMEO), reason.map(str::to_owned));
+        got(&mut talk.test.ask(InviteToRoom { jid, user, direct, reason, password: None })).unwrap()
+    };
+    let declines = |talk: &mut Talk, reason: Option<&str>| {
+        let (jid, inviter, reason) = (bare(ROOM), jid(PHONE), reason.map(str::to_owned));
+        got(&mut talk.test.ask(DeclineInvitation { jid, inviter, reason })).unwrap()
+    };
+    assert_eq!((invites(&mut talk, true, Some("hello")), declines(&mut talk, Some("hello"))), (Ok(()), Ok(())));
+    talk.otr(OtrPolicy::Allow, Some(OtrPolicy::Require));
+    let file = format!("aesgcm://h/a#{}", "0f".repeat(44));
+    for reason in ["hello", &file] {
+        for result in [
+            invites(&mut talk, true, Some(reason)),
+            invites(&mut talk, false, Some(reason)),
+            declines(&mut talk, Some(reason)),
+        ] {
+            assert!(matches!(result, Err(CallError::Unsupported(_))), "{result:?}");
+        }
+    }
+    for reason in [None, Some("")] {
+        assert_eq!((invites(&mut talk, true, reason), declines(&mut talk, reason)), (Ok(()), Ok(())), "{reason:?}");
     }
 }
 
