@@ -19,7 +19,7 @@ use super::{addresses, answer, bare_jid, bare_jids, caller, each, fits, jid, ord
 use crate::bindings::parlor::plugin::chats::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Chat as WitChat, Error, Outgoing};
 use crate::instance::denied::still_has;
-use crate::instance::{Context, Grouping, Instance, outgoing};
+use crate::instance::{Context, Grouping, Instance, OpenCall, outgoing};
 
 impl Host for Context {
     fn get(&mut self, jid: String) -> Result<Option<WitChat>, Error> {
@@ -218,10 +218,15 @@ async fn initiate_otr<T: Send + 'static>(accessor: &Accessor<T, Grouping>, text:
 }
 
 async fn end_otr<T: Send + 'static>(accessor: &Accessor<T, Grouping>, text: &str) -> Result<(), CallError> {
-    let (instance, call) = caller(accessor, CallName::ChatsEndOtr)?;
-    let jid = bare_jid("jid", text)?;
+    let (_, call) = caller(accessor, CallName::ChatsEndOtr)?;
+    end_otr_by(&call, text).await
+}
+
+async fn end_otr_by(call: &OpenCall, text: &str) -> Result<(), CallError> {
+    let (instance, jid) = (call.instance(), bare_jid("jid", text)?);
     let granted = call.granted(Target::Jid(&jid))?;
-    pace(&instance).await?;
+    pace(instance).await?;
+    still_has(instance, &granted)?;
     instance.ask(&granted, EndOtr { jid }).await
 }
 
@@ -290,6 +295,19 @@ mod tests {
             assert_eq!(result.is_ok(), is_sent, "{result:?}");
             assert_eq!(matches!(result, Err(CallError::Denied { .. })), !is_sent, "{result:?}");
         }
+    }
+
+    /// What is said afterwards goes out plainly.
+    #[tokio::test(start_paused = true)]
+    async fn a_conversation_is_not_ended_if_the_grant_was_taken_back_while_the_call_waited() {
+        let (instance, _mailbox) = disconnected_instance("\"messages.send\" = [\"*\"]", Limits::default());
+        let call = instance.open_call(CallName::ChatsEndOtr).unwrap();
+        instance.budgets.outgoing().take(50.0).unwrap();
+        let mut ends = pin!(end_otr_by(&call, "romeo@example.org"));
+        assert!(poll!(ends.as_mut()).is_pending());
+        instance.account.router.grant(&instance.mailbox, Arc::default());
+        let result = ends.await;
+        assert!(matches!(result, Err(CallError::Denied { .. })), "{result:?}");
     }
 
     #[test]

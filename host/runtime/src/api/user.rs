@@ -12,6 +12,7 @@ use super::{answer, caller, jid, pace_for_all, pace_order, text};
 use crate::account::Credentials;
 use crate::bindings::parlor::plugin::types::{Error, Status as WitStatus};
 use crate::bindings::parlor::plugin::user::{Credentials as WitCredentials, Host, HostWithStore};
+use crate::instance::denied::still_has;
 use crate::instance::{Context, Grouping, Instance};
 
 /// Maximum length of a status text, in bytes.
@@ -112,13 +113,16 @@ async fn change(
     }
     let granted = instance.granted(call, Target::None)?;
     pace_for_all(instance).await?;
+    still_has(instance, &granted)?;
     instance.ask(&granted, SetStatus { value, message }).await
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::sync::atomic::Ordering::Relaxed;
 
+    use futures_util::poll;
     use jid::BareJid;
     use parlor_config::Settings;
     use parlor_plugins::limits::Limits;
@@ -158,6 +162,18 @@ mod tests {
         instance.budgets.outgoing().take(50.0).unwrap();
         change(&instance, CallName::UserSetStatus, Some(StatusValue::Away), None).await.unwrap();
         assert_eq!(instance.counters.sent.load(Relaxed), 101);
+    }
+
+    /// It may wait for half a minute, and everybody who sees the account sees its text.
+    #[tokio::test(start_paused = true)]
+    async fn a_status_that_waited_for_its_turn_is_not_set_if_the_grant_was_taken_back() {
+        let instance = in_rooms(0, Limits::default());
+        instance.budgets.outgoing().take(50.0).unwrap();
+        let mut call = pin!(change(&instance, CallName::UserSetStatusMessage, None, Some("hi".to_owned())));
+        assert!(poll!(call.as_mut()).is_pending());
+        instance.account.router.grant(&instance.mailbox, Arc::default());
+        let result = call.await;
+        assert!(matches!(result, Err(CallError::Denied { .. })), "{result:?}");
     }
 
     /// Every plugin gets an event for it.
