@@ -58,7 +58,11 @@ const OF_BODY: [HeaderName; 8] = [
 
 /// A client with separate connections.
 #[derive(Clone)]
-pub struct Client(Arc<Pooled<Connector, Outgoing>>);
+pub struct Client {
+    pooled: Arc<Pooled<Connector, Outgoing>>,
+    /// Whether a request may still be made. None: always.
+    may_ask: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+}
 
 /// A request.
 pub struct Request {
@@ -150,7 +154,14 @@ impl Client {
             .http2_max_header_list_size(LONGEST_HEADER_LIST)
             .http2_initial_stream_window_size(WINDOW)
             .http2_initial_connection_window_size(UNREAD * WINDOW);
-        Self(Arc::new(builder.build(connector)))
+        Self { pooled: Arc::new(builder.build(connector)), may_ask: None }
+    }
+
+    /// Returns the same client, which makes requests only as long as this holds: it is asked before each one, also before those of
+    /// redirects and those that are made once more.
+    #[must_use]
+    pub fn only_while(self, may_ask: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { may_ask: Some(Arc::new(may_ask)), ..self }
     }
 
     /// Sends a request and waits for the head of its answer. A redirect is an answer like any other.
@@ -227,12 +238,15 @@ impl Client {
         (*sent.method_mut(), *sent.uri_mut(), *sent.headers_mut()) = (method, uri, headers);
         let mut again = copied(&sent);
         loop {
+            if self.may_ask.as_ref().is_some_and(|may_ask| !may_ask()) {
+                return Err(WebError::Ended);
+            }
             // This counts the interim answers over HTTP/1. Those over HTTP/2 are counted by the connection.
             let flooded = counted(&mut sent);
             let answered = tokio::select! {
                 biased;
                 () = flooded.notified() => return Err(too_many()),
-                answered = self.0.request(sent) => answered,
+                answered = self.pooled.request(sent) => answered,
             };
             match answered {
                 Ok(answer) => {

@@ -53,6 +53,9 @@ pub enum WebError {
     /// It redirected to `http`, which a request that began with `https` does not follow.
     #[error("it redirects to http, and the request began with https")]
     WithoutTls,
+    /// The client may make no request any more.
+    #[error("no request may be made any more")]
+    Ended,
     /// A header that the host writes itself, that could lead beyond the address, or that is none.
     #[error("the header {name:?} cannot be set: {why}")]
     Header {

@@ -724,6 +724,27 @@ async fn a_request_with_which_a_server_has_not_begun_is_made_again_whatever_its_
     }
 }
 
+/// An account of a cluster may be another node's by then.
+#[tokio::test]
+async fn no_request_is_made_again_or_follows_a_redirect_once_the_client_may_ask_no_more() {
+    fn refused(_: usize, id: u32) -> Vec<u8> {
+        frame(3, 0, id, &7_u32.to_be_bytes())
+    }
+    let once = || {
+        let asked = AtomicUsize::new(0);
+        move || asked.fetch_add(1, Relaxed) == 0
+    };
+    let (address, roots, asked) = each_h2(refused).await;
+    let request = Request { method: Method::POST, body: Outgoing::whole("abc"), ..get(address) };
+    let said = body(&client(&roots, |_, _| true).only_while(once()), request).await;
+    assert_eq!((said, asked.load(Relaxed)), (Err(WebError::Ended), 1));
+    let server = Server::start("http/1.1", |_, _| said(307, &[("location", "/end")], "")).await;
+    let client = server.client().only_while(once());
+    let allow = |_: Hop<'_>| Ok::<_, WebError>(());
+    let answer = client.follow(get(server.address("/")), None, 3, allow).await;
+    assert_eq!(answer.err(), Some(WebError::Ended));
+}
+
 /// RFC 9113, section 8.1.
 #[tokio::test]
 async fn interim_answers_by_http_2_have_an_end_as_well() {

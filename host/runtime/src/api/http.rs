@@ -384,6 +384,7 @@ pub(super) fn failed(instance: &Instance, error: &WebError) -> CallError {
         WebError::Unreachable { .. } => CallError::Unreachable(text),
         WebError::Tls { .. } => CallError::Tls(text),
         WebError::TimedOut(Late::Answer | Late::Body) => CallError::TimedOut,
+        WebError::Ended => CallError::Stopped,
         WebError::TooLarge(most) => CallError::OverLimit(format!("{most} bytes of an answer over the web (http_body)")),
         WebError::Header { .. } => CallError::invalid("request.headers", text),
         WebError::Protocol(_) | WebError::TooManyRedirects(_) | WebError::BadRedirect(_) | WebError::WithoutTls => {

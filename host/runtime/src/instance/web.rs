@@ -52,6 +52,7 @@ impl WebClient {
             is_public(address.ip()) || allowed.get(Permission::HttpFetch).is_some_and(lists)
         };
         let client = Client::new(may_dial, proxy(&web), tls, instance.account.place.runtime.clone());
+        let client = client.only_while(still_may(instance));
         *made = Some(Made { grants, web, client: client.clone() });
         Ok(client)
     }
@@ -70,6 +71,7 @@ impl WebClient {
         let (local, is_public) = (web.local_files.clone(), rule(&web));
         let may_dial = move |address: SocketAddr, _by_name: bool| is_public(address.ip()) || local.contains(&address);
         let client = Client::new(may_dial, proxy(&web), tls, instance.account.place.runtime.clone());
+        let client = client.only_while(still_may(instance));
         *made = Some(Made { grants, web, client: client.clone() });
         Ok(client)
     }
@@ -87,6 +89,12 @@ impl WebClient {
 /// Waits until the account may act. If another node may have it, a request over the web would be one too many: the next holder repeats it.
 async fn may_act(instance: &Instance) -> Result<(), CallError> {
     if instance.account.may_act.now_or_confirmed().await { Ok(()) } else { Err(CallError::Stopped) }
+}
+
+/// Returns whether the account still may act, for each request that follows from the first one: a redirect, or one that is made again.
+fn still_may(instance: &Instance) -> impl Fn() -> bool + Send + Sync + use<> {
+    let may_act = instance.account.may_act.clone();
+    move || may_act.now()
 }
 
 /// Returns the rule for addresses of the public network.
