@@ -53,7 +53,11 @@ pub enum Payload {
     None,
     Text(String),
     Status(Status),
-    Stanza(String),
+    Stanza {
+        xml: String,
+        /// The recipient of one that is sent.
+        to: Option<Jid>,
+    },
     Contact(Arc<Contact>),
     Chat(Arc<Chat>),
     Message(Arc<Message>),
@@ -89,7 +93,7 @@ impl Payload {
         let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let of_what_is_in_it = match self {
             Self::None => return 0,
-            Self::Text(text) | Self::Stanza(text) => text.len(),
+            Self::Text(text) | Self::Stanza { xml: text, .. } => text.len(),
             Self::Json(json) => json.len(),
             Self::Message(message) => message.raw.weight(),
             Self::Command { args, message, values, .. } => {
@@ -131,7 +135,7 @@ impl Payload {
             Self::None
             | Self::Text(_)
             | Self::Status(_)
-            | Self::Stanza(_)
+            | Self::Stanza { .. }
             | Self::Feature { .. }
             | Self::Webhook(_)
             | Self::Schedule(_)

@@ -330,7 +330,7 @@ impl Roster {
         if item.subscription == "remove" {
             let removed = self.remove(&jid, version, views, turn);
             self.contact_pushed(&jid, turn);
-            turn.fire("rosterPush", Payload::Stanza(xml));
+            turn.fire("rosterPush", Payload::Stanza { xml, to: None });
             if let Some(contact) = removed {
                 turn.fire("contactRemoved", Payload::Contact(contact));
             }
@@ -346,7 +346,7 @@ impl Roster {
         }
         let before = self.get(&jid).map(Arc::clone);
         self.put_contact(item, version, views, turn);
-        turn.fire("rosterPush", Payload::Stanza(xml));
+        turn.fire("rosterPush", Payload::Stanza { xml, to: None });
         let is_seen = self.get(&jid).is_some_and(|now| now.is_seen());
         match before {
             Some(before) if before.is_seen() && !is_seen => {

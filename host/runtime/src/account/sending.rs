@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use parlor_session::event::{Event, Payload};
 use parlor_session::{Effect, Sent, Session};
 use parlor_stanza::error::CallError;
@@ -115,7 +116,7 @@ pub(super) fn tell_leaving(shared: &Shared, session: &mut Session, outgoing: Out
     };
     let stanza = RawStanza::of(outgoing);
     if hears_stanzas {
-        let event = Event { name: "send".into(), at: now, payload: Payload::Stanza(stanza.to_shown_xml()) };
+        let event = sent(&stanza, now);
         match of {
             Some(instance) => _ = shared.route_to(&[instance], event),
             None => shared.route(event, None),
@@ -139,6 +140,11 @@ pub(super) fn tell_leaving(shared: &Shared, session: &mut Session, outgoing: Out
     }
 }
 
+/// Returns the event for a stanza that is sent.
+fn sent(stanza: &RawStanza, at: Timestamp) -> Event {
+    Event { name: "send".into(), at, payload: Payload::Stanza { xml: stanza.to_shown_xml(), to: stanza.to() } }
+}
+
 /// Reports an encrypted message: as a stanza as it is sent, and as a message as it was before it was encrypted.
 fn tell_sealed(
     shared: &Shared,
@@ -149,7 +155,7 @@ fn tell_sealed(
     let now = shared.clock.now();
     if hears_stanzas {
         let stanza = RawStanza::of(Outgoing::Sealed(sealed.clone()));
-        shared.route(Event { name: "send".into(), at: now, payload: Payload::Stanza(stanza.to_shown_xml()) }, None);
+        shared.route(sent(&stanza, now), None);
     }
     if hears_messages
         && let Some(draft) = sealed.says.as_ref().filter(|draft| !draft.is_secret)

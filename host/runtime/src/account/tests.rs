@@ -534,7 +534,7 @@ async fn what_leaves_is_told_in_the_order_in_which_it_leaves() {
     send(shared, "two").await.unwrap();
     for body in ["one", "two"] {
         let mail = soon("an event", ear.0.recv()).await.unwrap();
-        assert!(matches!(&mail.event.payload, Payload::Stanza(xml) if xml.contains(body)), "{:?}", mail.event);
+        assert!(matches!(&mail.event.payload, Payload::Stanza { xml, .. } if xml.contains(body)), "{:?}", mail.event);
     }
     assert_eq!(soon("both", session.bodies_until("two")).await, ["one", "two"]);
     soon("the end of the account", account.stop()).await;
@@ -563,7 +563,7 @@ async fn no_plugin_is_told_of_a_secret_message() {
     assert_eq!(ear.message().await.body.as_deref(), Some("one"));
     loop {
         let mail = soon("an event", stanzas.0.recv()).await.unwrap();
-        let Payload::Stanza(xml) = &mail.event.payload else { panic!("{:?}", mail.event) };
+        let Payload::Stanza { xml, .. } = &mail.event.payload else { panic!("{:?}", mail.event) };
         assert!(!xml.contains("secret"), "{xml}");
         if xml.contains(">one<") {
             break;
@@ -594,7 +594,7 @@ async fn a_message_that_is_sent_again_is_told_of_once() {
     let mut left = Vec::new();
     while !left.last().is_some_and(|xml: &String| xml.contains(">two<")) {
         let mail = soon("an event", stanzas.0.recv()).await.unwrap();
-        let Payload::Stanza(xml) = &mail.event.payload else { panic!("{:?}", mail.event) };
+        let Payload::Stanza { xml, .. } = &mail.event.payload else { panic!("{:?}", mail.event) };
         left.push(xml.clone());
     }
     assert_eq!(left.iter().filter(|xml| xml.contains(">one<")).count(), 2);

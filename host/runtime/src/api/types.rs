@@ -292,7 +292,7 @@ pub(super) fn payload(payload: &Payload, xml: bool) -> wit::Payload {
         Payload::None => wit::Payload::None,
         Payload::Text(text) => wit::Payload::Text(text.clone()),
         Payload::Status(status) => wit::Payload::Status(status.into()),
-        Payload::Stanza(xml) => wit::Payload::Stanza(xml.clone()),
+        Payload::Stanza { xml, to: _ } => wit::Payload::Stanza(xml.clone()),
         Payload::Contact(contact) => wit::Payload::Contact((&**contact).into()),
         Payload::Chat(chat) => wit::Payload::Chat((&**chat).into()),
         Payload::Message(one) => wit::Payload::Message(message(one, xml)),

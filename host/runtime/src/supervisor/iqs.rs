@@ -177,6 +177,9 @@ async fn answer(shared: Arc<Shared>, request: ForeignRequest) -> Option<BareJid>
 /// Returns the plugin's answer, or the host's if there is none.
 async fn reply(shared: &Shared, request: &ForeignRequest) -> Reply {
     let Some(instance) = shared.standing.with(|standing| standing.instance.clone()) else { return unavailable() };
+    if is_elsewhere(&instance, request.from.as_ref()) {
+        return unavailable();
+    }
     // Half of the mailbox is reserved for events that are not repeated.
     if !instance.mailbox.has_room_for_a_request() {
         return busy();
@@ -195,6 +198,11 @@ async fn reply(shared: &Shared, request: &ForeignRequest) -> Reply {
         Outcome::Late => Reply::Refuse { kind: "wait", condition: "remote-server-timeout" },
         Outcome::NotTold => busy(),
     }
+}
+
+/// Returns whether a request is of somebody in a room from which the owner keeps the plugin.
+fn is_elsewhere(instance: &Instance, from: Option<&Jid>) -> bool {
+    from.is_some_and(|from| instance.mailbox.keeps_from(Target::Jid(from)))
 }
 
 /// Returns the mail for a request; `None` if the plugin does not listen for it, or may not hear it any more.
@@ -224,7 +232,26 @@ fn busy() -> Reply {
 
 #[cfg(test)]
 mod tests {
+    use parlor_plugins::limits::Limits;
+    use parlor_session::permissions::RoomList;
+
     use super::*;
+    use crate::instance::tests::instance;
+
+    /// Rooms pass requests of one occupant on to another (XEP-0045, section 17.3.2).
+    #[tokio::test]
+    async fn a_plugin_that_is_kept_to_rooms_hears_no_requests_from_others() {
+        let (instance, _mailbox) = instance("\"iq.answer\" = [\"urn:x\"]", Limits::default());
+        let from = |jid: &str| is_elsewhere(&instance, Some(&jid.parse().unwrap()));
+        assert!(!from("hall@muc.example.org/juliet"));
+        let kept = RoomList::new(["lounge@muc.example.org".parse().unwrap()]);
+        let grants = Grants::clone(&instance.mailbox.grants()).in_rooms(Some(kept));
+        instance.account.router.grant(&instance.mailbox, Arc::new(grants));
+        assert!(from("hall@muc.example.org/juliet"));
+        assert!(
+            !from("lounge@muc.example.org/juliet") && !from("juliet@example.org/x") && !is_elsewhere(&instance, None)
+        );
+    }
 
     /// Otherwise one stranger could block the answers to all others.
     #[test]

@@ -86,7 +86,7 @@ impl<'a> About<'a> {
             Payload::IqRequest(request) => Target::Namespace(&request.namespace),
             Payload::PluginRequest(request) => Target::Plugin(&request.plugin),
             Payload::PubsubItem(item) => Target::Node { service: &item.service, node: &item.node, is_own: item.is_own },
-            Payload::Stanza(xml) => Target::Stanza { kind: stanza_kind(xml), to: None },
+            Payload::Stanza { xml, to } => Target::Stanza { kind: stanza_kind(xml), to: to.as_ref() },
             // These payloads have no known target, so only `*` covers them.
             Payload::Text(_) | Payload::Status(_) | Payload::Feature { .. } | Payload::Json(_) => Target::None,
         })

@@ -129,7 +129,7 @@ impl Filter {
             Payload::None
             | Payload::Text(_)
             | Payload::Status(_)
-            | Payload::Stanza(_)
+            | Payload::Stanza { .. }
             | Payload::Feature { .. }
             | Payload::Webhook(_)
             | Payload::Schedule(_)

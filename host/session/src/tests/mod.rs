@@ -156,7 +156,7 @@ fn case(payload: &Payload) -> &'static str {
         Payload::None => "none",
         Payload::Text(_) => "text",
         Payload::Status(_) => "status",
-        Payload::Stanza(_) => "stanza",
+        Payload::Stanza { .. } => "stanza",
         Payload::Contact(_) => "contact",
         Payload::Chat(_) => "chat",
         Payload::Message(_) => "message",

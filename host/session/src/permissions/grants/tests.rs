@@ -259,10 +259,12 @@ fn events_are_seen_by_grant_and_scope() {
         occupant: None,
     }));
 
+    let stanza = |xml: &str| Payload::Stanza { xml: xml.to_owned(), to: None };
+
     assert!(sees("connected", Payload::None), "free");
     assert!(sees("somebody-elses", Payload::Json("1".into())), "what a plugin fires is free");
     assert!(sees("contactRequest", contact.clone()));
-    assert!(sees("rosterPush", Payload::Stanza("<iq/>".into())));
+    assert!(sees("rosterPush", stanza("<iq/>")));
     assert!(sees("occupantJoined", occupant("lobby@conference.example.org")));
     assert!(!sees("occupantJoined", occupant("staff@conference.example.org")));
     assert!(sees("roomInviteReceived", invite("lobby@conference.example.org")));
@@ -271,10 +273,10 @@ fn events_are_seen_by_grant_and_scope() {
     assert!(!sees("roomInviteDeclined", invite("staff@conference.example.org")));
     assert!(sees("roomsAutoJoined", Payload::None), "it names no room");
     assert!(!sees("roomLeft", Payload::Json("{}".into())), "nobody can tell which room");
-    assert!(sees("send", Payload::Stanza("<presence xmlns='jabber:client'/>".into())));
-    assert!(!sees("send", Payload::Stanza("<presence-like/>".into())));
-    assert!(!sees("send", Payload::Stanza("<iq type='get'/>".into())));
-    assert!(!sees("send", Payload::Stanza(" <presence/>".into())));
+    assert!(sees("send", stanza("<presence xmlns='jabber:client'/>")));
+    assert!(!sees("send", stanza("<presence-like/>")));
+    assert!(!sees("send", stanza("<iq type='get'/>")));
+    assert!(!sees("send", stanza(" <presence/>")));
     assert!(!sees("send", Payload::None));
     assert!(!sees("statusChanged", Payload::None), "not granted");
     assert!(!Grants::default().may_see(&happened("contactRequest", contact), &|_| true));
@@ -728,4 +730,22 @@ fn a_plugin_that_is_kept_to_rooms_acts_in_no_other() {
     assert!(!kept.within(&all.clone().in_rooms(Some(rooms(&["hall"])))).serves(Some(&lounge)));
     assert_eq!(kept.only(|permission| permission == Permission::RoomsSend).rooms(), kept.rooms());
     assert!(both.meets(&kept) && all.meets(&kept) && !kept.meets(&all.clone().in_rooms(Some(rooms(&["hall"])))));
+}
+
+/// For example the answers of other plugins there, with `stanza.read`.
+#[test]
+fn a_plugin_that_is_kept_to_rooms_sees_no_stanza_that_goes_to_another() {
+    let all = grants(r#""stanza.read" = ["message", "presence"]"#);
+    let kept = all.clone().in_rooms(Some(RoomList::new([bare("lounge@muc.example.org")])));
+    let sees = |grants: &Grants, kind: &str, to: &str| {
+        let payload = Payload::Stanza { xml: format!("<{kind} xmlns='jabber:client'/>"), to: Some(jid(to)) };
+        grants.may_see(&happened("send", payload), &nobody)
+    };
+    for to in ["hall@muc.example.org", "hall@muc.example.org/juliet"] {
+        assert!(sees(&all, "message", to) && !sees(&kept, "message", to), "{to}");
+        assert!(sees(&all, "presence", to) && !sees(&kept, "presence", to), "{to}");
+    }
+    for to in ["lounge@muc.example.org", "lounge@muc.example.org/juliet", "juliet@example.org"] {
+        assert!(sees(&kept, "message", to) && sees(&kept, "presence", to), "{to}");
+    }
 }
