@@ -107,7 +107,8 @@ impl Discovery {
                         "entity": entity.as_str(), "form_type": form.form_type, "var": field.var, "type": field.kind,
                         "value": field.values.first(), "values": field.values,
                     });
-                    turn.fire("discoExtensionFieldDiscovered", Payload::Json(field.to_string().into()));
+                    let payload = Payload::Field { json: field.to_string().into(), entity: entity.clone() };
+                    turn.fire("discoExtensionFieldDiscovered", payload);
                 }
             }
         }

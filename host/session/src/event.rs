@@ -67,6 +67,11 @@ pub enum Payload {
         var: String,
         entity: Jid,
     },
+    /// A field of a form in which an entity describes itself, as JSON.
+    Field {
+        json: Arc<str>,
+        entity: Jid,
+    },
     Invite(Arc<Invite>),
     Command {
         name: Arc<str>,
@@ -94,7 +99,7 @@ impl Payload {
         let of_what_is_in_it = match self {
             Self::None => return 0,
             Self::Text(text) | Self::Stanza { xml: text, .. } => text.len(),
-            Self::Json(json) => json.len(),
+            Self::Json(json) | Self::Field { json, .. } => json.len(),
             Self::Message(message) => message.raw.weight(),
             Self::Command { args, message, values, .. } => {
                 let values = values.iter().map(|(name, value)| name.len() + value.bytes());
@@ -137,6 +142,7 @@ impl Payload {
             | Self::Status(_)
             | Self::Stanza { .. }
             | Self::Feature { .. }
+            | Self::Field { .. }
             | Self::Webhook(_)
             | Self::Schedule(_)
             | Self::IqRequest(_)

@@ -316,7 +316,7 @@ pub(super) fn payload(payload: &Payload, xml: bool) -> wit::Payload {
         Payload::Hook(hook) => wit::Payload::Hook((&**hook).into()),
         Payload::PubsubItem(item) => wit::Payload::PubsubItem((&**item).into()),
         Payload::Undecryptable(message) => wit::Payload::Undecryptable((&**message).into()),
-        Payload::Json(json) => wit::Payload::Json(json.to_string()),
+        Payload::Json(json) | Payload::Field { json, entity: _ } => wit::Payload::Json(json.to_string()),
     }
 }
 

@@ -85,7 +85,7 @@ fn refused(instance: &Instance, permission: Permission, target: Target<'_>) -> C
 /// Returns the bare address of a target, if it has one.
 fn address_of(target: Target<'_>) -> Option<BareJid> {
     match target {
-        Target::Room(room) => Some(room.clone()),
+        Target::Room(room) | Target::Node { service: room, .. } => Some(room.clone()),
         Target::Jid(jid) | Target::Message { chat: jid, .. } | Target::Stanza { to: Some(jid), .. } => {
             Some(jid.to_bare())
         }

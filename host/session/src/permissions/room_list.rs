@@ -80,13 +80,14 @@ impl RoomList {
             // Presence to a full address enters a room, whether the account knows it as one or not.
             Target::Stanza { kind: "presence", to: Some(to) } if to.is_full() => !self.has(&to.to_bare()),
             Target::Stanza { to: Some(to), .. } => self.is_elsewhere(to, is_room),
+            // A room may have nodes itself.
+            Target::Node { service, .. } => self.is_elsewhere(service, is_room),
             Target::None
             | Target::Stanza { to: None, .. }
             | Target::Web { .. }
             | Target::File { .. }
             | Target::Namespace(_)
-            | Target::Plugin(_)
-            | Target::Node { .. } => false,
+            | Target::Plugin(_) => false,
         }
     }
 
@@ -157,6 +158,9 @@ mod tests {
         assert!(
             kept(Target::Room(&room("nowhere@example.net"))) && !kept(Target::Room(&room("lounge@muc.example.org")))
         );
+        let node = |text: &str| kept(Target::Node { service: &room(text), node: "news", is_own: false });
+        assert!(node("other@muc.example.org") && node("hall@elsewhere.example.org"));
+        assert!(!node("lounge@muc.example.org") && !node("juliet@example.org") && !node("pubsub.example.org"));
         let enters = jid("unknown@example.net/bot");
         assert!(kept(Target::Stanza { kind: "presence", to: Some(&enters) }));
         assert!(!kept(Target::Stanza { kind: "message", to: Some(&enters) }));

@@ -83,12 +83,13 @@ impl<'a> About<'a> {
             Payload::Hook(hook) => Target::Jid(&hook.message.chat),
             Payload::Contact(contact) => Target::Jid(&contact.jid),
             Payload::Chat(chat) => Target::Jid(&chat.jid),
+            Payload::Feature { entity, .. } | Payload::Field { entity, .. } => Target::Jid(entity),
             Payload::IqRequest(request) => Target::Namespace(&request.namespace),
             Payload::PluginRequest(request) => Target::Plugin(&request.plugin),
             Payload::PubsubItem(item) => Target::Node { service: &item.service, node: &item.node, is_own: item.is_own },
             Payload::Stanza { xml, to } => Target::Stanza { kind: stanza_kind(xml), to: to.as_ref() },
             // These payloads have no known target, so only `*` covers them.
-            Payload::Text(_) | Payload::Status(_) | Payload::Feature { .. } | Payload::Json(_) => Target::None,
+            Payload::Text(_) | Payload::Status(_) | Payload::Json(_) => Target::None,
         })
     }
 }

@@ -131,6 +131,7 @@ impl Filter {
             | Payload::Status(_)
             | Payload::Stanza { .. }
             | Payload::Feature { .. }
+            | Payload::Field { .. }
             | Payload::Webhook(_)
             | Payload::Schedule(_)
             | Payload::PluginRequest(_)

@@ -373,7 +373,7 @@ fn the_server_its_services_and_the_account_are_asked_on_connecting() {
     test.info(SERVER, Disco { forms: vec![form.clone(), form], ..features(&[ITEMS, "urn:a", "urn:a"]) });
     assert_eq!(test.count("serviceDiscovered"), 2);
     assert_eq!(test.count("discoExtensionFieldDiscovered"), 2);
-    let Payload::Json(json) = test.last("discoExtensionFieldDiscovered") else { panic!() };
+    let Payload::Field { json, .. } = test.last("discoExtensionFieldDiscovered") else { panic!() };
     let field: Value = serde_json::from_str(json).unwrap();
     let expected = serde_json::json!({
         "entity": SERVER, "form_type": "urn:f", "var": "abuse", "type": null, "value": "a", "values": ["a", "b"],

@@ -172,7 +172,7 @@ fn case(payload: &Payload) -> &'static str {
         Payload::PluginRequest(_) => "plugin-request",
         Payload::PubsubItem(_) => "pubsub-item",
         Payload::Undecryptable(_) => "undecryptable",
-        Payload::Json(_) => "json",
+        Payload::Json(_) | Payload::Field { .. } => "json",
     }
 }
 

@@ -732,6 +732,22 @@ fn a_plugin_that_is_kept_to_rooms_acts_in_no_other() {
     assert!(both.meets(&kept) && all.meets(&kept) && !kept.meets(&all.clone().in_rooms(Some(rooms(&["hall"])))));
 }
 
+/// Its form says what a room is about (XEP-0045, section 6.4).
+#[test]
+fn a_plugin_that_is_kept_to_rooms_hears_nothing_of_what_others_say_of_themselves() {
+    let kept = grants("\"disco.read\" = true").in_rooms(Some(RoomList::new([bare("lounge@muc.example.org")])));
+    let sees = |entity: &str| {
+        let feature = Payload::Feature { var: "urn:x".to_owned(), entity: jid(entity) };
+        let field = Payload::Field { json: "{}".into(), entity: jid(entity) };
+        let sees = |name, payload| kept.may_see(&happened(name, payload), &nobody);
+        [sees("serviceDiscovered", feature), sees("discoExtensionFieldDiscovered", field)]
+    };
+    assert_eq!(sees("hall@muc.example.org"), [false; 2]);
+    for entity in ["lounge@muc.example.org", "muc.example.org", "juliet@example.org/balcony"] {
+        assert_eq!(sees(entity), [true; 2], "{entity}");
+    }
+}
+
 /// For example the answers of other plugins there, with `stanza.read`.
 #[test]
 fn a_plugin_that_is_kept_to_rooms_sees_no_stanza_that_goes_to_another() {
