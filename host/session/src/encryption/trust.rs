@@ -3,6 +3,7 @@
 //! Until a key of a person is verified, all of their keys are trusted ("blind trust before verification"). After that, after the
 //! owner distrusted all of their keys, or in an account with the strict policy, a new key is trusted only once the owner says so.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use jid::BareJid;
@@ -22,6 +23,10 @@ pub(super) const MAX_ALL: usize = 100_000;
 const AT_ONCE: usize = 1_000;
 /// Precision of the time at which a key was last used, so that each message does not cause a write.
 const STEP: SignedDuration = SignedDuration::from_hours(6);
+
+/// Maximum number of keys of one device that a label is compared with. Each comparison takes a tenth of a millisecond, and a server pushes
+/// lists as often as it likes.
+const MOST_LABELLED: usize = 4;
 
 /// The protocol that a key is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -319,12 +324,17 @@ impl TrustBook {
             .collect()
     }
 
-    /// Sets the label of a device for those of its keys that have signed it: a server could write any. Returns its entries that changed.
+    /// Sets the label of a device for those of its keys that have signed it: a server could write any. Verified keys come first, and then
+    /// those that were seen last. Returns its entries that changed.
     pub(super) fn label(&mut self, jid: &BareJid, device: u32, label: Option<&DeviceLabel>) -> Vec<KnownKey> {
         let shown = label.and_then(DeviceLabel::shown);
         let keys = self.people.get_mut(jid).into_iter().flatten();
         let meant = keys.filter(|key| key.kind == KeyKind::Omemo { device } && key.label != shown);
+        let mut meant: Vec<_> = meant.collect();
+        meant.sort_by_key(|key| (key.trust != DeviceTrust::Trusted, Reverse(key.last_seen)));
         meant
+            .into_iter()
+            .take(MOST_LABELLED)
             .filter_map(|key| {
                 let signed = shown.clone().filter(|_| label.is_some_and(|label| has_signed(key, label)));
                 let is_new = key.label != signed;

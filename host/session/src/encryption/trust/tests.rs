@@ -149,3 +149,24 @@ fn a_fingerprint_is_read_as_people_write_it() {
     assert_eq!(typed(" 01234567 89ABCDEF"), "0123456789abcdef");
     assert_eq!(hex(&[0, 0xab, 0xff]), "00abff");
 }
+
+/// A person's server could list one device with ever new keys, and push the list without end.
+#[test]
+fn the_label_of_a_device_is_compared_with_few_of_its_keys() {
+    let (mut book, romeo) = (TrustBook::default(), jid("a@b"));
+    let devices: Vec<_> = (0..=MOST_LABELLED).map(|_| omemo::Device::generate(&mut rand::rng(), 0)).collect();
+    for (hour, device) in devices.iter().enumerate() {
+        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(i64::try_from(hour).unwrap());
+        let fingerprint = of_omemo(device.fingerprint());
+        book.meet(&romeo, KeyKind::Omemo { device: 7 }, fingerprint, TrustPolicy::Blind, now);
+    }
+    let labelled = |book: &mut TrustBook, device: &omemo::Device| {
+        let signature = device.sign_label("phone", &mut rand::rng());
+        book.label(&romeo, 7, Some(&DeviceLabel { text: "phone".to_owned(), signature })).len()
+    };
+    let (oldest, newest) = (&devices[0], &devices[MOST_LABELLED]);
+    assert_eq!((labelled(&mut book, oldest), labelled(&mut book, newest)), (0, 1));
+    book.label(&romeo, 7, None);
+    book.decide(&romeo, Some(&of_omemo(oldest.fingerprint())), DeviceTrust::Trusted);
+    assert_eq!(labelled(&mut book, oldest), 1, "a verified key is always compared");
+}
