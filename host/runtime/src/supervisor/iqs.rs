@@ -238,7 +238,7 @@ mod tests {
     use super::*;
     use crate::instance::tests::instance;
 
-    /// Rooms pass requests of one occupant on to another (XEP-0045, section 17.3.2).
+    /// Rooms pass requests of one occupant on to another.
     #[tokio::test]
     async fn a_plugin_that_is_kept_to_rooms_hears_no_requests_from_others() {
         let (instance, _mailbox) = instance("\"iq.answer\" = [\"urn:x\"]", Limits::default());
