@@ -311,7 +311,7 @@ fn limited_to(config: &Config, names: &[AccountName]) -> anyhow::Result<Option<B
     }
     let named = names.iter().filter_map(|name| config.accounts.get(name));
     let accounts: BTreeMap<_, _> =
-        named.map(|account| (account.name.to_string(), account.link.jid.to_bare().to_string())).collect();
+        named.map(|one| (one.name.to_string(), one.link.jid.to_bare().to_string())).collect();
     if accounts.len() > MOST_ACCOUNTS {
         let sentence =
             format!("a session is limited to at most {MOST_ACCOUNTS} accounts, and {} were named", accounts.len());
