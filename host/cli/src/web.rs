@@ -309,9 +309,9 @@ fn limited_to(config: &Config, names: &[AccountName]) -> anyhow::Result<Option<B
     if let Some(name) = names.iter().find(|name| !config.accounts.contains_key(*name)) {
         return Err(target::no_account(config, name));
     }
-    let named = names.iter().filter_map(|name| config.accounts.get(name));
+    let chosen = names.iter().filter_map(|name| config.accounts.get(name));
     let accounts: BTreeMap<_, _> =
-        named.map(|one| (one.name.to_string(), one.link.jid.to_bare().to_string())).collect();
+        chosen.map(|one| (one.name.to_string(), one.link.jid.to_bare().to_string())).collect();
     if accounts.len() > MOST_ACCOUNTS {
         let sentence =
             format!("a session is limited to at most {MOST_ACCOUNTS} accounts, and {} were named", accounts.len());
