@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use jid::Jid;
 use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_session::{AnswerForm, BeginDialog, DialogEnd, FindForm, SendMessage, SendRaw};
@@ -20,10 +21,18 @@ pub(crate) async fn send(
     command: SendMessage,
 ) -> Result<String, CallError> {
     if instance.account.hooks.see_outgoing() {
-        // Boxed: few accounts have hooks, and the futures of all others would be kilobytes larger.
-        return Box::pin(send_hooked(instance, command)).await;
+        return boxed(|| send_hooked(instance, command)).await;
     }
     ask_to_send(instance, granted, command).await
+}
+
+/// Puts a future into a box. Few accounts have hooks, and the futures of all others would be kilobytes larger.
+///
+/// It is made here, and not inlined: otherwise each stack of a plugin that sends would have room for it, too.
+#[cold]
+#[inline(never)]
+fn boxed<'a, F: Future + Send + 'a>(make: impl FnOnce() -> F) -> BoxFuture<'a, F::Output> {
+    Box::pin(make())
 }
 
 async fn send_hooked(instance: &Arc<Instance>, command: SendMessage) -> Result<String, CallError> {
@@ -64,7 +73,7 @@ pub(crate) async fn in_form(
 ) -> Result<(), CallError> {
     // A message without a text would be none.
     if instance.account.hooks.see_outgoing() && !command.text.is_empty() {
-        return Box::pin(in_form_hooked(instance, granted, command, longest)).await;
+        return boxed(|| in_form_hooked(instance, granted, command, longest)).await;
     }
     instance.ask(granted, command).await
 }
@@ -106,7 +115,7 @@ async fn checked(
 /// Sends a stanza, as hooks let it pass if it is a message.
 pub(crate) async fn send_raw(instance: &Arc<Instance>, granted: &Granted, command: SendRaw) -> Result<(), CallError> {
     if instance.account.hooks.see_outgoing() {
-        return Box::pin(send_raw_hooked(instance, granted, command)).await;
+        return boxed(|| send_raw_hooked(instance, granted, command)).await;
     }
     instance.ask(granted, command).await
 }

@@ -50,8 +50,8 @@ pub(super) async fn refusals_take_as_long(hooks: &Hooks) -> Result<()> {
         times[ROUNDS / 2].as_secs_f64()
     });
     let least = medians.iter().copied().fold(f64::INFINITY, f64::min);
-    for ((kind, ..), median) in kinds.iter().zip(medians) {
-        let ratio = median / least;
+    for ((kind, ..), took) in kinds.iter().zip(medians) {
+        let ratio = took / least;
         ensure!(ratio <= MOST, "{kind} is answered {ratio:.2} times as late as another kind, of {medians:?} s");
     }
     Ok(())
