@@ -1,15 +1,16 @@
 //! Whether others can change or read the files of the host, and whether the host can write its data.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use parlor::host::LOCK;
-use parlor_base::atomic::{self, Readers};
+use parlor_base::atomic::{self, Readers, folder_of};
 use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_config::{Config, accounts_file};
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
 
 use super::disk;
 use super::findings::Findings;
@@ -74,15 +75,15 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     }
 }
 
-/// A file of the configuration that others on this machine can write.
+/// A file of the configuration that others on this machine can write or replace.
 pub(crate) struct Open {
-    /// The file, and what they can decide by it.
+    /// The file or its folder, and what they can decide by it.
     pub(crate) says: String,
     /// The command that corrects it.
     pub(crate) remedy: String,
 }
 
-/// Returns the files of the configuration that others on this machine can write.
+/// Returns the files of the configuration that others on this machine can write, and the folders in which they can replace them.
 pub(crate) fn open_to_others(config: &Config) -> Vec<Open> {
     let accounts = accounts_file(&config.path);
     let may = [
@@ -98,7 +99,24 @@ pub(crate) fn open_to_others(config: &Config) -> Vec<Open> {
             remedy: format!("chmod go-w {}", shell_word(&path.to_string_lossy())),
         })
     });
-    open.collect()
+    let folders: BTreeSet<_> =
+        [&config.path, &config.plugins, &config.data].into_iter().map(|path| folder_of(path)).collect();
+    let replaceable = folders.into_iter().filter(|folder| others_may_replace_in(folder)).map(|folder| Open {
+        says: format!(
+            "others on this machine may put other files in the place of those in the folder {}, and decide what the host does",
+            folder.escaped()
+        ),
+        remedy: format!("chmod o-w {}", shell_word(&folder.to_string_lossy())),
+    });
+    open.chain(replaceable).collect()
+}
+
+/// Returns whether others on this machine can replace files of a folder. In a sticky folder, such as /tmp, only the owner of a
+/// file can. The folder's group does not count: many systems give each user a group of their own, which may write by default.
+fn others_may_replace_in(folder: &Path) -> bool {
+    let is_open = folder.metadata().is_ok_and(|found| found.mode() & 0o1002 == 0o002);
+    // Kubernetes mounts files of a configuration in a folder with mode 0777, which nobody can write.
+    is_open && !statvfs(folder).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 /// Writes a file into a folder, and removes it. If the folder does not exist, it checks whether it could be created.

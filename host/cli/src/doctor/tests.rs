@@ -122,6 +122,22 @@ fn a_file_of_accounts_that_others_may_write_or_that_a_link_does_not_reach_is_tol
 }
 
 #[test]
+fn a_folder_in_which_others_may_replace_the_configuration_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = private_config(folder.path());
+    for (mode, is_open) in [(0o755, false), (0o775, false), (0o1777, false), (0o757, true), (0o777, true)] {
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        let found: Vec<_> = broken_files(&config).into_iter().map(|one| (one.says, one.remedy)).collect();
+        let at = folder.path().display();
+        let says = format!(
+            "others on this machine may put other files in the place of those in the folder {at}, and decide what the host does"
+        );
+        let told = (says, Some(format!("chmod o-w {at}")));
+        assert_eq!(found, if is_open { vec![told] } else { Vec::new() }, "{mode:o}");
+    }
+}
+
+#[test]
 fn the_remedy_for_a_data_folder_is_that_of_its_cause() {
     use std::io::ErrorKind;
 
