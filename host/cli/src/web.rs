@@ -38,7 +38,6 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use parlor::control::client::MOST_ACCOUNTS;
-use parlor_base::escape::EscapedPath as _;
 use parlor_config::{AccountName, Config};
 use parlor_runtime::audited::retention;
 use parlor_store::{AuditFile, AuditKind, By, NewAuditEntry};
@@ -49,7 +48,7 @@ use tokio::sync::watch;
 use tracing::Level;
 
 use self::host::Host;
-use self::link::LinkArgs;
+use self::link::{LinkArgs, address};
 use self::links::{for_accounts, names};
 use super::Ended;
 use super::listening;
@@ -262,14 +261,6 @@ fn store(target: &Target) -> anyhow::Result<(Config, Store)> {
     target::is_own_host(&config)?;
     let store = Store::new(&config.data);
     Ok((config, store))
-}
-
-/// Returns the address of the window, as browsers know it.
-fn address(store: &Store, config: &Config) -> anyhow::Result<String> {
-    let Some(address) = store.address() else {
-        bail!("`parlor web` does not run with the data folder {}: start it, and ask again", config.data.escaped());
-    };
-    Ok(address)
 }
 
 /// Records what a command did about sessions.

@@ -1,12 +1,19 @@
 //! `parlor web link`: sends an owner a link to log in to the window with.
 
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use anyhow::anyhow;
 use clap::Args;
 use jid::BareJid;
-use parlor_window::Role;
+use parlor_base::escape::EscapedPath as _;
+use parlor_config::Config;
+use parlor_window::{Role, Store};
 use serde_json::json;
 
 use super::links::Letter;
-use super::{address, store, used_once};
+use super::{store, used_once};
 use crate::show::{print, print_json};
 use crate::target::{self, AccountRequest};
 
@@ -47,5 +54,38 @@ impl LinkArgs {
             );
         }
         print(&format!("account {account} sent {to} a link. {}", used_once(&name, role.as_str(), *minutes)))
+    }
+}
+
+/// Returns the address of the window, as browsers know it.
+pub(super) fn address(store: &Store, config: &Config) -> anyhow::Result<String> {
+    store.address().ok_or_else(|| anyhow!(not_served(&config.data, &fs::read_dir(&config.data))))
+}
+
+/// Says why the window has no address. `looked`: the result of a look into the data folder.
+fn not_served(data: &Path, looked: &io::Result<fs::ReadDir>) -> String {
+    let data = data.escaped();
+    match looked {
+        // Another user cannot know whether the window is served.
+        Err(cause) if cause.kind() == ErrorKind::PermissionDenied => {
+            format!("the data folder {data} cannot be used ({cause}): only the user that the host runs as may use it")
+        }
+        Ok(_) | Err(_) => format!("`parlor web` does not run with the data folder {data}: start it, and ask again"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_user_is_not_told_that_the_window_does_not_run() {
+        let says = |kind: ErrorKind| not_served(Path::new("/srv/data"), &Err(kind.into()));
+        let denied = says(ErrorKind::PermissionDenied);
+        assert!(
+            denied.starts_with("the data folder /srv/data cannot be used (permission denied): only the user"),
+            "{denied}"
+        );
+        assert!(says(ErrorKind::NotFound).starts_with("`parlor web` does not run with the data folder /srv/data"));
     }
 }
