@@ -47,25 +47,44 @@ pub(super) enum Refusal {
     #[error("there is no plugin {0}; `parlor plugin list` shows those that there are")]
     NoPlugin(PluginId),
     /// The webhook does not exist.
-    #[error("it has no webhook {0}, or does not run")]
-    NoWebhook(String),
+    #[error("{plugin} has no webhook {name}{}", or_meant(near.as_deref(), plugin, "hooks"))]
+    NoWebhook {
+        /// The plugin.
+        plugin: PluginId,
+        /// The name, escaped for display.
+        name: String,
+        /// The webhook that was probably meant.
+        near: Option<String>,
+    },
     /// No completed request with this id exists.
-    #[error("there is no request {0} that is over")]
-    NoRequest(i64),
+    #[error("{plugin} has no finished request {number}: `parlor plugin hooks {plugin}` shows the last ones")]
+    NoRequest {
+        /// The plugin.
+        plugin: PluginId,
+        /// The request.
+        number: i64,
+    },
     /// The session of the window is limited to some accounts, and this is beyond them.
     #[error("{0}")]
     Beyond(String),
     /// No request with this id waits.
-    #[error("no request {0} waits")]
-    NotWaiting(i64),
+    #[error("no request {number} waits: `parlor plugin hooks {plugin}` shows those that do")]
+    NotWaiting {
+        /// The plugin.
+        plugin: PluginId,
+        /// The request.
+        number: i64,
+    },
     /// The request was answered by the plugin.
     #[error(
         "request {0} cannot be told once more: its webhook has the mode \"answer\", so its sender had the answer, and nobody waits for another one. Only requests of the mode \"queue\" can be"
     )]
     OfModeAnswer(i64),
     /// The schedule does not exist.
-    #[error("it has no schedule {name}{}", or_meant(near.as_deref()))]
+    #[error("{plugin} has no schedule {name}{}", or_meant(near.as_deref(), plugin, "schedules"))]
     NoSchedule {
+        /// The plugin.
+        plugin: PluginId,
         /// The name, escaped for display.
         name: String,
         /// The schedule that was probably meant, escaped for display.
@@ -169,9 +188,9 @@ impl Refusal {
             Self::ControlPath
             | Self::MetricsPath
             | Self::NoPlugin(_)
-            | Self::NoWebhook(_)
-            | Self::NoRequest(_)
-            | Self::NotWaiting(_)
+            | Self::NoWebhook { .. }
+            | Self::NoRequest { .. }
+            | Self::NotWaiting { .. }
             | Self::NoSchedule { .. }
             | Self::NoAccount(_)
             | Self::NoRoom(_)
@@ -199,9 +218,12 @@ impl Refusal {
     }
 }
 
-/// Returns the end of the sentence about a schedule that does not exist.
-fn or_meant(near: Option<&str>) -> String {
-    if near.is_some() { suggestion(near) } else { ", or does not run".to_owned() }
+/// Returns the end of the sentence about a schedule or webhook that does not exist. `command` shows those that do.
+fn or_meant(near: Option<&str>, plugin: &PluginId, command: &str) -> String {
+    if near.is_some() {
+        return suggestion(near);
+    }
+    format!(", or does not run: `parlor plugin {command} {plugin}` shows those that it has")
 }
 
 #[cfg(test)]
@@ -210,11 +232,18 @@ mod tests {
 
     #[test]
     fn a_schedule_that_is_mistyped_is_answered_with_the_one_that_was_meant() {
+        let plugin = || "clock".parse::<PluginId>().unwrap();
         let refusal = |near: Option<&str>| {
-            Refusal::NoSchedule { name: "tcik".to_owned(), near: near.map(str::to_owned) }.to_string()
+            Refusal::NoSchedule { plugin: plugin(), name: "tcik".to_owned(), near: near.map(str::to_owned) }.to_string()
         };
-        assert_eq!(refusal(Some("tick")), "it has no schedule tcik, did you mean \"tick\"?");
-        assert_eq!(refusal(None), "it has no schedule tcik, or does not run");
+        assert_eq!(refusal(Some("tick")), "clock has no schedule tcik, did you mean \"tick\"?");
+        let remedy = "or does not run: `parlor plugin schedules clock` shows those that it has";
+        assert_eq!(refusal(None), format!("clock has no schedule tcik, {remedy}"));
+        let webhook = Refusal::NoWebhook { plugin: plugin(), name: "githb".to_owned(), near: None }.to_string();
+        assert!(
+            webhook.starts_with("clock has no webhook githb, ") && webhook.contains("plugin hooks clock"),
+            "{webhook}"
+        );
     }
 
     #[test]

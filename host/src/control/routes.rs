@@ -131,7 +131,7 @@ impl Routes {
             (&Method::POST, ["v1", "plugins", id, "webhooks", what @ ("replay" | "drop")]) => {
                 let id = plugin(id)?;
                 let of = self.webhooks_of(&id, request.value("account")).await?;
-                webhooks::change(&self.handle.host, of, what, &request, &by).await?;
+                webhooks::change(&self.handle.host, (&id, of), what, &request, &by).await?;
                 self.webhooks(&id).await
             }
             (&Method::POST, ["v1", "plugins", id, "webhooks", "rotate"]) => {
@@ -215,9 +215,11 @@ impl Routes {
         let name = request.value("webhook");
         let name = name.ok_or_else(|| Refusal::Value("`webhook` is the name of a webhook".to_owned()))?;
         let mut all = self.webhooks_of(id, request.value("account")).await?;
+        let known: Vec<_> = all.iter().flat_map(|(_, webhooks)| webhooks.states()).map(|one| one.name).collect();
         all.retain(|(_, webhooks)| webhooks.states().iter().any(|one| one.name == name));
         if all.is_empty() {
-            return Err(Refusal::NoWebhook(escape_untrusted(name, LONGEST_REASON)));
+            let near = nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
+            return Err(Refusal::NoWebhook { plugin: id.clone(), name: escape_untrusted(name, LONGEST_REASON), near });
         }
         let accounts: Vec<_> = all.iter().map(|(account, _)| account).collect();
         let rotating = async {
@@ -276,7 +278,8 @@ impl Routes {
         if with.is_empty() {
             let near = nearest(name, known.iter().map(String::as_str));
             let near = near.map(|near| escape_untrusted(near, LONGEST_REASON));
-            return Err(Refusal::NoSchedule { name: escape_untrusted(name, LONGEST_REASON), near });
+            let name = escape_untrusted(name, LONGEST_REASON);
+            return Err(Refusal::NoSchedule { plugin: id.clone(), name, near });
         }
         let accounts: Vec<_> = with.iter().map(|(account, _)| account).collect();
         let pausing = async {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parlor_base::id::PluginId;
 use parlor_config::AccountName;
 use parlor_runtime::webhooks::Webhooks;
 use parlor_store::{By, RequestState};
@@ -14,7 +15,7 @@ use crate::host::Host;
 /// Tells the plugin of a request once more, or drops one that waits.
 pub(super) async fn change(
     host: &Host,
-    all: Vec<(AccountName, Arc<Webhooks>)>,
+    (plugin, all): (&PluginId, Vec<(AccountName, Arc<Webhooks>)>),
     what: &str,
     request: &Request,
     by: &By,
@@ -22,7 +23,10 @@ pub(super) async fn change(
     let number = request.value("request").and_then(|number| number.parse::<i64>().ok());
     let number = number.ok_or_else(|| Refusal::Value("`request` is the number of a request".to_owned()))?;
     let replays = what == "replay";
-    let absent = || if replays { Refusal::NoRequest(number) } else { Refusal::NotWaiting(number) };
+    let absent = || {
+        let plugin = plugin.clone();
+        if replays { Refusal::NoRequest { plugin, number } } else { Refusal::NotWaiting { plugin, number } }
+    };
     for (account, webhooks) in all {
         let (requests, _) = webhooks.requests(u32::MAX).await.map_err(Refusal::Store)?;
         let Some(found) = requests.iter().find(|one| one.id == number) else { continue };
