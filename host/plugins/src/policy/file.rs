@@ -37,13 +37,25 @@ pub enum EditError {
         cause: Unchangeable,
     },
     /// The file cannot be written, for instance because the disk is full.
-    #[error("{} cannot be written ({cause}); nothing has changed", path.escaped())]
+    #[error("{} cannot be written ({cause}); nothing has changed{}", path.escaped(), remedy(cause))]
     Write {
         /// The file's path.
         path: PathBuf,
         /// The error of the file system.
         cause: io::Error,
     },
+}
+
+/// Returns the end of the sentence about a file that cannot be written.
+fn remedy(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        ErrorKind::PermissionDenied => {
+            ": run this as the user that the host runs as, which has to be able to write to that folder"
+        }
+        ErrorKind::ReadOnlyFilesystem => ": mount its file system for writing",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ": make room there",
+        _ => "",
+    }
 }
 
 /// The policy, locked. Others wait until it is dropped.
@@ -224,6 +236,16 @@ mod tests {
         let error = file.change(&id("echo"), &[Change::Set(vec!["enabled".into()], "no".into())]).unwrap_err();
         assert!(error.to_string().contains("has to be true or false"), "{error}");
         assert!(!Policy::load(&path).unwrap().plugins["echo"].enabled);
+    }
+
+    #[test]
+    fn a_policy_that_cannot_be_written_is_told_of_with_a_remedy() {
+        let says = |kind: ErrorKind| EditError::Write { path: "plugins.toml".into(), cause: kind.into() }.to_string();
+        let denied = says(ErrorKind::PermissionDenied);
+        assert!(denied.contains("nothing has changed: run this as the user that the host runs as"), "{denied}");
+        let full = says(ErrorKind::StorageFull);
+        assert!(full.ends_with("nothing has changed: make room there"), "{full}");
+        assert!(says(ErrorKind::NotADirectory).ends_with("nothing has changed"));
     }
 
     #[test]
