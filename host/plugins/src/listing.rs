@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use parlor_base::id::PluginId;
+use parlor_base::id::{PluginId, PluginIdError};
 use semver::Version;
 use serde::{Serialize, Serializer};
 
@@ -23,7 +23,10 @@ impl FromStr for IndexName {
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let wrong = "an index's name is 1 to 64 of a-z, 0-9, _ and -, the first one a letter or a digit";
-        name.parse().map(Self).map_err(|_| wrong)
+        name.parse().map(Self).map_err(|error| match error {
+            PluginIdError::Reserved(_) => "the host keeps that name for itself; choose another",
+            _ => wrong,
+        })
     }
 }
 
@@ -130,5 +133,7 @@ mod tests {
         }
         assert_eq!("examples/echo".parse::<Listing>().unwrap().to_string(), "examples/echo");
         assert!("echo".parse::<Listing>().is_err() && "../echo".parse::<Listing>().is_err());
+        let refused = |name: &str| name.parse::<IndexName>().unwrap_err();
+        assert!(refused("none").contains("keeps that name") && refused("No").contains("of a-z"), "{}", refused("none"));
     }
 }
