@@ -226,7 +226,11 @@ impl RestoreArgs {
         text.push_str("\n\nNext:\n- Stop the old host for good, if it still runs: two hosts with the same keys use keys of messages twice.");
         text.push_str(&to_put_back(&manifest.left_out));
         if lacks_secrets > 0 {
-            text.put(format_args!("\n- Put back {lacks_secrets} files with secrets, which --without-keys left out."));
+            text.put(format_args!(
+                "\n- Put back the files with secrets that {} and {} name: --without-keys left them out ({lacks_secrets}).",
+                places.path.escaped(),
+                places.plugins.escaped()
+            ));
         }
         text.push_str(if restored.has_keys {
             "\n- OMEMO sessions begin anew. A message that comes for an old one cannot be read; the next one can."
