@@ -154,7 +154,7 @@ impl Pages {
         all.truncate(end);
         all.drain(..start);
         Some(match () {
-            () if all.is_empty() => format!("there are {count}, so page {page} is empty"),
+            () if all.is_empty() => format!("on page {page}: none of {count}"),
             () if end < count => format!("{} to {end} of {count}; `--page {}` shows the next", start + 1, page + 1),
             () => format!("{} to {end} of {count}", start + 1),
         })

@@ -184,11 +184,16 @@ impl ListArgs {
             return print(&summary(&rooms, width()));
         }
         let others = self.pages.cut(&mut rooms);
-        let mut text = list(&rooms, terminal_width());
-        if let Some(others) = others {
-            text.put(format_args!("\nrooms {others}\n"));
-        }
-        print(&text)
+        print(&page(&rooms, others.as_deref(), terminal_width()))
+    }
+}
+
+/// Shows a page of the list, with a sentence about the other pages. A page behind the last one has only that sentence.
+fn page(rooms: &[Room], others: Option<&str>, terminal: Option<usize>) -> String {
+    match others {
+        Some(others) if rooms.is_empty() => format!("rooms {others}\n"),
+        Some(others) => format!("{}\nrooms {others}\n", list(rooms, terminal)),
+        None => list(rooms, terminal),
     }
 }
 
@@ -382,7 +387,8 @@ mod tests {
                     `parlor rooms join den@muc.example.org` enters it again\n";
         assert!(text.ends_with(note), "{text}");
         assert!(!text.contains("hall@muc.example.org on main"), "{text}");
-        assert_eq!(list(&[], None), "no rooms; `parlor rooms join ROOM` enters one\n");
+        assert_eq!(page(&[], None, None), "no rooms; `parlor rooms join ROOM` enters one\n");
+        assert_eq!(page(&[], Some("on page 9: none of 2"), None), "rooms on page 9: none of 2\n");
     }
 
     #[test]

@@ -107,10 +107,12 @@ impl StatusArgs {
         if !self.filter.is_given() {
             return print(&screen(&status, width));
         }
-        let others = self.filter.cut(&mut status);
+        let mut others = self.filter.cut(&mut status);
         let mut text = head(&status, width);
         if status.accounts.is_empty() {
-            text.push_str("no account is like that\n");
+            // Others are on the pages before this one.
+            let others = others.take().map(|others| format!("accounts {others}\n"));
+            text.push_str(others.as_deref().unwrap_or("no account is like that\n"));
         } else {
             text.push_str(&accounts(&status.accounts, width));
         }

@@ -212,6 +212,8 @@ async fn many_accounts_are_shown_in_short(fleet: &Fleet) {
     assert!(status.lines().count() < 20, "{status}");
     let page = fleet.run(&["status", "--group", "support", "--page", "2"], 0).await.stdout;
     assert!(page.contains("accounts 21 to 30 of 30"), "{page}");
+    let behind = fleet.run(&["status", "--group", "support", "--page", "3"], 0).await.stdout;
+    assert!(behind.ends_with("\n\naccounts on page 3: none of 30\n") && !behind.contains("like that"), "{behind}");
     for command in [&["status"][..], &["status", "echo"], &["account", "list"]] {
         let typo = fleet.run(&[command, &["--group", "suport"]].concat(), 1).await.stderr;
         assert!(typo.contains("there is no group suport") && typo.contains("did you mean \"support\"?"), "{typo}");

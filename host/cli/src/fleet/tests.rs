@@ -166,7 +166,7 @@ fn each_account_is_on_one_page() {
     }
     assert_eq!(seen, fleet(5_000).accounts.into_iter().map(|account| account.name).collect::<Vec<_>>());
     let mut status = fleet(30);
-    assert_eq!(filter(&["--page", "3"]).cut(&mut status).unwrap(), "there are 30, so page 3 is empty");
+    assert_eq!(filter(&["--page", "3"]).cut(&mut status).unwrap(), "on page 3: none of 30");
     assert!(status.accounts.is_empty());
     let mut status = fleet(30);
     assert_eq!(filter(&[]).cut(&mut status).unwrap(), "1 to 20 of 30; `--page 2` shows the next");
