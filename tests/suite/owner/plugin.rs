@@ -1014,7 +1014,8 @@ async fn limits_are_shown_and_changed_on_the_running_plugin() {
     let shown = run(&home, &["limits", "echo"], 0).await.stdout;
     assert!(shown.starts_with("LIMIT") && shown.contains("memory") && !shown.contains(" * "), "{shown}");
     let set = run(&home, &["limits", "echo", "memory=48 MiB", "mailbox=300"], 0).await.stdout;
-    assert!(set.starts_with("memory, mailbox of echo count; the running host has applied it"), "{set}");
+    let says = "memory of echo is 48 MiB, mailbox of echo is 300; the running host has applied it";
+    assert!(set.starts_with(says), "{set}");
     let limits = entry(&home, "echo")["limits"].clone();
     assert_eq!((limits["memory"].as_str(), limits["mailbox"].as_integer()), (Some("48 MiB"), Some(300)));
     let again = run(&home, &["limits", "echo", "mailbox=300"], 0).await.stdout;
@@ -1034,7 +1035,8 @@ async fn limits_are_shown_and_changed_on_the_running_plugin() {
         assert_eq!(entry(&home, "echo")["limits"]["mailbox"].as_integer(), Some(300), "{typed}");
     }
     run(&home, &["limits", "echo", "memory"], 2).await;
-    run(&home, &["limits", "echo", "--unset", "memory", "--unset", "mailbox"], 0).await;
+    let unset = run(&home, &["limits", "echo", "--unset", "memory", "--unset", "mailbox"], 0).await.stdout;
+    assert!(unset.starts_with("memory of echo is 64 MiB, mailbox of echo is 256; "), "{unset}");
     let left = entry(&home, "echo").get("limits").and_then(toml::Value::as_table).map_or(0, toml::Table::len);
     assert_eq!(left, 0);
     assert_eq!(state(&home, "echo").await["state"], "running");

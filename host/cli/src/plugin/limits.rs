@@ -56,7 +56,7 @@ impl LimitsArgs {
         let mut tried = admin.entry(id)?.limits;
         for (name, value) in &self.limits {
             if let Err(error) = tried.set(name, value) {
-                bail!("{error}; nothing has changed");
+                bail!("nothing has changed: {error}");
             }
         }
         let usual = Limits::table();
@@ -67,13 +67,8 @@ impl LimitsArgs {
         let set = self.limits.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
         let all: Vec<_> = set.chain(self.unset.iter().map(|name| (name.clone(), None))).collect();
         let names: Vec<_> = all.iter().map(|(name, _)| name.as_str()).collect();
-        let sentence = if admin.limit(id, &all)? {
-            let verb = if names.len() == 1 { "counts" } else { "count" };
-            format!("{} of {id} {verb}", names.join(", "))
-        } else {
-            already(id, &names, &admin.entry(id)?.limits)
-        };
-        done(&config, id, &sentence, self.json)
+        let end = if admin.limit(id, &all)? { "" } else { " already" };
+        done(&config, id, &values(id, &names, &admin.entry(id)?.limits, end), self.json)
     }
 
     fn show(&self, entry: &Entry) -> anyhow::Result<()> {
@@ -90,10 +85,10 @@ impl LimitsArgs {
     }
 }
 
-/// Says that these limits have the wanted values already, whether they are set or defaults.
-fn already(id: &PluginId, names: &[&str], limits: &Limits) -> String {
+/// Says which values these limits have now, whether they are set or defaults.
+fn values(id: &PluginId, names: &[&str], limits: &Limits, end: &str) -> String {
     let shown = limits.shown().into_iter().filter(|(name, ..)| names.contains(name));
-    let values: Vec<_> = shown.map(|(name, value, _)| format!("{name} of {id} is {value} already")).collect();
+    let values: Vec<_> = shown.map(|(name, value, _)| format!("{name} of {id} is {value}{end}")).collect();
     values.join(", ")
 }
 
@@ -129,9 +124,10 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_is_so_already_is_told_with_its_value() {
-        let said = already(&"echo".parse().unwrap(), &["memory"], &Limits::default());
-        assert_eq!(said, "memory of echo is 64 MiB already");
+    fn a_limit_that_was_changed_or_is_so_already_is_told_with_its_value() {
+        let said = |end| values(&"echo".parse().unwrap(), &["memory", "mailbox"], &Limits::default(), end);
+        assert_eq!(said(""), "memory of echo is 64 MiB, mailbox of echo is 256");
+        assert!(said(" already").starts_with("memory of echo is 64 MiB already, "));
     }
 
     #[test]
