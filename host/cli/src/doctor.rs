@@ -123,9 +123,7 @@ fn look(config: &Config, offline: bool, findings: &mut Findings) -> anyhow::Resu
         }
         Err(error) => findings.broken("host", format!("{error:#}"), "do as it says"),
     }
-    if let Err(error) = Store::look(&config.data) {
-        findings.broken("data", error.to_string(), "do as it says");
-    }
+    store(&config.data, findings);
     disk::check(&config.data, findings);
     #[cfg(feature = "cluster")]
     if let Some(section) = &config.cluster {
@@ -140,6 +138,36 @@ fn look(config: &Config, offline: bool, findings: &mut Findings) -> anyhow::Resu
         findings.all_alike(from, account.name.as_str(), account.link.jid.to_bare().as_str());
     }
     Ok(())
+}
+
+/// Checks the store in the data folder. A host that cannot read it begins anew, and says so only in its log and in the audit.
+fn store(data: &Path, findings: &mut Findings) {
+    const KEPT: &str = "the data of plugins, the audit and the accounts' own keys";
+    if let Err(error) = Store::look(data) {
+        findings.broken("data", error.to_string(), "do as it says");
+    }
+    if let Some(why) = Store::reason_to_set_aside(data) {
+        let says = format!(
+            "parlor.db in the data folder {} cannot be used ({why}): a host that starts begins anew, without {KEPT}",
+            data.escaped()
+        );
+        findings.broken(
+            "data",
+            says,
+            "take it from a backup by `parlor restore`, or start the host if nothing of that matters",
+        );
+    }
+    for aside in Store::all_set_aside(data) {
+        let says = format!(
+            "{} was set aside, since it could not be used, and the host began anew: {KEPT} until then are in it",
+            aside.escaped()
+        );
+        findings.warn(
+            "data",
+            says,
+            "take them from a backup by `parlor restore`; remove the file once nobody needs it",
+        );
+    }
 }
 
 /// Warns of settings that neither the host nor one of its plugins knows.

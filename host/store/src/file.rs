@@ -164,6 +164,21 @@ pub(super) fn look(path: &Path) -> Result<(), OpenError> {
     Err(OpenError::new(path.to_owned(), cause))
 }
 
+/// Returns the reason why [`open`] would set the file aside, as far as its beginning shows. Nothing is written or set aside.
+pub(super) fn reason_to_set_aside(path: &Path) -> Option<String> {
+    match numbers_in(path) {
+        Ok((APPLICATION, _)) => None,
+        // An empty file becomes a store.
+        Ok(_) => path.metadata().is_ok_and(|found| found.len() > 0).then(|| Unfit::Foreign.to_string()),
+        Err(cause) => cause.is_for_good().then(|| cause.to_string()),
+    }
+}
+
+/// Returns the files that [`set_aside`] has put beside this one, without those that `SQLite` keeps next to them.
+pub(super) fn all_set_aside(path: &Path) -> Vec<PathBuf> {
+    (1..ASIDE).map(|number| beside(path, &format!(".broken-{number}"))).filter(|aside| aside.exists()).collect()
+}
+
 /// Returns whether the data is lost at the end of the process.
 pub(super) fn is_in_memory(connection: &Connection) -> bool {
     connection.path().is_none_or(str::is_empty)

@@ -180,6 +180,17 @@ impl Store {
         file::look(&folder.join(FILE))
     }
 
+    /// Returns the reason why [`open`](Self::open) would set the file aside and begin anew, as far as its beginning shows,
+    /// without changing anything.
+    pub fn reason_to_set_aside(folder: &Path) -> Option<String> {
+        file::reason_to_set_aside(&folder.join(FILE))
+    }
+
+    /// Returns the files that were set aside, since they could not be used.
+    pub fn all_set_aside(folder: &Path) -> Vec<PathBuf> {
+        file::all_set_aside(&folder.join(FILE))
+    }
+
     /// Creates a store in memory.
     #[cfg(any(test, feature = "test-support"))]
     pub fn in_memory() -> Self {

@@ -325,6 +325,27 @@ async fn a_file_that_is_newer_is_seen_to_be_and_not_touched() {
     Store::look(folder.path()).unwrap();
 }
 
+#[tokio::test]
+async fn a_broken_file_is_seen_before_and_after_it_is_set_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    let seen = || (Store::reason_to_set_aside(folder.path()).is_some(), Store::all_set_aside(folder.path()));
+    assert_eq!(seen(), (false, Vec::new()), "there is no file");
+    std::fs::write(&path, "").unwrap();
+    assert_eq!(seen(), (false, Vec::new()), "an empty file becomes a store");
+    let store = Store::open(folder.path()).unwrap();
+    assert_eq!(seen(), (false, Vec::new()), "its newest changes are in the WAL");
+    store.close().await;
+    assert_eq!(seen(), (false, Vec::new()));
+    for number in 1..=2 {
+        std::fs::write(&path, "x".repeat(number * 5)).unwrap();
+        assert!(seen().0, "{number}");
+        Store::open(folder.path()).unwrap().close().await;
+        let (is_broken, aside) = seen();
+        assert!(!is_broken && aside.len() == number && aside.iter().all(|file| file.is_file()), "{aside:?}");
+    }
+}
+
 /// An owner who follows the advice to move the file may leave the files next to it.
 #[tokio::test]
 async fn a_file_that_is_gone_or_a_link_is_seen_to_be_begun_anew() {

@@ -138,6 +138,26 @@ fn a_folder_in_which_others_may_replace_the_configuration_is_told_of() {
 }
 
 #[test]
+fn a_store_that_is_or_was_set_aside_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let found = || {
+        let mut findings = Findings::default();
+        store(folder.path(), &mut findings);
+        findings.findings.into_iter().map(|one| (one.state, one.says)).collect::<Vec<_>>()
+    };
+    assert!(found().is_empty());
+    std::fs::write(folder.path().join("parlor.db"), "not a database").unwrap();
+    std::fs::write(folder.path().join("parlor.db.broken-1"), "").unwrap();
+    let found = found();
+    let [(State::Broken, broken), (State::Warning, aside)] = &found[..] else { panic!("{found:?}") };
+    assert!(
+        broken.ends_with("begins anew, without the data of plugins, the audit and the accounts' own keys"),
+        "{broken}"
+    );
+    assert!(aside.contains("parlor.db.broken-1 was set aside"), "{aside}");
+}
+
+#[test]
 fn the_remedy_for_a_data_folder_is_that_of_its_cause() {
     use std::io::ErrorKind;
 
