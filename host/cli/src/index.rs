@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::Ended;
 use super::ask::Terminal;
-use super::show::{Put as _, error_lines, print, print_json, table};
+use super::show::{Put as _, error_lines, fitted, print, print_json, terminal_width};
 use super::target::{self, Target, say};
 
 /// Add, show, refresh and remove indexes of plugins
@@ -153,7 +153,7 @@ impl ListArgs {
             vec![known.name.to_string(), serial, count, known.key.to_string(), known.source.to_string()]
         };
         let rows: Vec<_> = all.iter().map(cells).collect();
-        print(&table(&["INDEX", "SERIAL", "PLUGINS", "KEY", "SOURCE"], &rows))
+        print(&fitted(&["INDEX", "SERIAL", "PLUGINS", "KEY", "SOURCE"], &rows, terminal_width()))
     }
 }
 

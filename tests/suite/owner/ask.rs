@@ -67,6 +67,21 @@ async fn who_quits_on_a_page_has_agreed_to_nothing() {
 }
 
 #[tokio::test]
+async fn tables_of_plugins_fit_into_a_terminal_of_80_columns() {
+    let home = prepared().await;
+    let add = ["plugin", "add", "echo.wasm", "--yes", "--grant-all", "--rooms", "lounge@conference.example.org"];
+    super::ended(home.run(&add).await.unwrap(), 0);
+    for arguments in [&["plugin", "list"][..], &["plugin", "config", "echo"]] {
+        let mut terminal = at_terminal(&home, arguments);
+        let (code, screen) = terminal.ended(SOON).unwrap();
+        let screen = screen.replace('\r', "");
+        assert!(code == Some(0) && screen.lines().all(|line| line.chars().count() <= 80), "{screen}");
+        // The longest columns are there, too.
+        assert!(screen.contains("echo.wasm") || screen.contains("How a message in a room"), "{screen}");
+    }
+}
+
+#[tokio::test]
 async fn an_update_says_and_asks_only_what_is_new_and_a_typo_is_asked_about_again() {
     let home = prepared().await;
     super::ended(home.run(&["plugin", "add", "echo.wasm", "--yes", "--grant-all"]).await.unwrap(), 0);

@@ -23,7 +23,7 @@ use super::add::{done, done_as_wanted};
 use super::given::{refuse_unfit, secret};
 use super::room_names;
 use super::secret_files::tell_of_nodes;
-use crate::show::{Put as _, print, print_json, second, table};
+use crate::show::{Put as _, fitted, print, print_json, second, terminal_width};
 use crate::target::{self, Target};
 
 /// How much of an author's text or of a value is shown, in bytes.
@@ -362,7 +362,8 @@ fn screen(id: &PluginId, all: &[Shown<'_>]) -> String {
     if all.is_empty() {
         return format!("{id} has no settings");
     }
-    table(&["SETTING", "TYPE", "VALUE", "DEFAULT", "WHAT FOR"], &all.iter().map(Shown::row).collect::<Vec<_>>())
+    let rows: Vec<_> = all.iter().map(Shown::row).collect();
+    fitted(&["SETTING", "TYPE", "VALUE", "DEFAULT", "WHAT FOR"], &rows, terminal_width())
 }
 
 /// Describes where a secret is, for people. It shows neither the secret nor a command, which may contain another.

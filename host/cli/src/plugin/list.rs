@@ -11,7 +11,7 @@ use parlor_plugins::policy::{Entry, Policy};
 use serde_json::{Value, json};
 
 use super::room_names;
-use crate::show::{Put as _, print, print_json, table, width};
+use crate::show::{Put as _, fitted, print, print_json, terminal_width, width};
 use crate::status;
 use crate::target::{self, Target};
 
@@ -74,7 +74,7 @@ impl ListArgs {
                     cells.insert(4, rooms.map_or_else(|| "all".to_owned(), room_names::shown));
                 }
             }
-            table(&head, &cells) + &status::reasons(&status.plugins, width())
+            fitted(&head, &cells, terminal_width()) + &status::reasons(&status.plugins, width())
         };
         if is_elsewhere {
             text.put(format_args!("\nthe host that runs reads {} instead\n", status.policy.escaped()));
