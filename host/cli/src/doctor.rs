@@ -266,7 +266,7 @@ fn policy(config: &Config, status: Option<&Status>, findings: &mut Findings) -> 
             continue;
         }
         match (&fit[id], refused.get(id), lacking.get(id)) {
-            (Err(error), _, _) => findings.broken(&check, error.to_string(), OR_DISABLE),
+            (Err(error), _, _) => findings.broken(&check, error.to_string(), &plugins::remedy(id, error)),
             (Ok(_), Some(refused), _) => findings.broken(&check, refused.to_string(), OR_DISABLE),
             (Ok(_), None, Some((says, remedy))) => findings.broken(&check, says, remedy),
             (Ok(_), None, None) if plugins::is_ill(status, id) => {}

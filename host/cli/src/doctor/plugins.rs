@@ -7,6 +7,7 @@ use parlor_base::id::PluginId;
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_base::permission::Permission;
 use parlor_config::{AccountName, Config, NewAddresses, Selector};
+use parlor_plugins::admin::AdminError;
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::hooks::OrderName;
 use parlor_plugins::policy::{Entry, Policy};
@@ -29,6 +30,18 @@ pub(super) fn running(plugins: &[Plugin], findings: &mut Findings) {
         if (plugin.is_down() || plugin.is_behind()) && !refused_as_told {
             report(plugin, findings);
         }
+    }
+}
+
+/// Returns what to do about a plugin that cannot run. Most errors say it themselves.
+pub(super) fn remedy(id: &PluginId, error: &AdminError) -> String {
+    match error {
+        AdminError::UnknownAccount { .. } => {
+            format!(
+                "name another in `accounts` under [plugin.{id}] in plugins.toml, or add it; else `parlor plugin disable {id}`"
+            )
+        }
+        _ => OR_DISABLE.to_owned(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
+use parlor_plugins::admin::AdminError;
 use parlor_plugins::manifest::Manifest;
 
 use super::disk::{LITTLE_ROOM, NO_ROOM};
@@ -540,6 +541,21 @@ fn each_account_is_reported_on_which_the_host_does_not_run_a_plugin_with_what_st
     plugins::running(&status.plugins, &mut findings);
     assert!(!findings.findings.iter().any(|one| one.says.contains("is refused")), "{findings:?}");
     assert_eq!(findings.findings.len(), 1 + 3);
+}
+
+#[test]
+fn a_plugin_on_an_account_that_is_gone_is_told_of_with_what_to_change() {
+    let unknown = AdminError::UnknownAccount {
+        account: "main".parse().unwrap(),
+        files: "parlor.toml".to_owned(),
+        known: "second".to_owned(),
+        near: None,
+    };
+    let remedy = plugins::remedy(&"echo".parse().unwrap(), &unknown);
+    assert!(
+        remedy.starts_with("name another in `accounts` under [plugin.echo] in plugins.toml, or add it"),
+        "{remedy}"
+    );
 }
 
 /// Returns the findings about so many accounts, of which every hundredth one cannot log in.
