@@ -21,7 +21,7 @@ use parlor_plugins::admin::{AdminError, PluginAdmin};
 use parlor_plugins::manifest::Manifest;
 use parlor_runtime::explain::Explained;
 use parlor_runtime::rights::{Right, rights, shown};
-use parlor_session::permissions::question::{Outcome, Question};
+use parlor_session::permissions::question::{BadQuestion, Outcome, Question};
 use parlor_session::permissions::{Grants, RoomList, Scope, Target as Reached};
 use parlor_session::router::Withholder;
 use serde::Serialize;
@@ -173,6 +173,17 @@ impl ExplainArgs {
     }
 }
 
+/// Says why a text is no question, and where names are if none is similar.
+fn no_question(id: &PluginId, error: &BadQuestion) -> String {
+    let says = escape_untrusted(&error.to_string(), 4 << 10);
+    match error {
+        BadQuestion::Unknown { near, .. } if near.is_empty() => {
+            format!("{says}; `parlor explain {id}` shows the permissions of {id}")
+        }
+        _ => says,
+    }
+}
+
 impl Asking {
     /// Explains it for a host that runs or not. Also returns the grants that count.
     pub(super) fn explained(&self, config: &Config) -> anyhow::Result<(Explanation, Grants)> {
@@ -182,7 +193,7 @@ impl Asking {
             entry => entry,
         };
         let question = self.call.as_deref().map(|what| Question::parse(what, self.about.as_deref())).transpose();
-        let question = question.map_err(|error| Ended::Usage(escape_untrusted(&error.to_string(), 4 << 10)))?;
+        let question = question.map_err(|error| Ended::Usage(no_question(&self.plugin, &error)))?;
         let host = self.host(config)?;
         let known = match entry {
             Ok(entry) => Known::by_policy(&self.plugin, &entry, config),

@@ -113,3 +113,10 @@ fn a_denial_by_address_is_not_granted_by_a_star() {
     assert!(!granted(&["GET https://127.0.0.1:37444"]), "that does not allow names that lead there");
     assert!(granted(&["*", "https://127.0.0.1:37444"]) && granted(&["http://127.0.0.1:37444"]));
 }
+
+#[test]
+fn a_name_that_is_like_no_other_is_told_of_with_where_names_are() {
+    let says = |what: &str| no_question(&"echo".parse().unwrap(), &Question::parse(what, None).unwrap_err());
+    assert!(says("roster.get").ends_with("permission; `parlor explain echo` shows the permissions of echo"));
+    assert!(says("chats.sned").ends_with("did you mean \"chats.send\"?"), "{}", says("chats.sned"));
+}
