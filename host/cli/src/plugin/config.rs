@@ -20,7 +20,7 @@ use parlor_plugins::setting::{Setting, SettingKind};
 use serde_json::{Value, json};
 
 use super::add::{done, done_as_wanted};
-use super::given::{refuse_unfit, secret};
+use super::given::{refuse_unfit, secret, secret_file};
 use super::room_names;
 use super::secret_files::tell_of_nodes;
 use crate::show::{Put as _, fitted, print, print_json, second, terminal_width};
@@ -99,9 +99,7 @@ impl ConfigArgs {
         let Some(name) = &self.setting else { return self.show(&entry, schema) };
         let kind = schema.get(name).map(|setting| &setting.kind);
         let source = match (&self.file, &self.command) {
-            (Some(file), _) => {
-                Some(SecretSource::File(file.canonicalize().with_context(|| format!("{}", file.escaped()))?))
-            }
+            (Some(file), _) => Some(secret_file(name, file)?),
             (None, Some(command)) => Some(SecretSource::Command(command.clone())),
             (None, None) => None,
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io::{self, IsTerminal as _, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -90,8 +90,7 @@ impl Given {
             }
             let secret = match file {
                 Some(file) => {
-                    let path = file.canonicalize().with_context(|| format!("{}", file.escaped()))?;
-                    let source = SecretSource::File(path);
+                    let source = secret_file(&name, file)?;
                     refuse_unfit(&source, |text| secret_fits(id, manifest, &name, text))?;
                     Secret::At(source)
                 }
@@ -133,6 +132,14 @@ fn needs_consent(error: AdminError, id: &PluginId) -> anyhow::Error {
         }
         error => error.into(),
     }
+}
+
+/// Returns a file with a secret by its whole path: the policy may be in another folder.
+pub(super) fn secret_file(name: &str, file: &Path) -> anyhow::Result<SecretSource> {
+    let path = file.canonicalize();
+    let path =
+        path.with_context(|| format!("nothing was changed: the file {} with {name} cannot be read", file.escaped()))?;
+    Ok(SecretSource::File(path))
 }
 
 /// Refuses a file whose content cannot be the secret, as the check says: it is too short for a credential, or no request to a webhook
@@ -246,7 +253,7 @@ mod tests {
             (&["many=x"][..], "many is no secret"),
             (&["key=x"], "no setting \"key\""),
             (&["api_key", "other"], "standard input has one secret"),
-            (&["api_key=/nowhere/key"], "/nowhere/key"),
+            (&["api_key=/nowhere/key"], "nothing was changed: the file /nowhere/key with api_key cannot be read: "),
         ] {
             let error = format!("{:#}", read(texts).err().unwrap());
             assert!(error.contains(says), "{error}");
