@@ -75,6 +75,7 @@ from .stanza import parse_xml as parse_xml
 from .texts import Affiliation as Affiliation
 from .texts import Kind as Kind
 from .texts import Role as Role
+from .timers import Timer as Timer
 from .timers import after as after
 from .timers import every as every
 from .timers import sleep as sleep

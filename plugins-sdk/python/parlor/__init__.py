@@ -37,7 +37,7 @@ from .messages import acknowledge, answer, ask_author, body_without_fallback, oc
 from .said import command
 from .stanza import Element, ns, parse_xml
 from .texts import Affiliation, Kind, Role
-from .timers import after, every, sleep
+from .timers import Timer, after, every, sleep
 from .values import emit, promise, promises, read_value, set_setting, setting, settings, storage, wait_until, write_value
 
 _of_values = {"get_attribute": read_value, "set_attribute": write_value(2, "value")}
@@ -73,8 +73,8 @@ Hook = types.Hook
 
 __all__ = [
     "Affiliation", "Command", "Contact", "DueTime", "Element", "Error", "Hook", "IqRequest", "Jid", "Kind", "Message", "Occupant", "OwnEvent", "Page",
-    "People", "PluginRequest", "PubsubItem", "Range", "Rest", "Role", "Room", "Subscription", "Undecryptable", "Webhook", "acknowledge", "after", "answer", "api",
-    "archive", "ask_author", "body_without_fallback", "chats", "chatviews", "command", "commands", "connection", "contacts", "dialogs", "disco", "emit",
+    "People", "PluginRequest", "PubsubItem", "Range", "Rest", "Role", "Room", "Subscription", "Timer", "Undecryptable", "Webhook", "acknowledge", "after", "answer",
+    "api", "archive", "ask_author", "body_without_fallback", "chats", "chatviews", "command", "commands", "connection", "contacts", "dialogs", "disco", "emit",
     "errors", "escape", "every", "files", "hooks", "http", "iq", "moderation", "ns", "occupant_of", "off", "on", "on_mention", "on_ready", "on_start", "on_stop",
     "outgoing", "parse_xml", "plugins", "progress", "promise", "promises", "pubsub", "quoteattr", "reference_of", "reply", "reply_in_chat", "rooms",
     "say", "schedules", "send", "set_setting", "setting", "settings",

@@ -11,7 +11,7 @@ from .loop import loop, spawn
 
 _timers = Grouping("timers")
 
-Later = Callable[[], Coroutine[Any, Any, Any]]
+Later = Callable[..., Coroutine[Any, Any, Any]]
 Seconds = Union[float, timedelta]
 
 #: The shortest period, in seconds.
@@ -62,24 +62,25 @@ class Timer:
         self._end()
 
 
-def after(seconds: Seconds, later: Later) -> Timer:
-    """Calls an `async` function without arguments once, after so many seconds; at once, if that has passed. One that takes some
-    is given them by `functools`:
+def after(seconds: Seconds, later: Later, *arguments: Any) -> Timer:
+    """Calls an `async` function once, after so many seconds; at once, if that has passed. The function's arguments follow it, as in
+    `loop.call_later`; `functools.partial` passes keyword arguments:
 
-        after(240, partial(reply, message, "Tea!"))
+        after(240, reply, message, "Tea!")
     """
     _check(later)
     # All of them hang on one wait of the loop's; of the host's own timers a plugin has few.
-    return Timer(loop.call_later(max(0, in_seconds(seconds)), lambda: spawn(later())).cancel)
+    return Timer(loop.call_later(max(0, in_seconds(seconds)), lambda: spawn(later(*arguments))).cancel)
 
 
-def every(seconds: Seconds, later: Later) -> Timer:
-    """Calls it again and again; a period is 0.01 s at least. One call does not wait for the one before."""
+def every(seconds: Seconds, later: Later, *arguments: Any) -> Timer:
+    """Calls it again and again, with the arguments that follow it; a period is 0.01 s at least. One call does not wait for the one
+    before."""
     _check(later)
     period = in_seconds(seconds)
     if not period >= 0:
         raise ValueError(f"a period of {period} seconds")
-    return Timer(_Beat(max(SHORTEST, period), later).end)
+    return Timer(_Beat(max(SHORTEST, period), lambda: later(*arguments)).end)
 
 
 class _Beat:
@@ -104,4 +105,4 @@ class _Beat:
 
 def _check(later: Later) -> None:
     if not inspect.iscoroutinefunction(later):
-        raise TypeError(f"{later!r} has to be an `async def`; one with arguments is `functools.partial(reply, message, …)`")
+        raise TypeError(f"{later!r} has to be an `async def`; its arguments follow it, as in `after(240, reply, message, …)`")

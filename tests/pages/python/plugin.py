@@ -260,7 +260,7 @@ async def keep() -> None:
     # == timers
     await sleep(0.5)
     timer = every(60, tick)
-    after(600, tick)
+    after(600, chats.send, JULIET, "Tea!")
     timer.cancel()
     # ==
 

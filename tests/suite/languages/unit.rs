@@ -135,8 +135,8 @@ fn passed(output: &Output, says: &str) {
 const TYPED: &str = r#"from functools import partial
 
 from parlor import (
-    Command, Contact, Message, Occupant, OwnEvent, after, chats, command, every, off, on, on_mention, on_ready, on_start, reply,
-    rooms, sleep, spawn, storage,
+    Command, Contact, Message, Occupant, OwnEvent, Timer, after, chats, command, every, off, on, on_mention, on_ready, on_start,
+    reply, rooms, sleep, spawn, storage,
 )
 
 
@@ -171,7 +171,9 @@ async def six(message: Message) -> str:
 
 @command("tea", help="Makes tea")
 async def tea(command: Command) -> None:
-    after(240, partial(reply, command, "Tea!"))
+    later: Timer = after(240, reply, command, "Tea!")
+    after(60, partial(reply, command, message="Soon!"))
+    later.cancel()
     print(list((await storage.entries("tea/")).items()))
     off("message", one)
 

@@ -19,8 +19,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Annotated, Literal, Optional
 
 from parlor import (
-    Command, Element, Jid, Message, Range, acknowledge, after, api, archive, body_without_fallback, chats, command, connection, contacts, dialogs, emit, errors,
-    every, files, http, ns, occupant_of, off, on, on_mention, on_ready, on_start, outgoing, parse_xml, promises, reference_of, reply, reply_in_chat,
+    Command, Element, Jid, Message, Range, Timer, acknowledge, after, api, archive, body_without_fallback, chats, command, connection, contacts, dialogs, emit,
+    errors, every, files, http, ns, occupant_of, off, on, on_mention, on_ready, on_start, outgoing, parse_xml, promises, reference_of, reply, reply_in_chat,
     rooms, send, setting, settings, sleep, spawn, storage, styling, types as records, vcard, wait_until,
 )
 
@@ -687,7 +687,13 @@ async def overdue(message: Message) -> None:
 
 @on("message", prefix="tea")
 async def tea(message: Message) -> None:
-    after(240, functools.partial(reply, message, "Tea!"))
+    after(240, reply, message, "Tea!")
+    more: Timer = every(330, reply, message, "More?")
+
+    async def enough() -> None:
+        more.cancel()
+
+    after(420, enough)
     after(timedelta(minutes=5), functools.partial(chats.send, message.chat, body="Cold!"))
     try:
         after(240, lambda: reply(message, "Tea!"))
