@@ -22,6 +22,10 @@ _ATTRIBUTES = (
     "ask", "chat_status", "fullname", "groups", "id", "image", "image_type", "jid", "requesting", "resources", "status",
     "subscription", "url", "user_id", "vcard_updated",
 )
+#: Functions of the SDK that take a message or a command, and are methods in other languages and frameworks.
+_TAKE_MESSAGES = (
+    "acknowledge", "answer", "ask_author", "body_without_fallback", "occupant_of", "progress", "reference_of", "reply", "reply_in_chat",
+)
 #: Arguments that take an entity in the place of its address …
 _ENTITIES = ("jid", "alternative")
 #: … and those that take a person.
@@ -57,6 +61,7 @@ def improve(module: Any) -> None:
     if module.__name__.endswith(".types"):
         module.Command.rest = property(_rest)
         module.Command.values = property(_values, _keep("values"))
+        module.Command.__getattr__ = module.Message.__getattr__ = _no_method
         module.Contact.get = _attribute
         module.Message.files = property(_files)
         module.PluginRequest.value = property(_asked, _keep("value"))
@@ -153,6 +158,12 @@ def _attribute(contact: Any, name: str) -> Any:
     `chatStatus`. None: there is none, or it has no value."""
     name = _CAPITAL.sub(lambda capital: f"_{capital[0].lower()}", name).replace("-", "_")
     return getattr(contact, "jid" if name == "id" else name, None) if name in _ATTRIBUTES else None
+
+
+def _no_method(record: Any, name: str) -> NoReturn:
+    """Names the function, where an author looks for a method."""
+    advice = f": write `from parlor import {name}`, and `{name}(…)` with it" if name in _TAKE_MESSAGES else ""
+    raise AttributeError(f"{type(record).__name__!r} object has no attribute {name!r}{advice}", name=name, obj=record)
 
 
 def _files(message: Any) -> list[Any]:

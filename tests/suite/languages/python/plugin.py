@@ -805,6 +805,15 @@ async def agree(message: Message) -> None:
         await reply(message, outgoing("so it is", reply_to=message, quote=True))
 
 
+@on("message", prefix="by method")
+async def by_method(message: Message) -> None:
+    for name in ("reply", "body_without_fallback", "reply_too"):
+        try:
+            getattr(message, name)
+        except AttributeError as error:
+            await reply(message, str(error))
+
+
 # styling.chat
 
 
