@@ -393,7 +393,7 @@ function noticed(by, promise) {
   const broken = async (error) => {
     // Code that waits for several of them, or passes one on, marks them as awaited soon after.
     for (let turn = 0; turn < 10 && !promise.isAwaited; turn++) await undefined;
-    if (!promise.isAwaited) log.error(`${by} failed, and nobody waited for it:`, error);
+    if (!promise.isAwaited) log.error(`${by} failed, and nobody waited for it:`, advised(error));
   };
   Promise.prototype.then.call(promise, nothing, broken);
   return promise;
@@ -827,6 +827,11 @@ const ELSEWHERE = [
   [/\b(process|Deno|Bun|__dirname|__filename)\b/, "this is no Node.js: there are settings in the place of its environment, and storage in that of files"],
   [/\bBuffer\b/, "this is no Node.js: bytes are a Uint8Array"],
   [/\bText(De|En)coder\b/, "what comes over the web is read by its `text`, and a text is sent as it is: it becomes UTF-8"],
+  [/\bURL(SearchParams)?\b/, "this is no browser: a regular expression splits an address, `encodeURIComponent` writes a query, and `follow` of `fetch` follows redirects"],
+  [/\bIntl\b/, "`schedules.format` writes a time for any zone"],
+  [/\bAbort(Controller|Signal)\b/, "this is no browser: `fetch` takes a `timeout`, and `within` gives up a wait"],
+  [/\bstructuredClone\b/, "this is no browser: JSON.parse(JSON.stringify(value)) copies a value"],
+  [/\bcrypto\b/, "this is no browser: numbers of `Math.random` are good enough for dice, but not for secrets"],
   [/\bHeaders\b/, "this is no browser: `fetch` takes headers as an object, or as pairs of a name and a value"],
   [/\b(FormData|Blob|ReadableStream)\b/, "this is no browser: `fetch` takes a form as `form`, and a body in parts as an async iterable"],
 ];
@@ -1128,7 +1133,7 @@ async function ring() {
     try {
       await one.work();
     } catch (error) {
-      log.error("a handler of timer failed:", error);
+      log.error("a handler of timer failed:", advised(error));
     }
   });
   let next = Infinity;
@@ -1817,7 +1822,9 @@ export const escapeXml = (text) =>
   String(text).toWellFormed().replace(/[<>&"'\x00-\x1f\ufffe\uffff]/g, (sign) => ESCAPES[sign] ?? "\ufffd");
 
 export class Element {
-  constructor(name) {
+  constructor(...values) {
+    noneTooMany("new Element, whose `ns`, `attr` and `child` give it the rest,", 1, values);
+    const [name] = values;
     Object.assign(this, { name, namespace: undefined, attributes: Object.create(null), children: [] });
   }
 
@@ -2524,7 +2531,7 @@ export const guest = {
         for (const start of [...commandsFirst, ...starts]) await start();
       });
     } catch (error) {
-      log.error("it does not start:", error);
+      log.error("it does not start:", advised(error));
       const early = error instanceof Offline ? `: ${TOO_EARLY}` : "";
       throw `${error?.name ?? "Error"}: ${error?.message ?? error}${early}`.toWellFormed();
     }
@@ -2541,7 +2548,7 @@ export const guest = {
         try {
           await stop();
         } catch (error) {
-          log.error("a handler of stop failed:", error);
+          log.error("a handler of stop failed:", advised(error));
         }
       }
     });

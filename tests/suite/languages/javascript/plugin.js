@@ -320,6 +320,13 @@ on("message", { prefix: "elsewhere" }, async (message) => {
     process: () => process.env.HOME,
     Buffer: () => Buffer.from("a"),
     TextDecoder: () => new TextDecoder(),
+    URL: () => new URL("https://example.org/"),
+    URLSearchParams: () => new URLSearchParams("a=b"),
+    Intl: () => new Intl.DateTimeFormat("de"),
+    AbortController: () => new AbortController(),
+    structuredClone: () => structuredClone({}),
+    crypto: () => crypto.randomUUID(),
+    later: () => setTimeout(() => new URL("https://example.org/"), 10),
   };
   uses[message.body.split(" ")[1]]();
 });
@@ -371,6 +378,14 @@ on("message", { prefix: "add" }, async (message) => {
 
 on("message", { prefix: "received" }, async (message) => {
   await reply(message, String(new Element("received").attr("id", message.id).attr("n", 1).to(undefined)));
+});
+
+on("message", { prefix: "beside a name" }, async (message) => {
+  try {
+    await reply(message, String(new Element("poll", { xmlns: "urn:example:polls" })));
+  } catch (error) {
+    await reply(message, error.message);
+  }
 });
 
 on("message", { prefix: "read bytes" }, async (message) => {
