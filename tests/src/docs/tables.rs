@@ -231,7 +231,8 @@ pub(super) fn testing() -> String {
         records the actual actions: write the steps, let it write the rest, and check whether the result is correct. For an \
         error that is logged with a stack, it writes the error, and `*` for the stack. A line that cannot be parsed fails \
         only its own test.\n\n\
-        Write a message of several lines as several lines, with a bar before each but the first. In a line that ends with ` (glob)`, \
+        Write a message of several lines as several lines, with a bar before each but the first. The body of an answer of the web, or of a \
+        request to a webhook, goes on in the same way, and may begin in the line below. In a line that ends with ` (glob)`, \
         `*` matches anything, also the rest of those lines: `to alice: Commands:*!whoami* (glob)` matches a help that contains `!whoami`.\n\n\
         A message that refers to an earlier one shows that in brackets, with the first line of the earlier one, or 40 characters of it \
         and `…`, in quotes; or with `what nobody said`, if there is none with such an id. A retraction has the \

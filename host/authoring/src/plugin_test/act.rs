@@ -200,8 +200,9 @@ pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
     if let Some((sealed, said)) = sealed::sealed(rest) {
         return Ok(sealed::marked(say(first, said, more)?, sealed?));
     }
-    if !more.is_empty() && !SPEAKING.iter().any(|verb| rest.starts_with(verb)) {
-        return Err("only what somebody says goes on in the next line".to_owned());
+    let is_of_the_web = METHODS.contains(&first) || rest.starts_with("http");
+    if !more.is_empty() && !is_of_the_web && !SPEAKING.iter().any(|verb| rest.starts_with(verb)) {
+        return Err("only a message, and a body of the web, continue on the next line".to_owned());
     }
     let bare = |act: Act| if rest.is_empty() { Ok(act) } else { Err(format!("nothing follows `{first}`")) };
     match first {
@@ -224,11 +225,9 @@ pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
         "order" => beside::order(rest).map(|(order, plugins)| Act::Order { order, plugins }),
         "room" => rooms::room(rest).map(|(room, kind, occupants)| Act::Room { room, kind, occupants }),
         method if rest.starts_with("http") && method.bytes().all(|letter| letter.is_ascii_uppercase()) => {
-            web::answered(method, rest)
+            web::answered(method, rest, more)
         }
-        method if ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].contains(&method) => {
-            web::hooked(method, rest)
-        }
+        method if METHODS.contains(&method) => web::hooked(method, rest, more),
         subject => forms::act(subject, rest).unwrap_or_else(|| somebody(subject, rest, more)),
     }
 }
@@ -241,14 +240,21 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
 /// Verbs whose text may continue on further lines.
 const SPEAKING: [&str; 3] = ["whispers:", "replies ", "corrects "];
 
+/// The methods of requests to a webhook. Their bodies and those of answers may continue on further lines.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
 fn say(speaker: &str, text: &str, more: &[String]) -> Result<Act, String> {
     Ok(Act::Say(said(speaker, body(speaker, text, more)?, None)?))
 }
 
 /// Joins a text and its continuation lines.
 fn body(speaker: &str, text: &str, more: &[String]) -> Result<String, String> {
-    let body = std::iter::once(text).chain(more.iter().map(String::as_str)).collect::<Vec<_>>().join("\n");
+    let body = joined(text, more);
     if body.is_empty() { Err(format!("{speaker} says nothing")) } else { Ok(body) }
+}
+
+fn joined(text: &str, more: &[String]) -> String {
+    std::iter::once(text).chain(more.iter().map(String::as_str)).collect::<Vec<_>>().join("\n")
 }
 
 /// Builds a message to a chat or a room.

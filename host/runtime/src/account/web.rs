@@ -24,7 +24,7 @@ pub struct WebAnswer {
     /// The headers, with their names in small letters.
     pub headers: Vec<(String, String)>,
     /// The body.
-    pub body: String,
+    pub body: Vec<u8>,
 }
 
 pub(crate) type Answer = Box<dyn Fn(WebRequest<'_>) -> Option<WebAnswer> + Send + Sync>;

@@ -211,7 +211,9 @@ fn other_plugins_and_the_order_of_hooks_are_named() {
 #[test]
 fn headers_stand_before_the_body() {
     let answer = |what: &str| match act(&format!("GET https://h/x answers {what}"), &[]) {
-        Ok(Act::Web { answer: Some(answer), .. }) => Some((answer.status, answer.headers, answer.body)),
+        Ok(Act::Web { answer: Some(answer), .. }) => {
+            Some((answer.status, answer.headers, String::from_utf8(answer.body).unwrap()))
+        }
         Ok(other) => panic!("{other:?}"),
         Err(_) => None,
     };
@@ -236,6 +238,42 @@ fn a_header_without_a_comma_before_it_is_no_body() {
         let error = act(line, &[]).unwrap_err();
         assert!(error.contains(says), "{line}: {error}");
     }
+}
+
+#[test]
+fn a_body_of_the_web_has_several_lines() {
+    let lines = |more: &[&str]| more.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+    let body = |line: &str, more: &[&str]| match act(line, &lines(more)) {
+        Ok(Act::Web { answer: Some(answer), .. }) => Ok(String::from_utf8(answer.body).unwrap()),
+        Ok(Act::Webhook(hooked)) => Ok(hooked.body),
+        Ok(other) => panic!("{other:?}"),
+        Err(why) => Err(why),
+    };
+    let robots = "GET https://h/robots.txt answers 200 with content-type: text/plain";
+    assert_eq!(body(robots, &["User-agent: *", "Disallow: /"]), Ok("User-agent: *\nDisallow: /".to_owned()));
+    assert_eq!(body("GET https://h/x answers 404", &["gone"]), Ok("gone".to_owned()));
+    assert_eq!(body("GET https://h/x answers 200 {", &["}"]), Ok("{\n}".to_owned()));
+    assert_eq!(body("POST github with x-github-event: push {", &["}"]), Ok("{\n}".to_owned()));
+    let unreachable = body("GET https://h/x is unreachable", &["gone"]).unwrap_err();
+    assert!(unreachable.starts_with("write: GET https://"), "{unreachable}");
+    let other = body("after 10 s", &["x"]).unwrap_err();
+    assert_eq!(other, "only a message, and a body of the web, continue on the next line");
+}
+
+#[test]
+fn a_body_is_written_in_its_charset() {
+    let body = |charset: &str, text: &str| {
+        let line = format!("GET https://h/x answers 200 with content-type: \"text/html; charset={charset}\" {text}");
+        match act(&line, &[]) {
+            Ok(Act::Web { answer: Some(answer), .. }) => Ok(answer.body),
+            Ok(other) => panic!("{other:?}"),
+            Err(why) => Err(why),
+        }
+    };
+    assert_eq!(body("utf-8", "Café"), Ok("Café".as_bytes().to_vec()));
+    assert_eq!(body("ISO-8859-1", "Café"), Ok(b"Caf\xe9".to_vec()));
+    assert_eq!(body("iso-8859-1", "5 €"), Err("ISO-8859-1 has no `€`".to_owned()));
+    assert_eq!(body("binary", "Café"), Ok("Café".as_bytes().to_vec()));
 }
 
 #[test]

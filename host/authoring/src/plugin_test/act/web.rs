@@ -2,7 +2,7 @@
 
 use parlor_runtime::account::web::WebAnswer;
 
-use super::{Act, Hooked, quoted};
+use super::{Act, Hooked, joined, quoted};
 
 /// Names of headers without a hyphen.
 const WORDS: [&str; 18] = [
@@ -27,12 +27,12 @@ const WORDS: [&str; 18] = [
 ];
 
 /// Parses `https://api.example.org/x answers 200 {"a":1}`, with headers as [`hooked`] has them before the body, or
-/// `https://api.example.org/x is unreachable`.
-pub(super) fn answered(method: &str, rest: &str) -> Result<Act, String> {
+/// `https://api.example.org/x is unreachable`. `more` are further lines of the body.
+pub(super) fn answered(method: &str, rest: &str, more: &[String]) -> Result<Act, String> {
     let how_to = || format!("write: {method} https://api.example.org/x answers 200 {{\"a\":1}}");
     let (url, what) = rest.split_once(' ').ok_or_else(how_to)?;
     let answer = match what.trim().strip_prefix("answers ") {
-        None if what.trim() == "is unreachable" => None,
+        None if what.trim() == "is unreachable" && more.is_empty() => None,
         None if what.contains(" answers ") || what.ends_with(" is unreachable") => {
             return Err("an address has no spaces: write %20".to_owned());
         }
@@ -41,15 +41,16 @@ pub(super) fn answered(method: &str, rest: &str) -> Result<Act, String> {
             let (status, rest) = answer.trim().split_once(' ').unwrap_or((answer.trim(), ""));
             let status = status.parse().ok().filter(|status| (200..600).contains(status));
             let (headers, body) = headers(rest, how_to)?;
-            Some(WebAnswer { status: status.ok_or_else(how_to)?, headers, body: body.trim().to_owned() })
+            let body = encoded(&headers, body_of(body, more))?;
+            Some(WebAnswer { status: status.ok_or_else(how_to)?, headers, body })
         }
     };
     Ok(Act::Web { method: method.to_owned(), url: url.to_owned(), answer })
 }
 
 /// Parses `github {"zen":"x"}`, `github/garden?a=b` or `github with x-github-event: push {"ref":"x"}`. The value of a header is a word, or
-/// stands in quotes.
-pub(super) fn hooked(method: &str, rest: &str) -> Result<Act, String> {
+/// stands in quotes. `more` are further lines of the body.
+pub(super) fn hooked(method: &str, rest: &str, more: &[String]) -> Result<Act, String> {
     let how_to = || format!("write: {method} github with x-github-event: push {{\"ref\":\"x\"}}");
     let (address, rest) = rest.split_once(' ').unwrap_or((rest, ""));
     let (name, query) = address.split_once('?').map_or((address, None), |(name, query)| (name, Some(query)));
@@ -58,7 +59,7 @@ pub(super) fn hooked(method: &str, rest: &str) -> Result<Act, String> {
         return Err(how_to());
     }
     let (headers, body) = headers(rest, how_to)?;
-    let body = body.trim().to_owned();
+    let body = body_of(body, more);
     let [path, query] = [path, query].map(|text| text.map(str::to_owned));
     Ok(Act::Webhook(Hooked { method: method.to_owned(), name: name.to_owned(), path, query, headers, body }))
 }
@@ -72,6 +73,25 @@ pub(super) fn shows(rest: &str) -> Result<Vec<String>, String> {
         return Err("write the names of headers: show if-none-match, accept".to_owned());
     }
     Ok(names)
+}
+
+/// Joins the lines of a body, which may begin in the first line or below it.
+fn body_of(first: &str, more: &[String]) -> String {
+    let first = first.trim();
+    if first.is_empty() { more.join("\n") } else { joined(first, more) }
+}
+
+/// The charset that pages without UTF-8 are in most often. A test writes them in it; all others are UTF-8.
+const LATIN: &str = "charset=iso-8859-1";
+
+/// Writes a body in the charset of its type.
+fn encoded(headers: &[(String, String)], body: String) -> Result<Vec<u8>, String> {
+    let is_latin = |value: &str| value.to_ascii_lowercase().replace(['"', ' '], "").contains(LATIN);
+    if !headers.iter().any(|(name, value)| name == "content-type" && is_latin(value)) {
+        return Ok(body.into_bytes());
+    }
+    let byte = |letter: char| u8::try_from(letter).map_err(|_| format!("ISO-8859-1 has no `{letter}`"));
+    body.chars().map(byte).collect()
 }
 
 /// Headers, and the body behind them.

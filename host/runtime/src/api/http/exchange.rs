@@ -211,7 +211,7 @@ async fn answered(instance: &Arc<Instance>, exchange: &mut Exchange) -> Option<R
             let Some(WebAnswer { status, headers, body }) = answered else {
                 return Some(Err(CallError::Unreachable(format!("nobody answers {method} {url} in this test"))));
             };
-            exchange.state = State::Answered(Box::new(Incoming::whole(body.into_bytes(), mask)));
+            exchange.state = State::Answered(Box::new(Incoming::whole(body, mask)));
             Some(Ok(Head { status, headers: scripted_headers(headers) }))
         }
         before @ (State::Answered(_) | State::Over) => {

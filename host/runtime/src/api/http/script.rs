@@ -26,7 +26,7 @@ pub(super) fn scripted(
         };
         let location = headers.iter().find(|(name, _)| name == "location").map(|(_, value)| value.as_str());
         let Some(location) = location.filter(|to| most > 0 && is_redirect(status) && !to.is_empty()) else {
-            return Ok(Response { status, url, headers: scripted_headers(headers), body: answer.into_bytes() });
+            return Ok(Response { status, url, headers: scripted_headers(headers), body: answer });
         };
         if redirects == most {
             break;
