@@ -54,7 +54,7 @@ pub(super) async fn open<T: Send + 'static>(
     let (instance, call) = caller(accessor, CallName::HttpOpen)?;
     let room = accessor.with(|mut access| room_of_caller(&instance, &mut access));
     if request.follow != 0 {
-        return Err(CallError::invalid("request.follow", "a request in parts is not sent again: 0"));
+        return Err(CallError::invalid("request.follow", "a request in parts follows no redirects: it has to be 0"));
     }
     let bytes = size(&request);
     let length = length(&mut request)?;
