@@ -122,7 +122,7 @@ pub const STEPS: [Row; 70] = [
 ];
 
 /// The expected actions of the plugin, written indented.
-pub const ACTIONS: [Row; 45] = [
+pub const ACTIONS: [Row; 46] = [
     row("to", "to alice: hello", "it writes to alice; a bar begins further lines"),
     row("to", "to garden: hello", "it writes in a room; to garden/alice: to one alone"),
     row("to", "to alice (re \"hello\"): hi", "a reply to what begins so"),
@@ -156,6 +156,11 @@ pub const ACTIONS: [Row; 45] = [
         "publishes",
         "publishes urn:example:news at news: <entry xmlns='urn:example:news'/>",
         "an item at a node of a service; without `at`, of its account",
+    ),
+    row(
+        "publishes",
+        "publishes item i1 of urn:example:news with access = open: <entry xmlns='urn:x'/>",
+        "and its id and the node's options, if the plugin gives them",
     ),
     row("retracts", "retracts item i1 of urn:example:news at news", "it retracts an item there"),
     row("subscribes", "subscribes to urn:example:news at news", "it subscribes the account; or `unsubscribes from …`"),

@@ -224,7 +224,10 @@ fn about_node(at: Option<&Jid>, node: &str, request: &NodeRequest) -> String {
         if options.is_empty() { String::new() } else { format!(" with {}", options.join(", ")) }
     };
     match request {
-        NodeRequest::Publish(item) => format!("publishes {node}{}", written(Some(item))),
+        NodeRequest::Publish { id, options, xml } => {
+            let item = id.as_ref().map(|id| format!("item {} of ", plain(id))).unwrap_or_default();
+            format!("publishes {item}{node}{}{}", with(options), written(Some(xml)))
+        }
         NodeRequest::Retract(id) => format!("retracts item {} of {node}", plain(id)),
         NodeRequest::Subscribe => format!("subscribes to {node}"),
         NodeRequest::Unsubscribe => format!("unsubscribes from {node}"),

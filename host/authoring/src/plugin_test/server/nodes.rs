@@ -12,7 +12,14 @@ use super::words::value;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeRequest {
     /// It publishes this item.
-    Publish(String),
+    Publish {
+        /// Its id, if the plugin gave one.
+        id: Option<String>,
+        /// The options of the node, if this item makes it.
+        options: Vec<(&'static str, String)>,
+        /// The item as XML.
+        xml: String,
+    },
     /// It retracts the item of this id.
     Retract(String),
     /// It subscribes the account.
@@ -66,7 +73,10 @@ pub(super) fn of(to: Option<&Jid>, is_set: bool, payload: &Element, own: &FullJi
     let item = part.get_child("item", ns::PUBSUB);
     let id = item.and_then(|item| item.attr("id")).map(str::to_owned);
     let request = match (part.name(), is_set, payload.has_ns(ns::PUBSUB_OWNER)) {
-        ("publish", true, false) => NodeRequest::Publish(item?.children().next().map(String::from).unwrap_or_default()),
+        ("publish", true, false) => {
+            let xml = item?.children().next().map(String::from).unwrap_or_default();
+            NodeRequest::Publish { id, options: options(payload.get_child("publish-options", ns::PUBSUB)), xml }
+        }
         ("retract", true, false) => NodeRequest::Retract(id?),
         ("subscribe", true, false) => NodeRequest::Subscribe,
         ("unsubscribe", true, false) => NodeRequest::Unsubscribe,
@@ -142,8 +152,13 @@ mod tests {
         let payload = || IqPayload::parse("<entry xmlns='urn:example:news'/>").unwrap();
         let asks = [
             (
-                PubsubAsk::Publish { node: node(), id: None, payload: payload(), options: options() },
+                PubsubAsk::Publish { node: node(), id: None, payload: payload(), options: NodeOptions::default() },
                 "publishes urn:example:news at pubsub.example.org: <entry xmlns='urn:example:news'/>",
+            ),
+            (
+                PubsubAsk::Publish { node: node(), id: Some(id()), payload: payload(), options: options() },
+                "publishes item i1 of urn:example:news at pubsub.example.org with access = open, max-items = 10, \
+                 title = Tëa: <entry xmlns='urn:example:news'/>",
             ),
             (
                 PubsubAsk::Retract { node: node(), id: id() },
