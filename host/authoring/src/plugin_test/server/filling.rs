@@ -76,8 +76,9 @@ impl MockServer {
                 server.send_step(who, step);
             }
             FormAct::FillsIn { field, value } => {
-                let shown = server.people.shown.get_mut(who).ok_or_else(no_form)?;
-                shown.fill_in(field, value)?;
+                // A form that was refused, or has ended, has no fields.
+                let shown = server.people.shown.get_mut(who).filter(|shown| !shown.fields.is_empty());
+                shown.ok_or_else(no_form)?.fill_in(field, value)?;
             }
             FormAct::SendsAgain => {
                 let sent = server.people.shown.get(who).and_then(|shown| shown.sent.clone()).ok_or_else(no_form)?;
@@ -223,6 +224,7 @@ mod tests {
         assert_eq!(nothing.0, "no form is before alice@example.org/home; write: alice opens the form roll");
         server.form(&alice, &plugin, &FormAct::Opens("roll".to_owned())).unwrap();
         assert!(server.form(&alice, &plugin, &FormAct::Sends).is_err(), "it is not answered yet");
+        assert_eq!(server.form(&alice, &plugin, &fill).unwrap_err().0, nothing.0, "it has no page yet");
         let page = format!(
             "<iq xmlns='jabber:client' type='result' id='form-1' to='{alice}'><command xmlns='{COMMANDS}' \
              node='dice.roll' sessionid='s' status='executing'><actions execute='complete'><complete/></actions>\
