@@ -1175,5 +1175,19 @@ declare global {
   function setInterval<A extends unknown[]>(handler: (...values: A) => unknown, milliseconds?: number, ...values: A): number;
   function clearTimeout(timer?: number): void;
   function clearInterval(timer?: number): void;
+  /** Reads bytes as text: UTF-8, or windows-1252, as which the web also reads ISO-8859-1. `RangeError`: it has another name. */
+  class TextDecoder {
+    constructor(label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean });
+    readonly encoding: string;
+    readonly fatal: boolean;
+    readonly ignoreBOM: boolean;
+    /** Bytes that are no UTF-8 become U+FFFD, or with `fatal` a `TypeError`. With `stream`, a character may go on in the next part. */
+    decode(bytes?: Uint8Array | ArrayBuffer, options?: { stream?: boolean }): string;
+  }
+  /** Writes a text as UTF-8. */
+  class TextEncoder {
+    readonly encoding: string;
+    encode(text?: string): Uint8Array;
+  }
   const console: Record<"log" | "trace" | "debug" | "info" | "warn" | "error", (...values: unknown[]) => void>;
 }

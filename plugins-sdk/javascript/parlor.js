@@ -826,7 +826,6 @@ const ELSEWHERE = [
   [/\b(require|module|exports)\b/, "modules are imported: import { name } from \"./file.js\", and what npm has is bundled with the plugin"],
   [/\b(process|Deno|Bun|__dirname|__filename)\b/, "this is no Node.js: there are settings in the place of its environment, and storage in that of files"],
   [/\bBuffer\b/, "this is no Node.js: bytes are a Uint8Array"],
-  [/\bText(De|En)coder\b/, "what comes over the web is read by its `text`, and a text is sent as it is: it becomes UTF-8"],
   [/\bURL(SearchParams)?\b/, "this is no browser: a regular expression splits an address, `encodeURIComponent` writes a query, and `follow` of `fetch` follows redirects"],
   [/\bIntl\b/, "`schedules.format` writes a time for any zone"],
   [/\bAbort(Controller|Signal)\b/, "this is no browser: `fetch` takes a `timeout`, and `within` gives up a wait"],
@@ -1944,7 +1943,7 @@ export const emit = noticing("emit", async (name, value) => api.emit(name, value
 export const waitUntil = noticing("waitUntil", async (name) => value(await api.waitUntil(name)));
 export const promise = noticing("promise", async (name) => promises.add(name));
 
-// UTF-8, which this runtime has no class for.
+// UTF-8, of which this runtime knows nothing else.
 const encode = (text) => Uint8Array.from(unescape(encodeURIComponent(text)), (sign) => sign.charCodeAt(0));
 const signs = (bytes) => Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
 const decode = (bytes) => decodeURIComponent(escape(signs(bytes)));
@@ -1957,6 +1956,69 @@ function asText(bytes) {
     return signs(bytes);
   }
 }
+
+// The bytes from 0x80 to 0x9f of windows-1252, as which the web also reads ISO-8859-1 (https://encoding.spec.whatwg.org/#names-and-labels).
+const WINDOWS = "\u20ac\u0081\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\u008d\u017d\u008f"
+  + "\u0090\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\u009d\u017e\u0178";
+const LABELS = {
+  "utf-8": ["utf-8", "utf8", "unicode-1-1-utf-8"],
+  "windows-1252": ["windows-1252", "cp1252", "iso-8859-1", "iso8859-1", "latin1", "l1", "us-ascii", "ascii"],
+};
+// A character in UTF-8, in the first group; or as many bytes as one U+FFFD stands for (Unicode 15, section 3.9).
+const CUT = "[\\xc2-\\xdf]|\\xe0[\\xa0-\\xbf]?|[\\xe1-\\xec\\xee\\xef][\\x80-\\xbf]?|\\xed[\\x80-\\x9f]?|\\xf0(?:[\\x90-\\xbf][\\x80-\\xbf]?)?"
+  + "|[\\xf1-\\xf3][\\x80-\\xbf]{0,2}|\\xf4(?:[\\x80-\\x8f][\\x80-\\xbf]?)?";
+const CHARACTER = "[\\x00-\\x7f]|[\\xc2-\\xdf][\\x80-\\xbf]|\\xe0[\\xa0-\\xbf][\\x80-\\xbf]|[\\xe1-\\xec\\xee\\xef][\\x80-\\xbf]{2}|\\xed[\\x80-\\x9f][\\x80-\\xbf]"
+  + "|\\xf0[\\x90-\\xbf][\\x80-\\xbf]{2}|[\\xf1-\\xf3][\\x80-\\xbf]{3}|\\xf4[\\x80-\\x8f][\\x80-\\xbf]{2}";
+const CHARACTERS = new RegExp(`(${CHARACTER})|${CUT}|[\x80-\xff]`, "g");
+const CUT_AT_END = new RegExp(`(?:${CUT})$`);
+
+class TextDecoder {
+  #rest = "";
+  #hasBegun = false;
+
+  constructor(label = "utf-8", { fatal = false, ignoreBOM = false } = {}) {
+    const wanted = String(label).trim().toLowerCase();
+    const encoding = Object.keys(LABELS).find((name) => LABELS[name].includes(wanted));
+    if (encoding === undefined) throw new RangeError(`a plugin decodes ${Object.keys(LABELS).join(" and ")}, and not ${label}`);
+    Object.assign(this, { encoding, fatal, ignoreBOM });
+  }
+
+  decode(input = new Uint8Array(), { stream = false } = {}) {
+    const isPart = ArrayBuffer.isView(input);
+    const bytes = isPart ? new Uint8Array(input.buffer, input.byteOffset, input.byteLength) : new Uint8Array(input);
+    if (this.encoding !== "utf-8") {
+      return signs(bytes).replace(/[\x80-\x9f]/g, (sign) => WINDOWS[sign.charCodeAt(0) - 0x80]);
+    }
+    let read = this.#rest + signs(bytes);
+    // A character may go on in the next part.
+    const cut = stream ? CUT_AT_END.exec(read.slice(-3))?.[0] ?? "" : "";
+    read = read.slice(0, read.length - cut.length);
+    const hasBegun = this.#hasBegun;
+    this.#rest = cut;
+    this.#hasBegun = stream && (hasBegun || read !== "");
+    const text = this.#text(read);
+    return hasBegun || this.ignoreBOM ? text : text.replace(/^\uFEFF/, "");
+  }
+
+  #text(read) {
+    try {
+      return decodeURIComponent(escape(read));
+    } catch {
+      if (this.fatal) throw new TypeError("the bytes are no UTF-8");
+      return read.replace(CHARACTERS, (all, character) => (character === undefined ? "\uFFFD" : decodeURIComponent(escape(all))));
+    }
+  }
+}
+
+class TextEncoder {
+  encoding = "utf-8";
+
+  encode(text = "") {
+    return encode(String(text).toWellFormed());
+  }
+}
+
+Object.assign(globalThis, { TextDecoder, TextEncoder });
 
 // Requests over the web, and from there
 

@@ -16,6 +16,23 @@ on("message", { prefix: "🍕" }, async (message) => {
   await reply(message, half);
 });
 
+on("message", { prefix: "decode" }, async (message) => {
+  const bytes = new TextEncoder().encode("\uFEFFCafé 🍕\ud83c");
+  const decoder = new TextDecoder();
+  const parts = [...bytes].map((byte) => decoder.decode(Uint8Array.of(byte), { stream: true }));
+  const whole = [...parts, decoder.decode(Uint8Array.of(0xe2, 0x82, 0x41, 0xff))].join("");
+  const latin = new TextDecoder("ISO-8859-1").decode(Uint8Array.of(0x43, 0x61, 0x66, 0xe9, 0x80));
+  const wrong = [() => new TextDecoder("koi8-r"), () => new TextDecoder("utf8", { fatal: true }).decode(Uint8Array.of(0xff))];
+  const errors = wrong.map((make) => {
+    try {
+      return make();
+    } catch (error) {
+      return `${error.name}: ${error.message}`;
+    }
+  });
+  await reply(message, [whole, latin, ...errors].join("\n"));
+});
+
 // types.chat
 
 on("message", { prefix: "types" }, async (message) => {
@@ -89,7 +106,7 @@ const built = Date.now();
 
 on("message", { prefix: "cannot" }, async (message) => {
   const missing = [
-    "fetch", "XMLHttpRequest", "WebSocket", "process", "require", "Worker", "URL", "Intl", "TextEncoder", "TextDecoder", "crypto",
+    "fetch", "XMLHttpRequest", "WebSocket", "process", "require", "Worker", "URL", "Intl", "crypto",
     "structuredClone", "AbortController",
   ];
   const there = missing.filter((name) => name in globalThis);
@@ -319,7 +336,6 @@ on("message", { prefix: "elsewhere" }, async (message) => {
     require: () => require("fs"),
     process: () => process.env.HOME,
     Buffer: () => Buffer.from("a"),
-    TextDecoder: () => new TextDecoder(),
     URL: () => new URL("https://example.org/"),
     URLSearchParams: () => new URLSearchParams("a=b"),
     Intl: () => new Intl.DateTimeFormat("de"),
