@@ -1,6 +1,7 @@
 //! Parses the first line of a step: something that happens in a test.
 
 mod beside;
+mod file;
 mod forms;
 mod iqs;
 mod rooms;
@@ -196,6 +197,9 @@ pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
     }
     if let Some((hint, said)) = spoiler::spoiler(rest) {
         return Ok(spoiler::hidden(say(first, said, more)?, hint?));
+    }
+    if let Some((media_type, url)) = file::file(rest) {
+        return file::marked(say(first, url, more)?, media_type);
     }
     if let Some((sealed, said)) = sealed::sealed(rest) {
         return Ok(sealed::marked(say(first, said, more)?, sealed?));

@@ -16,13 +16,14 @@ const fn row(word: &'static str, example: &'static str, about: &'static str) -> 
 }
 
 /// The steps that may happen, written at the left margin.
-pub const STEPS: [Row; 70] = [
+pub const STEPS: [Row; 71] = [
     row("start", "start", "the plugin starts; else before the first step that needs it"),
     row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
     row("says", "garden/alice: hello", "alice writes in a room; a name with spaces stands in quotes"),
     row("says", "alice (omemo): hello", "the same, encrypted; likewise `otr`"),
     row("says", "alice (omemo, trusted): hello", "by a device that is trusted, blind, undecided or distrusted"),
     row("says", "alice (spoiler \"end\"): he dies", "hidden behind a hint; `(spoiler)` has none"),
+    row("says", "alice (file image/png): https://example.org/cat.png", "a file; `(file)` has no media type"),
     row("whispers:", "garden/alice whispers: hello", "alice writes from the room to the account alone"),
     row("reacts", "alice reacts 👍 to \"Pizza\"", "to the last message that begins so; nothing = none any more"),
     row("reacts", "alice reacts 👍 to 1st \"Pizza\"", "to the first, 2nd, 3rd that does; `\\u{a}` is a line break"),

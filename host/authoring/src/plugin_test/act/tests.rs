@@ -353,3 +353,21 @@ fn a_spoiler_has_a_hint_in_quotes_or_none() {
     assert_eq!(hint("alice: (spoiler): he dies"), (false, "(spoiler): he dies\nmore".to_owned(), None));
     assert!(act("alice (spoiler the end): he dies", &[]).unwrap_err().contains("a hint in quotes"));
 }
+
+#[test]
+fn a_person_sends_a_file_by_its_address() {
+    let file = |line: &str| match act(line, &[]) {
+        Ok(Act::Say(Said { to_room, body, file, .. })) => Ok((to_room, body, file.and_then(|file| file.media_type))),
+        Ok(other) => panic!("{line}: {other:?}"),
+        Err(why) => Err(why),
+    };
+    let url = || "https://h/cat.png".to_owned();
+    assert_eq!(file("alice (file): https://h/cat.png"), Ok((false, url(), None)));
+    assert_eq!(file("garden/al (file image/png): https://h/cat.png"), Ok((true, url(), Some("image/png".to_owned()))));
+    let Ok(Act::Say(Said { file: Some(sent), .. })) = act("alice (file): https://h/cat.png", &[]) else { panic!() };
+    assert_eq!(sent.url, url());
+    for wrong in ["alice (file): cat.png", "alice (file image): https://h/a", "alice (file): https://h/a b"] {
+        assert!(file(wrong).unwrap_err().starts_with("write: alice (file image/png)"), "{wrong}");
+    }
+    assert!(file("alice (filed): https://h/a").unwrap_err().contains("omemo, otr"));
+}

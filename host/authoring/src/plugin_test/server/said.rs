@@ -3,7 +3,7 @@
 use jid::FullJid;
 use minidom::Element;
 use parlor_stanza::encode::{extension_elements, name};
-use parlor_stanza::types::Extensions;
+use parlor_stanza::types::{Extensions, SharedFile};
 use xmpp_parsers::ns;
 
 use super::sealed::Sealed;
@@ -24,6 +24,8 @@ pub struct Said {
     pub sealed: Option<Sealed>,
     /// The hint behind which it is hidden, if it is; may be empty.
     pub spoiler: Option<String>,
+    /// The file at the address in its text, if it is one (XEP-0447).
+    pub file: Option<SharedFile>,
 }
 
 /// A reference to an earlier message.
@@ -53,12 +55,13 @@ pub enum How {
 impl Said {
     /// Returns a message that has only a text.
     pub fn by(from: FullJid, to_room: bool, body: String) -> Self {
-        Self { from, to_room, body, about: None, sealed: None, spoiler: None }
+        Self { from, to_room, body, about: None, sealed: None, spoiler: None, file: None }
     }
 
     pub(super) fn element(&self, ids: &Ids, body: &str, extensions: Extensions, own: &FullJid) -> Element {
         let mut payloads = Vec::new();
-        extension_elements(Extensions { spoiler: self.spoiler.clone(), ..extensions }, &mut payloads);
+        let (spoiler, files) = (self.spoiler.clone(), self.file.iter().cloned().collect());
+        extension_elements(Extensions { spoiler, files, ..extensions }, &mut payloads);
         let body = (!body.is_empty()).then(|| Element::builder("body", ns::JABBER_CLIENT).append(body).build());
         Element::builder("message", ns::JABBER_CLIENT)
             .attr(name("from"), self.from.to_string())
