@@ -202,9 +202,11 @@ export const argument: {
   text<const Options extends ArgumentOptions<string> = {}>(options?: Options): Chosen<string, Options>;
   /** A whole number; without bounds, any that JavaScript counts exactly. */
   integer<const Options extends ArgumentOptions<number> = {}>(options?: Options): Chosen<number, Options>;
+  integer<const Options extends ArgumentOptions<number> = {}>(least: number, options?: Options): Chosen<number, Options>;
   integer<const Options extends ArgumentOptions<number> = {}>(least: number, most: number, options?: Options): Chosen<number, Options>;
   /** A number, such as 2.5. */
   number<const Options extends ArgumentOptions<number> = {}>(options?: Options): Chosen<number, Options>;
+  number<const Options extends ArgumentOptions<number> = {}>(least: number, options?: Options): Chosen<number, Options>;
   number<const Options extends ArgumentOptions<number> = {}>(least: number, most: number, options?: Options): Chosen<number, Options>;
   /** A span of time such as `2h30m`, in seconds; the default may also be written as people write it. */
   duration<const Options extends ArgumentOptions<number | string> = {}>(options?: Options): Chosen<number, Options>;

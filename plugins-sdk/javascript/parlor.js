@@ -978,9 +978,10 @@ class Argument {
   }
 }
 
-// A number may be given without bounds.
+// A number may be given without bounds, or without the upper one.
 function bounded(tag, bounds, least, most, options) {
   if (typeof least === "object") [least, options] = [undefined, least];
+  if (typeof most === "object") [most, options] = [undefined, most];
   return new Argument({ tag, val: [least ?? bounds[0], most ?? bounds[1]] }, options);
 }
 

@@ -74,7 +74,7 @@ async fn the_plugins_in_typescript_here_fit_the_types() {
 
 const USES: &str = r#"import {
   acknowledge, archive, argument, ask, bodyWithoutFallback, chats, command, contacts, Element, fetch, ns, occupantOf, off, on, onMention, onReady, onStart, onStop,
-  NotFound, NotReady, outgoing, OverLimit, ParlorError, parseXml, reference, Rejected, reply,
+  NotFound, NotReady, outgoing, OverLimit, ParlorError, parseXml, pubsub, reference, Rejected, reply,
   replyInChat, rooms, say, send, settings, spawn, stanza, StanzaError, storage, TimedOut, timers, Unsupported, vcard, waitUntil,
   type ArchivedMessage, type Attributes, type Bookmark, type Card, type Command, type Event, type Extensions, type Invite,
   type Message, type Occupant, type Status,
@@ -112,6 +112,8 @@ onReady(async () => {
   const card: Card = await vcard.get("juliet@x");
   const page = await archive.query({ with: "juliet@x" });
   await archive.query(archive.next(page.rsm, 3));
+  await archive.query({ start: new Date() });
+  await pubsub.publish("news@x", "tea", new Element("tea").ns("urn:tea"), "1", { access: "open" });
   for await (const one of archive.queryAll({ with: "juliet@x" })) {
     const archived: ArchivedMessage = one;
     console.log(archived.message.body);
@@ -201,6 +203,10 @@ await command("stop", { place: "rooms" }, () => {});
 // @ts-expect-error: there is no such role
 await command("stop", { allow: [{ role: "moderater" }] }, () => {});
 argument.duration({ default: "1h" });
+argument.integer(1);
+argument.number(0.5, { default: 1 });
+// @ts-expect-error: a bound is a number
+argument.integer("1");
 // @ts-expect-error: it is no word of the choice
 argument.choice(["6", "20"], { default: "8" });
 setTimeout((text: string) => send("juliet@x", text), 10, "later");

@@ -381,6 +381,9 @@ await command("wait", {
   arguments: { time: argument.duration({ default: "1h", help: "How long" }), least: argument.duration({ default: 90 }) },
 }, ({ message }, { time, least }) => reply(message, `${typeof time} ${time} ${least}`));
 
+await command("least", { help: "Counts from two on", arguments: { count: argument.integer(2, { default: 3 }) } }, ({ message }, { count }) =>
+  reply(message, `${typeof count} ${count}`));
+
 await command("reign", { allow: ["owners"] }, ({ message }) => reply(message, "as you wish"));
 
 on("message", { prefix: "add" }, async (message) => {

@@ -29,13 +29,18 @@ const ADDED: [(&str, &str); 1] = [(
 /// The plain values that the SDK accepts for these types of the contract.
 const PLAIN: [(&str, &str); 1] = [("config-value", "boolean | string | number | string[]")];
 
+/// Fields with a time, and their types. The SDK writes a `Date` as a text.
+const TIMES: [(&str, &str); 3] = [("start", "string | null"), ("end", "string | null"), ("since", "DateTime | null")];
+
 /// Further overloads of calls in the SDK.
 const OVERLOADS: [(&str, &str, &str); 1] = [("settings", "set", "set(values: Record<string, unknown>): Promise<void>")];
 
 /// Generates the file `contract.d.ts`.
 pub(super) fn of_contract() -> String {
     let contract = contract::whole();
-    let mut out = String::from("// The contract of parlor, made from `wit/`; a change here is lost.\n");
+    let mut out = String::from(
+        "// The contract of parlor, made from `wit/`; a change here is lost.\nimport type { Element } from \"./parlor.js\";\n",
+    );
     let mut groupings: Vec<&Interface> = contract.interfaces.iter().map(|(_, interface)| interface).collect();
     groupings.sort_by_key(|interface| interface.name.clone());
     let file = File { contract: &contract, given: Given::of(&contract) };
@@ -120,7 +125,9 @@ impl File<'_> {
                         let mark = if may_lack { "?" } else { "" };
                         let few = texts::of(ty.name.as_deref().unwrap_or_default(), &field.name);
                         let of = few.map_or_else(|| self.name(&field.ty, side), |few| few.name.to_owned());
-                        let _ = writeln!(out, "  {}{mark}: {of};", camel(&field.name));
+                        let may_be_date = side == Side::Argument && TIMES.contains(&(field.name.as_str(), of.as_str()));
+                        let date = if may_be_date { "Date | " } else { "" };
+                        let _ = writeln!(out, "  {}{mark}: {date}{of};", camel(&field.name));
                     }
                     out.extend(ADDED.iter().filter(|(of, _)| Some(*of) == ty.name.as_deref()).map(|(_, more)| *more));
                     out.push_str("}\n");
@@ -158,6 +165,10 @@ impl File<'_> {
                 ("value", None) if contract::TAKES_VALUES.contains(&function.name.as_str()) => "unknown".to_owned(),
                 // A text in place of a room's attributes is a nickname.
                 ("attributes", None) => format!("{} | string", self.name(&one.ty, Side::Argument)),
+                // The SDK writes an element as XML.
+                ("xml" | "iq" | "stanza", None) => {
+                    self.name(&one.ty, Side::Argument).replace("string", "string | Element")
+                }
                 (_, None) if contract::addressed(self.contract, &one.name, &one.ty) == Some(Addressed::Person) => {
                     self.name(&one.ty, Side::Argument).replace("Address", "Person")
                 }
@@ -332,6 +343,11 @@ mod tests {
             "  ban(jid: Address, user: Person, reason?: string | null): Promise<void>;",
             "  destroy(jid: Address, reason?: string | null, alternative?: Address | null): Promise<void>;",
             "  with?: Address | null;",
+            "  start?: Date | string | null;",
+            "  since?: Date | DateTime | null;",
+            "  sendIq(iq: string | Element): Promise<string>;",
+            "  answer(id: string, xml?: string | Element | null): Promise<void>;",
+            "  publish(service: Address, node: string, xml: string | Element, id?: string | null, options?: ",
             "  kick(jid: Address, nick: string, reason?: string | null): Promise<void>;",
             "  getAttribute(jid: Address, name: string): any;",
             "  setAttribute(jid: Address, name: string, value: unknown): Promise<void>;",
