@@ -466,4 +466,13 @@ mod tests {
         server.hear(Outgoing::Private(request(), InstanceId::next()));
         assert_eq!(*actions.lock().unwrap(), 1);
     }
+
+    #[test]
+    fn a_room_without_the_account_is_told_with_the_lines_by_which_it_enters() {
+        let own = FullJid::new("bot@example.org/here").unwrap();
+        let server = MockServer::new(own, Clock::Machine, |_| {});
+        let alice = FullJid::new("garden@rooms.example.org/alice").unwrap();
+        let why = server.say(&Said::by(alice, true, "hello".to_owned())).unwrap_err().to_string();
+        assert!(why.contains("write `room garden` at the top (/join garden in plugin dev)"), "{why}");
+    }
 }

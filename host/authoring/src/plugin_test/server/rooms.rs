@@ -174,7 +174,8 @@ impl Rooms {
         let name = short(&bare);
         let Some(room) = self.0.get(&bare).filter(|room| room.ours.is_some()) else {
             return Err(Impossible(format!(
-                "the plugin's account is not in {bare}; write `room {name}` at the top, or let the plugin enter it"
+                "the plugin's account is not in {bare}; write `room {name}` at the top (/join {name} in plugin dev), or let \
+                 the plugin enter it"
             )));
         };
         match room.occupants.get(nick) {
