@@ -354,9 +354,9 @@ async fn a_schedule_is_due_on_the_next_node_after_its_node_was_killed() {
         let pick = |line: &str| line.contains(text).then_some(());
         host.log().wait(text, &mut Mark::default(), SOON, pick).await.unwrap();
     };
-    let once = format!("at once {} 1", in_seconds(15));
+    let single = format!("at once {} 1", in_seconds(15));
     // The second setting leaves both schedules as they are.
-    for sets in [format!("every tick 3600000 1;{once}"), "cancel nothing - 0".to_owned()] {
+    for sets in [format!("every tick 3600000 1;{single}"), "cancel nothing - 0".to_owned()] {
         let done = cluster.homes[0].run(&["plugin", "config", "receiver", "sets", &sets]).await.unwrap();
         assert_eq!(done.code, Some(0), "{done:?}");
         logged(&one, &format!("set {}: Ok(", sets.rsplit(';').next().unwrap())).await;

@@ -736,8 +736,8 @@ async fn no_request_is_made_again_or_follows_a_redirect_once_the_client_may_ask_
     };
     let (address, roots, asked) = each_h2(refused).await;
     let request = Request { method: Method::POST, body: Outgoing::whole("abc"), ..get(address) };
-    let said = body(&client(&roots, |_, _| true).only_while(once()), request).await;
-    assert_eq!((said, asked.load(Relaxed)), (Err(WebError::Ended), 1));
+    let answered = body(&client(&roots, |_, _| true).only_while(once()), request).await;
+    assert_eq!((answered, asked.load(Relaxed)), (Err(WebError::Ended), 1));
     let server = Server::start("http/1.1", |_, _| said(307, &[("location", "/end")], "")).await;
     let client = server.client().only_while(once());
     let allow = |_: Hop<'_>| Ok::<_, WebError>(());

@@ -38,8 +38,8 @@ pub(super) async fn complaints(plugin: &Path) -> String {
 pub(super) async fn compiled(plugin: &Path, into: &Path) {
     let emits = ["--noEmit", "false", "--rewriteRelativeImportExtensions", "--outDir"];
     let compiler = compiler().await;
-    let compiled = Command::new("node").arg(compiler).arg("-p").arg(plugin).args(emits).arg(into).output().unwrap();
-    assert!(compiled.status.success(), "{compiled:?}");
+    let ended = Command::new("node").arg(compiler).arg("-p").arg(plugin).args(emits).arg(into).output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -634,8 +634,8 @@ fn where_it_is_required_no_invitation_states_a_reason() {
         got(&mut talk.test.ask(InviteToRoom { jid, user, direct, reason, password: None })).unwrap()
     };
     let declines = |talk: &mut Talk, reason: Option<&str>| {
-        let (jid, inviter, reason) = (bare(ROOM), jid(PHONE), reason.map(str::to_owned));
-        got(&mut talk.test.ask(DeclineInvitation { jid, inviter, reason })).unwrap()
+        let reason = reason.map(str::to_owned);
+        got(&mut talk.test.ask(DeclineInvitation { jid: bare(ROOM), inviter: jid(PHONE), reason })).unwrap()
     };
     assert_eq!((invites(&mut talk, true, Some("hello")), declines(&mut talk, Some("hello"))), (Ok(()), Ok(())));
     talk.otr(OtrPolicy::Allow, Some(OtrPolicy::Require));
