@@ -316,7 +316,7 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
         served(answer.status)?;
         let size = Some(answer.body.len() as u64);
         let media_type = answer.headers.into_iter().find(|(name, _)| name == "content-type").map(|(_, kind)| kind);
-        let read = Incoming::whole(answer.body.into_bytes(), credentials.mask());
+        let read = Incoming::whole(answer.body, credentials.mask());
         let transfer = instance.parts.add(Transfer { state: State::Download(Box::new(read)), _open: open });
         return Ok(Opened { transfer, size, media_type });
     }
