@@ -708,7 +708,8 @@ async fn a_request_with_which_a_server_has_not_begun_is_made_again_whatever_its_
     fn reset(id: u32, code: u32) -> Vec<u8> {
         frame(3, 0, id, &code.to_be_bytes())
     }
-    let servers: [(fn(usize, u32) -> Vec<u8>, bool, usize); 4] = [
+    type Frames = fn(usize, u32) -> Vec<u8>;
+    let servers: [(Frames, bool, usize); 4] = [
         (|number, id| if number == 0 { reset(id, 7) } else { answered(id) }, true, 2),
         // No request was begun.
         (|number, id| if number == 0 { frame(7, 0, 0, &[0; 8]) } else { answered(id) }, true, 2),

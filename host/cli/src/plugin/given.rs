@@ -265,13 +265,13 @@ mod tests {
         let cluster = "[cluster]\nnats = \"nats://127.0.0.1:4222\"\nname = \"bots\"\nkey_env = \"KEY\"\n";
         let text = format!("[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n{cluster}");
         let overrides = parlor_config::Overrides { environment: |_| None, ..parlor_config::Overrides::default() };
-        let config = Config::parse(std::path::Path::new("parlor.toml"), &text, &overrides).unwrap();
+        let config = Config::parse(Path::new("parlor.toml"), &text, &overrides).unwrap();
         let policy = format!(
             "[plugin.quotes]\nsource = \"quotes.wasm\"\ndigest = \"sha256:{}\"\n\
              [plugin.quotes.settings]\napi_key = {{ file = \"/srv/key\" }}\nother = {{ file = \"/srv/other\" }}\n",
             "0".repeat(64)
         );
-        let policy = parlor_plugins::policy::Policy::parse(&policy, std::path::Path::new("/x")).unwrap();
+        let policy = parlor_plugins::policy::Policy::parse(&policy, Path::new("/x")).unwrap();
         let entry = policy.plugins.values().next().unwrap();
         let given = Given(BTreeMap::from([("api_key".to_owned(), Secret::Text("s3cr3t-8".to_owned()))]));
         let says = to_copy(&config, given.kept(entry)).unwrap();

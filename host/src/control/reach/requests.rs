@@ -441,8 +441,8 @@ mod tests {
             let told = limits.narrowed(answer).await.err().unwrap();
             assert_eq!((told.status(), told.to_string()), (StatusCode::SERVICE_UNAVAILABLE, no_answer().to_string()));
         }
-        let refused = limits.narrowed(Err(Refusal::NoRequest(7))).await.err().unwrap();
-        assert_eq!(refused.to_string(), "there is no request 7 that is over");
+        let refused = limits.narrowed(Err(Refusal::NoRoom("r@rooms".to_owned()))).await.err().unwrap();
+        assert_eq!(refused.status(), StatusCode::NOT_FOUND);
         let of_node = http::answer(StatusCode::CONFLICT, JSON, b"{}".to_vec());
         assert_eq!(limits.narrowed(Ok(of_node)).await.unwrap().status(), StatusCode::CONFLICT);
     }
