@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 use crate::http::{Head, Wire};
 use futures_util::{Sink, Stream};
 use minidom::Element;
+use minidom::rxml::Namespace;
 use parlor_base::escape::printable;
 use parlor_config::WebUrl;
 use parlor_stanza::sieve::lost::Lost;
@@ -244,10 +245,11 @@ fn framing(text: &str) -> Option<Vec<Element>> {
 /// Writes the stream header that this element stands for.
 fn begin(element: &Element, out: &mut Vec<u8>) {
     out.extend_from_slice(b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'");
-    for name in ["from", "to", "id", "version"] {
-        if let Some(value) = element.attr(name) {
-            out.extend_from_slice(format!(" {name}='{}'", escaped(value)).as_bytes());
-        }
+    let said = |name: &'static str| Some((name, element.attr(name)?));
+    // Texts without a language have that of the stream.
+    let lang = element.attr_ns(&Namespace::XML, "lang").map(|lang| ("xml:lang", lang));
+    for (name, value) in ["from", "to", "id", "version"].into_iter().filter_map(said).chain(lang) {
+        out.extend_from_slice(format!(" {name}='{}'", escaped(value)).as_bytes());
     }
     out.push(b'>');
 }
@@ -346,6 +348,8 @@ mod tests {
             "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' from='a&amp;b' \
              id='&apos;' version='1.0'>"
         );
+        let german = read("<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' xml:lang='de' id='1'/>");
+        assert!(german.ends_with(" id='1' xml:lang='de'>"), "{german}");
         let close = "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>";
         assert_eq!(read(close), "</stream:stream>");
         assert_eq!(read(&format!("<?xml version='1.0'?>{close}")), "</stream:stream>");
