@@ -104,7 +104,10 @@ pub(super) async fn open(
             condition @ ("policy-violation" | "system-shutdown" | "internal-server-error") => {
                 ConnectError::Stream { condition: condition.to_owned(), text: None }
             }
-            condition => line.failure(&format!("it begins no session: {condition}"), false).error,
+            condition => {
+                let cause = answer.moved().unwrap_or_else(|| format!("it begins no session: {condition}"));
+                line.failure(&cause, false).error
+            }
         });
     }
     let Some(sid) = answer.sid() else { return Err(line.failure("its answer names no session", false).error) };

@@ -6,6 +6,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use parlor_base::escape::printable;
 use xmpp_parsers::ns;
 
 /// The namespace of `<body/>`.
@@ -14,6 +15,8 @@ const HTTPBIND: &str = "http://jabber.org/protocol/httpbind";
 const LONGEST_HEAD: usize = 16 << 10;
 /// The longest id of a session, in bytes.
 const LONGEST_SID: usize = 1 << 10;
+/// The longest address that a server may send the account to, in bytes.
+const LONGEST_PLACE: usize = 1 << 10;
 /// How long the server shall hold a request back, in seconds. No proxy may close the connection as idle before; proxies
 /// usually do after 50 or 60 s.
 const WAIT: u64 = 45;
@@ -176,12 +179,25 @@ impl Answer {
         self.attribute("condition").filter(|_| self.terminates())
     }
 
+    /// Returns what to change if the server wants to be asked at another address (XEP-0124, section 17.2).
+    pub(super) fn moved(&self) -> Option<String> {
+        self.condition().filter(|condition| *condition == "see-other-uri")?;
+        let (_, rest) = self.payload.split_once("<uri").unwrap_or_default();
+        let (_, rest) = rest.split_once('>').unwrap_or_default();
+        let place = rest.split_once("</uri>").map(|(place, _)| unescaped(place.trim()));
+        Some(match place.filter(|place| !place.is_empty() && place.len() <= LONGEST_PLACE) {
+            Some(place) => format!("it wants to be asked at {}, which bosh_service_url may name", printable(&place)),
+            None => "it wants to be asked at another bosh_service_url".to_owned(),
+        })
+    }
+
     /// Returns the end of the stream for a session that is over: an error, if there is one, and the footer.
     pub(super) fn farewell(&self) -> String {
-        let error = match self.condition() {
+        let error = match (self.condition(), self.moved()) {
             // The error is in the payload.
-            None | Some("remote-stream-error") => String::new(),
-            Some(condition) => stream_error(condition),
+            (None | Some("remote-stream-error"), _) => String::new(),
+            (Some(_), Some(moved)) => written_error("undefined-condition", &moved),
+            (Some(condition), None) => stream_error(condition),
         };
         format!("{error}</stream:stream>")
     }
@@ -231,12 +247,17 @@ fn stream_error(condition: &str) -> String {
         "item-not-found" => ("connection-timeout", "the server does not know the BOSH session any more"),
         "policy-violation" => ("policy-violation", ""),
         "remote-connection-failed" => ("remote-connection-failed", ""),
-        "see-other-uri" => ("undefined-condition", "the server wants to be asked at another bosh_service_url"),
         "system-shutdown" => ("system-shutdown", ""),
         _ => ("undefined-condition", "the server ended the BOSH session"),
     };
+    written_error(name, text)
+}
+
+/// Writes a stream error with this text, if it is not empty.
+fn written_error(name: &str, text: &str) -> String {
     let namespace = ns::XMPP_STREAMS;
-    let text = if text.is_empty() { String::new() } else { format!("<text xmlns='{namespace}'>{text}</text>") };
+    let text =
+        if text.is_empty() { String::new() } else { format!("<text xmlns='{namespace}'>{}</text>", escaped(text)) };
     format!("<stream:error><{name} xmlns='{namespace}'/>{text}</stream:error>")
 }
 
@@ -274,7 +295,7 @@ fn head(text: &str) -> Option<Head<'_>> {
     }
 }
 
-/// Escapes the value of an attribute.
+/// Escapes a text, also as the value of an attribute.
 pub(super) fn escaped(value: &str) -> String {
     value.replace('&', "&amp;").replace('<', "&lt;").replace('\'', "&apos;").replace('"', "&quot;")
 }
@@ -355,6 +376,28 @@ mod tests {
         assert!(passing.is_passing() && !passing.terminates());
         let legacy = [400, 403, 404, 500].map(|status| Answer::of_status(status).map(|answer| answer.farewell()));
         assert!(legacy[1].as_ref().is_some_and(|text| text.contains("policy-violation")) && legacy[3].is_none());
+    }
+
+    /// XEP-0124, section 17.2.
+    #[test]
+    fn a_server_that_is_elsewhere_says_where() {
+        let said =
+            |inside: &str| read(&format!("type='terminate' condition='see-other-uri'>{inside}</body>")).farewell();
+        let moved = said("<uri> https://b.example/bind?a&amp;b </uri>");
+        assert!(moved.contains("<undefined-condition "), "{moved}");
+        assert!(
+            moved.contains(">it wants to be asked at https://b.example/bind?a&amp;b, which bosh_service_url may name<"),
+            "{moved}"
+        );
+        let declared = said(&format!("<uri xmlns='{HTTPBIND}'>https://b.example/&lt;/text>\n</uri>"));
+        assert!(declared.contains("https://b.example/&lt;/text>, which"), "{declared}");
+        let long = format!("<uri>https://b.example/{}</uri>", "x".repeat(LONGEST_PLACE));
+        for unnamed in ["", "<uri/>", "<uri></uri>", "<uri>https://b.example", "<uri", &long] {
+            let moved = said(unnamed);
+            assert!(moved.contains("at another bosh_service_url<") && moved.ends_with("</stream:stream>"), "{moved}");
+        }
+        let other = read("type='terminate' condition='host-gone'><uri>https://b.example/</uri></body>");
+        assert_eq!(other.moved(), None);
     }
 
     #[test]
