@@ -119,9 +119,12 @@ async fn a_server_that_goes_whenever_it_is_asked_for_a_session_is_asked_for_it_n
 #[tokio::test]
 async fn what_a_session_that_is_over_had_taken_in_is_not_sent_again_if_the_log_in_does_not_come_to_its_end() {
     let over = "<failed xmlns='urn:xmpp:sm:3' h='2' previd='one'/>";
+    // ejabberd says why, too.
+    let explained = "<failed xmlns='urn:xmpp:sm:3' h='2'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>\
+                     <text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>It timed out</text></failed>";
     let full = "<a xmlns='urn:xmpp:sm:3' h='2'/><stream:error>\
                 <resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>";
-    for (rest, expected) in [(full, 0), ("", 1)] {
+    for (over, rest, expected) in [(over, full, 0), (over, "", 1), (explained, "", 1)] {
         let said = format!("{over}{rest}</stream:stream>");
         let peer = Peer::start(Manners { says: Some((Step::Resume, said)), ..Manners::default() }).await;
         let (mut link, mut session) = pair(&peer).await;
