@@ -47,13 +47,25 @@ mod tests {
             ("foo\\20bar@example.com", Some("foo\\20bar"), "example.com", None),
             ("127.0.0.1", None, "127.0.0.1", None),
             ("juliet@[::1]/res", Some("juliet"), "[::1]", Some("res")),
+            ("juliet@123.123.123.123/res", Some("juliet"), "123.123.123.123", Some("res")),
+            ("a.example.com/b@example.net", None, "a.example.com", Some("b@example.net")),
+            ("room@muc.example/mercutio@example.net/x", Some("room"), "muc.example", Some("mercutio@example.net/x")),
+            ("fu\u{df}ball@example.com", Some("fussball"), "example.com", None),
+            ("\u{3a3}@example.com/\u{3a3}", Some("\u{3c3}"), "example.com", Some("\u{3a3}")),
         ] {
             let jid = address(text).unwrap();
             let parts = (jid.node().map(jid::NodeRef::as_str), jid.resource().map(jid::ResourceRef::as_str));
             assert_eq!((parts, jid.domain().as_str()), ((node, resource), domain), "{text}");
         }
+        let label = format!("user@{}.com", "a".repeat(64));
         for text in [
             "",
+            label.as_str(),
+            " foo@example.com",
+            "bar @example.com",
+            "user@-example.com",
+            "user@example.com-",
+            "user@[::]1]",
             "juliet@",
             "/foobar",
             "lp@/rp",
@@ -85,6 +97,8 @@ mod tests {
             ("juliet@example.org/balcony".to_owned(), true),
             (format!("{long}@example.org/{long}"), true),
             (format!("example.org/{long}"), true),
+            (format!("{long}b@example.org"), false),
+            (format!("example.org/{long}b"), false),
             (format!("a@{long}b"), false),
             (format!("{long}b/c@d"), false),
             (format!("a@b/{}", "c".repeat(LONGEST_ADDRESS)), false),

@@ -43,6 +43,30 @@ fn a_retraction_is_the_authors_and_moderation_the_rooms() {
     }
 }
 
+/// XEP-0424, section 4, and XEP-0425, section 4: it only says that the retraction is in the archive as well.
+#[test]
+fn what_an_archive_keeps_of_a_retracted_message_retracts_none() {
+    for left in [
+        "<retracted xmlns='urn:xmpp:message-retract:1' id='7' stamp='2019-09-20T23:09:32Z'/>",
+        "<retracted xmlns='urn:xmpp:message-retract:1' id='7'><moderated xmlns='urn:xmpp:message-moderate:1' \
+         by='r@muc/boss'/><reason>rude</reason></retracted>",
+        "<retracted xmlns='urn:xmpp:message-retract:0' stamp='2019-09-20T23:09:32Z'/>",
+        "<moderated xmlns='urn:xmpp:message-moderate:0' by='r@muc/boss'><retracted \
+         xmlns='urn:xmpp:message-retract:0'/><reason>rude</reason></moderated>",
+    ] {
+        for head in ["from='r@muc' type='groupchat'", "from='r@muc/n' type='groupchat'", "from='a@b/c' type='chat'"] {
+            assert!(message(head, left).extensions.is_none(), "{head}: {left}");
+        }
+        let inside = format!("<message xmlns='jabber:client' from='r@muc/n' type='groupchat' id='1'>{left}</message>");
+        let Incoming::Archived(result) = archived("from='r@muc'", RESULT, &forwarded(&inside)) else {
+            panic!("a result was sent")
+        };
+        let message = result.message.unwrap();
+        assert!(message.body.is_none() && message.extensions.is_none(), "{left}");
+        assert_eq!((message.id.as_deref(), message.stanza_id.as_deref()), (Some("1"), Some("28")), "{left}");
+    }
+}
+
 #[test]
 fn a_push_of_the_blocked_is_the_own_accounts() {
     let pushed = |from: &str| {
