@@ -381,13 +381,16 @@ impl Peer {
         let twist = |data: Vec<u8>, how: fn(String) -> String| how(String::from_utf8(data).unwrap()).into_bytes();
         let challenge = |data| Element::from(Challenge { data });
         let success = |data| Some(Element::from(Success { data }));
-        let mut asks = self.says(Step::Challenge, "");
+        let mut asks = self.manners.asks;
         loop {
             let data = match wire.hear().await.ok()? {
                 Heard::Sasl { data, .. } => data,
                 other => panic!("expected SASL, found {other:?}"),
             };
-            if let Some(asked) = asks.take() {
+            if asks > 0
+                && let Some(asked) = self.says(Step::Challenge, "")
+            {
+                asks -= 1;
                 wire.say(&asked.parse().unwrap()).await.ok()?;
                 continue;
             }

@@ -40,6 +40,8 @@ pub struct Manners {
     /// A step, and the data to send there in place of the answer, with `$ID` for the request's id. At its last header
     /// it offers no resource binding instead, and a challenge is sent before its usual answer.
     pub says: Option<(Step, String)>,
+    /// How often it sends such a challenge.
+    pub asks: usize,
     /// The host where it wants clients to resume a session.
     pub location: Option<String>,
     /// The step at which it pauses, until [`Peer::go_on`](super::Peer::go_on).
@@ -69,6 +71,7 @@ impl Default for Manners {
             names_bindings: true,
             refuses: None,
             says: None,
+            asks: 1,
             location: None,
             thinks: None,
         }

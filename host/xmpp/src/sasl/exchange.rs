@@ -40,6 +40,8 @@ pub(crate) async fn authenticate<Io: AsyncBufRead + AsyncWrite + Unpin>(
     let unproven = |cause| ConnectError::ServerUnproven { domain: jid.domain().as_str().to_owned(), cause };
     let (first, mut scram) = begin(choice, advertised, jid, password)?;
     stream.send(&auth(name, &first)).await.map_err(|error| io_failure(&error))?;
+    // A server may ask for the content of the first message again, once (RFC 4422, section 5).
+    let mut again = (mechanism == Mechanism::External).then_some(first);
     // Without SCRAM there is nothing to prove: TLS alone authenticates the server.
     let mut proven = scram.is_none();
     loop {
@@ -67,9 +69,8 @@ pub(crate) async fn authenticate<Io: AsyncBufRead + AsyncWrite + Unpin>(
                 proven = true;
                 say(&mut stream, Nonza::Response(Response { data: Vec::new() })).await?;
             }
-            // The server asks for the content of the first message again (RFC 4422, section 5).
-            (Nonza::Challenge(challenge), None) if challenge.data.is_empty() && mechanism == Mechanism::External => {
-                say(&mut stream, Nonza::Response(Response { data: first.clone() })).await?;
+            (Nonza::Challenge(challenge), None) if challenge.data.is_empty() && again.is_some() => {
+                say(&mut stream, Nonza::Response(Response { data: again.take().unwrap_or_default() })).await?;
             }
             (Nonza::Success(success), asked) => {
                 if let Some(asked) = asked.filter(|_| !proven) {

@@ -44,6 +44,17 @@ async fn a_server_may_spell_out_that_it_says_nothing() {
     }
 }
 
+/// RFC 4422, section 5: the first message has said everything.
+#[tokio::test]
+async fn a_server_that_asks_for_the_same_again_and_again_is_left() {
+    let says = Some((Step::Challenge, "<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>".to_owned()));
+    let manners = Manners { mechanisms: &["EXTERNAL"], proves: Proves::Never, says, asks: 2, ..Manners::default() };
+    let peer = Peer::start(manners).await;
+    let event = outcome(&peer, peer.with_certificate()).await;
+    let LinkEvent::Retrying { why: why @ ConnectError::NotXmpp { .. }, .. } = event else { panic!("{event:?}") };
+    assert!(why.to_string().contains("its log-in goes another way"), "{why}");
+}
+
 async fn external(proves: Proves) -> Peer {
     Peer::start(Manners { mechanisms: &["EXTERNAL", "SCRAM-SHA-256", "PLAIN"], proves, ..Manners::default() }).await
 }
