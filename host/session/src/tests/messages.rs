@@ -472,6 +472,27 @@ fn an_invitation_is_told_and_followed_where_the_setting_says_so() {
     assert!(test.lines().is_empty());
 }
 
+/// Prosody and ejabberd write it for clients that know no invitations, the latter with the room's password.
+#[test]
+fn the_text_of_a_room_in_an_invitation_is_no_message() {
+    let mut test = TestSession::connected(Settings::default());
+    let invitation = |from: &str, x: &str| {
+        let text = "romeo@example.org invites you to the room, the password is 'sesame'";
+        format!("<message xmlns='jabber:client' from='{from}' type='normal'><body>{text}</body>{x}</message>")
+    };
+    let muc = "http://jabber.org/protocol/muc#user";
+    let direct = format!("<x xmlns='jabber:x:conference' jid='{ROOM}'/>");
+    let mediated = format!("<x xmlns='{muc}'><invite from='{ROMEO}/x'/><password>sesame</password></x>{direct}");
+    test.hear_xml(&invitation(ROOM, &mediated));
+    assert_eq!(test.lines(), ["roomInviteReceived"]);
+    let Payload::Invite(invite) = test.last("roomInviteReceived") else { panic!("an invitation") };
+    assert_eq!((&invite.from, invite.password.as_deref()), (&jid("romeo@example.org/x"), Some("sesame")));
+    test.hear_xml(&invitation(&format!("{ROMEO}/x"), &direct));
+    let lines = test.lines();
+    assert_eq!(lines[0], "roomInviteReceived");
+    assert!(lines.contains(&"message".to_owned()), "a person's own words: {lines:?}");
+}
+
 /// Rules duplicate.
 #[test]
 fn an_archives_id_counts_only_where_the_archive_says_that_it_gives_any() {
