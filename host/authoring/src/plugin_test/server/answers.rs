@@ -100,7 +100,7 @@ impl Server {
             let told = if payload.is("query", ns::REGISTER) {
                 self.rooms.register(to, payload, &self.own)?.into_iter().collect()
             } else {
-                self.rooms.set(to, payload)?
+                self.rooms.set(to, payload, &self.own)?
             };
             self.bring_all(told);
             return Ok(None);

@@ -60,9 +60,9 @@ impl Occupant {
     }
 
     /// Returns the presence of an occupant who changes the nickname (XEP-0045, section 7.6).
-    pub(super) fn renamed(&self, at: &FullJid, nick: &str) -> Element {
+    pub(super) fn renamed(&self, at: &FullJid, nick: &str, codes: &[&str]) -> Element {
         let item = self.item(&self.role).attr(name("nick"), nick);
-        self.in_room(at, Some("unavailable"), item, &["303"])
+        self.in_room(at, Some("unavailable"), item, codes)
     }
 
     fn item(&self, role: &str) -> ElementBuilder {

@@ -3,15 +3,17 @@
 //! are moderated.
 
 mod membership;
+mod moderation;
 
 use std::collections::BTreeMap;
 
 use jid::{BareJid, FullJid, Jid};
 use minidom::Element;
-use parlor_stanza::encode::{MODERATE, MUC_ADMIN, MUC_OWNER, name};
+use parlor_stanza::encode::{MODERATE, MUC_ADMIN, MUC_OWNER};
 use xmpp_parsers::message::{Message, MessageType};
 use xmpp_parsers::ns;
 
+use self::moderation::{Affiliated, Change};
 use super::form::Configuration;
 use super::impossible::Impossible;
 use super::occupant::{OUTCAST, Occupant, Rank, VISITOR, first_role};
@@ -62,14 +64,14 @@ struct Room {
     ids: BTreeMap<BareJid, String>,
     configuration: Configuration,
     /// The affiliations of users, except `none`.
-    affiliations: BTreeMap<BareJid, String>,
+    affiliations: BTreeMap<BareJid, Affiliated>,
     occupants: BTreeMap<String, Occupant>,
 }
 
 impl Room {
     /// Creates an occupant for a user who enters this room.
     fn newcomer(&mut self, room: &BareJid, user: &FullJid) -> Occupant {
-        let affiliation = self.affiliations.get(&user.to_bare()).map_or("none", String::as_str);
+        let affiliation = self.affiliations.get(&user.to_bare()).map_or("none", |has| has.word.as_str());
         let (affiliation, role) = (affiliation.to_owned(), first_role(affiliation).to_owned());
         let id = self.id(room, user);
         let address = (!self.hides_addresses()).then(|| user.clone());
@@ -87,61 +89,6 @@ impl Room {
     fn id(&mut self, room: &BareJid, user: &FullJid) -> String {
         let id = format!("{}-occupant-{}", short(room), self.ids.len() + 1);
         self.ids.entry(user.to_bare()).or_insert(id).clone()
-    }
-
-    /// Changes the affiliation or role of these occupants. Returns the presences for the account, if it is in the room.
-    fn change(
-        &mut self,
-        room: &BareJid,
-        nicks: &[String],
-        affiliation: Option<&str>,
-        role: Option<&str>,
-    ) -> Vec<Element> {
-        let mut told = Vec::new();
-        for nick in nicks {
-            let (Some(address), Some(one)) = (at(room, nick), self.occupants.get_mut(nick)) else { continue };
-            if let Some(affiliation) = affiliation {
-                // An affiliation with a moderator's role grants that role at once, and losing the affiliation revokes
-                // it.
-                if first_role(affiliation) != first_role(&one.affiliation) {
-                    first_role(affiliation).clone_into(&mut one.role);
-                }
-                affiliation.clone_into(&mut one.affiliation);
-            }
-            if let Some(role) = role {
-                role.clone_into(&mut one.role);
-            }
-            let code = match (one.affiliation.as_str(), one.role.as_str()) {
-                (OUTCAST, _) => "301",
-                (_, "none") => "307",
-                _ => {
-                    told.push(one.shown(&address, None, &[]));
-                    continue;
-                }
-            };
-            told.push(one.shown(&address, Some("unavailable"), &[code]));
-            self.occupants.remove(nick);
-        }
-        if self.ours.is_some() { told } else { Vec::new() }
-    }
-
-    fn affiliate(&mut self, user: BareJid, affiliation: &str) {
-        if affiliation == "none" {
-            self.affiliations.remove(&user);
-        } else {
-            self.affiliations.insert(user, affiliation.to_owned());
-        }
-    }
-
-    /// Returns the users with this affiliation; the account itself is an owner.
-    fn affiliated(&self, affiliation: &str, own: &FullJid) -> Element {
-        let us = (affiliation == OURS.0).then(|| own.to_bare());
-        let others = self.affiliations.iter().filter(|(_, has)| *has == affiliation).map(|(user, _)| user.clone());
-        let items = us.into_iter().chain(others).map(|user| {
-            let item = Element::builder("item", MUC_ADMIN).attr(name("affiliation"), affiliation);
-            item.attr(name("jid"), user.to_string())
-        });
-        query(MUC_ADMIN).append_all(items).build()
     }
 }
 
@@ -221,10 +168,13 @@ impl Rooms {
         let inside = room.occupants.get(&nick).map(|one| one.user.to_bare());
         match rank {
             Rank::Affiliation(affiliation) => {
-                room.affiliate(inside.unwrap_or_else(|| user.to_bare()), affiliation);
-                Ok(room.change(&bare, &[nick], Some(affiliation), None))
+                let nicks = if inside.is_some() { vec![nick] } else { Vec::new() };
+                let change = Change { affiliation: Some(affiliation), ..Change::default() };
+                Ok(room.affiliate(&bare, inside.unwrap_or_else(|| user.to_bare()), &nicks, change))
             }
-            Rank::Role(role) if inside.is_some() => Ok(room.change(&bare, &[nick], None, Some(role))),
+            Rank::Role(role) if inside.is_some() => {
+                Ok(room.change(&bare, &[nick], Change { role: Some(role), ..Change::default() }))
+            }
             Rank::Role(role) => Err(Impossible(format!(
                 "{nick} is not in the room, and so is no {role}; write `{}/{nick} enters` before",
                 short(&bare)
@@ -269,7 +219,7 @@ impl Rooms {
         }
         let Some(one) = room.occupants.remove(old) else { return Ok(Vec::new()) };
         let told = room.ours.is_some().then(|| {
-            let gone = one.renamed(occupant, nick);
+            let gone = one.renamed(occupant, nick, &["303"]);
             [gone, one.shown(&new, None, &[])]
         });
         room.occupants.insert(nick.to_owned(), one);
@@ -301,31 +251,8 @@ impl Rooms {
             OUTCAST.clone_into(&mut us.affiliation);
         }
         let codes: &[&str] = if bans { &["110", "301"] } else { &["110", "307"] };
-        let actor = Element::builder("actor", ns::MUC_USER).attr(name("nick"), actor).build();
-        let reason = reason.map(|reason| Element::builder("reason", ns::MUC_USER).append(reason).build());
-        Ok(with_more(
-            us.shown(&nick, Some("unavailable"), codes),
-            std::iter::once(actor).chain(reason).collect(),
-            Vec::new(),
-        ))
-    }
-
-    /// Destroys a room. Returns the presence for the account, if it is in the room (XEP-0045, section 10.9).
-    pub(super) fn destroy(
-        &mut self,
-        room: &BareJid,
-        reason: Option<&str>,
-        own: &FullJid,
-    ) -> Result<Option<Element>, Impossible> {
-        let gone = self.0.remove(room);
-        let mut gone = gone
-            .ok_or_else(|| Impossible(format!("there is no room {room}; write `room {}` at the top", short(room))))?;
-        let Some(nick) = gone.ours.take().and_then(|nick| at(room, &nick)) else { return Ok(None) };
-        let mut us = gone.us(room, own);
-        "none".clone_into(&mut us.affiliation);
-        let reason = reason.map(|reason| Element::builder("reason", ns::MUC_USER).append(reason).build());
-        let destroy = Element::builder("destroy", ns::MUC_USER).append_all(reason).build();
-        Ok(Some(with_more(us.shown(&nick, Some("unavailable"), &["110"]), Vec::new(), vec![destroy])))
+        let explained = words::explained(Some(actor), reason);
+        Ok(with_more(us.shown(&nick, Some("unavailable"), codes), explained, Vec::new()))
     }
 
     /// Removes the account from all rooms.
@@ -363,12 +290,11 @@ impl Rooms {
                 if old.as_deref() == Some(nick) {
                     return vec![us(address, None, &["110"])];
                 }
-                let mut told = Vec::new();
                 if let Some(old) = old.and_then(|old| at(&bare, &old)) {
-                    told.push(us(&old, Some("unavailable"), &["110"]));
+                    return vec![ourselves.renamed(&old, nick, &["110", "303"]), us(address, None, &["110"])];
                 }
                 let others = room.occupants.iter().filter_map(|(nick, one)| Some((at(&bare, nick)?, one)));
-                told.extend(others.map(|(at, one)| one.shown(&at, None, &[])));
+                let mut told: Vec<Element> = others.map(|(at, one)| one.shown(&at, None, &[])).collect();
                 // The codes for a new room, and for a room that shows addresses to all (XEP-0045, sections 10.1.1 and
                 // 7.2.3).
                 let codes: &[&str] = match (is_new, room.hides_addresses()) {
@@ -421,7 +347,7 @@ impl Rooms {
     ) -> Result<Option<Element>, &'static str> {
         let room = self.0.get(&to.to_bare());
         match payload.name() {
-            "ping" => Ok(None),
+            "ping" => pinged(room, to),
             "query" if payload.has_ns(ns::DISCO_INFO) => {
                 if to.resource().is_some() {
                     return Ok(Some(disco("client", "pc", &[])));
@@ -457,39 +383,14 @@ impl Rooms {
         let room = to.to_bare();
         if self.0.contains_key(&room) { Ok(room) } else { Err("item-not-found") }
     }
+}
 
-    /// Handles a set to a room or about an occupant.
-    pub(super) fn set(&mut self, to: &Jid, payload: &Element) -> Result<Vec<Element>, &'static str> {
-        let bare = to.to_bare();
-        let room = self.0.get_mut(&bare).ok_or("item-not-found")?;
-        room.of_ours()?;
-        if payload.has_ns(MUC_OWNER) {
-            payload.children().for_each(|form| room.configuration.fill_in(form));
-            return Ok(Vec::new());
-        }
-        if room.kind == RoomKind::Retracting && payload.is("moderate", MODERATE) {
-            let id = payload.attr("id").ok_or("bad-request")?;
-            let by = room.ours.as_deref().and_then(|nick| at(&bare, nick)).ok_or("not-acceptable")?;
-            return Ok(vec![words::moderated(&bare, id, &by, payload.get_child("reason", MODERATE))]);
-        }
-        if !payload.has_ns(MUC_ADMIN) {
-            return Err("service-unavailable");
-        }
-        let item = payload.children().next().ok_or("bad-request")?;
-        let user = item.attr("jid").and_then(|jid| jid.parse::<Jid>().ok()).map(|jid| jid.to_bare());
-        let named = item.attr("nick").map(str::to_owned);
-        let found = room.occupants.iter().filter(|(nick, one)| {
-            named.as_deref() == Some(nick.as_str()) || user.as_ref().is_some_and(|user| one.user.to_bare() == *user)
-        });
-        let found: Vec<String> = found.map(|(nick, _)| nick.clone()).collect();
-        if found.is_empty() && named.is_some() {
-            return Err("item-not-found");
-        }
-        if let (Some(user), Some(affiliation)) = (user, item.attr("affiliation")) {
-            room.affiliate(user, affiliation);
-        }
-        Ok(room.change(&bare, &found, item.attr("affiliation"), item.attr("role")))
-    }
+/// Answers a ping to a room or an occupant: nobody outside learns who is in (XEP-0410, section 3.3).
+fn pinged(room: Option<&Room>, to: &Jid) -> Result<Option<Element>, &'static str> {
+    let Some(nick) = to.resource() else { return Ok(None) };
+    let room = room.filter(|room| room.ours.is_some()).ok_or("not-acceptable")?;
+    let is_in = room.ours.as_deref() == Some(nick.as_str()) || room.occupants.contains_key(nick.as_str());
+    if is_in { Ok(None) } else { Err("item-not-found") }
 }
 
 /// Returns a room's name without its service.

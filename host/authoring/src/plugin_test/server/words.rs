@@ -129,6 +129,25 @@ pub(super) fn moderated(room: &BareJid, id: &str, by: &FullJid, reason: Option<&
         .build()
 }
 
+/// Returns who caused a change in a room, and why, as far as the room says that.
+pub(super) fn explained(actor: Option<&str>, reason: Option<&str>) -> Vec<Element> {
+    let actor = actor.map(|nick| Element::builder("actor", ns::MUC_USER).attr(name("nick"), nick).build());
+    let reason = reason.map(|reason| Element::builder("reason", ns::MUC_USER).append(reason).build());
+    actor.into_iter().chain(reason).collect()
+}
+
+/// Returns a room's message about the affiliation of somebody who is not in it.
+pub(super) fn affiliation(room: &BareJid, user: &BareJid, affiliation: &str, reason: Option<&str>) -> Element {
+    let item = Element::builder("item", ns::MUC_USER)
+        .attr(name("affiliation"), affiliation)
+        .attr(name("jid"), user.to_string())
+        .append_all(explained(None, reason));
+    Element::builder("message", ns::JABBER_CLIENT)
+        .attr(name("from"), room.to_string())
+        .append(Element::builder("x", ns::MUC_USER).append(item))
+        .build()
+}
+
 /// Adds elements to the MUC extension of a presence, and to its item.
 pub(super) fn with_more(mut presence: Element, into_item: Vec<Element>, more: Vec<Element>) -> Element {
     if let Some(x) = presence.get_child_mut("x", ns::MUC_USER) {

@@ -12,6 +12,7 @@ use super::super::form::valued;
 use super::super::impossible::Impossible;
 use super::super::occupant::{PARTICIPANT, VISITOR};
 use super::super::words::{REGISTERED_NICK, query, value};
+use super::moderation::Change;
 use super::{OURS, Room, RoomKind, Rooms, at, short};
 
 /// The type of a registration form.
@@ -140,7 +141,11 @@ impl Rooms {
         let (Some(room), Some(nick)) = (message.to.as_ref().map(Jid::to_bare), nick) else { return Vec::new() };
         let Some(known) = self.0.get_mut(&room).filter(|known| known.of_ours().is_ok()) else { return Vec::new() };
         let is_visitor = known.occupants.get(&nick).is_some_and(|one| one.role == VISITOR);
-        if is_visitor { known.change(&room, &[nick], None, Some(PARTICIPANT)) } else { Vec::new() }
+        if is_visitor {
+            known.change(&room, &[nick], Change { role: Some(PARTICIPANT), ..Change::default() })
+        } else {
+            Vec::new()
+        }
     }
 
     /// Registers the account with a room, or ends that. Returns its presence, if it is another one.
