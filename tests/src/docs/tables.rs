@@ -270,7 +270,7 @@ pub(super) fn testing() -> String {
         ownership (`conflict`). Every room accepts registrations, unless an \
         occupant has the nickname, and makes the account a member. A room that is `retracting` retracts messages for moderators \
         (XEP-0425), and others answer `rooms.retract` with `unsupported`. The server drops messages from blocked people \
-        (XEP-0191), and takes reports about them (XEP-0377).\n\n\
+        (XEP-0191), returns the plugin's to them (`not-acceptable`), and takes reports about them (XEP-0377).\n\n\
         Messages of people and the plugin are archived as servers do it, and `archive.query` reads them, in pages of at most 50 \
         messages: private ones in the account's archive, those of a room in that room's. The last 10,000 are kept. A \
         plugin with `catch_up` gets out of them the messages between its end and its next start. A test with `no archive` at \
@@ -279,7 +279,7 @@ pub(super) fn testing() -> String {
         first element in such an answer says which request it is for: `items`, `publish`, or `subscription` for `subscribe`. An empty \
         `<pubsub xmlns='http://jabber.org/protocol/pubsub'/>` is for all others in this namespace, such as `retract`, `unsubscribe` and \
         `create`; `configure`, `purge` and `delete` have the namespace `http://jabber.org/protocol/pubsub#owner`. The account's own nodes \
-        accept everything and have no items, until a line of `bot` says something else. Notifications come by `xml <message …>`.\n\n\
+        accept everything, give items ids and have no items, until a line of `bot` says something else. Notifications come by `xml <message …>`.\n\n\
         `beside ../stamp` puts another plugin on the account: that folder, which is built first, or a file; the path begins at the \
         folder of the plugin that is tried. It has what its manifest asks for, starts first, and what it does is shown like what the \
         plugin itself does. So a hook gets messages and commands of other plugins, and a request reaches the plugin that \

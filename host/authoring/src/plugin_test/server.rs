@@ -394,9 +394,13 @@ impl Server {
     }
 
     fn bring(&mut self, element: Element) {
-        if self.blocked.has_sender_of(&element) {
-            return;
+        if !self.blocked.has_sender_of(&element) {
+            self.deliver(element);
         }
+    }
+
+    /// Sends a stanza to the account, also in the name of somebody who is blocked.
+    fn deliver(&mut self, element: Element) {
         if self.cut.is_some() {
             self.missed.push(element);
         } else {

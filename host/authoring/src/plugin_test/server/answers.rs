@@ -9,6 +9,7 @@ use xmpp_parsers::ns;
 use xmpp_parsers::stanza::Stanza;
 
 use super::Server;
+use super::nodes;
 use super::rooms::Rooms;
 use super::words::{self, error, iq, query};
 
@@ -22,6 +23,9 @@ impl Server {
 
     /// Answers a stanza; `number` is the id that a room gives to the message.
     pub(super) fn answer(&mut self, stanza: Stanza, number: Option<&str>) {
+        if let Some(error) = self.blocked.returned(&stanza) {
+            return self.deliver(error);
+        }
         match stanza {
             Stanza::Message(message) => {
                 let told = self.rooms.message(&message, number, &self.own);
@@ -124,7 +128,8 @@ impl Server {
                 Ok(None)
             }
             "block" | "unblock" if home && payload.has_ns(BLOCKING) => self.blocked.change(payload).map(|()| None),
-            "pubsub" | "vCard" if home => Ok(None),
+            "pubsub" if home => Ok(nodes::published(payload, || self.number("item"))),
+            "vCard" if home => Ok(None),
             _ => Err("service-unavailable"),
         }
     }

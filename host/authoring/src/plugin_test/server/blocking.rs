@@ -6,6 +6,15 @@ use jid::Jid;
 use minidom::Element;
 use parlor_stanza::encode::name;
 use parlor_stanza::types::BLOCKING;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::message::MessageType;
+use xmpp_parsers::ns;
+use xmpp_parsers::stanza::Stanza;
+
+use super::words;
+
+/// The namespace of the error for a stanza to a blocked address (XEP-0191, section 3.3).
+const ERRORS: &str = "urn:xmpp:blocking:errors";
 
 /// The blocked addresses of the account.
 #[derive(Debug, Default)]
@@ -34,16 +43,45 @@ impl Blocked {
 
     /// Returns whether a stanza is from a blocked address.
     pub(super) fn has_sender_of(&self, stanza: &Element) -> bool {
-        if self.0.is_empty() {
-            return false;
-        }
-        let Some(from) = stanza.attr("from").and_then(|from| from.parse::<Jid>().ok()) else { return false };
-        let covers = |jid: &Jid| match (jid.is_bare(), jid.node()) {
-            (false, _) => *jid == from,
-            (true, Some(_)) => *jid == from.to_bare(),
-            (true, None) => jid.domain() == from.domain(),
+        // Most accounts block nobody.
+        let from = stanza.attr("from").filter(|_| !self.0.is_empty());
+        from.and_then(|from| from.parse::<Jid>().ok()).is_some_and(|from| self.has(&from))
+    }
+
+    /// Returns whether an address is blocked.
+    pub(super) fn has(&self, jid: &Jid) -> bool {
+        let covers = |blocked: &Jid| match (blocked.is_bare(), blocked.node()) {
+            (false, _) => blocked == jid,
+            (true, Some(_)) => *blocked == jid.to_bare(),
+            (true, None) => blocked.domain() == jid.domain(),
         };
         self.0.iter().any(covers)
+    }
+
+    /// Returns the error for a message or request of the account to a blocked address.
+    pub(super) fn returned(&self, stanza: &Stanza) -> Option<Element> {
+        let is_blocked = |to: &&Jid| self.has(to);
+        let mut error = words::error("not-acceptable");
+        error.append_child(Element::bare("blocked", ERRORS));
+        match stanza {
+            Stanza::Message(message) if message.type_ != MessageType::Error => {
+                let to = message.to.as_ref().filter(is_blocked)?;
+                let id = message.id.as_ref().map(|id| id.0.clone());
+                Some(
+                    Element::builder("message", ns::JABBER_CLIENT)
+                        .attr(name("from"), to.to_string())
+                        .attr(name("type"), "error")
+                        .attr(name("id"), id)
+                        .append(error)
+                        .build(),
+                )
+            }
+            Stanza::Iq(Iq::Get { to, id, .. } | Iq::Set { to, id, .. }) => {
+                let to = to.as_ref().filter(is_blocked)?;
+                Some(words::iq(Some(to), "error", id, Some(error)))
+            }
+            Stanza::Message(_) | Stanza::Iq(_) | Stanza::Presence(_) => None,
+        }
     }
 }
 
@@ -77,5 +115,32 @@ mod tests {
         assert_eq!(blocked.change(&order("block", "@@")), Err("bad-request"));
         blocked.change(&Element::bare("unblock", BLOCKING)).unwrap();
         assert_eq!(blocked.list().children().count(), 0);
+    }
+
+    /// XEP-0191, section 3.3.
+    #[test]
+    fn what_the_account_sends_to_a_blocked_address_comes_back() {
+        let mut blocked = Blocked::default();
+        let order = format!("<block xmlns='{BLOCKING}'><item jid='bob@example.org'/></block>");
+        blocked.change(&order.parse().unwrap()).unwrap();
+        let returned = |blocked: &Blocked, xml: &str| {
+            let stanza = Stanza::try_from(xml.parse::<Element>().unwrap()).unwrap();
+            let returned = blocked.returned(&stanza)?;
+            let error = returned.get_child("error", ns::JABBER_CLIENT)?;
+            assert!(error.has_child("blocked", ERRORS) && error.has_child("not-acceptable", ns::XMPP_STANZAS));
+            Some([returned.name(), returned.attr("from")?, returned.attr("type")?, returned.attr("id")?].join(" "))
+        };
+        for (xml, answer) in [
+            ("<message xmlns='jabber:client' to='bob@example.org' id='1'/>", Some("message bob@example.org error 1")),
+            ("<message xmlns='jabber:client' to='bob@example.org' id='1' type='error'/>", None),
+            ("<message xmlns='jabber:client' to='alice@example.org' id='1'/>", None),
+            (
+                "<iq xmlns='jabber:client' to='bob@example.org/x' id='2' type='get'><ping xmlns='urn:xmpp:ping'/></iq>",
+                Some("iq bob@example.org/x error 2"),
+            ),
+            ("<iq xmlns='jabber:client' id='2' type='get'><ping xmlns='urn:xmpp:ping'/></iq>", None),
+        ] {
+            assert_eq!(returned(&blocked, xml).as_deref(), answer, "{xml}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use jid::{FullJid, Jid};
 use minidom::Element;
 use parlor_session::permissions::nodes::reserved_node;
+use parlor_stanza::encode::name;
 use xmpp_parsers::ns;
 
 use super::action::Action;
@@ -65,6 +66,16 @@ pub(super) fn of_a_plugin(payload: &Element) -> Option<(&Element, &str)> {
     let part = payload.children().find(|part| part.attr("node").is_some()).filter(|_| is_about_nodes(payload))?;
     let node = part.attr("node").filter(|node| reserved_node(node).is_none())?;
     Some((part, node))
+}
+
+/// Returns the answer to a request that publishes an item, which gets an id if it has none (XEP-0060, section 7.1.2); `None` to
+/// others.
+pub(super) fn published(payload: &Element, number: impl FnOnce() -> String) -> Option<Element> {
+    let publish = payload.get_child("publish", ns::PUBSUB)?;
+    let given = publish.get_child("item", ns::PUBSUB).and_then(|item| item.attr("id")).map(str::to_owned);
+    let item = Element::builder("item", ns::PUBSUB).attr(name("id"), given.unwrap_or_else(number));
+    let publish = Element::builder("publish", ns::PUBSUB).attr(name("node"), publish.attr("node")).append(item);
+    Some(Element::builder("pubsub", ns::PUBSUB).append(publish).build())
 }
 
 /// Returns what a plugin asks a service to do with a node.
@@ -136,6 +147,20 @@ mod tests {
             server.hear(Outgoing::Ask { to, id: "1".to_owned(), ask: Ask::Pubsub(Box::new(ask)) });
         }
         std::mem::take(&mut seen.lock().unwrap())
+    }
+
+    #[test]
+    fn an_item_that_is_published_without_an_id_gets_one() {
+        let published = |inside: &str| {
+            let payload = format!("<pubsub xmlns='{}'>{inside}</pubsub>", ns::PUBSUB).parse().unwrap();
+            let answer = published(&payload, || "item-1".to_owned())?;
+            let publish = answer.get_child("publish", ns::PUBSUB)?;
+            let id = publish.get_child("item", ns::PUBSUB)?.attr("id")?;
+            Some(format!("{} {id}", publish.attr("node")?))
+        };
+        assert_eq!(published("<publish node='mood'><item/></publish>").as_deref(), Some("mood item-1"));
+        assert_eq!(published("<publish node='mood'><item id='a'/></publish>").as_deref(), Some("mood a"));
+        assert_eq!(published("<retract node='mood'><item id='a'/></retract>"), None);
     }
 
     #[test]
