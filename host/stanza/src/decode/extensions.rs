@@ -160,11 +160,7 @@ pub(super) fn read<'a, E: Xml<'a>>(
             }
             "retract" | "apply-to" => {
                 let room = (kind == MessageKind::Groupchat && from.is_bare()).then_some(from);
-                match retraction::read(payload, room) {
-                    Some(Retraction::OfAuthor(id)) => found.extensions().retract = Some(id),
-                    Some(Retraction::OfRoom(moderated)) => found.extensions().moderated = Some(moderated),
-                    None => {}
-                }
+                read_retraction(payload, room, &mut found);
             }
             _ => read_extension(payload, lang, &mut found),
         }
@@ -178,6 +174,22 @@ pub(super) fn read<'a, E: Xml<'a>>(
         (found.delay, found.claim) = (Some(at), Some(at));
     }
     found
+}
+
+/// Reads a retraction. Services and clients write both forms, in any order; the newer one says more.
+fn read_retraction<'a>(payload: impl Xml<'a>, room: Option<&Jid>, found: &mut Found) {
+    let is_newer = payload.name() == "retract";
+    match retraction::read(payload, room) {
+        Some(Retraction::OfAuthor(id)) => {
+            let known = &mut found.extensions().retract;
+            *known = known.take().filter(|_| !is_newer).or(Some(id));
+        }
+        Some(Retraction::OfRoom(moderated)) => {
+            let known = &mut found.extensions().moderated;
+            *known = known.take().filter(|_| !is_newer).or(Some(moderated));
+        }
+        None => {}
+    }
 }
 
 /// Reads a hint at the encryption of a message. One at off-the-record messaging says nothing that its text does not say.

@@ -31,6 +31,10 @@ fn a_retraction_is_the_authors_and_moderation_the_rooms() {
         let elsewhere = message("from='other@muc' type='groupchat'", payload).extensions.unwrap();
         assert_eq!(elsewhere.moderated.unwrap().by, None, "nobody of that room did it");
     }
+    for both in [format!("{newer}{older}"), format!("{older}{newer}")] {
+        let found = message("from='r@muc' type='groupchat'", &both).extensions.unwrap();
+        assert_eq!(found.moderated.unwrap().occupant_id.as_deref(), Some("o"), "{both}");
+    }
     for odd in [
         "<retract xmlns='urn:x' id='7'/>",
         "<retract xmlns='urn:xmpp:message-retract:1'/>",
