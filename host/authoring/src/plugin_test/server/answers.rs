@@ -87,6 +87,8 @@ impl Server {
                 _ => words::disco("client", "pc", &[]),
             })),
             "query" if payload.has_ns(ns::DISCO_ITEMS) => Ok(Some(query(ns::DISCO_ITEMS).build())),
+            "query" if home && payload.has_ns(ns::VERSION) => Ok(Some(words::software())),
+            "time" if home && payload.has_ns(ns::TIME) => Ok(Some(words::time(self.clock.now()))),
             "blocklist" if home && payload.has_ns(BLOCKING) => Ok(Some(self.blocked.list())),
             "pubsub" if home => Ok(Some(words::no_items(payload))),
             "vCard" if home => Ok(Some(Element::bare("vCard", ns::VCARD))),
@@ -173,6 +175,27 @@ impl Server {
             // RFC 6121, section 4.2.2: a new session gets the presence of everybody who is available.
             let there = self.present.values().cloned().collect();
             self.bring_all(there);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jid::FullJid;
+    use parlor_base::clock::Clock;
+
+    use super::super::MockServer;
+    use super::*;
+
+    #[test]
+    fn the_server_says_what_it_runs_and_what_time_it_is_and_people_do_not() {
+        let server = MockServer::new(FullJid::new("bot@example.org/here").unwrap(), Clock::Machine, |_| {});
+        let asked = |to: &str, xml: &str| server.server().get(Some(&to.parse().unwrap()), &xml.parse().unwrap());
+        let (version, time) = ("<query xmlns='jabber:iq:version'/>", "<time xmlns='urn:xmpp:time'/>");
+        assert!(asked("example.org", version).unwrap().unwrap().has_child("version", ns::VERSION));
+        assert!(asked("example.org", time).unwrap().unwrap().has_child("utc", ns::TIME));
+        for xml in [version, time] {
+            assert_eq!(asked("alice@example.org/home", xml), Err("service-unavailable"), "{xml}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Builds the stanzas of the mock server and of people.
 
 use jid::{BareJid, FullJid, Jid};
+use jiff::Timestamp;
 use minidom::{Element, ElementBuilder};
 use parlor_stanza::encode::{MODERATE, name};
 use parlor_stanza::types::RETRACT;
@@ -78,6 +79,18 @@ pub(super) fn no_items(asked: &Element) -> Element {
     let node = asked.children().next().and_then(|items| items.attr("node"));
     let items = Element::builder("items", ns::PUBSUB).attr(name("node"), node);
     Element::builder("pubsub", ns::PUBSUB).append(items).build()
+}
+
+/// Returns what the server says that it runs (XEP-0092).
+pub(super) fn software() -> Element {
+    let text = |name: &str, text: &str| Element::builder(name, ns::VERSION).append(text).build();
+    query(ns::VERSION).append(text("name", "parlor")).append(text("version", env!("CARGO_PKG_VERSION"))).build()
+}
+
+/// Returns the server's time (XEP-0202).
+pub(super) fn time(now: Timestamp) -> Element {
+    let text = |name: &str, text: &str| Element::builder(name, ns::TIME).append(text).build();
+    Element::builder("time", ns::TIME).append(text("tzo", "Z")).append(text("utc", &now.to_string())).build()
 }
 
 /// Returns a direct invitation (XEP-0249).
