@@ -265,9 +265,9 @@ pub(super) fn testing() -> String {
         otherwise; messages of visitors are dropped. Every room gives people an occupant id, which does not depend on the \
         nickname. In a room that is `anonymous` the account is a participant: it sees no addresses, and cannot moderate, \
         configure the room or set the subject. In one that is `moderated` it is a visitor, whose messages come back \
-        with `forbidden`, until a moderator gives it voice or it registers. A change of a role or an affiliation names the account as its actor, with the reason. It tells of people who \
-        are not in the room as well (`affiliationChanged`). The account cannot kick an owner (`not-allowed`), nor ban itself or give up its \
-        ownership (`conflict`). Every room accepts registrations, unless an \
+        with `forbidden`, until a moderator gives it voice or it registers. A change of a role or an affiliation names the account as \
+        its actor, with the reason, and tells also of people who are not in the room (`affiliationChanged`). The account cannot kick an \
+        owner (`not-allowed`), ban itself or give up its ownership (`conflict`). Every room accepts registrations, unless an \
         occupant has the nickname, and makes the account a member. A room that is `retracting` retracts messages for moderators \
         (XEP-0425), and others answer `rooms.retract` with `unsupported`. The server drops messages from blocked people \
         (XEP-0191), returns the plugin's to them (`not-acceptable`), and takes reports about them (XEP-0377).\n\n\
