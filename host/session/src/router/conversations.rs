@@ -83,7 +83,8 @@ mod tests {
         let counted: Vec<_> = (0..200).filter_map(|number| Counted::one(&conversations, jid(number % 50))).collect();
         assert_eq!((counted.len(), conversations.waiting().len()), (100, 50));
         drop(counted);
-        assert_eq!((conversations.waiting().len(), conversations.waiting().capacity()), (0, 0));
+        let waiting = conversations.waiting();
+        assert_eq!((waiting.len(), waiting.capacity()), (0, 0));
     }
 
     #[test]
