@@ -22,8 +22,11 @@ const CHOICES: [&str; 2] = ["group", "state"];
 
 /// Adds the pages.
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
-    let access = Role::Viewer.of_accounts();
-    routes.page("/accounts", access, list).page("/accounts/show", access, show)
+    routes.page("/accounts", Role::Viewer.of_accounts(), list).page(
+        "/accounts/show",
+        Role::Viewer.of_accounts(),
+        show,
+    )
 }
 
 async fn list(visit: Visit) -> Result<Reply, Problem> {
