@@ -22,11 +22,7 @@ const CHOICES: [&str; 2] = ["group", "state"];
 
 /// Adds the pages.
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
-    routes.page("/accounts", Role::Viewer.of_accounts(), list).page(
-        "/accounts/show",
-        Role::Viewer.of_accounts(),
-        show,
-    )
+    routes.page("/accounts", Role::Viewer.of_accounts(), list).page("/accounts/show", Role::Viewer.of_accounts(), show)
 }
 
 async fn list(visit: Visit) -> Result<Reply, Problem> {
