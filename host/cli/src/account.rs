@@ -35,6 +35,7 @@ const GROUP: &str = "account";
 
 /// The subcommands of `parlor account`.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "Exit codes: 0 done, 3 not agreed to, 1 failed, 2 wrong usage")]
 pub enum AccountCommand {
     /// Show the accounts.
     List(ListArgs),

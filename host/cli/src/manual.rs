@@ -267,6 +267,18 @@ mod tests {
         command.get_subcommands().for_each(look);
     }
 
+    fn lists_its_exit_codes(command: &Command) {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        assert!(help.contains("Exit codes: "), "{} lists no exit codes", command.get_name());
+        command.get_subcommands().for_each(lists_its_exit_codes);
+    }
+
+    /// docs/owner/control.md says so.
+    #[test]
+    fn help_of_each_command_lists_its_exit_codes() {
+        typed().get_subcommands().for_each(lists_its_exit_codes);
+    }
+
     /// A line that is broken by hand is broken again by a narrow terminal. An example that is broken cannot be copied.
     #[test]
     fn help_leaves_it_to_the_terminal_where_lines_end() {
