@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use parlor_plugins::admin::PluginAdmin;
 use parlor_plugins::index::{Fetched, IndexError, Indexes, Known, Refreshed};
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::Ended;
 use super::ask::Terminal;
-use super::show::{Put as _, error_lines, fitted, print, print_json, terminal_width};
+use super::show::{Put as _, fitted, print, print_json, terminal_width};
 use super::target::{self, Target, say};
 
 /// Add, show, refresh and remove indexes of plugins
@@ -193,25 +194,22 @@ impl RefreshArgs {
         if all.is_empty() && !self.json {
             return print("no indexes; `parlor index add URL` adds one");
         }
-        // An index that cannot be fetched does not stop the others. The first failure is the result.
-        let (mut failed, mut rows) = (None, Vec::new());
+        // An index that cannot be fetched does not stop the others. All failures are the result.
+        let (mut failed, mut rows) = (Vec::new(), Vec::new());
         for Known { name, .. } in all {
             match refresh(&indexes, &name) {
                 Ok((known, before)) if self.json => rows.push(refreshed_json(&known, before)),
                 Ok((known, before)) => print(&refreshed(&known, before))?,
                 Err(error) => {
                     rows.push(json!({ "index": name, "error": error.to_string() }));
-                    if !self.json {
-                        print(&format!("{name}: {}", error_lines(&error.to_string())))?;
-                    }
-                    failed = failed.or(Some(error));
+                    failed.push(format!("{name}: {error}"));
                 }
             }
         }
         if self.json {
             print_json(&rows)?;
         }
-        failed.map_or(Ok(()), |error| Err(error.into()))
+        if failed.is_empty() { Ok(()) } else { Err(anyhow!(failed.join("\n"))) }
     }
 }
 

@@ -214,7 +214,10 @@ async fn an_older_index_and_one_of_another_key_are_not_taken() {
         (of(6).replace("name = \"examples\"", "name = \"others\""), "calls itself others"),
     ] {
         publish(&web, &key, &text);
-        says(&run(&home, &["index", "refresh"], 1).await, words);
+        let refused = run(&home, &["index", "refresh"], 1).await;
+        says(&refused, "parlor: examples: ");
+        says(&refused, words);
+        assert!(!refused.stdout.contains(words), "{words:?} is told twice: {refused:?}");
     }
     let mallory = Key::new();
     publish(&web, &mallory, &index(&mallory, 7, ""));
