@@ -6,14 +6,14 @@ mod lines;
 mod remove;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use jid::Jid;
 use parlor::control::views::{Status, not_in_force};
 use parlor::host::record_accounts;
-use parlor_base::atomic::{self, PATIENCE, folder_of, lock_beside};
+use parlor_base::atomic::{self, PATIENCE, lock_beside};
 use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{AccountConfig, AccountName, Config, ConfigFile, Draft, GroupName, PasswordSource, Way};
@@ -195,7 +195,7 @@ impl AddArgs {
             let beside = "`parlor account import` adds it, with a column for the component";
             bail!("{jid} is an address of the component {component}, and has no password to log in with: {beside}");
         }
-        let secret = folder_of(&config.path).join(format!("{name}.password"));
+        let secret = secret_file(&config, name);
         let password = self.login.password(terminal.as_ref(), &secret)?;
         let password = password.ok_or_else(|| {
             Ended::Usage(
@@ -304,6 +304,11 @@ fn running(plugins: &BTreeMap<String, usize>) -> String {
         text.put(format_args!("\n{id} runs on it, as its entry in plugins.toml says"));
     }
     text
+}
+
+/// Returns the file for the password of a new account. It is named as the configuration is, so without `./`.
+fn secret_file(config: &Config, name: &AccountName) -> PathBuf {
+    config.path.with_file_name(format!("{name}.password"))
 }
 
 /// Returns the component whose domain this address is of.

@@ -35,6 +35,7 @@ async fn an_account_is_added_listed_and_removed_while_the_host_runs() {
     for words in ["logs in. Its server has:", "second is added to parlor.toml; the running host has applied it"] {
         assert!(added.contains(words), "no {words:?} in {added}");
     }
+    assert!(added.contains("\nits password is in second.password"), "{added}");
     host.wait_count("account connected", &[("account", "second")], 1, SOON).await.unwrap();
     assert!(text().starts_with(&commented), "{}", text());
     let list = ended(home.run(&["account", "list", "--json"]).await.unwrap(), 0).json().unwrap();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use jid::BareJid;
-use parlor_base::atomic::{folder_of, is_open};
+use parlor_base::atomic::is_open;
 use parlor_base::document::{self, ReadError};
 use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::nearest::{nearest, suggestion};
@@ -18,7 +18,7 @@ use serde_json::json;
 use toml::{Table, Value};
 
 use super::lines::{Bad, LARGEST, Line, Source, is_same, parse};
-use super::{GROUP, applied, open, plugins_on, record};
+use super::{GROUP, applied, open, plugins_on, record, secret_file};
 use crate::login::new_secret;
 use crate::show::{Put as _, print, print_json};
 use crate::target::{self, Target};
@@ -170,7 +170,7 @@ fn write(config: &Config, file: &ConfigFile, plan: &Plan) -> anyhow::Result<()> 
             target::say(&format!("{done} of {all} passwords are written"));
         }
         if !new.has_secret {
-            secrets.0.push(new_secret(&secret_file(config, new), secret)?);
+            secrets.0.push(new_secret(&secret_file(config, &new.line.name), secret)?);
         }
     }
     let text = add_all_in(GROUP, file.text().unwrap_or_default(), &entries(&plan.new, New::entry))?;
@@ -267,7 +267,7 @@ impl New {
         }
         let mut new = Self { line, has_secret: false };
         match &new.line.password {
-            Source::Text(text) => new.has_secret = has_secret(&secret_file(config, &new), &text.0)?,
+            Source::Text(text) => new.has_secret = has_secret(&secret_file(config, &new.line.name), &text.0)?,
             Source::File(file) => {
                 let file = Path::new(file).canonicalize().map_err(|error| format!("its password_file: {error}"))?;
                 if file.is_dir() {
@@ -330,11 +330,6 @@ impl New {
 
 fn entries(new: &[New], entry: impl Fn(&New) -> Table) -> Vec<(String, Table)> {
     new.iter().map(|new| (new.line.name.to_string(), entry(new))).collect()
-}
-
-/// Returns the file for the password of a new account.
-fn secret_file(config: &Config, new: &New) -> PathBuf {
-    folder_of(&config.path).join(format!("{}.password", new.line.name))
 }
 
 /// Returns whether a password file has this password; an error if it has another one.
