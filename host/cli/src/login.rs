@@ -11,7 +11,7 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ValueEnum};
 use jid::Jid;
 use parlor_base::escape::{EscapedPath as _, shell_word};
-use parlor_config::{Endpoint, LinkSettings};
+use parlor_config::{Endpoint, LinkSettings, PasswordSource};
 use parlor_https::trust::client_config;
 use parlor_xmpp::{CertificateFault, ConnectError, Pins, Probe, RegisterError, probe, random_password, register};
 
@@ -343,10 +343,16 @@ fn wait_for_server<T>(link: &LinkSettings, answer: impl Future<Output = T>) -> a
         if let Ok(answer) = tokio::time::timeout(QUIET, answer.as_mut()).await {
             return answer;
         }
-        let place = link.server.as_ref().map_or_else(|| link.jid.domain().as_str().to_owned(), ToString::to_string);
-        say(&format!("still waiting for an answer from {place}"));
+        say(&format!("still waiting for {}", awaited(link)));
         answer.await
     })
+}
+
+/// Says what a log-in may be waiting for. The program that prints the password runs first.
+fn awaited(link: &LinkSettings) -> String {
+    let place = link.server.as_ref().map_or_else(|| link.jid.domain().as_str().to_owned(), ToString::to_string);
+    let program = if let PasswordSource::Command(_) = link.password { "password_command, or for " } else { "" };
+    format!("{program}an answer from {place}")
 }
 
 /// Registers the account. `attempt` reports whether it exists by then, as far as known. Returns the error of the connection if
@@ -408,6 +414,8 @@ pub(super) fn given_up(error: anyhow::Error, kept: Option<PathBuf>, made: Made, 
 
 #[cfg(test)]
 mod tests {
+    use parlor_config::{Config, Overrides};
+
     use super::*;
 
     fn untrusted() -> ConnectError {
@@ -428,6 +436,19 @@ mod tests {
         let other = Login { ca_file: Some("old.pem".into()), ..Login::default() };
         let remedy = other.remedy("parlor init", "bot@house", None, &untrusted());
         assert!(remedy.starts_with("old.pem has neither the server's certificate nor "), "{remedy}");
+    }
+
+    #[test]
+    fn a_long_wait_names_the_program_that_prints_the_password() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("parlor.toml");
+        let waits_for = |line: &str| {
+            fs::write(&path, format!("[account.main]\njid = \"a@b.example\"\n{line}\n")).unwrap();
+            awaited(&Config::load(&path, &Overrides::default()).unwrap().accounts[&"main".parse().unwrap()].link)
+        };
+        let program = "password_command = \"sleep 30\"";
+        assert_eq!(waits_for(program), "password_command, or for an answer from b.example");
+        assert_eq!(waits_for("password_env = \"X\"\nserver = \"localhost:5222\""), "an answer from localhost:5222");
     }
 
     #[test]
