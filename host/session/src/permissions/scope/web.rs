@@ -12,8 +12,46 @@ use super::error::BadScope;
 pub use place::ServerPlace;
 use place::is_own;
 
-/// The methods that are common. Servers may have others, such as `PROPFIND`.
+/// The methods that are common.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// The others that servers have: those of the registry for RFC 9110 (section 16.1) that consist of letters, and some that are
+/// used without it (UPnP, caches, and stores of secrets).
+const RARE: [&str; 33] = [
+    "ACL",
+    "BIND",
+    "CHECKIN",
+    "CHECKOUT",
+    "COPY",
+    "LABEL",
+    "LINK",
+    "LIST",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MKREDIRECTREF",
+    "MKWORKSPACE",
+    "MOVE",
+    "NOTIFY",
+    "ORDERPATCH",
+    "PROPFIND",
+    "PROPPATCH",
+    "PURGE",
+    "QUERY",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "SUBSCRIBE",
+    "UNBIND",
+    "UNCHECKOUT",
+    "UNLINK",
+    "UNLOCK",
+    "UNSUBSCRIBE",
+    "UPDATE",
+    "UPDATEREDIRECTREF",
+];
 
 /// The methods that no plugin can send, for proxies and for tests of servers.
 const NEVER: [&str; 2] = ["CONNECT", "TRACE"];
@@ -53,13 +91,18 @@ impl WebPattern {
         if method.is_some_and(|method| !is_method(method)) {
             return Err(bad("before the space, there is no method in capitals".to_owned()));
         }
-        if let Some(method) = method
-            && let Some(meant) = nearest(method, METHODS).filter(|meant| *meant != method)
-        {
-            return Err(bad(format!("there is no method {method}: did you mean {meant}?")));
-        }
         if method.is_some_and(|method| NEVER.contains(&method)) {
             return Err(bad("no plugin can send CONNECT and TRACE".to_owned()));
+        }
+        if let Some(method) = method.filter(|method| !METHODS.contains(method) && !RARE.contains(method)) {
+            let remedy = nearest(method, METHODS).map_or_else(
+                || {
+                    let all = METHODS.join(", ");
+                    format!("write {all}, or another that servers have, such as PROPFIND; without one, it is for all")
+                },
+                |meant| format!("did you mean {meant}?"),
+            );
+            return Err(bad(format!("there is no method {method}: {remedy}")));
         }
         let method = method.map(Box::from);
         if rest == "*" {
@@ -353,13 +396,17 @@ mod tests {
     }
 
     #[test]
-    fn a_method_that_is_a_typo_of_a_common_one_is_refused() {
+    fn a_method_that_no_server_has_is_refused() {
         for (written, meant) in [("GOT", "GET"), ("PSOT", "POST"), ("PATH", "PATCH"), ("DELET", "DELETE")] {
             let error = WebPattern::parse(&format!("{written} http://example.org/a")).unwrap_err().to_string();
             assert!(error.contains(&format!("there is no method {written}: did you mean {meant}?")), "{error}");
         }
-        let rare = ["ACL", "COPY", "LINK", "LOCK", "MERGE", "MKCOL", "MOVE", "PROPFIND", "PROPPATCH", "PURGE", "QUERY"];
-        for method in METHODS.into_iter().chain(rare).chain(["REPORT", "SEARCH", "UNLOCK", "UPDATE"]) {
+        let error = WebPattern::parse("FETCH https://example.org").unwrap_err().to_string();
+        assert!(
+            error.contains("there is no method FETCH: write GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, or "),
+            "{error}"
+        );
+        for method in METHODS.into_iter().chain(RARE) {
             assert!(WebPattern::parse(&format!("{method} http://example.org/a")).is_ok(), "{method}");
         }
     }
