@@ -36,7 +36,7 @@ impl DataFile {
         match path.try_exists() {
             Ok(true) => Self::create(data).map(Some),
             Ok(false) => Ok(None),
-            Err(cause) => Err(DataError::File { path, cause: cause.to_string() }),
+            Err(cause) => Err(DataError::unopened(path, &cause.into())),
         }
     }
 
@@ -45,7 +45,7 @@ impl DataFile {
         let path = data.join(super::FILE);
         match file::try_open(&path) {
             Ok(connection) => Ok(Self { file: StoreFile::new(connection, NoLog), path }),
-            Err(cause) => Err(DataError::File { path, cause: cause.to_string() }),
+            Err(cause) => Err(DataError::unopened(path, &cause)),
         }
     }
 

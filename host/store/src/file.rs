@@ -66,6 +66,11 @@ impl Unfit {
         }
     }
 
+    /// Returns whether the system refuses the file to this user.
+    pub(super) fn is_denied(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == std::io::ErrorKind::PermissionDenied)
+    }
+
     /// Returns the advice for a file that may be usable later.
     pub(super) fn remedy(&self) -> &'static str {
         match self {

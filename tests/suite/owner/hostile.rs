@@ -386,6 +386,13 @@ async fn another_user_is_turned_away_from_the_socket_even_if_it_is_open() {
     let closed = as_nobody(&["status"]).unwrap();
     let words = String::from_utf8_lossy(&closed.stderr).into_owned();
     assert!(words.contains("only the user that the host runs as may use it"), "{words}");
+    for arguments in [&["plugin", "data", "echo", "list"][..], &["plugin", "data", "echo", "export"]] {
+        let refused = as_nobody(arguments).unwrap();
+        let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        assert!(words.contains("data/parlor.db cannot be used ("), "{words}");
+        assert!(words.contains("only the user that the host runs as may use it"), "{words}");
+    }
     open_to_all(&data.join("control.sock"), 0o666);
     for arguments in [&["status"][..], &["logs"]] {
         let refused = as_nobody(arguments).unwrap();

@@ -25,7 +25,7 @@ impl AuditFile {
         match path.try_exists() {
             Ok(true) => Self::create(data, Retention::default()).map(Some),
             Ok(false) => Ok(None),
-            Err(cause) => Err(DataError::File { path, cause: cause.to_string() }),
+            Err(cause) => Err(DataError::unopened(path, &cause.into())),
         }
     }
 
@@ -34,7 +34,7 @@ impl AuditFile {
         let (path, retention) = (path_in(data), Retention { days: ANY_AGE, ..retention });
         match file::try_open(&path) {
             Ok(connection) => Ok(Self { file: StoreFile::new(connection, NoLog), path, retention }),
-            Err(cause) => Err(DataError::File { path, cause: cause.to_string() }),
+            Err(cause) => Err(DataError::unopened(path, &cause)),
         }
     }
 
