@@ -182,6 +182,7 @@ fn advice(call: Option<Need>, nearest: Option<Permission>) -> String {
     match call {
         Some(Need::One(permission)) => format!("; the call of that name needs \"{permission}\""),
         Some(Need::Nothing) => "; the call of that name needs none".to_owned(),
+        None if nearest.is_none() => "; docs/reference/permissions.md has them all".to_owned(),
         None => suggestion(nearest.map(Permission::as_str)),
     }
 }
@@ -256,7 +257,8 @@ mod tests {
     fn an_unknown_name_is_refused_with_the_nearest_known() {
         let error = "message.send".parse::<Permission>().unwrap_err();
         assert_eq!(error.to_string(), "unknown permission \"message.send\", did you mean \"messages.send\"?");
-        assert_eq!("fly".parse::<Permission>().unwrap_err().to_string(), "unknown permission \"fly\"");
+        let error = "fly".parse::<Permission>().unwrap_err();
+        assert_eq!(error.to_string(), "unknown permission \"fly\"; docs/reference/permissions.md has them all");
         assert!("Messages.Send".parse::<Permission>().is_err(), "names are matched exactly");
     }
 }

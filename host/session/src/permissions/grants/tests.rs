@@ -307,7 +307,7 @@ fn what_is_wrong_is_refused_with_what_to_write() {
             r#"messages.send = ["*"]"#,
             r#"a permission's name has a dot and is written in quotation marks: "messages.send" = …"#,
         ),
-        (r#"messages.fly = ["*"]"#, r#"unknown permission "messages""#),
+        (r#"messages.fly = ["*"]"#, r#"unknown permission "messages"; docs/reference/permissions.md has them all"#),
         (r#""messages.send" = "contacts""#, r#""messages.send" is a list: write ["contacts"]"#),
         (r#"storage = "4 MiB""#, r#""storage" is a list: write ["4 MiB"]"#),
         (r#""messages.send" = "a@b@c""#, r#""messages.send" is a string: write ["*"]"#),
