@@ -11,7 +11,7 @@ use crate::instance::Instance;
 /// Returns an attribute that a plugin set, or a field of the record, as JSON.
 pub(super) fn read(instance: &Instance, text: &str, name: &str) -> Result<Option<String>, CallError> {
     Attribute::check_name(name)?;
-    let room = super::known(instance, CallName::RoomsGetAttribute, text)?;
+    let room = super::reading::known(instance, CallName::RoomsGetAttribute, text)?;
     Ok(match field(&room, name) {
         Some(field) => Some(field).filter(|field| !field.is_null()).map(|field| field.to_string()),
         None => room.view.attribute(name).map(ToString::to_string),

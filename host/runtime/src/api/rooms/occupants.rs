@@ -7,7 +7,7 @@ use parlor_stanza::types::Hat;
 
 use super::super::fits;
 use super::super::types::shown_card;
-use super::known;
+use super::reading::known;
 use crate::bindings::parlor::plugin::types::Occupant as WitOccupant;
 use crate::instance::Instance;
 

@@ -5,8 +5,9 @@ use std::pin::pin;
 use futures_util::poll;
 use parlor_config::Settings;
 use parlor_plugins::limits::Limits;
-use parlor_session::{Session, Snapshot};
+use parlor_session::{Room, Session, Snapshot};
 
+use super::reading::fit;
 use super::*;
 use crate::instance::tests::instance as disconnected_instance;
 
