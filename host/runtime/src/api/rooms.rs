@@ -33,7 +33,8 @@ use crate::bindings::parlor::plugin::rooms::{
     Invitation,
 };
 use crate::bindings::parlor::plugin::types::{Error, Occupant as WitOccupant, Outgoing, Room as WitRoom};
-use crate::instance::{Context, Grouping, Instance, OpenCall, denied::still_has, outgoing};
+use crate::instance::denied::{may_reach, still_has};
+use crate::instance::{Context, Grouping, Instance, OpenCall, outgoing};
 
 /// Maximum length of a subject, in bytes.
 const MAX_SUBJECT: usize = 4 << 10;
@@ -245,16 +246,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         user: String,
         invitation: Invitation,
     ) -> Result<(), Error> {
-        let room = Caller::new(accessor, CallName::RoomsInvite, &jid)?;
-        let user = bare_jid("user", &user)?;
-        let Invitation { reason, direct, password } = invitation;
-        optional("invitation.reason", reason.as_ref())?;
-        optional("invitation.password", password.as_ref())?;
-        if !direct && password.is_some() {
-            let reason = "goes with a direct invitation only: a room adds its own";
-            return Err(CallError::invalid("invitation.password", reason).into());
-        }
-        answer(room.ask(|jid| InviteToRoom { jid, user, direct, reason, password }).await)
+        answer(invite(&Caller::new(accessor, CallName::RoomsInvite, &jid)?, &user, invitation).await)
     }
 
     async fn decline(
@@ -411,6 +403,24 @@ async fn open(
     let opened = opening.await;
     place.ended(opened.is_ok());
     Ok((&*opened?).into())
+}
+
+async fn invite(room: &Caller, user: &str, invitation: Invitation) -> Result<(), CallError> {
+    let user = bare_jid("user", user)?;
+    let Invitation { reason, direct, password } = invitation;
+    optional("invitation.reason", reason.as_ref())?;
+    optional("invitation.password", password.as_ref())?;
+    if !direct && password.is_some() {
+        return Err(CallError::invalid(
+            "invitation.password",
+            "goes with a direct invitation only: a room adds its own",
+        ));
+    }
+    if direct {
+        // The account itself writes to that address.
+        may_reach(&room.instance, Permission::RoomsModerate, Target::Jid(&user))?;
+    }
+    room.ask(|jid| InviteToRoom { jid, user, direct, reason, password }).await
 }
 
 /// Stores a bookmark. With `autojoin` the account enters the room automatically, at once and after each log-in, so the

@@ -25,6 +25,12 @@ pub(crate) fn still_has(instance: &Instance, granted: &Granted) -> Result<(), Ca
     }
 }
 
+/// Checks that the owner does not keep the plugin from an address that a call names beside its target: another room, or somebody
+/// in it.
+pub(crate) fn may_reach(instance: &Instance, permission: Permission, target: Target<'_>) -> Result<(), CallError> {
+    if instance.mailbox.keeps_from(target) { Err(refused(instance, permission, target)) } else { Ok(()) }
+}
+
 impl Instance {
     /// Returns the proof that it may make this call for this target. Otherwise returns the denial, counted and logged.
     pub fn granted(&self, call: CallName, target: Target<'_>) -> Result<Granted, CallError> {

@@ -5,6 +5,7 @@ use std::pin::pin;
 use futures_util::poll;
 use parlor_config::Settings;
 use parlor_plugins::limits::Limits;
+use parlor_session::permissions::{Grants, RoomList};
 use parlor_session::{Room, Session, Snapshot};
 
 use super::reading::fit;
@@ -51,6 +52,25 @@ async fn what_waited_for_its_turn_is_not_sent_if_its_permission_was_taken_back()
         let is_denied = matches!(result, Err(CallError::Denied { .. }));
         assert!(is_denied == is_taken_back && result.is_err(), "{result:?}");
     }
+}
+
+#[tokio::test]
+async fn a_plugin_that_is_kept_to_rooms_writes_to_no_other_room_by_a_direct_invitation() {
+    let (instance, _mailbox) = disconnected_instance("\"rooms.moderate\" = [\"*\"]", Limits::default());
+    let kept = RoomList::new(["lounge@muc.example.org".parse().unwrap()]);
+    let grants = Grants::clone(&instance.mailbox.grants()).in_rooms(Some(kept));
+    instance.account.router.grant(&instance.mailbox, Arc::new(grants));
+    let invited = async |user: &str| {
+        let open = instance.open_call(CallName::RoomsInvite).unwrap();
+        let room = Caller { instance: Arc::clone(&instance), jid: "lounge@muc.example.org".parse().unwrap(), open };
+        invite(&room, user, Invitation { reason: None, direct: true, password: None }).await
+    };
+    match invited("hall@muc.example.org").await {
+        Err(CallError::Denied { hint, .. }) => assert!(hint.ends_with(" --add hall@muc.example.org"), "{hint}"),
+        other => panic!("{other:?}"),
+    }
+    let person = invited("juliet@example.org").await;
+    assert!(!matches!(person, Err(CallError::Denied { .. })), "{person:?}");
 }
 
 #[tokio::test]
