@@ -25,7 +25,7 @@ use super::{answer, caller, pace_bytes, put, text};
 use crate::account::web::WebRequest;
 use crate::bindings::parlor::plugin::files::{Host, HostWithStore, Opened};
 use crate::bindings::parlor::plugin::types::{Error, File};
-use crate::instance::{Context, Grouping, Instance, OpenFile, WebClient};
+use crate::instance::{Context, Grouping, Instance, OpenFile, WebClient, denied::still_has};
 
 /// Maximum number of redirects on the way to a file.
 const MOST_REDIRECTS: u8 = 5;
@@ -176,13 +176,18 @@ async fn place(instance: &Arc<Instance>, granted: &Granted, file: &Described<'_>
     if let Some(most) = most.filter(|most| size > most) {
         return Err(CallError::Unsupported(format!("the server takes files of at most {most} bytes")));
     }
-    let iq = slot_request(service, name, kind, *size);
+    let answer = ask_for_place(instance, granted, &slot_request(service, name, kind, *size)).await?;
+    slot(&answer).ok_or_else(|| CallError::Protocol("the server gave no place within TLS for the file".to_owned()))
+}
+
+/// Sends this request, as XML.
+async fn ask_for_place(instance: &Arc<Instance>, granted: &Granted, iq: &str) -> Result<RawStanza, CallError> {
     let request = instance.pending_iq()?;
     pace_bytes(instance, iq.len()).await?;
-    let iq = RawStanza::parse_request(&iq, &snapshot.jid)?;
+    still_has(instance, granted)?;
+    let iq = RawStanza::parse_request(iq, &instance.account.snapshot().jid)?;
     let asked = instance.ask_for_much(granted, SendIq { by: instance.id, iq }, RawStanza::weight);
-    let answer = put(instance, request, asked).await?;
-    slot(&answer).ok_or_else(|| CallError::Protocol("the server gave no place within TLS for the file".to_owned()))
+    put(instance, request, asked).await
 }
 
 async fn write<T: Send + 'static>(
@@ -420,4 +425,29 @@ fn failed_file(instance: &Instance, permission: Permission, error: &WebError) ->
 
 fn none(transfer: u64) -> CallError {
     CallError::NotFound(format!("file {transfer}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::poll;
+    use parlor_plugins::limits::Limits;
+
+    use super::*;
+    use crate::instance::tests::instance as disconnected_instance;
+
+    #[tokio::test(start_paused = true)]
+    async fn no_place_is_asked_for_if_the_grant_was_taken_back_while_the_call_waited() {
+        let (instance, _mailbox) = disconnected_instance("\"files.send\" = [\"*\"]", Limits::default());
+        let granted =
+            instance.granted(CallName::FilesUpload, Target::File { media_type: "image/png", bytes: 1 }).unwrap();
+        instance.budgets.outgoing().take(50.0).unwrap();
+        let request = slot_request(&"upload.example.org".parse().unwrap(), "a.png", "image/png", 1);
+        let mut asks = pin!(ask_for_place(&instance, &granted, &request));
+        assert!(poll!(asks.as_mut()).is_pending());
+        instance.account.router.grant(&instance.mailbox, Arc::default());
+        let result = asks.await.map(drop);
+        assert!(matches!(result, Err(CallError::Denied { .. })), "{result:?}");
+    }
 }

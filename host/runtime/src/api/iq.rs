@@ -9,7 +9,7 @@ use wasmtime::component::Accessor;
 use super::{answer, caller, pace_bytes, text, words};
 use crate::bindings::parlor::plugin::iq::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
-use crate::instance::{Context, Grouping, Instance};
+use crate::instance::{Context, Grouping, Instance, OpenCall, denied::still_has};
 
 /// The defined conditions, each with its type (RFC 6120, section 8.3.3). `gone` and `redirect` name another address,
 /// which a plugin must not send people to in the account's name.
@@ -62,16 +62,21 @@ async fn answer_request<T: Send + 'static>(
     id: &str,
     xml: Option<&str>,
 ) -> Result<(), CallError> {
-    let (instance, call) = caller(accessor, CallName::IqAnswer)?;
-    call.granted(Target::None)?;
+    let (_, call) = caller(accessor, CallName::IqAnswer)?;
+    answer_by(&call, id, xml).await
+}
+
+async fn answer_by(call: &OpenCall, id: &str, xml: Option<&str>) -> Result<(), CallError> {
+    let (instance, granted) = (call.instance(), call.granted(Target::None)?);
     let bytes = xml.map_or(0, str::len);
     let _held = instance.hold(bytes)?;
     let read = || xml.map(IqPayload::parse).transpose();
     // It is read again afterwards: a tree takes much more memory than its text while the call waits.
     read()?;
-    waits(&instance, id)?;
-    pace_bytes(&instance, bytes).await?;
-    give(&instance, id, read()?.map_or(Reply::Done, Reply::Payload))
+    waits(instance, id)?;
+    pace_bytes(instance, bytes).await?;
+    still_has(instance, &granted)?;
+    give(instance, id, read()?.map_or(Reply::Done, Reply::Payload))
 }
 
 async fn refuse<T: Send + 'static>(
@@ -80,8 +85,12 @@ async fn refuse<T: Send + 'static>(
     condition: &str,
     why: Option<String>,
 ) -> Result<(), CallError> {
-    let (instance, call) = caller(accessor, CallName::IqRefuse)?;
-    call.granted(Target::None)?;
+    let (_, call) = caller(accessor, CallName::IqRefuse)?;
+    refuse_by(&call, id, condition, why).await
+}
+
+async fn refuse_by(call: &OpenCall, id: &str, condition: &str, why: Option<String>) -> Result<(), CallError> {
+    let (instance, granted) = (call.instance(), call.granted(Target::None)?);
     text("condition", condition, LONGEST)?;
     let unknown = || {
         let known = CONDITIONS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
@@ -96,9 +105,10 @@ async fn refuse<T: Send + 'static>(
             Reply::RefuseWithText { kind, condition, text: why }
         }
     };
-    waits(&instance, id)?;
-    pace_bytes(&instance, bytes).await?;
-    give(&instance, id, reply)
+    waits(instance, id)?;
+    pace_bytes(instance, bytes).await?;
+    still_has(instance, &granted)?;
+    give(instance, id, reply)
 }
 
 /// Checks that somebody waits for the answer, before it costs the plugin anything.
@@ -113,4 +123,39 @@ fn give(instance: &Instance, id: &str, reply: Reply) -> Result<(), CallError> {
 
 fn not_found(id: &str) -> CallError {
     CallError::NotFound(format!("request {id}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+
+    use futures_util::poll;
+    use parlor_plugins::limits::Limits;
+
+    use super::*;
+    use crate::instance::tests::instance as disconnected_instance;
+    use crate::unanswered::UnansweredRequest;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_is_not_answered_if_the_grant_was_taken_back_while_the_call_waited() {
+        for called in [CallName::IqAnswer, CallName::IqRefuse] {
+            let (instance, _mailbox) = disconnected_instance("\"iq.answer\" = [\"urn:x\"]", Limits::default());
+            let _request = UnansweredRequest::begin(instance.unanswered.iqs(), "1".to_owned(), 1).unwrap();
+            let call = instance.open_call(called).unwrap();
+            instance.budgets.outgoing().take(50.0).unwrap();
+            let mut answers = pin!(async {
+                if called == CallName::IqAnswer {
+                    answer_by(&call, "1", None).await
+                } else {
+                    refuse_by(&call, "1", "forbidden", None).await
+                }
+            });
+            assert!(poll!(answers.as_mut()).is_pending());
+            instance.account.router.grant(&instance.mailbox, Arc::default());
+            let result = answers.await;
+            assert!(matches!(result, Err(CallError::Denied { .. })), "{called:?}: {result:?}");
+            assert!(waits(&instance, "1").is_ok(), "nobody got an answer");
+        }
+    }
 }

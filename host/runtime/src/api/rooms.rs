@@ -389,12 +389,12 @@ async fn open(
 ) -> Result<WitRoom, CallError> {
     let jid = bare_jid(argument, jid)?;
     let granted = instance.granted(call, Target::Room(&jid))?;
-    if options.configure.as_ref().is_some_and(|fields| !fields.is_empty()) {
-        instance.require(Permission::RoomsConfigure, Target::Room(&jid))?;
-    }
+    may_configure(instance, &jid, options)?;
     let place = instance.open_room(&jid)?;
     let opening = async {
-        pace(instance).await.and_then(|()| still_has(instance, &granted))?;
+        pace(instance).await?;
+        still_has(instance, &granted)?;
+        may_configure(instance, &jid, options)?;
         // Only now: most calls of a list wait, and the options of each may be as long as a stanza.
         let (by, options) = (instance.id, options.clone());
         let _waits = instance.waits_for_session();
@@ -403,6 +403,14 @@ async fn open(
     let opened = opening.await;
     place.ended(opened.is_ok());
     Ok((&*opened?).into())
+}
+
+/// Checks that the plugin may configure a room, if it wants that of a room that it enters.
+fn may_configure(instance: &Instance, jid: &BareJid, options: &RoomOptions) -> Result<(), CallError> {
+    match &options.configure {
+        Some(fields) if !fields.is_empty() => instance.require(Permission::RoomsConfigure, Target::Room(jid)),
+        Some(_) | None => Ok(()),
+    }
 }
 
 async fn invite(room: &Caller, user: &str, invitation: Invitation) -> Result<(), CallError> {

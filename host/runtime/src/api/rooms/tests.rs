@@ -6,7 +6,7 @@ use futures_util::poll;
 use parlor_config::Settings;
 use parlor_plugins::limits::Limits;
 use parlor_session::permissions::{Grants, RoomList};
-use parlor_session::{Room, Session, Snapshot};
+use parlor_session::{ConfigValue, Room, Session, Snapshot};
 
 use super::reading::fit;
 use super::*;
@@ -71,6 +71,21 @@ async fn a_plugin_that_is_kept_to_rooms_writes_to_no_other_room_by_a_direct_invi
     }
     let person = invited("juliet@example.org").await;
     assert!(!matches!(person, Err(CallError::Denied { .. })), "{person:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_is_not_entered_with_a_configuration_if_that_grant_was_taken_back_while_the_call_waited() {
+    let grants = "\"rooms.configure\" = [\"*\"]\n\"rooms.join\" = [\"*\"]";
+    let (instance, _mailbox) = disconnected_instance(grants, Limits::default());
+    instance.budgets.outgoing().take(50.0).unwrap();
+    let fields = vec![("muc#roomconfig_roomname".to_owned(), ConfigValue::Text("a".to_owned()))];
+    let options = RoomOptions { configure: Some(fields), ..RoomOptions::default() };
+    let mut call = pin!(open(&instance, CallName::RoomsOpen, "jid", "a@muc.example.org", &options));
+    assert!(poll!(call.as_mut()).is_pending());
+    let fewer = instance.mailbox.grants().only(|permission| permission != Permission::RoomsConfigure);
+    instance.account.router.grant(&instance.mailbox, Arc::new(fewer));
+    let result = call.await.map(drop);
+    assert!(matches!(result, Err(CallError::Denied { permission: Permission::RoomsConfigure, .. })), "{result:?}");
 }
 
 #[tokio::test]
