@@ -289,7 +289,8 @@ limits! {
     /// Requests over the web that have not been answered. A request by `http.open` counts until its answer was read to
     /// the end, or it was closed.
     http_requests: u32 = 8, 0 => 256;
-    /// Requests over the web, per second; as many at once. A redirect that is followed counts as one.
+    /// Requests over the web, per second; as many at once. A redirect that is followed counts as one, and so does a request
+    /// that is made again because the server had not begun with it.
     http_per_second: u32 = 10, 1 => 10_000;
     /// Bytes of the body of an answer, unpacked.
     http_body: Bytes = Bytes::mib(4), Bytes::kib(1) => Bytes::mib(64);

@@ -62,6 +62,8 @@ pub struct Client {
     pooled: Arc<Pooled<Connector, Outgoing>>,
     /// Whether a request may still be made. None: always.
     may_ask: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+    /// Is told of each request that is made once more, with the length of its body.
+    repeated: Option<Arc<dyn Fn(usize) + Send + Sync>>,
 }
 
 /// A request.
@@ -154,7 +156,7 @@ impl Client {
             .http2_max_header_list_size(LONGEST_HEADER_LIST)
             .http2_initial_stream_window_size(WINDOW)
             .http2_initial_connection_window_size(UNREAD * WINDOW);
-        Self { pooled: Arc::new(builder.build(connector)), may_ask: None }
+        Self { pooled: Arc::new(builder.build(connector)), may_ask: None, repeated: None }
     }
 
     /// Returns the same client, which makes requests only as long as this holds: it is asked before each one, also before those of
@@ -162,6 +164,12 @@ impl Client {
     #[must_use]
     pub fn only_while(self, may_ask: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self { may_ask: Some(Arc::new(may_ask)), ..self }
+    }
+
+    /// Returns the same client, which calls this for each request that it makes once more, with the length of its body in bytes.
+    #[must_use]
+    pub fn counting_repeats(self, repeated: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        Self { repeated: Some(Arc::new(repeated)), ..self }
     }
 
     /// Sends a request and waits for the head of its answer. A redirect is an answer like any other.
@@ -254,7 +262,12 @@ impl Client {
                     return Answer::new(answer, to, patience, most);
                 }
                 Err(error) => match again.take().filter(|again| may_be_repeated(again, &error)) {
-                    Some(same) => sent = same,
+                    Some(same) => {
+                        if let Some(repeated) = &self.repeated {
+                            repeated(same.body().length_of_whole());
+                        }
+                        sent = same;
+                    }
                     None => return Err(WebError::of(&error)),
                 },
             }

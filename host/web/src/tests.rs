@@ -720,8 +720,14 @@ async fn a_request_with_which_a_server_has_not_begun_is_made_again_whatever_its_
     for (at, (answer, succeeds, requests)) in servers.into_iter().enumerate() {
         let (address, roots, asked) = each_h2(answer).await;
         let request = Request { method: Method::POST, body: Outgoing::whole("abc"), ..get(address) };
-        let said = body(&client(&roots, |_, _| true), request).await;
+        let repeats = Arc::<AtomicUsize>::default();
+        let count = Arc::clone(&repeats);
+        let client = client(&roots, |_, _| true).counting_repeats(move |bytes| {
+            count.fetch_add(bytes, Relaxed);
+        });
+        let said = body(&client, request).await;
         assert_eq!((said.is_ok(), asked.load(Relaxed)), (succeeds, requests), "{at}: {said:?}");
+        assert_eq!(repeats.load(Relaxed), 3 * (requests - 1), "{at}: each counts with its body");
     }
 }
 

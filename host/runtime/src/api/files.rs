@@ -331,7 +331,7 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     request.first_byte = instance.limits.http_first_byte;
     let allow = |hop: Hop<'_>| -> Result<(), Failed> {
         // Each redirect is a request, too.
-        instance.budgets.requests().owe(1.0);
+        instance.budgets.owe_request(0);
         credentials.may_be_in(&instance, Permission::FilesRead, hop.to).map_err(Failed::Call)?;
         underway.redirected(&hop);
         Ok(())

@@ -115,10 +115,7 @@ async fn fetch(
     underway.sends(size);
     let allow = |mut hop: Hop<'_>| -> Result<(), Failed> {
         // Each redirect is a request, too.
-        instance.budgets.requests().owe(1.0);
-        if hop.keeps_body {
-            instance.budgets.web_sent().owe(amount(size));
-        }
+        instance.budgets.owe_request(if hop.keeps_body { size } else { 0 });
         hops.allow(&mut hop).map_err(Failed::Call)?;
         // Owners are shown where it went, and not only where it began.
         underway.redirected(&hop);

@@ -74,6 +74,15 @@ impl Budgets {
         self.others().stored.get_or_init(|| Bucket::new(rate, rate))
     }
 
+    /// Counts a request over the web that follows from another one, with the length of its body in bytes.
+    #[expect(clippy::cast_precision_loss, reason = "no body has so many bytes")]
+    pub fn owe_request(&self, bytes: usize) {
+        self.requests().owe(1.0);
+        if bytes > 0 {
+            self.web_sent().owe(bytes as f64);
+        }
+    }
+
     /// Returns the limit on requests over the web.
     pub fn requests(&self) -> &Bucket {
         let rate = self.0.limits.http_per_second.into();

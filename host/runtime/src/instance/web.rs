@@ -52,7 +52,7 @@ impl WebClient {
             is_public(address.ip()) || allowed.get(Permission::HttpFetch).is_some_and(lists)
         };
         let client = Client::new(may_dial, proxy(&web), tls, instance.account.place.runtime.clone());
-        let client = client.only_while(still_may(instance));
+        let client = bound_to(instance, client);
         *made = Some(Made { grants, web, client: client.clone() });
         Ok(client)
     }
@@ -71,7 +71,7 @@ impl WebClient {
         let (local, is_public) = (web.local_files.clone(), rule(&web));
         let may_dial = move |address: SocketAddr, _by_name: bool| is_public(address.ip()) || local.contains(&address);
         let client = Client::new(may_dial, proxy(&web), tls, instance.account.place.runtime.clone());
-        let client = client.only_while(still_may(instance));
+        let client = bound_to(instance, client);
         *made = Some(Made { grants, web, client: client.clone() });
         Ok(client)
     }
@@ -84,6 +84,12 @@ impl WebClient {
     fn clients(&self) -> MutexGuard<'_, Option<Box<Clients>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Lets a client make requests only as long as the account may act. A request that it makes once more counts like any other.
+fn bound_to(instance: &Instance, client: Client) -> Client {
+    let budgets = instance.budgets.clone();
+    client.only_while(still_may(instance)).counting_repeats(move |bytes| budgets.owe_request(bytes))
 }
 
 /// Waits until the account may act. If another node may have it, a request over the web would be one too many: the next holder repeats it.
