@@ -57,7 +57,7 @@ pub use self::context::{Context, Grouping};
 pub(crate) use self::dialogs::{Asked, OpenDialog, Resting, resting};
 pub(crate) use self::handed::{Handed, at_what};
 pub(crate) use self::lasting::Lasting;
-pub(crate) use self::open::{Handling, OpenFile, OpenWebRequest, room_of_handler, turn_lasts};
+pub(crate) use self::open::{Handling, OpenFile, OpenWebRequest, left_unanswered, room_of_handler, turn_lasts};
 pub use self::open::{OpenArchiveQuery, OpenCall, PendingIq};
 pub(crate) use self::open_parts::OpenParts;
 pub use self::registered::Rooms;

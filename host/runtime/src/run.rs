@@ -149,9 +149,9 @@ struct Running<'a> {
     guest: &'a Guest,
     handle_event: HandleEvent,
     accessor: &'a Accessor<Context>,
-    mail: Incoming,
-    /// The handlers that have not returned.
+    /// The handlers that have not returned. Before the mail: people whose commands they handle are answered first.
     handlers: FuturesUnordered<BoxFuture<'a, wasmtime::Result<Option<Handling>>>>,
+    mail: Incoming,
     /// The maximum number of handlers, not counting the additional one for a timer.
     most: usize,
     spare: Spare,
@@ -383,8 +383,8 @@ fn log_lost(instance: &Instance) {
     }
 }
 
-/// Sends error replies to the users whose commands the instance was handling when it failed. The next instance starts even if
-/// that fails.
+/// Sends error replies to the users whose commands the instance was handling when it failed, or that waited for their turn. The
+/// next instance starts even if that fails.
 async fn answer_cut_off(instance: &Instance) {
     let unanswered = instance.take_unanswered();
     let answers = unanswered.into_iter().map(|command| api::commands::failed(instance, &Granted::HOST, command));

@@ -72,7 +72,7 @@ pub(super) struct Rare {
     traced: Vec<Span>,
     /// The events of handlers that were dropped before they returned.
     pub(super) cut_off: Vec<Handed>,
-    /// The messages with the commands that those handlers carried out.
+    /// The messages with the commands that those handlers carried out, and those that waited behind them.
     unanswered: Vec<Arc<Message>>,
     /// The times when requests were given up that may still be answered.
     given_up: VecDeque<Instant>,
@@ -127,7 +127,7 @@ impl Instance {
         self.open.calls.load(Relaxed) == 0 && self.handlers().iter().any(|handler| !handler.rests())
     }
 
-    /// Takes the messages with commands whose handlers were dropped.
+    /// Takes the messages with commands whose handlers were dropped, or that waited for their turn.
     pub(crate) fn take_unanswered(&self) -> Vec<Arc<Message>> {
         self.open.with_rare(|rare| std::mem::take(&mut rare.unanswered))
     }
@@ -200,6 +200,13 @@ pub(crate) fn turn_lasts(instance: &Instance, conversation: &BareJid) -> Option<
     let handlers = instance.handlers();
     let handler = handlers.iter().find(|&handler| takes(handler) && !handler.rests())?;
     Some(handler.began.elapsed())
+}
+
+/// Keeps the command in an event that nobody will handle, so that its sender gets an answer.
+pub(crate) fn left_unanswered(instance: &Instance, event: &Event) {
+    if let Some(command) = command_in(event) {
+        instance.open.add_rare(|rare| rare.unanswered.push(command));
+    }
 }
 
 /// Returns the room of the event that the handler handles that runs as this task, for a plugin whose settings differ by

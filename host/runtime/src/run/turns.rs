@@ -14,7 +14,7 @@ use parlor_stanza::types::MessageKind;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::instance::{Instance, turn_lasts};
+use crate::instance::{Instance, left_unanswered, turn_lasts};
 
 /// How long a handler takes the turn of its room or person before the log names it.
 const LONG: Duration = Duration::from_mins(1);
@@ -155,6 +155,18 @@ impl Turns {
     fn counts(&mut self, count: usize, mailbox: &MailReceiver) {
         self.count = count;
         mailbox.hold(count);
+    }
+}
+
+impl Drop for Turns {
+    /// If the instance has failed, people get no other answer to the commands among the mail. A plugin that catches up is given
+    /// them again.
+    fn drop(&mut self) {
+        let mut left: Vec<_> = std::mem::take(&mut self.waiting).into_values().flatten().collect();
+        left.sort_by_key(|(number, _)| *number);
+        for (_, mail) in left.iter().filter(|(_, mail)| mail.place.is_none()) {
+            left_unanswered(&self.instance, &mail.event);
+        }
     }
 }
 
@@ -310,6 +322,31 @@ mod tests {
         assert_eq!(left, ["a0", "a1", "a2", "a3", "b", "b", "b", "b"]);
         assert_eq!((mailbox.waiting(), mailbox.has_room()), (0, true));
         assert!(mailbox.deliver(*said("a@example.org", "a6")), "none of it waits any more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn people_whose_commands_wait_when_their_plugin_fails_get_an_answer_after_those_whose_were_handled() {
+        let command = |text: &str| {
+            let mut mail = said("a@example.org", text);
+            let Payload::Message(message) = mail.event.payload.clone() else { panic!("no message") };
+            let (args, values) = (Vec::new(), Vec::new());
+            let payload = Payload::Command { name: "echo".into(), args, message, values, form: None };
+            mail.event = Arc::new(Event { name: "command".into(), at: Timestamp::UNIX_EPOCH, payload });
+            mail
+        };
+        let mut stage = Stage::new(256);
+        let first = command("a0");
+        let handled = stage.instance.handling(&first.event, None);
+        handled.takes_turn(stage.turns.conversation(&first));
+        for mail in [command("a1"), said("a@example.org", "a2"), command("a3")] {
+            assert!(stage.turns.admit(mail, &stage.mailbox).is_none());
+        }
+        // In the order in which a failed instance drops them.
+        drop(handled);
+        drop(stage.turns);
+        let unanswered = stage.instance.take_unanswered();
+        let texts: Vec<_> = unanswered.iter().map(|message| message.body.clone().unwrap_or_default()).collect();
+        assert_eq!(texts, ["a0", "a1", "a3"]);
     }
 
     /// The archive has the messages of all people, and a position in it must pass none.
