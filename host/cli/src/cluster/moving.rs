@@ -96,26 +96,21 @@ impl ImportArgs {
         let (config, accounts) = self.which.load()?;
         let replace = self.which.replace;
         let rows = wait_for(async {
-            let mut rows = Vec::new();
             if self.dry_run {
                 let preview = MovePreview::begin(&config).await?;
-                for (name, jid) in accounts {
-                    let done = preview.look(&jid, replace).await.map(looked);
-                    rows.push(row(name, jid, done));
-                }
-                return Ok(rows);
+                let look = async |_: &AccountName, jid: &BareJid| preview.look(jid, replace).await.map(looked);
+                return Ok(each(accounts, look).await);
             }
             let mut moving = Moving::begin(&config, target::by()).await?;
-            for (name, jid) in accounts {
-                if replace && let Some(damage) = moving.damage(&jid).await? {
-                    target::say(&format!("parlor: warning: {}", unreadable(&jid, &damage)));
+            let import = async |name: &AccountName, jid: &BareJid| {
+                if replace && let Some(damage) = moving.damage(jid).await? {
+                    target::say(&format!("parlor: warning: {}", unreadable(jid, &damage)));
                 }
                 let mut said = Vec::new();
-                let told = |step| say_step(&IMPORTS, &mut said, &jid, step);
-                let done = moving.import(&name, &jid, replace, told).await.map(imported);
-                rows.push(row(name, jid, done));
-            }
-            Ok::<_, MovingError>(rows)
+                let told = |step| say_step(&IMPORTS, &mut said, jid, step);
+                moving.import(name, jid, replace, told).await.map(imported)
+            };
+            Ok::<_, MovingError>(each(accounts, import).await)
         })??;
         let next = if self.dry_run { "" } else { "start the host: it is a node then" };
         self.which.show(&config, &rows, self.dry_run, next)
@@ -128,23 +123,20 @@ impl ExportArgs {
         let (config, accounts) = self.which.load()?;
         let replace = self.which.replace;
         let rows = wait_for(async {
-            let mut rows = Vec::new();
             if self.dry_run {
                 let preview = MovePreview::begin(&config).await?;
-                for (name, jid) in accounts {
-                    let done = preview.look_at_export(&jid, replace).await.map(looked_at_export);
-                    rows.push(row(name, jid, done));
-                }
-                return Ok(rows);
+                let look = async |_: &AccountName, jid: &BareJid| {
+                    preview.look_at_export(jid, replace).await.map(looked_at_export)
+                };
+                return Ok(each(accounts, look).await);
             }
             let mut moving = Moving::begin(&config, target::by()).await?;
-            for (name, jid) in accounts {
+            let export = async |name: &AccountName, jid: &BareJid| {
                 let mut said = Vec::new();
-                let told = |step| say_step(&EXPORTS, &mut said, &jid, step);
-                let done = moving.export(&name, &jid, replace, told).await.map(exported);
-                rows.push(row(name, jid, done));
-            }
-            Ok::<_, MovingError>(rows)
+                let told = |step| say_step(&EXPORTS, &mut said, jid, step);
+                moving.export(name, jid, replace, told).await.map(exported)
+            };
+            Ok::<_, MovingError>(each(accounts, export).await)
         })??;
         let next = format!("take [cluster] out of {}, and start the host", config.path.escaped());
         self.which.show(&config, &rows, self.dry_run, if self.dry_run { "" } else { &next })
@@ -189,12 +181,24 @@ impl Which {
     }
 }
 
-fn row(name: AccountName, jid: BareJid, done: Result<(&'static str, Option<u64>, String), MovingError>) -> Row {
-    let (outcome, rows, said) = done.unwrap_or_else(|error| ("failed", None, error.to_string()));
-    Row { name, jid, outcome, rows, said }
+/// The word for programs, how many rows there are, and the sentence for people.
+type Done = (&'static str, Option<u64>, String);
+
+/// Moves accounts, or looks at them, one after the other. Whatever fails for one of them is in its row, and the others follow.
+async fn each(
+    accounts: Vec<(AccountName, BareJid)>,
+    mut one: impl AsyncFnMut(&AccountName, &BareJid) -> Result<Done, MovingError>,
+) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (name, jid) in accounts {
+        let done = one(&name, &jid).await;
+        let (outcome, count, said) = done.unwrap_or_else(|error| ("failed", None, error.to_string()));
+        rows.push(Row { name, jid, outcome, rows: count, said });
+    }
+    rows
 }
 
-fn looked(look: Look) -> (&'static str, Option<u64>, String) {
+fn looked(look: Look) -> Done {
     match look {
         Look::Move { rows, replaces: false } => ("would-move", Some(rows), format!("{rows} rows would be moved")),
         Look::Move { rows, replaces: true } => {
@@ -206,7 +210,7 @@ fn looked(look: Look) -> (&'static str, Option<u64>, String) {
     }
 }
 
-fn imported(done: Import) -> (&'static str, Option<u64>, String) {
+fn imported(done: Import) -> Done {
     match done {
         Import::Moved { rows: Some(rows) } => ("moved", Some(rows), format!("moved, {rows} rows")),
         Import::Moved { rows: None } => ("moved", None, "moved, by an earlier attempt that is finished now".to_owned()),
@@ -215,7 +219,7 @@ fn imported(done: Import) -> (&'static str, Option<u64>, String) {
     }
 }
 
-fn looked_at_export(look: ExportLook) -> (&'static str, Option<u64>, String) {
+fn looked_at_export(look: ExportLook) -> Done {
     match look {
         ExportLook::Move { replaces: false } => ("would-move", None, "it would be moved to this host".to_owned()),
         ExportLook::Move { replaces: true } => {
@@ -230,7 +234,7 @@ fn looked_at_export(look: ExportLook) -> (&'static str, Option<u64>, String) {
     }
 }
 
-fn exported(done: Export) -> (&'static str, Option<u64>, String) {
+fn exported(done: Export) -> Done {
     match done {
         Export::Moved { rows: Some(rows) } => ("moved", Some(rows), format!("moved to this host, {rows} rows")),
         Export::Moved { rows: None } => {
@@ -327,17 +331,24 @@ impl RemoveArgs {
 mod tests {
     use super::*;
 
-    #[test]
-    fn each_account_has_a_row_with_what_became_of_it() {
-        let of = |done| row("main".parse().unwrap(), "bot@example.org".parse().unwrap(), done).json();
-        let outcome = of(Ok(imported(Import::Moved { rows: Some(7) })));
-        assert_eq!(
-            outcome,
-            json!({ "account": "main", "jid": "bot@example.org", "outcome": "moved", "rows": 7, "error": null })
-        );
-        let failed = of(Err(MovingError::NoCluster("parlor.toml".into())));
-        assert_eq!(failed["outcome"], "failed");
-        assert_eq!(failed["error"], "parlor.toml names no cluster: write [cluster] into it");
+    #[tokio::test]
+    async fn each_account_has_a_row_with_what_became_of_it_and_one_that_fails_stops_no_other() {
+        let account =
+            |name: &str| (name.parse::<AccountName>().unwrap(), "bot@example.org".parse::<BareJid>().unwrap());
+        let damage = |name: &AccountName| {
+            if name.as_str() == "main" { Err(MovingError::NoCluster("parlor.toml".into())) } else { Ok(7) }
+        };
+        let rows = each(vec![account("main"), account("second")], async |name: &AccountName, _: &BareJid| {
+            let count = damage(name)?;
+            Ok(imported(Import::Moved { rows: Some(count) }))
+        });
+        let rows: Vec<_> = rows.await.iter().map(Row::json).collect();
+        let error = "parlor.toml names no cluster: write [cluster] into it";
+        let failed =
+            json!({ "account": "main", "jid": "bot@example.org", "outcome": "failed", "rows": null, "error": error });
+        let moved =
+            json!({ "account": "second", "jid": "bot@example.org", "outcome": "moved", "rows": 7, "error": null });
+        assert_eq!(rows, [failed, moved]);
         let words = [Look::Move { rows: 1, replaces: true }, Look::Finish, Look::Already, Look::Nothing].map(looked);
         assert_eq!(words.map(|(word, ..)| word), ["would-replace", "would-finish", "already", "nothing"]);
         assert_eq!(exported(Export::Kept).0, "kept");
