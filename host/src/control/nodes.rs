@@ -89,7 +89,7 @@ async fn holder(routes: &Routes, member: &Member, name: &AccountName) -> Result<
         None => {}
     }
     Err(match member.away(&jid).await.map_err(|error| unread(&error))? {
-        Some(why) => Refusal::NotDone(format!("no node may run account {name}: {why}")),
+        Some(why) => Refusal::Cluster(format!("no node may run account {name}: {why}")),
         None => Refusal::Passing(format!(
             "account {name} goes from one node of the cluster to another; try again in a few seconds"
         )),
@@ -101,7 +101,7 @@ fn unread(error: &StateError) -> Refusal {
     let says = error.to_string();
     match error {
         StateError::Put(PutError::Unknown) | StateError::Silent(_) => Refusal::Passing(says),
-        _ => Refusal::NotDone(says),
+        _ => Refusal::Cluster(says),
     }
 }
 
@@ -115,7 +115,7 @@ fn unanswered(error: &RequestError) -> Refusal {
         | RequestError::Late(_)
         // It may be busy.
         | RequestError::Refused { .. } => Refusal::Passing(says),
-        RequestError::TooLarge { .. } | RequestError::Sealed { .. } | RequestError::Strange(_) => Refusal::NotDone(says),
+        RequestError::TooLarge { .. } | RequestError::Sealed { .. } | RequestError::Strange(_) => Refusal::Cluster(says),
     }
 }
 
@@ -222,7 +222,7 @@ fn only(meant: &Meant, parts: impl Iterator<Item = Part>) -> Result<Option<Accou
             Ok(Given { status: StatusCode::OK, body, .. }) => found.extend(meant.accounts(&body)),
             Ok(_) => {}
             // It may have one that is meant, too.
-            Err(reason) => return Err(Refusal::NotDone(format!("{reason}; name the account with --account"))),
+            Err(reason) => return Err(Refusal::Cluster(format!("{reason}; name the account with --account"))),
         }
     }
     Ok(found.pop().filter(|_| found.is_empty()))

@@ -116,6 +116,10 @@ pub(super) enum Refusal {
     /// It cannot be done now, and may be soon: a node of the cluster does not answer, or the account goes to another one.
     #[error("{0}")]
     Passing(String),
+    /// The state of the cluster is in the way. The text may name its nodes.
+    #[cfg_attr(not(any(feature = "cluster", test)), expect(dead_code, reason = "only nodes of a cluster give it"))]
+    #[error("{0}")]
+    Cluster(String),
     /// The account knows no such key.
     #[error(
         "{account} knows no such key of {jid}: `parlor keys {account} list` shows those that it has seen. If you copied the fingerprint right and it is none of them, have that person write to the account from that client, and look again"
@@ -198,9 +202,12 @@ impl Refusal {
             | Self::NoKey { .. } => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Late => StatusCode::REQUEST_TIMEOUT,
-            Self::Stopping | Self::NotApplied(_) | Self::NotDone(_) | Self::Keys(_) | Self::OfModeAnswer(_) => {
-                StatusCode::CONFLICT
-            }
+            Self::Stopping
+            | Self::NotApplied(_)
+            | Self::NotDone(_)
+            | Self::Cluster(_)
+            | Self::Keys(_)
+            | Self::OfModeAnswer(_) => StatusCode::CONFLICT,
             Self::LongBody => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unwritable(_) | Self::Store(_) | Self::Unrecorded(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoLength => StatusCode::NOT_IMPLEMENTED,

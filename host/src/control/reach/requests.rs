@@ -112,13 +112,15 @@ impl Limits {
     /// these.
     pub(in crate::control) async fn narrowed(&self, answer: Result<Answer, Refusal>) -> Result<Answer, Refusal> {
         let answer = answer.map_err(|refusal| {
-            if !refusal.status().is_server_error() {
-                return refusal;
-            }
+            let told = match &refusal {
+                Refusal::Cluster(_) => not_now(),
+                other if other.status().is_server_error() => no_answer(),
+                _ => return refusal,
+            };
             if is_news(&SAID, Instant::now()) {
                 tracing::warn!(%refusal, "a request of a session of some accounts was not carried out");
             }
-            no_answer()
+            told
         })?;
         if answer.status().is_server_error() {
             return Err(no_answer());
@@ -235,6 +237,10 @@ fn whole_host() -> Refusal {
 fn no_answer() -> Refusal {
     let says = "the host could not do this: try again in a moment, or ask the people who run it";
     Refusal::Passing(says.to_owned())
+}
+
+fn not_now() -> Refusal {
+    Refusal::NotDone("the host cannot do this as it is now: ask the people who run it".to_owned())
 }
 
 fn no_account(name: &str) -> Refusal {
@@ -441,6 +447,9 @@ mod tests {
             let told = limits.narrowed(answer).await.err().unwrap();
             assert_eq!((told.status(), told.to_string()), (StatusCode::SERVICE_UNAVAILABLE, no_answer().to_string()));
         }
+        let of_nodes = Refusal::Cluster("the request is too large for node two".to_owned());
+        let told = limits.narrowed(Err(of_nodes)).await.err().unwrap();
+        assert_eq!((told.status(), told.to_string()), (StatusCode::CONFLICT, not_now().to_string()));
         let refused = limits.narrowed(Err(Refusal::NoRoom("r@rooms".to_owned()))).await.err().unwrap();
         assert_eq!(refused.status(), StatusCode::NOT_FOUND);
         let of_node = http::answer(StatusCode::CONFLICT, JSON, b"{}".to_vec());
