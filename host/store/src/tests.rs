@@ -486,3 +486,29 @@ fn a_folder_that_cannot_be_written_is_named() {
     let error = Store::open(Path::new("/nowhere/at/all")).unwrap_err().to_string();
     assert!(error.starts_with("/nowhere/at/all/parlor.db cannot be used") && error.contains("make room"), "{error}");
 }
+
+/// An older parlor opens a file of the same version, and writes to it.
+#[test]
+fn what_an_older_parlor_could_not_use_comes_with_another_version_of_the_tables() {
+    const RULE: &str = "raise the version of the tables, as docs/contributing/adding.md says, and make tables.txt anew";
+    let file = file::logged_in_memory();
+    let select = "SELECT one.name || '.' || field.name || ' ' || field.type || iif(field.\"notnull\", ' NOT NULL', '')
+                  || ifnull(' DEFAULT ' || field.dflt_value, '') || iif(field.pk > 0, ' KEY ' || field.pk, '')
+                  FROM sqlite_schema AS one JOIN pragma_table_info(one.name) AS field
+                  WHERE one.type = 'table' AND one.name NOT LIKE 'sqlite_%'";
+    let mut statement = file.prepare(select).unwrap();
+    let now: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap();
+    let mut lines = include_str!("tables.txt").lines().skip_while(|line| line.starts_with('#'));
+    assert_eq!(lines.next(), Some(&*format!("version {}", file::VERSION)), "make tables.txt anew");
+    let first: Vec<_> = lines.collect();
+    for column in &first {
+        assert!(now.iter().any(|one| one == column), "{column} is not as it was: {RULE}");
+    }
+    let table = |column: &str| column.split('.').next().unwrap_or_default().to_owned();
+    for column in now.iter().filter(|column| !first.contains(&column.as_str())) {
+        let is_new_table = first.iter().all(|one| table(one) != table(column));
+        let may_be_left_out =
+            column.contains(" DEFAULT ") || !column.contains(" NOT NULL") && !column.contains(" KEY ");
+        assert!(is_new_table || may_be_left_out, "{column} has to be written: {RULE}");
+    }
+}
