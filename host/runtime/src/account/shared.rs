@@ -168,7 +168,7 @@ impl Shared {
 
     /// Notes that a plugin listens to this name. Returns whether to warn about it, because no plugin declares it.
     pub(crate) fn heard_of(&self, name: &EventName, plugin: &PluginId) -> bool {
-        self.names.asked_for(name, plugin)
+        self.names.asked_for(name, plugin, self.clock.now())
     }
 
     /// Warns about such a name.

@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use parlor_base::id::PluginId;
 use parlor_base::nearest;
 
 use crate::event::EventName;
 use crate::permissions::{EVENTS, table};
 
-/// Maximum number of undeclared names that are remembered. Further ones are not warned about.
+/// Maximum number of undeclared names that are remembered. Further ones are not warned about until [`FORGETS`] has passed.
 const MAX_ASKED: usize = 1_000;
+/// For how long they are remembered at least. A plugin that makes names up would otherwise end the warnings about all others.
+const FORGETS: Duration = Duration::from_hours(1);
 
 /// The names that plugins declare in their manifests, and those that plugins listen to.
 #[derive(Debug, Default)]
@@ -22,8 +26,17 @@ struct Known {
     declared: BTreeMap<String, BTreeMap<PluginId, bool>>,
     /// The names that plugins listen to, with the first plugin that did.
     asked: BTreeMap<EventName, PluginId>,
+    /// When the first of them was noted.
+    since: Option<Timestamp>,
     /// Whether every plugin has had its turn to declare names.
     is_open: bool,
+}
+
+impl Known {
+    /// Returns whether the names that plugins listen to were remembered for long enough. A clock may be set back meanwhile.
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.since.is_none_or(|since| now.duration_since(since).unsigned_abs() >= FORGETS)
+    }
 }
 
 impl Names {
@@ -80,13 +93,20 @@ impl Names {
 
     /// Notes that a plugin listens to this name. Returns whether to warn about it now: no plugin declares it, and none
     /// listened before.
-    pub fn asked_for(&self, name: &EventName, plugin: &PluginId) -> bool {
+    pub fn asked_for(&self, name: &EventName, plugin: &PluginId, now: Timestamp) -> bool {
         if table::event(name).is_some() {
             return false;
         }
         let mut known = self.known();
+        // Before all plugins had their turn, nobody was warned yet.
+        if known.is_open && known.asked.len() >= MAX_ASKED && known.is_over(now) {
+            known.asked.clear();
+        }
         if known.asked.len() >= MAX_ASKED || known.asked.contains_key(name) {
             return false;
+        }
+        if known.asked.is_empty() {
+            known.since = Some(now);
         }
         known.asked.insert(name.clone(), plugin.clone());
         known.is_open && !known.declared.contains_key(&**name)
@@ -164,7 +184,10 @@ mod tests {
     fn a_name_that_nobody_declares_is_warned_about_once() {
         let names = Names::default();
         let plugin: PluginId = "echo".parse().unwrap();
-        let ask = |name: &str| names.asked_for(&name.into(), &plugin);
+        let after = |hours: u64, name: &str| {
+            names.asked_for(&name.into(), &plugin, Timestamp::UNIX_EPOCH + Duration::from_hours(hours))
+        };
+        let ask = |name: &str| after(0, name);
         assert!(!ask("mesage") && !ask("message") && !ask("own"), "whoever declares it may come later");
         names.declare(&plugin, [&"own".to_owned()].into_iter());
         let open: Vec<_> = names.open().into_iter().map(|(name, _)| name.to_string()).collect();
@@ -176,5 +199,7 @@ mod tests {
             ask(&number.to_string());
         }
         assert_eq!(names.known().asked.len(), MAX_ASKED);
+        assert!(!ask("late") && after(1, "late") && !after(1, "late"), "made-up names end no warning for good");
+        assert_eq!(names.known().asked.len(), 1);
     }
 }
