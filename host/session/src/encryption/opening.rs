@@ -133,8 +133,8 @@ fn open_one_of(
     if encrypted.iter().any(|one| one.sender == own_device) && is_own(message, room) {
         return own(keys, message);
     }
-    let mine = |one: &&Encrypted| one.keys.has(own_device);
-    let Some(encrypted) = encrypted.iter().rev().find(mine) else {
+    let mut mine = encrypted.iter().rev().filter(|one| one.keys.has(own_device));
+    let Some(last) = mine.next() else {
         if encrypted.iter().all(|one| one.payload.is_none()) {
             return Opened::Nothing;
         }
@@ -149,20 +149,13 @@ fn open_one_of(
         }
         return Opened::Cannot(UndecryptableReason::NoKeyForUs);
     };
-    let known = source.id.map(|id| archived(source.room, id));
-    let wrote = author(keys, message, rooms, source, encrypted);
-    let content = match known.as_deref().and_then(|known| again(keys, known, wrote.as_ref(), encrypted, source.is_past))
+    let (mut encrypted, mut content) = (last, content_of(keys, message, last, source, rooms, turn));
+    // The session in one form may be lost. A message that came before is not read once more by its other form.
+    if let Err(Refusal::Cannot(UndecryptableReason::NoSession | UndecryptableReason::Broken)) = content
+        && let Some(other) = mine.next()
     {
-        Some(read) => read.map(Some).map_err(Refusal::Cannot),
-        None => match wrote {
-            Some(jid) => {
-                let is_of_room = message.kind == MessageKind::Groupchat || rooms.has(&message.from.to_bare());
-                let is_claimed = is_of_room || source.room.is_some();
-                decrypt(keys, Author { jid, is_claimed }, encrypted, known, source, turn)
-            }
-            None => Err(Refusal::Cannot(UndecryptableReason::NoSession)),
-        },
-    };
+        (encrypted, content) = (other, content_of(keys, message, other, source, rooms, turn));
+    }
     match content {
         Ok(None) => Opened::Nothing,
         // A repeated message, as for each plugin that catches up, has no content the second time either.
@@ -182,6 +175,27 @@ fn open_one_of(
             }
         }
     }
+}
+
+/// Decrypts the content of a message in one form.
+fn content_of(
+    keys: &mut EndToEnd,
+    message: &Message,
+    encrypted: &Encrypted,
+    source: Source<'_>,
+    rooms: &Rooms,
+    turn: &mut Turn<'_>,
+) -> Result<Option<Content>, Refusal> {
+    let known = source.id.map(|id| archived(source.room, id));
+    let wrote = author(keys, message, rooms, source, encrypted);
+    let read = known.as_deref().and_then(|known| again(keys, known, wrote.as_ref(), encrypted, source.is_past));
+    if let Some(read) = read {
+        return read.map(Some).map_err(Refusal::Cannot);
+    }
+    let jid = wrote.ok_or(UndecryptableReason::NoSession)?;
+    let is_of_room = message.kind == MessageKind::Groupchat || rooms.has(&message.from.to_bare());
+    let is_claimed = is_of_room || source.room.is_some();
+    decrypt(keys, Author { jid, is_claimed }, encrypted, known, source, turn)
 }
 
 /// Returns whether a message is from the account itself.

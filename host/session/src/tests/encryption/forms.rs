@@ -64,6 +64,37 @@ fn a_device_whose_sessions_are_lost_gets_new_ones_in_both_forms() {
     }
 }
 
+/// Returns the first stanza with the content of the second one behind its own.
+fn together(one: &str, other: &str) -> String {
+    let content = |xml: &str| {
+        let (_, rest) = xml.split_once("<encrypted ").unwrap();
+        format!("<encrypted {}</encrypted>", rest.split_once("</encrypted>").unwrap().0)
+    };
+    one.replacen(&content(one), &(content(one) + &content(other)), 1)
+}
+
+#[test]
+fn a_message_in_both_forms_is_read_by_the_one_whose_session_is_there_and_only_once() {
+    let mut bot = Bot::new(TrustPolicy::Blind);
+    let [mut older, mut current] = begun(&mut bot);
+    let from = older.sender();
+    let whole = together(&older.writes(&bot, "one", &from), &current.writes(&bot, "two", &from));
+    bot.test.hear_xml(&whole);
+    assert_eq!(bot.heard().body.as_deref(), Some("two"), "the last one is read");
+    bot.test.hear_xml(&whole);
+    assert_eq!(bot.reason(), UndecryptableReason::Replayed, "and not the other one, if it comes again");
+    // Its session continues at another account.
+    let [_, mut lost] = begun(&mut Bot::new(TrustPolicy::Blind));
+    lost.device = older.device.clone();
+    let half = together(&older.writes(&bot, "three", &from), &lost.writes(&bot, "four", &from));
+    bot.test.hear_xml(&half);
+    assert_eq!(bot.heard().body.as_deref(), Some("three"));
+    bot.test.hear_xml(&half);
+    assert_eq!(bot.reason(), UndecryptableReason::Replayed);
+    let texts: Vec<_> = bot.bodies().into_iter().filter(|text| *text != "hello").collect();
+    assert_eq!(texts, ["two", "three"]);
+}
+
 /// profanity writes two keys for members of a room whose address it knows in both of its forms.
 #[test]
 fn two_keys_for_one_device_leave_no_key_of_a_missing_message() {
