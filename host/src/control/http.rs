@@ -31,6 +31,9 @@ const LONGEST_HEAD: usize = 16 << 10;
 /// The most headers of a request.
 const MOST_HEADERS: usize = 64;
 
+/// The longest body that may be a secret, in bytes.
+const LONGEST_SECRET: usize = 16 << 10;
+
 /// How much of a request is still read after the response, in bytes, and for how long, so that the response arrives.
 const UNREAD: u64 = 64 << 10;
 const LEAVING: Duration = Duration::from_secs(1);
@@ -47,6 +50,34 @@ pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 /// A response.
 pub(super) type Answer = Response<Body>;
 
+/// The parts of a short body as hyper read them, since there may be a secret in it.
+#[derive(Debug, Default)]
+struct Frames(Mutex<Vec<Bytes>>);
+
+impl Frames {
+    fn keep(&self, frame: Bytes) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(frame);
+    }
+
+    /// Wipes the buffers that they are in, and returns how many those are. hyper has to have dropped its connection: a buffer that
+    /// somebody else holds stays as it is.
+    fn wipe(&self) -> usize {
+        let mut buffers = 0;
+        for frame in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            buffers += usize::from(frame.is_unique());
+            // The last part in a buffer becomes a vector of all of it, which a secret wipes.
+            drop(Secret::new(Vec::from(frame)));
+        }
+        buffers
+    }
+}
+
+impl Drop for Frames {
+    fn drop(&mut self) {
+        self.wipe();
+    }
+}
+
 /// Serves the one request of a connection. `refused` writes the response to a request that is refused, here or by
 /// `answer`. hyper itself answers a malformed head, with 400 or 431 and no text; the error says so.
 pub(super) async fn serve<A>(
@@ -58,22 +89,36 @@ pub(super) async fn serve<A>(
 where
     A: Future<Output = Result<Answer, Refusal>>,
 {
-    let until = Instant::now() + REQUEST;
-    let (refused, answer) = (&refused, &answer);
-    let service = service_fn(|asked| async move {
-        let answered = match receive(asked, until).await {
-            Ok(request) => answer(request).await,
-            Err(refusal) => Err(refusal),
-        };
-        Ok::<_, Infallible>(answered.unwrap_or_else(|refusal| refused(&refusal)))
-    });
-    let io = TokioIo::new(tokio::io::join(&mut read, &mut write));
-    let served = connection().serve_connection(io, service).await;
+    let frames = Frames::default();
+    let served = serve_keeping(&mut read, &mut write, &refused, &answer, &frames).await;
+    frames.wipe();
     if served.as_ref().is_err_and(hyper::Error::is_timeout) {
         refuse(&mut write, &Refusal::Late, refused).await;
     }
     leave(read).await;
     served
+}
+
+/// Serves the request, and keeps the parts of its body.
+async fn serve_keeping<A>(
+    read: impl AsyncRead + Unpin,
+    write: impl AsyncWrite + Unpin,
+    refused: &impl Fn(&Refusal) -> Answer,
+    answer: &impl Fn(Request) -> A,
+    frames: &Frames,
+) -> hyper::Result<()>
+where
+    A: Future<Output = Result<Answer, Refusal>>,
+{
+    let until = Instant::now() + REQUEST;
+    let service = service_fn(move |asked| async move {
+        let answered = match receive(asked, until, frames).await {
+            Ok(request) => answer(request).await,
+            Err(refusal) => Err(refusal),
+        };
+        Ok::<_, Infallible>(answered.unwrap_or_else(|refusal| refused(&refusal)))
+    });
+    connection().serve_connection(TokioIo::new(tokio::io::join(read, write)), service).await
 }
 
 /// Writes a refusal to a client whose request is not read.
@@ -107,7 +152,7 @@ pub(super) async fn leave(read: impl AsyncRead + Unpin) {
 }
 
 /// Takes a request with its body.
-async fn receive(asked: hyper::Request<Incoming>, until: Instant) -> Result<Request, Refusal> {
+async fn receive(asked: hyper::Request<Incoming>, until: Instant, frames: &Frames) -> Result<Request, Refusal> {
     let (head, mut body) = asked.into_parts();
     if head.headers.contains_key(TRANSFER_ENCODING) {
         return Err(Refusal::NoLength);
@@ -117,12 +162,16 @@ async fn receive(asked: hyper::Request<Incoming>, until: Instant) -> Result<Requ
         return Err(Refusal::LongBody);
     }
     let mut request = Request::of(&head)?;
+    let length = usize::try_from(body.size_hint().lower()).unwrap_or_default();
     let read = async {
         // The buffer never grows, so that no copy of a secret stays in freed memory.
-        let mut bytes = Vec::with_capacity(usize::try_from(body.size_hint().lower()).unwrap_or_default());
+        let mut bytes = Vec::with_capacity(length);
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| Refusal::ShortBody)?;
-            bytes.extend_from_slice(&frame.into_data().unwrap_or_default());
+            let frame = frame.map_err(|_| Refusal::ShortBody)?.into_data().unwrap_or_default();
+            bytes.extend_from_slice(&frame);
+            if length <= LONGEST_SECRET {
+                frames.keep(frame);
+            }
         }
         request.body = Secret::new(bytes);
         Ok(request)
@@ -224,6 +273,19 @@ mod tests {
             for header in [&version, "\r\nparlor-control: 1\r\n", "\r\ncontent-length: ", "\r\nconnection: close\r\n"] {
                 assert!(head.contains(header), "{request}: {text}");
             }
+        }
+    }
+
+    /// It may be the secret that somebody compares.
+    #[tokio::test]
+    async fn the_buffer_in_which_a_short_body_came_is_wiped() {
+        for (bytes, buffers) in [(7, 1), (LONGEST_SECRET + 1, 0)] {
+            let request = format!("POST / HTTP/1.1\r\nContent-Length: {bytes}\r\n\r\n{}", "x".repeat(bytes));
+            let (frames, mut written) = (Frames::default(), Vec::new());
+            let empty = |_| ready(Ok(answer(StatusCode::OK, JSON, "{}")));
+            serve_keeping(request.as_bytes(), &mut written, &refused, &empty, &frames).await.unwrap();
+            assert!(written.starts_with(b"HTTP/1.1 200 OK"), "{written:?}");
+            assert_eq!(frames.wipe(), buffers, "a body of {bytes} bytes: nobody else holds its buffer");
         }
     }
 
