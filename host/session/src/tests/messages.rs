@@ -477,8 +477,8 @@ fn an_invitation_is_told_and_followed_where_the_setting_says_so() {
 fn the_text_of_a_room_in_an_invitation_is_no_message() {
     let mut test = TestSession::connected(Settings::default());
     let invitation = |from: &str, x: &str| {
-        let text = "romeo@example.org invites you to the room, the password is 'sesame'";
-        format!("<message xmlns='jabber:client' from='{from}' type='normal'><body>{text}</body>{x}</message>")
+        let body = "romeo@example.org invites you to the room, the password is 'sesame'";
+        format!("<message xmlns='jabber:client' from='{from}' type='normal'><body>{body}</body>{x}</message>")
     };
     let muc = "http://jabber.org/protocol/muc#user";
     let direct = format!("<x xmlns='jabber:x:conference' jid='{ROOM}'/>");
