@@ -16,7 +16,7 @@ use place::is_own;
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// The others that servers have: those of the registry for RFC 9110 (section 16.1) that consist of letters, and some that are
-/// used without it (UPnP, caches, and stores of secrets).
+/// used without it (`UPnP`, caches, and stores of secrets).
 const RARE: [&str; 33] = [
     "ACL",
     "BIND",
