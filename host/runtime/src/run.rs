@@ -172,7 +172,7 @@ impl<'a> Running<'a> {
     ) -> Self {
         let (handlers, most, spare) = (FuturesUnordered::new(), instance.limits.handlers as usize, Spare::default());
         let (confirming, is_waking) = (None, false);
-        Self { instance, guest, handle_event, accessor, mail, handlers, most, spare, confirming, is_waking }
+        Self { instance, guest, handle_event, accessor, handlers, mail, most, spare, confirming, is_waking }
     }
 
     /// Starts the guest, and gives it mail and timers until it is to stop.
