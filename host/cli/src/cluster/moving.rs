@@ -346,9 +346,9 @@ mod tests {
         let error = "parlor.toml names no cluster: write [cluster] into it";
         let failed =
             json!({ "account": "main", "jid": "bot@example.org", "outcome": "failed", "rows": null, "error": error });
-        let moved =
+        let second =
             json!({ "account": "second", "jid": "bot@example.org", "outcome": "moved", "rows": 7, "error": null });
-        assert_eq!(rows, [failed, moved]);
+        assert_eq!(rows, [failed, second]);
         let words = [Look::Move { rows: 1, replaces: true }, Look::Finish, Look::Already, Look::Nothing].map(looked);
         assert_eq!(words.map(|(word, ..)| word), ["would-replace", "would-finish", "already", "nothing"]);
         assert_eq!(exported(Export::Kept).0, "kept");
