@@ -132,7 +132,7 @@ impl fmt::Display for Error {
                 None => f.write_str(&error.condition),
             },
             Self::Rejected(reason) => write!(f, "rejected: {reason}"),
-            Self::TimedOut => f.write_str("timed out"),
+            Self::TimedOut => f.write_str("no answer came in time"),
             Self::Offline => f.write_str("offline"),
             Self::Stopped => f.write_str("stopped"),
             Self::OverLimit(limit) => write!(f, "over limit: {limit}"),

@@ -112,7 +112,7 @@ async fn stays_in_the_thread(host: &TestHost) {
 /// stanzas, commands.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_python_does_what_its_author_expects_of_asyncio_and_of_the_sdk() {
-    does_as_expected("python", "77 passed, 0 failed\n").await;
+    does_as_expected("python", "78 passed, 0 failed\n").await;
 }
 
 /// A loop over an archive may be cancelled and continued or not. An unread stream leaves nothing behind.
