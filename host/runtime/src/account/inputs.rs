@@ -148,7 +148,7 @@ impl Worker {
             // Another node may have the account by now: a log-in here would end its session at the server.
             LinkEvent::Suspended { why } if !self.shared.may_act.now() => {
                 tracing::info!(%account, reason = %why, "connection lost, and the cluster may have given the account to another node");
-                self.leave_link(now);
+                leave_link(self, now);
             }
             LinkEvent::Suspended { why } if !why.is_own_choice() && !self.shared.settings.load().auto_reconnect => {
                 tracing::error!(%account, reason = %why, "connection lost, and auto_reconnect is off");
@@ -197,16 +197,9 @@ impl Worker {
             }
             LinkEvent::Closed => {
                 tracing::info!(%account, "connection closed");
-                self.leave_link(now);
+                leave_link(self, now);
             }
         }
-    }
-
-    /// Has no connection from now on.
-    fn leave_link(&mut self, now: Timestamp) {
-        self.link = None;
-        self.published.connection(Connection::Offline);
-        self.session.closed(now, &mut self.effects);
     }
 
     fn fail(&mut self, error: &ConnectError, stands: Connection) {
@@ -215,4 +208,11 @@ impl Worker {
         self.answer_logins(Logins::failed, &Err(logins::failure(error)));
         self.published.connection(stands);
     }
+}
+
+/// Has no connection from now on.
+fn leave_link(worker: &mut Worker, now: Timestamp) {
+    worker.link = None;
+    worker.published.connection(Connection::Offline);
+    worker.session.closed(now, &mut worker.effects);
 }

@@ -278,10 +278,8 @@ async fn queue_to_send(
 /// Waits until the plugin may give the account's task another order that sends nothing. All other plugins wait while
 /// that task works for one.
 async fn pace_order(instance: &Instance) -> Result<(), CallError> {
-    slow_down(instance.budgets.orders(), 1.0, || {
-        format!("{} calls a second (calls_per_second)", instance.limits.calls_per_second)
-    })
-    .await
+    let limit = || format!("{} calls a second (calls_per_second)", instance.limits.calls_per_second);
+    slow_down(instance.budgets.orders(), 1.0, limit).await
 }
 
 /// Sends such an order once the plugin may.
@@ -328,8 +326,7 @@ fn put<R>(
     request: PendingIq,
     answer: impl Future<Output = Result<R, CallError>>,
 ) -> impl Future<Output = Result<R, CallError>> {
-    let request = request.sent();
-    let waits = instance.waits_for_session();
+    let (request, waits) = (request.sent(), instance.waits_for_session());
     // Not an async function: it would have room for the future twice.
     answer.inspect(move |_| {
         request.answered();
