@@ -113,7 +113,7 @@ async fn customer(stage: &mut Stage) -> Result<String> {
     let seen = as_customer(stage, &blue.jid.to_string()).await;
     stage.home.remove_account("blue")?;
     let begin = Instant::now();
-    while stage.parlor(&["status"]).await?.contains("blue") {
+    while stage.parlor(&["status", "--json"]).await?.contains("\"blue\"") {
         ensure!(begin.elapsed() < SOON, "the other account does not leave");
     }
     seen
