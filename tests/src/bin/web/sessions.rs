@@ -8,7 +8,7 @@ use parlor_tests::host::Server;
 use parlor_tests::window::link_in;
 
 use crate::changes::button;
-use crate::stage::{SOON, Stage};
+use crate::stage::{RECEIVER, SOON, Stage};
 use crate::steps::{Act, act};
 
 /// Every act with its name.
@@ -141,10 +141,10 @@ async fn as_customer(stage: &Stage, other: &str) -> Result<String> {
         stage.browser.forget_console().await?;
         stage.browser.is_well_made().await?;
     }
-    // Echo also runs for the other customer.
-    stage.open("/plugins/echo").await?;
-    stage.browser.press(&button("/plugins/echo/restart")).await?;
-    stage.agrees(&["echo"]).await?;
+    // This plugin also runs for the other customer.
+    stage.open(&format!("/plugins/{RECEIVER}")).await?;
+    stage.browser.press(&button(&format!("/plugins/{RECEIVER}/restart"))).await?;
+    stage.agrees(&[RECEIVER]).await?;
     stage.browser.shows(&["accounts that are not yours"]).await?;
     stage.browser.forget_console().await?;
     // Rooms are those of the own account.
