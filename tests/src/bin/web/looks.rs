@@ -27,6 +27,8 @@ pub(crate) struct Look {
 enum Way {
     /// By its path, as the owner.
     Path(&'static str),
+    /// The same, of a list that is empty then. The documentation has no picture of it.
+    Empty(&'static str),
     /// By its path, without a session.
     Outside(&'static str),
     /// By links and buttons of other pages, as the owner.
@@ -56,7 +58,7 @@ pub(crate) const ALL: &[Look] = &[
         words: &["connected", ID, "joined", "out"],
         is_hostile: true,
     },
-    look("accounts-like-that", "/accounts?state=failed&words=nobody", &["No account is like that."]),
+    led("accounts-like-that", Way::Empty("/accounts?state=failed&words=nobody"), &["No account is like that."]),
     look("plugins", "/plugins", &["clerk", "echo", "running"]),
     Look {
         name: "plugin",
@@ -70,11 +72,11 @@ pub(crate) const ALL: &[Look] = &[
         words: &[QUEUE, "The last requests on main", "127.0.0.1", "Tell it again"],
         is_hostile: true,
     },
-    look("plugins-like-that", "/plugins?state=attention&words=nobody", &["No plugin is like that."]),
+    led("plugins-like-that", Way::Empty("/plugins?state=attention&words=nobody"), &["No plugin is like that."]),
     look("rooms", "/rooms", &["joined", "out", "1 to 2 of 2"]),
-    look("rooms-like-that", "/rooms?state=joining&words=nobody", &["No room is like that."]),
+    led("rooms-like-that", Way::Empty("/rooms?state=joining&words=nobody"), &["No room is like that."]),
     look("contacts", "/contacts", &["juliet", "main", "1 to 1 of 1"]),
-    look("contacts-like-that", "/contacts?state=xa&words=nobody", &["No contact is like that."]),
+    led("contacts-like-that", Way::Empty("/contacts?state=xa&words=nobody"), &["No contact is like that."]),
     look("keys", "/keys", &["main"]),
     look("audit", "/audit", &["parlor plugin add"]),
     look("audit-of-a-plugin", "/audit?plugin=clerk", &["It wrote to", "It was denied", clerk::STRANGER]),
@@ -165,12 +167,12 @@ pub(crate) async fn look_at(stage: &Stage, look: &Look, view: View, keeps: bool)
     let browser = &stage.browser;
     browser.view(view).await?;
     match look.way {
-        Way::Path(_) | Way::Led(_) => stage.be_owner().await?,
+        Way::Path(_) | Way::Empty(_) | Way::Led(_) => stage.be_owner().await?,
         Way::Outside(_) | Way::LedOutside(_) => browser.set_cookies(&stage.url("/"), &[]).await?,
     }
     browser.forget_console().await?;
     match look.way {
-        Way::Path(path) | Way::Outside(path) => stage.open(path).await?,
+        Way::Path(path) | Way::Empty(path) | Way::Outside(path) => stage.open(path).await?,
         Way::Led(lead) | Way::LedOutside(lead) => lead(stage).await?,
     }
     browser.shows(look.words).await?;
