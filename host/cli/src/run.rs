@@ -436,20 +436,18 @@ fn start_log(
     Ok(guard)
 }
 
-/// Returns whether the lines of this target below `info` hold what people write, or what accounts keep.
-fn is_confidential(target: &str) -> bool {
-    sees_the_stream(target) || node::sees_records(target)
-}
-
 /// Combines the stored and the written log, with the owner's filter.
 fn shown<S>(lines: Lines, log: Box<dyn Layer<S> + Send + Sync>, filter: EnvFilter) -> impl Layer<S>
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
 {
-    // A second filter in addition to the owner's: even a specific directive cannot override it.
-    let cap = filter_fn(|event| *event.level() <= LevelFilter::INFO || !is_confidential(event.target()));
-    // The library for NATS says each attempt to connect, twice a second. Our own lines say what an owner needs to know.
-    let cap = cap.and(filter_fn(|event| !node::sees_records(event.target())));
+    // A second filter in addition to the owner's: even a specific directive cannot override it. Below `info`, lines about the stream
+    // hold what people write. The library for NATS says each attempt to connect, twice a second, and below `info` what accounts keep:
+    // our own lines say what an owner needs to know.
+    let cap = filter_fn(|event| {
+        let target = event.target();
+        !node::sees_records(target) && (*event.level() <= LevelFilter::INFO || !sees_the_stream(target))
+    });
     // A plugin's lines from the level that was chosen for it.
     let chosen = filter_fn(|event| event.name() == CHOSEN).with_max_level_hint(LevelFilter::DEBUG);
     lines.and_then(log).with_filter(cap).with_filter(filter.or(chosen))
