@@ -1,5 +1,5 @@
-//! The subjects that NATS does not permit the log-in. A server says so beside the request, which it leaves without an answer. A log-in that it does not
-//! accept any more is tried again without end.
+//! The subjects that NATS does not permit the log-in. A server says so beside the request, which it leaves without an answer. A log-in
+//! that it does not accept any more is tried again without end.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -19,8 +19,6 @@ pub(crate) struct Denials(Arc<Mutex<Heard>>);
 #[derive(Debug, Default)]
 struct Heard {
     all: Vec<(Instant, Denial)>,
-    /// Why the server did not accept the last log-in.
-    refused: Option<String>,
     /// Why the last attempt to connect failed.
     failed: Option<String>,
 }
@@ -37,16 +35,11 @@ impl Denials {
     /// Takes in what the server or the library says of the connection.
     pub(crate) fn heard(&self, event: &Event) {
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Heard { all, refused, failed } = &mut *heard;
+        let Heard { all, failed } = &mut *heard;
         match event {
             // The rights may be others now.
             Event::Connected => *heard = Heard::default(),
-            // The library says no more than the kind of its error.
-            Event::ClientError(ClientError::Other(says)) => {
-                let kind = ConnectErrorKind::AuthorizationViolation.to_string();
-                *refused = (*says == kind).then_some(kind);
-                *failed = Some(says.clone());
-            }
+            Event::ClientError(ClientError::Other(says)) => *failed = Some(says.clone()),
             Event::ServerError(ServerError::Other(says)) => {
                 if let Some(denial) = denial(says) {
                     all.retain(|(_, one)| *one != denial);
@@ -76,7 +69,9 @@ impl Denials {
 
     /// Returns why the server refused the last log-in; `None` if it did not, or if none was needed.
     pub(crate) fn refused(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).refused.clone()
+        // The library says no more than the kind of its error.
+        let kind = ConnectErrorKind::AuthorizationViolation.to_string();
+        self.failed().filter(|says| *says == kind)
     }
 
     /// Returns why the last attempt to connect failed; `None` if there was none since the last connection.

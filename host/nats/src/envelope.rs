@@ -187,8 +187,7 @@ pub(crate) fn refuse_older(message: &Bytes, by: u64, reason: &str) -> Option<Byt
         format: u32,
         id: String,
     }
-    let end = message.iter().take(LONGEST_HEAD).position(|byte| *byte == b'\n')?;
-    let OlderHead { format, id } = serde_json::from_slice(&message[..end]).ok()?;
+    let OlderHead { format, id } = serde_json::from_slice(head_of(message)?).ok()?;
     let says = Says::Refused(reason.to_owned());
     (format == OLDER && is_id(&id)).then(|| pack(&AnswerHead { format: OLDER, id, by, says }, b""))
 }
@@ -203,8 +202,7 @@ pub(crate) fn addressed(cluster: &Cluster, place: Place<'_>, message: &Bytes) ->
     }
     let (what, at) = place.named();
     let opened = cluster.open_own(what, &at, message.to_vec()).ok()?;
-    let end = opened.iter().take(LONGEST_HEAD).position(|byte| *byte == b'\n')?;
-    let AnyHead { id, reply } = serde_json::from_slice(&opened[..end]).ok()?;
+    let AnyHead { id, reply } = serde_json::from_slice(head_of(&opened)?).ok()?;
     (is_id(&id) && is_inbox(&reply)).then_some((id, reply))
 }
 
@@ -220,9 +218,15 @@ fn pack(head: &impl Head, body: &[u8]) -> Bytes {
     message.freeze()
 }
 
+/// Returns the bytes of the head of a message; `None` if it has none.
+fn head_of(message: &[u8]) -> Option<&[u8]> {
+    let end = message.iter().take(LONGEST_HEAD).position(|byte| *byte == b'\n')?;
+    Some(&message[..end])
+}
+
 /// Returns the head and the body of a message; `None` for one that no node writes.
 fn unpack<H: Head>(mut message: Bytes) -> Option<(H, Bytes)> {
-    let end = message.iter().take(LONGEST_HEAD).position(|byte| *byte == b'\n')?;
+    let end = head_of(&message)?.len();
     let head = message.split_to(end + 1);
     let head: H = serde_json::from_slice(&head).ok()?;
     head.is_sound().then_some((head, message))

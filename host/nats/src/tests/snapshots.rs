@@ -19,12 +19,26 @@ use crate::{
 
 const ACCOUNT: &str = "bot@example.org";
 
+/// The stream of the object store.
+const STREAM: &str = "OBJ_PARLOR_c_SNAPSHOTS";
+
 /// Stores a snapshot in the place of the records up to this one.
 async fn keep(link: &Link, snapshots: &Snapshots, log: &mut AccountLog, up_to: Position, state: &[u8]) -> Snapshot {
     let snapshot = soon(snapshots.store(ACCOUNT, up_to, state.to_vec())).await.unwrap();
     soon(log.write(Kind::Snapshot, snapshot.body())).await.unwrap();
     soon(forget_before(link, &cluster(), ACCOUNT, up_to.revision + 1)).await.unwrap();
     snapshot
+}
+
+/// Returns a snapshot of this account, which is stored.
+async fn stored(snapshots: &Snapshots, account: &str, revision: u64) -> Snapshot {
+    let up_to = Position { revision, number: revision };
+    soon(snapshots.store(account, up_to, b"state".to_vec())).await.unwrap()
+}
+
+/// Returns how many messages all snapshots take.
+async fn messages(link: &Link) -> u64 {
+    link.jetstream.get_stream(STREAM).await.unwrap().cached_info().state.messages
 }
 
 #[tokio::test]
@@ -50,8 +64,7 @@ async fn a_snapshot_takes_the_place_of_the_records_before_it() {
     let up_to = log.position();
     let second = keep(&link, &snapshots, &mut log, up_to, b"").await;
     snapshots.forget(&first).await;
-    let stream = link.jetstream.get_stream("OBJ_PARLOR_c_SNAPSHOTS").await.unwrap();
-    assert_eq!(stream.cached_info().state.messages, 3, "the two ends of the second one, and its name");
+    assert_eq!(messages(&link).await, 3, "the two ends of the second one, and its name");
     assert_eq!(soon(snapshots.fetch(ACCOUNT, &second)).await.unwrap(), b"");
     assert!(
         matches!(soon(snapshots.fetch(ACCOUNT, &first)).await, Err(SnapshotError::Missing { .. })),
@@ -79,9 +92,6 @@ async fn a_snapshot_that_was_changed_is_an_error() {
     let strange = Record { body: Bytes::from_static(b"{}"), ..records.pop().unwrap() };
     assert!(matches!(Snapshot::of(&strange), Err(SnapshotError::Name(_))));
 }
-
-/// The stream of the object store.
-const STREAM: &str = "OBJ_PARLOR_c_SNAPSHOTS";
 
 /// Returns the objects of which there are parts.
 async fn begun(link: &Link) -> BTreeSet<String> {
@@ -115,8 +125,8 @@ async fn what_an_upload_left_is_removed_with_the_next_snapshot_or_with_the_accou
     let (link, cluster) = server.cluster().await;
     let snapshots = Snapshots::open(&link, &cluster).await.unwrap();
     // One that was stored to its end, and that no record names.
-    soon(snapshots.store(ACCOUNT, Position { revision: 6, number: 6 }, b"state".to_vec())).await.unwrap();
-    let named = soon(snapshots.store(ACCOUNT, Position { revision: 9, number: 9 }, b"state".to_vec())).await.unwrap();
+    stored(&snapshots, ACCOUNT, 6).await;
+    let named = stored(&snapshots, ACCOUNT, 9).await;
     let (own, other) = (hash(ACCOUNT), hash("other@example.org"));
     let [earlier, later, of_other] = [format!("{own}.4.a"), format!("{own}.9.a"), format!("{other}.4.a")];
     for name in [&earlier, &later, &of_other] {
@@ -132,17 +142,6 @@ async fn what_an_upload_left_is_removed_with_the_next_snapshot_or_with_the_accou
     assert_eq!(snapshots.sizes(ACCOUNT).await.unwrap().0, 1);
     soon(snapshots.forget_all(ACCOUNT, None)).await.unwrap();
     assert_eq!(begun(&link).await, BTreeSet::from([of_other]));
-}
-
-/// Returns a snapshot of this account, which is stored.
-async fn stored(snapshots: &Snapshots, account: &str, revision: u64) -> Snapshot {
-    let up_to = Position { revision, number: revision };
-    soon(snapshots.store(account, up_to, b"state".to_vec())).await.unwrap()
-}
-
-/// Returns how many messages all snapshots take.
-async fn messages(link: &Link) -> u64 {
-    link.jetstream.get_stream(STREAM).await.unwrap().cached_info().state.messages
 }
 
 /// With many accounts, a list of all their snapshots would be fetched for each account that is removed.
