@@ -212,12 +212,7 @@ impl Store {
         self.folder.join("sessions.json")
     }
 
-    /// Makes a link that can be used once, until `life` is over.
-    pub fn issue(&self, name: Name, role: Role, life: Duration, now: Timestamp) -> Result<Secret, StoreError> {
-        self.issue_for(name, role, None, life, now)
-    }
-
-    /// Makes a link in the same way whose session is limited to these accounts, if there are any named.
+    /// Makes a link that can be used once, until `life` is over. Its session is limited to these accounts, if there are any named.
     pub fn issue_for(
         &self,
         name: Name,
@@ -227,6 +222,12 @@ impl Store {
         now: Timestamp,
     ) -> Result<Secret, StoreError> {
         self.add(Link { digest: String::new(), name, role, jid: None, accounts, until: now }, life, now)
+    }
+
+    /// Makes a link in the same way for the whole host.
+    #[cfg(test)]
+    pub(crate) fn issue(&self, name: Name, role: Role, life: Duration, now: Timestamp) -> Result<Secret, StoreError> {
+        self.issue_for(name, role, None, life, now)
     }
 
     /// Makes a link in the same way that is sent to this JID, after whose local part its session is called.

@@ -104,8 +104,8 @@ fn of_host(session: &Session) -> Result<(), Problem> {
     Err(Problem::forbidden(says))
 }
 
-/// Returns the problem of an error as a session of some accounts may see it. What the host refuses was checked there; everything else
-/// may be about files and accounts of others.
+/// Returns the problem of an error as a session of some accounts may see it. A refusal of the host is narrowed by the host;
+/// every other error may be about files and accounts of others.
 fn problem_for(session: &Session, error: &anyhow::Error) -> Problem {
     let whole = problem(error);
     if !session.is_limited() || matches!(error.downcast_ref(), Some(ClientError::Refused { .. })) {
