@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from types import SimpleNamespace
-from typing import Any, Awaitable, Mapping, Optional
+from typing import Any, Mapping, Optional
 
 import aiohttp
 import mautrix.client
@@ -243,7 +243,7 @@ class Client(mautrix.client.Client):
             await allowed(rooms.close(str(room_id)))
 
     async def get_account_data(self, type: Any, room_id: Any = None) -> Any:
-        """What was stored by this name. `MNotFound`: nothing. Needs `storage`."""
+        """The value that was stored by this name. `MNotFound`: there is none. Needs `storage`."""
         found = await allowed(storage.get(_data(type, room_id)))
         if found is None and str(type) == str(EventType.DIRECT):
             # Chats are no rooms, and none is known before it is made.
@@ -296,10 +296,10 @@ def _address(room: str, user: str) -> str:
             raise MNotFound(f"{user} is no address of a person")
         return bare(user)
     nick = user.removeprefix(f"{room}/")
-    for one in rooms.occupants(room):
-        if one.nick == nick and one.jid is not None:
-            return bare(one.jid)
-    raise MNotFound(f"{user} is not in the room, or it does not show addresses")
+    found = made_rooms.address_of(room, nick)
+    if found is None:
+        raise MNotFound(f"{user} is not in the room, or it does not show addresses")
+    return found
 
 
 def of_content(place: str, content: Any, about: Any = None, edits: Any = None) -> Any:

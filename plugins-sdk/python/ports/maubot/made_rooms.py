@@ -2,14 +2,14 @@
 
 import re
 import secrets
-from typing import Any, Awaitable, Mapping, Sequence
+from typing import Any, Awaitable, Mapping, Optional, Sequence
 
 import parlor
 from mautrix.errors import MatrixRequestError, MForbidden, MNotFound, MRoomInUse
 from parlor import errors, rooms
 from parlor_port import places
 
-#: What a name of a room cannot have, and how long it may be.
+#: The characters that a name of a room cannot have, and its greatest length.
 _NO_NAME = re.compile(r"[\x00-\x20\"&'/:<>@\x7f]+")
 _LONGEST = 200
 
@@ -29,17 +29,20 @@ def bare(jid: Any) -> str:
     return str(jid).partition("/")[0]
 
 
+def address_of(room: str, nick: str) -> Optional[str]:
+    """The own address of an occupant. None: nobody has the nickname, or the room does not show the address."""
+    return next((bare(one.jid) for one in rooms.occupants(room) if one.nick == nick and one.jid is not None), None)
+
+
 def person(user: str, needs_address: bool = False) -> str:
     """The own address of a person, who may be `ROOM/NICK`, and is so still if the room does not show it. `MNotFound`: the address is needed."""
     room, _, nick = user.partition("/")
     if not nick or not places.is_room(room):
         return room
-    for one in rooms.occupants(room):
-        if one.nick == nick and one.jid is not None:
-            return bare(one.jid)
-    if needs_address:
+    found = address_of(room, nick)
+    if found is None and needs_address:
         raise MNotFound(f"{user} is not in the room, or it does not show addresses")
-    return user
+    return user if found is None else found
 
 
 def text_of(content: Any, name: str) -> str:

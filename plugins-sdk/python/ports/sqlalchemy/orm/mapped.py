@@ -7,6 +7,7 @@ from ..schema import Column, Constraint, MetaData, Table
 from .related import Relation
 from .state import columns_of
 
+
 class declared_attr:
     """Makes a column of a method, for each class of its own."""
 

@@ -8,7 +8,7 @@ What is set is written with the next `flush`: until then an object owes its colu
 """
 
 import re
-from typing import Any, Iterable, Iterator, Mapping, Optional, Sequence
+from typing import Any, Iterable, Mapping, Optional, Sequence
 
 from .. import exc
 from ..expressions import Comparison, Expression, and_, or_, walk
@@ -77,7 +77,7 @@ class Relation:
         own.__dict__.update(self.__dict__)
         return own
 
-    # What it is about
+    # The other class, and the columns
 
     @property
     def target(self) -> Any:
