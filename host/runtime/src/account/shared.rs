@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
+use futures_util::TryFutureExt as _;
 use jid::BareJid;
 use parlor_base::clock::Clock;
 use parlor_base::escape::escape_untrusted;
@@ -216,14 +217,13 @@ impl Shared {
         const TURN: usize = 16 << 10;
         let gated = command.sends();
         let turns = u32::try_from(1 + command.weight() / TURN).unwrap_or(u32::MAX);
-        // Here, and not by `put`: each future would have room for the command once more.
-        let asked = fair::Item { value: Asked::Command(command, holding), turns, gated };
-        self.asked.put(by, asked).await.map_err(|fair::Closed| CallError::Stopped)?;
+        self.put(by, fair::Item { value: Asked::Command(command, holding), turns, gated }).await?;
         arrives.await.unwrap_or(Err(CallError::Stopped))
     }
 
-    async fn put(&self, by: Asker, asked: fair::Item<Asked>) -> Result<(), CallError> {
-        self.asked.put(by, asked).await.map_err(|fair::Closed| CallError::Stopped)
+    fn put(&self, by: Asker, asked: fair::Item<Asked>) -> impl Future<Output = Result<(), CallError>> {
+        // Not an async function: each future would have room for the command once more.
+        self.asked.put(by, asked).map_err(|fair::Closed| CallError::Stopped)
     }
 
     /// Waits for one of the host's promises, on behalf of no plugin.

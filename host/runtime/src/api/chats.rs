@@ -297,7 +297,7 @@ mod tests {
         }
     }
 
-    /// What is said afterwards goes out plainly.
+    /// Messages after the end of OTR are sent in plain text.
     #[tokio::test(start_paused = true)]
     async fn a_conversation_is_not_ended_if_the_grant_was_taken_back_while_the_call_waited() {
         let (instance, _mailbox) = disconnected_instance("\"messages.send\" = [\"*\"]", Limits::default());

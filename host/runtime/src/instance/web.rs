@@ -86,21 +86,16 @@ impl WebClient {
     }
 }
 
-/// Lets a client make requests only as long as the account may act. A request that it makes once more counts like any other.
+/// Lets a client make requests only as long as the account may act, also those that follow from the first one: a redirect, or one that
+/// is made again. The latter counts like any other.
 fn bound_to(instance: &Instance, client: Client) -> Client {
-    let budgets = instance.budgets.clone();
-    client.only_while(still_may(instance)).counting_repeats(move |bytes| budgets.owe_request(bytes))
+    let (may_act, budgets) = (instance.account.may_act.clone(), instance.budgets.clone());
+    client.only_while(move || may_act.now()).counting_repeats(move |bytes| budgets.owe_request(bytes))
 }
 
 /// Waits until the account may act. If another node may have it, a request over the web would be one too many: the next holder repeats it.
 async fn may_act(instance: &Instance) -> Result<(), CallError> {
     if instance.account.may_act.now_or_confirmed().await { Ok(()) } else { Err(CallError::Stopped) }
-}
-
-/// Returns whether the account still may act, for each request that follows from the first one: a redirect, or one that is made again.
-fn still_may(instance: &Instance) -> impl Fn() -> bool + Send + Sync + use<> {
-    let may_act = instance.account.may_act.clone();
-    move || may_act.now()
 }
 
 /// Returns the rule for addresses of the public network.

@@ -146,9 +146,14 @@ impl Turns {
 
     /// Takes all mail, in the order in which it came.
     pub(super) fn take_all(&mut self, mailbox: &MailReceiver) -> impl Iterator<Item = Box<Mail>> + use<> {
+        let all = self.drain();
+        self.counts(0, mailbox);
+        all
+    }
+
+    fn drain(&mut self) -> impl Iterator<Item = Box<Mail>> + use<> {
         let mut all: Vec<_> = std::mem::take(&mut self.waiting).into_values().flatten().collect();
         all.sort_by_key(|(number, _)| *number);
-        self.counts(0, mailbox);
         all.into_iter().map(|(_, mail)| mail)
     }
 
@@ -162,9 +167,7 @@ impl Drop for Turns {
     /// If the instance has failed, people get no other answer to the commands among the mail. A plugin that catches up is given
     /// them again.
     fn drop(&mut self) {
-        let mut left: Vec<_> = std::mem::take(&mut self.waiting).into_values().flatten().collect();
-        left.sort_by_key(|(number, _)| *number);
-        for (_, mail) in left.iter().filter(|(_, mail)| mail.place.is_none()) {
+        for mail in self.drain().filter(|mail| mail.place.is_none()) {
             left_unanswered(&self.instance, &mail.event);
         }
     }

@@ -340,16 +340,19 @@ impl Mailbox {
     /// Returns whether there is room for mail that can wait. Half of the mailbox, in number and weight, is kept for
     /// mail that cannot.
     pub fn has_room_for_the_past(&self) -> bool {
-        let is_light = self.waiting() < UNWEIGHED || self.waiting.load(Relaxed) <= MAX_WAITING / 2;
-        is_light && self.queue.capacity().saturating_sub(self.waiting()) > self.queue.capacity() / 2
+        self.has_half(self.waiting())
     }
 
     /// Returns whether there is room for an event about no room or person that can wait or be refused. It waits for no turn, so events
     /// that do keep it out only if they fill the mailbox.
     pub fn has_room_for_a_request(&self) -> bool {
-        let queued = self.queue.queued();
-        let is_light = queued < UNWEIGHED || self.waiting.load(Relaxed) <= MAX_WAITING / 2;
-        is_light && self.has_room() && self.queue.capacity().saturating_sub(queued) > self.queue.capacity() / 2
+        self.has_room() && self.has_half(self.queue.queued())
+    }
+
+    /// Returns whether more than half of the mailbox is free, in number and weight, if this many events are in it.
+    fn has_half(&self, events: usize) -> bool {
+        let is_light = events < UNWEIGHED || self.waiting.load(Relaxed) <= MAX_WAITING / 2;
+        is_light && self.queue.capacity().saturating_sub(events) > self.queue.capacity() / 2
     }
 
     /// Decides by the delivery log whether the event must still be delivered.

@@ -1,7 +1,7 @@
-//! Which due time comes next, and what a file keeps of them over kills.
+//! Tests of the choice of the next due time, and of the due times in a file after kills.
 
 use parlor_base::clock::Clock;
-use parlor_store::{DueOutcome, LastDue, NewSchedule, Owner, Store, StoredTiming};
+use parlor_store::{DueOutcome, LastDue, NewSchedule, Owner, Schedules, Store, StoredTiming};
 
 use super::*;
 
@@ -201,6 +201,27 @@ impl Numbers {
     }
 }
 
+/// Delivers a due time to a plugin, by a host that may be killed meanwhile. Returns the due time if the plugin got it, and whether
+/// its end was written.
+async fn deliver(
+    stored: &Schedules,
+    row: &StoredSchedule,
+    work: &Work,
+    numbers: &mut Numbers,
+) -> (Option<Timestamp>, bool) {
+    let Work::Tell { due, left_out, is_last } = *work else { panic!("{}: {work:?}", row.name) };
+    // Killed before the first write, before the event, or before the second write; else not at all.
+    let lives = numbers.below(8);
+    if let Some(left_out) = left_out.filter(|_| lives > 0) {
+        assert!(stored.begin(row.id, due.as_millisecond(), left_out).await.unwrap(), "{}", row.name);
+    }
+    let is_over = lives > 2;
+    if is_over {
+        stored.note(row.id, DueOutcome::Over { failed: false, is_last }).await.unwrap();
+    }
+    ((lives > 1).then_some(due), is_over)
+}
+
 /// Row 148. The store is there: what is in memory is lost again and again, at each step of telling a due time, and also
 /// while the host is off for weeks.
 #[tokio::test]
@@ -213,7 +234,7 @@ async fn in_ten_years_with_kills_each_due_time_is_told_and_again_only_if_its_end
         let owner = Owner { account, plugin: format!("z{number}").parse().unwrap() };
         let stored = store.data(Clock::Machine).schedules(owner);
         let weekly = StoredTiming::Cron { expression: "30 2 * * SUN".to_owned(), zone: (*zone).to_owned() };
-        let new = NewSchedule { name: "weekly".to_owned(), timing: weekly, catch_up: 1_000 };
+        let new = NewSchedule { name: (*zone).to_owned(), timing: weekly, catch_up: 1_000 };
         let row = stored.set(new, begin.as_millisecond(), 9).await.unwrap().unwrap();
         let all = timing(&row).unwrap().between(begin, end, usize::MAX).latest;
         assert!(all.len() > 500, "{zone}: {}", all.len());
@@ -223,20 +244,12 @@ async fn in_ten_years_with_kills_each_due_time_is_told_and_again_only_if_its_end
             let hours = i64::try_from(numbers.below(24 * 21)).unwrap();
             now = (now + SignedDuration::from_hours(hours + 1)).min(end);
             while let Some((row, work)) = known.take_due(now, since) {
-                let Work::Tell { due, left_out, is_last } = work else { panic!("{zone}: {work:?}") };
-                // Killed before the first write, before the event, or before the second write; else not at all.
-                let lives = numbers.below(8);
-                if let Some(left_out) = left_out.filter(|_| lives > 0) {
-                    assert!(stored.begin(row.id, due.as_millisecond(), left_out).await.unwrap(), "{zone}");
-                }
-                if lives > 1 {
-                    told.push(due);
-                }
-                if lives > 2 {
-                    stored.note(row.id, DueOutcome::Over { failed: false, is_last }).await.unwrap();
+                let (came, is_over) = deliver(&stored, &row, &work, &mut numbers).await;
+                told.extend(came);
+                if is_over {
                     known.settle(row.id, &Done::Over);
                 } else {
-                    repeats += usize::from(lives == 2);
+                    repeats += usize::from(came.is_some());
                     known = self::known(stored.all().await.unwrap());
                     since = now;
                 }
@@ -285,21 +298,15 @@ async fn in_ten_years_on_one_file_each_due_time_of_each_kind_of_schedule_is_told
         let hours = i64::try_from(numbers.below(24 * 21)).unwrap();
         now = (now + SignedDuration::from_hours(hours + 1)).min(end);
         while let Some((row, work)) = known.take_due(now, since) {
-            let Work::Tell { due, left_out, is_last } = work else { panic!("{}: {work:?}", row.name) };
-            // Killed before the first write, before the event, or before the second write; else not at all.
-            let lives = numbers.below(8);
-            if let Some(left_out) = left_out.filter(|_| lives > 0) {
-                assert!(stored.begin(row.id, due.as_millisecond(), left_out).await.unwrap(), "{}", row.name);
-            }
-            if lives > 1 {
+            let (came, is_over) = deliver(&stored, &row, &work, &mut numbers).await;
+            if let Some(due) = came {
                 told.entry(row.name.clone()).or_default().push(due);
             }
-            if lives > 2 {
-                stored.note(row.id, DueOutcome::Over { failed: false, is_last }).await.unwrap();
+            if is_over {
                 known.settle(row.id, &Done::Over);
                 continue;
             }
-            repeats += usize::from(lives == 2);
+            repeats += usize::from(came.is_some());
             drop(stored);
             store.close().await;
             store = Store::open(folder.path()).unwrap();
