@@ -1839,7 +1839,7 @@ static const char *on_one_line(const char *type) {
   return line;
 }
 
-/* What stands before the content of a part. */
+/* The boundary and the headers of a part, which come before its content. */
 static const char *part_head(const parlor_http_part *part, const char *boundary) {
   const char *head = parlor_format("--%s\r\ncontent-disposition: form-data; name=\"%s\"", boundary, form_name(part->name));
   if (!part->file_name) return parlor_format("%s\r\n\r\n", head);

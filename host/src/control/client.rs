@@ -12,7 +12,7 @@ use parlor_base::escape::EscapedPath as _;
 use serde::de::DeserializeOwned;
 
 use super::exchange::{self, connect};
-use super::request::held_to;
+use super::request::by_value;
 use super::views::Line;
 use super::{VERSION, socket};
 use crate::host::LOCK;
@@ -207,15 +207,8 @@ impl Client {
     /// sent. `accounts`: those that it is limited to, each with its address. It gets no more than these may see.
     #[must_use]
     pub fn by(self, session: &str, jid: Option<&str>, accounts: Option<&BTreeMap<String, String>>) -> Self {
-        let by = match (jid, accounts) {
-            (Some(jid), _) => format!("{session} {}", escaped(jid)),
-            (None, Some(accounts)) => {
-                let each = accounts.iter().map(|(name, jid)| (name.as_str(), jid.as_str()));
-                format!("{session} {}", held_to(each))
-            }
-            (None, None) => session.to_owned(),
-        };
-        Self { by: Some(by), ..self }
+        let accounts = accounts.map(|all| all.iter().map(|(name, jid)| (name.as_str(), jid.as_str())));
+        Self { by: Some(by_value(session, jid, accounts)), ..self }
     }
 
     /// Sends a query.

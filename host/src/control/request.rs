@@ -82,13 +82,8 @@ impl Request {
     /// Returns the value of its header [`BY_HEADER`].
     pub(super) fn by_header(&self) -> Option<String> {
         let Session { name, jid, accounts } = self.by.as_ref()?;
-        Some(match (jid, accounts) {
-            (Some(jid), _) => format!("{name} {}", escaped(jid.as_str())),
-            (None, Some(accounts)) => {
-                format!("{name} {}", held_to(accounts.iter().map(|(name, jid)| (name.as_str(), jid.as_str()))))
-            }
-            (None, None) => name.clone(),
-        })
+        let accounts = accounts.as_ref().map(|all| all.iter().map(|(name, jid)| (name.as_str(), jid.as_str())));
+        Some(by_value(name, jid.as_ref().map(|jid| jid.as_str()), accounts))
     }
 }
 
@@ -144,8 +139,21 @@ fn accounts(all: &str) -> Option<BTreeMap<AccountName, BareJid>> {
     Some(all).filter(|_| is_short)?.split(',').map(one).collect()
 }
 
+/// Writes the value of [`BY_HEADER`] of a session with this name.
+pub(super) fn by_value<'a>(
+    name: &str,
+    jid: Option<&str>,
+    accounts: Option<impl Iterator<Item = (&'a str, &'a str)>>,
+) -> String {
+    match (jid, accounts) {
+        (Some(jid), _) => format!("{name} {}", escaped(jid)),
+        (None, Some(accounts)) => format!("{name} {}", held_to(accounts)),
+        (None, None) => name.to_owned(),
+    }
+}
+
 /// Writes accounts with their addresses, as [`BY_HEADER`] has them.
-pub(super) fn held_to<'a>(accounts: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+fn held_to<'a>(accounts: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     // A comma in an address is not one between two accounts.
     let one = |(name, jid): (&str, &str)| format!("{name}={}", escaped(jid).replace(',', "%2C"));
     accounts.map(one).collect::<Vec<_>>().join(",")

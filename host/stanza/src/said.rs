@@ -44,8 +44,8 @@ fn has_key(element: &Element) -> bool {
 
 /// Returns whether people read this, or something within it. The depth is bounded on input.
 fn is_read(element: &Element) -> bool {
-    // Clients show many texts beside a body: as they are typed (XEP-0301), of a form, or why somebody is invited (XEP-0249). What
-    // nobody reads, such as a chat state or the range of a fallback (XEP-0428), has none.
+    // Clients show many texts beside a body: as they are typed (XEP-0301), of a form, or why somebody is invited (XEP-0249).
+    // Elements that nobody reads, such as a chat state or the range of a fallback (XEP-0428), have none.
     let has_text = element.texts().any(|text| !text.trim().is_empty());
     let has_reason = element.attr("reason").is_some_and(|reason| !reason.is_empty());
     has_text

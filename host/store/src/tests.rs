@@ -495,11 +495,12 @@ fn what_an_older_parlor_could_not_use_comes_with_another_version_of_the_tables()
     let select = "SELECT one.name || '.' || field.name || ' ' || field.type || iif(field.\"notnull\", ' NOT NULL', '')
                   || ifnull(' DEFAULT ' || field.dflt_value, '') || iif(field.pk > 0, ' KEY ' || field.pk, '')
                   FROM sqlite_schema AS one JOIN pragma_table_info(one.name) AS field
-                  WHERE one.type = 'table' AND one.name NOT LIKE 'sqlite_%'";
+                  WHERE one.type = 'table' AND one.name NOT LIKE 'sqlite_%' ORDER BY 1";
     let mut statement = file.prepare(select).unwrap();
     let now: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap();
     let mut lines = include_str!("tables.txt").lines().skip_while(|line| line.starts_with('#'));
-    assert_eq!(lines.next(), Some(&*format!("version {}", file::VERSION)), "make tables.txt anew");
+    let version = format!("version {}", file::VERSION);
+    assert_eq!(lines.next(), Some(&*version), "make tables.txt anew, of this:\n{version}\n{}", now.join("\n"));
     let first: Vec<_> = lines.collect();
     for column in &first {
         assert!(now.iter().any(|one| one == column), "{column} is not as it was: {RULE}");

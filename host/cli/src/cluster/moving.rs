@@ -184,7 +184,7 @@ impl Which {
 /// The word for programs, how many rows there are, and the sentence for people.
 type Done = (&'static str, Option<u64>, String);
 
-/// Moves accounts, or looks at them, one after the other. Whatever fails for one of them is in its row, and the others follow.
+/// Moves accounts, or looks at them, one after the other. The row of one that fails has the error, and the others follow.
 async fn each(
     accounts: Vec<(AccountName, BareJid)>,
     mut one: impl AsyncFnMut(&AccountName, &BareJid) -> Result<Done, MovingError>,

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is known of an order: where it was given, by whom if in a room, and the size. */
+/* An order: the place where it was given, the person who gave it if that is a room, and the size. */
 typedef struct {
   char *chat, *nick, *size;
 } pizza;

@@ -7,7 +7,7 @@
 static const char bob[] = "bob@example.org", nobody[] = "nobody@example.org";
 static const char garden[] = "garden@rooms.example.org", hall[] = "hall@rooms.example.org", ball[] = "ball@rooms.example.org";
 
-/* What went wrong in a generated call. */
+/* The error of a generated call that failed. */
 static parlor_plugin_types_error_t failed;
 
 #define DONE(call) parlor_done(call, &failed)

@@ -7,7 +7,7 @@
 
 static const char garden[] = "garden@rooms.example.org", zone[] = "Europe/Berlin";
 
-/* What came of a call whose result is not told. */
+/* Says `done` after a call, or its error. Its result is not told. */
 static parlor_error is_done(bool done, const parlor_plugin_types_error_t *failed) {
   return tell(parlor_done(done, failed), "done");
 }

@@ -1,4 +1,4 @@
-//! What owners and moderators change: roles and affiliations, a room's configuration, its messages and its end (XEP-0045, sections 8
+//! Changes by owners and moderators: roles and affiliations, a room's configuration, its messages and its end (XEP-0045, sections 8
 //! to 10).
 
 use jid::{BareJid, FullJid, Jid};
