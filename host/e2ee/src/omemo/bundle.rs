@@ -66,7 +66,12 @@ impl Bundle {
             if !ids.insert(*id) {
                 return Err(BundleError::SamePrekey(*id));
             }
-            prekeys.push((*id, usable("prekey", key("prekey", bytes)?)?));
+            // Nobody has signed the prekeys, and any of them will do: a damaged one costs a session of its own alone.
+            let Some(public) = wire::decode_key(version, bytes) else { continue };
+            prekeys.push((*id, usable("prekey", public)?));
+        }
+        if prekeys.is_empty() {
+            return Err(BundleError::Malformed("prekey"));
         }
         let signed_prekey_id = parts.signed_prekey_id;
         Ok(Self { version, identity, fingerprint, signed_prekey_id, signed_prekey, signature, prekeys })

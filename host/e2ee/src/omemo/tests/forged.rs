@@ -90,7 +90,8 @@ fn changed_bundles_are_refused() {
         assert_eq!(refused(version, |parts| parts.signed_prekey[7] ^= 1), WrongSignature);
         assert_eq!(refused(version, |parts| parts.signed_prekey.truncate(31)), Malformed("signed prekey"));
         assert_eq!(refused(version, |parts| parts.identity_key.push(0)), Malformed("identity key"));
-        assert_eq!(refused(version, |parts| parts.prekeys[50].1.truncate(31)), Malformed("prekey"));
+        let cut = |parts: &mut BundleParts| parts.prekeys.iter_mut().for_each(|(_, key)| key.truncate(31));
+        assert_eq!(refused(version, cut), Malformed("prekey"));
         assert_eq!(refused(version, |parts| parts.prekeys.clear()), NoPrekeys);
         assert_eq!(refused(version, |parts| parts.prekeys[9].0 = 1), SamePrekey(1));
         let many = |parts: &mut BundleParts| {
@@ -102,7 +103,10 @@ fn changed_bundles_are_refused() {
         for low in low_order() {
             // A form that is not the usual one is refused as such.
             let say = if keys::is_canonical(&low) { LowOrderKey } else { Malformed };
-            let error = refused(version, |parts| parts.prekeys[3].1[start..].copy_from_slice(&low));
+            let error = refused(version, |parts| {
+                parts.prekeys.truncate(1);
+                parts.prekeys[0].1[start..].copy_from_slice(&low);
+            });
             assert_eq!(error, say("prekey"));
             let error = refused(version, |parts| parts.signed_prekey[start..].copy_from_slice(&low));
             assert_eq!(error, say("signed prekey"));
@@ -114,6 +118,24 @@ fn changed_bundles_are_refused() {
     for version in Version::ALL {
         let key = other.bundle(version).parts().identity_key;
         assert_eq!(refused(version, |parts| parts.identity_key.clone_from(&key)), WrongSignature);
+    }
+}
+
+/// A client whose bundle has one key that is none can be written to: each session takes another prekey.
+#[test]
+fn a_damaged_prekey_costs_no_other() {
+    for version in Version::ALL {
+        let device = Device::generate(&mut Steady::new(37), 0);
+        let mut parts = device.bundle(version).parts();
+        parts.prekeys[3].1.clear();
+        parts.prekeys[50].1.truncate(31);
+        parts.prekeys[99].1.push(0);
+        let bundle = Bundle::parse(version, &parts).unwrap();
+        let mut expected = device.bundle(version).prekeys;
+        for damaged in [99, 50, 3] {
+            expected.remove(damaged);
+        }
+        assert_eq!(bundle.prekeys, expected);
     }
 }
 
