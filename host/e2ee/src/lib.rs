@@ -13,3 +13,29 @@
 
 pub mod omemo;
 pub mod otr;
+
+#[cfg(test)]
+mod tests {
+    use zeroize::ZeroizeOnDrop;
+
+    /// Can be called for a type whose values are wiped when they are dropped, and for no other.
+    fn is_wiped<T: ZeroizeOnDrop>() {}
+
+    /// Without a feature of each crate, these leave keys, or what follows from them, in freed memory. Then this does not compile.
+    #[test]
+    fn what_computes_with_secrets_is_wiped() {
+        is_wiped::<sha1::Sha1>();
+        is_wiped::<sha2::Sha256>();
+        is_wiped::<sha2::Sha512>();
+        is_wiped::<aes::Aes128>();
+        is_wiped::<aes::Aes256>();
+        is_wiped::<ctr::Ctr128BE<aes::Aes128>>();
+        is_wiped::<ctr::Ctr32BE<aes::Aes256>>();
+        is_wiped::<cbc::Encryptor<aes::Aes256>>();
+        is_wiped::<cbc::Decryptor<aes::Aes256>>();
+        is_wiped::<aes_gcm::Aes128Gcm>();
+        is_wiped::<dsa::SigningKey>();
+        is_wiped::<x25519_dalek::StaticSecret>();
+        is_wiped::<ed25519_dalek::hazmat::ExpandedSecretKey>();
+    }
+}

@@ -14,7 +14,7 @@ use rand::CryptoRng;
 use sha2::{Digest, Sha512};
 use subtle::ConditionallyNegatable;
 use x25519_dalek::{PublicKey, StaticSecret};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// A secret of 32 bytes.
 pub(super) type Key = Zeroizing<[u8; 32]>;
@@ -104,22 +104,24 @@ impl Identity {
         let secret = Zeroizing::new(scalar.to_bytes());
         let nonce = Sha512::new().chain_update(prefix).chain_update(*secret).chain_update(message);
         let nonce = Zeroizing::new(<[u8; 64]>::from(nonce.chain_update(*random).finalize()));
-        let mut hash_prefix = [0; 32];
-        hash_prefix.copy_from_slice(&nonce[..32]);
-        let expanded = ExpandedSecretKey { scalar, hash_prefix };
+        // This one wipes itself, so the prefix is written nowhere else.
+        let mut expanded = ExpandedSecretKey { scalar: *scalar, hash_prefix: [0; 32] };
+        expanded.hash_prefix.copy_from_slice(&nonce[..32]);
         let public = VerifyingKey::from_bytes(&public).expect("the product of a scalar and the base is a point");
         raw_sign::<Sha512>(&expanded, message, &public).to_bytes()
     }
 }
 
 /// The scalar whose public point has the sign 0, and that point.
-fn signing_scalar(pair: &KeyPair) -> (Scalar, Public) {
+fn signing_scalar(pair: &KeyPair) -> (Zeroizing<Scalar>, Public) {
     let clamped = Zeroizing::new(clamp_integer(*pair.secret()));
     let mut scalar = Scalar::from_bytes_mod_order(*clamped);
     let mut public = EdwardsPoint::mul_base(&scalar).compress().to_bytes();
     scalar.conditional_negate((public[31] >> 7).into());
     public[31] &= 0x7F;
-    (scalar, public)
+    let kept = Zeroizing::new(scalar);
+    scalar.zeroize();
+    (kept, public)
 }
 
 /// Whether the owner of an identity key signed a message. The key is in the form of Ed25519.

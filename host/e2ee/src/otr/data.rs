@@ -48,7 +48,7 @@ pub(super) struct Channel {
     /// By our key, then by theirs.
     pairs: [[Option<Pair>; 2]; 2],
     /// MAC keys that the next message publishes.
-    published: Vec<u8>,
+    published: Zeroizing<Vec<u8>>,
 }
 
 /// Why a data message is refused.
@@ -197,7 +197,7 @@ impl Channel {
     }
 
     /// Returns all MAC keys that may be published after this channel has ended.
-    fn used_keys(mut self) -> Vec<u8> {
+    fn used_keys(mut self) -> Zeroizing<Vec<u8>> {
         for pair in self.pairs.as_flattened() {
             publish(&mut self.published, pair.as_ref());
         }
