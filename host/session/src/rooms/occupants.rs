@@ -356,7 +356,7 @@ impl RoomTurn<'_, '_> {
             if let Some(occupant) = renamed.filter(|_| matches!(stage, Stage::Inside | Stage::Configuring)) {
                 fire_occupant(self.rooms, "occupantChanged", occupant, self.turn);
             }
-            return;
+            return self.take_nick_back(nick);
         }
         let status = kept_status(presence.status.clone());
         if ourselves {
@@ -374,6 +374,7 @@ impl RoomTurn<'_, '_> {
             occupant.went(muc, status);
             fire_occupant(self.rooms, "occupantLeft", Arc::new(occupant), self.turn);
         }
+        self.take_nick_back(nick);
     }
 
     fn we_are_out(&mut self, stage: Stage, muc: &MucUser, status: Option<String>) {

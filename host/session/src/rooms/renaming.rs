@@ -1,4 +1,5 @@
-//! A new nickname in the settings is also ours in the rooms that we are in (XEP-0045, section 7.6).
+//! Other nicknames in the rooms that we are in: a new one of the settings, and ours when it is free again (XEP-0045, section
+//! 7.6).
 
 use std::sync::Arc;
 
@@ -6,8 +7,8 @@ use jid::{BareJid, FullJid};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Bookmark, Outgoing};
 
-use super::Rooms;
 use super::membership::{Membership, Stage};
+use super::{RoomTurn, Rooms};
 use crate::turn::Turn;
 
 /// Finds the bookmark of a room.
@@ -81,6 +82,30 @@ pub(crate) fn ask_for_new_nicknames(rooms: &mut Rooms, turn: &mut Turn<'_>) {
     for jid in due {
         rooms.one(&jid, turn).tell_what_has_changed();
     }
+}
+
+impl RoomTurn<'_, '_> {
+    /// Asks for the nickname that we want, if somebody has just given it up: mostly our own client of a lost stream. A
+    /// nickname that the room gave us stays.
+    pub(super) fn take_nick_back(&mut self, freed: &str) {
+        let jid = self.jid;
+        let (Some(membership), Some(room)) = (self.rooms.memberships.get(jid), self.rooms.shown.get(jid)) else {
+            return;
+        };
+        let is_wanted = membership.nick == freed && is_in_place_of(&room.nick, freed);
+        if !is_wanted || !membership.stage.is_in() || !self.turn.is_live() || self.turn.status.value.is_hidden() {
+            return;
+        }
+        let Ok(address) = jid.with_resource_str(freed) else { return };
+        // Until the room confirms it, and if it refuses, the other one is ours.
+        self.turn.send(Outgoing::Presence(self.turn.presence_to(Some(address.into()))));
+    }
+}
+
+/// Returns whether we have this nickname because the wanted one was taken.
+fn is_in_place_of(nick: &str, wanted: &str) -> bool {
+    let number = nick.strip_prefix(wanted).and_then(|rest| rest.strip_prefix('_'));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 /// Returns our address in a room with the nickname that the list of rooms, the bookmark or the account's settings give.

@@ -174,6 +174,63 @@ fn our_ghost_does_not_keep_us_out() {
     assert_eq!(room(&test).left, Some("refused"));
 }
 
+/// Enters the room on a new stream, while somebody else has our nickname.
+fn with_another_nickname() -> TestSession {
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.bind();
+    test.roster(Vec::new());
+    test.presence(presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error("conflict"))));
+    for (nick, status) in [("juliet", &[][..]), ("bot", &[][..]), ("bot_2", &[110][..])] {
+        test.presence(occupant(nick, PresenceKind::Available, status));
+    }
+    test.forget();
+    test
+}
+
+/// People address a bot by its nickname. Servers notice after minutes that the client of a lost stream is gone.
+#[test]
+fn our_nickname_is_taken_back_when_our_ghost_goes() {
+    let back = "> available to room@muc.example.org/bot";
+    let renamed = |from: &str, to: &str, status: &[u16]| {
+        with_muc(occupant(from, PresenceKind::Unavailable, status), |muc| muc.nick = Some(to.to_owned()))
+    };
+    let mut test = with_another_nickname();
+    test.presence(occupant("juliet", PresenceKind::Unavailable, &[]));
+    assert_eq!(test.lines(), ["occupantLeft"], "she had another one");
+    test.presence(occupant("bot", PresenceKind::Unavailable, &[]));
+    assert_eq!(test.lines(), ["occupantLeft", back]);
+    assert_eq!(room(&test).nick, "bot_2", "the room has not said so yet");
+    test.presence(renamed("bot_2", "bot", &[110, 303]));
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    assert_eq!(room(&test).nick, "bot");
+    // Somebody else had it, and takes another one.
+    let mut test = with_another_nickname();
+    test.presence(renamed("bot", "robot", &[303]));
+    assert_eq!(test.lines(), ["occupantChanged", back]);
+    // A room that refuses is asked whether we are still in it.
+    test.presence(presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error("conflict"))));
+    let id = test.asked_of(&format!("{ROOM}/bot_2"), |ask| *ask == Ask::Ping);
+    test.answer(Some(&format!("{ROOM}/bot_2")), id, Ok(Body::Empty));
+    assert_eq!((room(&test).nick.as_str(), room(&test).joined), ("bot_2", true));
+}
+
+#[test]
+fn a_nickname_that_the_room_gave_us_or_that_nobody_may_see_is_not_changed_back() {
+    let mut test = TestSession::connected(Settings::default());
+    let _opened = test.open_room(None);
+    test.presence(occupant("bot", PresenceKind::Available, &[]));
+    test.presence(occupant("robot", PresenceKind::Available, &[110, 210]));
+    test.forget();
+    test.presence(occupant("bot", PresenceKind::Unavailable, &[]));
+    assert_eq!(test.lines(), ["occupantLeft"], "the room chose");
+    let mut test = with_another_nickname();
+    let _hidden = test.ask(SetStatus { value: Some(StatusValue::Offline), message: None });
+    test.forget();
+    test.presence(occupant("bot", PresenceKind::Unavailable, &[]));
+    assert_eq!(test.lines(), ["occupantLeft"], "a presence would enter the room");
+}
+
 /// The same condition also means that creating rooms is forbidden.
 #[test]
 fn a_nickname_that_tigase_does_not_allow_is_one_that_somebody_has() {
