@@ -4,6 +4,7 @@
 //! subscriptions, so each is made again on a new stream.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub(super) const MAX_OF_ONE: usize = 64;
 pub(super) const MAX_NODES: usize = 256;
 /// Delay before the account subscribes again at a service that could not be reached.
 const ASK_AGAIN: Duration = Duration::from_mins(5);
+/// How long after the account has subscribed again a service may send the last item of a node once more.
+const ONCE_MORE: Duration = Duration::from_secs(30);
 /// The errors of servers that do not reach a service. They say nothing about a subscription to it.
 const NOT_REACHED: [&str; 2] = ["remote-server-not-found", "remote-server-timeout"];
 
@@ -49,6 +52,36 @@ pub(super) struct Subscriptions {
     unsaid: BTreeSet<NodeAddress>,
     /// The timer for asking them again.
     again: Option<DeadlineKey>,
+    /// The last items of these nodes.
+    last: LastItems,
+}
+
+/// The last item of each node to which the account is subscribed. Services send it to whoever subscribes, so also when the
+/// account only subscribes again (XEP-0060, section 6.1.7), and ejabberd with each first presence.
+#[derive(Debug, Default)]
+struct LastItems {
+    hasher: RandomState,
+    hashes: BTreeMap<NodeAddress, u64>,
+    /// When the account subscribed again, and no plugin has since.
+    renewed: BTreeMap<NodeAddress, Duration>,
+}
+
+impl LastItems {
+    /// Notes an item. Returns whether it is the last one, which the service sends once more.
+    fn note(&mut self, at: &NodeAddress, item: &NodeItem, now: Duration) -> bool {
+        // It may be any item.
+        if item.is_cut || (item.id.is_none() && item.xml.is_none()) {
+            return false;
+        }
+        let hash = self.hasher.hash_one((&item.id, &item.xml));
+        let is_last = self.hashes.insert(at.clone(), hash) == Some(hash);
+        is_last && self.renewed.get(at).is_some_and(|renewed| now.saturating_sub(*renewed) < ONCE_MORE)
+    }
+
+    fn forget(&mut self, at: &NodeAddress) {
+        self.hashes.remove(at);
+        self.renewed.remove(at);
+    }
 }
 
 impl Subscriptions {
@@ -62,6 +95,8 @@ impl Subscriptions {
         if let Err(error) = may_ask(&at.service, turn).and_then(|()| self.add(by, &at)) {
             return turn.answer(answer, Err(error));
         }
+        // It has not seen the last item.
+        self.last.renewed.remove(&at);
         ask_to_subscribe(&at.clone(), PubsubIq::Subscribe { at, by, answer }, turn);
     }
 
@@ -107,7 +142,9 @@ impl Subscriptions {
     }
 
     fn forget_empty(&mut self) {
-        self.all.retain(|_, subscribers| !subscribers.is_empty());
+        for (at, _) in self.all.extract_if(.., |_, subscribers| subscribers.is_empty()) {
+            self.last.forget(&at);
+        }
     }
 
     /// Notes the service's answer to a subscription that was not confirmed before.
@@ -165,6 +202,7 @@ impl Subscriptions {
     /// Forgets a subscription that the service ended, and reports that.
     fn ended(&mut self, at: &NodeAddress, turn: &mut Turn<'_>) {
         if self.all.remove(at).is_some() {
+            self.last.forget(at);
             tell(at, NodeChange::Unsubscribed, turn);
         }
     }
@@ -189,16 +227,30 @@ impl Subscriptions {
                 // Its subscriptions are gone as well.
                 NodeChange::Deleted => {
                     self.all.remove(&at);
+                    self.last.forget(&at);
                     tell(&at, change, turn);
                 }
-                NodeChange::Item(_) | NodeChange::Retracted(_) | NodeChange::Purged => tell(&at, change, turn),
+                NodeChange::Item(item) if self.is_once_more(&at, &item, turn) => turn.ignored += 1,
+                NodeChange::Item(_) => tell(&at, change, turn),
+                NodeChange::Retracted(_) | NodeChange::Purged => {
+                    // The same item would be a new one.
+                    self.last.hashes.remove(&at);
+                    tell(&at, change, turn);
+                }
             }
         }
     }
 
+    /// Returns whether a service sends an item only once more, since the account has just subscribed again.
+    fn is_once_more(&mut self, at: &NodeAddress, item: &NodeItem, turn: &Turn<'_>) -> bool {
+        self.all.contains_key(at) && self.last.note(at, item, turn.deadlines.elapsed())
+    }
+
     /// Subscribes the account again, on a new stream.
-    pub(super) fn again(&self, turn: &mut Turn<'_>) {
+    pub(super) fn again(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.deadlines.elapsed();
         for at in self.all.keys() {
+            self.last.renewed.insert(at.clone(), now);
             ask_to_subscribe(at, PubsubIq::Again(at.clone()), turn);
         }
     }
@@ -214,7 +266,9 @@ impl Subscriptions {
             return self.put_off(turn);
         }
         let unsaid = std::mem::take(&mut self.unsaid);
+        let now = turn.deadlines.elapsed();
         for at in unsaid.iter().filter(|at| self.all.contains_key(*at)) {
+            self.last.renewed.insert(at.clone(), now);
             ask_to_subscribe(at, PubsubIq::Again(at.clone()), turn);
         }
     }

@@ -182,6 +182,47 @@ fn subscriptions_are_made_again_on_a_new_stream_and_end_with_their_plugins() {
     assert_eq!(test.session.features.pubsub.len(), 0);
 }
 
+/// XEP-0060, section 6.1.7: a service sends the last item to whoever subscribes. ejabberd sends it with the first presence,
+/// too. A plugin that passes news on would pass the last ones on after each lost connection.
+#[test]
+fn the_last_item_that_comes_once_more_on_a_new_stream_is_told_once() {
+    let reconnected = || {
+        let mut test = TestSession::connected(Settings::default());
+        subscribed(&mut test, 1, "news");
+        news(&mut test, SERVICE, "news", "1");
+        news(&mut test, SERVICE, "news", "1");
+        assert_eq!(test.count("pubsub-item"), 2, "somebody may publish it twice");
+        test.bind();
+        test.roster(vec![item(ROMEO, "both")]);
+        test.forget();
+        test
+    };
+    let mut test = reconnected();
+    for _ in 0..2 {
+        news(&mut test, SERVICE, "news", "1");
+        assert_eq!(test.count("pubsub-item"), 0);
+    }
+    news(&mut test, SERVICE, "news", "2");
+    assert_eq!(last_item(&test).id.as_deref(), Some("2"), "it came meanwhile");
+    news(&mut test, SERVICE, "news", "1");
+    assert_eq!(last_item(&test).id.as_deref(), Some("1"), "it is the last one again");
+    let mut test = reconnected();
+    test.wait(30);
+    news(&mut test, SERVICE, "news", "1");
+    assert_eq!(test.count("pubsub-item"), 1, "somebody publishes it again");
+    let mut test = reconnected();
+    subscribed(&mut test, 2, "news");
+    news(&mut test, SERVICE, "news", "1");
+    assert_eq!(test.count("pubsub-item"), 1, "another plugin has not seen it");
+    let mut test = reconnected();
+    test.hear_xml(&format!(
+        "<message xmlns='jabber:client' from='{SERVICE}'><event xmlns='http://jabber.org/protocol/pubsub#event'>\
+         <items node='news'><retract id='1'/></items></event></message>"
+    ));
+    news(&mut test, SERVICE, "news", "1");
+    assert_eq!((test.count("pubsub-item"), last_item(&test).kind), (2, PubsubKind::Item), "it was gone in between");
+}
+
 /// XEP-0060, section 6.1.3: ejabberd refuses a subscription that its owner has not approved yet, when it is made again.
 #[test]
 fn a_subscription_that_waits_for_approval_is_not_over_when_it_cannot_be_made_again() {
