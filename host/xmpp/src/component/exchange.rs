@@ -17,11 +17,13 @@ use parlor_stanza::raw::returned;
 use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::types::{Offers, Outgoing};
 use tokio::sync::Notify;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::presence::Type;
 use xmpp_parsers::stanza::Stanza;
 
 use super::ComponentState;
-use super::answers::{Answers, answer};
-use super::guests::Guests;
+use super::answers::{Answers, answer, unsubscribed};
+use super::guests::{Guests, nobody};
 use super::rules::{catch_up, offer, take};
 use super::seat::{Coming, Seat};
 use super::sleepers::{Sleepers, is_too_late};
@@ -339,16 +341,23 @@ impl Exchange {
         }
     }
 
+    /// Answers a stanza to the domain itself, where nobody is.
     fn answer_for_domain(&self, arrived: &Arrived) {
-        let Arrived::Read(stanza) = arrived else { return };
-        let Stanza::Iq(iq) = &**stanza else { return };
-        let is_own = iq.from().is_some_and(|from| *from == self.domain);
-        if is_own && iq.id().starts_with(PROBE_PREFIX) {
+        let stanza = match arrived {
+            Arrived::Read(stanza) => Some(&**stanza),
+            Arrived::Plain(_) => None,
+        };
+        let is_probe =
+            |iq: &Iq| iq.from().is_some_and(|from| *from == self.domain) && iq.id().starts_with(PROBE_PREFIX);
+        let back = match stanza {
             // It has come back, and has shown that the server is there.
-            return;
-        }
-        if let Some(answer) = answer(iq, Answers::Domain) {
-            self.state().put_own(&answer);
+            Some(Stanza::Iq(iq)) if is_probe(iq) => None,
+            Some(Stanza::Iq(iq)) => answer(iq, Answers::Domain),
+            Some(Stanza::Presence(presence)) => (presence.type_ == Type::Subscribe).then(|| unsubscribed(presence)),
+            Some(Stanza::Message(_)) | None => nobody(arrived),
+        };
+        if let Some(back) = back {
+            self.state().put_own(&back);
             self.more.notify_one();
         }
     }

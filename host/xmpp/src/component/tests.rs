@@ -241,6 +241,29 @@ async fn a_message_to_an_absent_address_goes_back() {
     drop(echo);
 }
 
+/// People leave out what is before the `@`, and clients add a domain as they add a gateway.
+#[tokio::test]
+async fn whoever_writes_to_the_domain_hears_that_nobody_is_there() {
+    let server = Server::start().await;
+    let (_component, [_echo], mut stream) = server.component(["echo"]).await;
+    let written = "<body>x</body></message>";
+    for (message, id) in [(written, "1"), ("<body>x</body><x xmlns='urn:x'/></message>", "2")] {
+        stream.say(&format!("<message from='a@b/c' to='bots.house' id='{id}' type='chat'>{message}")).await;
+        let back = stream.until("</message>").await;
+        assert!(back.contains("service-unavailable") && back.contains(&format!("'{id}'")), "{back}");
+        assert!(back.contains(" to='a@b/c'") && back.contains(" from='bots.house'"), "{back}");
+    }
+    // Nobody waits for an answer to these.
+    for silent in ["<presence from='a@b/c' to='bots.house'/>", "<presence from='a@b' to='bots.house' type='probe'/>"] {
+        stream.say(silent).await;
+    }
+    stream.say(&format!("<message from='a@b/c' to='bots.house' type='error'>{written}")).await;
+    stream.say("<presence from='a@b' to='bots.house' type='subscribe'/>").await;
+    let refusal = stream.until(">").await;
+    assert!(refusal.starts_with("<presence") && refusal.contains("'unsubscribed'"), "{refusal}");
+    assert!(refusal.contains(" to='a@b'") && refusal.contains(" from='bots.house'"), "{refusal}");
+}
+
 /// Clients ask the address that they know, and take no answer from another one.
 #[tokio::test]
 async fn a_request_to_the_bare_address_is_answered_by_it() {
