@@ -20,8 +20,9 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use wasmtime::component::Accessor;
 
 use super::contacts::note_as_added;
+use super::pacing::{order, pace_bytes, put, slow_down};
 use super::promises::known_as;
-use super::{answer, caller, may_fire, may_hear, order, pace_bytes, put, types};
+use super::{answer, caller, may_fire, may_hear, types};
 use crate::bindings::parlor::plugin::api::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Error, Payload as WitPayload};
 use crate::instance::{Context, Grouping, Instance, outgoing};
@@ -182,7 +183,7 @@ async fn emit<T: Send + 'static>(
     let name = known_as(&instance, &name);
     let granted = call.granted(Target::None)?;
     let _held = instance.hold(payload.weight())?;
-    super::slow_down(instance.budgets.emitted(), 1.0, || {
+    slow_down(instance.budgets.emitted(), 1.0, || {
         format!("{} events a second (events_per_second)", instance.limits.events_per_second)
     })
     .await?;
@@ -274,18 +275,19 @@ async fn in_turn(
     bytes: usize,
     read: impl Fn() -> Result<Allowed, CallError>,
 ) -> Result<Allowed, CallError> {
-    let mut turn = pin!(pace_bytes(instance, bytes));
-    match poll!(turn.as_mut()) {
-        Poll::Ready(comes) => {
-            comes?;
-            Ok(stanza)
-        }
-        Poll::Pending => {
-            drop(stanza);
-            turn.await?;
-            read()
+    let (stanza, granted) = stanza;
+    {
+        let mut turn = pin!(pace_bytes(instance, &granted, bytes));
+        match poll!(turn.as_mut()) {
+            Poll::Ready(comes) => comes?,
+            Poll::Pending => {
+                drop(stanza);
+                turn.await?;
+                return read();
+            }
         }
     }
+    Ok((stanza, granted))
 }
 
 /// Returns the stanza once the contacts that it adds to the roster are noted as added by the plugin, as for
@@ -296,13 +298,14 @@ async fn noted(
     stanza: Allowed,
     read: impl Fn() -> Result<Allowed, CallError>,
 ) -> Result<Allowed, CallError> {
-    let added = stanza.0.adds_contacts(&instance.account.snapshot().jid);
+    let (stanza, granted) = stanza;
+    let added = stanza.adds_contacts(&instance.account.snapshot().jid);
     if added.is_empty() {
-        return Ok(stanza);
+        return Ok((stanza, granted));
     }
     drop(stanza);
     for jid in &added {
-        note_as_added(instance, jid).await?;
+        note_as_added(instance, &granted, jid).await?;
     }
     read()
 }

@@ -16,7 +16,7 @@ use parlor_stanza::types::{ArchiveFin, ArchiveQuery, Cursor};
 use wasmtime::component::{Accessor, FutureReader, StreamReader};
 
 use self::options::{Request, Size, may_read, turned};
-use super::{answer, caller, pace, types};
+use super::{answer, caller, types};
 use crate::bindings::parlor::plugin::archive::{ArchivedMessage, Host, HostWithStore, Options, Page as WitPage};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::instance::{Context, Grouping, Instance};
@@ -56,7 +56,7 @@ async fn query<T: Send + 'static>(accessor: &Accessor<T, Grouping>, options: Opt
     let (instance, _open) = caller(accessor, CallName::ArchiveQuery)?;
     let request = Request::read(&instance, CallName::ArchiveQuery, options)?;
     let _query = instance.archive_query()?;
-    pace(&instance).await?;
+    let request = request.in_turn(&instance).await?;
     let _waits = instance.waits_for_session();
     let page = match request.page_size()? {
         Size::OnePage(max) => {
@@ -80,7 +80,7 @@ async fn query_all<T: Send + 'static>(
     let (instance, _open) = caller(accessor, CallName::ArchiveQueryAll)?;
     let request = Request::read(&instance, CallName::ArchiveQueryAll, options)?;
     let guard = instance.archive_query()?;
-    pace(&instance).await?;
+    let request = request.in_turn(&instance).await?;
     let _waits = instance.waits_for_session();
     let pages = stream::Pages::begin(&instance, &request, guard).await?;
     accessor

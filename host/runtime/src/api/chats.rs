@@ -14,11 +14,11 @@ use parlor_stanza::types::{Draft, MessageKind};
 use serde_json::{Value, json};
 use wasmtime::component::Accessor;
 
+use super::pacing::{order, pace, pace_message};
 use super::types::{date_time, draft, image, image_type, shown_card, url, vcard_updated};
-use super::{addresses, answer, bare_jid, bare_jids, caller, each, fits, jid, order, pace, pace_message};
+use super::{addresses, answer, bare_jid, bare_jids, caller, each, fits, jid};
 use crate::bindings::parlor::plugin::chats::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Chat as WitChat, Error, Outgoing};
-use crate::instance::denied::still_has;
 use crate::instance::{Context, Grouping, Instance, OpenCall, outgoing};
 
 impl Host for Context {
@@ -211,8 +211,7 @@ async fn initiate_otr<T: Send + 'static>(accessor: &Accessor<T, Grouping>, text:
     let (instance, call) = caller(accessor, CallName::ChatsInitiateOtr)?;
     let jid = bare_jid("jid", text)?;
     let granted = call.granted(Target::Jid(&jid))?;
-    pace(&instance).await?;
-    still_has(&instance, &granted)?;
+    pace(&instance, &granted).await?;
     let _waits = instance.waits_for_session();
     instance.ask(&granted, BeginOtr { by: instance.id, jid }).await
 }
@@ -225,8 +224,7 @@ async fn end_otr<T: Send + 'static>(accessor: &Accessor<T, Grouping>, text: &str
 async fn end_otr_by(call: &OpenCall, text: &str) -> Result<(), CallError> {
     let (instance, jid) = (call.instance(), bare_jid("jid", text)?);
     let granted = call.granted(Target::Jid(&jid))?;
-    pace(instance).await?;
-    still_has(instance, &granted)?;
+    pace(instance, &granted).await?;
     instance.ask(&granted, EndOtr { jid }).await
 }
 

@@ -13,7 +13,8 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::types::Message;
 use wasmtime::component::Accessor;
 
-use super::{answer, bounded, caller, jid, order, pace, pace_bytes, text, words};
+use super::pacing::{order, pace, pace_bytes};
+use super::{answer, bounded, caller, jid, text, words};
 use crate::bindings::parlor::plugin::commands::{self as wit, Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::instance::{Context, Grouping, Instance, outgoing};
@@ -187,7 +188,7 @@ async fn answer_form<T: Send + 'static>(
     let granted = call.granted(Target::None)?;
     text("form", &form, LONGEST)?;
     words("text", &said, LONGEST_ANSWER)?;
-    pace_bytes(&instance, said.len()).await?;
+    pace_bytes(&instance, &granted, said.len()).await?;
     let plugin = instance.plugin.clone();
     outgoing::in_form(&instance, &granted, AnswerForm { plugin, form, text: said, more }, LONGEST_ANSWER).await
 }
@@ -195,7 +196,7 @@ async fn answer_form<T: Send + 'static>(
 /// Informs the person who gave a command that it failed. This counts as a message of the plugin's, and needs no grant:
 /// the owner chose the words.
 pub async fn failed(instance: &Instance, granted: &Granted, message: Arc<Message>) {
-    if pace(instance).await.is_ok() {
+    if pace(instance, granted).await.is_ok() {
         // It cannot be sent without a session, or outside of the room. The failure itself is in the log.
         let _ = instance.ask(granted, AnswerFailed { message }).await;
     }

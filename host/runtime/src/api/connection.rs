@@ -4,7 +4,8 @@ use parlor_session::permissions::{CallName, Target};
 use parlor_stanza::error::CallError;
 use wasmtime::component::Accessor;
 
-use super::{answer, caller, pace_order};
+use super::pacing::pace_order;
+use super::{answer, caller};
 use crate::bindings::parlor::plugin::connection::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::instance::{Context, Grouping, Instance};
@@ -24,7 +25,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 
 async fn disconnect(instance: &Instance) -> Result<(), CallError> {
     let granted = instance.granted(CallName::ConnectionDisconnect, Target::None)?;
-    pace_order(instance).await?;
+    pace_order(instance, &granted).await?;
     instance.in_turn(instance.account.disconnect(instance.asker(), &granted)).await
 }
 

@@ -10,8 +10,9 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Report, ReportKind, RosterItem};
 use wasmtime::component::Accessor;
 
+use super::pacing::{pace_order, request, request_for_much};
 use super::types::shown_card;
-use super::{answer, bare_jid, bare_jids, caller, fits, jid as any_jid, pace_order, request, request_for_much, words};
+use super::{answer, bare_jid, bare_jids, caller, fits, jid as any_jid, words};
 use crate::bindings::parlor::plugin::contacts::{Host, HostWithStore, Report as WitReport};
 use crate::bindings::parlor::plugin::types::{Contact as WitContact, Error};
 use crate::instance::{Context, Grouping, Instance, OpenCall};
@@ -144,8 +145,8 @@ async fn change<T: Send + 'static>(
     let jid = bare_jid("jid", jid)?;
     change.check()?;
     let granted = call.granted(Target::Jid(&jid))?;
-    let is_noted =
-        matches!(change, ContactChange::Add { .. } | ContactChange::Accept) && note_as_added(&instance, &jid).await?;
+    let is_noted = matches!(change, ContactChange::Add { .. } | ContactChange::Accept)
+        && note_as_added(&instance, &granted, &jid).await?;
     let whom = jid.clone();
     let done = request(&instance, &granted, ChangeContact { jid, change }).await;
     if done.is_err() && is_noted && !instance.account.snapshot().is_contact(&whom) {
@@ -221,12 +222,12 @@ fn report(given: WitReport) -> Result<Report, CallError> {
 /// Notes that a call is about to add a person to the roster. The plugin's own grants do not treat that person as a
 /// contact. This happens before the server is asked, since the roster push may come before the answer. Returns whether
 /// it was noted because of this call: an existing contact stays one.
-pub(super) async fn note_as_added(instance: &Instance, jid: &BareJid) -> Result<bool, CallError> {
+pub(super) async fn note_as_added(instance: &Instance, granted: &Granted, jid: &BareJid) -> Result<bool, CallError> {
     if instance.account.snapshot().is_contact(jid) || instance.mailbox.added(jid) {
         return Ok(false);
     }
     // It is written to disk, which costs as much as any other order.
-    pace_order(instance).await?;
+    pace_order(instance, granted).await?;
     if instance.account.records.adds_contact(&instance.plugin, jid).await {
         return Ok(true);
     }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jid::Jid;
-use parlor_session::permissions::{CallName, Target};
+use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_session::{BeginDialog, DialogEnd, Question};
 use parlor_stanza::error::CallError;
 use wasmtime::AsContextMut;
 use wasmtime::component::{Accessor, AccessorTask, GuestTaskId};
 
-use super::{answer, bare_jid, jid, pace_bytes, words};
+use super::pacing::pace_bytes;
+use super::{answer, bare_jid, jid, words};
 use crate::bindings::parlor::plugin::dialogs::{self as wit, Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::instance::{Asked, Context, Grouping, Instance, OpenCall, OpenDialog, Resting, outgoing};
@@ -94,25 +95,31 @@ impl Caller {
 
     async fn person(self, to: &str, question: wit::Question) -> Result<Waiting, CallError> {
         let to = jid("to", to)?;
-        self.open.granted(Target::Jid(&to))?;
-        self.ask(to, None, question).await
+        let granted = self.open.granted(Target::Jid(&to))?;
+        self.ask(&granted, to, None, question).await
     }
 
     async fn occupant(self, room: &str, nick: String, question: wit::Question) -> Result<Waiting, CallError> {
         let room = bare_jid("room", room)?;
-        self.open.granted(Target::Room(&room))?;
+        let granted = self.open.granted(Target::Room(&room))?;
         words("nick", &nick, LONGEST_NICK)?;
-        self.ask(room.into(), Some(nick), question).await
+        self.ask(&granted, room.into(), Some(nick), question).await
     }
 
     /// Asks. From the time that the question is queued, the call does not count as open any more.
-    async fn ask(self, to: Jid, nick: Option<String>, question: wit::Question) -> Result<Waiting, CallError> {
+    async fn ask(
+        self,
+        granted: &Granted,
+        to: Jid,
+        nick: Option<String>,
+        question: wit::Question,
+    ) -> Result<Waiting, CallError> {
         let Self { instance, open: call, task } = self;
         let wit::Question { text, choices, timeout } = question;
         let question = Question::check(text, choices, timeout.map(Duration::from_millis))?;
         let weight = question.weight();
         let open = OpenDialog::begin(&instance, weight)?;
-        pace_bytes(&instance, weight).await?;
+        pace_bytes(&instance, granted, weight).await?;
         let (mailbox, most) = (Arc::clone(&instance.mailbox), instance.limits.dialogs as usize);
         let (draft, plugin) = (question.message(nick.as_deref()), instance.plugin.clone());
         let begins = BeginDialog { mailbox, plugin, to, nick, question, draft, most };

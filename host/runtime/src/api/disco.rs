@@ -12,8 +12,9 @@ use parlor_stanza::raw::is_one_line;
 use parlor_stanza::types::{Activity, Disco, EntityTime, Identity, Software};
 use wasmtime::component::Accessor;
 
+use super::pacing::{order, request};
 use super::types::date_time;
-use super::{answer, caller, jid, order, request, text};
+use super::{answer, caller, jid, text};
 use crate::bindings::parlor::plugin::disco::{
     Activity as WitActivity, EntityTime as WitTime, Host, HostWithStore, Identity as WitIdentity,
     Software as WitSoftware, Support,

@@ -21,11 +21,12 @@ use super::http::credentials::Credentials;
 use super::http::parts::{Incoming, Sending, checked_part};
 use super::http::underway::Underway;
 use super::http::{Failed, failed, one_more, readable, shown, without_address};
-use super::{answer, caller, pace_bytes, put, text};
+use super::pacing::{pace_bytes, put};
+use super::{answer, caller, text};
 use crate::account::web::WebRequest;
 use crate::bindings::parlor::plugin::files::{Host, HostWithStore, Opened};
 use crate::bindings::parlor::plugin::types::{Error, File};
-use crate::instance::{Context, Grouping, Instance, OpenFile, WebClient, denied::still_has};
+use crate::instance::{Context, Grouping, Instance, OpenFile, WebClient};
 
 /// Maximum number of redirects on the way to a file.
 const MOST_REDIRECTS: u8 = 5;
@@ -183,8 +184,7 @@ async fn place(instance: &Arc<Instance>, granted: &Granted, file: &Described<'_>
 /// Sends this request, as XML.
 async fn ask_for_place(instance: &Arc<Instance>, granted: &Granted, iq: &str) -> Result<RawStanza, CallError> {
     let request = instance.pending_iq()?;
-    pace_bytes(instance, iq.len()).await?;
-    still_has(instance, granted)?;
+    pace_bytes(instance, granted, iq.len()).await?;
     let iq = RawStanza::parse_request(iq, &instance.account.snapshot().jid)?;
     let asked = instance.ask_for_much(granted, SendIq { by: instance.id, iq }, RawStanza::weight);
     put(instance, request, asked).await

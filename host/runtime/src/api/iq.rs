@@ -6,10 +6,11 @@ use parlor_stanza::iq_payload::IqPayload;
 use parlor_stanza::types::Reply;
 use wasmtime::component::Accessor;
 
-use super::{answer, caller, pace_bytes, text, words};
+use super::pacing::pace_bytes;
+use super::{answer, caller, text, words};
 use crate::bindings::parlor::plugin::iq::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
-use crate::instance::{Context, Grouping, Instance, OpenCall, denied::still_has};
+use crate::instance::{Context, Grouping, Instance, OpenCall};
 
 /// The defined conditions, each with its type (RFC 6120, section 8.3.3). `gone` and `redirect` name another address,
 /// which a plugin must not send people to in the account's name.
@@ -74,8 +75,7 @@ async fn answer_by(call: &OpenCall, id: &str, xml: Option<&str>) -> Result<(), C
     // It is read again afterwards: a tree takes much more memory than its text while the call waits.
     read()?;
     waits(instance, id)?;
-    pace_bytes(instance, bytes).await?;
-    still_has(instance, &granted)?;
+    pace_bytes(instance, &granted, bytes).await?;
     give(instance, id, read()?.map_or(Reply::Done, Reply::Payload))
 }
 
@@ -106,8 +106,7 @@ async fn refuse_by(call: &OpenCall, id: &str, condition: &str, why: Option<Strin
         }
     };
     waits(instance, id)?;
-    pace_bytes(instance, bytes).await?;
-    still_has(instance, &granted)?;
+    pace_bytes(instance, &granted, bytes).await?;
     give(instance, id, reply)
 }
 

@@ -19,6 +19,7 @@ pub(crate) mod http;
 mod iq;
 pub mod listen;
 pub mod log;
+mod pacing;
 mod plugins;
 mod promises;
 mod pubsub;
@@ -35,19 +36,14 @@ mod webhooks;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use parlor_base::rate::Bucket;
 use parlor_session::event::EventName;
-use parlor_session::permissions::{CallName, Granted, Target, event};
-use parlor_session::{Answer, AnyCommand, Command};
+use parlor_session::permissions::{CallName, event};
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::{is_sendable, is_sendable_time, no_jid};
 use parlor_stanza::types::{LONGEST_ADDRESS, NoAddress, address};
@@ -55,8 +51,7 @@ use wasmtime::AsContextMut as _;
 use wasmtime::component::{Access, Accessor};
 
 use crate::bindings::parlor::plugin::types::Error;
-use crate::instance::denied::still_has;
-use crate::instance::{Grouping, Instance, OpenCall, PendingIq, room_of_handler};
+use crate::instance::{Grouping, Instance, OpenCall, room_of_handler};
 
 pub use self::api::acts_for;
 
@@ -219,121 +214,6 @@ where
     }
 }
 
-/// Waits until the plugin may send another stanza.
-async fn pace(instance: &Instance) -> Result<(), CallError> {
-    pace_for(instance, 1).await
-}
-
-/// Waits until the plugin may send another stanza of this many bytes. It waits for both limits at once: one after the other, a call
-/// would wait for twice as long as it may.
-#[expect(clippy::cast_precision_loss, reason = "no stanza has so many bytes")]
-async fn pace_bytes(instance: &Instance, bytes: usize) -> Result<(), CallError> {
-    let limit = || format!("{} sent a second (bytes_per_second)", instance.limits.bytes_per_second);
-    let weighed = queue_to_send(instance, instance.budgets.outgoing_bytes(), bytes as f64, limit);
-    futures_util::future::try_join(pace(instance), weighed).await?;
-    Ok(())
-}
-
-/// Waits until the plugin may send a message, and returns the proof that the call is allowed then: the owner may take the grant
-/// back while it waits.
-async fn pace_message(call: &OpenCall, granted: Granted, to: Target<'_>, bytes: usize) -> Result<Granted, CallError> {
-    let (instance, before) = (call.instance(), call.instance().mailbox.version());
-    pace_bytes(instance, bytes).await?;
-    if instance.mailbox.version() == before { Ok(granted) } else { call.granted(to) }
-}
-
-/// Waits until the plugin may send something to everyone who sees the account: each open room gets its own stanza.
-async fn pace_for_all(instance: &Instance) -> Result<(), CallError> {
-    let rooms = instance.account.snapshot().rooms.len();
-    pace_for(instance, u32::try_from(rooms).unwrap_or(u32::MAX).saturating_add(1)).await
-}
-
-async fn pace_for(instance: &Instance, stanzas: u32) -> Result<(), CallError> {
-    let limit = || format!("{} stanzas a second (messages_per_second)", instance.limits.messages_per_second);
-    // At most one burst is waited for, or it would take minutes.
-    let counted = stanzas.min(instance.limits.messages_burst);
-    queue_to_send(instance, instance.budgets.outgoing(), counted.into(), limit).await?;
-    instance.counters.sent.fetch_add(stanzas.into(), Relaxed);
-    Ok(())
-}
-
-/// Waits until it is the call's turn among all calls of the plugin that send something. Hundreds of handlers may answer
-/// at once, so a call waits much longer than for other limits, and only lasting overload is an error.
-async fn queue_to_send(
-    instance: &Instance,
-    bucket: &Bucket,
-    amount: f64,
-    limit: impl Fn() -> String,
-) -> Result<(), CallError> {
-    const PATIENCE: Duration = Duration::from_secs(30);
-    // A handler that waits for longer than it may take would end the plugin.
-    let patience = instance.limits.handler.map_or(PATIENCE, |most| PATIENCE.min(most / 2));
-    let turn = instance.in_turn(bucket.wait(amount, patience)).await;
-    turn.map_err(|wait| {
-        let wait = wait.as_secs_f64();
-        CallError::OverLimit(format!("{}, and this call would wait {wait:.0} s for its turn", limit()))
-    })
-}
-
-/// Waits until the plugin may give the account's task another order that sends nothing. All other plugins wait while
-/// that task works for one.
-async fn pace_order(instance: &Instance) -> Result<(), CallError> {
-    let limit = || format!("{} calls a second (calls_per_second)", instance.limits.calls_per_second);
-    slow_down(instance.budgets.orders(), 1.0, limit).await
-}
-
-/// Sends such an order once the plugin may.
-async fn order<C: Command>(instance: &Instance, granted: &Granted, command: C) -> Result<C::Answer, CallError> {
-    pace_order(instance).await?;
-    instance.ask(granted, command).await
-}
-
-/// Sends a request to the server or another entity once the plugin may.
-async fn request<C: Command>(instance: &Arc<Instance>, granted: &Granted, command: C) -> Result<C::Answer, CallError> {
-    let (answer, arrives) = Answer::channel();
-    request_with(instance, granted, AnyCommand::with(command, answer), arrives).await
-}
-
-/// Does the same for an answer that others make long. Its bytes are held until it is returned.
-async fn request_for_much<C: Command>(
-    instance: &Arc<Instance>,
-    granted: &Granted,
-    command: C,
-    weigh: fn(&C::Answer) -> usize,
-) -> Result<C::Answer, CallError> {
-    let (_kept, fits) = instance.room_for_answer(weigh);
-    let (answer, arrives) = Answer::channel();
-    request_with(instance, granted, AnyCommand::with(command, answer.if_it_fits(fits)), arrives).await
-}
-
-async fn request_with<R>(
-    instance: &Arc<Instance>,
-    granted: &Granted,
-    command: AnyCommand,
-    arrives: tokio::sync::oneshot::Receiver<Result<R, CallError>>,
-) -> Result<R, CallError> {
-    let request = instance.pending_iq()?;
-    let bytes = command.weight();
-    let holding = instance.hold(bytes)?;
-    pace_bytes(instance, bytes).await?;
-    still_has(instance, granted)?;
-    put(instance, request, instance.ask_holding(granted, command, arrives, holding)).await
-}
-
-/// Sends the request, now that it is the plugin's turn, and waits for the answer.
-fn put<R>(
-    instance: &Arc<Instance>,
-    request: PendingIq,
-    answer: impl Future<Output = Result<R, CallError>>,
-) -> impl Future<Output = Result<R, CallError>> {
-    let (request, waits) = (request.sent(), instance.waits_for_session());
-    // Not an async function: it would have room for the future twice.
-    answer.inspect(move |_| {
-        request.answered();
-        drop(waits);
-    })
-}
-
 /// Checks whether a plugin can hold all of these at once, as far as the host can tell. Too many would end it; this way
 /// it gets an error.
 fn fits(instance: &Instance, what: &str, remedy: &str, sizes: impl Iterator<Item = usize>) -> Result<(), CallError> {
@@ -348,12 +228,6 @@ fn fits(instance: &Instance, what: &str, remedy: &str, sizes: impl Iterator<Item
     Ok(())
 }
 
-/// Waits until the bucket has this amount: a flood is slowed down first, and then refused.
-async fn slow_down(bucket: &Bucket, amount: f64, limit: impl Fn() -> String) -> Result<(), CallError> {
-    const PATIENCE: Duration = Duration::from_secs(2);
-    bucket.wait(amount, PATIENCE).await.map_err(|_| CallError::OverLimit(limit()))
-}
-
 /// Converts a call's result into that of the contract.
 fn answer<R>(result: Result<R, CallError>) -> Result<R, Error> {
     result.map_err(Error::from)
@@ -362,6 +236,7 @@ fn answer<R>(result: Result<R, CallError>) -> Result<R, Error> {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::time::Duration;
 
     use proptest::prelude::*;
 
@@ -403,42 +278,6 @@ mod tests {
             let at = Timestamp::from_millisecond(at).unwrap();
             prop_assert_eq!(time("start", &types::date_time(at)), Ok(at));
         }
-    }
-
-    /// A card, a room's form or a bookmark may be as long as a message.
-    #[tokio::test(start_paused = true)]
-    async fn what_a_request_carries_counts_against_what_a_plugin_may_send() {
-        let (instance, _mailbox) = crate::instance::tests::instance("", parlor_plugins::limits::Limits::default());
-        let jid: BareJid = "room@rooms.example.org".parse().unwrap();
-        let fields = vec![("a".to_owned(), parlor_session::ConfigValue::Text("x".repeat(100_000)))];
-        let command = parlor_session::ConfigureRoom { jid, fields };
-        assert_eq!(request(&instance, &Granted::HOST, command).await, Err(CallError::Offline));
-        assert!(instance.budgets.outgoing_bytes().used() >= 100_000.0, "{}", instance.budgets.outgoing_bytes().used());
-    }
-
-    /// All of them may give the same command in the same second.
-    #[tokio::test(start_paused = true)]
-    async fn a_burst_of_some_hundred_answers_is_paced_and_lasting_overload_is_refused() {
-        let (instance, _mailbox) = crate::instance::tests::instance("", parlor_plugins::limits::Limits::default());
-        let burst = |calls: usize| join_all((0..calls).map(|_| pace_bytes(&instance, 100)));
-        let began = tokio::time::Instant::now();
-        assert!(burst(300).await.into_iter().all(|result| result.is_ok()));
-        let took = began.elapsed();
-        assert!(took > Duration::from_secs(24) && took < Duration::from_secs(26), "{took:?}");
-        let refused: Vec<_> = burst(400).await.into_iter().filter_map(Result::err).collect();
-        let most = "10 stanzas a second (messages_per_second), and this call would wait 30 s for its turn";
-        assert_eq!((refused.len(), &refused[0]), (100, &CallError::OverLimit(most.to_owned())));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_send_does_not_wait_until_its_handler_is_ended() {
-        let handler = Some(Duration::from_secs(4));
-        let limits = parlor_plugins::limits::Limits { handler, ..parlor_plugins::limits::Limits::default() };
-        let (instance, _mailbox) = crate::instance::tests::instance("", limits);
-        let began = tokio::time::Instant::now();
-        let results = join_all((0..100).map(|_| pace(&instance))).await;
-        assert_eq!(results.into_iter().flatten().count(), 70, "a burst, and those of two seconds");
-        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     }
 
     #[test]

@@ -11,7 +11,8 @@ use rand::RngExt as _;
 use wasmtime::component::Accessor;
 
 use super::api::{json, name};
-use super::{answer, caller, pace_order, text, words};
+use super::pacing::pace_order;
+use super::{answer, caller, text, words};
 use crate::account::callees::Callee;
 use crate::bindings::parlor::plugin::plugins::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
@@ -50,11 +51,11 @@ async fn call<T: Send + 'static>(
 ) -> Result<String, CallError> {
     let (instance, open) = caller(accessor, CallName::PluginsCall)?;
     let asked = plugin.parse::<PluginId>().map_err(|error| CallError::invalid("plugin", error.to_string()))?;
-    open.granted(Target::Plugin(&asked))?;
+    let granted = open.granted(Target::Plugin(&asked))?;
     name("name", &request)?;
     json("value", &value)?;
     let _held = instance.hold(value.len())?;
-    pace_order(&instance).await?;
+    pace_order(&instance, &granted).await?;
     let pending = instance.account.callees.begin(&instance.plugin, &asked)?;
     let outcome = ask(&instance, &asked, request, value).await;
     drop(pending);
@@ -113,7 +114,7 @@ async fn give<T: Send + 'static>(
     given: Result<CallAnswer, CallError>,
 ) -> Result<(), CallError> {
     let (instance, open) = caller(accessor, call)?;
-    open.granted(Target::None)?;
+    let granted = open.granted(Target::None)?;
     let given = given?;
     text("id", id, LONGEST)?;
     let not_found = || CallError::NotFound(format!("request {id}"));
@@ -123,6 +124,6 @@ async fn give<T: Send + 'static>(
     }
     let (Ok(content) | Err(content)) = &given;
     let _held = instance.hold(content.len())?;
-    pace_order(&instance).await?;
+    pace_order(&instance, &granted).await?;
     if waiting.answer(id, given) { Ok(()) } else { Err(not_found()) }
 }

@@ -7,7 +7,8 @@ use parlor_stanza::error::CallError;
 use wasmtime::component::Accessor;
 
 use super::api::name;
-use super::{answer, bounded, caller, may_fire, order, renamed, words};
+use super::pacing::order;
+use super::{answer, bounded, caller, may_fire, renamed, words};
 use crate::bindings::parlor::plugin::promises::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::instance::{Context, Grouping, Instance};

@@ -12,7 +12,8 @@ use parlor_stanza::iq_payload::IqPayload;
 use parlor_stanza::types::{MAX_ITEM_ID, MAX_NODE_ITEMS, NodeItem, NodeOptions, NodePage};
 use wasmtime::component::Accessor;
 
-use super::{answer, caller, fits, jid, request, request_for_much, words};
+use super::pacing::{request, request_for_much};
+use super::{answer, caller, fits, jid, words};
 use crate::bindings::parlor::plugin::pubsub::{
     Host, HostWithStore, NodeItem as WitItem, NodeOptions as WitOptions, NodePage as WitPage,
 };

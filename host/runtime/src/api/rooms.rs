@@ -23,17 +23,15 @@ use wasmtime::component::Accessor;
 
 use self::arguments::{affiliation, fields, has_affiliation, message_id, nick, optional, options, role};
 use self::reading::{all, covered, get};
+use super::pacing::{order, pace, pace_message, request, request_for_much};
 use super::types::draft;
-use super::{
-    addresses, answer, bare_jid, bare_jids, caller, each, jid as full_jid, order, pace, pace_message, request,
-    request_for_much, words,
-};
+use super::{addresses, answer, bare_jid, bare_jids, caller, each, jid as full_jid, words};
 use crate::bindings::parlor::plugin::rooms::{
     Affiliated as WitAffiliated, Attributes, Bookmark as WitBookmark, ConfigValue as WitValue, Host, HostWithStore,
     Invitation,
 };
 use crate::bindings::parlor::plugin::types::{Error, Occupant as WitOccupant, Outgoing, Room as WitRoom};
-use crate::instance::denied::{may_reach, still_has};
+use crate::instance::denied::may_reach;
 use crate::instance::{Context, Grouping, Instance, OpenCall, outgoing};
 
 /// Maximum length of a subject, in bytes.
@@ -392,8 +390,7 @@ async fn open(
     may_configure(instance, &jid, options)?;
     let place = instance.open_room(&jid)?;
     let opening = async {
-        pace(instance).await?;
-        still_has(instance, &granted)?;
+        pace(instance, &granted).await?;
         may_configure(instance, &jid, options)?;
         // Only now: most calls of a list wait, and the options of each may be as long as a stanza.
         let (by, options) = (instance.id, options.clone());

@@ -11,7 +11,8 @@ use parlor_stanza::raw::is_one_line;
 use parlor_store::{NewSchedule, StoreError, StoredSchedule, StoredTiming};
 use wasmtime::component::Accessor;
 
-use super::storage::{CALL, failed, owner, pace};
+use super::pacing::pace_storage;
+use super::storage::{CALL, failed, owner};
 use super::types::date_time;
 use super::{answer, caller, text, time};
 use crate::bindings::parlor::plugin::schedules::{Host, HostWithStore, LocalTime, Schedule, Timing};
@@ -107,7 +108,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
             async {
                 let (instance, call) = caller(accessor, CallName::SchedulesList)?;
                 let granted = call.granted(Target::None)?;
-                pace(&instance, CALL).await?;
+                pace_storage(&instance, &granted, CALL).await?;
                 let stored = instance.data(&granted).schedules(owner(&instance));
                 let all = instance.in_turn(stored.all()).await.map_err(|error| failed(&error))?;
                 let now = instance.account.clock.now();
@@ -123,7 +124,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
                 let (instance, call) = caller(accessor, CallName::SchedulesCancel)?;
                 let granted = call.granted(Target::None)?;
                 let name = check_name(name)?;
-                pace(&instance, CALL).await?;
+                pace_storage(&instance, &granted, CALL).await?;
                 let stored = instance.data(&granted).schedules(owner(&instance));
                 change(&instance, async move { stored.cancel(name).await }).await
             }
@@ -141,7 +142,7 @@ async fn first_due(instance: &Arc<Instance>, granted: &Granted, new: NewSchedule
 
 async fn set(instance: &Arc<Instance>, granted: &Granted, new: NewSchedule) -> Result<StoredSchedule, CallError> {
     let most = instance.limits.schedules;
-    pace(instance, CALL).await?;
+    pace_storage(instance, granted, CALL).await?;
     let now = instance.account.clock.now().as_millisecond();
     let stored = instance.data(granted).schedules(owner(instance));
     let set = change(instance, async move { stored.set(new, now, most).await }).await?;

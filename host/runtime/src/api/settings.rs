@@ -14,7 +14,8 @@ use parlor_store::{AuditKind, By, NewAuditEntry, Share};
 use serde_json::Value;
 use wasmtime::component::{Access, Accessor};
 
-use super::{answer, bounded, caller, order, renamed, room_of_caller};
+use super::pacing::order;
+use super::{answer, bounded, caller, renamed, room_of_caller};
 use crate::bindings::parlor::plugin::settings::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::instance::{Context, Grouping, Instance};

@@ -9,7 +9,8 @@ use parlor_stanza::error::CallError;
 use parlor_store::{LONGEST_KEY, LONGEST_PAGE, LONGEST_VALUE, Only, Owner, PageOf, StoreError, Write, Written, is_key};
 use wasmtime::component::Accessor;
 
-use super::{answer, caller, slow_down};
+use super::pacing::pace_storage;
+use super::{answer, caller};
 use crate::bindings::parlor::plugin::storage::{
     AddNumber, EntriesPage, Entry, Host, HostWithStore, KeyChange, KeyRange, Page,
 };
@@ -57,7 +58,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
                 let granted = call.granted(Target::None)?;
                 let asked = asked(prefix, after, limit)?;
                 let _held = instance.hold(LONGEST_PAGE)?;
-                pace(&instance, LIST).await?;
+                pace_storage(&instance, &granted, LIST).await?;
                 let data = instance.data(&granted);
                 let page = instance.in_turn(data.keys(owner(&instance), asked)).await;
                 let page = page.map_err(|error| failed(&error))?;
@@ -149,7 +150,7 @@ fn page_of(asked: PageOf, argument: &str, limit: u32) -> Result<PageOf, CallErro
 async fn entries(instance: &Instance, granted: &Granted, asked: PageOf) -> Result<EntriesPage, CallError> {
     // Only the disk knows how long a page is: until it has been read, it counts as the longest.
     let _held = instance.hold(LONGEST_ENTRIES)?;
-    pace(instance, CALL).await?;
+    pace_storage(instance, granted, CALL).await?;
     // A page costs its size. A caller that stops waiting pays for the longest page.
     let mut reading = Reading { instance, bytes: LONGEST_ENTRIES };
     let page = instance.in_turn(instance.data(granted).entries(owner(instance), asked)).await;
@@ -162,7 +163,7 @@ async fn entries(instance: &Instance, granted: &Granted, asked: PageOf) -> Resul
 async fn get(instance: &Instance, key: String) -> Result<Option<Vec<u8>>, CallError> {
     let granted = instance.granted(CallName::StorageGet, Target::None)?;
     let key = check_key("key", key)?;
-    pace(instance, CALL).await?;
+    pace_storage(instance, &granted, CALL).await?;
     let mut reading = Reading { instance, bytes: LONGEST_VALUE };
     let reads = instance.data(&granted).get_held(owner(instance), key, instance.held());
     let Some((value, held)) = instance.in_turn(reads).await.map_err(|error| failed(&error))? else {
@@ -206,7 +207,7 @@ async fn write<T: Send + 'static>(
     let expected = if let Only::If(Some(expected)) = &only { expected.len() } else { 0 };
     let bytes = key.len() + value.as_ref().map_or(0, Vec::len);
     let held = instance.hold(bytes + expected)?;
-    pace(&instance, bytes.max(CALL)).await?;
+    pace_storage(&instance, &granted, bytes.max(CALL)).await?;
     // Both together may exceed what a second allows, and then waiting would never succeed.
     owe(&instance, expected);
     let write = Write { key, value, expires, only };
@@ -216,14 +217,6 @@ async fn write<T: Send + 'static>(
         Written::TooMuch => Err(over_quota(quota)),
         written => Ok(written),
     }
-}
-
-/// Waits until this many bytes may be read or written for the plugin: all plugins share one disk, and one thread that
-/// writes to it.
-#[expect(clippy::cast_precision_loss, reason = "no call has so many bytes")]
-pub(super) async fn pace(instance: &Instance, bytes: usize) -> Result<(), CallError> {
-    let limit = || format!("{} of storage a second (storage_per_second)", instance.limits.storage_per_second);
-    slow_down(instance.budgets.stored(), bytes as f64, limit).await
 }
 
 /// Counts bytes that were not known before, or not waited for.

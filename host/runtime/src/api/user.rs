@@ -8,11 +8,11 @@ use parlor_stanza::error::CallError;
 use parlor_xmpp::Supplied;
 use wasmtime::component::Accessor;
 
-use super::{answer, caller, jid, pace_for_all, pace_order, text};
+use super::pacing::{pace_for_all, pace_order};
+use super::{answer, caller, jid, text};
 use crate::account::Credentials;
 use crate::bindings::parlor::plugin::types::{Error, Status as WitStatus};
 use crate::bindings::parlor::plugin::user::{Credentials as WitCredentials, Host, HostWithStore};
-use crate::instance::denied::still_has;
 use crate::instance::{Context, Grouping, Instance};
 
 /// Maximum length of a status text, in bytes.
@@ -77,7 +77,7 @@ async fn login(instance: &Arc<Instance>, credentials: Option<(String, Supplied)>
         }
     };
     let granted = instance.granted(CallName::UserLogout, Target::None)?;
-    pace_order(instance).await?;
+    pace_order(instance, &granted).await?;
     let _waits = instance.waits_for_session();
     account.log_in(instance.asker(), &granted, credentials).await?;
     // Before that, every call that depends on the server's features would fail because they seem to be missing.
@@ -87,7 +87,7 @@ async fn login(instance: &Arc<Instance>, credentials: Option<(String, Supplied)>
 
 async fn logout(instance: &Arc<Instance>) -> Result<(), CallError> {
     let granted = instance.granted(CallName::UserLogout, Target::None)?;
-    pace_order(instance).await?;
+    pace_order(instance, &granted).await?;
     let _waits = instance.waits_for_session();
     instance.account.log_out(instance.asker(), &granted).await
 }
@@ -112,8 +112,7 @@ async fn change(
         text("message", message, MAX_MESSAGE)?;
     }
     let granted = instance.granted(call, Target::None)?;
-    pace_for_all(instance).await?;
-    still_has(instance, &granted)?;
+    pace_for_all(instance, &granted).await?;
     instance.ask(&granted, SetStatus { value, message }).await
 }
 

@@ -9,8 +9,9 @@ use parlor_stanza::card::{CardChange, MAX_FIELD, MAX_PICTURE, Picture, PictureCh
 use parlor_stanza::error::CallError;
 use wasmtime::component::Accessor;
 
+use super::pacing::{pace_for_all, request};
 use super::types::date_time;
-use super::{answer, caller, jid, pace_for_all, request, words};
+use super::{answer, caller, jid, words};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::bindings::parlor::plugin::vcard::{Card as WitCard, CardData, Host, HostWithStore};
 use crate::instance::{Context, Grouping, Instance, OpenCall};
@@ -87,7 +88,7 @@ async fn set<T: Send + 'static>(accessor: &Accessor<T, Grouping>, data: CardData
     let _held = instance.hold(change.weight())?;
     if change.picture.is_some() {
         // Presence announces the new picture.
-        pace_for_all(&instance).await?;
+        pace_for_all(&instance, &granted).await?;
     }
     let by = instance.id;
     request(&instance, &granted, SetCard { by, change }).await

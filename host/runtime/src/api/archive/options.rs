@@ -8,6 +8,7 @@ use parlor_stanza::raw::is_sendable;
 use parlor_stanza::types::{ArchiveFin, ArchiveQuery, Cursor};
 
 use crate::api::listen::WHOLE_MESSAGES;
+use crate::api::pacing::pace_query;
 use crate::api::{jid, text, time};
 use crate::bindings::parlor::plugin::archive::Options;
 use crate::instance::Instance;
@@ -47,10 +48,7 @@ impl Request {
         let start = options.start.as_deref().map(|start| time("options.start", start)).transpose()?;
         let end = options.end.as_deref().map(|end| time("options.end", end)).transpose()?;
         let cursor = cursor(&options)?;
-        let granted = may_read(instance, call, with.as_ref())?;
-        if options.xml {
-            instance.require(Permission::StanzaRead, WHOLE_MESSAGES)?;
-        }
+        let granted = permitted(instance, call, with.as_ref(), options.xml)?;
         let is_answered = options.first.is_some() || options.last.is_some() || options.complete.is_some();
         let max = options.max.or(options.count.filter(|_| !is_answered));
         let settings = instance.account.settings();
@@ -65,6 +63,14 @@ impl Request {
             // Earlier answers may have any length, and are replaced.
             asked: Options { max, first: None, last: None, ..options },
         })
+    }
+
+    /// Waits until the plugin may send the query. If its grants changed meanwhile, they are asked again.
+    pub(super) async fn in_turn(self, instance: &Instance) -> Result<Self, CallError> {
+        let Self { granted, call, query, xml, .. } = self;
+        let decide = || permitted(instance, call, query.with.as_ref(), xml);
+        let granted = pace_query(instance, granted, decide).await?;
+        Ok(Self { granted, query, ..self })
     }
 
     /// Returns the size of the result of `query`.
@@ -89,6 +95,15 @@ impl Request {
             ..self.asked
         }
     }
+}
+
+/// Checks the grants for a whole query, which may want the stanzas, too.
+fn permitted(instance: &Instance, call: CallName, with: Option<&Jid>, xml: bool) -> Result<Granted, CallError> {
+    let granted = may_read(instance, call, with)?;
+    if xml {
+        instance.require(Permission::StanzaRead, WHOLE_MESSAGES)?;
+    }
+    Ok(granted)
 }
 
 /// Checks the grants. This is done for each page, since they may have been narrowed meanwhile.
@@ -128,9 +143,16 @@ fn cursor(options: &Options) -> Result<Cursor, CallError> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+
+    use futures_util::poll;
     use jiff::Timestamp;
+    use parlor_plugins::limits::Limits;
+    use parlor_session::permissions::Grants;
 
     use super::*;
+    use crate::instance::tests::instance as disconnected_instance;
 
     fn options() -> Options {
         Options {
@@ -170,6 +192,30 @@ mod tests {
             assert!(matches!(&error, CallError::Invalid { argument, .. } if argument == "start"), "{bad}: {error}");
         }
         assert!(matches!(time("end", &"2".repeat(65)), Err(CallError::Invalid { argument, .. }) if argument == "end"));
+    }
+
+    /// It may wait for half a minute. Encrypted messages are shown by the proof alone.
+    #[tokio::test(start_paused = true)]
+    async fn a_query_that_waited_for_its_turn_goes_by_what_is_granted_then() {
+        let all = "\"archive.read\" = [\"*\"]\n\"stanza.read\" = [\"message\"]";
+        for (left, is_asked) in [
+            (all, true),
+            ("\"archive.read\" = [\"*\"]", false),
+            ("\"archive.read\" = [\"juliet@example.org\"]\n\"stanza.read\" = [\"message\"]", false),
+            ("", false),
+        ] {
+            let (instance, _mailbox) = disconnected_instance(all, Limits::default());
+            let wanted = Options { with: Some("romeo@example.org".to_owned()), xml: true, ..options() };
+            let request = Request::read(&instance, CallName::ArchiveQuery, wanted).unwrap();
+            instance.budgets.outgoing().take(50.0).unwrap();
+            let mut waits = pin!(request.in_turn(&instance));
+            assert!(poll!(waits.as_mut()).is_pending());
+            let left = Grants::from_table(&left.parse().unwrap()).unwrap();
+            instance.account.router.grant(&instance.mailbox, Arc::new(left));
+            let result = waits.await.map(|request| request.query.with);
+            assert_eq!(result.is_ok(), is_asked, "{result:?}");
+            assert_eq!(matches!(result, Err(CallError::Denied { .. })), !is_asked, "{result:?}");
+        }
     }
 
     proptest::proptest! {

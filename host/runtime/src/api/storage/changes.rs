@@ -9,7 +9,8 @@ use parlor_store::{Addition, Changed, Step};
 use wasmtime::component::Accessor;
 
 use super::super::caller;
-use super::{CALL, check_expires, check_key, failed, over_quota, owner, pace, quota};
+use super::super::pacing::pace_storage;
+use super::{CALL, check_expires, check_key, failed, over_quota, owner, quota};
 use crate::bindings::parlor::plugin::storage::{AddNumber, KeyChange, SetValue};
 use crate::instance::Grouping;
 
@@ -65,7 +66,7 @@ async fn make<T: Send + 'static>(
     let steps = steps(instance.account.clock)?;
     let held = instance.hold(steps.iter().map(|step| step.bytes() + STEP).sum())?;
     // Each key is written separately, and so costs as much as a separate call.
-    pace(&instance, steps.iter().map(|step| step.bytes().max(CALL)).sum()).await?;
+    pace_storage(&instance, &granted, steps.iter().map(|step| step.bytes().max(CALL)).sum()).await?;
     let changes = instance.data(&granted).change(owner(&instance), quota, steps, Some(held));
     match instance.in_turn(changes).await.map_err(|error| failed(&error))? {
         Changed::TooMuch => Err(over_quota(quota)),
