@@ -274,6 +274,15 @@ fn a_body_is_written_in_its_charset() {
     assert_eq!(body("ISO-8859-1", "Café"), Ok(b"Caf\xe9".to_vec()));
     assert_eq!(body("iso-8859-1", "5 €"), Err("ISO-8859-1 has no `€`".to_owned()));
     assert_eq!(body("binary", "Café"), Ok("Café".as_bytes().to_vec()));
+    assert_eq!(body("iso-8859-1; version=1", "Café"), Ok(b"Caf\xe9".to_vec()));
+    assert_eq!(
+        (body("us-ascii", "Cafe"), body("us-ascii", "é")),
+        (Ok(b"Cafe".to_vec()), Err("US-ASCII has no `é`".to_owned()))
+    );
+    for other in ["iso-8859-15", "windows-1252", "koi8-r"] {
+        let why = format!("a test has no body in the charset `{other}`: write utf-8 or iso-8859-1");
+        assert_eq!(body(other, "Café"), Err(why));
+    }
 }
 
 #[test]

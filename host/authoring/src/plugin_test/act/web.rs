@@ -81,17 +81,25 @@ fn body_of(first: &str, more: &[String]) -> String {
     if first.is_empty() { more.join("\n") } else { joined(first, more) }
 }
 
-/// The charset that pages without UTF-8 are in most often. A test writes them in it; all others are UTF-8.
-const LATIN: &str = "charset=iso-8859-1";
-
-/// Writes a body in the charset of its type.
+/// Writes a body in the charset of its type. Pages that are not UTF-8 are in ISO-8859-1 most often.
 fn encoded(headers: &[(String, String)], body: String) -> Result<Vec<u8>, String> {
-    let is_latin = |value: &str| value.to_ascii_lowercase().replace(['"', ' '], "").contains(LATIN);
-    if !headers.iter().any(|(name, value)| name == "content-type" && is_latin(value)) {
-        return Ok(body.into_bytes());
-    }
-    let byte = |letter: char| u8::try_from(letter).map_err(|_| format!("ISO-8859-1 has no `{letter}`"));
-    body.chars().map(byte).collect()
+    let kind = headers.iter().find(|(name, _)| name == "content-type");
+    let last = match kind.and_then(|(_, value)| charset(value)).as_deref() {
+        None | Some("utf-8" | "utf8" | "binary") => return Ok(body.into_bytes()),
+        Some("iso-8859-1") => u8::MAX,
+        Some("us-ascii") => 0x7f,
+        Some(other) => return Err(format!("a test has no body in the charset `{other}`: write utf-8 or iso-8859-1")),
+    };
+    let byte = |letter: char| u8::try_from(letter).ok().filter(|byte| *byte <= last);
+    let name = if last == u8::MAX { "ISO-8859-1" } else { "US-ASCII" };
+    body.chars().map(|letter| byte(letter).ok_or_else(|| format!("{name} has no `{letter}`"))).collect()
+}
+
+/// Returns the charset that a `content-type` names, in small letters.
+fn charset(kind: &str) -> Option<String> {
+    let mut parameters = kind.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    let (_, value) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))?;
+    Some(value.trim().trim_matches('"').to_ascii_lowercase())
 }
 
 /// Headers, and the body behind them.
