@@ -156,7 +156,10 @@ async fn check_cursor(
         (first, false) => Cursor::Before(first.unwrap_or_default()),
     };
     let neighbours = ask(instance, granted, ArchiveQuery { max: NEIGHBOURS, cursor, ..whole }).await?;
-    if neighbours.messages.iter().any(|one| one.id == *id) || neighbours.fin.first.as_ref() == Some(id) {
+    // A message that is not shown, such as a room's invitation, may be the first or the last one.
+    let is_at_the_edge =
+        [&neighbours.fin.first, &neighbours.fin.last].into_iter().any(|edge| edge.as_ref() == Some(id));
+    if is_at_the_edge || neighbours.messages.iter().any(|one| one.id == *id) {
         return Ok(());
     }
     Err(CallError::NotFound(format!("a message with the archive id {id}")))

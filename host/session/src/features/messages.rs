@@ -94,12 +94,9 @@ impl Features {
                 return;
             }
         }
-        let mut enters = false;
+        let (mut enters, is_rooms_text) = (false, message.is_text_of_room());
         let (invite, declined) = (message.invite.take(), message.declined.take());
         if invite.is_some() || declined.is_some() {
-            // A room writes a text into the invitations and refusals that it forwards, which may have its password. Nobody
-            // said it.
-            let is_rooms_text = declined.is_some() || invite.as_ref().is_some_and(|invite| message.from == invite.room);
             if let Some(invite) = invite.filter(|_| !message.own) {
                 let bookmark = self.bookmarks.get(&invite.room).map(Arc::as_ref);
                 self.rooms.invited(*invite, &self.roster, bookmark, turn);

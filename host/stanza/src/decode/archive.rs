@@ -48,7 +48,8 @@ pub(super) fn result(mut message: WireMessage, at: usize, own: &FullJid, now: Ti
 /// Returns a result with this message, which is history.
 pub(super) fn archived(result: ArchiveResult, message: Option<Message>) -> Incoming {
     let (mut stamp, id) = (result.stamp, &result.id);
-    let message = message.map(|mut message| {
+    // As when it arrives, an invitation that a room forwards is no message.
+    let message = message.filter(|message| !message.is_text_of_room()).map(|mut message| {
         // The archive knows when the message arrived; a stamp of its author may be any time.
         message.at = stamp.filter(|_| message.claimed_at.is_some()).unwrap_or(message.at);
         stamp = stamp.or_else(|| message.delayed.then_some(message.at));

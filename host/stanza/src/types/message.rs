@@ -154,6 +154,12 @@ pub const STYLING: &str = "urn:xmpp:styling:0";
 const REACTIONS: &str = "urn:xmpp:reactions:0";
 
 impl Message {
+    /// Returns whether a room wrote its text, into an invitation or a refusal that it forwards. The text may have the room's password,
+    /// and nobody said it.
+    pub fn is_text_of_room(&self) -> bool {
+        self.declined.is_some() || self.invite.as_ref().is_some_and(|invite| self.from == invite.room)
+    }
+
     /// Returns whether it has text other than the fallback of a reply, a reaction or a retraction (XEP-0428, section
     /// 3).
     pub fn says_something(&self) -> bool {

@@ -123,3 +123,23 @@ fn the_values_of_a_field_are_read_up_to_one_more_than_may_be() {
     let most = crate::types::MAX_FORM_VALUES;
     assert_eq!([most, most + 1, 2 * most].map(read), [most, most + 1, most + 1]);
 }
+
+/// Prosody and ejabberd write a text for clients that know no invitations, the latter with the room's password.
+#[test]
+fn an_archived_invitation_of_a_room_is_no_message() {
+    let shown = |from: &str, content: &str| {
+        let inner = format!("<message xmlns='jabber:client' from='{from}' to='me@house'>{content}</message>");
+        let Incoming::Archived(result) = archived("", RESULT, &forwarded(&inner)) else { panic!("{content}") };
+        result.message.map(|message| message.body.unwrap())
+    };
+    let x = |inner: &str| format!("<x xmlns='http://jabber.org/protocol/muc#user'>{inner}</x>");
+    let text = "<body>friend@far invites you to the room, the password is 'sesame'</body>";
+    let direct = "<x xmlns='jabber:x:conference' jid='room@muc'/>";
+    let invites = x("<invite from='friend@far/x'/><password>sesame</password>");
+    for content in [format!("{text}{invites}"), format!("{text}{invites}{direct}"), text.to_owned() + direct] {
+        assert_eq!(shown("room@muc", &content), None, "{content}");
+    }
+    assert_eq!(shown("room@muc", &(text.to_owned() + &x("<decline from='hecate@far'/>"))), None);
+    let own_words = shown("friend@far/x", &format!("<body>come</body>{direct}"));
+    assert_eq!(own_words.as_deref(), Some("come"), "a person's own words");
+}
