@@ -140,17 +140,18 @@ impl Bucket {
         }
     }
 
-    /// Removes an object, with the parts of the upload that it names.
+    /// Removes an object, with the parts of the upload that it names. Returns that name; `None` if there is no such object.
     ///
     /// Its last message goes first: if this is given up in between, [`Self::begun`] finds the parts. The library would read from a follower
     /// which subject the parts have, and purge whatever that says, also a name that stands for all uploads.
-    pub(crate) async fn remove(&self, name: &str) -> Result<(), String> {
+    pub(crate) async fn remove(&self, name: &str) -> Result<Option<String>, String> {
         let described = self.described(name).await?;
         self.purge(self.end_subject(name)).await?;
-        match described.filter(|info| is_one_upload(&info.nuid)) {
-            Some(info) => self.remove_parts(&info.nuid).await,
-            None => Ok(()),
+        let upload = described.map(|info| info.nuid).filter(|id| is_one_upload(id));
+        if let Some(id) = &upload {
+            self.remove_parts(id).await?;
         }
+        Ok(upload)
     }
 
     /// Removes the parts of an upload.

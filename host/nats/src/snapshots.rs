@@ -127,7 +127,11 @@ impl Snapshots {
     /// Removes an object, or what there is of one that was not uploaded to its end.
     async fn remove(&self, name: &str) -> Result<(), SnapshotError> {
         let failed = |cause| SnapshotError::Server { name: name.to_owned(), cause };
-        self.bucket.remove(name).await.map_err(failed)?;
+        let upload = self.bucket.remove(name).await.map_err(failed)?;
+        // An upload has the name of its snapshot. Its parts are gone with the object, if there was one of them.
+        if upload.is_some_and(|upload| upload == name) {
+            return Ok(());
+        }
         self.bucket.remove_parts(name).await.map_err(failed)
     }
 

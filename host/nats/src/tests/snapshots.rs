@@ -175,6 +175,25 @@ async fn the_snapshots_of_an_account_are_found_without_those_of_others() {
     assert_eq!(soon(snapshots.fetch("other@example.org", &of_other)).await.unwrap(), b"state");
 }
 
+/// Each request makes NATS look through the whole stream.
+#[tokio::test]
+async fn a_snapshot_is_removed_by_one_request_for_its_end_and_one_for_its_parts() {
+    let server = Server::start();
+    let (link, cluster) = server.cluster().await;
+    let snapshots = Snapshots::open(&link, &cluster).await.unwrap();
+    let kept = stored(&snapshots, ACCOUNT, 7).await;
+    // A client of the same account of NATS hears what others ask.
+    let mut asked = link.client.subscribe(format!("$JS.API.STREAM.PURGE.{STREAM}")).await.unwrap();
+    link.client.flush().await.unwrap();
+    soon(snapshots.forget(&kept)).await;
+    asked.unsubscribe().await.unwrap();
+    let mut requests = 0;
+    while soon(asked.next()).await.is_some() {
+        requests += 1;
+    }
+    assert_eq!((requests, messages(&link).await), (2, 0));
+}
+
 /// Otherwise `parlor cluster remove` would say that nothing is left.
 #[tokio::test]
 async fn snapshots_that_cannot_be_removed_are_told() {
