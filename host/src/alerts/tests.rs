@@ -3,11 +3,11 @@
 use parlor_config::Overrides;
 use parlor_runtime::compiler::Compiler;
 use parlor_runtime::threads::Threads;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use super::*;
+use crate::host::tests::component::Stream;
 
 fn name(name: &str) -> AccountName {
     name.parse().unwrap()
@@ -201,45 +201,6 @@ fn a_certificate_is_news_two_weeks_before_its_end_and_behind_it() {
     let soon = says("2026-12-04T07:59:59Z").unwrap();
     assert!(soon.contains(" ends on 2026-12-04T07:59:59Z: renew it") && !soon.contains('\n'), "{soon}");
     assert!(says("2026-11-20T07:59:59Z").unwrap().contains(" has ended on "));
-}
-
-/// The server's end of a component's stream.
-struct Stream {
-    tcp: TcpStream,
-    read: String,
-}
-
-impl Stream {
-    /// Accepts the component `bots.example.org`.
-    async fn accept(listener: &TcpListener) -> Self {
-        let (tcp, _) = listener.accept().await.unwrap();
-        let mut stream = Self { tcp, read: String::new() };
-        stream.until("to='bots.example.org'>").await;
-        let header = "<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' \
-                      xmlns='jabber:component:accept' from='bots.example.org' id='1'>";
-        stream.tcp.write_all(header.as_bytes()).await.unwrap();
-        stream.until("</handshake>").await;
-        stream.tcp.write_all(b"<handshake/>").await.unwrap();
-        stream
-    }
-
-    /// Reads up to this text, and forgets everything before its end.
-    async fn until(&mut self, text: &str) {
-        loop {
-            if let Some(at) = self.read.find(text) {
-                self.read.drain(..at + text.len());
-                return;
-            }
-            self.more().await;
-        }
-    }
-
-    async fn more(&mut self) {
-        let mut bytes = [0; 4_096];
-        let length = self.tcp.read(&mut bytes).await.unwrap();
-        assert!(length > 0, "the stream ended: {:?}", self.read);
-        self.read.push_str(std::str::from_utf8(&bytes[..length]).unwrap());
-    }
 }
 
 /// The account that is connected is the address of a component, whose server is this test. Nothing listens for the other one.

@@ -1,5 +1,7 @@
 //! Tests of a host that does not log in.
 
+pub(crate) mod component;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 

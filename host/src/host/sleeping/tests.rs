@@ -3,15 +3,10 @@
 use parlor_config::Overrides;
 use parlor_runtime::compiler::Compiler;
 use parlor_runtime::threads::Threads;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use super::*;
-
-/// Waits for something that is immediate on an idle machine.
-async fn soon<T>(work: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(30), work).await.expect("it comes soon")
-}
+use crate::host::tests::component::{Stream, soon};
 
 /// A server that takes the component, and the folder of the host.
 struct Scene {
@@ -50,51 +45,12 @@ impl Scene {
     /// Starts a host, and accepts the stream of its component.
     async fn start(&self, config: Config) -> (Host, Stream) {
         let start = Host::start(config, Compiler::ThisProcess, Threads::of_the_caller());
-        let (host, stream) = tokio::join!(start, soon(self.serve()));
+        let (host, stream) = tokio::join!(start, soon(Stream::accept(&self.listener)));
         (host.unwrap(), stream)
     }
-
-    async fn serve(&self) -> Stream {
-        let (tcp, _) = self.listener.accept().await.unwrap();
-        let mut stream = Stream { tcp, read: String::new() };
-        stream.until("to='bots.example.org'>").await;
-        let header = "<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' \
-                      xmlns='jabber:component:accept' from='bots.example.org' id='1'>";
-        stream.say(header).await;
-        stream.until("</handshake>").await;
-        stream.say("<handshake/>").await;
-        stream
-    }
-}
-
-/// The server's end of a stream.
-struct Stream {
-    tcp: TcpStream,
-    read: String,
 }
 
 impl Stream {
-    /// Reads up to the end of this text.
-    async fn until(&mut self, end: &str) -> String {
-        soon(async {
-            loop {
-                if let Some(at) = self.read.find(end) {
-                    let rest = self.read.split_off(at + end.len());
-                    return std::mem::replace(&mut self.read, rest);
-                }
-                let mut bytes = [0; 1_024];
-                let length = self.tcp.read(&mut bytes).await.unwrap();
-                assert!(length > 0, "the stream ended before {end:?}: {:?}", self.read);
-                self.read.push_str(std::str::from_utf8(&bytes[..length]).unwrap());
-            }
-        })
-        .await
-    }
-
-    async fn say(&mut self, text: &str) {
-        self.tcp.write_all(text.as_bytes()).await.unwrap();
-    }
-
     /// Asks an address whether it is there.
     async fn ping(&mut self, name: &str, id: &str) {
         let to = format!("to='{name}@bots.example.org'");
