@@ -1,5 +1,7 @@
 //! Tests of the choice of the next due time, and of the due times in a file after kills.
 
+use std::collections::BTreeSet;
+
 use parlor_base::clock::Clock;
 use parlor_store::{DueOutcome, LastDue, NewSchedule, Owner, Schedules, Store, StoredTiming};
 
@@ -239,6 +241,7 @@ async fn in_ten_years_with_kills_each_due_time_is_told_and_again_only_if_its_end
         let all = timing(&row).unwrap().between(begin, end, usize::MAX).latest;
         assert!(all.len() > 500, "{zone}: {}", all.len());
         let (mut known, mut told, mut repeats) = (known(vec![row]), Vec::new(), 0);
+        let mut over = BTreeSet::new();
         let (mut now, mut since) = (begin, begin);
         while now < end {
             let hours = i64::try_from(numbers.below(24 * 21)).unwrap();
@@ -247,6 +250,8 @@ async fn in_ten_years_with_kills_each_due_time_is_told_and_again_only_if_its_end
                 let (came, is_over) = deliver(&stored, &row, &work, &mut numbers).await;
                 told.extend(came);
                 if is_over {
+                    // Otherwise they would come again and again, without end.
+                    assert!(over.insert(came), "{zone}: {came:?} was over");
                     known.settle(row.id, &Done::Over);
                 } else {
                     repeats += usize::from(came.is_some());
@@ -293,6 +298,7 @@ async fn in_ten_years_on_one_file_each_due_time_of_each_kind_of_schedule_is_told
     }
     let mut known = known(stored.all().await.unwrap());
     let (mut told, mut repeats) = (BTreeMap::<String, Vec<Timestamp>>::new(), 0);
+    let mut over = BTreeSet::new();
     let (mut now, mut since) = (begin, begin);
     while now < end {
         let hours = i64::try_from(numbers.below(24 * 21)).unwrap();
@@ -303,6 +309,8 @@ async fn in_ten_years_on_one_file_each_due_time_of_each_kind_of_schedule_is_told
                 told.entry(row.name.clone()).or_default().push(due);
             }
             if is_over {
+                // Otherwise they would come again and again, without end.
+                assert!(over.insert((row.name.clone(), came)), "{}: {came:?} was over", row.name);
                 known.settle(row.id, &Done::Over);
                 continue;
             }
