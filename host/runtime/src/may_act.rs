@@ -7,8 +7,8 @@ use futures_util::future::{BoxFuture, ready};
 
 /// The permission of an account to act. Without a cluster it always may, and asking costs nothing.
 ///
-/// It is asked before a handler starts, before something is sent, and before a request over the web. Once it is gone, it never
-/// comes back: the account is about to end here, and may run elsewhere.
+/// It is asked before a handler starts, before something is sent, before a request over the web, and before the answer to a request
+/// to a webhook. Once it is gone, it never comes back: the account is about to end here, and may run elsewhere.
 #[derive(Clone, Default)]
 pub struct MayAct(Option<Arc<dyn Permission>>);
 

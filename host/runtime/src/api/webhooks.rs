@@ -7,7 +7,7 @@ use wasmtime::component::Accessor;
 use super::{answer, caller, text};
 use crate::bindings::parlor::plugin::types::{Error, Header};
 use crate::bindings::parlor::plugin::webhooks::{Host, HostWithStore, Response};
-use crate::instance::{Context, Grouping, WebhookAnswer};
+use crate::instance::{Context, Grouping, OpenCall, WebhookAnswer};
 
 /// The headers that an answer may have. Proxies and browsers act upon other headers, and serve more than webhooks at
 /// that address: cookies, redirects to files of the proxy, connections.
@@ -49,7 +49,12 @@ fn answer_request<T: Send + 'static>(
     id: &str,
     given: Response,
 ) -> Result<(), CallError> {
-    let (instance, call) = caller(accessor, CallName::WebhooksAnswer)?;
+    let (_, call) = caller(accessor, CallName::WebhooksAnswer)?;
+    answer_by(&call, id, given)
+}
+
+fn answer_by(call: &OpenCall, id: &str, given: Response) -> Result<(), CallError> {
+    let instance = call.instance();
     call.granted(Target::None)?;
     text("id", id, LONGEST)?;
     let Response { status, headers, body } = given;
@@ -60,6 +65,9 @@ fn answer_request<T: Send + 'static>(
         return Err(CallError::invalid("answer.body", format!("longer than {LONGEST_BODY} bytes")));
     }
     let answer = WebhookAnswer { status, headers: checked(headers)?, body };
+    if !instance.account.may_act.now() {
+        return Err(CallError::Stopped);
+    }
     if instance.unanswered.webhooks().answer(id, answer) {
         Ok(())
     } else {
@@ -105,7 +113,27 @@ fn address<T: Send + 'static>(accessor: &Accessor<T, Grouping>, name: &str) -> R
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use parlor_session::permissions::Grants;
+
     use super::*;
+    use crate::instance::tests::that_may_act;
+    use crate::unanswered::UnansweredRequest;
+
+    /// A machine that was suspended goes on in the middle of a handler.
+    #[tokio::test]
+    async fn no_request_is_answered_once_the_account_may_not_act() {
+        for may in [true, false] {
+            let (instance, _mailbox) = that_may_act(may);
+            let grants = Grants::from_table(&"\"webhooks.receive\" = true".parse().unwrap()).unwrap();
+            instance.account.router.grant(&instance.mailbox, Arc::new(grants));
+            let _request = UnansweredRequest::begin(instance.unanswered.webhooks(), "1".to_owned(), 1).unwrap();
+            let call = instance.open_call(CallName::WebhooksAnswer).unwrap();
+            let answered = answer_by(&call, "1", Response { status: 200, headers: Vec::new(), body: Vec::new() });
+            assert_eq!(answered, if may { Ok(()) } else { Err(CallError::Stopped) });
+        }
+    }
 
     fn one(name: &str, value: &str) -> Vec<Header> {
         vec![Header { name: name.to_owned(), value: value.to_owned() }]

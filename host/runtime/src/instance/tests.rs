@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use parlor_base::clock::Clock;
 use parlor_base::id::Digest;
 use parlor_base::permission::Permission;
 use parlor_base::rate::Bucket;
@@ -12,9 +13,11 @@ use parlor_plugins::policy::{RoomSettings, SettingValues};
 use parlor_session::command_names::CommandNames;
 use parlor_session::permissions::Grants;
 use parlor_stanza::error::CallError;
+use parlor_xmpp::Dialer;
 
 use super::*;
 use crate::account::Asker;
+use crate::may_act::MayAct;
 use crate::threads::Place;
 
 const MANIFEST: &str =
@@ -94,6 +97,15 @@ fn after(lasting: Lasting, grants: &str, limits: Limits) -> (Arc<Instance>, Mail
     let account = account::Account::start(account_config(), parlor_store::Store::in_memory(), Place::here());
     let admitted = admitted("echo", MANIFEST, Grants::from_table(&grants.parse().unwrap()).unwrap(), limits);
     of_account(account.shared(), &admitted, lasting)
+}
+
+/// Returns an instance without grants of an account of a cluster, which may act or not.
+pub(crate) fn that_may_act(may: bool) -> (Arc<Instance>, MailReceiver) {
+    let store = parlor_store::Store::in_memory();
+    let backing = account::Backing { audit: store.audit(), store, may_act: MayAct::asking(move || may) };
+    let (config, place) = (account_config(), Place::here());
+    let account = account::Account::start_with(config, backing, place, Dialer::Network, Clock::Machine);
+    on_account(account.shared(), "echo")
 }
 
 /// Returns an instance without grants of another plugin of an account.

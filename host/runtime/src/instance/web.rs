@@ -117,24 +117,14 @@ fn proxy(web: &Web) -> Option<Proxy> {
 
 #[cfg(test)]
 mod tests {
-    use parlor_base::clock::Clock;
-    use parlor_xmpp::Dialer;
-
-    use super::super::tests::{account_config, on_account};
+    use super::super::tests::that_may_act;
     use super::*;
-    use crate::account::{Account, Backing};
-    use crate::may_act::MayAct;
-    use crate::threads::Place;
 
     /// A machine that was suspended goes on in the middle of a handler.
     #[tokio::test]
     async fn nothing_goes_over_the_web_once_the_account_may_not_act() {
         for may in [true, false] {
-            let store = parlor_store::Store::in_memory();
-            let backing = Backing { audit: store.audit(), store, may_act: MayAct::asking(move || may) };
-            let (config, place) = (account_config(), Place::here());
-            let account = Account::start_with(config, backing, place, Dialer::Network, Clock::Machine);
-            let (instance, _mailbox) = on_account(account.shared(), "echo");
+            let (instance, _mailbox) = that_may_act(may);
             let clients = [WebClient::of(&instance).await, WebClient::for_files(&instance).await];
             for client in clients {
                 assert_eq!(client.err(), (!may).then_some(CallError::Stopped));

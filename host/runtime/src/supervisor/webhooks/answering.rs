@@ -41,7 +41,7 @@ pub(super) async fn answer(
         Reply::Answer(WebhookAnswer { status, .. }) | Reply::NoAnswer(status) => {
             webhooks.stored.note(id, 1, RequestState::Answered(*status)).await
         }
-        // The plugin has not heard of it.
+        // The plugin has not heard of it, or the sender asks again, and the next node handles it.
         Reply::Stored | Reply::Again | Reply::Busy | Reply::Failed => {
             webhooks.stored.take_back(id, request.webhook, acceptance.once).await
         }
@@ -65,11 +65,35 @@ async fn pass(instance: &Arc<Instance>, id: i64, request: &WebhookRequest) -> Re
     let (webhooks, most) = (instance.unanswered.webhooks(), instance.limits.webhook_queue);
     let Some(unanswered) = UnansweredRequest::begin(webhooks, id.to_string(), most) else { return Reply::Busy };
     let Some(mail) = telling::mail(instance, id, 1, request) else { return Reply::Busy };
-    match unanswered.ask(&instance.mailbox, mail, instance.limits.webhook_time).await {
+    let outcome = unanswered.ask(&instance.mailbox, mail, instance.limits.webhook_time).await;
+    reply_to(instance, outcome).await
+}
+
+/// Returns the reply to a request of which the plugin was told. If another node may have the account by now, it is none of the plugin's.
+async fn reply_to(instance: &Instance, outcome: Outcome<WebhookAnswer>) -> Reply {
+    if !instance.account.may_act.now_or_confirmed().await {
+        return Reply::Busy;
+    }
+    match outcome {
         Outcome::Answered(answer) => Reply::Answer(answer),
         Outcome::Returned => Reply::NoAnswer(NO_CONTENT),
         Outcome::Failed => Reply::NoAnswer(FAILED),
         Outcome::Late => Reply::NoAnswer(LATE),
         Outcome::NotTold => Reply::Busy,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instance::tests::that_may_act;
+
+    /// The sender would take it for the answer of the node that has the account now.
+    #[tokio::test]
+    async fn a_sender_gets_no_answer_of_a_handler_that_outlived_the_lease() {
+        for (may, expected) in [(true, Reply::NoAnswer(NO_CONTENT)), (false, Reply::Busy)] {
+            let (instance, _mailbox) = that_may_act(may);
+            assert_eq!(reply_to(&instance, Outcome::Returned).await, expected);
+        }
     }
 }
