@@ -46,6 +46,8 @@ struct Subscriber {
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     all: BTreeMap<NodeAddress, Vec<Subscriber>>,
+    /// The ids that services gave the last subscription to a node, also if no plugin has it any more.
+    ids: BTreeMap<NodeAddress, String>,
     /// Instances that are to replace others: the new one, and the old one.
     successors: Vec<(InstanceId, InstanceId)>,
     /// The nodes whose services could not say on this stream whether the account is still subscribed.
@@ -114,7 +116,8 @@ impl Subscriptions {
         if let Err(error) = may_ask(&at.service, turn) {
             return turn.answer(answer, Err(error));
         }
-        let request = PubsubAsk::Unsubscribe { node: at.node.clone(), jid: turn.own.to_bare() };
+        let id = self.ids.get(&at).cloned();
+        let request = PubsubAsk::Unsubscribe { node: at.node.clone(), jid: turn.own.to_bare(), id };
         ask(&at.clone(), request, PubsubIq::Unsubscribe { at, by, answer }, turn);
     }
 
@@ -173,6 +176,7 @@ impl Subscriptions {
             }
             PubsubIq::Items(answer) => turn.answer(answer, outcome.and_then(page)),
             PubsubIq::Subscribe { at, by, answer } => {
+                self.note_id(&at, &outcome, turn);
                 let in_force = in_force(outcome);
                 self.settle(by, &at, in_force.is_ok());
                 turn.answer(answer, in_force);
@@ -185,25 +189,46 @@ impl Subscriptions {
                 };
                 if is_over {
                     self.remove(by, &at);
+                    self.ids.remove(&at);
                 }
                 turn.answer(answer, outcome.map(drop));
             }
-            PubsubIq::Again(at) => match in_force(outcome) {
-                Ok(_) => {}
-                Err(error) if is_no_verdict(&error) => {
-                    self.unsaid.insert(at);
-                    self.put_off(turn);
+            PubsubIq::Again(at) => {
+                self.note_id(&at, &outcome, turn);
+                match in_force(outcome) {
+                    Ok(_) => {}
+                    Err(error) if is_no_verdict(&error) => {
+                        self.unsaid.insert(at);
+                        self.put_off(turn);
+                    }
+                    Err(_) => self.ended(&at, turn),
                 }
-                Err(_) => self.ended(&at, turn),
-            },
+            }
+            // The service may have forgotten it before.
+            PubsubIq::Superseded => {}
+        }
+    }
+
+    /// Notes the id that a service gave a subscription. A service that keeps several subscriptions of one address makes a further one
+    /// whenever the account subscribes again, and sends each item once for each of them: the one before is ended.
+    fn note_id(&mut self, at: &NodeAddress, outcome: &Result<Body, CallError>, turn: &mut Turn<'_>) {
+        let Ok(Body::Subscription { id: Some(id), .. }) = outcome else { return };
+        if self.ids.len() >= MAX_NODES && !self.ids.contains_key(at) {
+            return;
+        }
+        let before = self.ids.insert(at.clone(), id.clone());
+        if let Some(before) = before.filter(|before| before != id) {
+            let (node, jid) = (at.node.clone(), turn.own.to_bare());
+            ask(at, PubsubAsk::Unsubscribe { node, jid, id: Some(before) }, PubsubIq::Superseded, turn);
         }
     }
 
     /// Forgets a subscription that the service ended, and reports that.
     fn ended(&mut self, at: &NodeAddress, turn: &mut Turn<'_>) {
+        self.ids.remove(at);
         if self.all.remove(at).is_some() {
             self.last.forget(at);
-            tell(at, NodeChange::Unsubscribed, turn);
+            tell(at, NodeChange::Unsubscribed { id: None }, turn);
         }
     }
 
@@ -223,10 +248,13 @@ impl Subscriptions {
         }
         for change in changes {
             match change {
-                NodeChange::Unsubscribed => self.ended(&at, turn),
+                // Another subscription took its place.
+                NodeChange::Unsubscribed { id: Some(id) } if self.ids.get(&at).is_some_and(|own| *own != id) => {}
+                NodeChange::Unsubscribed { .. } => self.ended(&at, turn),
                 // Its subscriptions are gone as well.
                 NodeChange::Deleted => {
                     self.all.remove(&at);
+                    self.ids.remove(&at);
                     self.last.forget(&at);
                     tell(&at, change, turn);
                 }
@@ -375,7 +403,7 @@ fn tell(at: &NodeAddress, change: NodeChange, turn: &mut Turn<'_>) {
         NodeChange::Retracted(id) => (PubsubKind::Retracted, NodeItem { id: Some(id), ..NodeItem::default() }),
         NodeChange::Purged => (PubsubKind::Purged, NodeItem::default()),
         NodeChange::Deleted => (PubsubKind::Deleted, NodeItem::default()),
-        NodeChange::Unsubscribed => (PubsubKind::Unsubscribed, NodeItem::default()),
+        NodeChange::Unsubscribed { .. } => (PubsubKind::Unsubscribed, NodeItem::default()),
     };
     let NodeItem { id, publisher, xml, is_cut } = item;
     let is_own = at.service == turn.own.to_bare();

@@ -32,6 +32,8 @@ pub(crate) enum PubsubIq {
     Unsubscribe { at: NodeAddress, by: InstanceId, answer: Answer<()> },
     /// Subscribe the account again, on a new stream.
     Again(NodeAddress),
+    /// End a subscription of the account that another one took the place of.
+    Superseded,
 }
 
 impl PubsubIq {
@@ -42,7 +44,7 @@ impl PubsubIq {
             Self::Publish { answer, .. } => answer.is_abandoned(),
             Self::Items(answer) => answer.is_abandoned(),
             Self::Subscribe { answer, .. } => answer.is_abandoned(),
-            Self::Again(_) => false,
+            Self::Again(_) | Self::Superseded => false,
         }
     }
 
@@ -55,7 +57,7 @@ impl PubsubIq {
             Self::Publish { answer, .. } => out.push(Effect::answer(answer, Err(CallError::Offline))),
             Self::Items(answer) => out.push(Effect::answer(answer, Err(CallError::Offline))),
             Self::Subscribe { answer, .. } => out.push(Effect::answer(answer, Err(CallError::Offline))),
-            Self::Again(_) => {}
+            Self::Again(_) | Self::Superseded => {}
         }
     }
 }

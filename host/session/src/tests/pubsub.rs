@@ -30,7 +30,7 @@ fn subscribes(ask: &Ask) -> bool {
 fn subscribed(test: &mut TestSession, by: u64, node: &str) {
     let mut receiver = subscribe(test, by, node);
     let id = test.asked_of(SERVICE, subscribes);
-    test.answer(Some(SERVICE), id, Ok(Body::Subscription { is_pending: false }));
+    test.answer(Some(SERVICE), id, Ok(Body::Subscription { is_pending: false, id: None }));
     assert_eq!(got(&mut receiver), Some(Ok(true)));
 }
 
@@ -236,7 +236,7 @@ fn a_subscription_that_waits_for_approval_is_not_over_when_it_cannot_be_made_aga
     };
     let mut receiver = subscribe(&mut test, 1, "news");
     let id = test.asked_of(SERVICE, subscribes);
-    test.answer(Some(SERVICE), id, Ok(Body::Subscription { is_pending: true }));
+    test.answer(Some(SERVICE), id, Ok(Body::Subscription { is_pending: true, id: None }));
     assert_eq!(got(&mut receiver), Some(Ok(false)));
     // Another plugin asks, and then the stream is lost.
     let mut receiver = subscribe(&mut test, 2, "news");
@@ -251,6 +251,48 @@ fn a_subscription_that_waits_for_approval_is_not_over_when_it_cannot_be_made_aga
     assert_eq!(test.count("pubsub-item"), 0, "nobody ended it");
     news(&mut test, SERVICE, "news", "1");
     assert_eq!(last_item(&test).kind, PubsubKind::Item, "it was approved since");
+}
+
+/// XEP-0060, section 6.1: a service may keep several subscriptions of one address, each with an id. It sends each item once for each
+/// of them, and wants to be told which one ends.
+#[test]
+fn an_account_has_one_subscription_at_a_service_that_would_keep_several() {
+    let mut test = TestSession::connected(Settings::default());
+    let gives = |test: &mut TestSession, id: &str| {
+        let asked = test.asked_of(SERVICE, subscribes);
+        test.answer(Some(SERVICE), asked, Ok(Body::Subscription { is_pending: false, id: Some(id.to_owned()) }));
+    };
+    let ended = |test: &TestSession| {
+        let ids = test.sent.iter().filter_map(|stanza| match stanza {
+            Outgoing::Ask { ask: Ask::Pubsub(ask), .. } => match &**ask {
+                PubsubAsk::Unsubscribe { id, .. } => Some(id.clone().unwrap_or_default()),
+                _ => None,
+            },
+            _ => None,
+        });
+        ids.collect::<Vec<_>>()
+    };
+    let _answer = subscribe(&mut test, 1, "news");
+    gives(&mut test, "a");
+    for id in ["a", "b"] {
+        test.bind();
+        test.roster(vec![item(ROMEO, "both")]);
+        gives(&mut test, id);
+    }
+    assert_eq!(ended(&test), ["a"]);
+    test.forget();
+    let says = |test: &mut TestSession, id: &str| {
+        test.hear_xml(&format!(
+            "<message xmlns='jabber:client' from='{SERVICE}'><event xmlns='http://jabber.org/protocol/pubsub#event'>\
+             <subscription node='news' jid='bot@example.org' subid='{id}' subscription='none'/></event></message>"
+        ));
+    };
+    says(&mut test, "a");
+    assert_eq!((test.count("pubsub-item"), test.session.features.pubsub.len()), (0, 1), "another one is there");
+    let _answer = unsubscribe(&mut test, 1, "news");
+    assert_eq!(ended(&test).last().map(String::as_str), Some("b"));
+    says(&mut test, "b");
+    assert_eq!(test.session.features.pubsub.len(), 0);
 }
 
 /// After a restart, a server may be back before the service is, or before it reaches other servers.
@@ -273,7 +315,7 @@ fn a_service_that_is_not_reached_ends_no_subscription_and_is_asked_again() {
         test.wait(1);
         assert_eq!(test.count_asked(subscribes), 1, "{condition}");
         let id = test.asked_of(SERVICE, subscribes);
-        test.answer(Some(SERVICE), id, Ok(Body::Subscription { is_pending: false }));
+        test.answer(Some(SERVICE), id, Ok(Body::Subscription { is_pending: false, id: None }));
         test.wait(600);
         assert_eq!(test.count_asked(subscribes), 1, "{condition}: it is made");
     }

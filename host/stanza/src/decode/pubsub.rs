@@ -26,7 +26,8 @@ pub(super) fn answer(payload: &Element) -> Option<Body> {
         // Services may leave out the state, or want an approval or options first (XEP-0060, section 4.2).
         "subscription" => {
             let state = child.attr("subscription");
-            Some(Body::Subscription { is_pending: state.is_some_and(|state| state != "subscribed") })
+            let is_pending = state.is_some_and(|state| state != "subscribed");
+            Some(Body::Subscription { is_pending, id: bounded(child, "subid") })
         }
         _ => None,
     }
@@ -44,7 +45,9 @@ pub(super) fn event(message: &WireMessage, own: &FullJid) -> Option<NodeEvent> {
         "items" => child.children().filter_map(change).take(MAX_NODE_CHANGES).collect(),
         "purge" => vec![NodeChange::Purged],
         "delete" => vec![NodeChange::Deleted],
-        "subscription" if is_end_of_ours(child, own) => vec![NodeChange::Unsubscribed],
+        "subscription" if is_end_of_ours(child, own) => {
+            vec![NodeChange::Unsubscribed { id: bounded(child, "subid") }]
+        }
         // An approval or a new configuration is no message of a person, either.
         _ => Vec::new(),
     };
@@ -99,5 +102,10 @@ fn item(item: &Element) -> NodeItem {
 
 /// Returns the id of an item, unless it is too long.
 fn id(item: &Element) -> Option<String> {
-    item.attr("id").filter(|id| !id.is_empty() && id.len() <= MAX_ITEM_ID).map(str::to_owned)
+    bounded(item, "id")
+}
+
+/// Returns the id in an attribute, unless it is too long.
+fn bounded(element: &Element, attribute: &str) -> Option<String> {
+    element.attr(attribute).filter(|id| !id.is_empty() && id.len() <= MAX_ITEM_ID).map(str::to_owned)
 }

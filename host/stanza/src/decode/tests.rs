@@ -1276,7 +1276,7 @@ fn items_of_nodes() {
         ("subscription='subscribed'", false),
         ("", false),
     ] {
-        assert_eq!(answer(&format!("<subscription {state}/>")), Body::Subscription { is_pending }, "{state}");
+        assert_eq!(answer(&format!("<subscription {state}/>")), Body::Subscription { is_pending, id: None }, "{state}");
     }
     let items = "<items node='n'><item id='1' publisher='a@b'><x xmlns='urn:x'/></item><item id='2'/></items>";
     let Body::NodeItems(page) = answer(items) else { panic!("{items}") };

@@ -38,8 +38,9 @@ pub(super) fn request(ask: PubsubAsk) -> (bool, Element) {
             let subscribe = about("subscribe", ns::PUBSUB, node).attr(name("jid"), jid.to_string());
             (true, pubsub(ns::PUBSUB).append(subscribe).build())
         }
-        PubsubAsk::Unsubscribe { node, jid } => {
+        PubsubAsk::Unsubscribe { node, jid, id } => {
             let unsubscribe = about("unsubscribe", ns::PUBSUB, node).attr(name("jid"), jid.to_string());
+            let unsubscribe = unsubscribe.attr(name("subid"), id);
             (true, pubsub(ns::PUBSUB).append(unsubscribe).build())
         }
         PubsubAsk::Create { node, options } => {

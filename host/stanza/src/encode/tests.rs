@@ -795,6 +795,11 @@ fn requests_about_nodes() {
     assert!(!next.contains("max_items") && next.contains("<after>x</after>"), "{next}");
     let retract = asked(PubsubAsk::Retract { node: node(), id: "1".to_owned() });
     assert!(retract.contains("notify='true'"), "{retract}");
+    let ends = |id: Option<&str>| {
+        let jid = "me@house".parse().unwrap();
+        asked(PubsubAsk::Unsubscribe { node: node(), jid, id: id.map(str::to_owned) })
+    };
+    assert!(ends(Some("s")).contains("subid='s'") && !ends(None).contains("subid"), "{}", ends(None));
     let purge = asked(PubsubAsk::Purge { node: node() });
     assert!(
         purge.contains("type='set'") && purge.contains("pubsub#owner") && purge.contains("<purge node='news'"),

@@ -199,6 +199,8 @@ pub enum Body {
     Subscription {
         /// Whether it is not in force yet: it needs approval or options first.
         is_pending: bool,
+        /// The id that the service gave it, if any.
+        id: Option<String>,
     },
     /// Any other result.
     Other,

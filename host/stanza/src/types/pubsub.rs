@@ -61,6 +61,8 @@ pub enum PubsubAsk {
         node: String,
         /// The address.
         jid: BareJid,
+        /// The id of the subscription, if the service gave it one: an address may have several.
+        id: Option<String>,
     },
     /// Create a node (section 8.1).
     Create {
@@ -158,5 +160,8 @@ pub enum NodeChange {
     /// The node is gone.
     Deleted,
     /// The subscription of this account has ended.
-    Unsubscribed,
+    Unsubscribed {
+        /// The id of the subscription, if the service names it.
+        id: Option<String>,
+    },
 }

@@ -191,7 +191,7 @@ mod tests {
             ),
             (PubsubAsk::Subscribe { node: node(), jid: own() }, "subscribes to urn:example:news at pubsub.example.org"),
             (
-                PubsubAsk::Unsubscribe { node: node(), jid: own() },
+                PubsubAsk::Unsubscribe { node: node(), jid: own(), id: None },
                 "unsubscribes from urn:example:news at pubsub.example.org",
             ),
             (

@@ -18,7 +18,11 @@ fn what_a_node_says_is_about_its_items_itself_or_our_subscription() {
         ("<items node='n'><item id='1'/><retract id='b'/></items>", vec![NodeChange::Item(item), gone("b")]),
         ("<purge node='n'/>", vec![NodeChange::Purged]),
         ("<delete node='n'><redirect uri='xmpp:a@b?;node=m'/></delete>", vec![NodeChange::Deleted]),
-        ("<subscription node='n' jid='me@house' subscription='none'/>", vec![NodeChange::Unsubscribed]),
+        ("<subscription node='n' jid='me@house' subscription='none'/>", vec![NodeChange::Unsubscribed { id: None }]),
+        (
+            "<subscription node='n' jid='me@house' subscription='none' subid='s'/>",
+            vec![NodeChange::Unsubscribed { id: Some("s".to_owned()) }],
+        ),
     ] {
         assert_eq!(told(inside), change(changes), "{inside}");
     }
@@ -137,4 +141,17 @@ fn a_stamp_has_a_date_a_time_and_one_zone() {
         let expected = at.map(|at| at.parse::<Timestamp>().unwrap());
         assert_eq!((read.delayed, read.at), (at.is_some(), expected.unwrap_or_else(now)), "{stamp}");
     }
+}
+
+/// XEP-0060, section 6.1: a service may keep several subscriptions of one address, each with an id.
+#[test]
+fn the_id_of_a_subscription_is_read() {
+    let id = |subid: &str| {
+        let xml = format!(
+            "<pubsub xmlns='http://jabber.org/protocol/pubsub'><subscription subscription='subscribed' {subid}/></pubsub>"
+        );
+        let Body::Subscription { is_pending: false, id } = body_of(&xml) else { panic!("{subid}") };
+        id
+    };
+    assert_eq!((id("subid='s'").as_deref(), id("subid=''"), id("")), (Some("s"), None, None));
 }
