@@ -321,6 +321,10 @@ mod tests {
             (8, false, false)
         );
         assert!(stage.turns.fill_mailbox());
+        let of_nobody = Event { name: "hookOutgoing".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::None };
+        let of_nobody = Mail::new(Arc::new(of_nobody), vec![SubscriptionId(1)], false);
+        assert!(mailbox.has_room_for_a_request() && mailbox.deliver(of_nobody), "it waits for no turn");
+        assert!(stage.mailbox.try_recv().is_ok());
         let left: Vec<_> = stage.turns.take_all(&stage.mailbox).map(|mail| text_of(&mail)).collect();
         assert_eq!(left, ["a0", "a1", "a2", "a3", "b", "b", "b", "b"]);
         assert_eq!((mailbox.waiting(), mailbox.has_room()), (0, true));

@@ -62,6 +62,11 @@ impl Mail {
         (self, arrives)
     }
 
+    /// Returns whether it may have to wait for the handler of another event. It does not if it is about no room or person.
+    pub(super) fn waits_for_a_turn(&self) -> bool {
+        self.place.is_some() || self.event.payload.conversation().is_some()
+    }
+
     /// Creates mail that only passes a place in the archive, without an event for the plugin.
     pub(super) fn passes(place: ArchivePlace) -> Self {
         let nothing = Event { name: EventName::from(""), at: Timestamp::UNIX_EPOCH, payload: Payload::None };
@@ -344,9 +349,9 @@ impl Mailbox {
     }
 
     /// Returns whether there is room for an event about no room or person that can wait or be refused. It waits for no turn, so events
-    /// that do keep it out only if they fill the mailbox.
+    /// that do never keep it out.
     pub fn has_room_for_a_request(&self) -> bool {
-        self.has_room() && self.has_half(self.queue.queued())
+        self.has_half(self.queue.queued())
     }
 
     /// Returns whether more than half of the mailbox is free, in number and weight, if this many events are in it.

@@ -41,7 +41,7 @@ impl Queue {
     /// Puts mail in, unless the queue is full or closed. Returns whether it was put in.
     pub(super) fn put(&self, mail: Box<Mail>) -> bool {
         let mut inner = self.inner();
-        if inner.is_closed || inner.mail.len() + self.held.load(Relaxed) >= self.capacity {
+        if inner.is_closed || !self.has_place(inner.mail.len(), &mail) {
             return false;
         }
         inner.mail.push_back(mail);
@@ -53,6 +53,14 @@ impl Queue {
             reader.wake();
         }
         true
+    }
+
+    /// Returns whether there is a place for mail while this many events are in it. Of what its reader holds, half of the capacity counts
+    /// at most for mail that waits for no turn: otherwise two busy rooms would keep hooks out.
+    fn has_place(&self, events: usize, mail: &Mail) -> bool {
+        let held = self.held.load(Relaxed);
+        events + held < self.capacity
+            || (events + held.min(self.capacity / 2) < self.capacity && !mail.waits_for_a_turn())
     }
 
     /// Returns how many events wait, in it or with its reader.
@@ -176,9 +184,10 @@ mod tests {
     use jiff::Timestamp;
     use parlor_base::id::InstanceId;
 
-    use super::super::CaughtUpRooms;
+    use super::super::{ArchivePlace, CaughtUpRooms};
     use super::*;
     use crate::event::{Event, Payload};
+    use crate::position::Archive;
 
     struct Counted(AtomicU32);
 
@@ -226,16 +235,22 @@ mod tests {
     }
 
     #[test]
-    fn events_that_wait_for_their_turns_keep_no_request_out_before_the_mailbox_is_full() {
-        let (mailbox, receiver) = Mailbox::new(InstanceId::next(), 8, Arc::default());
+    fn events_that_wait_for_their_turns_keep_no_request_out_and_fill_the_mailbox_for_others() {
+        let (mailbox, mut receiver) = Mailbox::new(InstanceId::next(), 8, Arc::default());
         let rooms = |held| {
             receiver.hold(held);
             (mailbox.has_room_for_the_past(), mailbox.has_room_for_a_request())
         };
         assert_eq!(
             [rooms(0), rooms(4), rooms(7), rooms(8)],
-            [(true, true), (false, true), (false, true), (false, false)]
+            [(true, true), (false, true), (false, true), (false, true)]
         );
+        assert!(!mailbox.pass(ArchivePlace::CaughtUp(Archive::Own, 1)), "it is about a conversation");
+        for _ in 0..4 {
+            assert!(mailbox.has_room_for_a_request() && mailbox.deliver(mail()));
+        }
+        assert!(!mailbox.has_room_for_a_request() && !mailbox.deliver(mail()), "there is an end");
+        while receiver.try_recv().is_ok() {}
         receiver.hold(0);
         for _ in 0..4 {
             assert!(mailbox.has_room_for_a_request() && mailbox.deliver(mail()));
