@@ -64,6 +64,7 @@ use self::plugins::Plugins;
 use self::reserved::{Reserved, is_kept, is_provided_on};
 use self::sleeping::Sleepers;
 use self::webhooks::WebhookListening;
+use crate::memory;
 
 #[cfg(feature = "cluster")]
 pub(crate) use accounts::read_configuration_again;
@@ -234,6 +235,10 @@ impl Host {
             tracing::warn!(%error, "the data folder cannot note its policy: what that names may be removed when another policy is changed that uses this folder");
         }
         let sleepers = sleeping::load(&config, &store).await;
+        if !sleepers.are_none() {
+            // To read 100,000 addresses takes several times the memory that they keep.
+            memory::give_back_now().await;
+        }
         let domains = Domains::start(&config, &sleepers);
         // In a cluster, accounts start when the host gets them. Addresses that sleep start when something comes for them.
         let accounts = config.accounts.values().filter(|_| config.cluster.is_none());

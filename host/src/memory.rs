@@ -42,17 +42,23 @@ pub async fn give_back() {
     // Locks the mappings of the process for some milliseconds.
     let _ = tokio::task::spawn_blocking(drop_program).await;
     let mut looks = tokio::time::interval(LOOK);
-    let (mut kept, mut since) = (allocated(), 0);
+    // The first look comes as if a minute had passed, for the memory of the start.
+    let (mut kept, mut since) = (allocated(), LOOKS);
     loop {
         looks.tick().await;
         since += 1;
         if since < LOOKS && allocated().abs_diff(kept) < CHANGE {
             continue;
         }
-        // Trimming takes locks of the heap, and on a big one some milliseconds. A failure changes nothing.
-        let _ = tokio::task::spawn_blocking(trim).await;
+        give_back_now().await;
         (kept, since) = (allocated(), 0);
     }
+}
+
+/// Returns the memory to the system that is not in use now.
+pub(crate) async fn give_back_now() {
+    // Trimming takes locks of the heap, and on a big one some milliseconds. A failure changes nothing.
+    let _ = tokio::task::spawn_blocking(trim).await;
 }
 
 /// Removes the pages of the program's file from this process, so that only those come back that it still uses.
