@@ -10,7 +10,7 @@ use super::account::AccountConfig;
 use super::error::{AccountsFileError, ConfigError, FilePosition};
 use super::group::GroupName;
 use super::groups::Groups;
-use super::link::{self, LinkSettings};
+use super::link::{self, LinkSettings, Way};
 use super::name::AccountName;
 use super::sections::{Section, Written};
 use super::settings::Settings;
@@ -60,6 +60,7 @@ pub(crate) fn read_all<'d>(
             let (group, section) = with.groups.of(section)?;
             let mut account = account(&name, group, &section, with)?;
             component::fits(&account.link, &section, with.components)?;
+            share_component(&mut account.link, with.components);
             account.web = Arc::clone(with.web);
             account.settings = shared(account.settings, &mut settings);
             let twins = known.entry(account.link.jid.to_bare()).or_default();
@@ -74,8 +75,15 @@ pub(crate) fn read_all<'d>(
             accounts.insert(account.name.clone(), account);
         }
     }
-    // Made at once, the nodes of the map are full. One after the other, half of each would be empty, and there may be 100,000.
-    Ok((accounts.into_iter().collect(), in_the_second))
+    // Made at once, the nodes of the maps are full. One after the other, half of each would be empty, and there may be 100,000.
+    Ok((accounts.into_iter().collect(), in_the_second.into_iter().collect()))
+}
+
+/// Lets all addresses of a component share the text of its name.
+fn share_component(link: &mut LinkSettings, components: &BTreeMap<AccountName, LinkSettings>) {
+    if let Some((name, _)) = link.component().and_then(|name| components.get_key_value(name)) {
+        link.way = Way::Component(name.clone());
+    }
 }
 
 fn account(

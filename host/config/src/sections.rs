@@ -2,6 +2,7 @@
 //! the places.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use parlor_base::document::{self, Node, Position};
 use parlor_base::nearest::nearest;
@@ -12,15 +13,16 @@ use super::error::{ConfigError, FilePosition};
 
 /// A parsed configuration file.
 pub(crate) struct Document<'a> {
-    file: &'a Path,
+    file: Arc<Path>,
     read: document::Document<'a>,
     is_of_nodes: bool,
 }
 
 impl<'a> Document<'a> {
-    pub(crate) fn parse(file: &'a Path, text: &'a str) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(file: &Path, text: &'a str) -> Result<Self, ConfigError> {
+        let file: Arc<Path> = file.into();
         let read = document::Document::parse(text).map_err(|error| ConfigError::Syntax {
-            at: FilePosition { file: file.to_owned(), line: error.line, column: error.column },
+            at: FilePosition { file: Arc::clone(&file), line: error.line, column: error.column },
             reason: error.message,
         })?;
         Ok(Self { file, read, is_of_nodes: false })
@@ -32,8 +34,8 @@ impl<'a> Document<'a> {
     }
 
     pub(crate) fn top(&self) -> Section<'_> {
-        let at = FilePosition { file: self.file.to_owned(), line: 1, column: 1 };
-        let (file, read, is_of_nodes) = (self.file, self.read.root(), self.is_of_nodes);
+        let at = FilePosition { file: Arc::clone(&self.file), line: 1, column: 1 };
+        let (file, read, is_of_nodes) = (Arc::clone(&self.file), self.read.root(), self.is_of_nodes);
         Section { file, path: String::new(), at, read, is_of_nodes, under: None }
     }
 }
@@ -48,7 +50,7 @@ pub struct Written<T> {
 /// One table of the file, perhaps over another one, which has what this one lacks.
 #[derive(Clone)]
 pub struct Section<'a> {
-    file: &'a Path,
+    file: Arc<Path>,
     /// Its path, such as `account.main`, short enough for display; empty at the top.
     path: String,
     /// The place where it begins.
@@ -165,7 +167,7 @@ impl<'a> Section<'a> {
     fn inner(&self, node: &Node<'a>) -> Result<Section<'a>, ConfigError> {
         match node.as_section() {
             Some(read) => Ok(Section {
-                file: self.file,
+                file: Arc::clone(&self.file),
                 path: self.path_of(node.key()),
                 at: self.place(node.value_position()),
                 read,
@@ -202,7 +204,7 @@ impl<'a> Section<'a> {
     }
 
     fn place(&self, Position { line, column }: Position) -> FilePosition {
-        FilePosition { file: self.file.to_owned(), line, column }
+        FilePosition { file: Arc::clone(&self.file), line, column }
     }
 }
 
