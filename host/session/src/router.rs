@@ -19,8 +19,8 @@ mod subscription;
 mod withheld;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -78,7 +78,7 @@ impl Router {
         self.change(|index| {
             let listeners = Arc::make_mut(index.entry(EventName::from(name)).or_default());
             let filter = listeners.shared(filter);
-            let subscription = Arc::new(Subscription { id, filter, once: once.then(AtomicBool::default) });
+            let subscription = Subscription { id, filter, once: once.then(Arc::default) };
             let before = listeners.get(mailbox.instance()).cloned();
             let before = before.iter().flat_map(|before| before.subscriptions.iter());
             let subscriptions = before.chain([&subscription]).cloned().collect();

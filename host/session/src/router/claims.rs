@@ -3,7 +3,7 @@
 //! `initialize` runs again when a parked plugin is woken, and subscribes to the same events. It then gets the ids that its
 //! subscriptions had, since mail that waits refers to them. Subscriptions that it did not make again end with that.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Subscription, SubscriptionId};
 use crate::event::EventName;
@@ -12,12 +12,16 @@ use crate::event::EventName;
 #[derive(Debug, Default)]
 pub(super) struct Claims(Mutex<Option<Unclaimed>>);
 
+/// They take no memory while the plugin is parked and none of them has ended.
 #[derive(Debug, Default)]
-pub(super) struct Unclaimed {
+pub(super) struct Unclaimed(Option<Box<Lists>>);
+
+#[derive(Debug, Default)]
+pub(super) struct Lists {
     /// The subscriptions that existed when the plugin was woken and that it has not made again.
     pub(super) ids: Vec<SubscriptionId>,
     /// The subscriptions that ended with an event that still waits.
-    pub(super) fired: Vec<(EventName, Arc<Subscription>)>,
+    pub(super) fired: Vec<(EventName, Subscription)>,
 }
 
 impl Claims {
@@ -26,9 +30,21 @@ impl Claims {
     }
 
     /// Notes that a subscription ended with an event that was put into the mailbox.
-    pub(super) fn has_fired(&self, name: &EventName, subscription: &Arc<Subscription>) {
+    pub(super) fn has_fired(&self, name: &EventName, subscription: &Subscription) {
         if let Some(unclaimed) = self.lock().as_mut() {
-            unclaimed.fired.push((name.clone(), Arc::clone(subscription)));
+            unclaimed.lists().fired.push((name.clone(), subscription.clone()));
         }
+    }
+}
+
+impl Unclaimed {
+    /// Returns the lists, to be changed.
+    pub(super) fn lists(&mut self) -> &mut Lists {
+        self.0.get_or_insert_default()
+    }
+
+    /// Returns the subscriptions that existed when the plugin was woken and that it has not made again.
+    pub(super) fn ids(&self) -> &[SubscriptionId] {
+        self.0.as_ref().map_or(&[], |lists| lists.ids.as_slice())
     }
 }

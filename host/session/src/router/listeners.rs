@@ -28,7 +28,7 @@ pub(super) struct Listener {
     /// Its place in the order of first subscriptions.
     turn: u64,
     pub(super) mailbox: Arc<Mailbox>,
-    pub(super) subscriptions: Box<[Arc<Subscription>]>,
+    pub(super) subscriptions: Box<[Subscription]>,
     /// The screen before it, and the count of what it withholds of the classes that its filters let through. `None`:
     /// each event must be compared with its grants and filters.
     screen: Option<(Screen, Arc<Tally>)>,
@@ -75,7 +75,7 @@ impl Listener {
         &'l self,
         heard: &Heard<'_>,
         is_contact: &dyn Fn(&BareJid) -> bool,
-        over: &mut Vec<(&'l Self, &'l Arc<Subscription>)>,
+        over: &mut Vec<(&'l Self, &'l Subscription)>,
     ) -> (Vec<SubscriptionId>, bool) {
         let (mut subscriptions, mut xml) = (Vec::new(), false);
         for subscription in &*self.subscriptions {
@@ -128,7 +128,7 @@ impl Listeners {
     }
 
     /// Replaces the subscriptions of an instance. Without any subscription, it is no longer a listener.
-    pub(super) fn put(&mut self, name: &str, mailbox: &Arc<Mailbox>, subscriptions: Box<[Arc<Subscription>]>) {
+    pub(super) fn put(&mut self, name: &str, mailbox: &Arc<Mailbox>, subscriptions: Box<[Subscription]>) {
         let before = self.of.remove(&mailbox.instance());
         let turn = before.as_ref().map_or(self.next, |before| before.turn);
         if let Some(before) = before {
@@ -137,7 +137,7 @@ impl Listeners {
             self.next += 1;
         }
         if !subscriptions.is_empty() {
-            let screen = Screen::of(name, mailbox, subscriptions.iter().map(|one| &**one));
+            let screen = Screen::of(name, mailbox, subscriptions.iter());
             let screen = screen.map(|screen| {
                 let tally = Tally::of(screen.wanted(), screen.permission(), &self.told);
                 (screen, Arc::new(tally))

@@ -113,8 +113,8 @@ impl Drop for Weight {
 pub struct Mailbox {
     instance: InstanceId,
     pub(super) queue: Queue,
-    /// The total weight of the waiting mail.
-    pub(super) waiting: Arc<AtomicUsize>,
+    /// The total weight of the waiting mail, made when mail is first weighed.
+    weight: OnceLock<Arc<AtomicUsize>>,
     /// The number of events that this mailbox lost in total.
     lost: AtomicU64,
     /// The number of lost events that were reported to the plugin.
@@ -164,7 +164,7 @@ impl Mailbox {
         let mailbox = Arc::new(Self {
             instance,
             queue: Queue::new(capacity),
-            waiting: Arc::default(),
+            weight: OnceLock::new(),
             lost: AtomicU64::new(0),
             lost_told: AtomicU64::new(0),
             withheld: Withheld::default(),
@@ -333,8 +333,13 @@ impl Mailbox {
         }
         // Events without a payload, such as a timer's, are never too heavy.
         let bytes = mail.event.payload.weight();
-        mail.weight = if bytes == 0 { None } else { Weight::put(&self.waiting, bytes) };
+        mail.weight = if bytes == 0 { None } else { Weight::put(self.weight.get_or_init(Arc::default), bytes) };
         bytes == 0 || mail.weight.is_some()
+    }
+
+    /// Returns the total weight of the waiting mail.
+    pub(super) fn weight(&self) -> usize {
+        self.weight.get().map_or(0, |weight| weight.load(Relaxed))
     }
 
     /// Puts in mail that passes a place in the archive, if there is room. Returns whether it was put in.
@@ -356,7 +361,7 @@ impl Mailbox {
 
     /// Returns whether more than half of the mailbox is free, in number and weight, if this many events are in it.
     fn has_half(&self, events: usize) -> bool {
-        let is_light = events < UNWEIGHED || self.waiting.load(Relaxed) <= MAX_WAITING / 2;
+        let is_light = events < UNWEIGHED || self.weight() <= MAX_WAITING / 2;
         is_light && self.queue.capacity().saturating_sub(events) > self.queue.capacity() / 2
     }
 

@@ -15,14 +15,14 @@ impl Router {
         let index = self.index.load();
         let own = index.values().filter_map(|listeners| listeners.get(mailbox.instance()));
         let ids = own.flat_map(|listener| listener.subscriptions.iter().map(|one| one.id)).collect();
-        mailbox.claims.lock().get_or_insert_default().ids = ids;
+        mailbox.claims.lock().get_or_insert_default().lists().ids = ids;
     }
 
     /// Returns the subscription of this kind that the plugin had before it was parked, if it has one that it was not
     /// given back yet.
     pub fn claim(&self, mailbox: &Mailbox, name: &str, filter: &Filter, once: bool) -> Option<SubscriptionId> {
         let mut claims = mailbox.claims.lock();
-        let unclaimed = claims.as_mut()?;
+        let unclaimed = claims.as_mut()?.lists();
         let is_same = |one: &Subscription| *one.filter == *filter && one.once.is_some() == once;
         if let Some(at) = unclaimed.fired.iter().position(|(of, one)| **of == *name && is_same(one)) {
             return Some(unclaimed.fired.swap_remove(at).1.id);
@@ -36,19 +36,19 @@ impl Router {
 
     /// Returns how many of its subscriptions were not claimed.
     pub fn unclaimed(&self, mailbox: &Mailbox) -> usize {
-        mailbox.claims.lock().as_ref().map_or(0, |unclaimed| unclaimed.ids.len())
+        mailbox.claims.lock().as_ref().map_or(0, |unclaimed| unclaimed.ids().len())
     }
 
     /// Ends the subscriptions that the plugin has not made again by the time that its `initialize` has returned.
     pub fn end_unclaimed(&self, mailbox: &Mailbox) {
         let Some(unclaimed) = mailbox.claims.lock().take() else { return };
-        if unclaimed.ids.is_empty() {
+        if unclaimed.ids().is_empty() {
             return;
         }
         let instance = mailbox.instance();
         self.change(|index| {
             for name in heard_by(index, instance) {
-                retain(index, &name, instance, |one| !unclaimed.ids.contains(&one.id));
+                retain(index, &name, instance, |one| !unclaimed.ids().contains(&one.id));
             }
         });
     }

@@ -121,7 +121,10 @@ impl Withheld {
 
     /// Adds the tally of a listener.
     pub(super) fn open(&self, tally: &Arc<Tally>) {
-        self.counts_so_far().tallies.push(Arc::clone(tally));
+        let mut counts = self.counts_so_far();
+        // Most plugins have one or two.
+        counts.tallies.reserve_exact(1);
+        counts.tallies.push(Arc::clone(tally));
     }
 
     /// Adds what the tally of a listener has counted, and forgets it.
