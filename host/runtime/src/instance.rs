@@ -44,12 +44,9 @@ use crate::ceiling::Taken;
 use crate::counters::Counters;
 use crate::progress::CatchUpProgress;
 use crate::record::Record;
-use crate::schedules::Schedules;
 use crate::settings::OwnSettings;
-use crate::unanswered::Unanswered;
 use crate::watchdog::{self, Allowance};
 use crate::watched::Watched;
-use crate::webhooks::listening::Tokens;
 
 pub(crate) use self::asking::Waits;
 pub use self::budgets::Budgets;
@@ -105,8 +102,8 @@ pub struct Instance {
     began: Instant,
     /// The bytes that the host holds for its calls.
     held: Arc<Held>,
-    /// Its rate limits.
-    pub budgets: Budgets,
+    /// The state that outlives it, such as its rate limits and its schedules.
+    pub(crate) lasting: Arc<Lasting>,
     /// The operations that have not ended.
     open: Open,
     /// Its client for requests over the web.
@@ -115,15 +112,9 @@ pub struct Instance {
     pub(crate) parts: OpenParts,
     /// The files of messages that it was shown.
     pub(crate) seen_files: SeenFiles,
-    /// The secret parts of its webhooks' addresses, if it has webhooks.
-    pub(crate) webhooks: Option<Tokens>,
-    /// Its schedules.
-    pub(crate) schedules: Arc<Schedules>,
-    /// The requests that wait for its answer.
-    pub(crate) unanswered: Unanswered,
     /// Its questions to people.
     pub(crate) dialogs: Dialogs,
-    /// Its rooms, commands, timers and promises.
+    /// Its commands, timers and promises.
     pub(crate) registered: Registrations,
     /// Whether only handlers of it run: it has started, and is not stopping yet.
     pub(crate) only_handles: AtomicBool,
@@ -143,12 +134,11 @@ impl Instance {
         log: Arc<ChosenLevel>,
         command_names: Arc<ChosenNames>,
         account: Arc<account::Shared>,
-        lasting: Lasting,
+        lasting: Arc<Lasting>,
         progress: CatchUpProgress,
     ) -> (Arc<Self>, MailReceiver) {
         let id = InstanceId::next();
         let limits = Arc::clone(&admitted.limits);
-        let Lasting { record, rooms, failed, webhooks, schedules, unanswered, budgets } = lasting;
         let (capacity, grants) = (limits.mailbox as usize, Arc::clone(&admitted.grants));
         let (mailbox, receiver) = match progress.rooms() {
             Some(rooms) => Mailbox::catching_up(id, capacity, grants, rooms.clone()),
@@ -163,7 +153,7 @@ impl Instance {
         mailbox.ask_for_rooms(knows_rooms);
         let cpu = Arc::<watchdog::Account>::default();
         // A plugin that may use a whole core all the time is not throttled at its start either.
-        if failed.load(Relaxed) && limits.cpu_share < 1.0 {
+        if lasting.failed.load(Relaxed) && limits.cpu_share < 1.0 {
             cpu.begin_in_background();
         }
         let counters = Arc::new(Counters::new(Arc::clone(&mailbox), Arc::clone(&cpu)));
@@ -177,22 +167,19 @@ impl Instance {
             held: Held::up_to(limits.host_memory.as_usize(), cpu.charges()),
             cpu,
             counters,
-            record,
+            record: Arc::clone(&lasting.record),
             manifest: Arc::clone(&admitted.manifest),
             taken: Arc::default(),
             raises: admitted.raises,
             since: account.clock.now(),
             began: Instant::now(),
-            budgets,
+            lasting,
             open: Open::default(),
             web: WebClient::default(),
             parts: OpenParts::default(),
             seen_files: SeenFiles::default(),
-            webhooks,
-            schedules,
-            unanswered,
             dialogs: Dialogs::default(),
-            registered: Registrations::with_rooms(rooms),
+            registered: Registrations::default(),
             only_handles: AtomicBool::new(false),
             waits: Watched::default(),
             account,
@@ -207,7 +194,7 @@ impl Instance {
     /// Returns whether another line about this plugin may be logged, so that no plugin fills the disk. A refused line
     /// is counted, and the count is logged before the next line.
     pub fn may_log(&self) -> bool {
-        if self.budgets.log_lines().take(1.0).is_err() {
+        if self.lasting.budgets.log_lines().take(1.0).is_err() {
             self.counters.log_dropped.fetch_add(1, Relaxed);
             return false;
         }

@@ -162,7 +162,7 @@ pub(crate) struct Shared {
     /// Its task while it runs, and its remaining state while it is parked.
     parking: Mutex<Parking>,
     /// The state that one instance leaves to the next.
-    lasting: Lasting,
+    lasting: Arc<Lasting>,
     /// Its progress in archives, if it catches up.
     progress: CatchUpProgress,
     /// Its webhooks, if it has any.
@@ -214,12 +214,11 @@ impl Supervised {
         }
         let webhooks = Webhooks::of(&admitted, &settings, &account, engine.webhooks());
         let (iqs, requests) = Iqs::of(&admitted, &account).unzip();
-        let tokens = webhooks.as_ref().map(|webhooks| Arc::clone(&webhooks.tokens));
-        let lasting = match &beside {
+        let mut lasting = match &beside {
             Some(beside) => beside.before.passed_on(&admitted.limits),
-            None => Lasting::new(&admitted.limits, Arc::default(), account.records.of(&admitted.id)),
+            None => Lasting::new(&admitted.limits, account.records.of(&admitted.id)),
         };
-        let lasting = Lasting { webhooks: tokens, ..lasting };
+        lasting.webhooks = webhooks.as_ref().map(|webhooks| Arc::clone(&webhooks.tokens));
         let shared = Arc::new(Shared {
             admitted,
             settings,
@@ -232,7 +231,7 @@ impl Supervised {
             has_begun: std::sync::atomic::AtomicBool::new(false),
             standing: Watched::new(Standing { is_beside: beside.is_some(), ..Standing::default() }),
             parking: Mutex::default(),
-            lasting,
+            lasting: Arc::new(lasting),
             progress,
             webhooks,
             iqs: iqs.map(Box::new),

@@ -37,10 +37,9 @@ pub(crate) enum Verdict {
     Mark(String),
 }
 
-/// The waiting requests, by kind. Clones share them: an instance that replaces another one answers the requests that
-/// the other one received.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Unanswered(Arc<Kinds>);
+/// The waiting requests, by kind. They take no memory before the first one.
+#[derive(Debug, Default)]
+pub(crate) struct Unanswered(OnceLock<Arc<Kinds>>);
 
 /// The kinds of requests, each made when it is first used. Most plugins answer none.
 #[derive(Debug, Default)]
@@ -52,24 +51,33 @@ struct Kinds {
 }
 
 impl Unanswered {
+    /// Returns the same requests for an instance that replaces another one: it answers those that the other one received.
+    pub(crate) fn shared(&self) -> Self {
+        Self(OnceLock::from(Arc::clone(self.kinds())))
+    }
+
     /// Returns the requests to webhooks.
     pub(crate) fn webhooks(&self) -> &Arc<Waiting<WebhookAnswer>> {
-        self.0.webhooks.get_or_init(Arc::default)
+        self.kinds().webhooks.get_or_init(Arc::default)
     }
 
     /// Returns the requests of other entities (IQs).
     pub(crate) fn iqs(&self) -> &Arc<Waiting<Reply>> {
-        self.0.iqs.get_or_init(Arc::default)
+        self.kinds().iqs.get_or_init(Arc::default)
     }
 
     /// Returns the requests of other plugins.
     pub(crate) fn calls(&self) -> &Arc<Waiting<CallAnswer>> {
-        self.0.calls.get_or_init(Arc::default)
+        self.kinds().calls.get_or_init(Arc::default)
     }
 
     /// Returns the questions to it as a hook.
     pub(crate) fn hooks(&self) -> &Arc<Waiting<Verdict>> {
-        self.0.hooks.get_or_init(Arc::default)
+        self.kinds().hooks.get_or_init(Arc::default)
+    }
+
+    fn kinds(&self) -> &Arc<Kinds> {
+        self.0.get_or_init(Arc::default)
     }
 }
 

@@ -183,7 +183,7 @@ async fn emit<T: Send + 'static>(
     let name = known_as(&instance, &name);
     let granted = call.granted(Target::None)?;
     let _held = instance.hold(payload.weight())?;
-    slow_down(instance.budgets.emitted(), 1.0, || {
+    slow_down(instance.lasting.budgets.emitted(), 1.0, || {
         format!("{} events a second (events_per_second)", instance.limits.events_per_second)
     })
     .await?;

@@ -266,12 +266,12 @@ mod tests {
         let to: Jid = "romeo@example.org".parse().unwrap();
         let granted = call.granted(Target::Jid(&to)).unwrap();
         // It would wait 1.9 s for the one, and 3.8 s for the other.
-        instance.budgets.outgoing().owe(68.0);
-        instance.budgets.outgoing_bytes().owe(4.8 * instance.limits.bytes_per_second.as_f64());
-        let (began, used) = (Instant::now(), instance.budgets.outgoing().used());
+        instance.lasting.budgets.outgoing().owe(68.0);
+        instance.lasting.budgets.outgoing_bytes().owe(4.8 * instance.limits.bytes_per_second.as_f64());
+        let (began, used) = (Instant::now(), instance.lasting.budgets.outgoing().used());
         let result = pace_message(&call, granted, Target::Jid(&to), 10).await;
         assert!(matches!(result, Err(CallError::OverLimit(_))), "{result:?}");
-        assert!(began.elapsed() < Duration::from_millis(1) && instance.budgets.outgoing().used() <= used);
+        assert!(began.elapsed() < Duration::from_millis(1) && instance.lasting.budgets.outgoing().used() <= used);
     }
 
     /// It may wait for half a minute.
@@ -284,7 +284,7 @@ mod tests {
             let call = instance.open_call(CallName::ChatsSend).unwrap();
             let to: Jid = "romeo@example.org".parse().unwrap();
             let granted = call.granted(Target::Jid(&to)).unwrap();
-            instance.budgets.outgoing().take(50.0).unwrap();
+            instance.lasting.budgets.outgoing().take(50.0).unwrap();
             let mut waits = pin!(pace_message(&call, granted, Target::Jid(&to), 10));
             assert!(poll!(waits.as_mut()).is_pending());
             let left = Grants::from_table(&left.parse().unwrap()).unwrap();
@@ -300,7 +300,7 @@ mod tests {
     async fn a_conversation_is_not_ended_if_the_grant_was_taken_back_while_the_call_waited() {
         let (instance, _mailbox) = disconnected_instance("\"messages.send\" = [\"*\"]", Limits::default());
         let call = instance.open_call(CallName::ChatsEndOtr).unwrap();
-        instance.budgets.outgoing().take(50.0).unwrap();
+        instance.lasting.budgets.outgoing().take(50.0).unwrap();
         let mut ends = pin!(end_otr_by(&call, "romeo@example.org"));
         assert!(poll!(ends.as_mut()).is_pending());
         instance.account.router.grant(&instance.mailbox, Arc::default());

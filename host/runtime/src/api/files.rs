@@ -331,7 +331,7 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     request.first_byte = instance.limits.http_first_byte;
     let allow = |hop: Hop<'_>| -> Result<(), Failed> {
         // Each redirect is a request, too.
-        instance.budgets.owe_request(0);
+        instance.lasting.budgets.owe_request(0);
         credentials.may_be_in(&instance, Permission::FilesRead, hop.to).map_err(Failed::Call)?;
         underway.redirected(&hop);
         Ok(())
@@ -442,7 +442,7 @@ mod tests {
         let (instance, _mailbox) = disconnected_instance("\"files.send\" = [\"*\"]", Limits::default());
         let granted =
             instance.granted(CallName::FilesUpload, Target::File { media_type: "image/png", bytes: 1 }).unwrap();
-        instance.budgets.outgoing().take(50.0).unwrap();
+        instance.lasting.budgets.outgoing().take(50.0).unwrap();
         let request = slot_request(&"upload.example.org".parse().unwrap(), "a.png", "image/png", 1);
         let mut asks = pin!(ask_for_place(&instance, &granted, &request));
         assert!(poll!(asks.as_mut()).is_pending());

@@ -125,7 +125,7 @@ fn give<T: Send + 'static>(
     text("id", id, LONGEST)?;
     let verdict = verdict?;
     let not_found = || CallError::NotFound(format!("question {id}"));
-    let waiting = instance.unanswered.hooks();
+    let waiting = instance.lasting.unanswered.hooks();
     if !waiting.waits(id) {
         return Err(not_found());
     }

@@ -116,7 +116,7 @@ async fn fetch(
     underway.sends(size);
     let allow = |mut hop: Hop<'_>| -> Result<(), Failed> {
         // Each redirect is a request, too.
-        instance.budgets.owe_request(if hop.keeps_body { size } else { 0 });
+        instance.lasting.budgets.owe_request(if hop.keeps_body { size } else { 0 });
         hops.allow(&mut hop).map_err(Failed::Call)?;
         // Owners are shown where it went, and not only where it began.
         underway.redirected(&hop);
@@ -261,7 +261,7 @@ fn filled_body(credentials: &Credentials, body: Vec<u8>) -> Result<(Vec<u8>, boo
 /// Waits until the plugin may send this number of bytes over the web.
 async fn pace_bytes(instance: &Instance, bytes: usize) -> Result<(), CallError> {
     let limit = || format!("{} over the web a second (http_bytes_per_second)", instance.limits.http_bytes_per_second);
-    slow_down(instance.budgets.web_sent(), amount(bytes), limit).await
+    slow_down(instance.lasting.budgets.web_sent(), amount(bytes), limit).await
 }
 
 /// Reads the whole answer, at the pace that the limits allow.
@@ -281,7 +281,7 @@ async fn read(
             room += part.len().max(STEP);
         }
         body.extend_from_slice(&part);
-        wait_for(instance.budgets.web_received(), part.len()).await;
+        wait_for(instance.lasting.budgets.web_received(), part.len()).await;
     }
     credentials.hide(&mut body);
     let (url, headers) = (shown(credentials, answer.from.as_str().as_bytes()), shown_headers(credentials, &answer));
@@ -317,7 +317,7 @@ fn shown_headers(credentials: &Credentials, answer: &Answer) -> Vec<Header> {
 /// Waits until the plugin may make another request.
 pub(super) async fn one_more(instance: &Instance) -> Result<(), CallError> {
     let limit = || format!("{} requests over the web a second (http_per_second)", instance.limits.http_per_second);
-    slow_down(instance.budgets.requests(), 1.0, limit).await
+    slow_down(instance.lasting.budgets.requests(), 1.0, limit).await
 }
 
 /// Waits for these bytes, however long: the time of the whole request is limited.

@@ -113,11 +113,11 @@ async fn refuse_by(call: &OpenCall, id: &str, condition: &str, why: Option<Strin
 /// Checks that somebody waits for the answer, before it costs the plugin anything.
 fn waits(instance: &Instance, id: &str) -> Result<(), CallError> {
     text("id", id, LONGEST)?;
-    if instance.unanswered.iqs().waits(id) { Ok(()) } else { Err(not_found(id)) }
+    if instance.lasting.unanswered.iqs().waits(id) { Ok(()) } else { Err(not_found(id)) }
 }
 
 fn give(instance: &Instance, id: &str, reply: Reply) -> Result<(), CallError> {
-    if instance.unanswered.iqs().answer(id, reply) { Ok(()) } else { Err(not_found(id)) }
+    if instance.lasting.unanswered.iqs().answer(id, reply) { Ok(()) } else { Err(not_found(id)) }
 }
 
 fn not_found(id: &str) -> CallError {
@@ -140,9 +140,9 @@ mod tests {
     async fn a_request_is_not_answered_if_the_grant_was_taken_back_while_the_call_waited() {
         for called in [CallName::IqAnswer, CallName::IqRefuse] {
             let (instance, _mailbox) = disconnected_instance("\"iq.answer\" = [\"urn:x\"]", Limits::default());
-            let _request = UnansweredRequest::begin(instance.unanswered.iqs(), "1".to_owned(), 1).unwrap();
+            let _request = UnansweredRequest::begin(instance.lasting.unanswered.iqs(), "1".to_owned(), 1).unwrap();
             let call = instance.open_call(called).unwrap();
-            instance.budgets.outgoing().take(50.0).unwrap();
+            instance.lasting.budgets.outgoing().take(50.0).unwrap();
             let mut answers = pin!(async {
                 if called == CallName::IqAnswer {
                     answer_by(&call, "1", None).await

@@ -57,7 +57,7 @@ pub(super) async fn pace_for_all(instance: &Instance, granted: &Granted) -> Resu
 /// that task works for one.
 pub(super) async fn pace_order(instance: &Instance, granted: &Granted) -> Result<(), CallError> {
     let limit = || format!("{} calls a second (calls_per_second)", instance.limits.calls_per_second);
-    checked(instance, granted, slow_down(instance.budgets.orders(), 1.0, limit)).await
+    checked(instance, granted, slow_down(instance.lasting.budgets.orders(), 1.0, limit)).await
 }
 
 /// Waits until this many bytes may be read or written for the plugin: all plugins share one disk, and one thread that
@@ -65,7 +65,7 @@ pub(super) async fn pace_order(instance: &Instance, granted: &Granted) -> Result
 #[expect(clippy::cast_precision_loss, reason = "no call has so many bytes")]
 pub(super) async fn pace_storage(instance: &Instance, granted: &Granted, bytes: usize) -> Result<(), CallError> {
     let limit = || format!("{} of storage a second (storage_per_second)", instance.limits.storage_per_second);
-    checked(instance, granted, slow_down(instance.budgets.stored(), bytes as f64, limit)).await
+    checked(instance, granted, slow_down(instance.lasting.budgets.stored(), bytes as f64, limit)).await
 }
 
 /// Waits, and then checks that the permission of the call was not taken back meanwhile.
@@ -94,7 +94,7 @@ async fn decided_again(
 #[expect(clippy::cast_precision_loss, reason = "no stanza has so many bytes")]
 async fn stanza_of(instance: &Instance, bytes: usize) -> Result<(), CallError> {
     let limit = || format!("{} sent a second (bytes_per_second)", instance.limits.bytes_per_second);
-    let weighed = queue_to_send(instance, instance.budgets.outgoing_bytes(), bytes as f64, limit);
+    let weighed = queue_to_send(instance, instance.lasting.budgets.outgoing_bytes(), bytes as f64, limit);
     futures_util::future::try_join(stanzas(instance, 1), weighed).await?;
     Ok(())
 }
@@ -104,7 +104,7 @@ async fn stanzas(instance: &Instance, count: u32) -> Result<(), CallError> {
     let limit = || format!("{} stanzas a second (messages_per_second)", instance.limits.messages_per_second);
     // At most one burst is waited for, or it would take minutes.
     let counted = count.min(instance.limits.messages_burst);
-    queue_to_send(instance, instance.budgets.outgoing(), counted.into(), limit).await?;
+    queue_to_send(instance, instance.lasting.budgets.outgoing(), counted.into(), limit).await?;
     instance.counters.sent.fetch_add(count.into(), Relaxed);
     Ok(())
 }
@@ -222,9 +222,9 @@ mod tests {
                 let (instance, _mailbox) = disconnected_instance("\"status.write\" = true", Limits::default());
                 let granted = instance.granted(CallName::UserSetStatus, Target::None).unwrap();
                 // All that there is, and more.
-                instance.budgets.outgoing().owe(f64::from(instance.limits.messages_burst));
-                instance.budgets.orders().owe(1.5 * f64::from(instance.limits.calls_per_second));
-                instance.budgets.stored().owe(1.5 * instance.limits.storage_per_second.as_f64());
+                instance.lasting.budgets.outgoing().owe(f64::from(instance.limits.messages_burst));
+                instance.lasting.budgets.orders().owe(1.5 * f64::from(instance.limits.calls_per_second));
+                instance.lasting.budgets.stored().owe(1.5 * instance.limits.storage_per_second.as_f64());
                 let mut call = wait(Arc::clone(&instance), granted);
                 assert!(poll!(call.as_mut()).is_pending(), "{what}");
                 if is_taken_back {
@@ -245,7 +245,7 @@ mod tests {
         let fields = vec![("a".to_owned(), ConfigValue::Text("x".repeat(100_000)))];
         let command = ConfigureRoom { jid, fields };
         assert_eq!(request(&instance, &Granted::HOST, command).await, Err(CallError::Offline));
-        assert!(instance.budgets.outgoing_bytes().used() >= 100_000.0, "{}", instance.budgets.outgoing_bytes().used());
+        assert!(instance.lasting.budgets.outgoing_bytes().used() >= 100_000.0, "{}", instance.lasting.budgets.outgoing_bytes().used());
     }
 
     /// All of them may give the same command in the same second.

@@ -118,7 +118,7 @@ async fn give<T: Send + 'static>(
     let given = given?;
     text("id", id, LONGEST)?;
     let not_found = || CallError::NotFound(format!("request {id}"));
-    let waiting = instance.unanswered.calls();
+    let waiting = instance.lasting.unanswered.calls();
     if !waiting.waits(id) {
         return Err(not_found());
     }

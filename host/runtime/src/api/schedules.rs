@@ -155,7 +155,7 @@ async fn change<R: Send + 'static>(
     instance: &Arc<Instance>,
     change: impl Future<Output = Result<R, StoreError>> + Send + 'static,
 ) -> Result<R, CallError> {
-    let schedules = Arc::clone(&instance.schedules);
+    let schedules = Arc::clone(&instance.lasting.schedules);
     let task = instance.account.place.runtime.spawn(async move {
         let result = change.await;
         schedules.has_changed();

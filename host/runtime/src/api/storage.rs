@@ -222,7 +222,7 @@ async fn write<T: Send + 'static>(
 /// Counts bytes that were not known before, or not waited for.
 #[expect(clippy::cast_precision_loss, reason = "no call has so many bytes")]
 fn owe(instance: &Instance, bytes: usize) {
-    instance.budgets.stored().owe(bytes as f64);
+    instance.lasting.budgets.stored().owe(bytes as f64);
 }
 
 /// Returns how much the plugin may keep.
@@ -312,7 +312,7 @@ mod tests {
             let value = Some(vec![0; LONGEST_VALUE]);
             let write = Write { key: "long".to_owned(), value, expires: None, only: Only::Always };
             instance.account.data().write(owner(&instance), 1 << 20, write).await.unwrap();
-            assert!(instance.budgets.stored().used() < 1.0, "only calls count");
+            assert!(instance.lasting.budgets.stored().used() < 1.0, "only calls count");
             let mut call = Box::pin(get(&instance, "long".to_owned()));
             if waits {
                 assert_eq!(call.await.map(|value| value.map(|value| value.len())), Ok(Some(LONGEST_VALUE)));
@@ -321,7 +321,11 @@ mod tests {
                 drop(call);
             }
             // Half of the limit for a second.
-            assert!(instance.budgets.stored().used() > 100_000.0, "{waits}: {}", instance.budgets.stored().used());
+            assert!(
+                instance.lasting.budgets.stored().used() > 100_000.0,
+                "{waits}: {}",
+                instance.lasting.budgets.stored().used()
+            );
         }
     }
 }

@@ -150,7 +150,11 @@ mod tests {
             let instance = in_rooms(rooms, limits);
             change(&instance, CallName::UserSetStatus, Some(StatusValue::Away), None).await.unwrap();
             assert_eq!(instance.counters.sent.load(Relaxed), counted);
-            assert_eq!(instance.budgets.outgoing().take(4.0).is_ok(), rooms == 0, "what is left, with {rooms} rooms");
+            assert_eq!(
+                instance.lasting.budgets.outgoing().take(4.0).is_ok(),
+                rooms == 0,
+                "what is left, with {rooms} rooms"
+            );
         }
     }
 
@@ -158,7 +162,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_status_in_many_rooms_waits_as_so_many_stanzas_would_and_is_not_refused() {
         let instance = in_rooms(100, Limits { messages_per_second: 10, messages_burst: 50, ..Limits::default() });
-        instance.budgets.outgoing().take(50.0).unwrap();
+        instance.lasting.budgets.outgoing().take(50.0).unwrap();
         change(&instance, CallName::UserSetStatus, Some(StatusValue::Away), None).await.unwrap();
         assert_eq!(instance.counters.sent.load(Relaxed), 101);
     }
@@ -167,7 +171,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_status_that_waited_for_its_turn_is_not_set_if_the_grant_was_taken_back() {
         let instance = in_rooms(0, Limits::default());
-        instance.budgets.outgoing().take(50.0).unwrap();
+        instance.lasting.budgets.outgoing().take(50.0).unwrap();
         let mut call = pin!(change(&instance, CallName::UserSetStatusMessage, None, Some("hi".to_owned())));
         assert!(poll!(call.as_mut()).is_pending());
         instance.account.router.grant(&instance.mailbox, Arc::default());

@@ -100,7 +100,7 @@ fn address<T: Send + 'static>(accessor: &Accessor<T, Grouping>, name: &str) -> R
     let (instance, call) = caller(accessor, CallName::WebhooksAddress)?;
     call.granted(Target::None)?;
     text("name", name, LONGEST)?;
-    let tokens = instance.webhooks.as_ref().map(|tokens| tokens.load_full()).unwrap_or_default();
+    let tokens = instance.lasting.webhooks.as_ref().map(|tokens| tokens.load_full()).unwrap_or_default();
     let token = tokens.get(name).ok_or_else(|| CallError::NotFound(format!("webhook {name}")))?;
     let web = instance.account.web.load();
     let base = web.public_address().ok_or_else(|| {

@@ -21,7 +21,7 @@ pub(super) fn begin(instance: &Instance) {
             plugin: instance.plugin.clone(),
             instance: instance.id,
             mailbox: Arc::clone(&instance.mailbox),
-            waiting: Arc::clone(instance.unanswered.hooks()),
+            waiting: Arc::clone(instance.lasting.unanswered.hooks()),
             counters: Arc::clone(&instance.counters),
             longest: instance.limits.hostcall_bytes.as_usize(),
         });
@@ -35,7 +35,7 @@ pub(super) fn begin(instance: &Instance) {
         instance: instance.id,
         mailbox: Arc::clone(&instance.mailbox),
         names,
-        waiting: Arc::clone(instance.unanswered.calls()),
+        waiting: Arc::clone(instance.lasting.unanswered.calls()),
         time: instance.limits.request_time,
         longest: instance.limits.hostcall_bytes.as_usize().saturating_sub(BESIDE),
     });

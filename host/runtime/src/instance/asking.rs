@@ -124,9 +124,9 @@ pub(super) fn ask_to_send<C: Command>(
     granted: &Granted,
     command: C,
 ) -> impl Future<Output = Result<C::Answer, CallError>> {
-    let budgets = instance.budgets.clone();
+    let lasting = Arc::clone(&instance.lasting);
     let (answer, arrives) = Answer::channel();
-    let answer = answer.charging(move |bytes| budgets.outgoing_bytes().owe(bytes as f64));
+    let answer = answer.charging(move |bytes| lasting.budgets.outgoing_bytes().owe(bytes as f64));
     ask_with(instance, granted, AnyCommand::with(command, answer), arrives)
 }
 

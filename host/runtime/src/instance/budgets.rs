@@ -5,14 +5,10 @@ use std::sync::{Arc, OnceLock};
 use parlor_base::rate::Bucket;
 use parlor_plugins::limits::Limits;
 
-/// The rate limits of a plugin on one account. Clones share them. If a restart reset them, a plugin that keeps failing
-/// would get a new burst each time.
-#[derive(Debug, Clone)]
-pub struct Budgets(Arc<Buckets>);
-
-/// A bucket for each limit, made when it is first used: until then it is full.
+/// The rate limits of a plugin on one account: a bucket for each, made when it is first used, since until then it is full. If a
+/// restart reset them, a plugin that keeps failing would get a new burst each time.
 #[derive(Debug)]
-struct Buckets {
+pub struct Budgets {
     limits: Arc<Limits>,
     /// Most plugins log a line when they start.
     log_lines: OnceLock<Bucket>,
@@ -35,42 +31,41 @@ struct Others {
 impl Budgets {
     /// Creates the budgets of a plugin with these limits.
     pub(super) fn new(limits: &Arc<Limits>) -> Self {
-        let (log_lines, others) = (OnceLock::new(), OnceLock::new());
-        Self(Arc::new(Buckets { limits: Arc::clone(limits), log_lines, others }))
+        Self { limits: Arc::clone(limits), log_lines: OnceLock::new(), others: OnceLock::new() }
     }
 
     fn others(&self) -> &Others {
-        self.0.others.get_or_init(Box::default)
+        self.others.get_or_init(Box::default)
     }
 
     /// Returns the limit on messages and other stanzas that it sends.
     pub fn outgoing(&self) -> &Bucket {
-        let limits = &self.0.limits;
+        let limits = &self.limits;
         let new = || Bucket::new(limits.messages_per_second.into(), limits.messages_burst.into());
         self.others().outgoing.get_or_init(new)
     }
 
     /// Returns the limit on the bytes of these.
     pub fn outgoing_bytes(&self) -> &Bucket {
-        let rate = self.0.limits.bytes_per_second.as_f64();
+        let rate = self.limits.bytes_per_second.as_f64();
         self.others().outgoing_bytes.get_or_init(|| Bucket::new(rate, rate))
     }
 
     /// Returns the limit on events that it emits.
     pub fn emitted(&self) -> &Bucket {
-        let rate = self.0.limits.events_per_second.into();
+        let rate = self.limits.events_per_second.into();
         self.others().emitted.get_or_init(|| Bucket::new(rate, rate))
     }
 
     /// Returns the limit on other calls that the account's task carries out.
     pub fn orders(&self) -> &Bucket {
-        let rate = self.0.limits.calls_per_second.into();
+        let rate = self.limits.calls_per_second.into();
         self.others().orders.get_or_init(|| Bucket::new(rate, rate))
     }
 
     /// Returns the limit on bytes that it reads from its storage and writes to it.
     pub fn stored(&self) -> &Bucket {
-        let rate = self.0.limits.storage_per_second.as_f64();
+        let rate = self.limits.storage_per_second.as_f64();
         self.others().stored.get_or_init(|| Bucket::new(rate, rate))
     }
 
@@ -85,7 +80,7 @@ impl Budgets {
 
     /// Returns the limit on requests over the web.
     pub fn requests(&self) -> &Bucket {
-        let rate = self.0.limits.http_per_second.into();
+        let rate = self.limits.http_per_second.into();
         self.others().requests.get_or_init(|| Bucket::new(rate, rate))
     }
 
@@ -101,7 +96,7 @@ impl Budgets {
 
     /// Creates a limit on bytes over the web, of one direction.
     fn web(&self) -> Bucket {
-        let limits = &self.0.limits;
+        let limits = &self.limits;
         let rate = limits.http_bytes_per_second.as_f64();
         let burst = (2.0 * rate).max(limits.http_body.as_f64()).max(limits.hostcall_bytes.as_f64());
         Bucket::new(rate, burst)
@@ -109,8 +104,8 @@ impl Budgets {
 
     /// Returns the limit on lines that it logs, and that the host logs because of its actions.
     pub(super) fn log_lines(&self) -> &Bucket {
-        let rate = self.0.limits.log_lines_per_second.into();
-        self.0.log_lines.get_or_init(|| Bucket::new(rate, rate))
+        let rate = self.limits.log_lines_per_second.into();
+        self.log_lines.get_or_init(|| Bucket::new(rate, rate))
     }
 
     /// Returns how much of a limit's burst is used up, or `None` for other limits. It makes no bucket: owners look at
@@ -126,14 +121,14 @@ impl Budgets {
             "http_bytes_per_second" => {
                 self.used_of(|others| &others.web_sent).max(self.used_of(|others| &others.web_received))
             }
-            "log_lines_per_second" => self.0.log_lines.get().map_or(0.0, Bucket::used),
+            "log_lines_per_second" => self.log_lines.get().map_or(0.0, Bucket::used),
             _ => return None,
         };
         Some(used.ceil())
     }
 
     fn used_of(&self, pick: fn(&Others) -> &OnceLock<Bucket>) -> f64 {
-        self.0.others.get().and_then(|others| pick(others).get()).map_or(0.0, Bucket::used)
+        self.others.get().and_then(|others| pick(others).get()).map_or(0.0, Bucket::used)
     }
 
     /// Returns the budgets for a later version with these limits. Used amounts stay used.
@@ -151,7 +146,7 @@ impl Budgets {
             web_received: after(Self::web_received),
         };
         let (log_lines, others) = (after(Self::log_lines), OnceLock::from(Box::new(others)));
-        Self(Arc::new(Buckets { limits: Arc::clone(limits), log_lines, others }))
+        Self { limits: Arc::clone(limits), log_lines, others }
     }
 }
 
@@ -163,7 +158,7 @@ mod tests {
     fn the_use_of_a_limit_is_seen_without_a_bucket_for_it() {
         let budgets = Budgets::new(&Arc::new(Limits::default()));
         assert_eq!((budgets.used("messages_burst"), budgets.used("memory")), (Some(0.0), None));
-        assert!(budgets.0.others.get().is_none());
+        assert!(budgets.others.get().is_none());
         budgets.outgoing().take(1.0).unwrap();
         assert_eq!(budgets.used("messages_burst"), Some(1.0));
         assert_eq!(budgets.used("log_lines_per_second"), Some(0.0));

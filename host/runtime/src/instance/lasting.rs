@@ -1,9 +1,10 @@
 //! The state that outlives the instances of a plugin on one account, so that a restart does not reset it.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use parlor_plugins::limits::Limits;
+use parlor_session::Snapshot;
 
 use super::{Budgets, Rooms};
 use crate::record::Record;
@@ -11,17 +12,17 @@ use crate::schedules::Schedules;
 use crate::unanswered::Unanswered;
 use crate::webhooks::listening::Tokens;
 
-/// The state that one instance leaves to the next one. Clones share it.
-#[derive(Debug, Clone)]
+/// The state that one instance leaves to the next one.
+#[derive(Debug)]
 pub(crate) struct Lasting {
     /// The plugin's record.
-    pub record: Arc<Record>,
-    /// The rooms that it has opened.
-    pub rooms: Arc<Rooms>,
+    pub(crate) record: Arc<Record>,
+    /// The rooms that it has opened, once it has opened one.
+    rooms: OnceLock<Arc<Rooms>>,
     /// Whether its last instance failed.
-    pub failed: Arc<AtomicBool>,
+    pub(crate) failed: AtomicBool,
     /// The secret parts of its webhooks' addresses, if it has webhooks.
-    pub webhooks: Option<Tokens>,
+    pub(crate) webhooks: Option<Tokens>,
     /// Its schedules.
     pub(crate) schedules: Arc<Schedules>,
     /// The requests that wait for its answer.
@@ -31,12 +32,12 @@ pub(crate) struct Lasting {
 }
 
 impl Lasting {
-    /// Creates the state of a plugin with these limits, opened rooms and record.
-    pub(crate) fn new(limits: &Arc<Limits>, rooms: Arc<Rooms>, record: Arc<Record>) -> Self {
+    /// Creates the state of a plugin with these limits and this record, which has opened no room.
+    pub(crate) fn new(limits: &Arc<Limits>, record: Arc<Record>) -> Self {
         Self {
             record,
-            rooms,
-            failed: Arc::default(),
+            rooms: OnceLock::new(),
+            failed: AtomicBool::new(false),
             webhooks: None,
             schedules: Arc::default(),
             unanswered: Unanswered::default(),
@@ -44,16 +45,25 @@ impl Lasting {
         }
     }
 
+    /// Returns the rooms that it has opened.
+    pub(super) fn rooms(&self) -> &Arc<Rooms> {
+        self.rooms.get_or_init(Arc::default)
+    }
+
+    /// Returns how many of these are still open, or would be opened again.
+    pub(super) fn open_rooms(&self, snapshot: &Snapshot) -> usize {
+        self.rooms.get().map_or(0, |rooms| rooms.count(snapshot))
+    }
+
     /// Returns the state for another version with these limits. The rooms stay open, and used bursts stay used.
     pub(crate) fn passed_on(&self, limits: &Arc<Limits>) -> Self {
-        let (rooms, record) = (Arc::clone(&self.rooms), Arc::clone(&self.record));
         Self {
-            record,
-            rooms,
-            failed: Arc::default(),
+            record: Arc::clone(&self.record),
+            rooms: OnceLock::from(Arc::clone(self.rooms())),
+            failed: AtomicBool::new(false),
             webhooks: None,
             schedules: Arc::new(self.schedules.passed_on()),
-            unanswered: self.unanswered.clone(),
+            unanswered: self.unanswered.shared(),
             budgets: self.budgets.passed_on(limits),
         }
     }

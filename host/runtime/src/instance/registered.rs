@@ -1,4 +1,4 @@
-//! The registrations of an instance: its rooms, commands, timers and promises.
+//! The registrations of an instance: its commands, timers and promises, and the rooms that its plugin has opened.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -16,12 +16,10 @@ use tokio::time::Instant;
 use super::Instance;
 use crate::timers::Timers;
 
-/// The registrations of an instance, which go with it. Only its rooms outlive it. While its plugin is parked, they are
-/// kept, and its next run makes them again.
+/// The registrations of an instance, which go with it. While its plugin is parked, they are kept, and its next run makes them
+/// again.
 #[derive(Debug, Default)]
 pub(crate) struct Registrations {
-    /// The rooms that the plugin has opened.
-    pub(super) rooms: Arc<Rooms>,
     /// The number of promises that it owns.
     pub(super) promises: AtomicUsize,
     /// The names of its promises that another plugin had first, so that the host puts the plugin's id before them.
@@ -36,11 +34,6 @@ pub(crate) struct Registrations {
 }
 
 impl Registrations {
-    /// Creates those of an instance that has registered nothing but these rooms.
-    pub(super) fn with_rooms(rooms: Arc<Rooms>) -> Self {
-        Self { rooms, ..Self::default() }
-    }
-
     /// Returns whether it owns promises.
     pub(crate) fn has_any_promise(&self) -> bool {
         self.promises.load(Relaxed) > 0
@@ -79,7 +72,7 @@ impl Instance {
     /// or until the room is closed and no bookmark would open it again.
     pub fn open_room(self: &Arc<Self>, room: &BareJid) -> Result<OpeningRoom, CallError> {
         let snapshot = self.account.snapshot();
-        let mut rooms = self.registered.rooms.stages();
+        let mut rooms = self.lasting.rooms().stages();
         rooms.retain(|room, stage| match stage {
             Stage::Opening => true,
             Stage::Open => snapshot.is_kept_open(room),
@@ -93,7 +86,7 @@ impl Instance {
             rooms.insert(room.clone(), Stage::Opening);
         }
         drop(rooms);
-        Ok(OpeningRoom { rooms: Arc::clone(&self.registered.rooms), room: room.clone(), is_new })
+        Ok(OpeningRoom { rooms: Arc::clone(self.lasting.rooms()), room: room.clone(), is_new })
     }
 
     /// Returns its commands, each with the word by which users call it, considering the other instances on the account.

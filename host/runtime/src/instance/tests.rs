@@ -25,7 +25,7 @@ const MANIFEST: &str =
 
 /// Returns an instance of an account that is never connected, with the grants of this TOML. Needs a runtime.
 pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, MailReceiver) {
-    let lasting = Lasting::new(&Arc::new(limits.clone()), Arc::default(), Arc::default());
+    let lasting = Arc::new(Lasting::new(&Arc::new(limits.clone()), Arc::default()));
     after(lasting, grants, limits)
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, MailRece
 pub(crate) fn asking_for(lines: &str) -> (Arc<Instance>, MailReceiver) {
     let account = account::Account::start(account_config(), parlor_store::Store::in_memory(), Place::here());
     let admitted = admitted("echo", &format!("{MANIFEST}{lines}"), Grants::default(), Limits::default());
-    let lasting = Lasting::new(&admitted.limits, Arc::default(), Arc::default());
+    let lasting = Arc::new(Lasting::new(&admitted.limits, Arc::default()));
     of_account(account.shared(), &admitted, lasting)
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn asking_for(lines: &str) -> (Arc<Instance>, MailReceiver) {
 pub(crate) fn in_order(limits: Limits) -> (Arc<Instance>, MailReceiver) {
     let account = account::Account::start(account_config(), parlor_store::Store::in_memory(), Place::here());
     let admitted = admitted("echo", &format!("{MANIFEST}in_order = true\n"), Grants::default(), limits);
-    let lasting = Lasting::new(&admitted.limits, Arc::default(), Arc::default());
+    let lasting = Arc::new(Lasting::new(&admitted.limits, Arc::default()));
     of_account(account.shared(), &admitted, lasting)
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn admitted(id: &str, manifest: &str, grants: Grants, limits: Limits)
 }
 
 /// Does the same for one that follows other instances, which left this.
-fn after(lasting: Lasting, grants: &str, limits: Limits) -> (Arc<Instance>, MailReceiver) {
+fn after(lasting: Arc<Lasting>, grants: &str, limits: Limits) -> (Arc<Instance>, MailReceiver) {
     let account = account::Account::start(account_config(), parlor_store::Store::in_memory(), Place::here());
     let admitted = admitted("echo", MANIFEST, Grants::from_table(&grants.parse().unwrap()).unwrap(), limits);
     of_account(account.shared(), &admitted, lasting)
@@ -110,11 +110,15 @@ pub(crate) fn that_may_act(may: bool) -> (Arc<Instance>, MailReceiver) {
 
 /// Returns an instance without grants of another plugin of an account.
 pub(crate) fn on_account(account: &Arc<account::Shared>, id: &str) -> (Arc<Instance>, MailReceiver) {
-    let lasting = Lasting::new(&Arc::new(Limits::default()), Arc::default(), Arc::default());
+    let lasting = Arc::new(Lasting::new(&Arc::new(Limits::default()), Arc::default()));
     of_account(account, &admitted(id, MANIFEST, Grants::default(), Limits::default()), lasting)
 }
 
-fn of_account(account: &Arc<account::Shared>, admitted: &Admitted, lasting: Lasting) -> (Arc<Instance>, MailReceiver) {
+fn of_account(
+    account: &Arc<account::Shared>,
+    admitted: &Admitted,
+    lasting: Arc<Lasting>,
+) -> (Arc<Instance>, MailReceiver) {
     let settings = Arc::new(OwnSettings::new(
         Arc::clone(&admitted.manifest),
         admitted.settings.0.clone(),
@@ -150,13 +154,13 @@ async fn what_a_plugin_makes_the_host_log_is_counted_as_its_own_lines() {
 #[tokio::test(start_paused = true)]
 async fn who_comes_after_one_that_failed_may_do_no_more_at_once_than_that_one_could() {
     let limits = Limits { messages_per_second: 10, messages_burst: 5, ..Limits::default() };
-    let lasting = Lasting::new(&Arc::new(limits.clone()), Arc::default(), Arc::default());
+    let lasting = Arc::new(Lasting::new(&Arc::new(limits.clone()), Arc::default()));
     let buckets = |instance: &Instance| {
-        let budgets = &instance.budgets;
+        let budgets = &instance.lasting.budgets;
         [budgets.outgoing(), budgets.emitted(), budgets.orders(), budgets.stored(), budgets.log_lines()]
             .map(Bucket::clone)
     };
-    let (first, _mailbox) = after(lasting.clone(), "", limits.clone());
+    let (first, _mailbox) = after(Arc::clone(&lasting), "", limits.clone());
     for bucket in buckets(&first) {
         bucket.owe(5.0);
     }
@@ -165,9 +169,9 @@ async fn who_comes_after_one_that_failed_may_do_no_more_at_once_than_that_one_co
     for bucket in buckets(&next) {
         assert!(bucket.used() > 4.0, "{bucket:?}");
     }
-    assert!(next.budgets.outgoing().take(1.0).is_err());
+    assert!(next.lasting.budgets.outgoing().take(1.0).is_err());
     tokio::time::advance(Duration::from_secs(1)).await;
-    assert!(next.budgets.outgoing().take(5.0).is_ok() && next.budgets.outgoing().take(1.0).is_err());
+    assert!(next.lasting.budgets.outgoing().take(5.0).is_ok() && next.lasting.budgets.outgoing().take(1.0).is_err());
 }
 
 /// An update is such a replacement, regardless of its limits.
@@ -175,14 +179,14 @@ async fn who_comes_after_one_that_failed_may_do_no_more_at_once_than_that_one_co
 async fn who_takes_the_place_of_another_one_has_no_burst_anew() {
     let limits = Limits { messages_per_second: 10, messages_burst: 5, ..Limits::default() };
     let wider = Limits { messages_burst: 8, ..limits.clone() };
-    let lasting = Lasting::new(&Arc::new(limits.clone()), Arc::default(), Arc::default());
-    let (old, _mailbox) = after(lasting.clone(), "", limits);
-    assert!(old.budgets.outgoing().take(5.0).is_ok());
-    let (new, _mailbox) = after(lasting.passed_on(&Arc::new(wider.clone())), "", wider);
-    assert!(new.budgets.outgoing().take(1.0).is_err());
+    let lasting = Arc::new(Lasting::new(&Arc::new(limits.clone()), Arc::default()));
+    let (old, _mailbox) = after(Arc::clone(&lasting), "", limits);
+    assert!(old.lasting.budgets.outgoing().take(5.0).is_ok());
+    let (new, _mailbox) = after(Arc::new(lasting.passed_on(&Arc::new(wider.clone()))), "", wider);
+    assert!(new.lasting.budgets.outgoing().take(1.0).is_err());
     tokio::time::advance(Duration::from_secs(1)).await;
     assert!(
-        new.budgets.outgoing().take(8.0).is_ok() && old.budgets.outgoing().take(1.0).is_err(),
+        new.lasting.budgets.outgoing().take(8.0).is_ok() && old.lasting.budgets.outgoing().take(1.0).is_err(),
         "both are one plugin"
     );
 }

@@ -137,7 +137,7 @@ fn used(instance: &Instance, limit: &str) -> Option<f64> {
         "host_memory" => instance.held.bytes() as u64,
         "archive_queries" => instance.open_archive_queries() as u64,
         "iqs" => (instance.open.iqs.load(Relaxed) + instance.iqs_given_up()) as u64,
-        "rooms" => instance.registered.rooms.count(&instance.account.snapshot()) as u64,
+        "rooms" => instance.lasting.open_rooms(&instance.account.snapshot()) as u64,
         "dialogs" => instance.dialogs.count() as u64,
         "commands" => instance.registered.commands().len() as u64,
         "messages_per_second" => return Some(instance.counters.sent.load(Relaxed) as f64 / uptime(instance)),
@@ -145,7 +145,7 @@ fn used(instance: &Instance, limit: &str) -> Option<f64> {
         "files" => instance.open.files.load(Relaxed) as u64,
         // The rates are left. wasmtime counts instances, handles and hostcall bytes without exposing the counts. Schedules
         // are on disk, and requests to webhooks only the store knows. The remaining limits apply to single actions: a start, a stop, a catch-up.
-        _ => return instance.budgets.used(limit),
+        _ => return instance.lasting.budgets.used(limit),
     };
     Some(count as f64)
 }

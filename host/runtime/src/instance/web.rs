@@ -89,8 +89,8 @@ impl WebClient {
 /// Lets a client make requests only as long as the account may act, also those that follow from the first one: a redirect, or one that
 /// is made again. The latter counts like any other.
 fn bound_to(instance: &Instance, client: Client) -> Client {
-    let (may_act, budgets) = (instance.account.may_act.clone(), instance.budgets.clone());
-    client.only_while(move || may_act.now()).counting_repeats(move |bytes| budgets.owe_request(bytes))
+    let (may_act, lasting) = (instance.account.may_act.clone(), Arc::clone(&instance.lasting));
+    client.only_while(move || may_act.now()).counting_repeats(move |bytes| lasting.budgets.owe_request(bytes))
 }
 
 /// Waits until the account may act. If another node may have it, a request over the web would be one too many: the next holder repeats it.

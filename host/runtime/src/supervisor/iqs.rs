@@ -189,7 +189,9 @@ async fn reply(shared: &Shared, request: &ForeignRequest) -> Reply {
         return Reply::Refuse { kind: "modify", condition: "policy-violation" };
     }
     let id = hex::encode(shared.account.rng.generator().random::<[u8; 16]>());
-    let Some(unanswered) = UnansweredRequest::begin(instance.unanswered.iqs(), id.clone(), MOST) else { return busy() };
+    let Some(unanswered) = UnansweredRequest::begin(instance.lasting.unanswered.iqs(), id.clone(), MOST) else {
+        return busy();
+    };
     let Some(mail) = mail(&instance, id, request, xml) else { return unavailable() };
     match unanswered.ask(&instance.mailbox, mail, instance.limits.iq_time).await {
         Outcome::Answered(reply) => reply,

@@ -20,7 +20,7 @@ pub(super) struct Replacement {
     /// Receives the part that the other one leaves.
     pub(super) inherited: oneshot::Receiver<Inherited>,
     /// The lasting state of the other one, such as the rooms that it opened.
-    pub(super) before: Lasting,
+    pub(super) before: Arc<Lasting>,
 }
 
 /// A handle that lets a plugin started beside another one replace it.
@@ -42,7 +42,7 @@ impl Supervised {
     ) -> (Self, Successor) {
         let account = Arc::clone(&old.shared.account);
         let (leaves, inherited) = oneshot::channel();
-        let before = old.shared.lasting.clone();
+        let before = Arc::clone(&old.shared.lasting);
         let replaced = Replacement { old: old.instance().map(|instance| instance.id), inherited, before };
         let progress = match (admitted.manifest.catch_up, &old.shared.progress) {
             (true, known) if known.is_kept() => known.clone(),

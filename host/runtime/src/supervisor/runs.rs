@@ -206,7 +206,7 @@ async fn begin(shared: &Shared) -> (Arc<Instance>, MailReceiver, Option<oneshot:
     shared.account.records.learn().await;
     let (settings, account) = (Arc::clone(&shared.settings), Arc::clone(&shared.account));
     let (log, commands) = (Arc::clone(&shared.log), Arc::clone(&shared.commands));
-    let (lasting, progress) = (shared.lasting.clone(), shared.progress.clone());
+    let (lasting, progress) = (Arc::clone(&shared.lasting), shared.progress.clone());
     if let Err(error) = progress.learn_rooms().await {
         let plugin = &shared.admitted.id;
         tracing::warn!(%plugin, account = %account.name, %error, "plugin may be told again what rooms said before");

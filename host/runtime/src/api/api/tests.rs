@@ -321,7 +321,7 @@ async fn a_stanza_is_not_held_while_its_call_waits_and_goes_by_what_is_granted_t
     for asks in [false, true] {
         let limits = Limits { messages_per_second: 1, messages_burst: 1, ..Limits::default() };
         let (instance, _mailbox) = disconnected_instance("\"stanza.send\" = [\"message\", \"iq\"]", limits);
-        instance.budgets.outgoing().take(1.0).unwrap();
+        instance.lasting.budgets.outgoing().take(1.0).unwrap();
         let mut call =
             pin!(async { if asks { send_iq(&instance, IQ).await.map(drop) } else { send(&instance, MESSAGE).await } });
         assert!(poll!(call.as_mut()).is_pending());

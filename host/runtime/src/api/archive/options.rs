@@ -207,7 +207,7 @@ mod tests {
             let (instance, _mailbox) = disconnected_instance(all, Limits::default());
             let wanted = Options { with: Some("romeo@example.org".to_owned()), xml: true, ..options() };
             let request = Request::read(&instance, CallName::ArchiveQuery, wanted).unwrap();
-            instance.budgets.outgoing().take(50.0).unwrap();
+            instance.lasting.budgets.outgoing().take(50.0).unwrap();
             let mut waits = pin!(request.in_turn(&instance));
             assert!(poll!(waits.as_mut()).is_pending());
             let left = Grants::from_table(&left.parse().unwrap()).unwrap();

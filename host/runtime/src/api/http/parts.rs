@@ -87,7 +87,7 @@ impl Sending {
         let length = part.len();
         let sent = timeout(patience, async {
             for step in part.chunks(LONGEST_READ) {
-                wait_for(instance.budgets.web_sent(), step.len()).await;
+                wait_for(instance.lasting.budgets.web_sent(), step.len()).await;
             }
             sender.send(Bytes::from_owner(Held { part, _holding: holding })).await
         });
@@ -233,7 +233,7 @@ impl Incoming {
             self.rest = part;
         }
         let length = self.rest.len().min(LONGEST_READ);
-        wait_for(instance.budgets.web_received(), length).await;
+        wait_for(instance.lasting.budgets.web_received(), length).await;
         // Taken after the last wait: of a call that is given up, the mask must not miss a part.
         Ok(Some(self.rest.split_to(length)))
     }

@@ -34,7 +34,7 @@ async fn what_waited_for_its_turn_is_not_sent_if_its_permission_was_taken_back()
     let grants = "\"rooms.configure\" = [\"*\"]\n\"rooms.join\" = [\"*\"]";
     for (enters, is_taken_back) in [(false, false), (false, true), (true, true)] {
         let (instance, _mailbox) = disconnected_instance(grants, Limits::default());
-        instance.budgets.outgoing().take(50.0).unwrap();
+        instance.lasting.budgets.outgoing().take(50.0).unwrap();
         let mut call = pin!(async {
             let jid: BareJid = "a@muc.example.org".parse().unwrap();
             if enters {
@@ -77,7 +77,7 @@ async fn a_plugin_that_is_kept_to_rooms_writes_to_no_other_room_by_a_direct_invi
 async fn a_room_is_not_entered_with_a_configuration_if_that_grant_was_taken_back_while_the_call_waited() {
     let grants = "\"rooms.configure\" = [\"*\"]\n\"rooms.join\" = [\"*\"]";
     let (instance, _mailbox) = disconnected_instance(grants, Limits::default());
-    instance.budgets.outgoing().take(50.0).unwrap();
+    instance.lasting.budgets.outgoing().take(50.0).unwrap();
     let fields = vec![("muc#roomconfig_roomname".to_owned(), ConfigValue::Text("a".to_owned()))];
     let options = RoomOptions { configure: Some(fields), ..RoomOptions::default() };
     let mut call = pin!(open(&instance, CallName::RoomsOpen, "jid", "a@muc.example.org", &options));

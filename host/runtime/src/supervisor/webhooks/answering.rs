@@ -58,11 +58,11 @@ fn takes(instance: &Instance) -> bool {
     instance.account.router.listens(instance.id, "webhook")
         // An event that is not on disk needs the rest of the room more.
         && instance.mailbox.has_room_for_a_request()
-        && instance.unanswered.webhooks().has_room(instance.limits.webhook_queue)
+        && instance.lasting.unanswered.webhooks().has_room(instance.limits.webhook_queue)
 }
 
 async fn pass(instance: &Arc<Instance>, id: i64, request: &WebhookRequest) -> Reply {
-    let (webhooks, most) = (instance.unanswered.webhooks(), instance.limits.webhook_queue);
+    let (webhooks, most) = (instance.lasting.unanswered.webhooks(), instance.limits.webhook_queue);
     let Some(unanswered) = UnansweredRequest::begin(webhooks, id.to_string(), most) else { return Reply::Busy };
     let Some(mail) = telling::mail(instance, id, 1, request) else { return Reply::Busy };
     let outcome = unanswered.ask(&instance.mailbox, mail, instance.limits.webhook_time).await;
