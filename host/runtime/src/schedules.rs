@@ -13,6 +13,7 @@ use parlor_base::clock::Clock;
 use parlor_base::quantity::show_duration;
 use parlor_schedules::{Cron, Timing, Zone};
 use parlor_store::{LastDue, StoreError, StoredSchedule, StoredTiming};
+use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, OwnedMutexGuard};
 
 /// The longest time for which a clock that was set back keeps a schedule silent, so that no due time is told twice.
@@ -25,11 +26,18 @@ const MAX_UNHEARD: usize = 64;
 #[derive(Default)]
 pub(crate) struct Schedules {
     teller: Mutex<Teller>,
+    /// Made when it is first used, since most plugins have no schedules.
+    telling: OnceLock<Box<Telling>>,
+}
+
+/// The state of a plugin with schedules.
+#[derive(Default)]
+struct Telling {
     /// Notified when a schedule was set, ended, paused or resumed, while somebody tells.
-    pub(crate) changed: Notify,
+    changed: Notify,
     /// Held by the task that delivers. A version that replaces another one waits for it: otherwise a due time would be
-    /// delivered twice. Made when it is first used, since most plugins have no schedules.
-    turn: OnceLock<Arc<tokio::sync::Mutex<()>>>,
+    /// delivered twice.
+    turn: Arc<tokio::sync::Mutex<()>>,
     /// The names of schedules that were due while no subscription matched them.
     unheard: Mutex<BTreeSet<String>>,
 }
@@ -53,7 +61,8 @@ impl std::fmt::Debug for Schedules {
 impl Schedules {
     /// Returns those of a version that is to replace this one.
     pub(crate) fn passed_on(&self) -> Self {
-        Self { turn: OnceLock::from(Arc::clone(self.shared_turn())), ..Self::default() }
+        let telling = Telling { turn: Arc::clone(&self.telling().turn), ..Telling::default() };
+        Self { telling: OnceLock::from(Box::new(telling)), ..Self::default() }
     }
 
     /// Sets what starts the task.
@@ -71,7 +80,7 @@ impl Schedules {
         let mut teller = self.teller();
         teller.changes += 1;
         if teller.is_there {
-            self.changed.notify_one();
+            self.telling().changed.notify_one();
         } else if let Some(start) = &teller.start {
             start();
             teller.is_there = true;
@@ -93,17 +102,22 @@ impl Schedules {
     /// Notes that this schedule is due and no subscription matches it. Returns whether to warn about it: it is the first
     /// time, and few others were warned about.
     pub(crate) fn is_first_unheard(&self, name: &str) -> bool {
-        let mut unheard = self.unheard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unheard = self.telling().unheard.lock().unwrap_or_else(PoisonError::into_inner);
         unheard.len() < MAX_UNHEARD && unheard.insert(name.to_owned())
     }
 
     /// Waits for the turn to tell.
     pub(crate) async fn turn(&self) -> OwnedMutexGuard<()> {
-        Arc::clone(self.shared_turn()).lock_owned().await
+        Arc::clone(&self.telling().turn).lock_owned().await
     }
 
-    fn shared_turn(&self) -> &Arc<tokio::sync::Mutex<()>> {
-        self.turn.get_or_init(Arc::default)
+    /// Waits until a schedule was set, ended, paused or resumed, while somebody tells.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.telling().changed.notified()
+    }
+
+    fn telling(&self) -> &Telling {
+        self.telling.get_or_init(Box::default)
     }
 
     fn teller(&self) -> MutexGuard<'_, Teller> {

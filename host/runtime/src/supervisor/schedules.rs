@@ -138,7 +138,7 @@ async fn tell_all(shared: Arc<Shared>) {
                 }
                 all.settle(id, &done);
             }
-            () = schedules.changed.notified() => is_stale = true,
+            () = schedules.changed() => is_stale = true,
             _ = running(&shared), if since.is_none() => {}
             () = tokio::time::sleep(pause.min(longest(clock))), if since.is_some() => {}
         }
