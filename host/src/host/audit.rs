@@ -4,10 +4,10 @@ mod configuration;
 
 use std::collections::HashSet;
 use std::convert::Infallible;
-use std::iter;
 use std::path::absolute;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{iter, mem};
 
 use parlor_base::id::PluginId;
 use parlor_config::{AccountName, Config};
@@ -16,7 +16,7 @@ use parlor_plugins::policy::{Entry, Policy};
 use parlor_runtime::account::Shared;
 use parlor_runtime::audited;
 use parlor_store::{
-    Audit, AuditFile, AuditKind, By, CONFIGURATION, DataError, NewAuditEntry, PolicyChange, PolicyRow, Share,
+    Activity, Audit, AuditFile, AuditKind, By, CONFIGURATION, DataError, NewAuditEntry, PolicyChange, PolicyRow, Share,
     StoreError,
 };
 
@@ -24,6 +24,9 @@ use super::Host;
 
 /// How often counts are written. A host that is killed loses those since.
 const COUNTING: Duration = Duration::from_secs(30);
+/// From how many plugins on the counts are written before more are gathered. There may be 100,000, and the memory of their counts, which
+/// lies between values that stay, would not return to the system.
+const COUNTED_AT_ONCE: usize = 1_000;
 /// The name of the configuration file in entries.
 const CONFIG: &str = "parlor.toml";
 /// How many changes of the configuration are written at once: there may be thousands of accounts.
@@ -174,22 +177,32 @@ pub(crate) async fn count(host: &Host) {
 pub(super) async fn write<'a>(audit: &Audit, accounts: impl Iterator<Item = &'a Arc<Shared>>) {
     audit.retry();
     let (mut whose, mut all) = (Vec::new(), Vec::new());
-    for account in accounts {
+    for account in accounts.collect::<Vec<_>>() {
         let some = account.records.take_activity(&account.name);
         whose.extend(iter::repeat_n(account, some.len()));
         all.extend(some);
+        let is_much = all.len() >= COUNTED_AT_ONCE;
+        if is_much && !write_some(audit, mem::take(&mut whose), mem::take(&mut all)).await {
+            return;
+        }
     }
-    if all.is_empty() {
-        return;
+    if !all.is_empty() {
+        write_some(audit, whose, all).await;
     }
+}
+
+/// Writes counts of the plugins on these accounts. Returns false if that failed.
+async fn write_some(audit: &Audit, whose: Vec<&Arc<Shared>>, all: Vec<Activity>) -> bool {
     let all = Arc::new(all);
     let result = audit.count(Arc::clone(&all)).await;
-    if result.is_err() {
+    let is_written = result.is_ok();
+    if !is_written {
         for (account, activity) in whose.into_iter().zip(all.iter()) {
             account.records.give_back(activity);
         }
     }
     warn_of(result);
+    is_written
 }
 
 /// Writes the counts of all plugins from time to time. It never returns.
