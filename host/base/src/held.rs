@@ -55,13 +55,20 @@ pub struct Held {
     bytes: AtomicUsize,
     most: usize,
     all: &'static Total,
-    cpu: Arc<Charges>,
+    cpu: Charges,
+}
+
+impl Default for Held {
+    /// Has no limit of its own.
+    fn default() -> Self {
+        Self { bytes: AtomicUsize::new(0), most: usize::MAX, all: &ALL, cpu: Charges::default() }
+    }
 }
 
 impl Held {
     /// Creates an empty counter with this limit.
-    pub fn up_to(most: usize, cpu: Arc<Charges>) -> Arc<Self> {
-        Arc::new(Self { bytes: AtomicUsize::new(0), most, all: &ALL, cpu })
+    pub fn up_to(most: usize) -> Arc<Self> {
+        Arc::new(Self { most, ..Self::default() })
     }
 
     /// Returns the number of bytes held now.
@@ -70,8 +77,8 @@ impl Held {
     }
 
     /// Returns the CPU time that was charged and that the instance's CPU account has not taken yet.
-    pub fn charged(&self) -> Duration {
-        self.cpu.waiting()
+    pub fn charges(&self) -> &Charges {
+        &self.cpu
     }
 
     /// Counts these bytes until the result is dropped. Returns `None` if they would exceed a limit.
@@ -114,7 +121,7 @@ mod tests {
     }
 
     fn held(most: usize, all: &'static Total) -> Arc<Held> {
-        Arc::new(Held { bytes: AtomicUsize::new(0), most, all, cpu: Arc::default() })
+        Arc::new(Held { most, all, ..Held::default() })
     }
 
     #[test]

@@ -27,7 +27,6 @@ use std::sync::{Arc, Weak};
 use jiff::Timestamp;
 use parlor_base::held::Held;
 use parlor_base::id::{InstanceId, PluginId};
-use parlor_base::log_level::ChosenLevel;
 use parlor_plugins::admission::Admitted;
 use parlor_plugins::limits::Limits;
 use parlor_plugins::manifest::Manifest;
@@ -78,10 +77,8 @@ pub struct Instance {
     pub mailbox: Arc<Mailbox>,
     /// The resources that it may use.
     pub limits: Arc<Limits>,
-    /// Its own settings.
+    /// Its own settings, and the minimum level of its log lines.
     pub settings: Arc<OwnSettings>,
-    /// The minimum level of its log lines.
-    pub log: Arc<ChosenLevel>,
     /// The owner's names for its commands.
     pub command_names: Arc<ChosenNames>,
     /// The CPU time that it used.
@@ -131,7 +128,6 @@ impl Instance {
     pub(super) fn new(
         admitted: &Admitted,
         settings: Arc<OwnSettings>,
-        log: Arc<ChosenLevel>,
         command_names: Arc<ChosenNames>,
         account: Arc<account::Shared>,
         lasting: Arc<Lasting>,
@@ -151,7 +147,8 @@ impl Instance {
         }
         let knows_rooms: Weak<account::Shared> = Arc::downgrade(&account);
         mailbox.ask_for_rooms(knows_rooms);
-        let cpu = Arc::<watchdog::Account>::default();
+        let held = Held::up_to(limits.host_memory.as_usize());
+        let cpu = Arc::new(watchdog::Account::charged_by(Arc::clone(&held)));
         // A plugin that may use a whole core all the time is not throttled at its start either.
         if lasting.failed.load(Relaxed) && limits.cpu_share < 1.0 {
             cpu.begin_in_background();
@@ -162,9 +159,8 @@ impl Instance {
             plugin: admitted.id.clone(),
             mailbox,
             settings,
-            log,
             command_names,
-            held: Held::up_to(limits.host_memory.as_usize(), cpu.charges()),
+            held,
             cpu,
             counters,
             record: Arc::clone(&lasting.record),

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use jid::BareJid;
+use parlor_base::log_level::ChosenLevel;
 use parlor_base::nearest::nearest;
 use parlor_config::SETTINGS;
 use parlor_plugins::manifest::Manifest;
@@ -30,6 +31,9 @@ const MAX_KEY: usize = 128;
 /// The maximum number of requested but missing names that are warned about.
 const MAX_MISSED: usize = 16;
 
+/// Names of settings.
+type Names = BTreeSet<String>;
+
 /// Settings by name.
 pub(super) type Values = BTreeMap<String, Value>;
 
@@ -43,7 +47,9 @@ pub struct OwnSettings {
     /// Held briefly by writers. Readers never wait.
     writing: Mutex<()>,
     /// The names that this instance asked for and that have no setting.
-    missed: Mutex<BTreeSet<String>>,
+    missed: Mutex<Option<Box<Names>>>,
+    /// The minimum level of its log lines.
+    pub log: ChosenLevel,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -97,7 +103,7 @@ impl OwnSettings {
         let given = || Arc::new(Layers { owner: Owner::of(owner, in_rooms), ..Layers::default() });
         let layers = if is_empty { Arc::clone(&EMPTY) } else { given() };
         let layers = ArcSwap::new(layers);
-        Self { manifest, layers, writing: Mutex::default(), missed: Mutex::default() }
+        Self { manifest, layers, writing: Mutex::default(), missed: Mutex::default(), log: ChosenLevel::default() }
     }
 
     /// Returns the winning value. `written` is the value under `[settings]`; it counts only if the plugin claims the
@@ -155,7 +161,8 @@ impl OwnSettings {
     /// not claim the name, and this is the first time that it asks.
     pub fn missed(&self, key: &str) -> bool {
         let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
-        !self.claims(key) && missed.len() < MAX_MISSED && missed.insert(key.to_owned())
+        let count = missed.as_ref().map_or(0, |missed| missed.len());
+        !self.claims(key) && count < MAX_MISSED && missed.get_or_insert_default().insert(key.to_owned())
     }
 
     /// Returns the most similar name among the settings of the manifest and of the host.
@@ -286,7 +293,7 @@ impl OwnSettings {
     /// Prepares for a new instance, which offers its own defaults.
     pub fn restart(&self) {
         self.wakes();
-        self.missed.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.missed.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn replace(

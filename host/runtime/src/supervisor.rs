@@ -23,7 +23,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use futures_util::future::OptionFuture;
 use parlor_base::id::PluginId;
-use parlor_base::log_level::ChosenLevel;
 use parlor_plugins::admission::Admitted;
 use parlor_session::command_names::ChosenNames;
 use parlor_session::permissions::Grants;
@@ -149,7 +148,6 @@ impl Watched<Standing> {
 pub(crate) struct Shared {
     pub(crate) admitted: Arc<Admitted>,
     pub(crate) settings: Arc<OwnSettings>,
-    log: Arc<ChosenLevel>,
     commands: Arc<ChosenNames>,
     compiled: Arc<Compiled>,
     engine: Arc<Engine>,
@@ -199,12 +197,13 @@ impl Supervised {
         progress: CatchUpProgress,
         beside: Option<Replacement>,
     ) -> Self {
-        let (grants, log, commands) = (Arc::clone(&admitted.grants), admitted.log, admitted.commands.clone());
+        let (grants, commands) = (Arc::clone(&admitted.grants), admitted.commands.clone());
         let settings = Arc::new(OwnSettings::new(
             Arc::clone(&admitted.manifest),
             admitted.settings.0.clone(),
             admitted.settings_in.clone(),
         ));
+        settings.log.set(admitted.log);
         account.keep_secret(&admitted.id, settings.secrets());
         for (name, other) in account.names.declare(&admitted.id, admitted.manifest.provides()) {
             tracing::warn!(
@@ -222,7 +221,6 @@ impl Supervised {
         let shared = Arc::new(Shared {
             admitted,
             settings,
-            log: Arc::new(ChosenLevel::new(log)),
             commands: Arc::new(ChosenNames::new(commands)),
             compiled,
             engine,

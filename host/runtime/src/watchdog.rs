@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
-use parlor_base::held::Charges;
+use parlor_base::held::Held;
 use tokio::time::Sleep;
 use wasmtime::UpdateDeadline;
 
@@ -65,9 +65,9 @@ pub enum Runs {
 pub struct Account {
     /// The total CPU time, in nanoseconds.
     used: AtomicU64,
-    /// CPU time that others spent on the instance's calls and that no poll has settled yet. It counts against the share
+    /// Has the CPU time that others spent on the instance's calls and that no poll has settled yet. It counts against the share
     /// from the next poll on.
-    charges: Arc<Charges>,
+    held: Arc<Held>,
     /// The thread's CPU clock when the running poll began.
     poll_began: AtomicU64,
     /// The CPU time since the last poll that ended because the guest waited, or in which a handler returned.
@@ -90,9 +90,9 @@ impl Account {
         Duration::from_nanos(self.used.load(Relaxed))
     }
 
-    /// Returns the list of the CPU time that other tasks of the host spend on calls of the instance.
-    pub(super) fn charges(&self) -> Arc<Charges> {
-        Arc::clone(&self.charges)
+    /// Creates the account of an instance. Other tasks of the host charge the CPU time that they spend on its calls to `held`.
+    pub(super) fn charged_by(held: Arc<Held>) -> Self {
+        Self { held, ..Self::default() }
     }
 
     /// Returns the total time in which it was ready to run while others had the CPU.
@@ -357,7 +357,7 @@ impl<R> Future for Metered<R> {
         } else {
             account.unbroken.store(0, Relaxed);
         }
-        let used = own + nanos(account.charges.take());
+        let used = own + nanos(account.held.charges().take());
         account.used.fetch_add(used, Relaxed);
         // Also after the last poll: the plugin may only be parked.
         this.settle(used, polls, starved, now);

@@ -25,7 +25,7 @@ impl Host for Context {
 pub const CHOSEN: &str = "chosen";
 
 fn write(instance: &Instance, level: Level, message: &str) {
-    let chosen = instance.log.get();
+    let chosen = instance.settings.log.get();
     if chosen.is_some_and(|least| level_of(level) < least) || !instance.may_log() {
         return;
     }

@@ -128,7 +128,6 @@ fn of_account(
         admitted,
         settings,
         Arc::default(),
-        Arc::default(),
         Arc::clone(account),
         lasting,
         crate::supervisor::progress(admitted, account),

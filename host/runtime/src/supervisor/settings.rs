@@ -18,7 +18,7 @@ impl Supervised {
 
     /// Sets the minimum level of its log lines.
     pub fn log_from(&self, level: Option<LogLevel>) {
-        self.shared.log.set(level);
+        self.shared.settings.log.set(level);
     }
 
     /// Sets the owner's names for its commands.

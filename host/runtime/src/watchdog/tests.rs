@@ -85,10 +85,10 @@ async fn time_that_others_spend_on_its_calls_counts_on_its_account() {
     let waits: Guest = Box::pin(std::future::pending());
     let mut metered = Metered::new(waits, Arc::default(), SMALL, ticker.clone());
     assert!(!moves(&mut metered));
-    metered.account.charges.add(SMALL.burst * 2);
+    metered.account.held.charges().add(SMALL.burst * 2);
     assert!(moves(&mut metered), "it is overdrawn");
     assert!(metered.account.used() >= SMALL.burst * 2, "{:?}", metered.account.used());
-    assert_eq!(metered.account.charges.waiting(), Duration::ZERO, "it is charged once");
+    assert_eq!(metered.account.held.charges().waiting(), Duration::ZERO, "it is charged once");
     ticker.stop();
 }
 

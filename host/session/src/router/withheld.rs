@@ -39,29 +39,27 @@ pub(super) struct Tally {
     told: Arc<Told>,
     /// The classes that its filters let through.
     wanted: Classes,
-    /// How many events of these classes there were before it.
-    before: u64,
-    /// How many of them reached the listener.
-    passed: AtomicU64,
+    /// How many events of these classes there were before it, or reached the listener.
+    not_withheld: AtomicU64,
     permission: Permission,
 }
 
 impl Tally {
     /// Begins to count for a listener that wants these classes, and from which this permission withholds.
     pub(super) fn of(wanted: Classes, permission: Permission, told: &Arc<Told>) -> Self {
-        let (before, passed) = (told.of(wanted), AtomicU64::new(0));
-        Self { told: Arc::clone(told), wanted, before, passed, permission }
+        let not_withheld = AtomicU64::new(told.of(wanted));
+        Self { told: Arc::clone(told), wanted, not_withheld, permission }
     }
 
     /// Counts an event that reached the listener.
     pub(super) fn passed(&self, class: Classes) {
         if self.wanted.0 & class.0 != 0 {
-            self.passed.fetch_add(1, Relaxed);
+            self.not_withheld.fetch_add(1, Relaxed);
         }
     }
 
     fn withheld(&self) -> u64 {
-        self.told.of(self.wanted).saturating_sub(self.before + self.passed.load(Relaxed))
+        self.told.of(self.wanted).saturating_sub(self.not_withheld.load(Relaxed))
     }
 }
 

@@ -57,14 +57,14 @@ async fn calls_of_plugins_that_do_not_run_hold_up_nobody() {
 async fn the_time_that_a_call_takes_here_is_charged_to_its_plugin() {
     let peer = Peer::start(Manners::default()).await;
     let account = account(&peer);
-    let held = Held::up_to(1 << 20, Arc::default());
+    let held = Held::up_to(1 << 20);
     let by = InstanceId::next();
     let (answer, arrives) = Answer::channel();
     let command = AnyCommand::with(Emit { by, name: "done".into(), payload: Payload::None }, answer);
     let call = account.shared().ask_holding(Asker::Plugin(by), &Granted::HOST, command, arrives, held.hold(16));
     soon("the event", call).await.unwrap();
     soon("the end of the account", account.stop()).await;
-    assert!(held.charged() > Duration::ZERO);
+    assert!(held.charges().waiting() > Duration::ZERO);
 }
 
 /// When messages wait for the link, each plugin's next message goes before any plugin's second one.
