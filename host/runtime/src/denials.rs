@@ -22,14 +22,17 @@ pub struct Denial {
     pub hint: String,
 }
 
-/// The last denials of one plugin on one account. They outlive its instances.
+/// The last denials of one plugin on one account. They outlive its instances, and take no memory before the first one.
 #[derive(Debug, Default)]
-pub struct Denials(Mutex<VecDeque<Denial>>);
+pub struct Denials(Mutex<Option<Box<Last>>>);
+
+type Last = VecDeque<Denial>;
 
 impl Denials {
     /// Records a denial.
     pub(super) fn put(&self, denial: Denial) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = kept.get_or_insert_default();
         if kept.len() == KEPT {
             kept.pop_front();
         }
@@ -38,6 +41,7 @@ impl Denials {
 
     /// Returns the kept denials, oldest first.
     pub fn last(&self) -> Vec<Denial> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().flat_map(|kept| kept.iter()).cloned().collect()
     }
 }

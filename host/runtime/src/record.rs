@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -42,8 +43,17 @@ type Count = (Cow<'static, str>, u64);
 struct Counted {
     /// The sum over instances that have ended, once one has.
     past: Option<Box<Totals>>,
-    /// The counters of the running instances: two while one replaces the other.
-    live: Vec<Weak<Counters>>,
+    /// The counters of the instance that was started last, while it runs.
+    newest: Weak<Counters>,
+    /// Those of instances that run beside it: one, while the newest replaces it.
+    others: Vec<Weak<Counters>>,
+}
+
+impl Counted {
+    /// Returns the counters of the running instances.
+    fn live(&self) -> impl Iterator<Item = Arc<Counters>> {
+        self.others.iter().chain([&self.newest]).filter_map(Weak::upgrade)
+    }
 }
 
 impl Record {
@@ -111,17 +121,23 @@ impl Record {
     /// Includes the counters of an instance in the totals from now on.
     pub(super) fn begins(&self, counters: &Arc<Counters>) {
         let mut counted = self.counted();
-        // There is one at a time, but for a moment.
-        counted.live.reserve_exact(1);
-        counted.live.push(Arc::downgrade(counters));
+        let before = mem::replace(&mut counted.newest, Arc::downgrade(counters));
+        if before.strong_count() > 0 {
+            counted.others.push(before);
+        }
     }
 
     /// Adds the final counts of an instance, after its end.
     pub(super) fn ended(&self, counters: &Arc<Counters>) {
         let mut counted = self.counted();
-        let before = counted.live.len();
-        counted.live.retain(|one| !std::ptr::eq(one.as_ptr(), Arc::as_ptr(counters)));
-        if counted.live.len() < before {
+        let is_this = |one: &Weak<Counters>| std::ptr::eq(one.as_ptr(), Arc::as_ptr(counters));
+        let before = counted.others.len();
+        counted.others.retain(|one| !is_this(one));
+        let is_newest = is_this(&counted.newest);
+        if is_newest {
+            counted.newest = Weak::new();
+        }
+        if is_newest || counted.others.len() < before {
             counted.past.get_or_insert_default().add(counters.totals());
         }
     }
@@ -135,8 +151,7 @@ impl Record {
     pub fn denials(&self) -> u64 {
         let counted = self.counted();
         let past = counted.past.as_ref().map_or(0, |past| past.denials);
-        let live = counted.live.iter().filter_map(Weak::upgrade).map(|counters| counters.denials.load(Relaxed));
-        past + live.sum::<u64>()
+        past + counted.live().map(|counters| counters.denials.load(Relaxed)).sum::<u64>()
     }
 
     /// Returns how often it was restarted automatically.
@@ -148,7 +163,7 @@ impl Record {
     pub fn totals(&self) -> Totals {
         let counted = self.counted();
         let mut all = counted.past.as_deref().cloned().unwrap_or_default();
-        for counters in counted.live.iter().filter_map(Weak::upgrade) {
+        for counters in counted.live() {
             all.add(counters.totals());
         }
         all.hooks.unjudged = self.unjudged.load(Relaxed);
