@@ -784,6 +784,8 @@ fn accounts_with_equal_settings_share_them() {
     let settings = |name: &str| std::ptr::from_ref(&config.accounts[&name.parse().unwrap()].settings.command_prefix);
     assert!(settings("a") == settings("b") && settings("a") != settings("c"));
     assert_eq!(config.accounts[&"c".parse().unwrap()].settings.nickname.as_deref(), Some("other"));
+    let component = |name: &str| config.accounts[&name.parse().unwrap()].link.component().unwrap().as_str().as_ptr();
+    assert_eq!(component("a"), component("b"), "the text of its name is there once");
 }
 
 #[test]
