@@ -1,0 +1,216 @@
+//! Tests of what sessions of some accounts may ask for, and of what they are answered.
+
+use hyper::body::Bytes;
+use serde_json::json as value;
+
+use super::super::tests::{plugin, reach};
+use super::*;
+
+fn request(line: &str) -> Request {
+    let (method, target) = line.split_once(' ').unwrap();
+    let head = hyper::Request::builder().method(method).uri(target);
+    Request::of(&head.body(()).unwrap().into_parts().0).unwrap()
+}
+
+fn about(request: &Request) -> About {
+    About::of(&request.method, &request.path.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Checks a request of somebody who has the accounts `red` and `rose`, and not `blue`.
+fn asked(line: &str) -> Result<(), String> {
+    let request = request(line);
+    check(&reach(), &about(&request), &request).map_err(|refusal| refusal.to_string())
+}
+
+/// Returns an answer as the session gets it.
+async fn narrowed(line: &str, body: &Value) -> Result<Value, String> {
+    let limits = Limits { about: about(&request(line)), reach: reach() };
+    let narrowed = limits.narrowed(json(body)).await.map_err(|refusal| refusal.to_string())?;
+    Ok(serde_json::from_slice(&bytes(narrowed).await).unwrap())
+}
+
+async fn bytes(answer: Answer) -> Bytes {
+    let Ok(body) = answer.into_body().collect().await;
+    body.to_bytes()
+}
+
+/// The requests that a session of some accounts may make. All others are about the whole host.
+fn expected(line: &str) -> About {
+    let (id, name) = ("ID".to_owned(), "NAME".to_owned());
+    match line {
+        "GET /v1/status" => About::Status,
+        "GET /v1/audit" => About::Audit,
+        "GET /v1/rooms" | "GET /v1/contacts" | "GET /v1/keys" | "GET /v1/schedules" => About::Accounts,
+        "GET /v1/rooms/show"
+        | "POST /v1/rooms/join"
+        | "POST /v1/rooms/leave"
+        | "POST /v1/contacts/accept"
+        | "POST /v1/contacts/deny" => About::Account(None),
+        "GET /v1/accounts/NAME/keys"
+        | "POST /v1/accounts/NAME/keys/trust"
+        | "POST /v1/accounts/NAME/keys/distrust"
+        | "POST /v1/accounts/NAME/keys/verify"
+        | "POST /v1/accounts/NAME/keys/answer"
+        | "POST /v1/accounts/NAME/keys/reset" => About::Account(Some(name)),
+        "GET /v1/plugins/ID" => About::Plugin(id),
+        "GET /v1/plugins/ID/webhooks" | "GET /v1/plugins/ID/schedules" => About::OfPlugin(id),
+        "POST /v1/plugins/ID/webhooks/drop"
+        | "POST /v1/plugins/ID/webhooks/replay"
+        | "POST /v1/plugins/ID/webhooks/rotate"
+        | "POST /v1/plugins/ID/schedules/pause"
+        | "POST /v1/plugins/ID/schedules/resume" => About::OfPluginOn(id),
+        "POST /v1/plugins/ID/restart" => About::WholePlugin(id),
+        "GET /v1/plugins/ID/explain"
+        | "GET /v1/logs"
+        | "GET /v1/cluster"
+        | "POST /v1/say"
+        | "POST /v1/cluster/drain"
+        | "POST /v1/web/link"
+        | "POST /v1/reload"
+        | "POST /v1/configure"
+        | "POST /v1/plugins/ID/data/import"
+        | "POST /v1/plugins/ID/data/forget" => About::Host,
+        new => panic!("{new} is for no session of some accounts until this test says what it is about"),
+    }
+}
+
+#[test]
+fn each_request_of_the_control_socket_has_a_subject() {
+    let table = include_str!("../../mod.rs").lines().filter_map(|line| line.strip_prefix("//! | `"));
+    let lines: Vec<_> = table.filter_map(|line| line.split(['`', '?']).next()).collect();
+    assert!(lines.len() > 30, "{lines:?}");
+    for line in lines {
+        assert_eq!(about(&request(line)), expected(line), "{line}");
+    }
+    for line in ["PUT /v1/status", "POST /v1/status", "GET /v1/rooms/join", "GET /v2/status", "GET /v1/plugins"] {
+        assert_eq!(about(&request(line)), About::Host, "{line}");
+    }
+}
+
+#[test]
+fn a_session_of_some_accounts_asks_about_these_alone() {
+    for line in [
+        "GET /v1/status",
+        "GET /v1/rooms",
+        "GET /v1/rooms?account=red",
+        "GET /v1/audit?account=rose&lines=51",
+        "POST /v1/rooms/join?room=hall@rooms.example.org&account=red",
+        "GET /v1/accounts/red/keys",
+        "POST /v1/accounts/rose/keys/reset",
+        "GET /v1/plugins/both",
+        "GET /v1/plugins/own/schedules",
+        "POST /v1/plugins/every/schedules/pause?schedule=daily&account=red",
+        "POST /v1/plugins/own/restart",
+    ] {
+        assert_eq!(asked(line), Ok(()), "{line}");
+    }
+    let whole = whole_host().to_string();
+    for line in ["GET /v1/logs?plugin=own", "GET /v1/cluster", "POST /v1/reload", "GET /v1/status?at=two"] {
+        assert_eq!(asked(line), Err(whole.clone()), "{line}");
+    }
+    // Accounts and plugins of others are told apart from those that there are not by nothing.
+    for name in ["blue", "green"] {
+        for line in [
+            format!("GET /v1/rooms?account={name}"),
+            format!("GET /v1/audit?account={name}"),
+            format!("POST /v1/rooms/join?room=hall@rooms.example.org&account={name}"),
+            format!("GET /v1/accounts/{name}/keys"),
+            format!("POST /v1/accounts/red/keys/reset?account={name}"),
+            format!("POST /v1/plugins/both/webhooks/rotate?webhook=one&account={name}"),
+        ] {
+            assert_eq!(asked(&line), Err(no_account(name).to_string()), "{line}");
+        }
+    }
+    for id in ["bobs", "nothing", "nowhere"] {
+        for line in [
+            format!("GET /v1/plugins/{id}"),
+            format!("GET /v1/plugins/{id}/webhooks"),
+            format!("POST /v1/plugins/{id}/schedules/pause?schedule=daily&account=red"),
+            format!("POST /v1/plugins/{id}/restart"),
+        ] {
+            assert_eq!(asked(&line), Err(no_plugin(id).to_string()), "{line}");
+        }
+    }
+    for line in [
+        "GET /v1/audit",
+        "GET /v1/rooms/show?room=hall@rooms.example.org",
+        "POST /v1/contacts/accept?jid=juliet@example.org&account=",
+        "POST /v1/plugins/both/webhooks/rotate?webhook=one",
+    ] {
+        assert_eq!(asked(line), Err("name the account with --account: red, rose".to_owned()), "{line}");
+    }
+    for line in ["GET /v1/audit?account=red&before=7", "GET /v1/audit?account=red&after=0&wait=true"] {
+        assert!(asked(line).unwrap_err().contains("`since`"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn answers_have_only_entries_of_the_accounts() {
+    let of = |account: &str| value!({ "account": account, "node": "two", "room": "hall@rooms.example.org" });
+    let rooms = narrowed("GET /v1/rooms", &value!([of("blue"), of("red"), { "room": "x" }])).await.unwrap();
+    assert_eq!(rooms, value!([{ "account": "red", "room": "hall@rooms.example.org" }]));
+    let schedules = value!([{ "plugin": "both", "account": "blue" }, { "plugin": "both", "account": "rose" }]);
+    let schedules = narrowed("GET /v1/plugins/both/schedules", &schedules).await.unwrap();
+    assert_eq!(schedules, value!([{ "plugin": "both", "account": "rose" }]));
+    let entry = |id: i64, account: Option<&str>| {
+        value!({
+            "id": id, "node": "two", "at": "", "kind": "run", "plugin": null, "account": account, "who": "uid:1", "file": "/home/bob/parlor.toml",
+            "way": "parlor web at node two", "what": "", "old": null, "new": null
+        })
+    };
+    let count = |account: &str| value!({ "plugin": "both", "account": account, "name": "sent", "count": 1 });
+    let audit = value!({
+        "entries": [entry(1, Some("blue")), entry(2, None), entry(3, Some("red"))], "counts": [count("blue"), count("red")], "names": []
+    });
+    let audit = narrowed("GET /v1/audit?account=red", &audit).await.unwrap();
+    assert_eq!(audit["entries"].as_array().unwrap().len(), 1);
+    assert_eq!((&audit["entries"][0]["id"], &audit["entries"][0]["file"]), (&value!(0), &Value::Null));
+    assert_eq!((&audit["entries"][0]["node"], &audit["entries"][0]["way"]), (&Value::Null, &value!("parlor web")));
+    assert_eq!(audit["counts"], value!([count("red")]));
+}
+
+#[test]
+fn the_log_says_once_a_minute_what_a_session_was_refused() {
+    let (said, begin) = (Mutex::new(None), Instant::now());
+    for minute in 0..3 {
+        let now = begin + SAYS * minute;
+        assert_eq!((0..1_000).filter(|_| is_news(&said, now)).count(), 1, "{minute}");
+    }
+    assert!(!is_news(&said, begin), "the clock was not read in order");
+}
+
+#[tokio::test]
+async fn faults_of_the_host_are_not_told_and_refusals_are() {
+    let limits = Limits { about: About::Accounts, reach: reach() };
+    let fault = || Refusal::Passing("node two does not answer".to_owned());
+    let of_node =
+        http::answer(StatusCode::INTERNAL_SERVER_ERROR, JSON, br#"{"error":"/srv/audit.db is full"}"#.to_vec());
+    for answer in [Err(fault()), Ok(of_node)] {
+        let told = limits.narrowed(answer).await.err().unwrap();
+        assert_eq!((told.status(), told.to_string()), (StatusCode::SERVICE_UNAVAILABLE, no_answer().to_string()));
+    }
+    let of_nodes = Refusal::Cluster("the request is too large for node two".to_owned());
+    let told = limits.narrowed(Err(of_nodes)).await.err().unwrap();
+    assert_eq!((told.status(), told.to_string()), (StatusCode::CONFLICT, not_now().to_string()));
+    let refused = limits.narrowed(Err(Refusal::NoRoom("r@rooms".to_owned()))).await.err().unwrap();
+    assert_eq!(refused.status(), StatusCode::NOT_FOUND);
+    let of_node = http::answer(StatusCode::CONFLICT, JSON, b"{}".to_vec());
+    assert_eq!(limits.narrowed(Ok(of_node)).await.unwrap().status(), StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn a_plugin_is_shown_where_it_runs_on_the_accounts() {
+    let places = |accounts: &[&str]| {
+        let all: Vec<_> = accounts.iter().map(|account| plugin("both", Some(*account))).collect();
+        serde_json::to_value(all).unwrap()
+    };
+    let shown = narrowed("GET /v1/plugins/both", &places(&["blue", "red"])).await.unwrap();
+    assert_eq!((shown.as_array().unwrap().len(), &shown[0]["account"]), (1, &value!("red")));
+    let refused = narrowed("GET /v1/plugins/both", &places(&["blue"])).await.unwrap_err();
+    assert_eq!(refused, "there is no plugin both on your accounts");
+    let mut incomplete = json(&places(&["red"])).unwrap();
+    incomplete.headers_mut().insert(INCOMPLETE_HEADER, HeaderValue::from_static("node%20two"));
+    let limits = Limits { about: About::Plugin("both".to_owned()), reach: reach() };
+    let answer = limits.narrowed(Ok(incomplete)).await.unwrap();
+    assert_eq!(answer.headers()[INCOMPLETE_HEADER], INCOMPLETE);
+}
