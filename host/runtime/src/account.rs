@@ -48,6 +48,7 @@ mod worker;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use parlor_base::clock::{Clock, ClockJumpDetector};
 use parlor_base::fair;
 use parlor_base::id::InstanceId;
@@ -158,6 +159,7 @@ impl Account {
             place,
             name: config.name.clone(),
             own: config.link.jid.to_bare(),
+            since: Timestamp::now(),
             router: Router::default(),
             clock,
             rng: RandomSource::beside(clock),

@@ -56,6 +56,11 @@ impl Said {
         self.fields.iter().find(|(name, _)| *name == "plugin").map(|(_, value)| &**value)
     }
 
+    /// Returns the account that the line is about.
+    fn account(&self) -> Option<&str> {
+        self.fields.iter().find(|(name, _)| *name == "account").map(|(_, value)| &**value)
+    }
+
     /// Returns how many bytes the line takes.
     fn size(&self) -> usize {
         let fields = self.fields.iter().map(|field| size_of_val(field) + field.1.len());
@@ -122,6 +127,8 @@ pub struct Wanted {
     pub plugin: Option<String>,
     /// Only lines that are at least this important, as [`rank`] orders them.
     pub level: Option<u8>,
+    /// Only lines about the account of this name that were written since then.
+    pub account: Option<(String, Timestamp)>,
 }
 
 /// The levels by importance: 0 is `error`, 4 is `trace`.
@@ -136,6 +143,10 @@ impl Wanted {
     fn takes(&self, line: &Said) -> bool {
         self.plugin.as_deref().is_none_or(|plugin| line.owner() == Some(plugin))
             && self.level.is_none_or(|level| rank(line.level).is_some_and(|rank| rank <= level))
+            && self
+                .account
+                .as_ref()
+                .is_none_or(|(name, since)| line.account() == Some(name.as_str()) && line.at >= *since)
     }
 }
 
@@ -246,7 +257,7 @@ mod tests {
             tracing::debug!(plugin = "echo", "three");
         });
         let of = |plugin: Option<&str>, level: Option<&str>, after| {
-            let wanted = Wanted { plugin: plugin.map(str::to_owned), level: level.and_then(rank) };
+            let wanted = Wanted { plugin: plugin.map(str::to_owned), level: level.and_then(rank), account: None };
             lines.after(after, &wanted).0.iter().map(|line| line.message.to_string()).collect::<Vec<_>>()
         };
         assert_eq!(of(Some("echo"), None, 0), ["one", "three"]);
@@ -254,6 +265,24 @@ mod tests {
         assert_eq!(of(None, Some("error"), 0), ["two"]);
         assert_eq!(of(None, None, 2), ["three"]);
         assert_eq!(of(None, None, 99), [""; 0]);
+    }
+
+    #[test]
+    fn lines_of_one_account_begin_with_its_start() {
+        let lines = with_lines(|| {
+            tracing::info!(plugin = "echo", account = "red", "of a former account with this name");
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        });
+        let since = Timestamp::now();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines.clone()), || {
+            tracing::info!(plugin = "echo", account = "red", "one");
+            tracing::info!(plugin = "echo", account = "blue", "two");
+            tracing::info!(plugin = "echo", "three");
+        });
+        let wanted = Wanted { account: Some(("red".to_owned(), since)), ..Wanted::default() };
+        let (found, newest) = lines.after(0, &wanted);
+        assert_eq!(found.iter().map(|line| &*line.message).collect::<Vec<_>>(), ["one"]);
+        assert_eq!(newest, 4);
     }
 
     #[test]

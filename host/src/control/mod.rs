@@ -21,7 +21,7 @@
 //! | `GET /v1/plugins/ID/schedules` | the same of one plugin |
 //! | `GET /v1/keys?jid=JID` | [`Keys`](views::Keys) of all accounts: their own, and those of others that they know, or of one person |
 //! | `GET /v1/accounts/NAME/keys?jid=JID` | the same of one account |
-//! | `GET /v1/logs?plugin=ID&level=warn&lines=100&follow=true` | a JSON [`Line`](views::Line) for each line of the log; with `follow` it continues until the client disconnects |
+//! | `GET /v1/logs?plugin=ID&level=warn&lines=100&follow=true` | a JSON [`Line`](views::Line) for each line of the log; with `account` only of lines about this account; with `follow` it continues until the client disconnects |
 //! | `GET /v1/rooms` | [`Room`](views::Room)s of all accounts, or of `account`, with the plugins in them |
 //! | `GET /v1/rooms/show?room=JID&account=NAME` | one of them |
 //! | `GET /v1/contacts` | [`People`](views::People) of all accounts, or of `account`; with `jid` only this person |

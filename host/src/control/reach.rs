@@ -2,6 +2,7 @@
 //! session of the window is limited to, and to the plugins that run on no others. One host may run accounts of people who do not
 //! trust each other. [`requests`] holds requests of sessions to it.
 
+mod log;
 pub(super) mod requests;
 
 use std::collections::{BTreeMap, BTreeSet};

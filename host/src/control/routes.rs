@@ -74,11 +74,11 @@ fn no_route(path: &[&str]) -> Refusal {
     }
 }
 
-/// Returns the account that a request is about. The audit needs no account that runs.
+/// Returns the account that a request is about. The audit and the log need no account that runs.
 fn account_of(request: &Request) -> Option<&str> {
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
     match path[..] {
-        ["v1", "audit"] => None,
+        ["v1", "audit" | "logs"] => None,
         ["v1", "accounts", name, ..] => Some(name),
         _ => request.value("account"),
     }
@@ -330,8 +330,12 @@ impl Routes {
         let level =
             |level| rank(level).ok_or_else(|| Refusal::Value(format!("a level is one of {}", LEVELS.join(", "))));
         let level = request.value("level").map(level).transpose()?;
-        let wanted =
-            Wanted { plugin: request.value("plugin").map(plugin).transpose()?.map(|id| id.to_string()), level };
+        let id = request.value("plugin").map(plugin).transpose()?.map(|id| id.to_string());
+        let since = |name: &str| {
+            data::account(&self.handle.host, name).map(|account| (account.name.to_string(), account.since))
+        };
+        let account = request.value("account").map(since).transpose()?;
+        let wanted = Wanted { plugin: id, level, account };
         let most = request.value("lines").map_or(Ok(USUAL_LINES), str::parse);
         let most = most.map_err(|_| Refusal::Value("`lines` is a whole number".to_owned()))?;
         if request.value("follow") == Some("true") {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 use parlor::control::audit::Audit;
-use parlor::control::client::{Client, ClientError};
+use parlor::control::client::{Client, ClientError, escaped};
 use parlor::control::views::{Line, Plugin, Schedules, Webhooks};
 use parlor_base::id::PluginId;
 use parlor_config::Config;
@@ -26,6 +26,8 @@ use crate::status;
 
 /// How many lines of its log are shown.
 const LINES: usize = 60;
+/// The most accounts whose logs are shown to a session of some accounts.
+const MOST_LOGS: usize = 4;
 
 /// Adds the page.
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
@@ -70,11 +72,14 @@ async fn page(visit: Visit) -> Result<Reply, Problem> {
 /// the host's answer.
 async fn of_accounts(visit: &Visit, id: &PluginId) -> Result<Reply, Problem> {
     let asked = id.clone();
-    let (plugins, schedules, webhooks, lacks) = ask(visit, move |client| {
+    let (plugins, schedules, webhooks, logs, lacks) = ask(visit, move |client| {
         let plugins: Vec<Plugin> = client.get(&format!("/v1/plugins/{asked}"))?;
         let schedules: Vec<Schedules> = client.get(&format!("/v1/plugins/{asked}/schedules"))?;
         let webhooks: Vec<Webhooks> = client.get(&format!("/v1/plugins/{asked}/webhooks"))?;
-        Ok((plugins, schedules, webhooks, client.incomplete()))
+        let logs = plugins.iter().filter_map(|plugin| plugin.account.clone());
+        let logs =
+            logs.take(MOST_LOGS).map(|account| log_of(client, &asked, account)).collect::<Result<Vec<_>, _>>()?;
+        Ok((plugins, schedules, webhooks, logs, client.incomplete()))
     })
     .await?;
     let name = id.as_str();
@@ -94,11 +99,28 @@ async fn of_accounts(visit: &Visit, id: &PluginId) -> Result<Reply, Problem> {
         (runs::schedules(visit, name, &schedules))
         h2 id="webhooks" { "Webhooks" }
         (runs::webhooks(visit, name, &webhooks))
-        p.hint {
-            "Its settings, its versions and its log are shown to sessions of the whole host: ask the people who run it."
+        h2 id="log" { "Log" }
+        div data-live id="lines" {
+            @if logs.is_empty() { p { "It runs on none of your accounts." } }
+            @for (account, lines) in &logs {
+                @if logs.len() > 1 { h3 { "On " (stranger(account)) } }
+                (runs::log(lines))
+            }
         }
+        p.hint { "Its settings and its versions are shown to sessions of the whole host: ask the people who run it." }
     };
     Ok(Page::new(format!("Plugin {id}"), content).into())
+}
+
+/// Reads the log of a plugin on one account.
+fn log_of(client: &Client, id: &PluginId, account: String) -> Result<(String, Vec<Line>), ClientError> {
+    let target = format!("/v1/logs?plugin={id}&account={}&lines={LINES}", escaped(&account));
+    let lines = match client.lines(&target) {
+        // The account may start, sleep, or go to another node of a cluster at this moment.
+        Err(ClientError::Refused { status: 404 | 409 | 503, .. }) => Vec::new(),
+        lines => lines?.collect::<Result<_, _>>()?,
+    };
+    Ok((account, lines))
 }
 
 /// Shows the grants of a plugin, which the host tells of one that runs on no accounts of others.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::{ArcSwap, Guard};
 use futures_util::TryFutureExt as _;
 use jid::BareJid;
+use jiff::Timestamp;
 use parlor_base::clock::Clock;
 use parlor_base::escape::escape_untrusted;
 use parlor_base::fair;
@@ -44,6 +45,8 @@ pub struct Shared {
     pub name: AccountName,
     /// The account's bare JID.
     pub own: BareJid,
+    /// When its task was started: what the log has of its name before may be about another account that had the name.
+    pub since: Timestamp,
     /// The place of its task and its plugins.
     pub(crate) place: Place,
     /// The subscriptions of its plugins.

@@ -73,6 +73,8 @@ pub(super) fn way(request: &Request) -> Result<Way, Refusal> {
     Ok(match (is_get, &path[..]) {
         // Each node counts its entries by itself.
         (true, ["v1", "audit"]) if request.value("after").is_some() || has_one_number(request) => Way::Here,
+        // The lines about an account are at the node that has it. Only the own log can be followed.
+        (true, ["v1", "logs"]) if !is_followed(request) => account.map_or(Way::Here, Way::Holder),
         (_, ["v1", "rooms", "show" | "join" | "leave"]) => met(request, "room", account, Meant::Knowing),
         (false, ["v1", "say"]) => met(request, "to", account, Meant::Knowing),
         (false, ["v1", "contacts", "accept" | "deny"]) => met(request, "jid", account, Meant::AskedBy),
@@ -254,6 +256,9 @@ mod tests {
             ("POST", "/v1/reload", Way::Here),
             ("POST", "/v1/configure", Way::Here),
             ("GET", "/v1/logs?follow=true", Way::Here),
+            ("GET", "/v1/logs?plugin=echo", Way::Here),
+            ("GET", "/v1/logs?plugin=echo&account=main", holder("main")),
+            ("GET", "/v1/logs?plugin=echo&account=main&follow=true", Way::Here),
             ("POST", "/v1/cluster/drain?node=two", Way::Here),
             ("POST", "/v1/status", Way::Here),
             ("GET", "/v1/nonsense", Way::Here),

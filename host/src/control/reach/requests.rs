@@ -14,7 +14,8 @@ use serde_json::Value;
 use super::Reach;
 use crate::control::INCOMPLETE_HEADER;
 use crate::control::audit::Audit;
-use crate::control::http::{self, Answer, JSON, json};
+use crate::control::follow;
+use crate::control::http::{self, Answer, JSON, LINES, json};
 use crate::control::refusal::Refusal;
 use crate::control::request::{Request, plugin};
 use crate::control::show;
@@ -44,6 +45,8 @@ enum About {
     Account(Option<String>),
     /// The audit of one account.
     Audit,
+    /// The log of a plugin on one account, both of which the query names.
+    Log,
     /// A plugin on each of its accounts.
     Plugin(String),
     /// The possessions of a plugin on each of its accounts.
@@ -60,6 +63,7 @@ impl About {
         match (method, path) {
             (&Method::GET, ["v1", "status"]) => Self::Status,
             (&Method::GET, ["v1", "audit"]) => Self::Audit,
+            (&Method::GET, ["v1", "logs"]) => Self::Log,
             (&Method::GET, ["v1", "rooms" | "contacts" | "keys" | "schedules"]) => Self::Accounts,
             (&Method::GET, ["v1", "rooms", "show"])
             | (&Method::POST, ["v1", "rooms", "join" | "leave"] | ["v1", "contacts", "accept" | "deny"]) => {
@@ -168,6 +172,15 @@ impl Limits {
                 audit.names.retain(|name| self.reach.has(&name.account));
                 json(&audit)
             }
+            About::Log => {
+                let mut text = Vec::new();
+                for line in body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                    if let Some(own) = self.reach.line(read(line)?) {
+                        follow::put(&mut text, &own).map_err(Refusal::Unwritable)?;
+                    }
+                }
+                Ok(http::answer(StatusCode::OK, LINES, text))
+            }
             About::Plugin(id) => {
                 let mut plugins: Vec<Plugin> = read(body)?;
                 self.reach.narrow_plugins(&mut plugins);
@@ -202,7 +215,11 @@ fn check(reach: &Reach, about: &About, request: &Request) -> Result<(), Refusal>
     }
     let (account, plugin) = match about {
         About::Account(name) => (name.as_deref(), None),
-        About::Plugin(id) | About::OfPlugin(id) | About::OfPluginOn(id) | About::WholePlugin(id) => (None, Some(id)),
+        About::Plugin(id) | About::OfPlugin(id) | About::OfPluginOn(id) | About::WholePlugin(id) => {
+            (None, Some(id.as_str()))
+        }
+        // Lines about no plugin are about the host.
+        About::Log => (None, Some(request.value("plugin").ok_or_else(whole_host)?)),
         About::Host | About::Status | About::Accounts | About::Audit => (None, None),
     };
     let named = request.value("account");
@@ -212,12 +229,16 @@ fn check(reach: &Reach, about: &About, request: &Request) -> Result<(), Refusal>
     if let Some(other) = plugin.filter(|id| !reach.sees(id)) {
         return Err(no_plugin(other));
     }
+    // What is followed has no end, so it cannot be narrowed.
+    if *about == About::Log && request.query.contains_key("follow") {
+        return Err(Refusal::Beyond("the log is followed by those who run the host".to_owned()));
+    }
     // An entry has a number among all those of the host.
     if *about == About::Audit && ["before", "after"].iter().any(|number| request.query.contains_key(*number)) {
         let says = "pages of the audit are for sessions of the whole host; `since` and `kinds` choose entries";
         return Err(Refusal::Beyond(says.to_owned()));
     }
-    let needs_one = matches!(about, About::Account(_) | About::Audit | About::OfPluginOn(_));
+    let needs_one = matches!(about, About::Account(_) | About::Audit | About::Log | About::OfPluginOn(_));
     if needs_one && named.or(account).is_none() {
         return Err(unnamed(&reach.accounts));
     }

@@ -83,7 +83,8 @@ fn is_installed(id: &PluginId) -> Refusal {
     ))
 }
 
-fn account(host: &Host, name: &str) -> Result<Arc<Shared>, Refusal> {
+/// Returns an account of this host.
+pub(super) fn account(host: &Host, name: &str) -> Result<Arc<Shared>, Refusal> {
     let name = name.parse::<AccountName>().map_err(|error| Refusal::Value(error.to_string()))?;
     host.account(&name).ok_or_else(|| missing(&name, host.config().accounts.contains_key(&name)))
 }

@@ -60,8 +60,8 @@ fn expected(line: &str) -> About {
         | "POST /v1/plugins/ID/schedules/pause"
         | "POST /v1/plugins/ID/schedules/resume" => About::OfPluginOn(id),
         "POST /v1/plugins/ID/restart" => About::WholePlugin(id),
+        "GET /v1/logs" => About::Log,
         "GET /v1/plugins/ID/explain"
-        | "GET /v1/logs"
         | "GET /v1/cluster"
         | "POST /v1/say"
         | "POST /v1/cluster/drain"
@@ -101,11 +101,14 @@ fn a_session_of_some_accounts_asks_about_these_alone() {
         "GET /v1/plugins/own/schedules",
         "POST /v1/plugins/every/schedules/pause?schedule=daily&account=red",
         "POST /v1/plugins/own/restart",
+        "GET /v1/logs?plugin=both&account=red&lines=60",
     ] {
         assert_eq!(asked(line), Ok(()), "{line}");
     }
     let whole = whole_host().to_string();
-    for line in ["GET /v1/logs?plugin=own", "GET /v1/cluster", "POST /v1/reload", "GET /v1/status?at=two"] {
+    for line in
+        ["GET /v1/logs", "GET /v1/logs?account=red", "GET /v1/cluster", "POST /v1/reload", "GET /v1/status?at=two"]
+    {
         assert_eq!(asked(line), Err(whole.clone()), "{line}");
     }
     // Accounts and plugins of others are told apart from those that there are not by nothing.
@@ -117,6 +120,7 @@ fn a_session_of_some_accounts_asks_about_these_alone() {
             format!("GET /v1/accounts/{name}/keys"),
             format!("POST /v1/accounts/red/keys/reset?account={name}"),
             format!("POST /v1/plugins/both/webhooks/rotate?webhook=one&account={name}"),
+            format!("GET /v1/logs?plugin=both&account={name}"),
         ] {
             assert_eq!(asked(&line), Err(no_account(name).to_string()), "{line}");
         }
@@ -127,6 +131,7 @@ fn a_session_of_some_accounts_asks_about_these_alone() {
             format!("GET /v1/plugins/{id}/webhooks"),
             format!("POST /v1/plugins/{id}/schedules/pause?schedule=daily&account=red"),
             format!("POST /v1/plugins/{id}/restart"),
+            format!("GET /v1/logs?plugin={id}&account=red"),
         ] {
             assert_eq!(asked(&line), Err(no_plugin(id).to_string()), "{line}");
         }
@@ -136,8 +141,13 @@ fn a_session_of_some_accounts_asks_about_these_alone() {
         "GET /v1/rooms/show?room=hall@rooms.example.org",
         "POST /v1/contacts/accept?jid=juliet@example.org&account=",
         "POST /v1/plugins/both/webhooks/rotate?webhook=one",
+        "GET /v1/logs?plugin=both",
     ] {
         assert_eq!(asked(line), Err("name the account with --account: red, rose".to_owned()), "{line}");
+    }
+    for follow in ["true", "", "false"] {
+        let refused = asked(&format!("GET /v1/logs?plugin=both&account=red&follow={follow}")).unwrap_err();
+        assert!(refused.contains("followed"), "{refused}");
     }
     for line in ["GET /v1/audit?account=red&before=7", "GET /v1/audit?account=red&after=0&wait=true"] {
         assert!(asked(line).unwrap_err().contains("`since`"), "{line}");
@@ -167,6 +177,21 @@ async fn answers_have_only_entries_of_the_accounts() {
     assert_eq!((&audit["entries"][0]["id"], &audit["entries"][0]["file"]), (&value!(0), &Value::Null));
     assert_eq!((&audit["entries"][0]["node"], &audit["entries"][0]["way"]), (&Value::Null, &value!("parlor web")));
     assert_eq!(audit["counts"], value!([count("red")]));
+}
+
+#[tokio::test]
+async fn the_log_has_only_lines_of_the_accounts() {
+    let line = |account: &str| {
+        let fields = value!({ "plugin": "both", "account": account });
+        let line = value!({ "number": 7, "at": "", "level": "info", "target": "plugin", "message": account, "fields": fields });
+        format!("{line}\n")
+    };
+    let limits = Limits { about: About::Log, reach: reach() };
+    let all = http::answer(StatusCode::OK, LINES, [line("blue"), line("red"), line("blue")].concat());
+    let text = bytes(limits.narrowed(Ok(all)).await.unwrap()).await;
+    let lines: Vec<Value> =
+        text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    assert_eq!((lines.len(), &lines[0]["message"], &lines[0]["number"]), (1, &value!("red"), &value!(0)));
 }
 
 #[test]
