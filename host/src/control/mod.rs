@@ -40,6 +40,8 @@
 //! | `POST /v1/plugins/ID/webhooks/drop?request=N&account=NAME` | drops a request that waits, and answers like `webhooks` |
 //! | `POST /v1/plugins/ID/webhooks/replay?request=N&account=NAME` | tells the plugin once more of a request that is over, and answers like `webhooks` |
 //! | `POST /v1/plugins/ID/webhooks/rotate?webhook=NAME&account=NAME` | gives a webhook another address, and answers likewise |
+//! | `GET /v1/plugins/ID/data?account=NAME&after=KEY&lines=100` | a [`DataPage`](views::DataPage): the entries that a plugin stores on an account, those behind a key |
+//! | `GET /v1/plugins/ID/data/show?account=NAME&key=KEY` | one of them, a [`DataEntry`](views::DataEntry) |
 //! | `POST /v1/plugins/ID/data/import?account=NAME&quota=BYTES` | writes the entries in the body, all or none, and answers with how many |
 //! | `POST /v1/plugins/ID/data/forget?account=NAME` | removes all that a plugin stored that is not installed, and answers likewise |
 //! | `POST /v1/plugins/ID/schedules/pause?schedule=NAME&account=NAME` | pauses a schedule, and answers like `schedules` |

@@ -90,6 +90,9 @@ pub(super) enum Refusal {
         /// The schedule that was probably meant, escaped for display.
         near: Option<String>,
     },
+    /// The plugin stores nothing under this key.
+    #[error("{0} keeps no such key there, or no longer")]
+    NoEntry(PluginId),
     /// The account does not exist.
     #[error("the host that runs has no account {0}")]
     NoAccount(String),
@@ -196,6 +199,7 @@ impl Refusal {
             | Self::NoRequest { .. }
             | Self::NotWaiting { .. }
             | Self::NoSchedule { .. }
+            | Self::NoEntry(_)
             | Self::NoAccount(_)
             | Self::NoRoom(_)
             | Self::NoOwner { .. }

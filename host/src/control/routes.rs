@@ -59,7 +59,8 @@ fn no_route(path: &[&str]) -> Refusal {
         | ["v1", "rooms", "show"]
         | ["v1", "accounts", _, "keys"]
         | ["v1", "plugins", _]
-        | ["v1", "plugins", _, "explain" | "webhooks" | "schedules"] => Refusal::Method(Method::GET),
+        | ["v1", "plugins", _, "explain" | "webhooks" | "schedules" | "data"]
+        | ["v1", "plugins", _, "data", "show"] => Refusal::Method(Method::GET),
         ["v1", "reload" | "configure" | "say"]
         | ["v1", "rooms", "join" | "leave"]
         | ["v1", "contacts", "accept" | "deny"]
@@ -141,6 +142,12 @@ impl Routes {
             (&Method::GET, ["v1", "plugins", id, "schedules"]) => self.schedules(Some(&plugin(id)?)).await,
             (&Method::POST, ["v1", "plugins", id, "schedules", step @ ("pause" | "resume")]) => {
                 self.pause(&plugin(id)?, &request, *step == "pause", &by).await
+            }
+            (&Method::GET, ["v1", "plugins", id, "data"]) => {
+                data::list(&self.handle.host, &plugin(id)?, &request).await
+            }
+            (&Method::GET, ["v1", "plugins", id, "data", "show"]) => {
+                data::show(&self.handle.host, &plugin(id)?, &request).await
             }
             (&Method::POST, ["v1", "plugins", id, "data", what @ ("import" | "forget")]) => {
                 data::change(&self.handle.host, &plugin(id)?, what, &request, &by).await

@@ -18,7 +18,7 @@ pub use cluster::{
     AccountWithoutNode, Cluster, ClusterAccount, ClusterHealth, ClusterMove, ClusterNode, IdleAccount, LostNode,
     NodeStatus, SharedVersion,
 };
-pub use data::{DataChange, DataEntry};
+pub use data::{DataChange, DataEntry, DataHead, DataPage};
 pub use ills::{ComponentStatus, Failure, LastError};
 pub use keys::{Compared, Comparison, Encryption, Key, Keys, OwnOmemo, shown};
 pub use webhooks::{FormerSecret, Webhook, WebhookRequest, Webhooks};

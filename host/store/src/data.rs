@@ -13,7 +13,7 @@ use parlor_stanza::raw::is_one_line;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::oneshot;
 
-use super::change::{Changed, Only, Owner, Step, Write, Written};
+use super::change::{Changed, Only, Owner, Step, StoredValue, Write, Written};
 use super::changes;
 use super::edit::{Edit, Failure, Once, Statement, StoreFile};
 use super::health::{self, Health};
@@ -88,6 +88,22 @@ impl PluginData {
     pub async fn get(&self, owner: Owner, key: String) -> Result<Option<Vec<u8>>, StoreError> {
         let (owner, now) = (Arc::new(owner), self.now());
         self.read(Lane::Plugin(Arc::clone(&owner)), move |file| value(file, &owner, &key, now)).await
+    }
+
+    /// Returns the entry of a key.
+    pub async fn stored(&self, owner: Owner, key: String) -> Result<Option<StoredValue>, StoreError> {
+        let (owner, now) = (Arc::new(owner), self.now());
+        let lane = Lane::Plugin(Arc::clone(&owner));
+        self.read(lane, move |file| {
+            let mut statement = file.prepare(
+                "SELECT value, expires FROM plugin_data
+                 WHERE account = ?1 AND plugin = ?2 AND key = ?3 AND (expires IS NULL OR expires > ?4)",
+            )?;
+            let whose = (owner.account.as_str(), owner.plugin.as_str());
+            let found = statement.query_row(params![whose.0, whose.1, key, now], |row| Ok((row.get(0)?, row.get(1)?)));
+            Ok(found.optional()?.map(|(value, expires)| StoredValue { key, value, expires }))
+        })
+        .await
     }
 
     /// Same as [`get`](Self::get), but counts the value against what the host may hold for the plugin. If that would be

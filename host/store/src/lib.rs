@@ -75,7 +75,7 @@ pub use data_file::{AccountFile, DataFile, Mark, Stage};
 pub use encryption::{ENCRYPTION_TABLES, EncryptionKeeper, KeysWritten};
 pub use error::DataError;
 pub use log::{Log, LogError, LogPosition, NoLog, Receipt};
-pub use pages::{LONGEST_PAGE, Page, PageOf};
+pub use pages::{EntryHead, LONGEST_PAGE, Page, PageOf};
 pub use pins::PinKeeper;
 pub use position::{Handled, PositionKeeper, Positions};
 pub use record::{FORMAT, Record, RecordError};

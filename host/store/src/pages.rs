@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::StoreError;
 use super::change::Owner;
-use super::data::{LONGEST_VALUE, PluginData};
+use super::data::{LONGEST_VALUE, PluginData, size_in};
 use super::work::Lane;
 
 /// The maximum bytes of keys in one page, unless the first key alone is longer.
@@ -24,6 +24,19 @@ pub struct Page<T> {
     pub found: Vec<T>,
     /// The key after which the next page begins; `None` on the last page.
     pub next: Option<String>,
+}
+
+/// An entry without most of its value.
+#[derive(Debug, PartialEq, Eq)]
+pub struct EntryHead {
+    /// The key of the entry.
+    pub key: String,
+    /// The length of its value, in bytes.
+    pub bytes: u64,
+    /// The first bytes of its value, at most 60.
+    pub begins: Vec<u8>,
+    /// When the entry expires, in milliseconds since the Unix epoch.
+    pub expires: Option<i64>,
 }
 
 /// The request for a page.
@@ -54,6 +67,17 @@ impl PluginData {
         self.page(owner, page, ", value", LONGEST_ENTRIES, |key, row| {
             let value: Vec<u8> = row.get(2)?;
             Ok((key.len() + value.len(), (key, value)))
+        })
+        .await
+    }
+
+    /// Reads keys with the beginnings of their values.
+    pub async fn heads(&self, owner: Owner, page: PageOf) -> Result<Page<EntryHead>, StoreError> {
+        let columns = ", length(value), substr(value, 1, 60), expires";
+        self.page(owner, page, columns, LONGEST_PAGE, |key, row| {
+            let begins: Vec<u8> = row.get(3)?;
+            let weight = key.len() + begins.len();
+            Ok((weight, EntryHead { key, bytes: size_in(row, 2)?, begins, expires: row.get(4)? }))
         })
         .await
     }
@@ -216,6 +240,29 @@ mod tests {
         assert_eq!(page, Page { found: vec![entry("p/1"), entry("p/3")], next: None });
         let other = Owner { plugin: "b".parse().unwrap(), ..owner() };
         assert!(data.entries(other, first("", 10)).await.unwrap().found.is_empty());
+    }
+
+    #[tokio::test]
+    async fn entries_are_listed_with_their_sizes_and_beginnings() {
+        let store = Store::in_memory();
+        let data = store.data(Clock::Machine);
+        keep(&data, "long", &[7; 100], None).await;
+        keep(&data, "none", b"", Some(i64::MAX)).await;
+        keep(&data, "past", b"x", Some(1)).await;
+        let page = data.heads(owner(), first("", 10)).await.unwrap();
+        let head = |key: &str, bytes, begins: &[u8], expires| EntryHead {
+            key: key.to_owned(),
+            bytes,
+            begins: begins.to_vec(),
+            expires,
+        };
+        assert_eq!(page.found, [head("long", 100, &[7; 60], None), head("none", 0, b"", Some(i64::MAX))]);
+        let one = data.stored(owner(), "long".to_owned()).await.unwrap().unwrap();
+        assert_eq!((one.key.as_str(), one.value.len(), one.expires), ("long", 100, None));
+        assert_eq!(data.stored(owner(), "past".to_owned()).await.unwrap(), None);
+        let other = Owner { account: "other@example.org".parse().unwrap(), ..owner() };
+        assert!(data.heads(other.clone(), first("", 10)).await.unwrap().found.is_empty());
+        assert_eq!(data.stored(other, "long".to_owned()).await.unwrap(), None);
     }
 
     #[tokio::test]

@@ -84,7 +84,12 @@ async fn of_accounts(visit: &Visit, id: &PluginId) -> Result<Reply, Problem> {
     .await?;
     let name = id.as_str();
     let content = html! {
-        p { a href=(visit.link(&format!("/audit?plugin={name}"))) { "What became of it" } }
+        p {
+            a href=(visit.link(&format!("/audit?plugin={name}"))) { "What became of it" }
+            @if visit.may(Role::Operator.of_accounts()) {
+                " · " a href=(visit.link(&format!("/plugins/{name}/storage"))) { "What it keeps" }
+            }
+        }
         (changes::restart_button(visit, id))
         div data-live id="state" {
             (lacking(lacks.as_deref()))

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use maud::{Markup, html};
+use parlor::control::client::{Client, escaped};
+use parlor::control::views::{DataEntry, DataHead, DataPage, Status};
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_config::{AccountConfig, AccountName, Config};
 use parlor_store::{DataFile, Owner, StoredValue};
 use parlor_window::{Page, Problem, Reply, Role, Routes, segment, stranger};
 
-use super::host::{Host, Visit, look, plugin};
+use super::host::{Host, Visit, ask, look, plugin};
 use super::parts::{cell, choice, rows, table, when, whole};
 use crate::Ended;
 use crate::show::size;
@@ -31,9 +33,9 @@ const LONGEST_BYTES: usize = 4 << 10;
 /// They need an operator: a plugin may keep what people wrote to it.
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
     routes
-        .page("/plugins/{id}/storage", Role::Operator, list)
-        .page("/plugins/{id}/storage/value", Role::Operator, value)
-        .page("/plugins/{id}/storage/download", Role::Operator, download)
+        .page("/plugins/{id}/storage", Role::Operator.of_accounts(), list)
+        .page("/plugins/{id}/storage/value", Role::Operator.of_accounts(), value)
+        .page("/plugins/{id}/storage/download", Role::Operator.of_accounts(), download)
 }
 
 /// An entry of the list.
@@ -52,7 +54,8 @@ struct Listing {
     accounts: Vec<String>,
     account: String,
     entries: Vec<Kept>,
-    has_more: bool,
+    /// The key behind which the next page begins, if there is one.
+    next: Option<String>,
 }
 
 async fn list(visit: Visit) -> Result<Reply, Problem> {
@@ -61,9 +64,29 @@ async fn list(visit: Visit) -> Result<Reply, Problem> {
     let after = visit.query("after").filter(|key| !key.is_empty()).map(str::to_owned);
     let is_first = after.is_none();
     let of = id.clone();
-    let listing = look(&visit, move |config, _| listing(config, &of, &account, after.as_deref())).await?;
+    let listing = if visit.is_limited() {
+        ask(&visit, move |client| asked(client, &of, account, after.as_deref())).await?
+    } else {
+        look(&visit, move |config, _| listing(config, &of, &account, after.as_deref())).await?
+    };
     let link = |path: &str| visit.link(path);
     Ok(Page::new(format!("Storage of {id}"), content(&link, &id, &listing, is_first)).into())
+}
+
+/// Asks the host for a page of the list, for a session of some accounts. It begins with the first of these.
+fn asked(client: &Client, id: &PluginId, account: String, after: Option<&str>) -> anyhow::Result<Listing> {
+    let status: Status = client.get("/v1/status")?;
+    let accounts: Vec<_> = status.accounts.into_iter().map(|account| account.name).collect();
+    let account = if account.is_empty() { accounts.first().cloned().unwrap_or_default() } else { account };
+    let behind = after.map(|key| format!("&after={}", escaped(key))).unwrap_or_default();
+    let target = format!("/v1/plugins/{id}/data?account={}&lines={PAGE}{behind}", escaped(&account));
+    let DataPage { account, entries, next } = client.get(&target)?;
+    let kept = |DataHead { key, size, begins, expires }| {
+        let begins = String::from_utf8_lossy(&hex::decode(begins).unwrap_or_default()).into_owned();
+        Kept { key, bytes: usize::try_from(size).unwrap_or(usize::MAX), begins, expires }
+    };
+    let entries = entries.into_iter().map(kept).collect();
+    Ok(Listing { accounts, account, entries, next })
 }
 
 /// Returns the account of this name, or the first one.
@@ -93,7 +116,7 @@ fn each(
 
 fn listing(config: &Config, id: &PluginId, name: &str, after: Option<&str>) -> anyhow::Result<Listing> {
     let (name, account) = account(config, name)?;
-    let (mut entries, mut has_more) = (Vec::new(), false);
+    let (mut entries, mut has_more) = (Vec::<Kept>::new(), false);
     each(config, id, account, |StoredValue { key, value, expires }| {
         if after.is_some_and(|after| key.as_str() <= after) {
             return true;
@@ -106,7 +129,8 @@ fn listing(config: &Config, id: &PluginId, name: &str, after: Option<&str>) -> a
         !has_more
     })?;
     let accounts = config.accounts.keys().map(ToString::to_string).collect();
-    Ok(Listing { accounts, account: name.to_string(), entries, has_more })
+    let next = entries.last().filter(|_| has_more).map(|last| last.key.clone());
+    Ok(Listing { accounts, account: name.to_string(), entries, next })
 }
 
 /// Returns the address of a page of the storage.
@@ -115,7 +139,7 @@ fn address(id: &PluginId, page: &str, account: &str, (name, key): (&str, &str)) 
 }
 
 fn content(link: &dyn Fn(&str) -> String, id: &PluginId, listing: &Listing, is_first: bool) -> Markup {
-    let Listing { accounts, account, entries, has_more } = listing;
+    let Listing { accounts, account, entries, next } = listing;
     let options: Vec<_> = accounts.iter().map(|name| (name.clone(), name.clone())).collect();
     let row = |kept: &Kept| {
         let path = address(id, "/value", account, ("key", &kept.key));
@@ -129,8 +153,9 @@ fn content(link: &dyn Fn(&str) -> String, id: &PluginId, listing: &Listing, is_f
         }
     };
     let shown = rows(entries, row);
-    let has_more = *has_more || shown.shown < entries.len();
-    let last = shown.shown.checked_sub(1).and_then(|last| entries.get(last)).filter(|_| has_more);
+    // Entries that did not fit are on the next page.
+    let last = shown.shown.checked_sub(1).and_then(|last| entries.get(last)).map(|last| last.key.as_str());
+    let next = if shown.shown < entries.len() { last } else { next.as_deref() };
     let storage = format!("/plugins/{id}/storage");
     html! {
         @if accounts.len() > 1 {
@@ -140,15 +165,19 @@ fn content(link: &dyn Fn(&str) -> String, id: &PluginId, listing: &Listing, is_f
             }
         }
         @if entries.is_empty() {
-            p { @if is_first { "It keeps nothing on " (stranger(account)) "." } @else { "Nothing follows." } }
+            p {
+                @if next.is_some() { "Nothing but entries that are kept no longer is on this page." }
+                @else if is_first { "It keeps nothing on " (stranger(account)) "." }
+                @else { "Nothing follows." }
+            }
         } @else {
             (table("Entries, by key", &["Key", "Size", "Begins with", "Kept until"], &shown.followed()))
         }
-        @if !is_first || last.is_some() {
+        @if !is_first || next.is_some() {
             nav aria-label="Pages of the storage" {
                 @if !is_first { a href=(link(&format!("{storage}?account={}", segment(account)))) { "The first ones" } " " }
-                @if let Some(last) = last {
-                    a rel="next" href=(link(&address(id, "", account, ("after", &last.key)))) { "Next ones" }
+                @if let Some(next) = next {
+                    a rel="next" href=(link(&address(id, "", account, ("after", next)))) { "Next ones" }
                 }
             }
         }
@@ -167,6 +196,12 @@ async fn read(visit: &Visit, id: PluginId) -> Result<StoredValue, Problem> {
     let name = visit.query("account").unwrap_or_default().to_owned();
     let key = visit.query("key").filter(|key| !key.is_empty()).ok_or_else(|| Problem::wrong("name the key"))?;
     let key = key.to_owned();
+    if visit.is_limited() {
+        let target = format!("/v1/plugins/{id}/data/show?account={}&key={}", escaped(&name), escaped(&key));
+        let DataEntry { key, hex, expires } = ask(visit, move |client| Ok(client.get(&target)?)).await?;
+        let value = hex::decode(hex).map_err(|_| Problem::new(503, "the answer of the host cannot be read"))?;
+        return Ok(StoredValue { key, value, expires });
+    }
     let found = look(visit, move |config, _| find(config, &id, &name, &key)).await?;
     found.ok_or_else(|| Problem::missing("there is no such key, or it is kept no longer"))
 }
@@ -242,7 +277,8 @@ mod tests {
 
     fn page(accounts: &[&str], entries: Vec<Kept>, has_more: bool, is_first: bool) -> String {
         let accounts: Vec<_> = accounts.iter().map(|name| (*name).to_owned()).collect();
-        let listing = Listing { account: accounts[0].clone(), accounts, entries, has_more };
+        let next = entries.last().filter(|_| has_more).map(|last| last.key.clone());
+        let listing = Listing { account: accounts[0].clone(), accounts, entries, next };
         content(&|path| format!("/base{path}"), &"echo".parse().unwrap(), &listing, is_first).into_string()
     }
 

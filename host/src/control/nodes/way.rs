@@ -88,7 +88,8 @@ pub(super) fn way(request: &Request) -> Result<Way, Refusal> {
         }
         // One account, which the path names or the query.
         (_, ["v1", "accounts", name, "keys", ..]) => name.parse().map_or(Way::Here, Way::Holder),
-        (false, ["v1", "plugins", _, "data", "import"]) => account.map_or(Way::Here, Way::Holder),
+        (true, ["v1", "plugins", _, "data"] | ["v1", "plugins", _, "data", "show"])
+        | (false, ["v1", "plugins", _, "data", "import"]) => account.map_or(Way::Here, Way::Holder),
         (true, ["v1", "rooms" | "contacts"])
         | (
             false,
@@ -251,6 +252,9 @@ mod tests {
             ("POST", "/v1/plugins/echo/webhooks/drop?request=7&account=main", holder("main")),
             ("POST", "/v1/plugins/echo/data/import?quota=9&account=main", holder("main")),
             ("POST", "/v1/plugins/echo/data/import?quota=9", Way::Here),
+            ("GET", "/v1/plugins/echo/data?account=main", holder("main")),
+            ("GET", "/v1/plugins/echo/data/show?account=main&key=a", holder("main")),
+            ("GET", "/v1/plugins/echo/data", Way::Here),
             ("POST", "/v1/plugins/echo/data/forget?account=main", holder("main")),
             ("POST", "/v1/plugins/echo/data/forget", Way::All),
             ("POST", "/v1/reload", Way::Here),

@@ -53,6 +53,8 @@ enum About {
     OfPlugin(String),
     /// The possessions of a plugin on one account, which the query names.
     OfPluginOn(String),
+    /// What a plugin stores on one account, which the query names.
+    Data(String),
     /// A plugin on all of its accounts at once.
     WholePlugin(String),
 }
@@ -80,6 +82,9 @@ impl About {
                 ["v1", "plugins", id, "webhooks", "drop" | "replay" | "rotate"]
                 | ["v1", "plugins", id, "schedules", "pause" | "resume"],
             ) => Self::OfPluginOn((*id).to_owned()),
+            (&Method::GET, ["v1", "plugins", id, "data"] | ["v1", "plugins", id, "data", "show"]) => {
+                Self::Data((*id).to_owned())
+            }
             (&Method::POST, ["v1", "plugins", id, "restart"]) => Self::WholePlugin((*id).to_owned()),
             _ => Self::Host,
         }
@@ -145,7 +150,7 @@ impl Limits {
         match &self.about {
             About::Host => Err(whole_host()),
             // The request was checked to be about an account of theirs.
-            About::Account(_) => Ok(http::answer(StatusCode::OK, JSON, body.to_vec())),
+            About::Account(_) | About::Data(_) => Ok(http::answer(StatusCode::OK, JSON, body.to_vec())),
             About::Status | About::WholePlugin(_) => {
                 let mut status: Status = read(body)?;
                 self.reach.narrow(&mut status);
@@ -215,7 +220,7 @@ fn check(reach: &Reach, about: &About, request: &Request) -> Result<(), Refusal>
     }
     let (account, plugin) = match about {
         About::Account(name) => (name.as_deref(), None),
-        About::Plugin(id) | About::OfPlugin(id) | About::OfPluginOn(id) | About::WholePlugin(id) => {
+        About::Plugin(id) | About::OfPlugin(id) | About::OfPluginOn(id) | About::Data(id) | About::WholePlugin(id) => {
             (None, Some(id.as_str()))
         }
         // Lines about no plugin are about the host.
@@ -238,7 +243,8 @@ fn check(reach: &Reach, about: &About, request: &Request) -> Result<(), Refusal>
         let says = "pages of the audit are for sessions of the whole host; `since` and `kinds` choose entries";
         return Err(Refusal::Beyond(says.to_owned()));
     }
-    let needs_one = matches!(about, About::Account(_) | About::Audit | About::Log | About::OfPluginOn(_));
+    let needs_one =
+        matches!(about, About::Account(_) | About::Audit | About::Log | About::OfPluginOn(_) | About::Data(_));
     if needs_one && named.or(account).is_none() {
         return Err(unnamed(&reach.accounts));
     }

@@ -1,19 +1,55 @@
-//! The requests that change what plugins stored on the accounts of this host. In a cluster, commands make them: only the node that has
+//! The requests that show and change what plugins stored on the accounts of this host. In a cluster, commands make them: only the node that has
 //! an account can write what it keeps.
 
 use std::sync::Arc;
 
 use parlor_base::id::PluginId;
-use parlor_config::AccountName;
+use parlor_config::{AccountConfig, AccountName};
 use parlor_runtime::account::Shared;
-use parlor_store::{By, LONGEST_VALUE, Owner, StoredValue, is_key};
+use parlor_store::{By, EntryHead, LONGEST_VALUE, Owner, PageOf, StoredValue, is_key};
 
 use crate::control::audit;
 use crate::control::http::{Answer, json};
 use crate::control::refusal::Refusal;
 use crate::control::request::Request;
-use crate::control::views::{DataChange, DataEntry};
+use crate::control::views::{DataChange, DataEntry, DataHead, DataPage};
 use crate::host::{Host, actions};
+
+/// The most entries of one page.
+const PAGE: usize = 100;
+
+/// Shows a page of the entries of a plugin on an account.
+pub(super) async fn list(host: &Host, id: &PluginId, request: &Request) -> Result<Answer, Refusal> {
+    let account = present(host, request)?;
+    let most = request.value("lines").map_or(Ok(PAGE), str::parse);
+    let most = most.map_err(|_| Refusal::Value("`lines` is a whole number".to_owned()))?.clamp(1, PAGE);
+    let page = PageOf { after: request.value("after").map(str::to_owned), most, ..PageOf::default() };
+    let page = account.data().heads(owner(&account, id), page).await.map_err(Refusal::Store)?;
+    let head =
+        |EntryHead { key, bytes, begins, expires }| DataHead { key, size: bytes, begins: hex::encode(begins), expires };
+    let entries = page.found.into_iter().map(head).collect();
+    json(&DataPage { account: account.name.to_string(), entries, next: page.next })
+}
+
+/// Shows one entry.
+pub(super) async fn show(host: &Host, id: &PluginId, request: &Request) -> Result<Answer, Refusal> {
+    let account = present(host, request)?;
+    let key = request.value("key").ok_or_else(|| Refusal::Value("`key` is the key of an entry".to_owned()))?;
+    let found = account.data().stored(owner(&account, id), key.to_owned()).await.map_err(Refusal::Store)?;
+    let StoredValue { key, value, expires } = found.ok_or_else(|| Refusal::NoEntry(id.clone()))?;
+    json(&DataEntry { key, hex: hex::encode(value), expires })
+}
+
+/// Returns the account that a request names. While its name goes to another address, it is neither of the two.
+fn present(host: &Host, request: &Request) -> Result<Arc<Shared>, Refusal> {
+    let account = account(host, request.value("account").unwrap_or_default())?;
+    let config = host.config();
+    let is_another = |written: &AccountConfig| written.link.jid.to_bare() != account.own;
+    if config.accounts.get(&account.name).is_some_and(is_another) {
+        return Err(missing(&account.name, true));
+    }
+    Ok(account)
+}
 
 /// Imports entries for an account, or removes all that a plugin stored.
 pub(super) async fn change(

@@ -13,14 +13,7 @@ use super::refused;
 /// The pages that a session of some accounts is led to.
 const OWN: [&str; 7] = ["/", "/accounts", "/plugins", "/rooms", "/contacts", "/keys", "/audit"];
 /// Pages of the whole host, and of files.
-const WHOLE: [&str; 6] = [
-    "/explain",
-    "/install",
-    "/doctor",
-    "/plugins/own/storage",
-    "/plugins/own/storage/value?account=main&key=a",
-    "/plugins/bobs/storage",
-];
+const WHOLE: [&str; 4] = ["/explain", "/install", "/doctor", "/plugins/bobs/storage"];
 
 /// A host with the accounts of two customers, `main` and `blue`: the plugin `own` runs on the first, `bobs` on the second, and
 /// `shared` on both.
@@ -107,6 +100,10 @@ async fn addresses_of_the_others_lead_to_nothing() {
         "/contacts?account=NAME",
         "/keys?account=NAME",
         "/keys/show?account=NAME&jid=juliet@localhost&fingerprint=00",
+        "/plugins/NAME/storage?account=main",
+        "/plugins/shared/storage?account=NAME",
+        "/plugins/shared/storage/value?account=NAME&key=a",
+        "/plugins/NAME/storage/download?account=main&key=a",
     ] {
         let mut answers = Vec::new();
         for (there, absent) in [("blue", "green"), ("bobs", "nobs")] {

@@ -61,6 +61,7 @@ fn expected(line: &str) -> About {
         | "POST /v1/plugins/ID/schedules/resume" => About::OfPluginOn(id),
         "POST /v1/plugins/ID/restart" => About::WholePlugin(id),
         "GET /v1/logs" => About::Log,
+        "GET /v1/plugins/ID/data" | "GET /v1/plugins/ID/data/show" => About::Data(id),
         "GET /v1/plugins/ID/explain"
         | "GET /v1/cluster"
         | "POST /v1/say"
@@ -102,6 +103,8 @@ fn a_session_of_some_accounts_asks_about_these_alone() {
         "POST /v1/plugins/every/schedules/pause?schedule=daily&account=red",
         "POST /v1/plugins/own/restart",
         "GET /v1/logs?plugin=both&account=red&lines=60",
+        "GET /v1/plugins/both/data?account=red",
+        "GET /v1/plugins/every/data/show?account=rose&key=a",
     ] {
         assert_eq!(asked(line), Ok(()), "{line}");
     }
@@ -121,6 +124,8 @@ fn a_session_of_some_accounts_asks_about_these_alone() {
             format!("POST /v1/accounts/red/keys/reset?account={name}"),
             format!("POST /v1/plugins/both/webhooks/rotate?webhook=one&account={name}"),
             format!("GET /v1/logs?plugin=both&account={name}"),
+            format!("GET /v1/plugins/both/data?account={name}"),
+            format!("GET /v1/plugins/both/data/show?account={name}&key=a"),
         ] {
             assert_eq!(asked(&line), Err(no_account(name).to_string()), "{line}");
         }
@@ -132,6 +137,8 @@ fn a_session_of_some_accounts_asks_about_these_alone() {
             format!("POST /v1/plugins/{id}/schedules/pause?schedule=daily&account=red"),
             format!("POST /v1/plugins/{id}/restart"),
             format!("GET /v1/logs?plugin={id}&account=red"),
+            format!("GET /v1/plugins/{id}/data?account=red"),
+            format!("GET /v1/plugins/{id}/data/show?account=red&key=a"),
         ] {
             assert_eq!(asked(&line), Err(no_plugin(id).to_string()), "{line}");
         }
@@ -142,6 +149,8 @@ fn a_session_of_some_accounts_asks_about_these_alone() {
         "POST /v1/contacts/accept?jid=juliet@example.org&account=",
         "POST /v1/plugins/both/webhooks/rotate?webhook=one",
         "GET /v1/logs?plugin=both",
+        "GET /v1/plugins/both/data",
+        "GET /v1/plugins/both/data/show?key=a",
     ] {
         assert_eq!(asked(line), Err("name the account with --account: red, rose".to_owned()), "{line}");
     }
