@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::refusal::Refusal;
 use super::request::{Request, Session};
+use super::switching::on_each;
 use crate::host::{Host, actions, audit};
 
 /// The most entries of one response.
@@ -235,12 +236,7 @@ pub(super) async fn recorded<T>(
 
 /// Returns the entries about a request that is about these accounts.
 fn entries(request: &Request, by: &By, accounts: &[&AccountName]) -> Vec<NewAuditEntry> {
-    let Some(entry) = entry(request, by) else { return Vec::new() };
-    if accounts.is_empty() {
-        return vec![entry];
-    }
-    let on = |account: &&AccountName| NewAuditEntry { account: Some(account.to_string()), ..entry.clone() };
-    accounts.iter().map(on).collect()
+    entry(request, by).map_or_else(Vec::new, |entry| on_each(entry, accounts))
 }
 
 /// Returns the entry about a request, without an account; none for one that changes nothing, that follows a command which has
@@ -372,6 +368,7 @@ mod tests {
         let rotates = "/v1/plugins/echo/webhooks/rotate?webhook=ci";
         assert_eq!(of(rotates, &[&main, &second]), names(&["main", "second"]));
         assert_eq!(of("/v1/plugins/echo/restart", &[]), [None::<String>]);
+        assert_eq!(of("/v1/plugins/echo/restart", &[&main, &second]), names(&["main", "second"]));
         assert!(of("/v1/reload", &[&main]).is_empty());
     }
 

@@ -10,9 +10,7 @@ use std::sync::Arc;
 
 use jid::Jid;
 use parlor_base::id::PluginId;
-use parlor_plugins::admin::PluginAdmin;
 use parlor_runtime::account::{Shared, encryption};
-use parlor_runtime::audited::record;
 use parlor_session::OWNER_COMMANDS;
 use parlor_stanza::types::{AdHocAction, AdHocAnswer, AdHocRefusal, AdHocRequest, AdHocStage, Reply};
 use parlor_store::{AuditKind, By, NewAuditEntry};
@@ -26,6 +24,7 @@ use super::reach::Reach;
 use super::routes::settle;
 use super::server::Order;
 use super::show;
+use super::switching;
 use super::views::{Plugin, Status};
 use crate::host::{Host, actions, audit};
 
@@ -230,18 +229,11 @@ async fn carry_out(
         };
         let entry = NewAuditEntry::new(AuditKind::Run, by, "restarted");
         let entry = NewAuditEntry { plugin: Some(id.to_string()), ..entry };
-        return actions::recorded(&audit::of(host), vec![entry], restarting).await;
+        let accounts = switching::restarted_on(host, id).await;
+        let entries = switching::on_each(entry, &accounts.iter().collect::<Vec<_>>());
+        return actions::recorded(&audit::of(host), entries, restarting).await;
     }
-    let (config, plugin, enabled, by) = (host.config(), id.clone(), node == "enable", by.clone());
-    // It blocks on locks and on the disk.
-    let deciding = tokio::task::spawn_blocking(move || {
-        let admin = PluginAdmin::new(&config).recording(|decided| record(&config, decided, &by));
-        admin.enable(&plugin, enabled)
-    });
-    deciding.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
-    let (done, was_done) = oneshot::channel();
-    orders.send(Order::Reload(done)).await.map_err(|_| stopping())?;
-    was_done.await.map_err(|_| stopping())?
+    switching::switch(host, orders, id, node == "enable", by).await
 }
 
 fn status_lines(status: &Status) -> Vec<String> {

@@ -37,6 +37,8 @@
 //! | `POST /v1/reload` | reloads the policy, waits until each changed plugin has started or failed, and answers like `status` |
 //! | `POST /v1/configure` | reloads the configuration and the policy, retries failed accounts, and answers likewise |
 //! | `POST /v1/plugins/ID/restart` | restarts the plugin on each of its accounts |
+//! | `POST /v1/plugins/ID/enable` | lets the plugin run, waits as `reload` does, and answers like `status` |
+//! | `POST /v1/plugins/ID/disable` | keeps it from running, and answers likewise |
 //! | `POST /v1/plugins/ID/webhooks/drop?request=N&account=NAME` | drops a request that waits, and answers like `webhooks` |
 //! | `POST /v1/plugins/ID/webhooks/replay?request=N&account=NAME` | tells the plugin once more of a request that is over, and answers like `webhooks` |
 //! | `POST /v1/plugins/ID/webhooks/rotate?webhook=NAME&account=NAME` | gives a webhook another address, and answers likewise |
@@ -82,6 +84,7 @@ mod routes;
 pub mod server;
 mod show;
 pub mod socket;
+mod switching;
 mod timed_writer;
 pub mod views;
 

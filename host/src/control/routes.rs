@@ -32,6 +32,7 @@ use super::refusal::Refusal;
 use super::request::{Request, plugin};
 use super::rooms;
 use super::show;
+use super::switching;
 use super::views::Failure;
 use crate::host::{Host, actions, wake_named};
 
@@ -66,7 +67,7 @@ fn no_route(path: &[&str]) -> Refusal {
         | ["v1", "contacts", "accept" | "deny"]
         | ["v1", "cluster", "drain"]
         | ["v1", "web", "link"]
-        | ["v1", "plugins", _, "restart"]
+        | ["v1", "plugins", _, "restart" | "enable" | "disable"]
         | ["v1", "accounts", _, "keys", "trust" | "distrust" | "reset" | "verify" | "answer"]
         | ["v1", "plugins", _, "webhooks", "replay" | "drop" | "rotate"]
         | ["v1", "plugins", _, "schedules", "pause" | "resume"]
@@ -182,6 +183,9 @@ impl Routes {
             (&Method::POST, ["v1", "reload"]) => self.reload(Order::Reload, &request, &by).await,
             (&Method::POST, ["v1", "configure"]) => self.reload(Order::ReloadAll, &request, &by).await,
             (&Method::POST, ["v1", "plugins", id, "restart"]) => self.restart(plugin(id)?, &request, &by).await,
+            (&Method::POST, ["v1", "plugins", id, step @ ("enable" | "disable")]) => {
+                self.switch(&plugin(id)?, *step == "enable", &by).await
+            }
             _ => Err(no_route(&path)),
         }
     }
@@ -321,8 +325,20 @@ impl Routes {
             let is_there = self.order(|done| Order::Restart(id.clone(), done)).await?;
             if is_there { Ok(()) } else { Err(Refusal::NoPlugin(id.clone())) }
         };
-        audit::recorded(&self.handle.host, request, by, &[], restarting).await?;
+        let accounts = switching::restarted_on(&self.handle.host, &id).await;
+        audit::recorded(&self.handle.host, request, by, &accounts.iter().collect::<Vec<_>>(), restarting).await?;
         settle(&self.handle.host).await;
+        self.status().await
+    }
+
+    /// Lets a plugin run, or keeps it from running.
+    async fn switch(&self, id: &PluginId, is_enabled: bool, by: &By) -> Result<Answer, Refusal> {
+        let host = &self.handle.host;
+        if !actions::will_have_plugin(host, id).await {
+            return Err(Refusal::NoPlugin(id.clone()));
+        }
+        switching::switch(host, &self.handle.orders, id, is_enabled, by).await.map_err(Refusal::NotApplied)?;
+        settle(host).await;
         self.status().await
     }
 

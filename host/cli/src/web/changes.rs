@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 use parlor::control::client::escaped;
-use parlor::control::views::{Schedules, Status, Webhooks};
+use parlor::control::views::{Plugin, Schedules, Status, Webhooks};
 use parlor_base::id::PluginId;
 use parlor_plugins::policy::Entry;
 use parlor_window::{Form, Problem, Question, Reply, Role, Routes, stranger};
@@ -15,8 +15,8 @@ use super::host::{self, Host, Visit, apply, ask, change};
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
     routes
         .form("/plugins/{id}/restart", Role::Operator.of_accounts(), restart)
-        .form("/plugins/{id}/enable", Role::Operator, enable)
-        .form("/plugins/{id}/disable", Role::Operator, disable)
+        .form("/plugins/{id}/enable", Role::Operator.of_accounts(), enable)
+        .form("/plugins/{id}/disable", Role::Operator.of_accounts(), disable)
         .form("/plugins/{id}/remove", Role::Owner, remove)
         .form("/plugins/{id}/schedule", Role::Operator.of_accounts(), schedule)
         .form("/plugins/{id}/rotate", Role::Owner.of_accounts(), rotate)
@@ -44,13 +44,19 @@ pub(super) fn buttons(visit: &Visit, id: &PluginId, entry: &Entry) -> Markup {
     }
 }
 
-/// Shows the button that restarts a plugin, also to an operator of some accounts. Whether it runs on these alone is for the host to
+/// Shows the buttons of a plugin in these places, also to an operator of some accounts. Whether it runs on these alone is for the host to
 /// say.
-pub(super) fn restart_button(visit: &Visit, id: &PluginId) -> Markup {
-    let button = html! { button.quiet type="submit" { "Restart" } };
+pub(super) fn own_buttons(visit: &Visit, id: &PluginId, places: &[Plugin]) -> Markup {
+    let is_disabled = places.iter().any(|plugin| plugin.state == "disabled");
+    let buttons: &[(&str, &str)] =
+        if is_disabled { &[("enable", "Enable")] } else { &[("restart", "Restart"), ("disable", "Disable")] };
     html! {
         @if visit.may(Role::Operator.of_accounts()) {
-            div.actions { (visit.form(&format!("/plugins/{id}/restart"), &button)) }
+            div.actions {
+                @for (path, text) in buttons {
+                    (visit.form(&format!("/plugins/{id}/{path}"), &html! { button.quiet type="submit" { (text) } }))
+                }
+            }
         }
     }
 }
@@ -76,12 +82,16 @@ async fn restart(visit: Visit, form: Form) -> Result<Reply, Problem> {
     }
     let target = format!("/v1/plugins/{id}/restart");
     let status: Status = ask(&visit, move |client| Ok(client.post(&target)?)).await?;
+    Ok(visit.done(&format!("/plugins/{id}"), now(&id, "restarted", &status)))
+}
+
+/// Says what was done to a plugin, and its state if it does not run somewhere.
+fn now(id: &PluginId, done: &str, status: &Status) -> String {
     let mut own = status.plugins.iter().filter(|plugin| plugin.id == id.as_str());
-    let sentence = match own.find(|plugin| !plugin.runs()) {
-        None => format!("{id} is restarted"),
-        Some(plugin) => format!("{id} is restarted, and is {}", plugin.state),
-    };
-    Ok(visit.done(&format!("/plugins/{id}"), sentence))
+    match own.find(|plugin| !plugin.runs() && plugin.state != done) {
+        None => format!("{id} is {done}"),
+        Some(plugin) => format!("{id} is {done}, and is {}", plugin.state),
+    }
 }
 
 async fn enable(visit: Visit, form: Form) -> Result<Reply, Problem> {
@@ -103,9 +113,13 @@ async fn disable(visit: Visit, form: Form) -> Result<Reply, Problem> {
 }
 
 async fn switch(visit: &Visit, id: &PluginId, enabled: bool) -> Result<Reply, Problem> {
-    let own = id.clone();
+    let (own, state) = (id.clone(), if enabled { "enabled" } else { "disabled" });
+    if visit.is_limited() {
+        let target = format!("/v1/plugins/{id}/{}", if enabled { "enable" } else { "disable" });
+        let status: Status = ask(visit, move |client| Ok(client.post(&target)?)).await?;
+        return Ok(visit.done(&format!("/plugins/{id}"), now(id, state, &status)));
+    }
     change(visit, move |_, admin| Ok(admin.enable(&own, enabled)?)).await?;
-    let state = if enabled { "enabled" } else { "disabled" };
     apply(visit, id, &format!("/plugins/{id}"), format!("{id} is {state}")).await
 }
 

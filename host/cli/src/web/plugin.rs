@@ -90,7 +90,7 @@ async fn of_accounts(visit: &Visit, id: &PluginId) -> Result<Reply, Problem> {
                 " · " a href=(visit.link(&format!("/plugins/{name}/storage"))) { "What it keeps" }
             }
         }
-        (changes::restart_button(visit, id))
+        (changes::own_buttons(visit, id, &plugins))
         div data-live id="state" {
             (lacking(lacks.as_deref()))
             (runs::states(&plugins))

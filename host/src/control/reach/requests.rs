@@ -85,7 +85,9 @@ impl About {
             (&Method::GET, ["v1", "plugins", id, "data"] | ["v1", "plugins", id, "data", "show"]) => {
                 Self::Data((*id).to_owned())
             }
-            (&Method::POST, ["v1", "plugins", id, "restart"]) => Self::WholePlugin((*id).to_owned()),
+            (&Method::POST, ["v1", "plugins", id, "restart" | "enable" | "disable"]) => {
+                Self::WholePlugin((*id).to_owned())
+            }
             _ => Self::Host,
         }
     }
@@ -122,7 +124,8 @@ impl Limits {
     pub(in crate::control) async fn narrowed(&self, answer: Result<Answer, Refusal>) -> Result<Answer, Refusal> {
         let answer = answer.map_err(|refusal| {
             let told = match &refusal {
-                Refusal::Cluster(_) => not_now(),
+                // A file that is not applied may name those of others, too.
+                Refusal::Cluster(_) | Refusal::NotApplied(_) => not_now(),
                 other if other.status().is_server_error() => no_answer(),
                 _ => return refusal,
             };

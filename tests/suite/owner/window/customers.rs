@@ -138,6 +138,7 @@ async fn a_session_of_some_accounts_changes_nothing_of_the_others() {
         ("/rooms/join", &[("account", ""), ("room", "hall@rooms.localhost")]),
         // It runs on the account of the other customer as well.
         ("/plugins/shared/restart", &[]),
+        ("/plugins/shared/disable", &[]),
     ] {
         let answer = send(action, fields).await;
         let is_refused = answer.status == 403 || answer.status == 400 && fields.contains(&("account", ""));
@@ -159,6 +160,16 @@ async fn a_session_of_some_accounts_changes_nothing_of_the_others() {
     let done = send("/plugins/own/restart", &[]).await;
     assert_eq!(done.status, 303, "{done:?}");
     inn.host.wait_count("plugin running", &[("plugin", "own")], 2, SOON).await.unwrap();
+    let shown = session.page("/audit?account=main&plugin=own").await.unwrap().body;
+    assert!(shown.contains("restarted"), "{shown}");
+
+    // It is disabled and enabled again.
+    assert_eq!(send("/plugins/own/disable", &[]).await.status, 303);
+    inn.host.wait_count("plugin disabled", &[("plugin", "own")], 1, SOON).await.unwrap();
+    let done = session.change("/plugins/own", "/plugins/own/enable", &[("agreed", "yes")]).await.unwrap();
+    assert_eq!(done.status, 303, "{done:?}");
+    inn.host.wait_count("plugin running", &[("plugin", "own")], 3, SOON).await.unwrap();
+    assert_eq!(inn.starts(), before, "{}", inn.host.log().tail());
 }
 
 /// A customer leaves, and the next one gets the name of the account.

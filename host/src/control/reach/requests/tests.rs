@@ -59,7 +59,9 @@ fn expected(line: &str) -> About {
         | "POST /v1/plugins/ID/webhooks/rotate"
         | "POST /v1/plugins/ID/schedules/pause"
         | "POST /v1/plugins/ID/schedules/resume" => About::OfPluginOn(id),
-        "POST /v1/plugins/ID/restart" => About::WholePlugin(id),
+        "POST /v1/plugins/ID/restart" | "POST /v1/plugins/ID/enable" | "POST /v1/plugins/ID/disable" => {
+            About::WholePlugin(id)
+        }
         "GET /v1/logs" => About::Log,
         "GET /v1/plugins/ID/data" | "GET /v1/plugins/ID/data/show" => About::Data(id),
         "GET /v1/plugins/ID/explain"
@@ -136,6 +138,8 @@ fn a_session_of_some_accounts_asks_about_these_alone() {
             format!("GET /v1/plugins/{id}/webhooks"),
             format!("POST /v1/plugins/{id}/schedules/pause?schedule=daily&account=red"),
             format!("POST /v1/plugins/{id}/restart"),
+            format!("POST /v1/plugins/{id}/enable"),
+            format!("POST /v1/plugins/{id}/disable"),
             format!("GET /v1/logs?plugin={id}&account=red"),
             format!("GET /v1/plugins/{id}/data?account=red"),
             format!("GET /v1/plugins/{id}/data/show?account=red&key=a"),
@@ -224,8 +228,11 @@ async fn faults_of_the_host_are_not_told_and_refusals_are() {
         assert_eq!((told.status(), told.to_string()), (StatusCode::SERVICE_UNAVAILABLE, no_answer().to_string()));
     }
     let of_nodes = Refusal::Cluster("the request is too large for node two".to_owned());
-    let told = limits.narrowed(Err(of_nodes)).await.err().unwrap();
-    assert_eq!((told.status(), told.to_string()), (StatusCode::CONFLICT, not_now().to_string()));
+    let of_file = Refusal::NotApplied("/srv/plugins.toml: the plugin bobs is bad".to_owned());
+    for refusal in [of_nodes, of_file] {
+        let told = limits.narrowed(Err(refusal)).await.err().unwrap();
+        assert_eq!((told.status(), told.to_string()), (StatusCode::CONFLICT, not_now().to_string()));
+    }
     let refused = limits.narrowed(Err(Refusal::NoRoom("r@rooms".to_owned()))).await.err().unwrap();
     assert_eq!(refused.status(), StatusCode::NOT_FOUND);
     let of_node = http::answer(StatusCode::CONFLICT, JSON, b"{}".to_vec());
