@@ -165,11 +165,11 @@ async fn converse(stream: UnixStream, routes: Routes) {
 /// request of a session and the host, so this is where its reach is decided, for a cluster as well.
 async fn answer(
     routes: &Routes,
-    request: Request,
+    mut request: Request,
     client: SharedReader<OwnedReadHalf>,
     peer: u32,
 ) -> Result<Answer, Refusal> {
-    let limits = Limits::of(&routes.handle.host, &request).await?;
+    let limits = Limits::of(&routes.handle.host, &mut request).await?;
     let answer = Box::pin(carried_out(routes, request, client, peer)).await;
     match limits {
         Some(limits) => limits.narrowed(answer).await,

@@ -89,7 +89,7 @@ async fn page(visit: Visit) -> Result<Reply, Problem> {
     let before = visit.query("before").map(Before::of).transpose().map_err(Problem::wrong)?;
     let query = query(&filter, before.as_ref().and_then(Before::entry)).map_err(Problem::wrong)?;
     if visit.is_limited() {
-        return of_accounts(&visit, &filter, query).await;
+        return of_accounts(&visit, &filter, before.as_ref(), query).await;
     }
     let nodes = before.as_ref().filter(|before| before.entry().is_none()).map(Before::text);
     let (audit, lacks) = look(&visit, move |config, _| {
@@ -105,10 +105,16 @@ async fn page(visit: Visit) -> Result<Reply, Problem> {
     Ok(Page::new("Audit", html! { (lacking(lacks.as_deref())) (content) }).into())
 }
 
-/// Shows the newest entries of one account to a session of some accounts. There are no pages of older ones: entries are counted together
-/// with those of others.
-async fn of_accounts(visit: &Visit, filter: &Filter, query: AuditQuery) -> Result<Reply, Problem> {
-    let mut query = AuditQuery { before: None, most: PAGE, ..query };
+/// Shows entries of one account to a session of some accounts. The host numbers them by their places there, the newest first.
+async fn of_accounts(
+    visit: &Visit,
+    filter: &Filter,
+    before: Option<&Before>,
+    mut query: AuditQuery,
+) -> Result<Reply, Problem> {
+    if matches!(before, Some(Before::Nodes(_))) {
+        return Err(Problem::wrong("`before` is the number of an entry"));
+    }
     let (names, audit, lacks) = ask(visit, move |client| {
         let status: Status = client.get("/v1/status")?;
         let names: Vec<String> = status.accounts.into_iter().map(|account| account.name).collect();
@@ -130,7 +136,7 @@ async fn of_accounts(visit: &Visit, filter: &Filter, query: AuditQuery) -> Resul
             p { "Entries are shown of one account:" @for name in &names { " " a href=(link(&of(name))) { (cell(name)) } } }
         }
         @match &audit {
-            Some(audit) => (content(&link, filter, None, audit)),
+            Some(audit) => (content(&link, filter, before, audit)),
             None => (form(&link, filter)),
         }
     };

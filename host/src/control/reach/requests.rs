@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::Reach;
 use crate::control::INCOMPLETE_HEADER;
-use crate::control::audit::Audit;
+use crate::control::audit::{Audit, lines};
 use crate::control::follow;
 use crate::control::http::{self, Answer, JSON, LINES, json};
 use crate::control::refusal::Refusal;
@@ -24,6 +24,8 @@ use crate::host::Host;
 
 /// The most of a name that is shown, in bytes.
 const LONGEST: usize = 256;
+/// The most entries of the audit that are passed over for an older one. Each of them is read for that.
+const MOST_SHOWN: u32 = 2_000;
 /// The value of [`INCOMPLETE_HEADER`]: the nodes of the cluster are the business of those who run it.
 const INCOMPLETE: HeaderValue = HeaderValue::from_static("a%20part%20of%20the%20host%20did%20not%20answer");
 
@@ -98,11 +100,14 @@ impl About {
 pub(in crate::control) struct Limits {
     reach: Reach,
     about: About,
+    /// The number of the newest entries of the audit that were shown before.
+    shown: usize,
 }
 
 impl Limits {
-    /// Checks a request before anything is done. None: it is of somebody who controls the whole host.
-    pub(in crate::control) async fn of(host: &Host, request: &Request) -> Result<Option<Self>, Refusal> {
+    /// Checks a request before anything is done, and asks for as many entries of the audit as are needed to leave out those that were
+    /// shown before. None: it is of somebody who controls the whole host.
+    pub(in crate::control) async fn of(host: &Host, request: &mut Request) -> Result<Option<Self>, Refusal> {
         let Some(session) = &request.by else { return Ok(None) };
         let reach = Reach::of_session(host, session).await;
         if reach.is_whole() {
@@ -116,7 +121,8 @@ impl Limits {
                 tracing::warn!(session = %session.name, path, %refusal, "a session of the window is refused what is beyond its accounts");
             }
         })?;
-        Ok(Some(Self { reach, about }))
+        let shown = if about == About::Audit { pass_over(request)? } else { 0 };
+        Ok(Some(Self { reach, about, shown }))
     }
 
     /// Leaves out of an answer what is not of the accounts. Faults of the host name its files and nodes, so only its log says more of
@@ -170,9 +176,13 @@ impl Limits {
             About::Audit => {
                 let mut audit: Audit = read(body)?;
                 audit.entries.retain(|entry| entry.account.as_ref().is_some_and(|account| self.reach.has(account)));
-                for entry in &mut audit.entries {
-                    // All entries of the host are counted together, and its files are in folders of others.
-                    (entry.id, entry.node, entry.file) = (0, None, None);
+                let count = audit.entries.len();
+                audit.entries.truncate(count.saturating_sub(self.shown));
+                for (at, entry) in audit.entries.iter_mut().enumerate() {
+                    // All entries of the host are counted together, and its files are in folders of others. The number is the place
+                    // among those of the account, the newest first.
+                    entry.id = i64::try_from(count - at).unwrap_or(i64::MAX);
+                    (entry.node, entry.file) = (None, None);
                     // A change at another node has its name there, too.
                     entry.way.truncate(entry.way.find(" at node ").unwrap_or(entry.way.len()));
                 }
@@ -242,8 +252,8 @@ fn check(reach: &Reach, about: &About, request: &Request) -> Result<(), Refusal>
         return Err(Refusal::Beyond("the log is followed by those who run the host".to_owned()));
     }
     // An entry has a number among all those of the host.
-    if *about == About::Audit && ["before", "after"].iter().any(|number| request.query.contains_key(*number)) {
-        let says = "pages of the audit are for sessions of the whole host; `since` and `kinds` choose entries";
+    if *about == About::Audit && request.query.contains_key("after") {
+        let says = "what follows is for sessions of the whole host; `since`, `kinds` and `before` choose entries";
         return Err(Refusal::Beyond(says.to_owned()));
     }
     let needs_one =
@@ -252,6 +262,21 @@ fn check(reach: &Reach, about: &About, request: &Request) -> Result<(), Refusal>
         return Err(unnamed(&reach.accounts));
     }
     Ok(())
+}
+
+/// Returns the place of the entry of the audit that a session asks for entries before, and changes the request to one for as many
+/// more. The newest entry of an account has the place 1: numbers of the host would tell how much others do.
+fn pass_over(request: &mut Request) -> Result<usize, Refusal> {
+    let Some(before) = request.query.remove("before").filter(|before| !before.is_empty()) else { return Ok(0) };
+    let shown = before.parse::<u32>().ok().filter(|shown| *shown <= MOST_SHOWN);
+    let wrong = || {
+        let says =
+            format!("`before` is a number up to {MOST_SHOWN}; `since`, `kinds` and `plugin` choose other entries");
+        Refusal::Value(says)
+    };
+    let shown = shown.ok_or_else(wrong)?;
+    request.query.insert("lines".to_owned(), lines(request)?.saturating_add(shown).to_string());
+    usize::try_from(shown).map_err(|_| wrong())
 }
 
 fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {

@@ -24,7 +24,7 @@ fn asked(line: &str) -> Result<(), String> {
 
 /// Returns an answer as the session gets it.
 async fn narrowed(line: &str, body: &Value) -> Result<Value, String> {
-    let limits = Limits { about: about(&request(line)), reach: reach() };
+    let limits = Limits { about: about(&request(line)), reach: reach(), shown: 0 };
     let narrowed = limits.narrowed(json(body)).await.map_err(|refusal| refusal.to_string())?;
     Ok(serde_json::from_slice(&bytes(narrowed).await).unwrap())
 }
@@ -162,9 +162,7 @@ fn a_session_of_some_accounts_asks_about_these_alone() {
         let refused = asked(&format!("GET /v1/logs?plugin=both&account=red&follow={follow}")).unwrap_err();
         assert!(refused.contains("followed"), "{refused}");
     }
-    for line in ["GET /v1/audit?account=red&before=7", "GET /v1/audit?account=red&after=0&wait=true"] {
-        assert!(asked(line).unwrap_err().contains("`since`"), "{line}");
-    }
+    assert!(asked("GET /v1/audit?account=red&after=0&wait=true").unwrap_err().contains("`since`"));
 }
 
 #[tokio::test]
@@ -187,9 +185,39 @@ async fn answers_have_only_entries_of_the_accounts() {
     });
     let audit = narrowed("GET /v1/audit?account=red", &audit).await.unwrap();
     assert_eq!(audit["entries"].as_array().unwrap().len(), 1);
-    assert_eq!((&audit["entries"][0]["id"], &audit["entries"][0]["file"]), (&value!(0), &Value::Null));
+    assert_eq!((&audit["entries"][0]["id"], &audit["entries"][0]["file"]), (&value!(1), &Value::Null));
     assert_eq!((&audit["entries"][0]["node"], &audit["entries"][0]["way"]), (&Value::Null, &value!("parlor web")));
     assert_eq!(audit["counts"], value!([count("red")]));
+}
+
+#[tokio::test]
+async fn older_entries_of_the_audit_have_places_among_those_of_the_account() {
+    let entry = |id: i64, account: &str| {
+        value!({
+            "id": id, "at": "", "kind": "run", "plugin": null, "account": account, "who": "uid:1", "way": "", "what": id.to_string(),
+            "old": null, "new": null
+        })
+    };
+    let entries: Vec<_> = (100..110).flat_map(|id| [entry(2 * id, "blue"), entry(2 * id + 1, "red")]).collect();
+    let audit = value!({ "entries": entries, "counts": [], "names": [] });
+    let mut older = request("GET /v1/audit?account=red&lines=5&before=7");
+    let shown = pass_over(&mut older).unwrap();
+    assert_eq!((shown, older.value("lines"), older.value("before")), (7, Some("12"), None));
+    let limits = Limits { about: About::Audit, reach: reach(), shown };
+    let narrowed = limits.narrowed(json(&audit)).await.unwrap();
+    let narrowed: Value = serde_json::from_slice(&bytes(narrowed).await).unwrap();
+    let of = |name: &str| {
+        narrowed["entries"].as_array().unwrap().iter().map(|entry| entry[name].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (of("what"), of("id")),
+        (vec![value!("201"), value!("203"), value!("205")], vec![value!(10), value!(9), value!(8)])
+    );
+    for wrong in ["x", "-1", "2001", "%7B%22one%22:7%7D"] {
+        let mut request = request(&format!("GET /v1/audit?account=red&before={wrong}"));
+        assert!(matches!(pass_over(&mut request), Err(Refusal::Value(_))), "{wrong}");
+    }
+    assert_eq!(pass_over(&mut request("GET /v1/audit?account=red")).unwrap(), 0);
 }
 
 #[tokio::test]
@@ -199,7 +227,7 @@ async fn the_log_has_only_lines_of_the_accounts() {
         let line = value!({ "number": 7, "at": "", "level": "info", "target": "plugin", "message": account, "fields": fields });
         format!("{line}\n")
     };
-    let limits = Limits { about: About::Log, reach: reach() };
+    let limits = Limits { about: About::Log, reach: reach(), shown: 0 };
     let all = http::answer(StatusCode::OK, LINES, [line("blue"), line("red"), line("blue")].concat());
     let text = bytes(limits.narrowed(Ok(all)).await.unwrap()).await;
     let lines: Vec<Value> =
@@ -219,7 +247,7 @@ fn the_log_says_once_a_minute_what_a_session_was_refused() {
 
 #[tokio::test]
 async fn faults_of_the_host_are_not_told_and_refusals_are() {
-    let limits = Limits { about: About::Accounts, reach: reach() };
+    let limits = Limits { about: About::Accounts, reach: reach(), shown: 0 };
     let fault = || Refusal::Passing("node two does not answer".to_owned());
     let of_node =
         http::answer(StatusCode::INTERNAL_SERVER_ERROR, JSON, br#"{"error":"/srv/audit.db is full"}"#.to_vec());
@@ -251,7 +279,7 @@ async fn a_plugin_is_shown_where_it_runs_on_the_accounts() {
     assert_eq!(refused, "there is no plugin both on your accounts");
     let mut incomplete = json(&places(&["red"])).unwrap();
     incomplete.headers_mut().insert(INCOMPLETE_HEADER, HeaderValue::from_static("node%20two"));
-    let limits = Limits { about: About::Plugin("both".to_owned()), reach: reach() };
+    let limits = Limits { about: About::Plugin("both".to_owned()), reach: reach(), shown: 0 };
     let answer = limits.narrowed(Ok(incomplete)).await.unwrap();
     assert_eq!(answer.headers()[INCOMPLETE_HEADER], INCOMPLETE);
 }
