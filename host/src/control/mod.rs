@@ -37,6 +37,8 @@
 //! | `POST /v1/reload` | reloads the policy, waits until each changed plugin has started or failed, and answers like `status` |
 //! | `POST /v1/configure` | reloads the configuration and the policy, retries failed accounts, and answers likewise |
 //! | `POST /v1/plugins/ID/restart` | restarts the plugin on each of its accounts |
+//! | `GET /v1/plugins/ID/settings` | its settings, a list of [`PluginSetting`](views::PluginSetting)s, without secrets |
+//! | `POST /v1/plugins/ID/settings` | changes settings as the body says, a list of [`NewSetting`](views::NewSetting)s, and answers like `status` |
 //! | `POST /v1/plugins/ID/enable` | lets the plugin run, waits as `reload` does, and answers like `status` |
 //! | `POST /v1/plugins/ID/disable` | keeps it from running, and answers likewise |
 //! | `POST /v1/plugins/ID/webhooks/drop?request=N&account=NAME` | drops a request that waits, and answers like `webhooks` |

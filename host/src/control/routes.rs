@@ -3,6 +3,7 @@
 mod cluster;
 mod data;
 mod keys;
+mod settings;
 mod webhooks;
 
 use std::sync::Arc;
@@ -60,7 +61,7 @@ fn no_route(path: &[&str]) -> Refusal {
         | ["v1", "rooms", "show"]
         | ["v1", "accounts", _, "keys"]
         | ["v1", "plugins", _]
-        | ["v1", "plugins", _, "explain" | "webhooks" | "schedules" | "data"]
+        | ["v1", "plugins", _, "explain" | "webhooks" | "schedules" | "data" | "settings"]
         | ["v1", "plugins", _, "data", "show"] => Refusal::Method(Method::GET),
         ["v1", "reload" | "configure" | "say"]
         | ["v1", "rooms", "join" | "leave"]
@@ -183,6 +184,12 @@ impl Routes {
             (&Method::POST, ["v1", "reload"]) => self.reload(Order::Reload, &request, &by).await,
             (&Method::POST, ["v1", "configure"]) => self.reload(Order::ReloadAll, &request, &by).await,
             (&Method::POST, ["v1", "plugins", id, "restart"]) => self.restart(plugin(id)?, &request, &by).await,
+            (&Method::GET, ["v1", "plugins", id, "settings"]) => settings::show(&self.handle.host, &plugin(id)?).await,
+            (&Method::POST, ["v1", "plugins", id, "settings"]) => {
+                settings::change(&self.handle, &plugin(id)?, &request, &by).await?;
+                settle(&self.handle.host).await;
+                self.status().await
+            }
             (&Method::POST, ["v1", "plugins", id, step @ ("enable" | "disable")]) => {
                 self.switch(&plugin(id)?, *step == "enable", &by).await
             }

@@ -5,6 +5,7 @@ mod data;
 mod ills;
 mod keys;
 mod rooms;
+mod settings;
 mod webhooks;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub use cluster::{
 pub use data::{DataChange, DataEntry, DataHead, DataPage};
 pub use ills::{ComponentStatus, Failure, LastError};
 pub use keys::{Compared, Comparison, Encryption, Key, Keys, OwnOmemo, shown};
+pub use settings::{NewSetting, PluginSetting};
 pub use webhooks::{FormerSecret, Webhook, WebhookRequest, Webhooks};
 
 /// The state of the host.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use maud::{Markup, html};
 use parlor::control::audit::Audit;
 use parlor::control::client::{Client, ClientError, escaped};
-use parlor::control::views::{Line, Plugin, Schedules, Webhooks};
+use parlor::control::views::{Line, Plugin, PluginSetting, Schedules, Webhooks};
 use parlor_base::id::PluginId;
 use parlor_config::Config;
 use parlor_plugins::admin::PluginAdmin;
@@ -72,14 +72,17 @@ async fn page(visit: Visit) -> Result<Reply, Problem> {
 /// the host's answer.
 async fn of_accounts(visit: &Visit, id: &PluginId) -> Result<Reply, Problem> {
     let asked = id.clone();
-    let (plugins, schedules, webhooks, logs, lacks) = ask(visit, move |client| {
+    let (plugins, schedules, webhooks, settings, logs, lacks) = ask(visit, move |client| {
         let plugins: Vec<Plugin> = client.get(&format!("/v1/plugins/{asked}"))?;
         let schedules: Vec<Schedules> = client.get(&format!("/v1/plugins/{asked}/schedules"))?;
         let webhooks: Vec<Webhooks> = client.get(&format!("/v1/plugins/{asked}/webhooks"))?;
         let logs = plugins.iter().filter_map(|plugin| plugin.account.clone());
         let logs =
             logs.take(MOST_LOGS).map(|account| log_of(client, &asked, account)).collect::<Result<Vec<_>, _>>()?;
-        Ok((plugins, schedules, webhooks, logs, client.incomplete()))
+        // The host tells no source of a plugin that runs on accounts of others as well.
+        let is_own = plugins.iter().all(|plugin| !plugin.source.is_empty());
+        let settings = if is_own { settings_of(client, &asked)? } else { None };
+        Ok((plugins, schedules, webhooks, settings, logs, client.incomplete()))
     })
     .await?;
     let name = id.as_str();
@@ -104,6 +107,11 @@ async fn of_accounts(visit: &Visit, id: &PluginId) -> Result<Reply, Problem> {
         (runs::schedules(visit, name, &schedules))
         h2 id="webhooks" { "Webhooks" }
         (runs::webhooks(visit, name, &webhooks))
+        h2 id="settings" { "Settings" }
+        @match settings {
+            Some(settings) => { (settings::own(visit, id, settings)) }
+            None => { p { "Not shown: it runs on accounts of others as well, or cannot be read." } }
+        }
         h2 id="log" { "Log" }
         div data-live id="lines" {
             @if logs.is_empty() { p { "It runs on none of your accounts." } }
@@ -112,7 +120,7 @@ async fn of_accounts(visit: &Visit, id: &PluginId) -> Result<Reply, Problem> {
                 (runs::log(lines))
             }
         }
-        p.hint { "Its settings and its versions are shown to sessions of the whole host: ask the people who run it." }
+        p.hint { "Its versions and its secrets are changed by sessions of the whole host: ask the people who run it." }
     };
     Ok(Page::new(format!("Plugin {id}"), content).into())
 }
@@ -126,6 +134,14 @@ fn log_of(client: &Client, id: &PluginId, account: String) -> Result<(String, Ve
         lines => lines?.collect::<Result<_, _>>()?,
     };
     Ok((account, lines))
+}
+
+/// Reads the settings of a plugin; none if the host refuses that.
+fn settings_of(client: &Client, id: &PluginId) -> Result<Option<Vec<PluginSetting>>, ClientError> {
+    match client.get(&format!("/v1/plugins/{id}/settings")) {
+        Err(ClientError::Refused { status: 403 | 404 | 409, .. }) => Ok(None),
+        got => Ok(Some(got?)),
+    }
 }
 
 /// Shows the grants of a plugin, which the host tells of one that runs on no accounts of others.

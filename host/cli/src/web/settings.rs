@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use maud::{Markup, html};
+use parlor::control::views::{NewSetting, PluginSetting, Status};
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::{Digest, PluginId};
 use parlor_plugins::admin::{AdminError, SettingChange, change_settings};
-use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::{RoomSettings, SettingValues};
 use parlor_plugins::setting::{Setting, SettingKind};
 use parlor_window::{Form, Page, Problem, Question, Reply, Role, Routes, stranger};
 use serde_json::Value;
 
-use super::host::{self, Host, Visit, apply, change, look};
+use super::host::{self, Host, Visit, apply, ask, change, look};
 use super::parts::{cell, rows, table};
 use crate::plugin::secret_files::to_copy;
 
@@ -29,7 +29,11 @@ type Schema = BTreeMap<String, Setting>;
 
 /// Adds the forms.
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
-    routes.form("/plugins/{id}/settings", Role::Owner, set).form("/plugins/{id}/secret", Role::Owner, secret)
+    routes.form("/plugins/{id}/settings", Role::Owner.of_accounts(), set).form(
+        "/plugins/{id}/secret",
+        Role::Owner,
+        secret,
+    )
 }
 
 /// Shows the settings, as a form for owners, and the values that differ in single rooms.
@@ -43,10 +47,15 @@ pub(super) fn shown(
     let (secrets, open): (Vec<_>, Vec<_>) = schema.iter().partition(|(_, setting)| setting.kind.is_secret());
     html! {
         @if schema.is_empty() { p { "It has none." } }
-        @if visit.may(Role::Owner) {
+        @if visit.may(Role::Owner.of_accounts()) {
             @if !open.is_empty() { (visit.form(&format!("/plugins/{id}/settings"), &fields(schema, values, None))) }
             @for (name, setting) in &secrets {
-                (visit.form(&format!("/plugins/{id}/secret"), &secret_fields(name, setting, values.0.contains_key(*name))))
+                @let is_set = values.0.contains_key(*name);
+                @if visit.may(Role::Owner) {
+                    (visit.form(&format!("/plugins/{id}/secret"), &secret_fields(name, setting, is_set)))
+                } @else {
+                    p { (stranger(name)) @if is_set { " is set, and not shown." } @else { " is a secret that is not set." } }
+                }
             }
         } @else {
             dl.facts {
@@ -247,26 +256,74 @@ fn changed(id: &PluginId, schema: &Schema, values: &SettingValues, form: &Form) 
     Ok(all)
 }
 
-/// Returns the manifest of a plugin, and the values of its settings.
-async fn known(visit: &Visit, id: &PluginId) -> Result<(Arc<Manifest>, SettingValues), Problem> {
+/// Shows the settings of a plugin to a session of some accounts, as the host tells them.
+pub(super) fn own(visit: &Visit, id: &PluginId, settings: Vec<PluginSetting>) -> Markup {
+    let (schema, values) = told(settings);
+    shown(visit, id, &schema, &values, &RoomSettings::default())
+}
+
+/// Returns the schema and the values that the host tells.
+fn told(all: Vec<PluginSetting>) -> (Schema, SettingValues) {
+    let (mut schema, mut values) = (Schema::new(), SettingValues::default());
+    for PluginSetting { name, kind, choices, description, required, default, value, is_set } in all {
+        let kind = match kind.as_str() {
+            "number" => SettingKind::Number,
+            "boolean" => SettingKind::Boolean,
+            "choice" => SettingKind::Choice(choices),
+            "list" => SettingKind::List,
+            "jid" => SettingKind::Jid,
+            "duration" => SettingKind::Duration,
+            "secret" | "credential" => SettingKind::Secret,
+            _ => SettingKind::String,
+        };
+        // Of a secret it is only known that it is set.
+        let value = if kind.is_secret() { is_set.then_some(Value::Null) } else { value };
+        values.0.extend(value.map(|value| (name.clone(), value)));
+        schema.insert(name, Setting { kind, default, description, required });
+    }
+    (schema, values)
+}
+
+/// Returns the settings of a plugin, and their values.
+async fn known(visit: &Visit, id: &PluginId) -> Result<(Schema, SettingValues), Problem> {
+    if visit.is_limited() {
+        let target = format!("/v1/plugins/{id}/settings");
+        return Ok(told(ask(visit, move |client| Ok(client.get(&target)?)).await?));
+    }
     let own = id.clone();
     let known = look(visit, move |_, admin| {
         let entry = admin.entry(&own)?;
-        Ok((admin.look(&own, &entry)?.manifest, entry.settings))
+        Ok((admin.look(&own, &entry)?.manifest.settings.clone(), entry.settings))
     });
     known.await
+}
+
+/// Writes changes to the policy, or has the host write them for a session of some accounts.
+async fn write(visit: &Visit, id: &PluginId, changes: Vec<SettingChange>) -> Result<(), Problem> {
+    if !visit.is_limited() {
+        let own = id.clone();
+        return change(visit, move |_, admin| Ok(change_settings(admin, &own, &changes)?)).await;
+    }
+    let target = format!("/v1/plugins/{id}/settings");
+    let new = |SettingChange { name, shown, new }| NewSetting { name, shown, new };
+    let body: Vec<_> = changes.into_iter().map(new).collect();
+    let asked = ask(visit, move |client| {
+        let _: Status = client.post_secret(&target, &serde_json::to_vec(&body)?)?;
+        Ok(())
+    });
+    asked.await
 }
 
 /// Says why a form was refused, with the form as it was sent: nobody types everything once more because of one field.
 fn refused(
     visit: &Visit,
     id: &PluginId,
-    (manifest, values): &(Arc<Manifest>, SettingValues),
+    (schema, values): &(Schema, SettingValues),
     form: &Form,
     problem: &Problem,
 ) -> Reply {
     let below = html! {
-        (visit.form(&format!("/plugins/{id}/settings"), &fields(&manifest.settings, values, Some(form))))
+        (visit.form(&format!("/plugins/{id}/settings"), &fields(schema, values, Some(form))))
         p { a href=(visit.link(&format!("/plugins/{id}"))) { "Change nothing, and go back to the plugin" } }
     };
     Page::of(problem, &below).into()
@@ -276,7 +333,7 @@ async fn set(visit: Visit, form: Form) -> Result<Reply, Problem> {
     let id = host::plugin(&visit)?;
     let back = format!("/plugins/{id}");
     let known = known(&visit, &id).await?;
-    let changes = match changed(&id, &known.0.settings, &known.1, &form) {
+    let changes = match changed(&id, &known.0, &known.1, &form) {
         Ok(changes) => changes,
         Err(problem) => return Ok(refused(&visit, &id, &known, &form, &problem)),
     };
@@ -300,13 +357,13 @@ async fn set(visit: Visit, form: Form) -> Result<Reply, Problem> {
         }));
     }
     let names = changes.iter().map(|change| change.name.as_str()).collect::<Vec<_>>().join(", ");
-    let own = id.clone();
-    if let Err(problem) = change(&visit, move |_, admin| Ok(change_settings(admin, &own, &changes)?)).await {
+    if let Err(problem) = write(&visit, &id, changes).await {
         // Somebody else may have changed one of them at the same moment.
         let Ok(known) = self::known(&visit, &id).await else { return Err(problem) };
         return Ok(refused(&visit, &id, &known, &form, &problem));
     }
-    apply(&visit, &id, &back, format!("changed for {id}: {names}")).await
+    let sentence = format!("changed for {id}: {names}");
+    if visit.is_limited() { Ok(visit.done(&back, sentence)) } else { apply(&visit, &id, &back, sentence).await }
 }
 
 async fn secret(visit: Visit, form: Form) -> Result<Reply, Problem> {
@@ -337,164 +394,4 @@ async fn secret(visit: Visit, form: Form) -> Result<Reply, Problem> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn setting(kind: SettingKind) -> Setting {
-        Setting { kind, default: None, description: "<b>what for".to_owned(), required: false }
-    }
-
-    fn schema() -> Schema {
-        let choice = SettingKind::Choice(vec!["red".to_owned(), "blue".to_owned()]);
-        let all = [
-            ("text", SettingKind::String),
-            ("number", SettingKind::Number),
-            ("on", SettingKind::Boolean),
-            ("colour", choice),
-            ("list", SettingKind::List),
-            ("key", SettingKind::Secret),
-        ];
-        all.into_iter().map(|(name, kind)| (name.to_owned(), setting(kind))).collect()
-    }
-
-    /// Returns the form of a page that shows these values, with these fields.
-    fn sent(shown: &SettingValues, fields: &[(&str, &str)]) -> Form {
-        let marks = marks(&schema(), shown);
-        Form::of(&[&[(SHOWN, marks.as_str())][..], fields].concat())
-    }
-
-    fn changes(values: &SettingValues, form: &Form) -> Result<Vec<SettingChange>, Problem> {
-        changed(&"echo".parse().unwrap(), &schema(), values, form)
-    }
-
-    #[test]
-    fn what_another_owner_changed_meanwhile_is_not_undone() {
-        let values = |number: u8| {
-            SettingValues([("text".to_owned(), json!("a\nb")), ("number".to_owned(), json!(number))].into())
-        };
-        let shown = values(5);
-        let touches_text = sent(&shown, &[("set.text", "c"), ("set.number", "5"), ("set.on", "")]);
-        let text = SettingChange { name: "text".to_owned(), shown: Some(json!("a\nb")), new: Some(json!("c")) };
-        for now in [5, 6] {
-            // Fields that were not touched change nothing, whatever counts by now.
-            assert_eq!(changes(&values(now), &touches_text).unwrap(), std::slice::from_ref(&text), "{now}");
-        }
-        let touches_both = sent(&shown, &[("set.text", "c"), ("set.number", "7")]);
-        assert_eq!(changes(&shown, &touches_both).unwrap().len(), 2);
-        for now in [values(6), SettingValues([("text".to_owned(), json!("a\nb"))].into())] {
-            let problem = changes(&now, &touches_both).unwrap_err();
-            assert!(problem.status == 409 && problem.sentence.contains("number of echo was changed"), "{problem:?}");
-        }
-        let sets_what_was_set = sent(&shown, &[("set.on", "true")]);
-        let mut now = values(5);
-        now.0.insert("on".to_owned(), json!(false));
-        assert_eq!(changes(&now, &sets_what_was_set).unwrap_err().status, 409);
-        // Somebody else has done the same already.
-        assert!(changes(&values(7), &sent(&shown, &[("set.number", "7")])).unwrap().is_empty());
-        // Browsers send other line ends.
-        assert!(changes(&shown, &sent(&shown, &[("set.text", "a\r\nb")])).unwrap().is_empty());
-        // A form that does not say what it showed may be about other values.
-        assert_eq!(changes(&shown, &Form::of(&[("set.text", "c")])).unwrap_err().status, 400);
-    }
-
-    #[test]
-    fn a_form_changes_what_was_changed_in_it() {
-        let values = SettingValues([("text".to_owned(), json!("say ")), ("number".to_owned(), json!(5))].into());
-        let form = sent(
-            &values,
-            &[
-                ("set.text", "say "),
-                ("set.number", ""),
-                ("set.on", "true"),
-                ("set.colour", "blue"),
-                ("set.list", "a\r\n\r\n b \r\n"),
-                ("set.key", "secret"),
-            ],
-        );
-        let all = changes(&values, &form).unwrap();
-        let short: Vec<_> = all.iter().map(|change| (change.name.as_str(), change.new.clone())).collect();
-        assert_eq!(
-            short,
-            [
-                ("colour", Some(json!("blue"))),
-                ("list", Some(json!(["a", "b"]))),
-                ("number", None),
-                ("on", Some(json!(true))),
-            ]
-        );
-        for wrong in [("set.number", "many"), ("set.on", "maybe"), ("set.colour", "green")] {
-            assert_eq!(changes(&values, &sent(&values, &[wrong])).unwrap_err().status, 400, "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn a_form_that_was_refused_keeps_what_was_typed_and_no_secret() {
-        let before = SettingValues([("number".to_owned(), json!(5)), ("on".to_owned(), json!(false))].into());
-        let typed = [
-            ("set.text", "<b>mine\""),
-            ("set.number", "many"),
-            ("set.on", "false"),
-            ("set.list", "a\r\nb"),
-            ("set.key", "hunter2"),
-        ];
-        let form = sent(&before, &typed);
-        // Meanwhile another owner has changed a setting that this form leaves as it was.
-        let mut now = before;
-        now.0.insert("on".to_owned(), json!(true));
-        let problem = changes(&now, &form).unwrap_err();
-        let text = "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"X\"\n";
-        let manifest = Manifest { settings: schema(), ..Manifest::parse(text).unwrap() };
-        let visit = Visit::for_test(Role::Owner, "/", Arc::new(Host::new(super::super::tests::target())));
-        let known = (Arc::new(manifest), now.clone());
-        let reply = refused(&visit, &"echo".parse().unwrap(), &known, &form, &problem);
-        assert_eq!(reply.page_status(), Some(400));
-        let page = reply.into_text();
-        for words in [
-            "id=\"problem\"",
-            "the setting number does not fit",
-            "action=\"/plugins/echo/settings\"",
-            "value=\"&lt;b&gt;mine&quot;\"",
-            "value=\"many\"",
-            "a\r\nb</textarea>",
-            "<option value=\"true\" selected>",
-        ] {
-            assert!(page.contains(words), "no {words} in {page}");
-        }
-        assert!(!page.contains("hunter2") && !page.contains("<b>"), "{page}");
-        // Sent once more with a number, it changes what was typed, and undoes nothing.
-        let again = sent(&now, &[typed[0], ("set.number", "7"), ("set.on", "true"), typed[3]]);
-        let names: Vec<_> = changes(&now, &again).unwrap().into_iter().map(|change| change.name).collect();
-        assert_eq!(names, ["list", "number", "text"]);
-    }
-
-    #[test]
-    fn values_in_single_rooms_are_shown_without_secrets() {
-        let mut all = RoomSettings::default();
-        all.put("a@m.example", "text", json!("<b>hello"));
-        all.put("a@m.example", "key", json!({ "file": "/secret/place" }));
-        all.put("b@m.example", "gone", json!("secret of before"));
-        let text = values_in_rooms(&"echo".parse().unwrap(), &schema(), &all).into_string();
-        assert!(text.contains("a@m.example") && text.contains("b@m.example") && text.contains("hello"), "{text}");
-        for hidden in ["/secret/place", "secret of before", "<b>"] {
-            assert!(!text.contains(hidden), "{text}");
-        }
-        assert_eq!(text.matches("set, and not shown").count(), 2, "{text}");
-        assert_eq!(values_in_rooms(&"echo".parse().unwrap(), &schema(), &RoomSettings::default()).into_string(), "");
-    }
-
-    #[test]
-    fn a_secret_is_never_shown() {
-        let values = SettingValues([("key".to_owned(), json!({ "file": "/secret/place" }))].into());
-        let host = || Arc::new(Host::new(super::super::tests::target()));
-        for role in Role::ALL {
-            let visit = Visit::for_test(role, "/plugins/echo", host());
-            let text =
-                shown(&visit, &"echo".parse().unwrap(), &schema(), &values, &RoomSettings::default()).into_string();
-            assert!(!text.contains("/secret/place") && text.contains("set, and not shown"), "{text}");
-            assert!(!text.contains("<b>"), "{text}");
-            assert_eq!(text.contains("type=\"password\""), role == Role::Owner);
-        }
-    }
-}
+mod tests;

@@ -59,6 +59,8 @@ enum About {
     Data(String),
     /// A plugin on all of its accounts at once.
     WholePlugin(String),
+    /// The settings of a plugin, which count on all of its accounts.
+    Settings(String),
 }
 
 impl About {
@@ -87,7 +89,8 @@ impl About {
             (&Method::GET, ["v1", "plugins", id, "data"] | ["v1", "plugins", id, "data", "show"]) => {
                 Self::Data((*id).to_owned())
             }
-            (&Method::POST, ["v1", "plugins", id, "restart" | "enable" | "disable"]) => {
+            (&Method::GET, ["v1", "plugins", id, "settings"]) => Self::Settings((*id).to_owned()),
+            (&Method::POST, ["v1", "plugins", id, "restart" | "enable" | "disable" | "settings"]) => {
                 Self::WholePlugin((*id).to_owned())
             }
             _ => Self::Host,
@@ -158,8 +161,10 @@ impl Limits {
     fn narrow(&self, body: &[u8]) -> Result<Answer, Refusal> {
         match &self.about {
             About::Host => Err(whole_host()),
-            // The request was checked to be about an account of theirs.
-            About::Account(_) | About::Data(_) => Ok(http::answer(StatusCode::OK, JSON, body.to_vec())),
+            // The request was checked to be about an account of theirs, or a plugin on no others.
+            About::Account(_) | About::Data(_) | About::Settings(_) => {
+                Ok(http::answer(StatusCode::OK, JSON, body.to_vec()))
+            }
             About::Status | About::WholePlugin(_) => {
                 let mut status: Status = read(body)?;
                 self.reach.narrow(&mut status);
@@ -220,7 +225,7 @@ fn is_news(said: &Mutex<Option<Instant>>, now: Instant) -> bool {
 
 async fn checked(host: &Host, reach: &Reach, about: &About, request: &Request) -> Result<(), Refusal> {
     check(reach, about, request)?;
-    let About::WholePlugin(id) = about else { return Ok(()) };
+    let (About::WholePlugin(id) | About::Settings(id)) = about else { return Ok(()) };
     let id = plugin(id)?;
     reach.may_change(&id, &show::plugin(host, &id).await).map_err(Refusal::Beyond)
 }
@@ -233,9 +238,12 @@ fn check(reach: &Reach, about: &About, request: &Request) -> Result<(), Refusal>
     }
     let (account, plugin) = match about {
         About::Account(name) => (name.as_deref(), None),
-        About::Plugin(id) | About::OfPlugin(id) | About::OfPluginOn(id) | About::Data(id) | About::WholePlugin(id) => {
-            (None, Some(id.as_str()))
-        }
+        About::Plugin(id)
+        | About::OfPlugin(id)
+        | About::OfPluginOn(id)
+        | About::Data(id)
+        | About::Settings(id)
+        | About::WholePlugin(id) => (None, Some(id.as_str())),
         // Lines about no plugin are about the host.
         About::Log => (None, Some(request.value("plugin").ok_or_else(whole_host)?)),
         About::Host | About::Status | About::Accounts | About::Audit => (None, None),

@@ -70,9 +70,15 @@ async fn a_session_of_some_accounts_sees_nothing_of_the_others() {
         }
         let home = &pages["/"].body;
         assert!(home.contains("for the accounts main") && !home.contains("of memory"), "{home}");
-        for (path, says) in
-            [("/plugins", "shared"), ("/plugins/own", "messages.read"), ("/accounts", "main"), ("/keys", "main")]
-        {
+        for (path, says) in [
+            ("/plugins", "shared"),
+            ("/plugins/own", "messages.read"),
+            ("/plugins/own", "plugin running"),
+            ("/plugins/own", "room_prefix"),
+            ("/plugins/shared", "plugin running"),
+            ("/accounts", "main"),
+            ("/keys", "main"),
+        ] {
             assert!(pages[path].body.contains(says), "{path} does not say {says}: {:?}", pages[path]);
         }
         for path in WHOLE {
@@ -163,12 +169,19 @@ async fn a_session_of_some_accounts_changes_nothing_of_the_others() {
     let shown = session.page("/audit?account=main&plugin=own").await.unwrap().body;
     assert!(shown.contains("restarted"), "{shown}");
 
-    // It is disabled and enabled again.
-    assert_eq!(send("/plugins/own/disable", &[]).await.status, 303);
-    inn.host.wait_count("plugin disabled", &[("plugin", "own")], 1, SOON).await.unwrap();
-    let done = session.change("/plugins/own", "/plugins/own/enable", &[("agreed", "yes")]).await.unwrap();
+    // Its settings are changed, and those of a plugin that runs elsewhere as well are not shown.
+    let sets = [("set.room_prefix", "so say I: ")];
+    let done = session.change("/plugins/own", "/plugins/own/settings", &sets).await.unwrap();
     assert_eq!(done.status, 303, "{done:?}");
-    inn.host.wait_count("plugin running", &[("plugin", "own")], 3, SOON).await.unwrap();
+    assert!(session.page("/plugins/own").await.unwrap().body.contains("so say I: "));
+    assert!(!forms.contains_key("/plugins/shared/settings"), "{:?}", forms.keys());
+
+    // It is disabled, which the page knows, and enabled again.
+    assert_eq!(send("/plugins/own/disable", &[]).await.status, 303);
+    let done = session.change("/plugins/own", "/plugins/own/enable", &[]).await.unwrap();
+    assert_eq!(done.status, 303, "{done:?}");
+    let page = session.page("/plugins/own").await.unwrap().body;
+    assert!(page.contains("/plugins/own/disable") && !page.contains("/plugins/own/enable"), "{page}");
     assert_eq!(inn.starts(), before, "{}", inn.host.log().tail());
 }
 

@@ -59,9 +59,11 @@ fn expected(line: &str) -> About {
         | "POST /v1/plugins/ID/webhooks/rotate"
         | "POST /v1/plugins/ID/schedules/pause"
         | "POST /v1/plugins/ID/schedules/resume" => About::OfPluginOn(id),
-        "POST /v1/plugins/ID/restart" | "POST /v1/plugins/ID/enable" | "POST /v1/plugins/ID/disable" => {
-            About::WholePlugin(id)
-        }
+        "GET /v1/plugins/ID/settings" => About::Settings(id),
+        "POST /v1/plugins/ID/restart"
+        | "POST /v1/plugins/ID/enable"
+        | "POST /v1/plugins/ID/disable"
+        | "POST /v1/plugins/ID/settings" => About::WholePlugin(id),
         "GET /v1/logs" => About::Log,
         "GET /v1/plugins/ID/data" | "GET /v1/plugins/ID/data/show" => About::Data(id),
         "GET /v1/plugins/ID/explain"
@@ -139,6 +141,8 @@ fn a_session_of_some_accounts_asks_about_these_alone() {
             format!("POST /v1/plugins/{id}/schedules/pause?schedule=daily&account=red"),
             format!("POST /v1/plugins/{id}/restart"),
             format!("POST /v1/plugins/{id}/enable"),
+            format!("GET /v1/plugins/{id}/settings"),
+            format!("POST /v1/plugins/{id}/settings"),
             format!("POST /v1/plugins/{id}/disable"),
             format!("GET /v1/logs?plugin={id}&account=red"),
             format!("GET /v1/plugins/{id}/data?account=red"),

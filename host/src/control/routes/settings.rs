@@ -1,0 +1,162 @@
+//! The requests that show and change the settings of a plugin. No secret is among them, neither to be read nor to be written: a reference
+//! to one may lead to any file of the host.
+
+use parlor_base::escape::escape_untrusted;
+use parlor_base::id::PluginId;
+use parlor_plugins::admin::{AdminError, PluginAdmin, SettingChange, change_settings};
+use parlor_plugins::policy::SettingValues;
+use parlor_plugins::setting::{Setting, SettingKind};
+use parlor_runtime::audited::record;
+use parlor_store::By;
+
+use crate::control::handle::HostHandle;
+use crate::control::http::{Answer, json};
+use crate::control::refusal::Refusal;
+use crate::control::request::Request;
+use crate::control::switching;
+use crate::control::views::{NewSetting, PluginSetting};
+use crate::host::Host;
+
+/// The longest body of a change, in bytes, as the form of the window has it.
+const LONGEST_CHANGE: usize = 64 << 10;
+/// The most of a name that is shown, in bytes.
+const LONGEST_NAME: usize = 200;
+
+/// Shows the settings of a plugin.
+pub(super) async fn show(host: &Host, id: &PluginId) -> Result<Answer, Refusal> {
+    let (config, plugin) = (host.config(), id.clone());
+    let reading = tokio::task::spawn_blocking(move || {
+        let admin = PluginAdmin::new(&config);
+        let entry = admin.entry(&plugin)?;
+        let manifest = admin.look(&plugin, &entry)?.manifest;
+        let shown = |(name, setting): (&String, &Setting)| shown(name, setting, &entry.settings);
+        Ok::<Vec<PluginSetting>, AdminError>(manifest.settings.iter().map(shown).collect())
+    });
+    json(&reading.await.map_err(|error| Refusal::NotApplied(error.to_string()))?.map_err(|error| refused(id, &error))?)
+}
+
+/// Changes settings as the body says, all of them or none, and has the host apply them.
+pub(super) async fn change(handle: &HostHandle, id: &PluginId, request: &Request, by: &By) -> Result<(), Refusal> {
+    let changes = changes(&request.body)?;
+    let (config, plugin, by) = (handle.host.config(), id.clone(), by.clone());
+    // It blocks on locks and on the disk.
+    let changing = tokio::task::spawn_blocking(move || {
+        let admin = PluginAdmin::new(&config).recording(|decided| record(&config, decided, &by));
+        let manifest = admin
+            .entry(&plugin)
+            .and_then(|entry| admin.look(&plugin, &entry))
+            .map_err(|error| refused(&plugin, &error))?
+            .manifest;
+        for change in &changes {
+            fits(&plugin, manifest.settings.get(&change.name), change)?;
+        }
+        change_settings(&admin, &plugin, &changes).map_err(|error| refused(&plugin, &error))
+    });
+    changing.await.map_err(|error| Refusal::NotApplied(error.to_string()))??;
+    switching::reload(&handle.orders).await.map_err(Refusal::NotApplied)
+}
+
+/// Returns a setting with its value, unless that is a secret or may be a reference to one.
+fn shown(name: &str, setting: &Setting, values: &SettingValues) -> PluginSetting {
+    let is_open = !setting.kind.is_secret();
+    let given = values.0.get(name);
+    let choices = if let SettingKind::Choice(choices) = &setting.kind { choices.clone() } else { Vec::new() };
+    PluginSetting {
+        name: name.to_owned(),
+        kind: setting.kind.to_string(),
+        choices,
+        description: setting.description.clone(),
+        required: setting.required,
+        default: setting.default.clone().filter(|_| is_open),
+        value: given.filter(|value| is_open && setting.check(value).is_ok()).cloned(),
+        is_set: given.is_some(),
+    }
+}
+
+/// Reads the changes of a body.
+fn changes(body: &[u8]) -> Result<Vec<SettingChange>, Refusal> {
+    let all: Option<Vec<NewSetting>> =
+        Some(body).filter(|body| body.len() <= LONGEST_CHANGE).and_then(|body| serde_json::from_slice(body).ok());
+    let wrong = || {
+        let says = "the body is a list of settings with `name`, `shown` and `new`, of at most 64 KiB";
+        Refusal::Value(says.to_owned())
+    };
+    let change = |NewSetting { name, shown, new }| SettingChange { name, shown, new };
+    Ok(all.ok_or_else(wrong)?.into_iter().map(change).collect())
+}
+
+/// Refuses a change of a secret, of something that is no setting, or to a value that does not fit.
+fn fits(id: &PluginId, setting: Option<&Setting>, change: &SettingChange) -> Result<(), Refusal> {
+    let name = escape_untrusted(&change.name, LONGEST_NAME);
+    let open = setting.filter(|setting| !setting.kind.is_secret());
+    let open = open.ok_or_else(|| Refusal::Value(format!("{id} has no setting {name} that can be changed here")))?;
+    let checked = change.new.as_ref().map_or(Ok(()), |new| open.check(new));
+    checked.map_err(|why| Refusal::Value(format!("the setting {name} does not fit: {why}")))
+}
+
+/// Returns the refusal for an error of the files. Most of these name files.
+fn refused(id: &PluginId, error: &AdminError) -> Refusal {
+    match error {
+        AdminError::Unknown { .. } => Refusal::NoPlugin(id.clone()),
+        AdminError::SettingChanged { .. } => Refusal::NotDone(error.to_string()),
+        _ => Refusal::NotApplied(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json as value};
+
+    use super::*;
+
+    fn setting(kind: SettingKind) -> Setting {
+        Setting { kind, default: Some(value!("usual")), description: "what for".to_owned(), required: false }
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let of = |kind: SettingKind, given: Value| {
+            let values = SettingValues([("key".to_owned(), given)].into());
+            let shown = shown("key", &setting(kind), &values);
+            (shown.value, shown.default, shown.is_set)
+        };
+        let usual = Some(value!("usual"));
+        assert_eq!(of(SettingKind::String, value!("open")), (Some(value!("open")), usual.clone(), true));
+        for kind in [SettingKind::Secret, SettingKind::Credential(None)] {
+            for given in [value!("hunter2"), value!({ "file": "/secret/place" })] {
+                assert_eq!(of(kind.clone(), given), (None, None, true), "{kind}");
+            }
+        }
+        // A new version of the plugin made an open setting of a secret.
+        assert_eq!(of(SettingKind::String, value!({ "file": "/secret/place" })), (None, usual, true));
+    }
+
+    #[test]
+    fn nobody_refers_to_a_file_of_the_host() {
+        let id: PluginId = "own".parse().unwrap();
+        let of = |setting: Option<&Setting>, new: Value| {
+            let change = SettingChange { name: "key".to_owned(), shown: None, new: Some(new) };
+            fits(&id, setting, &change).map_err(|refusal| refusal.status().as_u16())
+        };
+        let open = setting(SettingKind::String);
+        assert_eq!(of(Some(&open), value!("mine")), Ok(()));
+        let file = || value!({ "file": "/home/host/.ssh/id_ed25519" });
+        assert_eq!(of(Some(&open), file()), Err(400));
+        for kind in [SettingKind::Secret, SettingKind::Credential(None)] {
+            let secret = setting(kind);
+            assert_eq!([of(Some(&secret), file()), of(Some(&secret), value!("mine"))], [Err(400); 2]);
+        }
+        assert_eq!(of(None, value!("mine")), Err(400));
+    }
+
+    #[test]
+    fn a_change_is_a_list_of_settings() {
+        let read = changes(br#"[{"name":"a","shown":null,"new":5},{"name":"b","shown":"x"}]"#).unwrap();
+        let change = |name: &str, shown, new| SettingChange { name: name.to_owned(), shown, new };
+        assert_eq!(read, [change("a", None, Some(value!(5))), change("b", Some(value!("x")), None)]);
+        let long = format!("[{{\"name\":\"a\",\"new\":\"{}\"}}]", "x".repeat(LONGEST_CHANGE));
+        for wrong in ["", "{}", "[{}]", r#"[{"name":"a","file":"/x"}]"#, &long] {
+            assert!(matches!(changes(wrong.as_bytes()), Err(Refusal::Value(_))), "{wrong:.40}");
+        }
+    }
+}
