@@ -39,8 +39,8 @@ pub(super) async fn reload(orders: &mpsc::Sender<Order>) -> Result<(), String> {
     was_done.await.map_err(|_| stopping())?
 }
 
-/// Returns the accounts whose audit has an entry about the restart of a plugin. A plugin that is on very many, or on none, has one entry
-/// without an account.
+/// Returns the accounts whose audit has an entry about the restart of a plugin. A plugin that is on very many, or on none, has one
+/// entry without an account.
 pub(super) async fn restarted_on(host: &Host, id: &PluginId) -> Vec<AccountName> {
     let places = host.plugins.on_each(id, |_| Some(())).await.unwrap_or_default();
     if places.len() > MOST_ENTRIES { Vec::new() } else { places.into_iter().map(|(account, ())| account).collect() }

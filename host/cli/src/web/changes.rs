@@ -44,8 +44,8 @@ pub(super) fn buttons(visit: &Visit, id: &PluginId, entry: &Entry) -> Markup {
     }
 }
 
-/// Shows the buttons of a plugin in these places, also to an operator of some accounts. Whether it runs on these alone is for the host to
-/// say.
+/// Shows the buttons of a plugin in these places, also to an operator of some accounts. Whether it runs on these alone is for the
+/// host to say.
 pub(super) fn own_buttons(visit: &Visit, id: &PluginId, places: &[Plugin]) -> Markup {
     let is_disabled = places.iter().any(|plugin| plugin.state == "disabled");
     let buttons: &[(&str, &str)] =

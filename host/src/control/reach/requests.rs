@@ -108,8 +108,8 @@ pub(in crate::control) struct Limits {
 }
 
 impl Limits {
-    /// Checks a request before anything is done, and asks for as many entries of the audit as are needed to leave out those that were
-    /// shown before. None: it is of somebody who controls the whole host.
+    /// Checks a request before anything is done, and asks for as many entries of the audit as are needed to leave out those that
+    /// were shown before. None: it is of somebody who controls the whole host.
     pub(in crate::control) async fn of(host: &Host, request: &mut Request) -> Result<Option<Self>, Refusal> {
         let Some(session) = &request.by else { return Ok(None) };
         let reach = Reach::of_session(host, session).await;
@@ -184,8 +184,8 @@ impl Limits {
                 let count = audit.entries.len();
                 audit.entries.truncate(count.saturating_sub(self.shown));
                 for (at, entry) in audit.entries.iter_mut().enumerate() {
-                    // All entries of the host are counted together, and its files are in folders of others. The number is the place
-                    // among those of the account, the newest first.
+                    // All entries of the host are counted together, and its files are in folders of others. The number is
+                    // the place among those of the account, the newest first.
                     entry.id = i64::try_from(count - at).unwrap_or(i64::MAX);
                     (entry.node, entry.file) = (None, None);
                     // A change at another node has its name there, too.

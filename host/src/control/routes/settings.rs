@@ -1,5 +1,5 @@
-//! The requests that show and change the settings of a plugin. No secret is among them, neither to be read nor to be written: a reference
-//! to one may lead to any file of the host.
+//! The requests that show and change the settings of a plugin. No secret is among them, neither to be read nor to be written: a
+//! reference to one may lead to any file of the host.
 
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
