@@ -1,5 +1,8 @@
 //! Sessions of some accounts, on a host with accounts of several customers: they see and change nothing of the others.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+
 use jid::BareJid;
 use parlor_tests::host::{Home, Host};
 use parlor_tests::policy::{Entry, Policy};
@@ -183,6 +186,40 @@ async fn a_session_of_some_accounts_changes_nothing_of_the_others() {
     let page = session.page("/plugins/own").await.unwrap().body;
     assert!(page.contains("/plugins/own/disable") && !page.contains("/plugins/own/enable"), "{page}");
     assert_eq!(inn.starts(), before, "{}", inn.host.log().tail());
+}
+
+/// A plugin that runs for both customers stores something for each.
+#[tokio::test]
+async fn the_storage_of_a_shared_plugin_is_that_of_the_own_account() {
+    let inn = Inn::open().await;
+    for (account, key) in [("main", "mine"), ("blue", "of-bob")] {
+        let hex = hex::encode(format!("stored for {account}"));
+        let target = format!("/v1/plugins/shared/data/import?account={account}&quota=1024");
+        let done = import(&inn.home, &target, &format!("[{{\"key\":\"{key}\",\"hex\":\"{hex}\"}}]"));
+        assert!(done.starts_with("HTTP/1.1 200"), "{done}");
+    }
+    let session = inn.customer("operator").await;
+    let list = session.page("/plugins/shared/storage").await.unwrap().body;
+    assert!(list.contains("mine") && list.contains("stored for main"), "{list}");
+    let value = session.page("/plugins/shared/storage/value?account=main&key=mine").await.unwrap().body;
+    assert!(value.contains("stored for main"), "{value}");
+    let absent = session.get("/plugins/shared/storage/value?account=main&key=of-bob").await.unwrap();
+    assert_eq!(absent.status, 404, "{absent:?}");
+    for (path, body) in [("list", &list), ("value", &value), ("absent", &absent.body.replace("of-bob", ""))] {
+        inn.is_own(path, body);
+        assert!(!body.contains("of-bob"), "{body}");
+    }
+    refused(&inn.customer("viewer").await.get("/plugins/shared/storage").await.unwrap(), 403);
+}
+
+/// Sends a request with a body to the control socket of a host.
+fn import(home: &Home, target: &str, body: &str) -> String {
+    let mut stream = UnixStream::connect(home.path().join("data/control.sock")).unwrap();
+    let head = format!("POST {target} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 /// A customer leaves, and the next one gets the name of the account.
