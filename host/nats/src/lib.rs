@@ -31,6 +31,7 @@ mod envelope;
 mod error;
 mod examine;
 mod fields;
+mod fitness;
 mod health;
 mod inbox;
 mod keys;

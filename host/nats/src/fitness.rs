@@ -1,0 +1,73 @@
+//! What a NATS server must be able to do.
+
+use async_nats::ServerInfo;
+
+use crate::error::ConnectError;
+
+/// The lowest version of a server that keeps each stream once, and of one that replicates streams. Earlier ones may
+/// accept two writes that expect the same revision.
+const OLDEST: &str = "2.9.10";
+const OLDEST_WITH_REPLICAS: &str = "2.11.0";
+
+/// The largest message that a server must accept: a record and its headers.
+const PAYLOAD: usize = 1024 * 1024;
+
+/// Checks what a server says of itself.
+pub(crate) fn check(info: &ServerInfo, replicas: usize) -> Result<(), ConnectError> {
+    let needed = if replicas > 1 { OLDEST_WITH_REPLICAS } else { OLDEST };
+    if version(&info.version) < version(needed) {
+        let found = info.version.chars().take(32).collect();
+        return Err(ConnectError::OldServer { found, needed, replicas });
+    }
+    if info.max_payload < PAYLOAD {
+        return Err(ConnectError::SmallPayload { found: info.max_payload, needed: PAYLOAD });
+    }
+    if !info.jetstream {
+        return Err(ConnectError::NoJetStream);
+    }
+    Ok(())
+}
+
+/// Returns the three numbers of a version. A number that cannot be read is 0, which is too old.
+fn version(text: &str) -> [u32; 3] {
+    let (plain, _) = text.split_once(['-', '+']).unwrap_or((text, ""));
+    let mut numbers = plain.split('.').map(|number| number.parse().unwrap_or(0));
+    std::array::from_fn(|_| numbers.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(version: &str) -> ServerInfo {
+        ServerInfo { version: version.to_owned(), max_payload: PAYLOAD, jetstream: true, ..ServerInfo::default() }
+    }
+
+    #[test]
+    fn a_server_must_be_new_enough_for_its_replicas() {
+        for old in ["", "x", "2", "2.9.9", "1.99.99", "2.8.10", "-2.9.10"] {
+            assert!(matches!(check(&info(old), 1), Err(ConnectError::OldServer { needed: OLDEST, .. })), "{old:?}");
+        }
+        for new in ["2.9.10", "2.10.0", "2.11.0-preview.1", "3.0", "10.0.0"] {
+            assert_eq!(check(&info(new), 1), Ok(()), "{new:?}");
+        }
+        for old in ["2.9.10", "2.10.29"] {
+            let error = check(&info(old), 3).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "the NATS server has version {old}, and 3 replicas of each stream need 2.11.0 or newer, since earlier ones accept \
+                     two writes where one must be refused; update NATS on all servers"
+                )
+            );
+        }
+        assert_eq!(check(&info("2.11.0"), 3), Ok(()));
+    }
+
+    #[test]
+    fn a_server_must_have_room_for_a_record_and_a_place_to_keep_it() {
+        let small = ServerInfo { max_payload: PAYLOAD - 1, ..info("2.9.10") };
+        assert!(matches!(check(&small, 1), Err(ConnectError::SmallPayload { .. })));
+        assert_eq!(check(&ServerInfo { jetstream: false, ..info("2.9.10") }, 1), Err(ConnectError::NoJetStream));
+    }
+}
