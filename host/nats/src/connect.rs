@@ -86,6 +86,17 @@ pub struct Link {
     denials: Denials,
 }
 
+/// A request for a message of a stream. It can be sent again and again.
+#[derive(Debug, Clone)]
+pub(crate) struct Reading {
+    /// The subject of the request.
+    api: Subject,
+    /// The body of the request.
+    wanted: Bytes,
+    /// The subject of the message.
+    subject: String,
+}
+
 /// The reason why a request has no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AskError {
@@ -243,8 +254,7 @@ impl Link {
 
     /// Returns the last message of a subject, from the leader of the stream.
     pub(crate) async fn last(&self, stream: &str, subject: &str, within: Duration) -> Result<Last, AskError> {
-        let wanted = serde_json::json!({ "last_by_subj": subject });
-        self.message(stream, subject, &wanted, within).await
+        self.read(&Reading::last(stream, subject), within).await
     }
 
     /// Returns the last message of a subject, from the leader of the stream; `None` if there is none.
@@ -260,7 +270,7 @@ impl Link {
     /// Returns the first message of a subject, from the leader of the stream.
     pub(crate) async fn first(&self, stream: &str, subject: &str, within: Duration) -> Result<Last, AskError> {
         let wanted = serde_json::json!({ "seq": 1, "next_by_subj": subject });
-        self.message(stream, subject, &wanted, within).await
+        self.read(&Reading::new(stream, subject, &wanted), within).await
     }
 
     /// Removes the messages of a subject before this revision.
@@ -285,20 +295,27 @@ impl Link {
         removed(&answer?)
     }
 
-    async fn message(
-        &self,
-        stream: &str,
-        subject: &str,
-        wanted: &serde_json::Value,
-        within: Duration,
-    ) -> Result<Last, AskError> {
-        let api = format!("$JS.API.STREAM.MSG.GET.{stream}");
-        let answer = self.request(api.into(), None, wanted.to_string().into(), within).await;
+    /// Returns the message that a request asks for, from the leader of the stream.
+    pub(crate) async fn read(&self, reading: &Reading, within: Duration) -> Result<Last, AskError> {
+        let Reading { api, wanted, subject } = reading;
+        let answer = self.request(api.clone(), None, wanted.clone(), within).await;
         // One look is enough: this changes nothing, and what an unfit server answers does not count.
         if answer.is_ok() || self.is_connected() {
             self.check()?;
         }
         found(subject, &answer?).ok_or(AskError::Lost)
+    }
+}
+
+impl Reading {
+    /// Makes a request for the last message of a subject.
+    pub(crate) fn last(stream: &str, subject: &str) -> Self {
+        Self::new(stream, subject, &serde_json::json!({ "last_by_subj": subject }))
+    }
+
+    fn new(stream: &str, subject: &str, wanted: &serde_json::Value) -> Self {
+        let api = format!("$JS.API.STREAM.MSG.GET.{stream}").into();
+        Self { api, wanted: wanted.to_string().into(), subject: subject.to_owned() }
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::answer::Last;
 use crate::clock;
-use crate::connect::Link;
+use crate::connect::{Link, Reading};
 use crate::names::Cluster;
 
 /// How long an answer may take until NATS is asked again.
@@ -84,6 +84,7 @@ async fn ask(
 ) {
     // The leader of the state answers, which also writes leases. Any other server may be cut off from it.
     let (stream, subject) = (cluster.state_stream(), cluster.pulse_subject());
+    let reading = Reading::last(&stream, &subject);
     while let Some(first) = inbox.recv().await {
         let mut waiting = vec![first];
         while let Ok(next) = inbox.try_recv() {
@@ -91,7 +92,7 @@ async fn ask(
         }
         let (began, mut is_reported) = (Instant::now(), false);
         let mut asked = clock::now();
-        while !question.has_answer(&link, &stream, &subject).await {
+        while !question.has_answer(&link, &reading, &stream, &subject).await {
             waiting.retain(|one| !one.is_closed());
             if waiting.is_empty() {
                 break;
@@ -122,9 +123,9 @@ async fn ask(
 
 impl Question {
     /// Asks once. Returns whether the answer shows that this node is not cut off.
-    async fn has_answer(self, link: &Link, stream: &str, subject: &str) -> bool {
+    async fn has_answer(self, link: &Link, reading: &Reading, stream: &str, subject: &str) -> bool {
         match self {
-            Self::Read => matches!(link.last(stream, subject, ANSWER).await, Ok(Last::None | Last::Stored(_))),
+            Self::Read => matches!(link.read(reading, ANSWER).await, Ok(Last::None | Last::Stored(_))),
             Self::Write => link.touch(stream, subject.to_owned(), ANSWER).await.is_ok(),
         }
     }
