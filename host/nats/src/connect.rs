@@ -83,6 +83,7 @@ pub struct Link {
     pub(crate) replicas: usize,
     /// The addresses of the servers, to name them.
     servers: Arc<str>,
+    settings: Arc<Settings>,
     denials: Denials,
 }
 
@@ -119,13 +120,24 @@ impl From<AskError> for PutError {
 impl Link {
     /// Connects, and checks that the server can be used. The connection lives on the present runtime.
     pub async fn connect(settings: &Settings) -> Result<Self, ConnectError> {
-        let servers = addresses(settings)?;
+        Self::open(Arc::new(settings.clone()), true).await
+    }
+
+    /// Connects once more, on the present runtime. The log says nothing of that connection: it says the same of the first one.
+    pub(crate) async fn again(&self) -> Result<Self, ConnectError> {
+        Self::open(Arc::clone(&self.settings), false).await
+    }
+
+    async fn open(settings: Arc<Settings>, is_first: bool) -> Result<Self, ConnectError> {
+        let servers = addresses(&settings)?;
         let shown = servers.iter().map(|server| server.as_url_str().to_owned()).collect::<Vec<_>>().join(", ");
         let denials = Denials::default();
         let hearing = denials.clone();
-        let options = options(settings, &servers)?.event_callback(move |event| {
+        let options = options(&settings, &servers)?.event_callback(move |event| {
             hearing.heard(&event);
-            say(&event);
+            if is_first {
+                say(&event);
+            }
             std::future::ready(())
         });
         let client = options.connect(servers.as_slice()).await.map_err(|error| {
@@ -139,7 +151,8 @@ impl Link {
         })?;
         check(&client.server_info(), settings.replicas)?;
         let jetstream = jetstream::new(client.clone());
-        Ok(Self { client, jetstream, replicas: settings.replicas, servers: shown.into(), denials })
+        let replicas = settings.replicas;
+        Ok(Self { client, jetstream, replicas, servers: shown.into(), settings, denials })
     }
 
     /// Returns whether there is a connection at this moment.

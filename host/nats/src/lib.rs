@@ -58,6 +58,7 @@ mod store_log;
 mod stores;
 mod streams;
 mod teller;
+mod thread_links;
 mod watch;
 
 pub use away::Away;

@@ -6,6 +6,7 @@
 //! If several servers keep the streams, the one that leads may be cut off from the others together with this node. It goes on
 //! to answer reads until it notices, so only a write that most of them have taken counts as an answer.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::answer::Last;
 use crate::clock;
 use crate::connect::{Link, Reading};
 use crate::names::Cluster;
+use crate::thread_links::ThreadLinks;
 
 /// How long an answer may take until NATS is asked again.
 const ANSWER: Duration = Duration::from_millis(300);
@@ -38,10 +40,24 @@ pub(crate) enum Question {
     Write,
 }
 
+/// Wakes up a task that waits for an answer.
+pub(crate) type Waiter = oneshot::Sender<()>;
+
+/// The connections over which questions go.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// The connection of the stores. Without it, an account could not note what it does.
+    pub(crate) stores: Link,
+    /// The connection of the thread that asks; `None` if the questions go over the other one.
+    pub(crate) thread: Option<Link>,
+}
+
 /// Asks NATS. Copies share the questions, which end with the last of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Pulse {
-    waiting: mpsc::UnboundedSender<oneshot::Sender<()>>,
+    waiting: mpsc::UnboundedSender<Waiter>,
+    /// Asks over connections of threads; `None` if each question is a write.
+    threads: Option<Arc<ThreadLinks>>,
     /// How long the last answer counts.
     fresh_until: Arc<AtomicU64>,
 }
@@ -56,8 +72,10 @@ impl Pulse {
     pub(crate) fn asking(link: &Link, cluster: &Cluster, question: Question) -> Self {
         let (waiting, inbox) = mpsc::unbounded_channel();
         let fresh_until = Arc::<AtomicU64>::default();
-        tokio::spawn(ask(link.clone(), cluster.clone(), question, inbox, Arc::clone(&fresh_until)));
-        Self { waiting, fresh_until }
+        let threads = (question == Question::Read).then(|| Arc::new(ThreadLinks::new(link, cluster, &fresh_until)));
+        let route = Route { stores: link.clone(), thread: None };
+        tokio::spawn(ask(route, cluster.clone(), question, inbox, Arc::clone(&fresh_until)));
+        Self { waiting, threads, fresh_until }
     }
 
     /// Returns how long the last answer counts, in nanoseconds of the clock of nodes; 0 if there was none.
@@ -67,19 +85,30 @@ impl Pulse {
 
     /// Returns once NATS has answered a question that was asked after this call.
     pub(crate) fn answered(&self) -> BoxFuture<'static, ()> {
-        let (waits, answered) = oneshot::channel();
-        // The task goes on as long as there is a sender.
-        _ = self.waiting.send(waits);
-        Box::pin(async move { _ = answered.await })
+        let (waiter, answered) = oneshot::channel();
+        let left = match &self.threads {
+            Some(threads) => threads.ask(waiter).err(),
+            None => Some(waiter),
+        };
+        if let Some(waiter) = left {
+            // The task goes on as long as there is a sender.
+            _ = self.waiting.send(waiter);
+        }
+        Box::pin(async move {
+            if answered.await.is_err() {
+                // The runtime of the task has ended, so nobody asks.
+                pending::<()>().await;
+            }
+        })
     }
 }
 
 /// Asks as long as somebody waits. Those who come while a question is under way wait for the next one.
-async fn ask(
-    link: Link,
+pub(crate) async fn ask(
+    route: Route,
     cluster: Cluster,
     question: Question,
-    mut inbox: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
+    mut inbox: mpsc::UnboundedReceiver<Waiter>,
     fresh_until: Arc<AtomicU64>,
 ) {
     // The leader of the state answers, which also writes leases. Any other server may be cut off from it.
@@ -90,9 +119,15 @@ async fn ask(
         while let Ok(next) = inbox.try_recv() {
             waiting.push(next);
         }
-        let (began, mut is_reported) = (Instant::now(), false);
+        let (began, mut is_reported, mut by_thread) = (Instant::now(), false, true);
         let mut asked = clock::now();
-        while !question.has_answer(&link, &reading, &stream, &subject).await {
+        loop {
+            let has_answer = question.has_answer(route.link(by_thread), &reading, &stream, &subject).await;
+            // Looked at once the answer is there: what follows it is noted over the connection of the stores.
+            if has_answer && route.stores.is_connected() {
+                break;
+            }
+            by_thread = !by_thread;
             waiting.retain(|one| !one.is_closed());
             if waiting.is_empty() {
                 break;
@@ -109,7 +144,8 @@ async fn ask(
             asked = clock::now();
         }
         if !waiting.is_empty() {
-            fresh_until.store(clock::nanoseconds(asked + FRESH), Ordering::Release);
+            // Several threads may have asked.
+            fresh_until.fetch_max(clock::nanoseconds(asked + FRESH), Ordering::AcqRel);
         }
         for one in waiting {
             // Its account may have ended meanwhile.
@@ -118,6 +154,13 @@ async fn ask(
         if question == Question::Write {
             sleep_until(began + PACE).await;
         }
+    }
+}
+
+impl Route {
+    /// Returns the connection for an attempt. If that of a thread gives no answer, the other one may.
+    fn link(&self, by_thread: bool) -> &Link {
+        self.thread.as_ref().filter(|thread| by_thread && thread.is_connected()).unwrap_or(&self.stores)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::DeliverPolicy;
@@ -13,7 +14,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use parlor_cluster::{Key, SessionId, Timing, Token};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::proxy::Proxy;
 use super::server::{Server, cluster, settings};
@@ -22,7 +23,7 @@ use crate::answer::Last;
 use crate::away::Standing;
 use crate::drive::look_for_other_times;
 use crate::losses::has_lost;
-use crate::pulse::{Pulse, Question};
+use crate::pulse::{Pulse, Question, Route, Waiter, ask};
 use crate::watch::Watch;
 use crate::{
     AccountLog, Added, ConnectError, Driver, Link, LogError, Login, NodeHealth, NodeSettings, Order, Permit, PutError,
@@ -250,6 +251,73 @@ async fn a_permission_is_confirmed_only_while_nats_answers() {
     assert!(soon(cut_off).await);
     permit.end();
     assert!(!soon(permit.confirmed()).await);
+}
+
+/// It wakes up no other thread then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thread_of_accounts_asks_over_a_connection_of_its_own() {
+    let server = Server::start();
+    _ = server.cluster().await;
+    let proxy = Proxy::before(server.port()).await;
+    let link = Link::connect(&settings(proxy.port())).await.unwrap();
+    let pulse = Pulse::start(&link, &cluster());
+    let sent = move || link.client.statistics().out_messages.load(Ordering::Relaxed);
+    let before = sent();
+    soon(pulse.answered()).await;
+    assert!(sent() > before, "this runtime has several threads");
+    let of_a_thread = async move {
+        soon(async {
+            loop {
+                let before = sent();
+                pulse.answered().await;
+                if sent() == before {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+        proxy.set_deaf(true);
+        let mut cut_off = pulse.answered();
+        let early = tokio::time::timeout(Duration::from_millis(700), &mut cut_off).await;
+        assert!(early.is_err(), "{early:?}");
+        proxy.set_deaf(false);
+        soon(cut_off).await;
+        proxy.cut();
+        soon(pulse.answered()).await;
+    };
+    let thread = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(of_a_thread);
+    });
+    thread.await.unwrap();
+}
+
+/// An account could not note what it does.
+#[tokio::test]
+async fn an_answer_without_the_connection_of_the_stores_does_not_count() {
+    let server = Server::start();
+    let (thread, cluster) = server.cluster().await;
+    let proxy = Proxy::before(server.port()).await;
+    let stores = Link::connect(&settings(proxy.port())).await.unwrap();
+    let route = Route { stores: stores.clone(), thread: Some(thread) };
+    let (waiting, inbox) = mpsc::unbounded_channel::<Waiter>();
+    tokio::spawn(ask(route, cluster, Question::Read, inbox, Arc::default()));
+    let answered = || {
+        let (waiter, answered) = oneshot::channel();
+        waiting.send(waiter).unwrap();
+        answered
+    };
+    soon(answered()).await.unwrap();
+    drop(proxy);
+    soon(async {
+        while stores.is_connected() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let early = tokio::time::timeout(Duration::from_millis(700), answered()).await;
+    assert!(early.is_err(), "{early:?}");
 }
 
 /// A server that led the others, and is cut off from them, refuses writes and answers reads by what it had then.
