@@ -379,7 +379,7 @@ async def _affiliations(jid: str, affiliation: str) -> list[Any]:
 
 rooms = SimpleNamespace(
     affiliations=_affiliations, send=_send, get=lambda jid: host.rooms.get(jid), get_all=lambda: list(host.rooms.values()), occupants=lambda jid: host.occupants.get(jid, []),
-    **{name: _of_room(name) for name in ("open", "close", "decline", "kick", "ban", "retract", "invite", "set_affiliation", "set_subject", "configure")})
+    **{name: _of_room(name) for name in ("open", "close", "decline", "kick", "ban", "retract", "invite", "set_affiliation", "set_subject", "configure", "destroy")})
 user = SimpleNamespace(bare_jid=lambda: "bot@example.org")
 async def _address(name: str) -> str:
     if not host.has_address:

@@ -223,7 +223,10 @@ ERRBOT = {
     },
     "errbot.version": {"VERSION"},
     "errbot.flow": {"BotFlow", "FLOW_END", "FlowNode", "FlowRoot", "botflow"},
-    "errbot.backends.base": {"Message", "Identifier", "Person", "Room", "RoomOccupant", "RoomError", "ONLINE", "OFFLINE", "AWAY", "DND"},
+    "errbot.backends.base": {
+        "Message", "Identifier", "Person", "Room", "RoomOccupant", "RoomError", "RoomNotJoinedError", "RoomDoesNotExistError", "Stream",
+        "UserDoesNotExistError", "UserNotUniqueError", "ONLINE", "OFFLINE", "AWAY", "DND",
+    },
     "errbot.utils": {"drawbar", "format_timedelta", "ValidationException", "recurse_check_structure"},
     "errbot.botplugin": {"BotPlugin", "CommandError", "ValidationException", "recurse_check_structure"},
     "errbot.errBot": set(),

@@ -39,6 +39,8 @@ class Draft:
     #: It names rooms, and makes some.
     configures_rooms: bool = False
     makes_rooms: bool = False
+    #: It makes rooms of addresses that it knows, and destroys some.
+    owns_rooms: bool = False
     #: It has commands by regular expressions behind a prefix, which the plugin itself has to know.
     has_prefix: bool = False
     #: It makes answers with templates.
@@ -193,8 +195,9 @@ def _permissions(draft: Draft) -> Iterator[str]:
             else "to know people in rooms by their addresses" if draft.knows_people else "to tell rooms from people")
     if draft.joins_rooms:
         yield '"rooms.join" = { scope = ["*"], reason = "to enter and leave rooms" }'
-    if draft.configures_rooms:
-        yield '"rooms.configure" = { scope = ["*"], reason = "%s" }' % ("to make rooms" if draft.makes_rooms else "to name rooms")
+    if draft.configures_rooms or draft.owns_rooms:
+        yield '"rooms.configure" = { scope = ["*"], reason = "%s" }' % (
+            "to make rooms, and to destroy them" if draft.owns_rooms else "to make rooms" if draft.makes_rooms else "to name rooms")
     if draft.moderates:
         yield '"rooms.moderate" = { scope = ["*"], reason = "to moderate rooms, and to invite people" }'
     elif draft.may_moderate:

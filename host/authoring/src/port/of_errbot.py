@@ -7,6 +7,7 @@ from typing import Optional
 import checks
 import lacks
 import of_flows
+import of_rooms
 import of_web
 import surface
 import tree
@@ -122,6 +123,7 @@ class Errbot:
         self._names(module, node)
         if is_plugin:
             surface.of_plugin(self.checker, module, node, surface.BOT_PLUGIN, {*lacks.OF_SELF, *lacks.UNCALLED})
+            of_rooms.of_errbot(self.checker, self.draft, module, node)
         for one in node.body:
             if isinstance(one, tree.FUNCTIONS):
                 self._function(module, one, is_plugin)

@@ -1,9 +1,11 @@
-"""The account in plugins of maubot: its rooms, their names and people, and those that a plugin makes."""
+"""The rooms of the account: their names and people, and those that a plugin enters and makes."""
 
 import ast
+from typing import Iterator
 
 import checks
 import lacks
+import tree
 from manifest import Draft
 from tree import Module
 
@@ -21,6 +23,16 @@ MAKES = (
     " `rooms.moderate`. Of the states, the name, the subject and who may enter have an effect",
     "nothing, once the owner has set and granted it",
 )
+#: What plugins of errbot do with a room, with the fields of the draft that it needs, and what it does.
+OF_ERRBOT = {
+    "join": (("joins_rooms",), "it enters a room: plugin.toml asks for `rooms.join`"),
+    "leave": (("joins_rooms",), "it leaves a room: plugin.toml asks for `rooms.join`"),
+    "create": (("joins_rooms", "owns_rooms"), "it makes a room: plugin.toml asks for `rooms.join` and `rooms.configure`"),
+    "destroy": (("owns_rooms",), "it destroys a room: plugin.toml asks for `rooms.configure`, and the account has to own the room"),
+    "invite": (("moderates",), "it invites people by their addresses: plugin.toml asks for `rooms.moderate`"),
+    "topic": (("moderates",), SUBJECT[0]),
+}
+LATER = "nothing, once the owner has granted it. It is done when the function returns or yields, and fails then: no `except` around it sees that"
 DATA = ("it is the plugin's own `storage`, which nothing else of the account reads", "nothing")
 DIRECT = ("a direct room is the chat with the person, so that nothing is made", "nothing")
 
@@ -79,3 +91,39 @@ def of_client(checker: checks.Checker, draft: Draft, module: Module, node: ast.A
     if name.startswith(("join_room", "leave_room", "get_joined", "get_state", "get_members", "send_")):
         draft.knows_rooms = True
         draft.joins_rooms |= name.startswith(("join_room", "leave_room"))
+
+
+def of_errbot(checker: checks.Checker, draft: Draft, module: Module, node: ast.ClassDef) -> None:
+    """Notes what a plugin of errbot does with rooms."""
+    held = set(_held(node))
+    called = {one.func for one in ast.walk(node) if isinstance(one, ast.Call)}
+    for one in ast.walk(node):
+        if not isinstance(one, ast.Attribute) or one.attr not in OF_ERRBOT or not (_is_room(one.value) or ast.unparse(one.value) in held):
+            continue
+        # A subject is also read.
+        if one.attr == "topic" if isinstance(one.ctx, ast.Load) else one.attr != "topic":
+            continue
+        if one.attr != "topic" and one not in called:
+            continue
+        fields, why = OF_ERRBOT[one.attr]
+        for field in fields:
+            setattr(draft, field, True)
+        draft.knows_rooms = True
+        checker.tell("check", module, one, f"{ast.unparse(one)[:80]}{'' if one.attr == 'topic' else '()'}", why, LATER)
+
+
+def _is_room(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func) in ("self.query_room", "self._bot.query_room")
+
+
+def _held(node: ast.ClassDef) -> Iterator[str]:
+    """Yields the expressions that hold rooms: those that are given one, parameters that are annotated so, and the recipients of messages."""
+    for one in ast.walk(node):
+        if isinstance(one, ast.Assign) and _is_room(one.value):
+            yield from (ast.unparse(target) for target in one.targets)
+        if isinstance(one, (ast.For, ast.comprehension)) and ast.unparse(one.iter) in ("self.rooms()", "self._bot.rooms()"):
+            yield ast.unparse(one.target)
+        if isinstance(one, ast.arg) and one.annotation is not None and ast.unparse(one.annotation).rpartition(".")[2] == "Room":
+            yield one.arg
+        if isinstance(one, tree.FUNCTIONS) and len(one.args.args) > 1:
+            yield from (f"{one.args.args[1].arg}.to", f"{one.args.args[1].arg}.frm.room")

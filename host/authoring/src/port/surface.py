@@ -21,7 +21,7 @@ MESSAGE = {
 }
 PERSON = {
     "bare", "node", "domain", "resource", "person", "nick", "fullname", "username", "client", "aclattr", "email", "stripped", "name", "room",
-    "exists", "joined", "occupants", "topic",
+    "exists", "joined", "occupants", "topic", "join", "leave", "create", "destroy", "invite",
 }
 #: Attributes of a plugin of maubot, and of events and their contents.
 PLUGIN = {

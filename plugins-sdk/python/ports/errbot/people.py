@@ -1,12 +1,16 @@
 """People, rooms and messages, by the names that plugins of errbot know."""
 
 import re
+from functools import partial
 from typing import Any, Optional
 
 from parlor import errors, rooms, user
 from parlor_port import places
 from parlor_port.occupants import Occupant
 
+
+#: All that the plugins of the folder say and do in rooms, in the order in which they ask for it.
+outbox = places.Outbox()
 
 #: A JID: a domain, with what may stand before and behind it.
 _JID = re.compile(r"""(?:[^\s@/"&':<>]{1,1023}@)?(?:\w[\w.-]{0,1022}|\[[0-9A-Fa-f:.]+\])(?:/[^\x00-\x1f]{1,1023})?""")
@@ -116,6 +120,33 @@ class Room(Identifier):
         found = rooms.get(self._jid)
         return None if found is None else getattr(found, "subject", None)
 
+    @topic.setter
+    def topic(self, text: str) -> None:
+        """Sets it, as all of these do once the function that asks for it returns or yields. Needs `rooms.moderate`."""
+        outbox.put_call(lambda: rooms.set_subject(self._jid, str(text)))
+
+    def join(self, username: Optional[str] = None, password: Optional[str] = None) -> None:
+        """Enters it. Needs `rooms.join`."""
+        given = {"nick": username, "password": password}
+        outbox.put_call(lambda: rooms.open(self._jid, **{name: str(one) for name, one in given.items() if one}))
+
+    def leave(self, reason: Optional[str] = None) -> None:
+        """Leaves it. The host tells no reason. Needs `rooms.join`."""
+        outbox.put_call(lambda: rooms.close(self._jid))
+
+    def create(self) -> None:
+        """Makes it, or enters the one that there is. Needs `rooms.join` and `rooms.configure`."""
+        outbox.put_call(lambda: rooms.open(self._jid, auto_configure=True))
+
+    def destroy(self) -> None:
+        """Destroys it. Needs `rooms.configure`."""
+        outbox.put_call(lambda: rooms.destroy(self._jid))
+
+    def invite(self, *people: Any) -> None:
+        """Invites people by their addresses. Needs `rooms.moderate`."""
+        for one in people:
+            outbox.put_call(partial(rooms.invite, self._jid, str(one)))
+
 
 class RoomOccupant(Person):
     """Somebody in a room, by the nickname there. Where the room shows the address of the author of a message, it equals that, too."""
@@ -152,7 +183,23 @@ class RoomOccupant(Person):
 
 
 class RoomError(Exception):
-    """Something about a room went wrong."""
+    """Something about a room went wrong. What a plugin does with rooms is done later, and fails then: its handler does, as a whole."""
+
+
+class RoomNotJoinedError(RoomError):
+    """The account is not in the room."""
+
+
+class RoomDoesNotExistError(RoomError):
+    """There is no such room."""
+
+
+class UserDoesNotExistError(Exception):
+    """There is no such person."""
+
+
+class UserNotUniqueError(Exception):
+    """Several people are meant."""
 
 
 class Message:

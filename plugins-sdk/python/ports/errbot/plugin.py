@@ -8,7 +8,6 @@ import parlor
 from parlor_port import running as port
 from parlor_port import texts
 from parlor_port.kept import Kept, NotStored
-from parlor_port.places import Outbox
 
 from . import people
 from .streams import Sent, Stream
@@ -87,7 +86,7 @@ class BotPlugin:
         self.mode = self._bot.mode
         self.bot_config = self._bot.bot_config
         self._parlor_kept = Kept(f"{self.name}/")
-        self._parlor_outbox = Outbox()
+        self._parlor_outbox = people.outbox
         self._parlor_pollers: list[tuple[Callable[..., Any], Any]] = []
 
     # The life of the plugin

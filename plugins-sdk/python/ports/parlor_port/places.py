@@ -199,7 +199,8 @@ class Outbox:
     """The messages of a function that cannot wait. They are sent in order, when the handler is done."""
 
     def __init__(self) -> None:
-        self._waiting: "collections.deque[tuple[Any, str, Any, Optional[bool]]]" = collections.deque()
+        #: The task, the place, the message and whether the place is a room. Without a place, it is a call.
+        self._waiting: "collections.deque[tuple[Any, Optional[str], Any, Optional[bool]]]" = collections.deque()
         self._lock: Optional[asyncio.Lock] = None
         #: Nothing can be sent before the account is connected.
         self.is_open = False
@@ -213,15 +214,19 @@ class Outbox:
         """The same, for a message that can only be made by waiting, such as one with a file."""
         self._waiting.append((running.task(), place, message, in_room))
 
+    def put_call(self, call: Callable[[], Awaitable[Any]]) -> None:
+        """Has a call of the host done between the messages, such as one that enters a room."""
+        self._waiting.append((running.task(), None, call, None))
+
     def drop(self) -> None:
-        """Forgets the messages of the handler that runs."""
+        """Forgets the messages and calls of the handler that runs."""
         own = running.task()
         kept = [one for one in self._waiting if one[0] is not own]
         self._waiting.clear()
         self._waiting.extend(kept)
 
     async def flush(self) -> None:
-        """Says all of it. One that fails raises, and the others are said with the next `flush`."""
+        """Says and does all of it. One that fails raises, and the others come with the next `flush`."""
         if not self.is_open:
             return
         if self._lock is None:
@@ -229,4 +234,8 @@ class Outbox:
         async with self._lock:
             while self._waiting:
                 _, place, message, in_room = self._waiting.popleft()
-                await say(place, await message() if callable(message) else message, in_room)
+                if place is None:
+                    await running.settled()
+                    await message()
+                else:
+                    await say(place, await message() if callable(message) else message, in_room)
