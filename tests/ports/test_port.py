@@ -141,6 +141,32 @@ class Waiting(unittest.TestCase):
             self.assertIn("return (await super().fetch()) + (await requests.get(", text)
             self.assertTrue(whole(result), result["findings"])
 
+    def test_objects_are_known_by_what_makes_them(self) -> None:
+        # Both classes have a method of the name.
+        text, result = self.text(
+            "def __init__(self, bot, name):\n    super().__init__(bot, name)\n    self.shop = Shop()\n"
+            "def stock(self):\n    return self.shop.stock()\n"
+            "@botcmd\ndef go(self, msg, args):\n    shop = None\n    shop = Shop()\n    return str(shop.stock()) + shop.name() + other.name() + self.stock()\n"
+            "@botcmd\ndef ask(self, msg, shop):\n    return shop.stock()\n"
+            "def name(self):\n    return 'a'",
+            "import requests\n\n\nclass Shop:\n    def stock(self):\n        return requests.get('https://a.example').text\n"
+            "    def name(self):\n        return requests.get('https://a.example').text\n\n\nother = Shop()")
+        for line in ("return (await self.shop.stock())", "return str((await shop.stock())) + (await shop.name()) + (await other.name()) + (await self.stock())",
+                     "    return shop.stock()", "    def name(self):\n        return 'a'"):
+            self.assertIn(line, text)
+        # Nobody knows what that one is.
+        self.assertEqual(sample.told(result, "check"), ["a.py:27 shop.stock()"])
+
+    def test_sessions_are_known_behind_functions_that_give_them(self) -> None:
+        text, result = self.text(
+            "def login(self):\n    self.session = requests.Session()\n    self.session.get('https://a.example/in')\n    return self.session\n"
+            "def again(self):\n    found = self.login()\n    return found\n"
+            "@botcmd\ndef go(self, msg, args):\n    tea = self.again()\n    tea.headers.get('a')\n    return tea.get('https://a.example').text")
+        self.assertIn("tea = (await self.again())", text)
+        self.assertIn("return (await tea.get('https://a.example')).text", text)
+        self.assertIn("    tea.headers.get('a')", text)
+        self.assertTrue(whole(result), result["findings"])
+
     def test_a_poller_may_wait(self) -> None:
         text, result = self.text("def activate(self):\n    super().activate()\n    self.start_poller(60, self.poll)\ndef poll(self):\n    time.sleep(1)")
         self.assertTrue(whole(result), result["findings"])

@@ -8,7 +8,7 @@ and the calls get an `await`. Nothing else of the source changes.
 import ast
 import builtins
 from types import SimpleNamespace
-from typing import Any, Collection, Iterator, Optional
+from typing import Any, Collection, Iterable, Iterator, Optional
 
 import surface
 import tree
@@ -30,8 +30,11 @@ DECORATORS = {"staticmethod", "classmethod", "abc.abstractmethod"}
 TAKERS = {"start_poller", "stop_poller"}
 #: Those that take one to run it in a thread, which the layer awaits.
 THREADS = {"run_in_executor", "to_thread"}
+#: How many functions may give a session on.
+_MOST_STEPS = 5
 #: Methods of Python's own types: a call of this name is hardly one of the plugin's.
 COMMON = {name for kind in (str, bytes, list, dict, set, int) for name in dir(kind)} | {"read", "write", "close"}
+
 
 class Sources:
     """All modules of the plugin together."""
@@ -59,6 +62,9 @@ class Sources:
             for node in module.classes.values():
                 self.bases[node] = [one for one in (self.class_of(module, base) for base in node.bases) if one]
         self.sessions = {module.path: sessions(module) for module in modules}
+        #: By a function, a class or a module, and an expression: the values that are assigned to it there.
+        self._assigned: dict[ast.AST, dict[str, list[ast.expr]]] = {}
+        self._sessions_of_functions()
         self.waiting = self._waiting()
 
     def class_of(self, module: Module, node: ast.expr) -> Optional[ast.ClassDef]:
@@ -66,6 +72,55 @@ class Sources:
             return module.classes[node.id]
         base, _, name = (module.dotted(node) or "").rpartition(".")
         return self.classes.get((base, name))
+
+    def _sessions_of_functions(self) -> None:
+        """Adds the expressions that are given what a function of the plugin returns, if that is a session."""
+        for _ in range(_MOST_STEPS):
+            makers = {
+                function for function, (module, _) in self.functions.items()
+                if any(self._is_session(module, one.value) for one in _returns(function) if one.value is not None)
+            }
+            added = False
+            for function, (module, around) in self.functions.items() if makers else ():
+                known = self.sessions[module.path]
+                for target, value in _pairs(tree.within(function)):
+                    if isinstance(value, ast.Call) and not makers.isdisjoint(self.called(module, [*around, function], value)):
+                        added |= ast.unparse(target) not in known
+                        known.add(ast.unparse(target))
+            if not added:
+                return
+
+    def _is_session(self, module: Module, node: ast.expr) -> bool:
+        return ast.unparse(node) in self.sessions[module.path] or isinstance(node, ast.Call) and module.dotted(node.func) in SESSIONS
+
+    def _values(self, scope: ast.AST, shown: str) -> list[ast.expr]:
+        """Returns the values that an expression is given within a function, a class or a module."""
+        if scope not in self._assigned:
+            # Not what the functions of a module or a function within another one have by these names.
+            nodes = tree.within(scope) if isinstance(scope, tree.FUNCTIONS) else scope.body if isinstance(scope, ast.Module) else ast.walk(scope)
+            found: dict[str, list[ast.expr]] = {}
+            for target, value in _pairs(nodes):
+                found.setdefault(ast.unparse(target), []).append(value)
+            self._assigned[scope] = found
+        return self._assigned[scope].get(shown, [])
+
+    def _made(self, module: Module, around: list[ast.AST], node: ast.expr) -> Optional[set[ast.ClassDef]]:
+        """Returns the classes of the plugin whose objects an expression is given. None: it may be anything else."""
+        shown = ast.unparse(node)
+        is_own = isinstance(node, ast.Attribute)
+        for scope in [*reversed(around), module.tree]:
+            if is_own != isinstance(scope, ast.ClassDef):
+                continue
+            if isinstance(scope, tree.FUNCTIONS) and shown in {one.arg for one in ast.walk(scope.args) if isinstance(one, ast.arg)}:
+                return None
+            given = self._values(scope, shown)
+            values = [one for one in given if not isinstance(one, ast.Constant) or one.value is not None]
+            kinds = [self.class_of(module, one.func) if isinstance(one, ast.Call) else None for one in values]
+            if values:
+                # A loop may give it others.
+                stored = [one for one in ast.walk(scope) if isinstance(one, ast.Name) and one.id == shown and isinstance(one.ctx, ast.Store)]
+                return None if None in kinds or not is_own and len(stored) > len(given) else {one for one in kinds if one is not None}
+        return None
 
     def family(self, node: ast.ClassDef) -> set[ast.ClassDef]:
         """Returns a class with those that it inherits from, and those that inherit from it."""
@@ -170,7 +225,18 @@ class Sources:
         if isinstance(node, ast.Name) and node.id in ("self", "cls"):
             return None if inmost is None else self.family(inmost)
         named = self.class_of(module, node)
-        return None if named is None else {named} | self.above(named)
+        is_held = isinstance(node, ast.Name) or isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self"
+        kinds = {named} if named is not None else self._made(module, around, node) if is_held else None
+        return None if kinds is None else kinds.union(*(self.above(one) for one in kinds))
+
+    def may_mean(self, module: Module, around: list[ast.AST], node: ast.expr) -> list[str]:
+        """Returns the classes whose methods of this name wait, if a call may be of any of several classes."""
+        if not isinstance(node, ast.Attribute) or node.attr in COMMON or f"{module.dotted(node)}.".startswith(self.framework):
+            return []
+        known = self.methods.get(node.attr, [])
+        if len(known) < 2 or isinstance(node.value, ast.Call) or self._owners(module, around, node.value) is not None:
+            return []
+        return [of.name for of, function in known if function in self.waiting and isinstance(function, ast.FunctionDef)]
 
     def _may_wait(self, function: Function) -> bool:
         """Returns whether a function may become `async`, and tells why not."""
@@ -211,17 +277,19 @@ def sessions(module: Module) -> set[str]:
 
 def holders(module: Module, makers: Collection[str]) -> set[str]:
     """Returns the expressions to which the result of one of these functions is assigned, also by `with`."""
-    found = set()
-    for node in ast.walk(module.tree):
-        pairs = []
+    pairs = _pairs(ast.walk(module.tree))
+    return {ast.unparse(target) for target, value in pairs if isinstance(value, ast.Call) and module.dotted(value.func) in makers}
+
+
+def _pairs(nodes: Iterable[ast.AST]) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Yields what is given a value, with the value, also by `with`."""
+    for node in nodes:
         if isinstance(node, ast.Assign):
-            pairs = [(target, node.value) for target in node.targets]
+            yield from ((target, node.value) for target in node.targets)
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            yield node.target, node.value
         elif isinstance(node, (ast.With, ast.AsyncWith)):
-            pairs = [(one.optional_vars, one.context_expr) for one in node.items if one.optional_vars is not None]
-        for target, value in pairs:
-            if isinstance(value, ast.Call) and module.dotted(value.func) in makers:
-                found.add(ast.unparse(target))
-    return found
+            yield from ((one.optional_vars, one.context_expr) for one in node.items if one.optional_vars is not None)
 
 
 def is_generator(function: Function) -> bool:
@@ -311,6 +379,11 @@ class Rewriter:
 
     def _call(self, call: ast.Call, around: list[ast.AST], is_apart: bool) -> None:
         if not self._waits(call, around):
+            if owners := self.sources.may_mean(self.module, around, call.func):
+                self.sources.findings.append(Finding(
+                    "check", self.module.path, call.lineno, f"{ast.unparse(call.func)[:100]}()",
+                    f"several classes have this method, and it waits in {' and '.join(sorted(owners)[:5])}: the source does not tell which one is meant",
+                    "`await`, if it is such a one"))
             return
         shown = ast.unparse(call.func)[:100]
         function = next((one for one in reversed(around) if isinstance(one, tree.FUNCTIONS)), None)
