@@ -180,6 +180,22 @@ class Files(test_layer.Case):
             open(place / "assets/x.json.bak")
         self.assertIn("parlor_port.packaged", sys.modules)
 
+    def test_files_that_the_methods_of_paths_read_and_write_are_told(self) -> None:
+        texts = test_layer.errbot("""
+            @botcmd
+            def a(self, msg, args):
+                Path(args).write_text("tea")
+                HERE.joinpath("b.json").write_bytes(b"tea")
+                return HERE.joinpath("CHANGELOG.md").read_text() + HERE.joinpath("b.json").read_text()
+        """)
+        texts["a.py"] = "from pathlib import Path\nHERE = Path(__file__).parent\nTEA = HERE.joinpath('c.bin').read_bytes()\n" + texts["a.py"]
+        texts |= {"b.json": "[]"}
+        result = sample.port(texts)
+        self.assertEqual(sample.told(result, "lacks"), ["a.py:12 .write_text()", "a.py:13 .write_bytes()", "a.py:14 .read_text()"])
+        # Another object of the plugin may have such a method.
+        texts["a.py"] += "\n    def read_text(self):\n        return ''\n"
+        self.assertEqual(sample.told(sample.port(texts), "lacks")[2:], [])
+
     def test_a_file_moves_with_its_folder(self) -> None:
         about = YAML.replace("- a", "- plugin").replace("main_class: A", "main_class: plugin/A")
         result = sample.port({

@@ -26,6 +26,9 @@ ALLOWED = re.compile(r"(?i)config\b|admin|owner|allow|whitelist|moderator|permit
 ADDRESS = re.compile(r"(?:str\()?(?:\w+\.)*(?:sender|frm(?:\.(?:person|aclattr))?)\)?\Z")
 NO_RIGHT = re.compile(r"\.mxid\b|bot_identifier\b|\b(?:sender|frm)\b|\ANone\Z")
 
+#: The methods of paths that read and write files.
+PATHS = {"read_text", "read_bytes", "write_text", "write_bytes"}
+
 #: The frameworks, and the SDK.
 OURS = {"errbot", "maubot", "mautrix", "parlor"}
 INSTEAD_OF_PACKAGE = "in the plugin's folder: `pip install --target . NAME`; it has to be all Python, and read no files while it runs"
@@ -61,6 +64,8 @@ class Checker:
         # A plugin may well have a module called so, such as one for a game.
         self._packages -= {"magic"} & self.siblings
         self._told: set[tuple[str, int, str]] = set()
+        #: The names of all functions of the plugin.
+        self._own_methods = {function.name for module in modules for function, _ in tree.functions(module)}
 
     def tell(self, kind: str, module: Module, node: "ast.AST | int", what: str, why: str, instead: str) -> None:
         line = node if isinstance(node, int) else getattr(node, "lineno", 1)
@@ -167,6 +172,14 @@ class Checker:
                 is_read = of_packages.is_read(module, node, self.files)
                 if "open" not in module.aliases and not is_read and not self._runs_at_build(module, node):
                     self.tell("lacks", module, node, "open()", "there are no files", lacks.FILES)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in PATHS:
+                self._path(module, node, node.func)
+
+    def _path(self, module: Module, call: ast.Call, function: ast.Attribute) -> None:
+        """Tells of a file that is read or written by the methods of paths."""
+        is_there = function.attr.startswith("read") and of_packages.is_named(module, function.value, self.files)
+        if function.attr not in self._own_methods and not is_there and not self._runs_at_build(module, call):
+            self.tell("lacks", module, call, f".{function.attr}()", "there are no files", lacks.FILES)
 
     def _at_once(self, module: Module, node: ast.expr) -> None:
         """Has functions that were to run in threads run at once."""

@@ -107,9 +107,12 @@ def is_read(module: Module, call: ast.Call, paths: list[str]) -> bool:
     mode = call.args[1] if len(call.args) > 1 else given.get("mode")
     reads = mode is None or isinstance(mode, ast.Constant) and isinstance(mode.value, str) and not set(mode.value) & set("wax+")
     file = call.args[0] if call.args else given.get("file")
-    if file is None or not reads:
-        return False
-    return any(is_meant(path, text) for text in _meant(module, file) for path in paths)
+    return file is not None and reads and is_named(module, file, paths)
+
+
+def is_named(module: Module, node: ast.expr, paths: list[str]) -> bool:
+    """Whether an expression names one of these files."""
+    return any(is_meant(path, text) for text in _meant(module, node) for path in paths)
 
 
 def _meant(module: Module, node: ast.expr) -> Iterator[str]:
