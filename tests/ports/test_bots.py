@@ -88,5 +88,74 @@ class Rooms(test_layer.Case):
         self.assertNotIn("rooms.join", result["files"]["plugin.toml"])
 
 
+class Bot(test_layer.Case):
+    async def test_the_bot_gives_what_its_plugins_give(self) -> None:
+        texts = errbot(f"""
+            @botcmd
+            def go(self, msg, args):
+                self._bot.send(self._bot.build_identifier("{HALL}"), "Good evening")
+                self._bot.query_room("{HALL}").leave()
+                return f"{{self._bot.bot_identifier}} {{len(self._bot.rooms())}} {{self._bot.mode}}"
+        """)
+        result = sample.port(texts)
+        self.assertEqual(sample.told(result, "lacks"), [])
+        permissions = {*tomllib.loads(result["files"]["plugin.toml"])["permissions"]}
+        self.assertEqual(permissions, {"messages.send", "rooms.send", "rooms.read", "rooms.join"})
+        self.assertNotIn("settings.prefix", result["files"]["plugin.toml"])
+        await self.begun(texts)
+        self.assertEqual(await self.answers("!go"), ["Good evening", "bot@example.org 0 xmpp"])
+        self.assertEqual(self.host.calls, [("close", HALL)])
+
+    async def test_pollers_are_listed_until_they_end(self) -> None:
+        texts = errbot("""
+            def activate(self):
+                super().activate()
+                self.start_poller(10, self.poll, times=1, args=(1,), kwargs={"b": 2})
+                self.start_poller(20, self.watch)
+
+            def poll(self, a, b):
+                pass
+
+            def watch(self):
+                pass
+
+            @botcmd
+            def go(self, msg, args):
+                return f"{len(self.current_pollers)} {(self.poll, [1], {'b': 2}) in self.current_pollers} {(self.watch, [], {}) in self.current_pollers}"
+
+            @botcmd
+            def stop(self, msg, args):
+                self.stop_poller(self.watch)
+        """)
+        self.assertEqual(sample.told(sample.port(texts), "lacks"), [])
+        await self.begun(texts)
+        self.assertEqual(await self.answers("!go"), ["2 True True"])
+        poll, watch = self.host.timers
+        await poll.later()
+        await poll.later()
+        self.assertEqual(await self.answers("!go"), ["1 False True"])
+        self.assertEqual((poll.ended, watch.ended), (True, False))
+        await self.host.says("!stop")
+        self.assertEqual(await self.answers("!go"), ["0 False False"])
+        self.assertTrue(watch.ended)
+
+    async def test_a_plugin_says_why_it_does_not_start(self) -> None:
+        texts = errbot("""
+            def activate(self):
+                raise PluginActivationException("no tea")
+        """)
+        texts["a.py"] = "from errbot.plugin_manager import PluginActivationException\n" + texts["a.py"]
+        self.assertEqual(sample.told(sample.port(texts), "lacks"), [])
+        with self.assertRaisesRegex(Exception, "no tea"):
+            await self.begun(texts)
+
+    def test_commands_that_are_made_later_are_told(self) -> None:
+        texts = errbot("def a(self):\n    self.create_dynamic_plugin('b', (Command(lambda plugin, msg, args: 'b', name='b'),))\n")
+        texts["a.py"] = texts["a.py"].replace("import BotPlugin", "import Command, BotPlugin")
+        found = [one for one in sample.port(texts)["findings"] if one["kind"] == "lacks"]
+        self.assertEqual({one["why"] for one in found}, {"commands are those of the source"})
+        self.assertEqual([one["what"] for one in found], ["errbot.Command", "self.create_dynamic_plugin"])
+
+
 if __name__ == "__main__":
     unittest.main()

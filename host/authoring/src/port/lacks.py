@@ -230,12 +230,15 @@ ERRBOT = {
     "errbot.utils": {"drawbar", "format_timedelta", "ValidationException", "recurse_check_structure"},
     "errbot.botplugin": {"BotPlugin", "CommandError", "ValidationException", "recurse_check_structure"},
     "errbot.errBot": set(),
+    "errbot.plugin_manager": {"PluginActivationException", "PluginConfigurationException"},
     "errbot.templating": {"tenv"},
 }
 
+COMMANDS_OF_SOURCE = ("commands are those of the source", "one command whose first word says what to do")
 #: Names of `errbot` that parlor lacks.
 NOT_IN_ERRBOT = {
     "errbot.tenv": ("it is in another module", "`from errbot.templating import tenv`"),
+    "errbot.Command": COMMANDS_OF_SOURCE,
     "errbot.repo_manager": ("a plugin installs no plugins", "the owner: `parlor plugin add`"),
     "errbot.core_plugins": ("there are no core plugins", "parlor's own commands"),
     "errbot.backends": ("there is one network, XMPP", "`build_identifier`"),
@@ -262,8 +265,8 @@ OF_SELF = {
     "plugin_dir": ("a plugin has no files", FILES),
     "get_plugin": ("a plugin has no hand on another one", "`parlor.plugins`: requests from one plugin to another"),
     "plugins": ("a plugin has no hand on another one", "`parlor.plugins`: requests from one plugin to another"),
-    "create_dynamic_plugin": ("commands are those of the source", "one command whose first word says what to do"),
-    "destroy_dynamic_plugin": ("commands are those of the source", "one command whose first word says what to do"),
+    "create_dynamic_plugin": COMMANDS_OF_SOURCE,
+    "destroy_dynamic_plugin": COMMANDS_OF_SOURCE,
     "warn_admins": ("a plugin is not told who its owners are", "`self.log.warning`: `parlor status` and the log show it"),
     "inject_commands_from": ("commands are those of the source", "the decorators"),
     "program_next_poll": ("it is no function for plugins", "`self.start_poller`"),
@@ -274,9 +277,9 @@ OF_SELF = {
 
 #: The attribute that tells the network.
 MODE = "self._bot.mode"
-#: Attributes of the bot and its configuration that the layer has. The others are about the prefix of commands.
+#: Attributes of the bot and its configuration that the layer has. Those with PREFIX are about the prefix of commands.
 OF_BOT = {
-    MODE,
+    MODE, *(f"self._bot.{name}" for name in ("build_identifier", "query_room", "rooms", "bot_identifier", "send")),
     "self._bot.prefix", *(f"self.{of}.{name}" for of in ("bot_config", "_bot.bot_config") for name in ("BOT_PREFIX", "BOT_ALT_PREFIXES")),
 }
 
@@ -465,9 +468,7 @@ STATES = {"ROOM_MEMBER", "ROOM_POWER_LEVELS", "ROOM_NAME", "ROOM_TOPIC", "ROOM_C
 #: Those of data of the account.
 DATA = {"DIRECT"}
 #: Those that never happen in rooms of XMPP. A plugin that listens to them besides works without.
-NEVER = {
-    "ROOM_TOMBSTONE": "m.room.tombstone", "ROOM_ENCRYPTED": "m.room.encrypted", "STICKER": "m.sticker",
-}
+NEVER = {"ROOM_TOMBSTONE": "m.room.tombstone", "ROOM_ENCRYPTED": "m.room.encrypted", "STICKER": "m.sticker"}
 NEVER_HAPPENS = ("it never happens in XMPP, so that the method is not called", "nothing")
 LEVELS = (
     "levels are made of what somebody is in the room at that moment: 100 for owners and admins, 50 for moderators, 0 for others and in chats",

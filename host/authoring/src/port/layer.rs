@@ -45,6 +45,7 @@ pub(super) const LAYER: &[(&str, &str)] = files!["../../../../plugins-sdk/python
     "errbot/flows.py",
     "errbot/people.py",
     "errbot/plugin.py",
+    "errbot/plugin_manager.py",
     "errbot/requested.py",
     "errbot/running.py",
     "errbot/streams.py",

@@ -254,7 +254,9 @@ class Errbot:
         """Checks what is used of the bot and its configuration. An attribute is walked before those that it is an attribute of."""
         shown = ast.unparse(node)
         is_known = shown in lacks.OF_BOT
-        self.draft.has_prefix |= is_known and shown != lacks.MODE
+        self.draft.has_prefix |= is_known and "prefix" in node.attr.lower()
+        self.draft.answers |= shown == "self._bot.send"
+        self.draft.knows_rooms |= is_known and node.attr in PLACES
         if shown.removesuffix(f".{node.attr}") in ("self.bot_config", "self._bot.bot_config") and node.attr in lacks.OF_CONFIG:
             self.checker.tell("lacks", module, node, shown, *lacks.OF_CONFIG[node.attr])
             is_known = True

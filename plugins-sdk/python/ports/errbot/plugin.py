@@ -65,13 +65,31 @@ class _Bot(_Part):
     #: The network.
     mode = "xmpp"
 
-    def __init__(self) -> None:
+    def __init__(self, send: Callable[..., None]) -> None:
         self.bot_config = _BotConfig()
+        self.send = send
 
     @property
     def prefix(self) -> str:
         """The prefix of commands."""
         return self.bot_config.BOT_PREFIX
+
+    @property
+    def bot_identifier(self) -> people.Person:
+        """The bot itself."""
+        return people.bot()
+
+    def build_identifier(self, txtrep: str) -> people.Identifier:
+        """Returns the person or room of an address."""
+        return people.identifier(txtrep)
+
+    def query_room(self, room: str) -> people.Room:
+        """A room by its address."""
+        return people.Room(str(room))
+
+    def rooms(self) -> list[people.Room]:
+        """The rooms that the account is in. Needs `rooms.read`."""
+        return [people.Room(str(one.jid)) for one in parlor.rooms.get_all()]
 
 
 class BotPlugin:
@@ -82,12 +100,12 @@ class BotPlugin:
         self.log = logging.getLogger(f"errbot.plugins.{self.name}")
         self.config: Any = None
         self.is_activated = False
-        self._bot = _Bot()
+        self._bot = _Bot(self.send)
         self.mode = self._bot.mode
         self.bot_config = self._bot.bot_config
         self._parlor_kept = Kept(f"{self.name}/")
         self._parlor_outbox = people.outbox
-        self._parlor_pollers: list[tuple[Callable[..., Any], Any]] = []
+        self._parlor_pollers: list[_Poll] = []
 
     # The life of the plugin
 
@@ -98,9 +116,8 @@ class BotPlugin:
     def deactivate(self) -> None:
         """Called when it ends."""
         self.is_activated = False
-        for _, timer in self._parlor_pollers:
-            timer.cancel()
-        self._parlor_pollers.clear()
+        for one in list(self._parlor_pollers):
+            one.end()
 
     def callback_connect(self) -> None:
         """Called once the account is connected."""
@@ -135,19 +152,19 @@ class BotPlugin:
     @property
     def bot_identifier(self) -> people.Person:
         """The bot itself."""
-        return people.bot()
+        return self._bot.bot_identifier
 
     def build_identifier(self, txtrep: str) -> people.Identifier:
         """Returns the person or room of an address."""
-        return people.identifier(txtrep)
+        return self._bot.build_identifier(txtrep)
 
     def query_room(self, room: str) -> people.Room:
         """A room by its address."""
-        return people.Room(str(room))
+        return self._bot.query_room(room)
 
     def rooms(self) -> list[people.Room]:
         """The rooms that the account is in. Needs `rooms.read`."""
-        return [people.Room(str(one.jid)) for one in parlor.rooms.get_all()]
+        return self._bot.rooms()
 
     def send(
         self, identifier: Any, text: Any, in_reply_to: Any = None, groupchat_nick_reply: bool = False, message_type: Any = None
@@ -195,19 +212,23 @@ class BotPlugin:
 
     # Pollers
 
+    @property
+    def current_pollers(self) -> list[tuple[Callable[..., Any], list[Any], dict[str, Any]]]:
+        """The methods that are called again and again, with what they are given."""
+        return [(one.method, list(one.args), one.named) for one in self._parlor_pollers]
+
     def start_poller(
         self, interval: float, method: Callable[..., Any], times: Optional[int] = None, args: Any = None, kwargs: Any = None
     ) -> None:
         """Calls a method each so many seconds, the first time when they have passed."""
         poll = _Poll(self, method, times, tuple(args or ()), dict(kwargs or {}))
         poll.timer = parlor.every(interval, poll.ring)
-        self._parlor_pollers.append((method, poll.timer))
+        self._parlor_pollers.append(poll)
 
     def stop_poller(self, method: Callable[..., Any], args: Any = None, kwargs: Any = None) -> None:
         """Calls it no more."""
-        for one in [one for one in self._parlor_pollers if one[0] == method]:
-            one[1].cancel()
-            self._parlor_pollers.remove(one)
+        for one in [one for one in self._parlor_pollers if one.method == method]:
+            one.end()
 
     async def _parlor_flush(self) -> None:
         """Writes what is kept, and says what is to be said. Nothing is said about changes that were not stored."""
@@ -286,12 +307,18 @@ class _Poll:
 
     def __init__(self, plugin: BotPlugin, method: Callable[..., Any], times: Optional[int], args: tuple[Any, ...], named: dict[str, Any]) -> None:
         self._plugin = plugin
-        self._method = method
+        self.method = method
         self._left = times
-        self._args = args
-        self._named = named
+        self.args = args
+        self.named = named
         self._runs = False
         self.timer: Any = None
+
+    def end(self) -> None:
+        """Has it be called no more."""
+        self.timer.cancel()
+        if self in self._plugin._parlor_pollers:
+            self._plugin._parlor_pollers.remove(self)
 
     async def ring(self) -> None:
         """Calls it, unless the call before goes on."""
@@ -300,14 +327,14 @@ class _Poll:
         if self._left is not None:
             self._left -= 1
             if self._left < 0:
-                self.timer.cancel()
+                self.end()
                 return
         self._runs = True
         try:
-            await port.done(self._method(*self._args, **self._named))
+            await port.done(self.method(*self.args, **self.named))
         except Exception:
             # One that fails is called again nevertheless.
-            _log.exception("the poller %s failed", getattr(self._method, "__name__", self._method))
+            _log.exception("the poller %s failed", getattr(self.method, "__name__", self.method))
         finally:
             self._runs = False
             await self._plugin._parlor_flush()
