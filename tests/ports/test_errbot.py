@@ -53,6 +53,18 @@ class Earlier(test_layer.Case):
         self.host.answers["https://api.example.org/"] = "tea"
         self.assertEqual(await self.answers("!a"), ['"tea"'])
 
+    def test_names_of_six_are_those_of_python(self) -> None:
+        for head, call in (
+            ("from six.moves.urllib.request import urlopen", "urlopen"), ("from six.moves.urllib import request", "request.urlopen"),
+            ("from six.moves import urllib", "urllib.request.urlopen"), ("import six.moves.urllib.request as web", "web.urlopen"),
+        ):
+            texts = test_layer.errbot(f"@botcmd\ndef a(self, msg, args):\n    return {call}('https://api.example.org/').read()\n")
+            result = sample.port({**texts, "a.py": f"{head}\n{texts['a.py']}"})
+            self.assertIn(f"return (await {call}('https://api.example.org/')).read()", result["files"]["a.py"])
+            self.assertIn("import parlor_port.opened\n", result["files"]["plugin.py"])
+            self.assertIn('scope = ["api.example.org"]', result["files"]["plugin.toml"])
+            self.assertEqual(sample.told(result, "package"), ["a.py:1 six"])
+
     async def test_an_init_that_takes_the_bot_alone_is_called(self) -> None:
         for signature, given in (("self, bot", "bot"), ("self, bot, name=None", "bot, name"), ("self, *args", "*args"), ("self", "")):
             with self.subTest(signature):

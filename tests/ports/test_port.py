@@ -161,10 +161,11 @@ class Waiting(unittest.TestCase):
         text, result = self.text(
             "def login(self):\n    self.session = requests.Session()\n    self.session.get('https://a.example/in')\n    return self.session\n"
             "def again(self):\n    found = self.login()\n    return found\n"
-            "@botcmd\ndef go(self, msg, args):\n    tea = self.again()\n    tea.headers.get('a')\n    return tea.get('https://a.example').text")
+            "@botcmd\ndef go(self, msg, args):\n    tea = self.again()\n    tea.headers.get('a')\n    return tea.get('https://b.example').text")
         self.assertIn("tea = (await self.again())", text)
-        self.assertIn("return (await tea.get('https://a.example')).text", text)
+        self.assertIn("return (await tea.get('https://b.example')).text", text)
         self.assertIn("    tea.headers.get('a')", text)
+        self.assertIn('"http.fetch" = { scope = ["a.example", "b.example"]', result["files"]["plugin.toml"])
         self.assertTrue(whole(result), result["findings"])
 
     def test_a_poller_may_wait(self) -> None:

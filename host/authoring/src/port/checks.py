@@ -107,7 +107,7 @@ class Checker:
                 self.parts.add("maubot" if top == "mautrix" else top)
                 self._of_package(module, line, name)
                 continue
-            if name.startswith("urllib.request"):
+            if name.startswith(("urllib.request", "six.moves.urllib")):
                 self.replaced.add("opened")
             if top == "time":
                 self.replaced.add("slept")

@@ -91,11 +91,11 @@ def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[s
         draft.name = manifest.identifier(str(about.get("id", "")).rpartition(".")[2], "ported")
         draft.version = manifest.version(about.get("version", ""))
         draft.license = str(about.get("license") or "")
-    requests = web.of(modules)
+    sources = awaits.Sources(modules, ("errbot.",) if found == "errbot" else ("maubot.",))
+    requests = web.of(modules, sources.sessions)
     if requests.are_made:
         draft.servers = ["*"] if requests.are_unknown else sorted(requests.servers)
         checker.findings += requests.findings
-    sources = awaits.Sources(modules, ("errbot.",) if found == "errbot" else ("maubot.",))
     renamed = _renamed(modules, starts, root, checker)
     written = {}
     for module in modules:

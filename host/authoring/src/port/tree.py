@@ -59,8 +59,13 @@ class Module:
             return self.aliases.get(node.id)
         if isinstance(node, ast.Attribute):
             base = self.dotted(node.value)
-            return None if base is None else f"{base}.{node.attr}"
+            return None if base is None else _of_python(f"{base}.{node.attr}")
         return None
+
+
+def _of_python(name: str) -> str:
+    """Returns the name of Python 3 of what the package six has for both versions."""
+    return name.removeprefix("six.moves.") if name.startswith("six.moves.urllib.") else name
 
 
 def module_name(path: str) -> str:
@@ -76,11 +81,11 @@ def parse(path: str, text: str) -> Module:
         if isinstance(node, ast.Import):
             for one in node.names:
                 top = one.name.partition(".")[0]
-                module.aliases[one.asname or top] = one.name if one.asname else top
+                module.aliases[one.asname or top] = _of_python(one.name) if one.asname else top
         elif isinstance(node, ast.ImportFrom):
             base = absolute(module, node)
             for one in node.names:
-                module.aliases[one.asname or one.name] = f"{base}.{one.name}" if base else one.name
+                module.aliases[one.asname or one.name] = _of_python(f"{base}.{one.name}" if base else one.name)
     for node in module.tree.body:
         if isinstance(node, ast.ClassDef):
             module.classes[node.name] = node

@@ -27,10 +27,11 @@ class Requests:
     findings: list[Finding] = field(default_factory=list)
 
 
-def of(modules: list[Module]) -> Requests:
+def of(modules: list[Module], sessions_of: dict[str, set[str]]) -> Requests:
+    """`sessions_of`: by the paths of modules, the expressions that hold sessions."""
     found = Requests()
     for module in modules:
-        sessions = awaits.sessions(module) | _clients(module)
+        sessions = sessions_of[module.path] | _clients(module)
         for function, around in [*tree.functions(module), (module.tree, [])]:
             local = tree.assigned(function.body) if isinstance(function, tree.FUNCTIONS) else {}
             for node in tree.within(function):
