@@ -149,6 +149,32 @@ class Bot(test_layer.Case):
         with self.assertRaisesRegex(Exception, "no tea"):
             await self.begun(texts)
 
+    async def test_own_values_of_the_configuration_are_settings(self) -> None:
+        texts = errbot("""
+            @botcmd
+            def go(self, msg, args):
+                if not hasattr(self.bot_config, "TEA_TOKEN"):
+                    return "no token"
+                if msg.frm.nick in self._bot.bot_config.TEA_FRIENDS:
+                    return f"{self.bot_config.TEA_TOKEN} {getattr(self.bot_config, 'TEA_CUPS', 2)}"
+
+            @botcmd
+            def other(self, msg, args):
+                return self.bot_config.BOT_DATA_DIR + self.bot_config.get("TEA")
+        """)
+        result = sample.port(texts)
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "lacks")], ["self.bot_config"])
+        self.assertEqual(checked(result)[:2], ["self.bot_config.TEA_TOKEN", "msg.frm.nick in self._bot.bot_config.TEA_FRIENDS"])
+        self.assertEqual(checked(result)[2:], ["self.bot_config.TEA_FRIENDS", "self.bot_config.TEA_CUPS", "self.bot_config.TEA_TOKEN"])
+        settings = tomllib.loads(result["files"]["plugin.toml"])["settings"]
+        self.assertEqual({name: one["type"] for name, one in settings.items()}, {"tea_token": "secret", "tea_friends": "list", "tea_cups": "number"})
+        await self.begun(texts, tea_cups=3, tea_friends=["alice"])
+        self.assertEqual(await self.answers("!go"), ["no token"])
+        self.host.settings["tea_token"] = "green"
+        self.assertEqual(await self.answers("!go"), ["green 3"])
+        with self.assertRaises(NotImplementedError):
+            await self.host.says("!other")
+
     def test_commands_that_are_made_later_are_told(self) -> None:
         texts = errbot("def a(self):\n    self.create_dynamic_plugin('b', (Command(lambda plugin, msg, args: 'b', name='b'),))\n")
         texts["a.py"] = texts["a.py"].replace("import BotPlugin", "import Command, BotPlugin")

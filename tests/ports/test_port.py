@@ -241,7 +241,7 @@ class Told(unittest.TestCase):
             ("def a(self):\n    return self._bot.process_message", "", "self._bot"),
             ("def a(self, m):\n    return m.frm in self.bot_config.BOT_ADMINS", "", "self.bot_config.BOT_ADMINS"),
             ("def a(self, m):\n    return self._bot.bot_config.BOT_ADMINS", "", "self._bot.bot_config.BOT_ADMINS"),
-            ("def a(self, m):\n    return self._bot.prefix + self.bot_config.OTHER", "", "self.bot_config"),
+            ("def a(self, m):\n    return self._bot.prefix + self.bot_config.BOT_OTHER", "", "self.bot_config"),
         ):
             self.assertEqual(self.lacks(errbot(body, head)), [says], body)
 

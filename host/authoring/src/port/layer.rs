@@ -14,6 +14,7 @@ pub(super) const PROGRAM: &[(&str, &str)] = files!["":
     "lacks.py",
     "main.py",
     "manifest.py",
+    "of_config.py",
     "of_databases.py",
     "of_environ.py",
     "of_errbot.py",

@@ -287,6 +287,7 @@ def _plugin(framework: str, kind: Any, renamed: dict[str, str], environment: dic
         for module, owner, shown, settings, webhooks in kind.found:
             more: dict[str, Any] = {"webhooks": webhooks} if webhooks else {}
             more |= {"keeps": True} if kind.draft.keeps else {}
+            more |= {"config": kind.config} if kind.config else {}
             more |= {"flows": Written(f"{name_of(module)}.{name}" for module, name in kind.flows)} if kind.flows else {}
             lines += _run(framework, f"{name_of(module)}.{owner}", shown, settings, more)
     else:

@@ -6,6 +6,7 @@ from typing import Optional
 
 import checks
 import lacks
+import of_config
 import of_flows
 import of_rooms
 import of_web
@@ -63,8 +64,10 @@ class Errbot:
         self.raw: set[str] = set()
         #: The classes with flows.
         self.flows: list[tuple[Module, str]] = []
+        #: The values of the bot's configuration that are settings now.
+        self.config: dict[str, list[str]] = {}
         #: Attributes that were checked together with one of their own attributes.
-        self._checked: set[ast.expr] = set()
+        self._checked: set[ast.AST] = set()
 
     def run(self) -> None:
         self.checker.names(("errbot",), lacks.ERRBOT, lacks.NOT_IN_ERRBOT)
@@ -80,6 +83,7 @@ class Errbot:
                 settings, webhooks = self._settings(module, module.classes[kind]), self._webhooks(module, module.classes[kind])
                 self.found.append((module, kind, plug.name or kind, settings, webhooks))
         of_flows.run(self)
+        self.config = of_config.run(self.checker, self.draft)
         surface.extras(self.checker)
         for module in self.checker.modules:
             for node in module.classes.values():
@@ -237,7 +241,7 @@ class Errbot:
         if is_plugin:
             self._of_bot(module, node)
         if is_plugin and isinstance(node.value, ast.Name) and node.value.id == "self":
-            if node.attr in lacks.OF_SELF and node not in self._checked:
+            if node.attr in lacks.OF_SELF and node not in self._checked | self.checker.apart:
                 tell("lacks", module, node, f"self.{node.attr}", *lacks.OF_SELF[node.attr])
             if node.attr in PLACES:
                 self.draft.knows_rooms = True

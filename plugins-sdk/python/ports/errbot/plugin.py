@@ -37,6 +37,10 @@ def _is_room(identifier: Any) -> Optional[bool]:
     return True if isinstance(identifier, people.Room) else False if isinstance(identifier, people.Person) else None
 
 
+#: By the names of values of the bot's configuration that are the plugin's own: the names of the settings, and how they are read.
+OWN: dict[str, tuple[str, str]] = {}
+
+
 class _Part:
     """Has some attributes of what it stands for."""
 
@@ -57,6 +61,15 @@ class _BotConfig(_Part):
 
     #: The host has one prefix.
     BOT_ALT_PREFIXES: tuple[str, ...] = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in OWN:
+            return super().__getattr__(name)
+        value = port.values_of({name: OWN[name]})[name]
+        if value is None:
+            # Plugins ask by `hasattr` whether the owner has set it.
+            raise AttributeError(f"the owner has not set {OWN[name][0]}")
+        return value
 
 
 class _Bot(_Part):

@@ -19,7 +19,7 @@ from parlor_port.kept import NotStored
 from . import people, requested, streams
 from .decorators import NOTED, Declared
 from .flows import Flows, steps_of
-from .plugin import BotPlugin, CommandError, rendered
+from .plugin import OWN, BotPlugin, CommandError, rendered
 from .utils import ValidationException
 
 _log = logging.getLogger("errbot")
@@ -39,10 +39,12 @@ def run(
     webhooks: Optional[Mapping[str, str]] = None,
     keeps: bool = False,
     flows: Iterable[type] = (),
+    config: Optional[Mapping[str, tuple[str, str]]] = None,
 ) -> None:
     """Runs a plugin. `settings`: by the keys that it uses, the names of the settings and how they are read. `webhooks`: by its methods,
     the names of the webhooks. `keeps`: whether it keeps something, and so asks for `storage`. `flows`: the classes
-    with flows of its commands."""
+    with flows of its commands. `config`: the same as `settings`, for values of the bot's configuration."""
+    OWN.update(config or {})
     Runner(kind, name, settings or {}, webhooks or {}, keeps, flows).begin()
 
 
