@@ -183,5 +183,47 @@ class Bot(test_layer.Case):
         self.assertEqual([one["what"] for one in found], ["errbot.Command", "self.create_dynamic_plugin"])
 
 
+class Others(test_layer.Case):
+    def texts(self) -> dict[str, str]:
+        texts = errbot("""
+            def activate(self):
+                super().activate()
+                self.shop = self.get_plugin("Shop")
+                self.log.info(self.shop.opened)
+
+            @botcmd
+            def go(self, msg, args):
+                return f"{self.shop.sell(1)} {self['tea']}"
+
+            def callback_connect(self):
+                self["tea"] = "green"
+
+            @botcmd
+            def other(self, msg, args):
+                return self.get_plugin("Cups") or self.get_plugin(args)
+        """)
+        texts["a.plug"] += "DependsOn = Shop\n"
+        texts["b.plug"] = "[Core]\nName = Shop\nModule = b\n"
+        texts["b.py"] = (
+            "from errbot import BotPlugin\n\n\nclass Shop(BotPlugin):\n    def activate(self):\n        super().activate()\n        self.opened = 'at nine'\n"
+            "    def sell(self, cups):\n        self['sold'] = self.get('sold', 0) + cups\n        return self['sold']\n")
+        return texts
+
+    async def test_plugins_of_a_folder_know_each_other(self) -> None:
+        result = sample.port(self.texts())
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "lacks")], ["self.get_plugin"])
+        await self.begun(self.texts())
+        self.assertEqual(await self.answers("!go") + await self.answers("!go"), ["1 green", "2 green"])
+        # Each keeps its own.
+        self.assertEqual({key: value for key, value in self.host.kept.items()}, {"A/tea": b'"green"', "Shop/sold": b"2"})
+        with self.assertRaisesRegex(NotImplementedError, "no Cups in the folder"):
+            await self.host.says("!other")
+
+    def test_plugins_that_need_each_other_are_both_there(self) -> None:
+        texts = self.texts()
+        texts["b.plug"] += "DependsOn = A, Elsewhere\n"
+        self.assertEqual(sample.port(texts)["files"]["plugin.py"].count("errbot.run("), 2)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -263,7 +263,6 @@ OF_SELF = {
     "bot": ("a plugin has no hand on the host", "`self.send`, `self.build_identifier`, or the groupings of parlor"),
     "bot_config": ("a plugin does not read the host's configuration", "`[settings.NAME]` in plugin.toml"),
     "plugin_dir": ("a plugin has no files", FILES),
-    "get_plugin": ("a plugin has no hand on another one", "`parlor.plugins`: requests from one plugin to another"),
     "plugins": ("a plugin has no hand on another one", "`parlor.plugins`: requests from one plugin to another"),
     "create_dynamic_plugin": COMMANDS_OF_SOURCE,
     "destroy_dynamic_plugin": COMMANDS_OF_SOURCE,

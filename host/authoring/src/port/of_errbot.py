@@ -41,7 +41,20 @@ class Plug:
         module = parser.get("Core", "Module", fallback="").strip().removesuffix(".py")
         self.folder = path.rpartition("/")[0]
         self.module = f"{self.folder}/{module}" if self.folder else module
+        #: The names of the plugins that have to be there first.
+        self.needs = [one.strip() for one in parser.get("Core", "DependsOn", fallback="").split(",") if one.strip()]
         self.description = " ".join(parser.get("Documentation", "Description", fallback="").split())
+
+
+def in_order(plugs: list[Plug]) -> list[Plug]:
+    """Returns the plugins of a folder, each after those that it needs, as far as they do not need each other."""
+    found: list[Plug] = []
+    waiting = list(plugs)
+    while waiting:
+        ready = [one for one in waiting if not any(other.name in one.needs for other in waiting if other is not one)]
+        found += ready or waiting
+        waiting = [one for one in waiting if one not in found]
+    return found
 
 
 #: How many parameters the layer calls methods with.
@@ -57,7 +70,7 @@ class Errbot:
         #: The templates, by their paths in their folder.
         self.templates = {path.removeprefix(folder): text for path, text in files.items() if path.startswith(folder) and path.endswith(".md")}
         self.draft = draft
-        self.plugs = plugs
+        self.plugs = in_order(plugs)
         #: For each plugin: its module's path, its class, its name, its settings and its webhooks.
         self.found: list[tuple[Module, str, str, dict, dict]] = []
         #: The names of parameters that are requests.
@@ -139,6 +152,7 @@ class Errbot:
                 self._mapping(one)
                 self._stream(module, one)
                 self._address(module, one)
+                self._of_other(module, one)
 
     def _names(self, module: Module, node: ast.ClassDef) -> None:
         """Checks the first words of commands: the host knows commands by them."""
@@ -282,6 +296,13 @@ class Errbot:
         first = given.values[0] if isinstance(given, ast.JoinedStr) and given.values else given
         if isinstance(first, ast.Constant) and isinstance(first.value, str) and first.value[:1] in ("#", "@"):
             self.checker.tell("lacks", module, node, f"{node.func.attr}({ast.unparse(given)[:60]})", *lacks.NO_ADDRESS)
+
+    def _of_other(self, module: Module, node: ast.AST) -> None:
+        """Tells of another plugin that is used, unless it stands in the same folder."""
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "self.get_plugin":
+            given = node.args[0] if node.args else checks.keywords(node).get("name")
+            if not isinstance(given, ast.Constant) or given.value not in {plug.name for plug in self.plugs}:
+                self.checker.tell("lacks", module, node, "self.get_plugin", *lacks.OF_SELF["plugins"])
 
     def _mapping(self, node: ast.AST) -> None:
         """Notes whether the plugin keeps something: it is itself a mapping."""

@@ -37,6 +37,8 @@ def _is_room(identifier: Any) -> Optional[bool]:
     return True if isinstance(identifier, people.Room) else False if isinstance(identifier, people.Person) else None
 
 
+#: The plugins of the folder, by their names.
+PLUGINS: "dict[str, BotPlugin]" = {}
 #: By the names of values of the bot's configuration that are the plugin's own: the names of the settings, and how they are read.
 OWN: dict[str, tuple[str, str]] = {}
 
@@ -119,6 +121,12 @@ class BotPlugin:
         self._parlor_kept = Kept(f"{self.name}/")
         self._parlor_outbox = people.outbox
         self._parlor_pollers: list[_Poll] = []
+
+    def get_plugin(self, name: str) -> "BotPlugin":
+        """Another plugin of the same folder, by its name."""
+        if name not in PLUGINS:
+            raise NotImplementedError(f"there is no {name} in the folder of this plugin, and others answer requests: `parlor.plugins`")
+        return PLUGINS[name]
 
     # The life of the plugin
 
@@ -246,7 +254,9 @@ class BotPlugin:
     async def _parlor_flush(self) -> None:
         """Writes what is kept, and says what is to be said. Nothing is said about changes that were not stored."""
         try:
-            await self._parlor_kept.flush()
+            # It may have changed what others of the folder keep.
+            for one in [self, *(other for other in PLUGINS.values() if other is not self)]:
+                await one._parlor_kept.flush()
         except NotStored:
             self._parlor_outbox.drop()
             raise

@@ -19,11 +19,13 @@ from parlor_port.kept import NotStored
 from . import people, requested, streams
 from .decorators import NOTED, Declared
 from .flows import Flows, steps_of
-from .plugin import OWN, BotPlugin, CommandError, rendered
+from .plugin import OWN, PLUGINS, BotPlugin, CommandError, rendered
 from .utils import ValidationException
 
 _log = logging.getLogger("errbot")
 
+#: All plugins of the folder.
+_runners: "list[Runner]" = []
 #: The names that the host takes for commands.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 #: How many commands a plugin may have.
@@ -63,6 +65,8 @@ class Runner:
         self._plugin: Any = None
         #: Handlers wait for it: before, the mapping is empty.
         self._loaded = asyncio.Event()
+        self._loading = asyncio.Lock()
+        _runners.append(self)
         #: The methods with their declarations.
         self._declared: list[tuple[str, Declared]] = []
         for attribute in dir(kind):
@@ -108,14 +112,12 @@ class Runner:
     # The life of the plugin
 
     async def _start(self) -> None:
+        for one in _runners:
+            await one._load()
         # A plugin's own methods may be coroutines.
-        plugin: Any = self._made()
-        self._plugin = plugin
+        plugin: Any = self._plugin
         if self._closed:
             _log.warning("never called: %s. `@re_botcmd(admin_only=True)` does not work here; use `@botcmd(admin_only=True)`", ", ".join(self._closed))
-        if self._keeps:
-            await plugin._parlor_kept.load()
-        self._loaded.set()
         # The manifest has this setting only if something of the plugin needs it.
         if self._flows or any(declared.prefixed for _, declared in self._patterns):
             self._prefix = str(setting("prefix", "!"))
@@ -126,6 +128,15 @@ class Runner:
         await port.done(plugin.configure(config))
         await port.done(plugin.activate())
         await plugin._parlor_flush()
+
+    async def _load(self) -> None:
+        """Makes the plugin, and reads what it keeps: others of the folder may ask for it before it starts."""
+        async with self._loading:
+            if self._plugin is None:
+                self._plugin = PLUGINS[self._name] = self._made()
+            if self._keeps and not self._loaded.is_set():
+                await self._plugin._parlor_kept.load()
+            self._loaded.set()
 
     def _made(self) -> BotPlugin:
         # Those of earlier versions were made without a name, and some take nothing of the bot's.
