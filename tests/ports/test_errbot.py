@@ -65,6 +65,17 @@ class Earlier(test_layer.Case):
             self.assertIn('scope = ["api.example.org"]', result["files"]["plugin.toml"])
             self.assertEqual(sample.told(result, "package"), ["a.py:1 six"])
 
+    async def test_versions_are_compared(self) -> None:
+        texts = test_layer.errbot("""
+            @botcmd
+            def a(self, msg, args):
+                return f"{version2tuple(VERSION) >= (6, 1, 0)} {version2tuple('9.9.9-beta') > version2tuple('9.9.8')}"
+        """)
+        texts["a.py"] = "from errbot.utils import version2tuple\nfrom errbot.version import VERSION\n" + texts["a.py"]
+        self.assertEqual(sample.told(sample.port(texts), "lacks"), [])
+        await self.begun(texts)
+        self.assertEqual(await self.answers("!a"), ["True True"])
+
     async def test_an_init_that_takes_the_bot_alone_is_called(self) -> None:
         for signature, given in (("self, bot", "bot"), ("self, bot, name=None", "bot, name"), ("self, *args", "*args"), ("self", "")):
             with self.subTest(signature):

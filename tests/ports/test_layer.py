@@ -1022,7 +1022,10 @@ class Parts(Case):
         from parlor_port.kept import Kept
 
         kept = Kept("x/")
-        values = {"a": Counter("abba"), "b": defaultdict(list, {"x": [1]}), "c": deque([1, 2], 2), "d": Decimal("1.10"), "e": HTTPStatus.OK}
+        values = {
+            "a": Counter("abba"), "b": defaultdict(list, {"x": [1]}), "c": deque([1, 2], 2), "d": Decimal("1.10"), "e": HTTPStatus.OK,
+            "i": SimpleNamespace(a={1}, b=SimpleNamespace()),
+        }
         kept.update(values)
         await kept.flush()
         again = Kept("x/")

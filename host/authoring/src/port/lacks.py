@@ -227,7 +227,7 @@ ERRBOT = {
         "Message", "Identifier", "Person", "Room", "RoomOccupant", "RoomError", "RoomNotJoinedError", "RoomDoesNotExistError", "Stream",
         "UserDoesNotExistError", "UserNotUniqueError", "ONLINE", "OFFLINE", "AWAY", "DND",
     },
-    "errbot.utils": {"drawbar", "format_timedelta", "ValidationException", "recurse_check_structure"},
+    "errbot.utils": {"drawbar", "format_timedelta", "ValidationException", "recurse_check_structure", "version2tuple"},
     "errbot.botplugin": {"BotPlugin", "CommandError", "ValidationException", "recurse_check_structure"},
     "errbot.errBot": set(),
     "errbot.plugin_manager": {"PluginActivationException", "PluginConfigurationException"},

@@ -1,5 +1,6 @@
 """Helpers that plugins of errbot know."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -31,6 +32,14 @@ def recurse_check_structure(sample: Any, to_check: Any) -> None:
             raise ValidationException(f"{to_check!r} is no number")
     elif isinstance(sample, str) and not isinstance(to_check, str):
         raise ValidationException(f"{to_check!r} is no text")
+
+
+def version2tuple(version: str) -> tuple[int, ...]:
+    """The numbers of a version such as `6.2.0`. Signs behind them, as in `6.2.0-beta`, are left out. `ValueError`: it is none."""
+    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", str(version))
+    if found is None:
+        raise ValueError(f"{version!r} is no version such as 6.2.0")
+    return tuple(int(one) for one in found.groups())
 
 
 #: The signs of a bar.

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict, deque
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, Flag
+from types import SimpleNamespace
 from typing import Any, Iterable, Iterator, MutableMapping, Optional
 from weakref import WeakKeyDictionary
 
@@ -236,6 +237,8 @@ def encoded(value: Any) -> Any:
         return {MARK: "decimal", "value": str(value)}
     if isinstance(value, str):
         return str(value)
+    if type(value) is SimpleNamespace:
+        return {MARK: "namespace", "value": _encoded_dict(vars(value))}
     if _is_plain_object(value):
         return {MARK: "object", "of": _named(type(value)), "value": {name: encoded(one) for name, one in vars(value).items()}}
     raise TypeError(
@@ -304,6 +307,8 @@ def decoded(value: Any) -> Any:
     if kind in ("dict", "counter", "defaultdict"):
         pairs = {decoded(key): decoded(one) for key, one in inner}
         return pairs if kind == "dict" else Counter(pairs) if kind == "counter" else defaultdict(FACTORIES.get(value["of"]), pairs)
+    if kind == "namespace":
+        return SimpleNamespace(**decoded(inner))
     if kind in ("set", "tuple"):
         return (set if kind == "set" else tuple)(decoded(one) for one in inner)
     if kind == "deque":
