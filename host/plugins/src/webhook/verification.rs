@@ -113,6 +113,15 @@ pub enum VerifiedBy {
 #[error("it is not signed as it should be")]
 pub struct Unverified;
 
+/// How far the check of a request came that is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    /// Its body was not hashed.
+    Unread,
+    /// Its body was hashed.
+    Hashed,
+}
+
 impl Verification {
     /// Returns how GitHub signs.
     pub fn github() -> Self {
@@ -200,10 +209,20 @@ impl Verification {
         }
     }
 
-    /// Verifies a request by this secret. An empty secret verifies nothing.
+    /// Verifies a request by this secret. An empty secret verifies nothing. The body of a request that is refused is hashed once,
+    /// whatever is wrong with it: the time does not tell by what the sender is verified, or which signature is missing.
     pub fn check(&self, secret: &str, given: Given<'_>) -> Result<Once, Unverified> {
+        self.judge(secret, given).map_err(|refused| {
+            if refused == Refused::Unread {
+                let _ = sign(&blind(), &[given.body]);
+            }
+            Unverified
+        })
+    }
+
+    fn judge(&self, secret: &str, given: Given<'_>) -> Result<Once, Refused> {
         if secret.is_empty() && *self != Self::Nothing {
-            return Err(Unverified);
+            return Err(Refused::Unread);
         }
         match self {
             Self::Signed { hash, header, prefix, encoding } => {
@@ -293,44 +312,49 @@ impl Hash {
 }
 
 impl Encoding {
-    fn decode(self, written: &[u8]) -> Result<Vec<u8>, Unverified> {
+    fn decode(self, written: &[u8]) -> Result<Vec<u8>, Refused> {
         match self {
-            Self::Hex => hex::decode(written).map_err(|_| Unverified),
-            Self::Base64 => STANDARD.decode(written).map_err(|_| Unverified),
+            Self::Hex => hex::decode(written).map_err(|_| Refused::Unread),
+            Self::Base64 => STANDARD.decode(written).map_err(|_| Refused::Unread),
         }
     }
 }
 
-fn read<'a>(given: Given<'a>, header: &str) -> Result<&'a [u8], Unverified> {
-    (given.header)(header).ok_or(Unverified)
+fn read<'a>(given: Given<'a>, header: &str) -> Result<&'a [u8], Refused> {
+    (given.header)(header).ok_or(Refused::Unread)
 }
 
-fn text<'a>(given: Given<'a>, header: &str) -> Result<&'a str, Unverified> {
-    std::str::from_utf8(read(given, header)?).map_err(|_| Unverified)
+fn text<'a>(given: Given<'a>, header: &str) -> Result<&'a str, Refused> {
+    std::str::from_utf8(read(given, header)?).map_err(|_| Refused::Unread)
 }
 
 /// Returns what follows the scheme in `authorization`. Capitals in the scheme do not matter (RFC 9110, section 11.1).
-fn credentials<'a>(given: Given<'a>, scheme: &[u8]) -> Result<&'a [u8], Unverified> {
-    let (written, rest) = read(given, "authorization")?.split_at_checked(scheme.len()).ok_or(Unverified)?;
-    if written.eq_ignore_ascii_case(scheme) { Ok(rest.trim_ascii()) } else { Err(Unverified) }
+fn credentials<'a>(given: Given<'a>, scheme: &[u8]) -> Result<&'a [u8], Refused> {
+    let (written, rest) = read(given, "authorization")?.split_at_checked(scheme.len()).ok_or(Refused::Unread)?;
+    if written.eq_ignore_ascii_case(scheme) { Ok(rest.trim_ascii()) } else { Err(Refused::Unread) }
+}
+
+/// Returns a key that need not be secret: what is hashed with it is equally long, and differs everywhere if it differs at all.
+fn blind() -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, b"parlor")
 }
 
 /// Compares texts without telling by the time how much is right, nor how long the secret is.
-fn same(given: &[u8], secret: &str) -> Result<(), Unverified> {
-    // The key of the comparison need not be secret: it only makes both sides equally long.
-    let key = hmac::Key::new(hmac::HMAC_SHA256, b"parlor");
+fn same(given: &[u8], secret: &str) -> Result<(), Refused> {
+    let key = blind();
     let tag = hmac::sign(&key, secret.as_bytes());
-    hmac::verify(&key, given, tag.as_ref()).map_err(|_| Unverified)
+    hmac::verify(&key, given, tag.as_ref()).map_err(|_| Refused::Unread)
 }
 
 /// Checks that a signature was made at about this time.
-fn in_time(seconds: &str, now: Timestamp) -> Result<(), Unverified> {
-    let signed = seconds.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok()).ok_or(Unverified)?;
+fn in_time(seconds: &str, now: Timestamp) -> Result<(), Refused> {
+    let signed =
+        seconds.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok()).ok_or(Refused::Unread)?;
     near(signed, now)
 }
 
-fn near(signed: Timestamp, now: Timestamp) -> Result<(), Unverified> {
-    if now.duration_since(signed).abs() <= WINDOW { Ok(()) } else { Err(Unverified) }
+fn near(signed: Timestamp, now: Timestamp) -> Result<(), Refused> {
+    if now.duration_since(signed).abs() <= WINDOW { Ok(()) } else { Err(Refused::Unread) }
 }
 
 /// Returns the digest of what was signed, in its parts. Not of the signature: one text may have several, by each key of the
@@ -361,21 +385,21 @@ fn any<'a>(
     encoding: Encoding,
     key: &hmac::Key,
     parts: &[&[u8]],
-) -> Result<(), Unverified> {
+) -> Result<(), Refused> {
     // Hashing both tags again makes the comparison independent of where they differ.
-    let blind = hmac::Key::new(hmac::HMAC_SHA256, b"parlor");
+    let blind = blind();
     let right = hmac::sign(&blind, sign(key, parts).as_ref());
     let mut decoded = signatures.take(MOST_SIGNATURES).filter_map(|one| encoding.decode(one.as_bytes()).ok());
-    decoded.find(|tag| hmac::verify(&blind, tag, right.as_ref()).is_ok()).ok_or(Unverified).map(drop)
+    decoded.find(|tag| hmac::verify(&blind, tag, right.as_ref()).is_ok()).ok_or(Refused::Hashed).map(drop)
 }
 
 /// Checks the signature of Gitea, which signs its JSON. If its owner chose a form, the only field of the body is the JSON, and the
 /// signature is still that of the JSON.
-fn gitea(secret: &str, given: Given<'_>) -> Result<(), Unverified> {
+fn gitea(secret: &str, given: Given<'_>) -> Result<(), Refused> {
     let signature = text(given, "x-gitea-signature")?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let check = |signed: &[u8]| any([signature].into_iter(), Encoding::Hex, &key, &[signed]);
-    check(given.body).or_else(|_| check(only_field(given.body, "payload").ok_or(Unverified)?.as_bytes()))
+    check(given.body).or_else(|_| check(only_field(given.body, "payload").ok_or(Refused::Hashed)?.as_bytes()))
 }
 
 /// The form of a header that lists the time and signatures, each by its name.
@@ -390,10 +414,10 @@ struct Listed {
 const STRIPE: Listed = Listed { separator: ',', time: "t", signature: "v1", between: b"." };
 const PADDLE: Listed = Listed { separator: ';', time: "ts", signature: "h1", between: b":" };
 
-fn listed(secret: &str, header: &str, form: &Listed, given: Given<'_>) -> Result<[u8; 32], Unverified> {
+fn listed(secret: &str, header: &str, form: &Listed, given: Given<'_>) -> Result<[u8; 32], Refused> {
     let written = text(given, header)?;
     let fields = || written.split(form.separator).filter_map(|field| field.trim().split_once('='));
-    let time = fields().find(|(name, _)| *name == form.time).ok_or(Unverified)?.1;
+    let time = fields().find(|(name, _)| *name == form.time).ok_or(Refused::Unread)?.1;
     in_time(time, given.now)?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let signatures = fields().filter(|(name, _)| *name == form.signature).map(|(_, signature)| signature);
@@ -403,47 +427,49 @@ fn listed(secret: &str, header: &str, form: &Listed, given: Given<'_>) -> Result
 }
 
 /// Checks a signature of Slack's form. `sender` is how its headers begin.
-fn slack(secret: &str, sender: &str, given: Given<'_>) -> Result<[u8; 32], Unverified> {
+fn slack(secret: &str, sender: &str, given: Given<'_>) -> Result<[u8; 32], Refused> {
     let time = text(given, &format!("{sender}-request-timestamp"))?;
     in_time(time, given.now)?;
-    let signature = text(given, &format!("{sender}-signature"))?.strip_prefix("v0=").ok_or(Unverified)?;
+    let signature = text(given, &format!("{sender}-signature"))?.strip_prefix("v0=").ok_or(Refused::Unread)?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let parts: [&[u8]; 4] = [b"v0:", time.as_bytes(), b":", given.body];
     any([signature].into_iter(), Encoding::Hex, &key, &parts)?;
     Ok(once(&parts))
 }
 
-fn twitch(secret: &str, given: Given<'_>) -> Result<[u8; 32], Unverified> {
+fn twitch(secret: &str, given: Given<'_>) -> Result<[u8; 32], Refused> {
     let of = |name: &str| text(given, &format!("twitch-eventsub-message-{name}"));
     let (id, time) = (of("id")?, of("timestamp")?);
-    near(time.parse().map_err(|_| Unverified)?, given.now)?;
-    let signature = of("signature")?.strip_prefix("sha256=").ok_or(Unverified)?;
+    near(time.parse().map_err(|_| Refused::Unread)?, given.now)?;
+    let signature = of("signature")?.strip_prefix("sha256=").ok_or(Refused::Unread)?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let parts: [&[u8]; 3] = [id.as_bytes(), time.as_bytes(), given.body];
     any([signature].into_iter(), Encoding::Hex, &key, &parts)?;
     Ok(once(&parts))
 }
 
-fn discord(secret: &str, given: Given<'_>) -> Result<[u8; 32], Unverified> {
+fn discord(secret: &str, given: Given<'_>) -> Result<[u8; 32], Refused> {
     let time = text(given, "x-signature-timestamp")?;
     in_time(time, given.now)?;
     let signature = Encoding::Hex.decode(read(given, "x-signature-ed25519")?)?;
     let key = discord_key(secret)?;
     let signed = [time.as_bytes(), given.body].concat();
-    UnparsedPublicKey::new(&ED25519, key).verify(&signed, &signature).map_err(|_| Unverified)?;
+    // A signature of another length is refused before the body is hashed.
+    let refused = if signature.len() == 64 { Refused::Hashed } else { Refused::Unread };
+    UnparsedPublicKey::new(&ED25519, key).verify(&signed, &signature).map_err(|_| refused)?;
     Ok(once(&[&signed]))
 }
 
-fn discord_key(secret: &str) -> Result<Vec<u8>, Unverified> {
+fn discord_key(secret: &str) -> Result<Vec<u8>, Refused> {
     Encoding::Hex.decode(secret.trim().as_bytes())
 }
 
-fn standard_key(secret: &str) -> Result<Vec<u8>, Unverified> {
+fn standard_key(secret: &str) -> Result<Vec<u8>, Refused> {
     let key = Encoding::Base64.decode(secret.trim().trim_start_matches("whsec_").as_bytes())?;
-    if key.is_empty() { Err(Unverified) } else { Ok(key) }
+    if key.is_empty() { Err(Refused::Unread) } else { Ok(key) }
 }
 
-fn standard(secret: &str, given: Given<'_>) -> Result<[u8; 32], Unverified> {
+fn standard(secret: &str, given: Given<'_>) -> Result<[u8; 32], Refused> {
     // Svix, from whose signatures the specification was made, sends the same headers by names of its own.
     let sender = if (given.header)("webhook-id").is_some() { "webhook" } else { "svix" };
     let of = |name: &str| text(given, &format!("{sender}-{name}"));

@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use jiff::Timestamp;
 use parlor_tests::webhooks::github;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::hooks::{Hooks, SECRET};
+use super::hooks::{Hooks, SECRET, slack};
 use crate::stage::SOON;
 
 /// The number of requests of each kind.
@@ -23,15 +24,22 @@ const MOST: f64 = 1.5;
 /// the same load.
 pub(super) async fn refusals_take_as_long(hooks: &Hooks) -> Result<()> {
     let (body, queue) = ("x".repeat(BODY), hooks.path("queue")?);
-    let (folder, token) = queue.rsplit_once('/').context("a path without a slash")?;
+    let (folder, random) = queue.rsplit_once('/').context("a path without a slash")?;
     let (wrong, right) = (github("another secret", &body), github(&SECRET, &body));
     let (digits, last) = right.trim_end().split_at(right.trim_end().len() - 1);
     let nearly = format!("{digits}{}\r\n", if last == "0" { "1" } else { "0" });
+    // These could be refused without a look at the body.
+    let (unsigned, token) = (String::new(), "authorization: Bearer x\r\n".to_owned());
+    let late = slack(&body, Timestamp::now().as_second() - 86_400);
     let kinds = [
         ("a wrong signature", queue.to_owned(), &wrong),
         ("a signature whose end is wrong", queue.to_owned(), &nearly),
-        ("an unknown address", format!("{folder}/{}", "0".repeat(token.len())), &right),
+        ("no signature", queue.to_owned(), &unsigned),
+        ("a signature of yesterday", hooks.path("slack")?.to_owned(), &late),
+        ("a wrong token", hooks.path("answer")?.to_owned(), &token),
+        ("an unknown address", format!("{folder}/{}", "0".repeat(random.len())), &right),
         ("an unknown plugin", queue.replacen("receiver", "nobody", 1), &right),
+        ("an unknown address, without a signature", format!("{folder}/{}", "1".repeat(random.len())), &unsigned),
     ];
     let requests = kinds.each_ref().map(|(_, path, lines)| {
         format!("POST {path} HTTP/1.1\r\nhost: x\r\n{lines}content-length: {BODY}\r\n\r\n{body}")
