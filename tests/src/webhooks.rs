@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use ring::hmac;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_xmpp::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_xmpp::rustls::{ClientConfig, RootCertStore};
 
 /// The timeout of an answer.
 const SOON: Duration = Duration::from_mins(1);
@@ -53,9 +57,31 @@ pub async fn post(at: SocketAddr, path: &str, secret: &str, body: &str) -> Resul
 
 /// Sends a request with these lines in its head in the same way.
 pub async fn post_with(at: SocketAddr, path: &str, lines: &str, body: &str) -> Result<u16> {
-    let mut stream = TcpStream::connect(at).await.context("nobody listens for webhooks")?;
+    let stream = TcpStream::connect(at).await.context("nobody listens for webhooks")?;
+    exchange(stream, path, lines, body).await
+}
+
+/// Sends such a request within TLS. Only a host with this certificate is trusted.
+pub async fn post_within_tls(
+    at: SocketAddr,
+    trusted: &CertificateDer<'static>,
+    path: &str,
+    lines: &str,
+    body: &str,
+) -> Result<u16> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.clone()).context("the certificate cannot be trusted")?;
+    let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let stream = TcpStream::connect(at).await.context("nobody listens for webhooks")?;
+    let stream = TlsConnector::from(Arc::new(tls)).connect(ServerName::try_from("localhost")?, stream).await?;
+    exchange(stream, path, lines, body).await
+}
+
+/// Sends a request over a connection, and returns the status of the answer.
+async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str, lines: &str, body: &str) -> Result<u16> {
     let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{lines}");
     stream.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await?;
+    stream.flush().await?;
     let mut answer = Vec::new();
     timeout(SOON, stream.read_to_end(&mut answer)).await.context("a webhook is not answered")??;
     Ok(status(&String::from_utf8_lossy(&answer)))

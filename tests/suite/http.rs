@@ -682,6 +682,30 @@ async fn an_answer_that_comes_before_the_end_of_a_body_is_read() {
     }
 }
 
+/// Row 135: otherwise the host would collect them.
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_of_a_body_wait_for_a_server_that_reads_nothing() {
+    /// Much more than both ends of a connection have room for.
+    const MUCH: usize = 256 << 20;
+    let web = Web::start().await.unwrap();
+    let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", mute.local_addr().unwrap());
+    let limited = |entry: Entry| entry.limit("http_time", "2 s").limit("http_bytes_per_second", "1024 MiB");
+    let host = host(&web, &[&url], limited).await;
+    let this =
+        json!({ "exchange": call(&host, "http.open", json!({ "url": url, "method": "PUT" })).await, "size": MUCH });
+    let written = host.call(ID, "http.write", this.clone()).await.result;
+    assert_eq!(case(&written), "timed-out", "{written:?}");
+    // A server that begins to read gets what waited, and no more was taken meanwhile than fits on the way.
+    call(&host, "http.close", this).await;
+    let (mut stream, _) = mute.accept().await.unwrap();
+    let (mut came, mut room) = (0, vec![0; 1 << 20]);
+    while let Ok(count @ 1..) = stream.read(&mut room).await {
+        came += count;
+    }
+    assert!(came < MUCH / 2, "{came} bytes were taken");
+}
+
 /// Row 135: a credential is found also where two parts meet, and nobody skips a part.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_part_of_an_answer_shows_a_part_of_a_credential() {

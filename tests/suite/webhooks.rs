@@ -20,7 +20,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::seed;
-use crate::test_host::{BARE, FULL, Plan, SOON, granted, refuses_to_tell};
+use crate::test_host::{A_MOMENT, BARE, FULL, Plan, SOON, granted, refuses_to_tell};
 
 const SECRET: &str = "canary-shared-secret";
 /// The answer to each request that is refused, but for its date. Discord wants this status.
@@ -562,7 +562,7 @@ async fn a_plugin_is_told_of_requests_as_events_and_answers_by_a_call() {
     let (at, path) = place(&host.call(FULL, "webhooks.address", json!({ "name": "github" })).await.ok());
     let is_open = async {
         while TcpStream::connect(at).await.is_err() {
-            tokio::time::sleep(crate::test_host::A_MOMENT).await;
+            tokio::time::sleep(A_MOMENT).await;
         }
     };
     assert!(tokio::time::timeout(SOON, is_open).await.is_ok(), "nobody listens at {at}");
@@ -661,6 +661,41 @@ async fn it_listens_with_tls_and_believes_the_proxies_that_are_named() {
     }
 }
 
+/// Row 139: a renewed certificate counts once the configuration is read again. Until its key is there, too, the former one does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_is_reached_within_tls_also_after_the_certificate_is_renewed() {
+    let (folder, other) = (Folder::new().unwrap(), Folder::new().unwrap());
+    let (former, renewed) = (Certificate::make(&folder).unwrap(), Certificate::make(&other).unwrap());
+    let mut house = House::start_with(
+        |entry| entry,
+        |home| {
+            home.set_web("certificate", former.certificate_file.display().to_string()).unwrap();
+            home.set_web("certificate_key", former.key_file.display().to_string()).unwrap();
+        },
+    )
+    .await;
+    let path = house.path("queue").await;
+    let (at, path) = (house.at, path.as_str());
+    let post = async |certificate: &Certificate, body: &str| {
+        let lines = format!("x-github-event: push\r\n{}", github(SECRET, body));
+        webhooks::post_within_tls(at, &certificate.der, path, &lines, body).await
+    };
+    assert_eq!(post(&former, "one").await.unwrap(), 202);
+    house.told("queue 1 1 POST None [\\\"x-github-event=push\\\"] one").await;
+    assert!(post(&renewed, "unknown").await.is_err(), "it has another certificate");
+    std::fs::copy(&renewed.certificate_file, &former.certificate_file).unwrap();
+    house.home.run(&["reload"]).await.unwrap();
+    house.host.wait(KEPT, &[], SOON).await.unwrap();
+    assert_eq!(post(&former, "two").await.unwrap(), 202);
+    std::fs::copy(&renewed.key_file, &former.key_file).unwrap();
+    house.home.run(&["reload"]).await.unwrap();
+    house.host.wait("webhooks are listened for with the new settings", &[], SOON).await.unwrap();
+    assert_eq!(post(&renewed, "three").await.unwrap(), 202);
+    assert!(post(&former, "unknown").await.is_err(), "the former certificate is still in use");
+    house.told("queue 1 1 POST None [\\\"x-github-event=push\\\"] three").await;
+    house.host.stop(SOON).await.unwrap();
+}
+
 /// Begins a request whose body has 3 bytes, and waits until the host has read its head.
 async fn half(at: SocketAddr, head: &str) -> TcpStream {
     let mut stream = TcpStream::connect(at).await.unwrap();
@@ -678,6 +713,38 @@ async fn whole(mut stream: TcpStream) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     answer
+}
+
+/// Row 139: a host that stops answers the requests that have begun, and ends. The next one delivers what was stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_stops_answers_the_requests_that_have_begun() {
+    let mut house = House::start(|entry| entry.limit("webhook_time", "60 s")).await;
+    let (open, answer) = (house.path("open").await, house.path("answer").await);
+    let under_way = half(house.at, &format!("POST {open} HTTP/1.1\r\n")).await;
+    let (at, head) = (house.at, format!("POST {answer} HTTP/1.1\r\nauthorization: Bearer {SECRET}\r\n"));
+    let waiting = tokio::spawn(async move { send(at, &head, b"wait").await });
+    house.told("answer 1 1 POST").await;
+    house.host.signal(Signal::Terminate).unwrap();
+    let has_closed = async {
+        while TcpStream::connect(at).await.is_ok() {
+            tokio::time::sleep(A_MOMENT).await;
+        }
+    };
+    assert!(tokio::time::timeout(SOON, has_closed).await.is_ok(), "it takes new connections");
+    assert_eq!(status(&whole(under_way).await), 202);
+    let unanswered = waiting.await.unwrap();
+    assert!(status(&unanswered) == 503 && unanswered.contains("retry-after: 30\r\n"), "{unanswered}");
+    let ended = house.host.ended(SOON).await.unwrap();
+    assert!(ended.success(), "{ended}: {}", text(&house));
+    house.again().await;
+    let is_stored = async {
+        while !house.home.run(&["plugin", "data", "receiver", "export"]).await.unwrap().stdout.contains("\"open/abc\"")
+        {
+            tokio::time::sleep(A_MOMENT).await;
+        }
+    };
+    assert!(tokio::time::timeout(SOON, is_stored).await.is_ok(), "it is not told: {}", text(&house));
+    house.host.stop(SOON).await.unwrap();
 }
 
 /// The log line about settings that cannot be used.
