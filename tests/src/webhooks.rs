@@ -33,6 +33,11 @@ pub fn github(secret: &str, body: &str) -> String {
     format!("x-hub-signature-256: sha256={}\r\n", signature(secret, body))
 }
 
+/// Returns the line with the signature of Gitea and Forgejo.
+pub fn gitea(secret: &str, body: &str) -> String {
+    format!("x-gitea-signature: {}\r\n", signature(secret, body))
+}
+
 /// Returns the lines of a signature as Slack makes it at this time, in seconds.
 pub fn slack(secret: &str, body: &str, at: i64) -> String {
     let signature = signature(secret, &format!("v0:{at}:{body}"));

@@ -244,7 +244,7 @@ async fn events_of_forges_are_told_to_rooms() {
     let folder = Folder::new().unwrap();
     let forge = built(&example("forge"), &folder).await;
     passes_its_tests("forge", &folder, "21 passed, 0 failed\n").await;
-    Box::pin(online::a_signed_event_is_told_to_a_room(&forge)).await;
+    Box::pin(online::signed_events_are_told_to_a_room(&forge)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

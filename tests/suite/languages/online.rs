@@ -3,11 +3,13 @@
 //! The tests that build an example call these functions, so that it is built once. The plugins in Go and Rust ask servers
 //! that their sources name. The host reaches these through a proxy, which leads each name to a server of the test.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use jid::BareJid;
 use parlor_tests::certificate::Certificate;
+use parlor_tests::client::Client;
 use parlor_tests::folder::Folder;
 use parlor_tests::host::{Home, Server};
 use parlor_tests::policy::{Entry, Policy};
@@ -69,9 +71,13 @@ pub(super) async fn feeds_are_fetched_if_they_changed(feeds: &[u8]) {
     host.stop().await;
 }
 
-/// Sends the plugin in TypeScript an event that GitHub signed. It tells a room that it enters for that.
-pub(super) async fn a_signed_event_is_told_to_a_room(forge: &[u8]) {
-    const SECRET: &str = "canary-secret-of-github";
+/// The secrets that the plugin in TypeScript has for GitHub, GitLab and Gitea.
+const SECRET: &str = "canary-secret-of-github";
+const TOKEN: &str = "canary-token-of-gitlab";
+const OTHER: &str = "canary-secret-of-gitea";
+
+/// Sends the plugin in TypeScript events that forges signed. It tells a room that it enters for that.
+pub(super) async fn signed_events_are_told_to_a_room(forge: &[u8]) {
     let issue = "https://github.com/juliet/garden/issues/5";
     let body = json!({
         "action": "opened",
@@ -89,8 +95,13 @@ pub(super) async fn a_signed_event_is_told_to_a_room(forge: &[u8]) {
     let way = Server::StartTls(server.ports().starttls, server.certificate());
     home.add_account("main", &server.fresh_account("forge").unwrap(), way).unwrap();
     home.set_web("listen", format!("127.0.0.1:{}", ports::free().unwrap())).unwrap();
-    let (secret, place) = (home.keep_secret("secret", SECRET).unwrap(), room.to_string());
-    let entry = home.install_bytes("forge", forge).unwrap().set("room", place.as_str()).set("github_secret", secret);
+    let place = room.to_string();
+    let secrets = [("github_secret", SECRET), ("gitlab_token", TOKEN), ("gitea_secret", OTHER)];
+    let entry = home.install_bytes("forge", forge).unwrap().set("room", place.as_str());
+    let entry = secrets.into_iter().fold(entry, |entry, (name, secret)| {
+        let kept = home.keep_secret(name, secret).unwrap();
+        entry.set(name, kept)
+    });
     let entry = entry.grant_whole("webhooks.receive").grant("storage", &["64 KiB"]);
     let entry = entry.grant("rooms.send", &[&place]).grant("rooms.join", &[&place]);
     home.set_policy(&Policy::default().with("forge", entry)).unwrap();
@@ -99,23 +110,57 @@ pub(super) async fn a_signed_event_is_told_to_a_room(forge: &[u8]) {
         host.wait("webhooks are listened for", &[], COMPILED).await.unwrap().get("at").parse().unwrap();
     host.wait_count("plugin running", &[], 1, COMPILED).await.unwrap();
     let shown = home.run(&["plugin", "hooks", "forge", "--json"]).await.unwrap().json().unwrap();
-    let path = webhooks::paths(&shown[0]).remove("github").unwrap();
+    let paths = webhooks::paths(&shown[0]);
+    let path = &paths["github"];
     let event = "x-github-event: issues\r\ncontent-type: application/json\r\n";
     for (secret, expected) in [("another secret", 401), (SECRET, 202)] {
         let lines = format!("{event}{}", github(secret, &body));
-        assert_eq!(post_with(at, &path, &lines, &body).await.unwrap(), expected);
+        assert_eq!(post_with(at, path, &lines, &body).await.unwrap(), expected);
     }
     let told = format!("[juliet/garden] romeo opened issue #5: Slugs! {issue}");
     juliet.wait_body(&room, &told, SOON).await.unwrap();
-    assert_eq!(memories::found(host.id(), &[SECRET]).unwrap(), [""; 0], "in the memory of plugins");
     // The forged one was told to nobody: the next event comes at once.
     let second = body.replace("opened", "closed");
     let lines = format!("{event}{}", github(SECRET, &second));
-    assert_eq!(post_with(at, &path, &lines, &second).await.unwrap(), 202);
+    assert_eq!(post_with(at, path, &lines, &second).await.unwrap(), 202);
     let said = juliet.wait_text("the next event", &room, SOON, |text| Some(text.to_owned())).await.unwrap();
     assert_eq!(said, told.replace("opened", "closed"));
+    other_forges(at, &paths, &mut juliet, &room).await;
+    let secrets = secrets.map(|(_, secret)| secret);
+    assert_eq!(memories::found(host.id(), &secrets).unwrap(), [""; 0], "in the memory of plugins");
     host.stop(SOON).await.unwrap();
-    assert!(!host.log().all().concat().contains(SECRET));
+    let log = host.log().all().concat();
+    assert!(!secrets.iter().any(|secret| log.contains(secret)), "{log}");
+}
+
+/// Sends the same plugin an event of GitLab, which has the secret itself, and one that Gitea signed; before each, a forged one.
+async fn other_forges(at: SocketAddr, paths: &BTreeMap<String, String>, juliet: &mut Client, room: &BareJid) {
+    let gitlab = json!({
+        "object_kind": "issue",
+        "user": { "username": "romeo" },
+        "object_attributes": { "iid": 6, "title": "Snails!", "url": "https://gitlab.com/6", "action": "open" },
+        "project": { "path_with_namespace": "juliet/garden", "web_url": "https://gitlab.com/juliet/garden" },
+    });
+    let gitea = json!({
+        "action": "reopened",
+        "number": 7,
+        "issue": { "number": 7, "title": "Moles!", "html_url": "https://git.example.org/7", "pull_request": null },
+        "repository": { "full_name": "juliet/garden" },
+        "sender": { "login": "romeo" },
+    });
+    let (gitlab, gitea) = (gitlab.to_string(), gitea.to_string());
+    let token = |secret: &str| format!("x-gitlab-event: Issue Hook\r\nx-gitlab-token: {secret}\r\n");
+    let signed = |secret: &str| format!("x-gitea-event: issues\r\n{}", webhooks::gitea(secret, &gitea));
+    for (forge, lines, body, told) in [
+        ("gitlab", [token(OTHER), token(TOKEN)], &gitlab, "romeo opened issue #6: Snails! https://gitlab.com/6"),
+        ("gitea", [signed(TOKEN), signed(OTHER)], &gitea, "romeo reopened issue #7: Moles! https://git.example.org/7"),
+    ] {
+        for (lines, expected) in lines.iter().zip([401, 202]) {
+            assert_eq!(post_with(at, &paths[forge], lines, body).await.unwrap(), expected, "{forge}");
+        }
+        let said = juliet.wait_text("the next event", room, SOON, |text| Some(text.to_owned())).await.unwrap();
+        assert_eq!(said, format!("[juliet/garden] {told}"));
+    }
 }
 
 /// Has the plugin in Go ask its service with a key, through a proxy that leads to a server of this test.
