@@ -165,8 +165,8 @@ async fn other_path(trial: &mut Trial) -> Result<String> {
     Ok("denied or invalid, however they are spelled; nothing was sent".to_owned())
 }
 
-/// Forms of addresses of this machine, of private networks and of metadata services. `*` covers all of their forms.
-const FORMS: [&str; 38] = [
+/// Forms of addresses of this machine, of private networks, of metadata services and of multicast. `*` covers all of their forms.
+const FORMS: [&str; 41] = [
     "localhost",
     "LOCALHOST",
     "localhost.",
@@ -205,6 +205,9 @@ const FORMS: [&str; 38] = [
     "[::ffff:169.254.169.254]",
     "168.63.129.16",
     "255.255.255.255",
+    "224.0.0.1",
+    "239.255.255.250",
+    "[ff02::1]",
 ];
 
 async fn address_forms(trial: &mut Trial) -> Result<String> {

@@ -298,6 +298,13 @@ async fn labels(trial: &mut Trial) -> Result<String> {
         let url = format!("https://{host}-{number}.example/{path}");
         stage.refused("http.fetch", &json!({ "url": url }), "denied").await?;
     }
+    // Names of hosts that strangers make up, also in the form of requests to proxies (RFC 9112, section 3.2.2).
+    for number in 0..MANY {
+        let name = format!("{path}-{number}.example");
+        let request = format!("GET http://{name}/ HTTP/1.1\r\nhost: {name}\r\nconnection: close\r\n\r\n");
+        let answer = say(Ipv4Addr::LOCALHOST, hooks.at, request.as_bytes()).await?;
+        ensure!(status(&answer) == 401, "a request to a host of that name is answered with {answer}");
+    }
     // Bytes that are not HTTP at all.
     for bytes in [
         &b"GET /\x1b[31m HTTP/1.1\r\n\r\n"[..],

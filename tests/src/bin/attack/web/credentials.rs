@@ -23,7 +23,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// The commands that show what the host knows of the plugin and of its settings.
-const SHOWN: [&[&str]; 9] = [
+const SHOWN: [&[&str]; 13] = [
     &["status", "--json"],
     &["status", "caller", "--json"],
     &["explain", "caller"],
@@ -33,6 +33,10 @@ const SHOWN: [&[&str]; 9] = [
     &["plugin", "config", "caller"],
     &["plugin", "config", "caller", "pass"],
     &["plugin", "config", "caller", "--json"],
+    &["plugin", "hooks", "caller", "--json"],
+    &["audit"],
+    &["audit", "--plugin", "caller", "--json"],
+    &["doctor", "--offline"],
 ];
 
 /// Searches for the credential in the plugin's events and answers, and in everything that the host has written or
