@@ -1,4 +1,4 @@
-//! Files that a plugin uploads and reads, on Prosody: how much the host grows while a large one goes through it.
+//! Files that a plugin uploads and reads, on Prosody and ejabberd: how much the host grows while a large one goes through it.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use anyhow::{Context as _, Result, bail, ensure};
 use jid::BareJid;
 use parlor_tests::clerk::order;
 use parlor_tests::client::Client;
+use parlor_tests::ejabberd::Ejabberd;
 use parlor_tests::host::{Home, Host, Server};
 use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
-use parlor_tests::prosody::{Archive, Prosody};
-use parlor_tests::server::XmppServer;
+use parlor_tests::server::{Archive, Software, XmppServer};
 use parlor_tests::usage;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -35,26 +35,37 @@ const SOON: Duration = Duration::from_mins(1);
 /// The time between two questions whether the server's service for uploads is known.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Measures both ways.
+/// Measures both ways, on each server that is installed.
+#[expect(clippy::print_stderr, reason = "missing rows have a reason")]
 pub(super) async fn rows() -> Result<Vec<Row>> {
-    let prosody = Prosody::start_with(Archive::Nothing).await?;
-    let mut stage = Stage::set(&prosody).await?;
+    let mut rows = rows_on(Software::Prosody, "Prosody").await?;
+    if Ejabberd::is_installed() {
+        rows.extend(rows_on(Software::Ejabberd, "ejabberd").await.context("ejabberd")?);
+    } else {
+        eprintln!("no rows for files on ejabberd, which is not installed");
+    }
+    Ok(rows)
+}
+
+async fn rows_on(software: Software, name: &str) -> Result<Vec<Row>> {
+    let server = software.start_with(Archive::Nothing).await?;
+    let mut stage = Stage::set(&server).await?;
     for _ in 0..WARM_UP {
         let url = stage.upload(SMALL).await?;
         stage.read(&url, SMALL).await?;
     }
     let before = stage.begin().await?;
     let url = stage.upload(FILE).await?;
-    let going = row("going", stage.grown(before)?);
+    let going = row(name, "going", stage.grown(before)?);
     let before = stage.begin().await?;
     stage.read(&url, FILE).await?;
-    let coming = row("coming", stage.grown(before)?);
+    let coming = row(name, "coming", stage.grown(before)?);
     stage.host.stop(SOON).await?;
     Ok(vec![going, coming])
 }
 
-fn row(way: &str, grown_kib: u64) -> Row {
-    let what = format!("a file of 100 MiB {way}: the host grew by");
+fn row(server: &str, way: &str, grown_kib: u64) -> Row {
+    let what = format!("a file of 100 MiB {way}, {server}: the host grew by");
     Row::alone(Part::Web, what, mib(grown_kib), Unit::Mib).goal(Goal::AtMost(super::GROWTH))
 }
 
@@ -67,15 +78,15 @@ struct Stage {
 }
 
 impl Stage {
-    async fn set(prosody: &XmppServer) -> Result<Self> {
-        let bot = prosody.fresh_account("bot")?;
-        let mut juliet = Client::login(&prosody.connector()?, &prosody.fresh_account("juliet")?, "balcony").await?;
+    async fn set(server: &XmppServer) -> Result<Self> {
+        let bot = server.fresh_account("bot")?;
+        let mut juliet = Client::login(&server.connector()?, &server.fresh_account("juliet")?, "balcony").await?;
         juliet.available().await?;
         let mut home = Home::new()?;
-        home.add_account("main", &bot, Server::Direct(prosody.ports().direct, prosody.certificate()))?;
+        home.add_account("main", &bot, Server::Direct(server.ports().direct, server.certificate()))?;
         home.set("allow_non_roster_messaging", true)?;
-        home.set_web("ca_file", prosody.certificate().certificate_file.to_string_lossy().into_owned())?;
-        let files = prosody.ports().files;
+        home.set_web("ca_file", server.certificate().certificate_file.to_string_lossy().into_owned())?;
+        let files = server.ports().files;
         home.set_web("local_files", ["127.0.0.1", "[::1]"].map(|address| format!("{address}:{files}")).to_vec())?;
         // It listens to all messages: a plugin may open files of messages that it got.
         let caller = home.install("caller", &built("caller")?)?.set("chat", true).set("listens", "message");
