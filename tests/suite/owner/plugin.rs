@@ -579,6 +579,27 @@ async fn a_plugin_that_needs_a_secret_is_installed_with_it_or_before_it() {
     assert!(!policy(&home).contains("s3cr3t"));
 }
 
+/// The owner reads it before anything runs, also that messages may go to that server.
+#[tokio::test]
+async fn inspect_and_add_show_which_servers_a_plugin_asks_how_and_where_its_credential_goes() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let asks = "\"http.fetch\" = { scope = [\"GET https://api.example.org/weather\"], reason = \"to look it up\" }";
+    let path = file(&home, "echo.wasm", "0.1.0", asks);
+    let settings = needed("\"https://api.example.org\"");
+    let bytes = with_manifest(&std::fs::read(&path).unwrap(), |manifest| format!("{manifest}\n{settings}")).unwrap();
+    std::fs::write(&path, bytes).unwrap();
+    let inspected = run(&home, &["inspect", &path], 0).await.stdout;
+    let key = "setting   pass (credential, which only goes to https://api.example.org, required): a key\n";
+    assert!(inspected.contains(key), "{inspected}");
+    let added = run(&home, &["add", &path, "--yes", "--grant-all", "--disabled"], 0).await.stdout;
+    for said in [inspected, added] {
+        assert!(said.contains("GET https://api.example.org/weather") && said.contains("to look it up"), "{said}");
+        let together = said.lines().find(|line| line.contains("Together: reads everything"));
+        assert!(together.is_some_and(|line| line.contains("https://api.example.org")), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn a_needed_credential_that_would_go_further_is_given_again_with_the_update() {
     let (home, _) = home().await;

@@ -343,6 +343,15 @@ type = "credential"
 required = true
 description = "d"
 
+[settings.api_key]
+type = "credential"
+hosts = ["https://api.example.org", "*.example.net"]
+description = "d"
+
+[settings.seed]
+type = "secret"
+description = "d"
+
 [webhook.github]
 description = "d"
 verify = "github"
@@ -360,6 +369,10 @@ paths = true
         .unwrap();
         let words = |name: &str| setting_in_words(&manifest.settings[name]);
         assert_eq!(words("secret"), "credential, which only verifies requests to webhooks, required");
+        let key = words("api_key");
+        assert!(key.starts_with("credential, which only goes to "), "{key}");
+        assert!(key.contains("https://api.example.org") && key.contains("*.example.net"), "{key}");
+        assert_eq!(words("seed"), "secret, which reaches the plugin");
         let webhook = webhook_in_words(&manifest.webhooks["github"]);
         assert!(webhook.starts_with("takes POST, PUT, verified by ") && webhook.contains(" by secret, "), "{webhook}");
         assert!(webhook.ends_with(", the host answers, the plugin gets the headers x-github-event"), "{webhook}");

@@ -55,3 +55,42 @@ impl SeenFiles {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use parlor_stanza::decode::filled_in;
+    use parlor_stanza::types::{Extensions, SharedFile};
+
+    use super::*;
+
+    /// The address of a file.
+    fn url(number: usize) -> String {
+        format!("https://files.example.org/{number}")
+    }
+
+    /// A message of somebody with this file.
+    fn message(number: usize) -> Message {
+        let files = vec![SharedFile { url: url(number), ..SharedFile::default() }];
+        let (from, own) = ("juliet@example.org/balcony".parse().unwrap(), "bot@example.org/parlor".parse().unwrap());
+        let message = filled_in(from, "a file".to_owned(), &own, Timestamp::UNIX_EPOCH);
+        Message { extensions: Some(Box::new(Extensions { files, ..Extensions::default() })), ..message }
+    }
+
+    #[test]
+    fn only_the_latest_files_may_be_fetched_and_one_that_is_sent_again_displaces_none() {
+        let seen = SeenFiles::default();
+        assert!(!seen.has(&url(1)));
+        for number in 1..=REMEMBERED {
+            seen.note(&message(number));
+            seen.note(&message(number));
+        }
+        assert!((1..=REMEMBERED).all(|number| seen.has(&url(number))));
+        seen.note(&message(0));
+        assert!(!seen.has(&url(1)) && seen.has(&url(2)) && seen.has(&url(0)));
+        assert_eq!(seen.digests().as_ref().unwrap().known.len(), REMEMBERED);
+        // A plugin could have written this one itself.
+        seen.note(&Message { own: true, ..message(REMEMBERED + 1) });
+        assert!(!seen.has(&url(REMEMBERED + 1)));
+    }
+}
