@@ -289,7 +289,7 @@ async fn redirects_are_followed_as_far_as_was_asked_and_granted() {
 }
 
 /// Returns the page of metrics.
-async fn metrics(host: &TestHost) -> String {
+pub(crate) async fn metrics(host: &TestHost) -> String {
     let port = ports::free().unwrap();
     let bound = MetricsPort::bind(format!("127.0.0.1:{port}").parse().unwrap()).unwrap();
     let serves = Metrics::start(bound, Arc::clone(&host.host)).unwrap();

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::http::metrics;
 use crate::seed;
 use crate::test_host::{A_MOMENT, BARE, FULL, Plan, SOON, granted, refuses_to_tell};
 
@@ -559,15 +560,15 @@ async fn a_plugin_is_told_of_requests_as_events_and_answers_by_a_call() {
     let listener = Listener::start(Arc::clone(&host.host));
     refuses_to_tell(&host, "webhooks.receive", &["webhook"]).await;
     let hears = host.listen_with(FULL, json!({ "name": "webhook", "webhook": "github" })).await;
-    let (at, path) = place(&host.call(FULL, "webhooks.address", json!({ "name": "github" })).await.ok());
+    let (github_at, path) = place(&host.call(FULL, "webhooks.address", json!({ "name": "github" })).await.ok());
     let is_open = async {
-        while TcpStream::connect(at).await.is_err() {
+        while TcpStream::connect(github_at).await.is_err() {
             tokio::time::sleep(A_MOMENT).await;
         }
     };
-    assert!(tokio::time::timeout(SOON, is_open).await.is_ok(), "nobody listens at {at}");
+    assert!(tokio::time::timeout(SOON, is_open).await.is_ok(), "nobody listens at {github_at}");
     let head = format!("POST {path}?a=b HTTP/1.1\r\nx-github-event: push\r\n{}", github(SECRET, "hello"));
-    assert_eq!(status(&send(at, &head, b"hello").await), 202);
+    assert_eq!(status(&send(github_at, &head, b"hello").await), 202);
     let event = host.heard(FULL, hears).await;
     let hook = &event["payload"]["webhook"];
     assert_eq!((&hook["name"], &hook["query"], &hook["body"]), (&json!("github"), &json!("a=b"), &json!("hello")));
@@ -584,6 +585,18 @@ async fn a_plugin_is_told_of_requests_as_events_and_answers_by_a_call() {
     let said = sending.await.unwrap();
     assert!(said.starts_with("HTTP/1.1 201 ") && said.ends_with("\r\n\r\ndone"), "{said}");
     host.call(FULL, "webhooks.answer", answer).await.fails("not-found");
+    // The owner's figures count both, and one that is refused.
+    let forged = head.replace("sha256=", "sha256=00");
+    assert_eq!(status(&send(github_at, &forged, b"hello").await), 401);
+    let page = metrics(&host).await;
+    for line in [
+        "parlor_webhook_requests_total{outcome=\"passed\"} 2",
+        "parlor_webhook_requests_total{outcome=\"refused\"} 1",
+        "parlor_webhook_bytes_total{direction=\"in\"} 10",
+        "parlor_webhook_bytes_total{direction=\"out\"} 4",
+    ] {
+        assert!(page.lines().any(|one| one == line), "no {line:?} in {page}");
+    }
     host.ears().emit("answered", &Value::Null).await;
     listener.stop().await;
     host.stop().await;

@@ -600,6 +600,28 @@ async fn inspect_and_add_show_which_servers_a_plugin_asks_how_and_where_its_cred
     }
 }
 
+/// A running host is asked, which gets the method and the URL in one word.
+#[tokio::test]
+async fn explain_says_by_a_url_whether_a_plugin_may_ask_that_server() {
+    let (home, _) = home().await;
+    let _host = start(&home, &Policy::default()).await;
+    let asks = "\"http.fetch\" = { scope = [\"GET https://api.example.org/weather\"], reason = \"to look it up\" }";
+    let path = file(&home, "echo.wasm", "0.1.0", asks);
+    run(&home, &["add", &path, "--yes", "--grant-all"], 0).await;
+    for (url, is_allowed) in [
+        ("https://api.example.org/weather?city=Verona", true),
+        ("GET https://api.example.org/weather", true),
+        ("POST https://api.example.org/weather", false),
+        ("https://api.example.org/", false),
+        ("http://api.example.org/weather", false),
+        ("https://other.example.org/weather", false),
+    ] {
+        let explained = home.run(&["explain", "echo", "http.fetch", url, "--json"]).await.unwrap();
+        let explained = ended(explained, 0).json().unwrap();
+        assert_eq!(explained["about"]["allowed"], is_allowed, "{url}: {explained}");
+    }
+}
+
 #[tokio::test]
 async fn a_needed_credential_that_would_go_further_is_given_again_with_the_update() {
     let (home, _) = home().await;
