@@ -7,6 +7,7 @@ mod people;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use parlor_sdk::commands::People;
 use parlor_sdk::files::Upload;
 use parlor_sdk::http::{Exchange, Part};
 use parlor_sdk::prelude::*;
@@ -72,7 +73,19 @@ async fn start() -> Result<()> {
         })
         .await?;
     commands::declare("topic", "Works in rooms").place(commands::Place::Room).run(here).await?;
-    commands::declare("vote", "Works in private").place(commands::Place::Private).run(here).await
+    commands::declare("vote", "Works in private").place(commands::Place::Private).run(here).await?;
+    commands::declare("enter", "Lets some in")
+        .alias("go")
+        .allow(People::Group("staff".to_owned()))
+        .allow(People::Jid("eve@example.org".to_owned()))
+        .allow(Role::Moderator)
+        .allow(Affiliation::Member)
+        .allow(People::Owners)
+        .room_cooldown(Duration::from_mins(1))
+        .run(here)
+        .await?;
+    let knock = commands::declare("knock", "Lets contacts in").allow(People::Contacts);
+    knock.person_cooldown(Duration::from_secs(30)).run(here).await
 }
 
 async fn here(command: Command) -> Result<()> {

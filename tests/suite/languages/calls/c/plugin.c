@@ -417,6 +417,24 @@ static parlor_error here(const parlor_event *event, void *context) {
   return parlor_answer(event, "here");
 }
 
+/* Adds the commands of groups.chat. */
+static parlor_error lets(void) {
+  static const char *const aliases[] = {"go", NULL};
+  static const parlor_people some[] = {
+      {PARLOR_PEOPLE_GROUP, "staff"},
+      {PARLOR_PEOPLE_JID, "eve@example.org"},
+      {PARLOR_PEOPLE_ROLE, PARLOR_ROLE_MODERATOR},
+      {PARLOR_PEOPLE_AFFILIATION, PARLOR_AFFILIATION_MEMBER},
+      {PARLOR_PEOPLE_OWNERS, NULL},
+      {0}};
+  static const parlor_people contacts[] = {{PARLOR_PEOPLE_CONTACTS, NULL}, {0}};
+  const parlor_declaration enter = {
+      .name = "enter", .help = "Lets some in", .aliases = aliases, .allow = some, .room_cooldown = 60};
+  const parlor_declaration knock = {.name = "knock", .help = "Lets contacts in", .allow = contacts, .person_cooldown = 30};
+  parlor_error error = parlor_commands_declare(&enter, here, NULL);
+  return error ? error : parlor_commands_declare(&knock, here, NULL);
+}
+
 parlor_error parlor_start(void) {
   parlor_error error = parlor_on("message", &(parlor_filter){.kind = "chat"}, told, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.kind = "groupchat", .prefix = "rude"}, moderate, NULL);
@@ -437,6 +455,7 @@ parlor_error parlor_start(void) {
   const parlor_declaration vote = {.name = "vote", .help = "Works in private", .place = PARLOR_PLACE_PRIVATE};
   if (!error) error = parlor_commands_declare(&topic, here, NULL);
   if (!error) error = parlor_commands_declare(&vote, here, NULL);
+  if (!error) error = lets();
   if (!error) error = listens();
   return error ? error : hears();
 }

@@ -40,7 +40,22 @@ func start(ctx context.Context) error {
 	_, vote := parlor.CommandsDeclare(ctx, parlor.Declaration{Name: "vote", Help: "Works in private", Place: parlor.PlacePrivate}, here)
 	moment := []parlor.Argument{parlor.DateArgument("day"), parlor.TimeArgument("at").Default("9:00")}
 	_, dates := parlor.CommandsDeclare(ctx, parlor.Declaration{Name: "when", Help: "Says when", Arguments: moment}, when)
-	return errors.Join(messages, rude, asks, books, outgoing, incoming, commands, says, doubles, topic, vote, dates, listens(), hears())
+	return errors.Join(
+		messages, rude, asks, books, outgoing, incoming, commands, says, doubles, topic, vote, dates, lets(ctx), listens(), hears())
+}
+
+// Adds the commands of groups.chat.
+func lets(ctx context.Context) error {
+	some := []parlor.People{
+		parlor.PeopleGroup("staff"), parlor.PeopleJID("eve@example.org"), parlor.PeopleRole(parlor.RoleModerator),
+		parlor.PeopleAffiliation(parlor.AffiliationMember), parlor.PeopleOwners(),
+	}
+	command := parlor.Declaration{Name: "enter", Help: "Lets some in", Aliases: []string{"go"}, Allow: some, RoomCooldown: time.Minute}
+	_, enter := parlor.CommandsDeclare(ctx, command, here)
+	contacts := []parlor.People{parlor.PeopleContacts()}
+	command = parlor.Declaration{Name: "knock", Help: "Lets contacts in", Allow: contacts, PersonCooldown: 30 * time.Second}
+	_, knock := parlor.CommandsDeclare(ctx, command, here)
+	return errors.Join(enter, knock)
 }
 
 func told(ctx context.Context, message *parlor.Message) error {

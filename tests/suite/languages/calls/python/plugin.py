@@ -7,8 +7,8 @@ from typing import Optional
 
 import people
 from parlor import (
-    Command, Element, Hook, Message, PubsubItem, Webhook, answer, command, dialogs, emit, errors, files, hooks, http, on, outgoing, progress,
-    pubsub, rooms, send, sleep, storage, webhooks,
+    Command, Element, Hook, Message, People, PubsubItem, Webhook, answer, command, dialogs, emit, errors, files, hooks, http, on, outgoing,
+    progress, pubsub, rooms, send, sleep, storage, webhooks,
 )
 
 NEWS, NODE, ALICE = "news@example.org", "urn:example:news", "alice@example.org"
@@ -245,10 +245,16 @@ async def when(given: Command, day: date, at: time = time(9)) -> None:
     await answer(given, f"{day} {at}")
 
 
-# places.chat
+# places.chat and groups.chat
+
+SOME = [
+    People.group("staff"), People.jid("eve@example.org"), People.role("moderator"), People.affiliation("member"), People.owners(),
+]
 
 
 @command("topic", help="Works in rooms", place="room")
 @command("vote", help="Works in private", place="private")
+@command("enter", help="Lets some in", aliases=["go"], allow=SOME, room_cooldown=60)
+@command("knock", help="Lets contacts in", allow=[People.contacts()], person_cooldown=30)
 async def here(given: Command) -> None:
     await answer(given, "here")

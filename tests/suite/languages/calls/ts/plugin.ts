@@ -241,3 +241,13 @@ await command("when", { help: "Says when", arguments: moment }, (given, { day, a
 
 await command("topic", { help: "Works in rooms", place: "room" }, (given) => answer(given, "here"));
 await command("vote", { help: "Works in private", place: "private" }, (given) => answer(given, "here"));
+
+// groups.chat
+
+await command("enter", {
+  help: "Lets some in",
+  aliases: ["go"],
+  allow: [{ group: "staff" }, { jid: "eve@example.org" }, { role: "moderator" }, { affiliation: "member" }, "owners"],
+  roomCooldown: 60,
+}, (given) => answer(given, "here"));
+await command("knock", { help: "Lets contacts in", allow: ["contacts"], personCooldown: 30 }, (given) => answer(given, "here"));
