@@ -1,7 +1,7 @@
 //! Questions to others about themselves, and voice, registration and ids in rooms (rows 158 and 159 of `tests/conformance.toml`).
 
 use jid::BareJid;
-use parlor_tests::client::Client;
+use parlor_tests::client::{Client, body};
 use parlor_tests::policy::Entry;
 use parlor_tests::server::{DOMAIN, Software};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use xmpp_parsers::message::{Lang, Message};
 use xmpp_parsers::minidom::Element;
 
 use crate::cut::befriend;
-use crate::test_host::{FULL, Plan, SOON, TestHost, friend, prosody, refuses_to_tell, software};
+use crate::test_host::{FULL, Plan, SOON, TestHost, friend, prosody, refuses_to_tell, running, software};
 
 /// The form of a visitor who asks for voice.
 const ASKS: &str = "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'>\
@@ -181,13 +181,15 @@ async fn a_room_knows_authors_by_ids_that_nobody_else_can_write() {
     assert_eq!(paris["hats"], json!([]));
 }
 
+/// Grants the guard what it asks for.
+fn guard(entry: Entry) -> Entry {
+    let scopes = ["messages.read", "rooms.read", "rooms.send", "rooms.moderate", "archive.read"];
+    scopes.into_iter().fold(entry, |entry, permission| entry.grant(permission, &["*"])).grant("storage", &["4 MiB"])
+}
+
 /// Rows 159.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_guard_retracts_junk_or_puts_its_author_out() {
-    let guard = |entry: Entry| {
-        let scopes = ["messages.read", "rooms.read", "rooms.send", "rooms.moderate", "archive.read"];
-        scopes.into_iter().fold(entry, |entry, permission| entry.grant(permission, &["*"])).grant("storage", &["4 MiB"])
-    };
     let host = Plan::new().await.three().plugin("guard", "guard", guard).start().await;
     let room = own_room(&host).await;
     let mut paris = friend("paris").await;
@@ -202,4 +204,60 @@ async fn the_guard_retracts_junk_or_puts_its_author_out() {
         is_done.then_some(())
     };
     paris.wait_for("the retraction, or the kick", SOON, is_over).await.unwrap();
+}
+
+/// Rows 159. A moderator has the past of a room swept, what a person said retracted, and the person banned; the log room is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guard_looks_back_retracts_and_bans_as_a_moderator_orders() {
+    let log = prosody().await.fresh_room();
+    let tells = |entry: Entry| guard(entry).set("log_room", log.to_string());
+    let host = Plan::new().await.three().plugin("guard", "guard", tells).start().await;
+    running(&host, "guard").await;
+    let room = own_room(&host).await;
+    let opens = json!({ "jid": log.to_string(), "nick": "Romeo", "auto-configure": true });
+    host.call(FULL, "rooms.open", opens).await.ok();
+    let (mut juliet, mut paris) = (friend("juliet").await, friend("paris").await);
+    let admin = json!({ "jid": room.to_string(), "user": juliet.jid().to_bare().to_string(), "affiliation": "admin" });
+    host.call(FULL, "rooms.set-affiliation", admin).await.ok();
+    for entered in [&room, &log] {
+        juliet.join(entered, "Juliet", SOON).await.unwrap();
+    }
+    paris.join(&room, "Paris", SOON).await.unwrap();
+    let mut ids = Vec::new();
+    for text in ["cheap watches here", "good morning", "even more Cheap Watches"] {
+        paris.say(&room, text).await.unwrap();
+        let numbered = |stanza: &Stanza| match stanza {
+            Stanza::Message(one) if body(one) == Some(text) => {
+                let id = one.payloads.iter().find(|payload| payload.is("stanza-id", "urn:xmpp:sid:0"))?;
+                id.attr("id").map(str::to_owned)
+            }
+            _ => None,
+        };
+        ids.push(paris.wait_for("what was said", SOON, numbered).await.unwrap());
+    }
+    let is_retracted = |client: &Client, id: &str| {
+        let is_of = |xml: &String| xml.contains("urn:xmpp:message-moderate:") && xml.contains(id);
+        client.received_xml().iter().any(is_of)
+    };
+
+    if software() == Software::Prosody {
+        juliet.say(&room, "!sweep 'cheap watches'").await.unwrap();
+        paris.wait_body(&room, "Juliet: 2 messages retracted", SOON).await.unwrap();
+        let swept: Vec<_> = ids.iter().map(|id| is_retracted(&paris, id)).collect();
+        assert_eq!(swept, [true, false, true], "{ids:?}");
+        juliet.wait_body(&log, &format!("{room}: swept 2 messages for Juliet"), SOON).await.unwrap();
+        juliet.say(&room, "!purge Paris").await.unwrap();
+        paris.wait_body(&room, "Juliet: 1 message of Paris retracted", SOON).await.unwrap();
+        assert!(is_retracted(&paris, &ids[1]), "{ids:?}");
+    } else {
+        juliet.say(&room, "!purge Paris").await.unwrap();
+        paris.wait_body(&room, "Juliet: this room cannot retract the messages of others", SOON).await.unwrap();
+    }
+
+    let gone = host.listen(FULL, "occupantLeft").await;
+    juliet.say(&room, "!ban Paris he sells watches").await.unwrap();
+    let left = host.heard(FULL, gone).await["payload"]["occupant"].clone();
+    assert_eq!((&left["nick"], &left["left"]), (&json!("Paris"), &json!("banned")), "{left}");
+    let told = format!("{room}: banned Paris for Juliet: he sells watches");
+    juliet.wait_body(&log, &told, SOON).await.unwrap();
 }
