@@ -487,3 +487,52 @@ async fn a_hook_that_asks_does_not_wait_for_itself() {
     assert!(host.heard_so_far(FULL, hidden).await.is_empty(), "others hear nothing, since it gave no verdict");
     host.ears().emit("judged", &Value::Null).await;
 }
+
+/// Rows 160 and 163: a hook that calls back the plugin whose message waits for it gets an answer, within the usual deadline.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_asks_the_plugin_whose_message_it_judges() {
+    let within = |deadline: &str| format!("outgoing = [\"{FIRST}\"]\ndeadline = \"{deadline}\"\non_failure = \"stop\"");
+    let plan = Plan::new().await.hooks(&within("5 s"));
+    let plan = plan.caller(FIRST, |entry| hook(entry).grant("plugins.call", &[FULL]));
+    let answers = |entry: Entry| speaker(entry).grant("plugins.answer", &[FIRST]).limit("request_time", "30 s");
+    let host = plan.caller(FULL, answers).start().await;
+    for plugin in [FIRST, FULL] {
+        running(&host, plugin).await;
+    }
+    for promise in ["judged", "answered"] {
+        host.ears().promise(promise).await;
+    }
+    let (mut juliet, bot) = (friend("juliet").await, bot(&host));
+    let requests = host.order(FULL, "listen.on-and-wait", json!({ "name": "request", "promise": "answered" })).await;
+    host.answer(FULL, "listen.on-and-wait", requests).await.ok();
+    let questions = asked(&host, FIRST, "hookOutgoing").await;
+    let asks_back = async || {
+        let args = json!({ "plugin": FULL, "name": "rate", "value": "whose?" });
+        let order = host.order(FIRST, "plugins.call", args).await;
+        let request = host.heard(FULL, requests).await["payload"]["plugin-request"].clone();
+        (order, json!({ "id": request["id"], "value": "mine" }))
+    };
+
+    let sent = sends(&host, FULL, &juliet, "hello").await;
+    let told = question(&host, FIRST, questions).await;
+    let (order, answer) = asks_back().await;
+    host.call(FULL, "plugins.answer", answer).await.ok();
+    host.answer(FIRST, "plugins.call", order).await.is("mine");
+    assert!(host.early(FULL, sent).is_none(), "it waits for the verdict");
+    host.call(FIRST, "hooks.alter", json!({ "id": told["id"], "body": "hello, it is mine" })).await.ok();
+    host.answer(FULL, "chats.send", sent).await.ok();
+    juliet.wait_body(&bot, "hello, it is mine", SOON).await.unwrap();
+
+    // Both wait for one another, until the time of the hook is over.
+    host.set_hooks(&within("500 ms")).await;
+    let sent = sends(&host, FULL, &juliet, "again").await;
+    question(&host, FIRST, questions).await;
+    let (order, answer) = asks_back().await;
+    let stopped = host.answer(FULL, "chats.send", sent).await.fails("rejected");
+    assert!(stopped["what"].as_str().unwrap().contains("did not answer"), "{stopped}");
+    host.call(FULL, "plugins.answer", answer).await.ok();
+    host.answer(FIRST, "plugins.call", order).await.is("mine");
+    for promise in ["judged", "answered"] {
+        host.ears().emit(promise, &Value::Null).await;
+    }
+}

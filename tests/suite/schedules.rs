@@ -289,7 +289,12 @@ async fn missed_due_times_are_told_as_many_as_the_plugin_wants() {
     let all = [late.as_str(), "every tick 3600000 1", "every none 3600000 0", "every three 3600000 3"].join(";");
     house.sets(&all).await;
     house.stop_until(11 * HOUR / 2).await;
-    house.told("late 1 1 missed 0").await;
+    let told = house.told("late 1 1 missed 0").await;
+    let (_, lateness) = told.split_once(" missed 0 late ").unwrap();
+    let lateness: i64 = lateness.split(' ').next().unwrap().parse().unwrap();
+    // It was due four and a half hours before, and the test has taken some time since.
+    let least = 9 * HOUR / 2 * 1_000;
+    assert!((least..least + 600_000).contains(&lateness), "{told}");
     house.told("tick 1 1 missed 4").await;
     house.told("three 1 1 missed 2").await;
     let mut others = 0;
