@@ -206,7 +206,7 @@ async fn a_plugin_in_python_takes_nothing_of_the_machines_packages_but_those_of_
 async fn the_reminders_remind_also_after_a_restart() {
     let folder = Folder::new().unwrap();
     let reminders = built(&example("reminders"), &folder).await;
-    passes_its_tests("reminders", &folder, "5 passed, 0 failed\n").await;
+    passes_its_tests("reminders", &folder, "6 passed, 0 failed\n").await;
     let keeps = |entry: Entry| entry.grant("messages.send", &["*"]).grant("storage", &["1 MiB"]);
     let host = Plan::new().await.bytes("reminders", &reminders, keeps).start().await;
     running(&host, "reminders").await;
