@@ -441,25 +441,43 @@ mod tests {
         }
     }
 
+    fn message_with(content: SealedContent) -> Message {
+        let (to, kind, id) = (jid("you@far/phone"), MessageKind::Chat, "1".to_owned());
+        let (thread, beside, to_occupant, says) = (None, Extensions::default(), false, None);
+        super::sealed(Sealed { to, kind, id, content, thread, beside, to_occupant, says })
+    }
+
+    fn omemo(form: OmemoForm, payload: Option<Vec<u8>>) -> EncryptedOut {
+        EncryptedOut { form, sender: 9, keys: Vec::new(), iv: None, payload }
+    }
+
     /// XEP-0364, section 4.3: nobody but the client that it is for can read it. OMEMO is for all clients.
     #[test]
     fn only_off_the_record_texts_are_private() {
-        let omemo = EncryptedOut { form: OmemoForm::Older, sender: 9, keys: Vec::new(), iv: None, payload: None };
-        for (content, is_private) in
-            [(SealedContent::Otr("?OTRv23?".to_owned()), true), (SealedContent::Omemo(vec![omemo]), false)]
-        {
-            let sealed = Sealed {
-                to: jid("you@far/phone"),
-                kind: MessageKind::Chat,
-                id: "1".to_owned(),
-                content,
-                thread: None,
-                beside: Extensions::default(),
-                to_occupant: false,
-                says: None,
-            };
-            let message = super::sealed(sealed);
+        let keys_alone = SealedContent::Omemo(vec![omemo(OmemoForm::Older, None)]);
+        for (content, is_private) in [(SealedContent::Otr("?OTRv23?".to_owned()), true), (keys_alone, false)] {
+            let message = message_with(content);
             assert_eq!(message.payloads.iter().any(|payload| payload.is("private", ns::CARBONS)), is_private);
+        }
+    }
+
+    /// XEP-0380: a client that cannot read a text can say how it is encrypted. Keys alone are no text.
+    #[test]
+    fn a_hint_says_how_a_text_is_encrypted() {
+        let by =
+            |forms: &[OmemoForm]| SealedContent::Omemo(forms.iter().map(|form| omemo(*form, Some(vec![4]))).collect());
+        let [older, current] = ["eu.siacs.conversations.axolotl OMEMO", "urn:xmpp:omemo:2 OMEMO"];
+        for (content, expected) in [
+            (SealedContent::Otr("?OTR:AAMD.".to_owned()), vec!["urn:xmpp:otr:0 OTR"]),
+            (by(&[OmemoForm::Older]), vec![older]),
+            (by(&[OmemoForm::Older, OmemoForm::Current]), vec![older, current]),
+            (SealedContent::Omemo(vec![omemo(OmemoForm::Older, None)]), vec![]),
+        ] {
+            let message = message_with(content);
+            let hints = message.payloads.iter().filter(|payload| payload.is("encryption", HINT));
+            let hints =
+                hints.map(|hint| [hint.attr("namespace"), hint.attr("name")].map(Option::unwrap_or_default).join(" "));
+            assert_eq!(hints.collect::<Vec<_>>(), expected);
         }
     }
 
