@@ -71,6 +71,8 @@ mod tests {
         let with = b"hello\0\0\0\0\x02..\0\x01\0\0\0\x09\0\x01x\0\x06\0\x01y";
         assert_eq!(read(with), (&b"hello"[..], vec![(Kind::Disconnected, &b""[..]), (Kind::SmpAbort, b"y")]));
         assert_eq!(read(b"\0\0\x02\0\x05abc"), (&b""[..], vec![]));
+        // The extra symmetric key.
+        assert_eq!(read(b"hello\0\0\x08\0\x04\0\0\0\x01"), (&b"hello"[..], vec![]));
         for (kind, _) in Kind::ALL {
             assert_eq!(read(&write(kind, b"value")), (&b""[..], vec![(kind, &b"value"[..])]));
         }

@@ -69,6 +69,20 @@ fn a_heartbeat_that_comes_again_is_not_told() {
     pair.assert_talking();
 }
 
+/// The extra symmetric key is not offered: a text beside a request for one is read, and a request alone is like an empty message.
+#[test]
+fn a_request_for_the_extra_key_is_skipped() {
+    let mut pair = Pair::started(28, Policy::default());
+    let active = crate::otr::conversation::active(&pair.a.peers).unwrap();
+    let request = b"\0\0\x08\0\x04\0\0\0\x01";
+    for (text, expected) in [("hello", message("hello", 0)), ("", Outcome::Heartbeat)] {
+        let plain = [text.as_bytes(), &request[..]].concat();
+        let sealed = pair.a.seal(active, &plain, true, pair.now).unwrap();
+        assert_eq!(pair.bring_to_b(sealed), Told { a: vec![], b: vec![expected] });
+    }
+    pair.assert_talking();
+}
+
 #[test]
 fn no_byte_of_a_message_can_be_changed() {
     for policy in [Policy::default(), only_v2()] {
