@@ -123,6 +123,7 @@ fn a_message_waits_until_the_room_has_described_itself() {
 fn a_message_is_not_said_in_a_room_that_is_open_or_does_not_describe_itself() {
     let answers = [
         Ok(described(&["muc_open", "muc_nonanonymous"])),
+        Ok(described(&["muc_membersonly", "muc_semianonymous"])),
         Ok(described(&[])),
         Ok(Body::Empty),
         Err(stanza_error("service-unavailable")),
