@@ -12,6 +12,7 @@ mod omemo;
 mod otr;
 mod profanity;
 mod rooms;
+mod secret_keys;
 mod trust;
 
 use jid::BareJid;
