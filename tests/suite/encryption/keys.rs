@@ -1,5 +1,6 @@
 //! The owner's side: `parlor keys`, and the news about new devices for owners.
 
+use jid::Jid;
 use parlor_tests::client::Client;
 use parlor_tests::counterparts::{Counterpart, OMEMO_2};
 use parlor_tests::host::{Home, Host, Server};
@@ -10,9 +11,13 @@ use parlor_tests::server::Account;
 use parlor_tests::terminal::Terminal;
 use parlor_tests::window::{Window, link_in};
 use serde_json::{Value, json};
+use tokio_xmpp::minidom::Element;
+use xmpp_parsers::iq::Iq;
 
-use super::{BOTH, finds};
+use super::{BOTH, finds, person};
 use crate::test_host::{A_MOMENT, SOON, friend, prosody};
+
+const COMMANDS: &str = "http://jabber.org/protocol/commands";
 
 /// A host as an owner runs it, with the plugin echo.
 struct Run {
@@ -46,6 +51,13 @@ impl Run {
         let ended = self.home.run(&[&["keys", "main"][..], words].concat()).await.unwrap();
         assert_eq!(ended.code, Some(0), "{ended:?}");
         ended.stdout
+    }
+
+    /// Returns the trust in a key of a person.
+    async fn trust_in(&self, jid: &str, key: &str) -> String {
+        let listed: Value = serde_json::from_str(&self.keys(&["list", jid, "--json"]).await).unwrap();
+        let found = listed[0]["keys"].as_array().unwrap().iter().find(|one| one["fingerprint"] == key);
+        found.unwrap_or_else(|| panic!("{key} is not listed: {listed}"))["trust"].as_str().unwrap().to_owned()
     }
 
     /// Lets a person speak, and waits for the echo. Returns its encryption.
@@ -117,6 +129,61 @@ async fn a_link_to_log_in_with_is_encrypted_if_the_chat_is() {
     assert!(session.page("/").await.unwrap().body.contains(account.jid.as_str()));
 }
 
+/// Carries out one step of a command that an owner gives from an ordinary client (XEP-0050), perhaps with a chosen key. Returns the
+/// answer.
+async fn step(owner: &mut Client, bot: &Jid, attributes: &str, key: Option<&str>) -> Element {
+    let filled = key.map_or_else(String::new, |key| {
+        format!("<x xmlns='jabber:x:data' type='submit'><field var='key'><value>{key}</value></field></x>")
+    });
+    let payload = format!("<command xmlns='{COMMANDS}' {attributes}>{filled}</command>").parse().unwrap();
+    let request = Iq::Set { from: None, to: Some(bot.clone()), id: String::new(), payload };
+    owner.ask(request, SOON).await.unwrap().unwrap()
+}
+
+/// Returns the note of an answer.
+fn note(answer: &Element) -> String {
+    assert_eq!(answer.attr("status"), Some("completed"), "{answer:?}");
+    answer.get_child("note", COMMANDS).unwrap().text()
+}
+
+/// Chooses the key of a person in the form of a command. Returns the note of the answer.
+async fn chooses(owner: &mut Client, bot: &Jid, node: &str, (jid, key): (&str, &str)) -> String {
+    let begun = step(owner, bot, &format!("node='{node}' action='execute'"), None).await;
+    let form = String::from(&begun).replace(' ', "");
+    assert!(form.contains(jid) && form.contains(key), "{form}");
+    let session = begun.attr("sessionid").unwrap();
+    let last = format!("node='{node}' sessionid='{session}' action='complete'");
+    note(&step(owner, bot, &last, Some(&format!("{jid} {key}"))).await)
+}
+
+/// Row 172: the form for owners.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_decides_about_a_key_by_a_form() {
+    let mut owner = friend("owner").await;
+    let mut run = Run::start(&owner, false, &[]).await;
+    let bot: Jid = run.host.lines("account connected", &[])[0].get("jid").parse().unwrap();
+    let mut juliet = person("juliet").await;
+    finds(&mut juliet, &run.account.jid, &BOTH).await;
+    assert_eq!(run.echoes(&mut juliet, "hello").await, "omemo");
+    let own = juliet.order("own", json!({})).await.unwrap();
+    let (jid, key) = (juliet.jid().to_string(), own["fingerprint"].as_str().unwrap());
+    // Trusting is refused as long as the configuration does not let chat do that.
+    let refused = note(&step(&mut owner, &bot, "node='trust' action='execute'", None).await);
+    assert!(refused.contains("trust_by_chat"), "{refused}");
+    assert_eq!(run.trust_in(&jid, key).await, "blind");
+    let told = chooses(&mut owner, &bot, "distrust", (&jid, key)).await;
+    assert!(told.contains(&format!("{jid} is distrusted")), "{told}");
+    assert_eq!(run.trust_in(&jid, key).await, "distrusted");
+    let encryption = toml::Table::from_iter([("trust_by_chat".to_owned(), true.into())]);
+    run.home.amend("main", "encryption", Some(encryption.into())).unwrap();
+    let reloaded = run.home.run(&["reload"]).await.unwrap();
+    assert_eq!(reloaded.code, Some(0), "{reloaded:?}");
+    let told = chooses(&mut owner, &bot, "trust", (&jid, key)).await;
+    assert!(told.contains(&format!("{jid} is trusted")), "{told}");
+    assert_eq!(run.trust_in(&jid, key).await, "trusted");
+    assert_eq!(run.echoes(&mut juliet, "as before").await, "omemo");
+}
+
 /// Row 172.
 #[tokio::test(flavor = "multi_thread")]
 async fn owners_are_told_of_a_further_device_of_a_person() {
@@ -147,23 +214,44 @@ async fn owners_are_told_of_a_further_device_of_a_person() {
     }
 }
 
-/// Returns a person whose conversation with the account is off the record.
-async fn off_the_record(run: &Run) -> Counterpart {
+/// Returns a person whose conversation with the account is off the record, and the fingerprint that her client shows for it.
+async fn off_the_record(run: &Run) -> (Counterpart, String) {
     let server = prosody().await;
     let mut juliet = Counterpart::otr(server, &server.fresh_account("juliet").unwrap()).await.unwrap();
     juliet.order("start", json!({ "to": run.account.jid.as_str() })).await.unwrap();
-    let is_begun = |line: &Value| (line["event"] == "state" && line["state"] == "encrypted").then_some(());
-    juliet.wait("a conversation", is_begun).await.unwrap();
+    let begun = super::otr::is(&mut juliet, "encrypted").await;
     // Her last message of the exchange is still on its way to the host.
-    let begun = async {
+    let known = async {
         let jid = juliet.jid().to_string();
-        let known = ["keys", "main", "list", &jid, "--json"];
-        while !run.home.run(&known).await.unwrap().stdout.contains("\"otr\",") {
+        let list = ["keys", "main", "list", &jid, "--json"];
+        while !run.home.run(&list).await.unwrap().stdout.contains("\"otr\",") {
             tokio::time::sleep(A_MOMENT).await;
         }
     };
-    tokio::time::timeout(SOON, begun).await.unwrap();
-    juliet
+    tokio::time::timeout(SOON, known).await.unwrap();
+    (juliet, begun["fingerprint"].as_str().unwrap_or_default().to_lowercase())
+}
+
+/// Row 87: fingerprints of OTR are compared in both directions, and the owner decides by them.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_compares_fingerprints_of_otr() {
+    let owner = friend("owner").await;
+    let run = Run::start(&owner, false, &[]).await;
+    let (mut juliet, shown) = off_the_record(&run).await;
+    let jid = juliet.jid().to_string();
+    let own = run.keys(&["fingerprint"]).await.replace(' ', "").to_lowercase();
+    assert!(shown.len() == 40 && own.contains(&shown), "{shown}: {own}");
+    let key = juliet.order("own", json!({})).await.unwrap()["fingerprint"].as_str().unwrap().to_lowercase();
+    assert_eq!(run.trust_in(&jid, &key).await, "blind");
+    // As her client shows it.
+    let capitals = key.to_uppercase();
+    let (first, rest) = capitals.split_at(8);
+    run.keys(&["trust", &jid, first, rest]).await;
+    assert_eq!(run.trust_in(&jid, &key).await, "trusted");
+    assert_eq!(run.echoes(&mut juliet, "still there").await, "otr");
+    run.keys(&["distrust", &jid, &key]).await;
+    assert_eq!(run.trust_in(&jid, &key).await, "distrusted");
+    run.host.wait_count("an owner decided about a key", &[], 2, SOON).await.unwrap();
 }
 
 /// Row 87: `parlor keys main answer`.
@@ -172,7 +260,7 @@ async fn a_person_asks_for_a_secret_and_the_owner_answers() {
     let mut owner = friend("owner").await;
     let run = Run::start(&owner, true, &["keys"]).await;
     let bot = run.account.jid.clone();
-    let mut juliet = off_the_record(&run).await;
+    let (mut juliet, _) = off_the_record(&run).await;
     let jid = juliet.jid().to_string();
     let nobody = run.home.run_with(&["keys", "main", "answer", &jid], "nightingale\n").await.unwrap();
     assert_eq!(nobody.code, Some(1), "{nobody:?}");
@@ -234,7 +322,7 @@ async fn the_owner_asks_for_a_secret_and_may_give_up() {
     let nobody = run.home.run_with(&["keys", "verify", "nobody@localhost"], "x\n").await.unwrap();
     assert_eq!(nobody.code, Some(1), "{nobody:?}");
     assert!(nobody.stderr.contains("no OTR conversation with nobody@localhost"), "{nobody:?}");
-    let mut juliet = off_the_record(&run).await;
+    let (mut juliet, _) = off_the_record(&run).await;
     let jid = juliet.jid().to_string();
     // Ctrl-C gives up, and her client is notified.
     let mut terminal = Terminal::start(run.home.command(["keys", "verify", &jid]).unwrap()).unwrap();

@@ -1,5 +1,9 @@
 //! OTR, with a client on python-potr.
 
+use parlor_runtime::account::Asker;
+use parlor_session::SetTrust;
+use parlor_session::permissions::Granted;
+use parlor_stanza::types::DeviceTrust;
 use parlor_tests::counterparts::Counterpart;
 use parlor_tests::server::XmppServer;
 use serde_json::{Value, json};
@@ -134,6 +138,30 @@ async fn an_echo_comes_back_encrypted_and_in_parts() {
     assert_eq!(juliet.message("and now?").await.unwrap()["encryption"], "otr");
     let said: Vec<_> = juliet.rest().into_iter().filter(|line| line["event"] == "message").collect();
     assert!(said.is_empty(), "something else was echoed: {said:#?}");
+}
+
+/// Row 87. Events `message` `otrStatusChanged`: plugins are told what the owner has decided about the person's key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_the_owner_has_compared_is_told_as_verified() {
+    let host = plan().await.three().start().await;
+    let bot = host.account().jid.clone();
+    let (heard, states) = (host.listen(FULL, "message").await, host.listen(FULL, "otrStatusChanged").await);
+    let mut juliet = person().await;
+    let jid = juliet.jid().clone();
+    host.call(FULL, "chats.open", json!({ "jid": jid.as_str() })).await.ok();
+    juliet.order("start", json!({ "to": bot.as_str() })).await.unwrap();
+    is(&mut juliet, "encrypted").await;
+    tells(&host, states, Some("unverified")).await;
+    juliet.send(&bot, "hello").await.unwrap();
+    assert_eq!(hears(&host, heard).await["device-trust"], "blind");
+    let own = juliet.order("own", json!({})).await.unwrap();
+    let fingerprint = own["fingerprint"].as_str().map(str::to_owned);
+    let decision = SetTrust { jid, fingerprint, trust: DeviceTrust::Trusted };
+    host.shared().ask(Asker::Host, &Granted::HOST, decision).await.unwrap();
+    tells(&host, states, Some("verified")).await;
+    juliet.send(&bot, "and now").await.unwrap();
+    let message = hears(&host, heard).await;
+    assert_eq!((&message["encryption"], &message["device-trust"]), (&json!("otr"), &json!("trusted")), "{message}");
 }
 
 /// Row 87: a client that forgot everything begins again, and is not left alone.
