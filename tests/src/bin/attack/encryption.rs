@@ -334,11 +334,13 @@ async fn swapped(trial: &mut Trial) -> Result<String> {
     stage.raw(said("two", &thief.write("it is me, too")?)).await?;
     let told = next(stage).await?;
     let Err(reason) = told else { bail!("whoever has another key was believed: {told:?}") };
+    let told = "a device of a known person has another key; ask them before you trust it";
+    stage.host.wait_count(told, &[("jid", TYBALT)], 1, SOON).await.context("the owner is not told")?;
     stage.raw(said("three", &verified.write("still me")?)).await?;
     ensure!(next(stage).await? == Ok("still me".to_owned()), "the verified device is not read any more");
     let listed = stage.home.run(&["keys", "list", TYBALT, "--json"]).await?.stdout;
     ensure!(listed.contains(&verified.fingerprint()), "the owner is not shown the key: {listed:.400}");
-    Ok(format!("told as {reason}; the verified device is read as before"))
+    Ok(format!("told as {reason}, and to the owner; the verified device is read as before"))
 }
 
 async fn off_the_record(trial: &mut Trial) -> Result<String> {
