@@ -2,6 +2,7 @@
 //! `tests/conformance.toml`).
 
 mod archives;
+mod carbons;
 mod disorder;
 mod ejabberd;
 mod files;
