@@ -1,12 +1,14 @@
 //! OMEMO in chats.
 
 use parlor_tests::counterparts::{AXOLOTL, Counterpart, OMEMO_2};
+use parlor_tests::policy::Entry;
 use parlor_tests::server::XmppServer;
 use serde_json::{Value, json};
 use tokio_xmpp::Stanza;
 use xmpp_parsers::message::{Lang, Message};
 
 use super::{BOTH, cannot_read, finds, hears, person, person_by, plan, plan_on, required, says};
+use crate::archive::archive_is_known;
 use crate::test_host::{BARE, FULL, NARROW, SOON, friend, granted, prosody, running};
 
 /// Row 172. Events `message`.
@@ -174,6 +176,35 @@ async fn a_plugin_without_the_grant_has_nothing_of_what_was_said() {
     let masked: Vec<u8> = text.bytes().map(|byte| byte ^ 0x5a).collect();
     for (plugin, found) in [(FULL, json!([0])), (BARE, json!([])), (NARROW, json!([]))] {
         host.call(plugin, "action.search", json!({ "masked": [masked] })).await.is(found);
+    }
+}
+
+/// Row 172. Events `message`: a plugin that may read encrypted messages alone gets those, live and from the archive.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_read_encrypted_messages_alone_gets_those() {
+    const PICKY: &str = "picky";
+    let alone = |entry: Entry| entry.grant("messages.read", &["encrypted:*"]).grant("archive.read", &["encrypted:*"]);
+    let host = plan().await.three().caller(PICKY, alone).start().await;
+    running(&host, PICKY).await;
+    archive_is_known(&host).await;
+    let bot = host.account().jid.clone();
+    let (all, sealed) = (host.listen(FULL, "message").await, host.listen(PICKY, "message").await);
+    let mut juliet = person("juliet").await;
+    finds(&mut juliet, &bot, &BOTH).await;
+    juliet.order("plain", json!({ "to": bot.as_str(), "body": "in the open" })).await.unwrap();
+    assert_eq!(hears(&host, all).await["body"], "in the open");
+    for namespace in BOTH {
+        juliet.send_by(namespace, &bot, namespace).await.unwrap();
+        assert_eq!(hears(&host, all).await["body"], namespace);
+        let message = host.heard(PICKY, sealed).await["payload"]["message"].take();
+        assert_eq!((&message["body"], &message["encryption"]), (&json!(namespace), &json!("omemo")), "{message}");
+    }
+    assert!(host.heard_so_far(PICKY, sealed).await.is_empty(), "it heard the plain one");
+    for (plugin, texts) in [(FULL, &["in the open", AXOLOTL, OMEMO_2][..]), (PICKY, &[AXOLOTL, OMEMO_2])] {
+        let page = host.call(plugin, "archive.query", json!({ "with": juliet.jid().as_str() })).await.ok();
+        let messages = page["messages"].as_array().unwrap().iter().map(|one| &one["message"]);
+        let found: Vec<_> = messages.filter_map(|one| one["body"].as_str()).collect();
+        assert_eq!(found, texts, "{plugin}: {page}");
     }
 }
 
