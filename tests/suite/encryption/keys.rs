@@ -129,8 +129,8 @@ async fn a_link_to_log_in_with_is_encrypted_if_the_chat_is() {
     assert!(session.page("/").await.unwrap().body.contains(account.jid.as_str()));
 }
 
-/// Carries out one step of a command that an owner gives from an ordinary client (XEP-0050), perhaps with a chosen key. Returns the
-/// answer.
+/// Carries out one step of a command that an owner gives from an ordinary client (XEP-0050), perhaps with a chosen key.
+/// Returns the answer.
 async fn step(owner: &mut Client, bot: &Jid, attributes: &str, key: Option<&str>) -> Element {
     let filled = key.map_or_else(String::new, |key| {
         format!("<x xmlns='jabber:x:data' type='submit'><field var='key'><value>{key}</value></field></x>")

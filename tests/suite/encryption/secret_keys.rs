@@ -22,7 +22,8 @@ const IDENTITY: std::ops::Range<usize> = 5..37;
 /// The secret number of OTR is at the end of its state. It has 20 bytes, or fewer if the first ones are zero.
 const OTR: usize = 16;
 
-/// Reads the secret keys of an account whose host does not run: its identity key of OMEMO, that of OTR, and those of single messages.
+/// Reads the secret keys of an account whose host does not run: its identity key of OMEMO, that of OTR, and those of single
+/// messages.
 async fn secrets_of(home: &Path, account: &BareJid) -> Vec<Vec<u8>> {
     let store = Store::open(&home.join("data")).unwrap();
     let mut keeper = EncryptionKeeper::new(store.clone(), account);
@@ -99,7 +100,8 @@ async fn no_secret_key_is_in_a_log_that_says_all_or_shown_to_owners() {
     for secret in secrets_of(home.path(), &account.jid).await {
         let digits = hex::encode(&secret);
         for written in [BASE64_STANDARD.encode(&secret), digits.to_uppercase(), digits, format!("{secret:?}")] {
-            // A longer text may contain it: without brackets, and without the last group of base64, which depends on what follows.
+            // A longer text may contain it: without brackets, and without the last sign of base64, which depends on what
+            // follows.
             let written = written.trim_matches(|sign| matches!(sign, '[' | ']' | '='));
             let written = &written[..written.len() - 1];
             let found = shown.iter().position(|text| text.contains(written));
