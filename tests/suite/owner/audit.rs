@@ -113,6 +113,24 @@ async fn what_commands_change_has_who_and_both_values_and_survives_a_kill() {
 }
 
 #[tokio::test]
+async fn entries_of_before_a_time_are_left_out_whether_a_host_runs_or_not() {
+    let (home, _) = home().await;
+    add(&home).await;
+    ended(home.run(&["plugin", "config", "echo", "room_prefix", "say "]).await.unwrap(), 0);
+    let all = audit(&home, &[]).await;
+    find(&all, "version", "installed");
+    let from = find(&all, "setting", "setting room_prefix")["at"].as_str().unwrap();
+    let later = ["--plugin", "echo", "--since", from];
+    let stopped = audit(&home, &later).await;
+    let _host = start_as_it_is(&home).await;
+    for shown in [stopped, audit(&home, &later).await] {
+        find(&shown, "setting", "setting room_prefix");
+        let entries = shown["entries"].as_array().unwrap();
+        assert!(entries.iter().all(|entry| entry["what"] != "installed"), "since {from}: {shown:#}");
+    }
+}
+
+#[tokio::test]
 async fn a_secret_is_in_no_entry_and_that_it_changed_is() {
     let (home, _) = home().await;
     add(&home).await;

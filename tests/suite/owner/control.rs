@@ -695,6 +695,13 @@ async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withhel
     assert!(text.starts_with(&format!("messageError {jid}: no, it does not listen to it, although it may")), "{text}");
 }
 
+/// Returns how many messages were withheld from the plugin, by the audit.
+async fn withheld_by_the_audit(home: &Home) -> u64 {
+    let audit = ended(home.run(&["audit", "--plugin", "echo", "--json"]).await.unwrap(), 0).json().unwrap();
+    let counts = audit["counts"].as_array().unwrap().iter().filter(|count| count["name"] == "withheld messages.read");
+    counts.map(|count| count["count"].as_u64().unwrap()).sum()
+}
+
 #[tokio::test]
 async fn what_was_withheld_stays_counted_when_a_plugin_is_started_again_refused_or_disabled() {
     let mut deaf = Deaf::start().await;
@@ -727,7 +734,10 @@ async fn what_was_withheld_stays_counted_when_a_plugin_is_started_again_refused_
     let status = ended(home.run(&["status", "echo", "--json"]).await.unwrap(), 0).json().unwrap();
     assert_eq!((&status[0]["state"], &status[0]["account"]), (&"disabled".into(), &"main".into()), "{status}");
     assert_eq!(status[0]["record"]["withheld"]["messages.read"], 1, "{status}");
+    // The audit has it, too, and that outlives the host.
+    assert_eq!(withheld_by_the_audit(&home).await, 1);
     drop(host);
+    assert_eq!(withheld_by_the_audit(&home).await, 1);
     let text = ended(home.run(&["explain", "echo", "messages.send=*"]).await.unwrap(), 0).stdout;
     assert!(text.contains(&format!("messages.send=*: no, {enable}")), "{text}");
     // A running host might decide otherwise than the file.

@@ -8,6 +8,7 @@ mod backup;
 mod chat;
 mod control;
 mod data;
+mod explain;
 mod file_watcher;
 mod hostile;
 mod index;
