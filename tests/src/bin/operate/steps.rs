@@ -56,6 +56,7 @@ pub(crate) const ALL: &[(&str, Step)] = &[
     ("one file runs twice, the second time kept to a room", |story| Box::pin(instances(story))),
     ("a kick reaches the log, the owner, doctor and top, with who and why", |story| Box::pin(kick(story))),
     ("settings of the host and of a plugin count at once", |story| Box::pin(settings(story))),
+    ("limits are shown, and count at once on the running plugin", |story| Box::pin(limits(story))),
     ("an owner gives commands from chat, and nobody else", |story| Box::pin(chat(story))),
     ("an owner is sent a link, and logs in to the window once", |story| Box::pin(link(story))),
     ("metrics and health are served on loopback", |story| Box::pin(metrics(story))),
@@ -720,6 +721,28 @@ async fn settings(story: &mut Story) -> Result<String> {
     story.juliet.wait_for("the bot leaving the room", SOON, seen(presence::Type::Unavailable)).await?;
     story.juliet.leave(&room, "juliet").await?;
     Ok("a room, a prefix".to_owned())
+}
+
+/// Returns how much memory the plugin may use, as its status says.
+async fn memory_limit(story: &Story) -> Result<u64> {
+    let status = story.run(&["status", "echo", "--json"], 0).await?.json()?;
+    status[0]["usage"]["memory_limit"].as_u64().with_context(|| format!("no limit in {status}"))
+}
+
+async fn limits(story: &mut Story) -> Result<String> {
+    let before = memory_limit(story).await?;
+    says(&story.run(&["plugin", "limits", "echo"], 0).await?.stdout, "LIMIT")?;
+    let typo = story.run(&["plugin", "limits", "echo", "memroy=48 MiB"], 1).await?.stderr;
+    says(&typo, "did you mean `memory`?")?;
+    let set = story.run(&["plugin", "limits", "echo", "memory=48 MiB"], 0).await?.stdout;
+    says(&set, "memory of echo is 48 MiB; the running host has applied it")?;
+    let now = memory_limit(story).await?;
+    ensure!(now == 48 << 20 && now != before, "it may use {now} bytes, and {before} before");
+    story.talk("within its limits").await?;
+    story.run(&["plugin", "limits", "echo", "--unset", "memory"], 0).await?;
+    ensure!(memory_limit(story).await? == before, "the limit is not as it was");
+    says(&story.run(&["audit", "--plugin", "echo", "--kind", "limit"], 0).await?.stdout, "48 MiB")?;
+    Ok("48 MiB".to_owned())
 }
 
 async fn chat(story: &mut Story) -> Result<String> {
