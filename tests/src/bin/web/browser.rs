@@ -267,6 +267,12 @@ impl Browser {
         self.find(css).await?.send_keys(keys).await.with_context(|| format!("{css} takes no keys"))
     }
 
+    /// Presses keys where the focus is.
+    pub(crate) async fn keys(&self, keys: &str) -> Result<()> {
+        let focused = self.client.active_element().await.context("nothing takes keys")?;
+        focused.send_keys(keys).await.context("what has the focus takes no keys")
+    }
+
     /// Waits until an element matches: the page after a button appears a moment later.
     async fn find(&self, css: &str) -> Result<Element> {
         let deadline = Instant::now() + SOON;

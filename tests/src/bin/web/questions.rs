@@ -41,7 +41,11 @@ async fn may(stage: &mut Stage) -> Result<String> {
 }
 
 async fn did(stage: &mut Stage) -> Result<String> {
-    stage.open(&format!("/audit?plugin={ID}&since=24h")).await?;
+    to_the_plugin(stage).await?;
+    follow(stage, "/audit?plugin=").await?;
+    stage.browser.fill("main input[name=since]", "24h").await?;
+    stage.browser.press("main form button").await?;
+    stage.browser.has("main input[name=since][value='24h']").await?;
     stage.browser.shows(&["What it did", "sent", "events"]).await?;
     Ok("in the audit".to_owned())
 }

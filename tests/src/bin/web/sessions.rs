@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use parlor_tests::clerk::ID;
 use parlor_tests::host::Server;
 use parlor_tests::window::link_in;
+use serde_json::Value;
 
-use crate::changes::button;
+use crate::changes::{button, by_web, is_in_the_audit};
 use crate::stage::{RECEIVER, SOON, Stage};
 use crate::steps::{Act, act};
 
@@ -18,6 +19,7 @@ pub(crate) const ALL: &[(&str, Act)] = &[
     act!("an owner has a link sent, and logs in by it; nobody else is sent one", sent),
     act!("a customer sees and changes what is of the own account, and nothing of another's", customer),
     act!("the keyboard skips to the content, and each page says where one is", keyboard),
+    act!("a plugin is restarted by the keyboard alone", by_keyboard),
 ];
 
 /// The paths of pages that offer changes to those who may make them.
@@ -177,6 +179,46 @@ async fn keyboard(stage: &mut Stage) -> Result<String> {
     Ok("skips to #main".to_owned())
 }
 
+/// Presses the tab key until the focus is on what matches, and can be seen there.
+async fn tab_to(stage: &Stage, css: &str) -> Result<()> {
+    let is_there = format!("return document.activeElement?.matches({}) ?? false", Value::from(css));
+    for _ in 0..MOST_STOPS {
+        stage.browser.keys(TAB).await?;
+        if stage.browser.run(&is_there).await? == true {
+            let outline = stage.browser.run("return getComputedStyle(document.activeElement).outlineStyle").await?;
+            ensure!(outline != "none", "the focus on {css} cannot be seen");
+            return Ok(());
+        }
+    }
+    bail!("{MOST_STOPS} stops of the tab key do not lead to {css}")
+}
+
+/// Nothing is pressed by a pointer on the way.
+async fn by_keyboard(stage: &mut Stage) -> Result<String> {
+    let before = by_web(stage, "restarted").await?;
+    stage.open("/").await?;
+    tab_to(stage, "nav a[href='/plugins']").await?;
+    stage.browser.keys(ENTER).await?;
+    stage.browser.leads_to("/plugins").await?;
+    let plugin = format!("main a[href='/plugins/{ID}']");
+    stage.browser.has(&plugin).await?;
+    tab_to(stage, &plugin).await?;
+    stage.browser.keys(ENTER).await?;
+    stage.browser.leads_to(&format!("/plugins/{ID}")).await?;
+    let restart = button(&format!("/plugins/{ID}/restart"));
+    stage.browser.has(&restart).await?;
+    tab_to(stage, &restart).await?;
+    stage.browser.keys(ENTER).await?;
+    stage.browser.has("#confirm").await?;
+    tab_to(stage, "#confirm").await?;
+    stage.browser.keys(ENTER).await?;
+    let says = stage.notice().await?;
+    is_in_the_audit(stage, "restarted", before).await?;
+    Ok(says)
+}
+
+/// The most stops of the tab key on a page, before it counts as one that leads nowhere.
+const MOST_STOPS: usize = 300;
 /// The keys, as the driver takes them.
 const TAB: &str = "\u{e004}";
 const ENTER: &str = "\u{e007}";
