@@ -1,11 +1,13 @@
 //! Several plugins of one file, each with its own id and rooms, as an owner installs and changes them.
 
-use parlor_tests::host::Home;
+use parlor_tests::component::with_manifest;
+use parlor_tests::host::{Home, Server};
 use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
 use serde_json::{Value, json};
 
-use super::{SOON, ended, home, start};
+use super::{SOON, ended, home, juliet, start, start_as_it_is};
+use crate::test_host::prosody;
 
 const LOUNGE: &str = "lounge@conference.localhost";
 const STAFF: &str = "staff@conference.localhost";
@@ -90,4 +92,56 @@ async fn one_file_is_installed_twice_with_ids_rooms_and_settings_of_their_own() 
     let values: Vec<_> = entries.map(|entry| (entry["old"].as_str(), entry["new"].as_str())).collect();
     let (all, lounge, staff) = (Some("all"), Some(LOUNGE), Some(STAFF));
     assert_eq!(values, [(None, lounge), (lounge, staff), (staff, all)], "{audit:#}");
+}
+
+/// Returns each plugin of the running host with the account that it is on.
+async fn places(home: &Home) -> Vec<(String, String)> {
+    let status = shown(home, &["status"]).await;
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    status["plugins"].as_array().unwrap().iter().map(|one| (text(&one["id"]), text(&one["account"]))).collect()
+}
+
+/// Returns what a plugin keeps, as it is exported.
+async fn kept(home: &Home, id: &str) -> String {
+    run(home, &["plugin", "data", id, "export"], 0).await.stdout
+}
+
+#[tokio::test]
+async fn instances_of_one_file_have_accounts_and_data_of_their_own() {
+    let (mut home, main) = home().await;
+    let prosody = prosody().await;
+    let second = prosody.fresh_account("second").unwrap();
+    home.add_account("second", &second, Server::StartTls(prosody.ports().starttls, prosody.certificate())).unwrap();
+    home.set_policy(&Policy::default()).unwrap();
+    let more = "[permissions]\nstorage = { reason = \"to remember\" }\n";
+    let bytes = built("echo").unwrap().bytes().unwrap();
+    let bytes = with_manifest(&bytes, |manifest| manifest.replacen("[permissions]\n", more, 1)).unwrap();
+    std::fs::write(home.path().join("echo.wasm"), bytes).unwrap();
+    let places_of = [("echo-a", "main"), ("echo-b", "second")];
+    let line =
+        |(id, account): (&str, &str)| format!("{{\"account\":\"{account}\",\"key\":\"whose\",\"value\":\"{id}\"}}\n");
+    for place in places_of {
+        let (id, account) = place;
+        let add = ["plugin", "add", "echo.wasm", "--yes", "--grant-all", "--grant", "storage=1 KiB", "--id", id];
+        run(&home, &[&add[..], &["--account", account]].concat(), 0).await;
+        ended(home.run_with(&["plugin", "data", id, "import"], &line(place)).await.unwrap(), 0);
+    }
+    let host = start_as_it_is(&home).await;
+    for (id, account) in places_of {
+        host.wait_count("plugin running", &[("plugin", id), ("account", account)], 1, SOON).await.unwrap();
+    }
+    let all = places_of.map(|(id, account)| (id.to_owned(), account.to_owned()));
+    assert_eq!(places(&home).await, all);
+    let mut juliet = juliet().await;
+    for bot in [&main.jid, &second.jid] {
+        juliet.chat(bot.clone(), "who is there?").await.unwrap();
+        juliet.wait_body(bot, "who is there?", SOON).await.unwrap();
+    }
+    for place in places_of {
+        assert_eq!(kept(&home, place.0).await, line(place));
+    }
+    // What becomes of one is nothing to the other.
+    run(&home, &["plugin", "remove", "echo-a", "--yes", "--with-data"], 0).await;
+    assert_eq!(places(&home).await, all[1..]);
+    assert_eq!(kept(&home, "echo-b").await, line(places_of[1]));
 }
