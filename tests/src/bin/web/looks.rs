@@ -213,3 +213,21 @@ fn file(look: &Look, view: View) -> PathBuf {
     let size = if view.width > 700 { "" } else { "-narrow" };
     parlor_tests::docs::folder().join("owner/images").join(format!("{}{size}.png", look.name))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// A new page has its pictures taken: `cargo xtask web --screens`.
+    #[test]
+    fn each_page_has_its_pictures_in_the_documentation_and_no_other_is_there() {
+        let looks = ALL.iter().filter(|look| matches!(look.way, Way::Path(_) | Way::Outside(_)));
+        let ways: Vec<_> = View::all().filter(|view| is_for_docs(*view)).collect();
+        let wanted: BTreeSet<_> = looks.flat_map(|look| ways.iter().map(|view| file(look, *view))).collect();
+        let folder = parlor_tests::docs::folder().join("owner/images");
+        let there: BTreeSet<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(there, wanted);
+    }
+}
