@@ -6,6 +6,7 @@ use std::time::Instant;
 use jid::BareJid;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use parlor_tests::clerk::order as ordered;
 use parlor_tests::client::Client;
 use parlor_tests::host::{Home, Host, Server};
 use parlor_tests::plugins::built;
@@ -188,6 +189,29 @@ async fn words_of_an_owner_wait_while_the_account_is_not_connected() {
     let person = juliet.jid().to_bare();
     let said = shown(&home, &["say", person.as_str(), "psst", "--new"]).await;
     assert_eq!(said["queued"], true, "{said}");
+}
+
+#[tokio::test]
+async fn hooks_change_what_plugins_say_and_not_the_words_of_an_owner() {
+    let (home, account) = home().await;
+    let guard = home.install("guard", &built("caller").unwrap()).unwrap().set("chat", true);
+    let grants = ["messages.read", "messages.send", "hooks.outgoing"];
+    let guard = grants.iter().fold(guard, |entry, permission| entry.grant(permission, &["*"]));
+    let hooks = "outgoing = [\"guard\"]\ndeadline = \"5 s\"\non_failure = \"stop\"".parse().unwrap();
+    let policy = Policy::default().with("echo", echo(&home)).with("guard", guard).hooks(hooks);
+    let host = start(&home, &policy).await;
+    for plugin in ["echo", "guard"] {
+        host.wait_count("plugin running", &[("plugin", plugin)], 1, SOON).await.unwrap();
+    }
+    let mut juliet = juliet().await;
+    let verdict = json!({ "name": "hookOutgoing", "verdict": { "call": "alter", "body": "by order of the guard" } });
+    let begun = ordered(&mut juliet, &account.jid, "listen.on-and-judge", &verdict).await.unwrap();
+    assert!(begun.get("ok").is_some(), "{begun}");
+    juliet.chat(account.jid.clone(), "hear me").await.unwrap();
+    juliet.wait_body(&account.jid, "by order of the guard", SOON).await.unwrap();
+    let person = juliet.jid().to_bare();
+    ended(home.run(&["say", person.as_str(), "by order of the owner", "--new"]).await.unwrap(), 0);
+    juliet.wait_body(&account.jid, "by order of the owner", SOON).await.unwrap();
 }
 
 #[tokio::test]
