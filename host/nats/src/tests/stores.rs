@@ -8,7 +8,9 @@ use parlor_base::clock::Clock;
 use parlor_cluster::Token;
 use parlor_session::{Contact, KeepRoster};
 use parlor_stanza::types::RosterItem;
-use parlor_store::{Accounts, Addition, Changed, Owner, ReplayError, RosterKeeper, Step, Store, StoreError};
+use parlor_store::{Accounts, Addition, Changed, Owner, PageOf, ReplayError, RosterKeeper, Step, Store, StoreError};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -492,4 +494,99 @@ async fn a_killed_nats_server_delays_writes_and_loses_none() {
     let held = nodes[1].take_over(2).await;
     let (keys, counted) = written(held.store(), 30).await;
     assert_eq!((keys.len(), counted), (30, 30));
+}
+
+/// The keys of the comparison with a file that is alone.
+const KEYS: [&str; 5] = ["a", "a/1", "a/2", "b", "\u{10ffff}"];
+/// So small that some of its changes exceed it.
+const SMALL: u64 = 600;
+/// Never, long ago, and far away, in milliseconds since the Unix epoch.
+const EXPIRIES: [Option<i64>; 3] = [None, Some(1), Some(4_102_444_800_000)];
+
+fn one_of<T: Clone>(random: &mut StdRng, all: &[T]) -> T {
+    all[random.random_range(0..all.len())].clone()
+}
+
+/// Returns changes of some keys, which are made only if one key still has its value. Sometimes another value is expected.
+async fn some_steps(random: &mut StdRng, alone: &Store) -> Vec<Step> {
+    let key = one_of(random, &KEYS).to_owned();
+    let is_swap = random.random_range(0..4) > 0;
+    let value =
+        if is_swap { alone.data(Clock::Machine).get(owner(), key.clone()).await.unwrap() } else { Some(b"1".to_vec()) };
+    let mut steps = vec![Step::Expect { key, value }];
+    for key in KEYS.map(str::to_owned) {
+        let (expires, length) = (one_of(random, &EXPIRIES), random.random_range(0..400));
+        match random.random_range(0..8) {
+            0 => steps.push(Step::Set { key, value: vec![b'x'; length], expires }),
+            1 => steps.push(Step::Set { key, value: b"1".to_vec(), expires }),
+            2 | 3 => steps.push(Step::Add(Addition { key, amount: random.random_range(-2..3), expires })),
+            4 => steps.push(Step::Delete(key)),
+            _ => {}
+        }
+    }
+    steps
+}
+
+fn some_range(random: &mut StdRng) -> PageOf {
+    let bounds = [None, Some("a/1"), Some("a/15"), Some("b")];
+    let [from, to] = [one_of(random, &bounds), one_of(random, &bounds)].map(|bound| bound.map(str::to_owned));
+    let prefix = one_of(random, &["", "a", "a/", "\u{10ffff}"]).to_owned();
+    PageOf { prefix, from, to, descending: random.random(), after: None, most: random.random_range(1..4) }
+}
+
+/// Returns all entries of a range, which are read page by page.
+async fn range(store: &Store, mut asked: PageOf) -> Vec<(String, Vec<u8>)> {
+    let mut all = Vec::new();
+    loop {
+        let page = store.data(Clock::Machine).entries(owner(), asked.clone()).await.unwrap();
+        all.extend(page.found);
+        if page.next.is_none() {
+            return all;
+        }
+        asked.after = page.next;
+    }
+}
+
+/// A plugin cannot tell where its host keeps what it stores: swaps, sums, expiry, ranges and the quota are the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_plugins_store_through_nats_is_what_a_file_alone_would_have() {
+    const TURNS: u64 = 160;
+    const OF_A_NODE: u64 = 20;
+    let seed: u64 = rand::random();
+    let mut random = StdRng::seed_from_u64(seed);
+    let server = Server::start();
+    let (link, _) = server.cluster().await;
+    let nodes = [Node::over(&link).await, Node::over(&link).await];
+    let folder = tempfile::tempdir().unwrap();
+    let alone = Store::open(folder.path()).unwrap();
+    let (mut held, mut outcomes) = (nodes[0].take_over(1).await, BTreeSet::new());
+    for turn in 2..=TURNS {
+        if turn.is_multiple_of(OF_A_NODE) {
+            // The first node is killed, and leaves a log. The second one gives the account away, and leaves a snapshot.
+            let is_of_the_first = !turn.is_multiple_of(2 * OF_A_NODE);
+            if is_of_the_first {
+                held.kill();
+            } else {
+                soon(held.close()).await.unwrap();
+            }
+            held = nodes[usize::from(is_of_the_first)].take_over(turn).await;
+        }
+        let steps = some_steps(&mut random, &alone).await;
+        let made =
+            async |store: &Store| store.data(Clock::Machine).change(owner(), SMALL, steps.clone(), None).await.unwrap();
+        let (expected, outcome) = (made(&alone).await, soon(made(held.store())).await);
+        assert_eq!(outcome, expected, "seed {seed}, turn {turn}: {steps:?}");
+        outcomes.insert(match outcome {
+            Changed::Made(_) => "made",
+            Changed::Otherwise => "another value",
+            Changed::TooMuch => "over the quota",
+            Changed::NoNumber(_) | Changed::NoSum(_) => "no number",
+        });
+        let asked = some_range(&mut random);
+        let (expected, found) = (range(&alone, asked.clone()).await, range(held.store(), asked.clone()).await);
+        assert_eq!(found, expected, "seed {seed}, turn {turn}: {asked:?}");
+        let bytes = async |store: &Store| store.data(Clock::Machine).sizes().await.unwrap();
+        assert_eq!(bytes(held.store()).await, bytes(&alone).await, "seed {seed}, turn {turn}");
+    }
+    assert_eq!(outcomes.len(), 4, "seed {seed}: {outcomes:?}");
 }
