@@ -19,7 +19,7 @@ use parlor_tests::window::Window;
 use serde_json::Value;
 
 use crate::schedules::in_seconds;
-use crate::test_host::{A_MOMENT, SOON, friend, prosody};
+use crate::test_host::{A_MOMENT, SOON, client, friend, prosody};
 
 /// The names of the nodes.
 const NODES: [&str; 2] = ["one", "two"];
@@ -31,6 +31,8 @@ const A_SECOND: Duration = Duration::from_secs(1);
 /// A cluster of two nodes that do not run yet, with an account and a plugin.
 struct Cluster {
     homes: [Home; 2],
+    account: Account,
+    /// The address of the account.
     bot: BareJid,
     nats: Nats,
 }
@@ -40,7 +42,7 @@ impl Cluster {
         let (nats, server) = (Nats::start().await.unwrap(), prosody().await);
         let bot = server.fresh_account("clustered").unwrap();
         let homes = NODES.map(|node| home(node, &nats, server, &bot, plugin, granted));
-        Self { homes, bot: bot.jid, nats }
+        Self { homes, bot: bot.jid.clone(), account: bot, nats }
     }
 
     /// Starts a node, and waits until it is one.
@@ -194,7 +196,8 @@ async fn a_node_is_drained_from_another_one_and_no_message_is_lost_or_answered_t
     for body in after {
         juliet.chat(cluster.bot.clone(), body).await.unwrap();
     }
-    connected(&mut two).await;
+    // The server hands the session over.
+    two.wait("account connected", &[("account", "main"), ("session", "continued")], MOVED).await.unwrap();
     let mut answers = Vec::new();
     while answers.len() < bodies.len() {
         let text = juliet.wait_text("an answer", &cluster.bot, SOON, |text| Some(text.to_owned())).await.unwrap();
@@ -218,6 +221,73 @@ async fn a_node_is_drained_from_another_one_and_no_message_is_lost_or_answered_t
         let nobody = cluster.homes[0].run(&[&["cluster", "drain", "three"], more].concat()).await.unwrap();
         assert!(nobody.code == Some(1) && nobody.stderr.contains("no node three"), "{nobody:?}");
     }
+}
+
+/// Has the plugin of a node get what it missed from the archive, and answer it.
+fn catch_up(home: &Home) {
+    let catches_up = |manifest: &str| manifest.replacen("[plugin]\n", "[plugin]\ncatch_up = true\n", 1);
+    let bytes = with_manifest(&built("echo").unwrap().bytes().unwrap(), catches_up).unwrap();
+    let entry = echo(home.install_bytes("echo", &bytes).unwrap());
+    home.set_policy(&Policy::default().with("echo", entry.set("answer_late", true))).unwrap();
+}
+
+/// Checks that somebody has heard each of these exactly once.
+fn are_heard_once(friend: &Client, bodies: &[String]) {
+    let heard = friend.received_xml();
+    for body in bodies {
+        let times = heard.iter().filter(|stanza| stanza.contains(&format!(">{body}<"))).count();
+        assert_eq!(times, 1, "{body}: {heard:#?}");
+    }
+}
+
+/// Where the server keeps no session for the next node, the archive has what was said meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drained_account_whose_session_is_not_kept_catches_up_and_answers_each_message_once() {
+    let mut cluster = Cluster::new("echo", echo).await;
+    for home in &mut cluster.homes {
+        home.set("keepalive", false).unwrap();
+        catch_up(home);
+    }
+    let mut one = cluster.start(0).await;
+    connected(&mut one).await;
+    let mut juliet = friend("juliet").await;
+    is_answered(&mut juliet, &cluster.bot, "before").await;
+    let mut two = cluster.start(1).await;
+    cluster.until_at(1, 0).await;
+    let bodies: Vec<_> = (0..40).map(|number| format!("message {number}")).collect();
+    let (early, late) = bodies.split_at(20);
+    for body in early {
+        juliet.chat(cluster.bot.clone(), body).await.unwrap();
+    }
+    let drained = cluster.homes[1].run(&["cluster", "drain", "one"]).await.unwrap();
+    assert_eq!(drained.code, Some(0), "{drained:?}");
+    for body in late {
+        juliet.chat(cluster.bot.clone(), body).await.unwrap();
+    }
+    two.wait("account connected", &[("account", "main"), ("session", "new")], MOVED).await.unwrap();
+    for body in &bodies {
+        juliet.wait_body(&cluster.bot, body, SOON).await.unwrap();
+    }
+    let off = cluster.homes[1].run(&["cluster", "drain", "one", "--off"]).await.unwrap();
+    assert_eq!(off.code, Some(0), "{off:?}");
+    assert!(one.stop(MOVED).await.unwrap().success() && two.stop(MOVED).await.unwrap().success());
+    // Somebody else gets these, so the server puts none of them aside, and only the archive has them for the account.
+    let other = client(&cluster.account).await;
+    let meanwhile = ["one", "two", "three"].map(|number| format!("meanwhile {number}"));
+    for body in &meanwhile {
+        juliet.chat(cluster.bot.clone(), body).await.unwrap();
+    }
+    juliet.catch_up(SOON).await.unwrap();
+    other.close().await.unwrap();
+    let mut one = cluster.start(0).await;
+    connected(&mut one).await;
+    for body in &meanwhile {
+        juliet.wait_body(&cluster.bot, body, SOON).await.unwrap();
+    }
+    is_answered(&mut juliet, &cluster.bot, "after").await;
+    are_heard_once(&juliet, &bodies);
+    are_heard_once(&juliet, &meanwhile);
+    assert!(one.stop(MOVED).await.unwrap().success());
 }
 
 /// Checks that the window shows the entries of the first node before a number, and none of the second node before its first one.
@@ -548,14 +618,8 @@ async fn a_node_that_is_cut_off_from_nats_answers_nothing() {
     let mut cluster = Cluster::new("echo", echo).await;
     let way = Partition::before(cluster.nats.port()).await.unwrap();
     cluster.homes[0].set_cluster("nats", format!("nats://127.0.0.1:{}", way.port())).unwrap();
-    let bytes = built("echo").unwrap().bytes().unwrap();
-    let catches_up = |manifest: &str| manifest.replacen("[plugin]\n", "[plugin]\ncatch_up = true\n", 1);
-    let bytes = with_manifest(&bytes, catches_up).unwrap();
-    for home in &cluster.homes {
-        let entry = home.install_bytes("echo", &bytes).unwrap();
-        // The messages that a lost node got come as history.
-        home.set_policy(&Policy::default().with("echo", echo(entry).set("answer_late", true))).unwrap();
-    }
+    // The messages that a lost node got come as history.
+    cluster.homes.iter().for_each(catch_up);
     let mut one = cluster.start(0).await;
     connected(&mut one).await;
     let mut juliet = friend("juliet").await;
@@ -575,11 +639,7 @@ async fn a_node_that_is_cut_off_from_nats_answers_nothing() {
     way.set(Carried::default());
     juliet.chat(cluster.bot.clone(), "after").await.unwrap();
     juliet.wait_body(&cluster.bot, "after", SOON).await.unwrap();
-    let heard = juliet.received_xml();
-    for body in &bodies {
-        let times = heard.iter().filter(|stanza| stanza.contains(&format!(">{body}<"))).count();
-        assert_eq!(times, 1, "{body}: {heard:#?}");
-    }
+    are_heard_once(&juliet, &bodies);
     for host in [&mut one, &mut two] {
         assert!(host.stop(MOVED).await.unwrap().success());
     }
