@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use parlor_tests::folder::Folder;
+use parlor_tests::packages::ALL;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -124,5 +125,43 @@ fn the_image_is_built_from_all_that_the_program_needs() {
     assert!(dockerfile.contains("CMD [\"parlor\", \"status\", \"--json\"]"), "{dockerfile}");
     for copied in dockerfile.lines().filter_map(|line| line.strip_prefix("COPY --from=build /src/target/release/")) {
         assert_eq!(copied, "parlor /usr/bin/parlor");
+    }
+}
+
+/// Returns the names of the packages that a manifest may link into a program, each with whether only a feature does so.
+fn linked(manifest: &toml::Table) -> Vec<(&str, bool)> {
+    let table = manifest.get("dependencies").and_then(toml::Value::as_table);
+    let is_optional = |value: &toml::Value| value.get("optional").and_then(toml::Value::as_bool).unwrap_or(false);
+    table.into_iter().flatten().map(|(name, value)| (name.as_str(), is_optional(value))).collect()
+}
+
+/// A host that is alone can be built without the library of NATS. What is packaged and installed has it.
+#[test]
+fn nats_comes_with_a_feature_that_is_on_in_releases() {
+    let manifest = |path: &str| text(&format!("{path}Cargo.toml")).parse::<toml::Table>().unwrap();
+    let mut named = Vec::new();
+    for package in ALL {
+        let folder = format!("{}/", package.folder);
+        let read = manifest(&folder);
+        for (name, is_optional) in linked(&read) {
+            if ["async-nats", "parlor-nats"].contains(&name) {
+                named.push((package.folder, name.to_owned(), is_optional));
+            }
+        }
+    }
+    let expected = [("host", "parlor-nats", true), ("host/nats", "async-nats", false)];
+    assert_eq!(named, expected.map(|(folder, name, is_optional)| (folder, name.to_owned(), is_optional)));
+    let features = |path: &str, name: &str| {
+        let all = manifest(path)["features"][name].as_array().unwrap().clone();
+        all.into_iter().map(|one| one.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(features("host/", "cluster"), ["dep:parlor-cluster", "dep:parlor-nats"]);
+    assert_eq!(features("host/cli/", "cluster"), ["parlor/cluster"]);
+    // Otherwise the host would have its own default features, whatever the command is built with.
+    let workspace = manifest("");
+    assert_eq!(workspace["workspace"]["dependencies"]["parlor"]["default-features"].as_bool(), Some(false));
+    assert!(features("host/cli/", "default").contains(&"cluster".to_owned()));
+    for path in ["dist/Dockerfile", "tests/xtask/src/package.rs", "tests/xtask/src/profile.rs"] {
+        assert!(!text(path).contains("no-default-features"), "{path} leaves it out");
     }
 }
