@@ -121,6 +121,7 @@ kills and more, 50 requests have to be acknowledged for each on average.")]
   cargo xtask cluster --faults 20 --verbose
   cargo xtask cluster --seed 7          the same faults in the same order as before
   cargo xtask cluster --accounts 300
+  cargo xtask cluster --faults 400      some 260 of them are kills and partitions, on average
   cargo xtask cluster --json | jq -c 'select(.lost)'
 
 Starts NATS, Prosody and three hosts, each with its own data folder and its own proxy before NATS. The wall clocks of two of them are
@@ -128,7 +129,7 @@ an hour wrong. Somebody writes numbered messages to all accounts without end, ea
 after it has noted it in its storage. Meanwhile nodes are killed, stopped, suspended, drained, parted from NATS in one or both directions, and NATS is killed; all
 of that is mended after seconds, and the next fault comes once all accounts run again. The seed decides all faults and their times.
 
-Its last lines are how long accounts were away after each kind of fault, and `lost 0 · doubled 0 · of N`. A message that its node
+Its last lines are how long accounts were away after each kind of fault, how often each kind came, and `lost 0 · doubled 0 · of N`. A message that its node
 was handling when it was killed, suspended or cut off from NATS may be answered again, as docs/owner/cluster.md says; these are counted
 apart. It ends with 0 if nothing was lost, no other message was answered twice, no acknowledged value is gone, no node panicked,
 and after kills half of the accounts had logged in and answered within 5 s, and each within 10 s. Nothing is left behind, not even

@@ -25,6 +25,8 @@ pub(crate) struct Report {
     of: usize,
     seed: u64,
     done: usize,
+    /// How often each kind of fault came, by its name.
+    kinds: BTreeMap<&'static str, usize>,
     /// The moves after steps with one fault.
     moves: Vec<Move>,
     longest_settled: Duration,
@@ -39,6 +41,7 @@ impl Report {
             of: usize::try_from(flags.faults).unwrap_or(usize::MAX),
             seed,
             done: 0,
+            kinds: BTreeMap::new(),
             moves: Vec::new(),
             longest_settled: Duration::ZERO,
         }
@@ -50,6 +53,9 @@ impl Report {
         self.done += 1 + usize::from(step.second.is_some());
         self.longest_settled = self.longest_settled.max(settled);
         let faults: Vec<_> = [Some(step.fault), step.second.map(|(_, fault)| fault)].into_iter().flatten().collect();
+        for fault in &faults {
+            *self.kinds.entry(fault.name()).or_default() += 1;
+        }
         let words = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         let longest = moves.iter().map(|one| one.took).max();
         if self.json {
@@ -80,6 +86,7 @@ impl Report {
                 println!("{fault:<12} {}", shown(&times));
             }
             println!("answers to what was said after a kill: {}", shown(answered));
+            println!("faults: {}", self.counts());
             println!("longest time until all accounts ran after all was mended: {:.1?}", self.longest_settled);
             println!(
                 "again after a kill {} · after a cut {} · returned {} · lost values {} · seed {}",
@@ -127,6 +134,11 @@ impl Report {
         }
     }
 
+    /// Says how often each kind of fault came.
+    fn counts(&self) -> String {
+        self.kinds.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(" · ")
+    }
+
     fn by_fault(&self) -> BTreeMap<&'static str, Vec<Duration>> {
         let mut by_fault: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for one in &self.moves {
@@ -143,7 +155,7 @@ impl Report {
         let away: serde_json::Map<_, _> =
             self.by_fault().iter().map(|(fault, away)| ((*fault).to_owned(), times(away))).collect();
         json!({
-            "seed": self.seed, "faults": self.done, "of": said.len(), "lost": verdict.lost.len(),
+            "seed": self.seed, "faults": self.done, "kinds": self.kinds, "of": said.len(), "lost": verdict.lost.len(),
             "doubled": verdict.doubled.len(), "again_after_a_kill": verdict.again_after_kill.len(),
             "again_after_a_cut": verdict.again_after_cut.len(),
             "returned": verdict.returned.len(), "lost_values": verdict.lost_values(),
@@ -180,6 +192,19 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
+    use crate::plan::{Fault, Way};
+
+    #[test]
+    fn each_fault_is_counted_by_its_kind() {
+        let mut report = Report::new(&Cluster::parse_from(["cluster", "--faults", "4"]), 1);
+        let (time, aim) = (Duration::from_secs(1), Duration::ZERO);
+        let kill = |node| Fault::Kill { node, down: time };
+        let parted = Fault::Partition { node: 1, way: Way::Cut, time };
+        for (fault, second) in [(kill(0), Some((time, parted))), (kill(2), None), (Fault::Nats { down: time }, None)] {
+            report.step(&Step { aim, fault, second }, Vec::new(), time, &[0; 3]);
+        }
+        assert_eq!(report.counts(), "NATS killed 1 · killed 2 · partitioned 1");
+    }
 
     fn is_good(killed: &[u64], answered: &[u64]) -> bool {
         let seconds = |all: &[u64]| all.iter().map(|time| Duration::from_secs(*time)).collect::<Vec<_>>();
