@@ -305,6 +305,16 @@ async fn older_entries_are_paged(cluster: &Cluster, entries: &[Value], at: &Valu
     }
 }
 
+/// Restarts a plugin in the window of the second node. It runs on the first one.
+async fn is_restarted_from_afar(cluster: &Cluster, one: &Host) {
+    let window = Window::open(&cluster.homes[1]).await.unwrap();
+    let session = window.log_in(&cluster.homes[1], "operator").await.unwrap();
+    let before = one.lines("plugin running", &[]).len();
+    let done = session.change("/plugins/idler", "/plugins/idler/restart", &[]).await.unwrap();
+    assert_eq!(done.status, 303, "{done:?}");
+    one.wait_count("plugin running", &[], before + 1, SOON).await.unwrap();
+}
+
 /// Returns the values of a field in a list.
 fn values<'v>(list: &'v Value, field: &str) -> Vec<&'v str> {
     list.as_array().unwrap().iter().map(|one| one[field].as_str().unwrap_or_default()).collect()
@@ -332,6 +342,7 @@ async fn commands_at_one_node_are_about_the_accounts_of_another_and_a_silent_nod
     juliet.wait_body(&cluster.bot, "from afar", SOON).await.unwrap();
     let restarted = cluster.homes[1].run(&["plugin", "restart", "idler"]).await.unwrap();
     assert!(restarted.code == Some(0) && restarted.stdout.contains("on main is running"), "{restarted:?}");
+    is_restarted_from_afar(&cluster, &one).await;
     let audit = cluster.said(0, &["audit", "--json"]).await;
     let entries = audit["entries"].as_array().unwrap();
     let of = |what: &str, node: &str| entries.iter().find(|one| one["node"] == node && one["what"] == what);
