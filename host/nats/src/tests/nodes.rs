@@ -57,13 +57,17 @@ impl Running {
     }
 
     /// Starts a node that reaches NATS in this way.
-    async fn over(settings: Settings, name: &str, mut after: impl FnMut(&Order) + Send + 'static) -> Self {
+    async fn over(settings: Settings, name: &str, after: impl FnMut(&Order) + Send + 'static) -> Self {
+        Self::with(settings, settings_of(name), after).await
+    }
+
+    async fn with(settings: Settings, own: NodeSettings, mut after: impl FnMut(&Order) + Send + 'static) -> Self {
         let (sender, orders) = mpsc::unbounded_channel();
         let on_order = move |order: Order| {
             _ = sender.send(order.clone());
             after(&order);
         };
-        let driver = Driver::start(settings, cluster(), settings_of(name), on_order).await.unwrap();
+        let driver = Driver::start(settings, cluster(), own, on_order).await.unwrap();
         Self { driver, orders }
     }
 
@@ -652,6 +656,33 @@ async fn an_account_moves_to_another_node_when_its_own_drains_or_leaves() {
     assert!(last > later && again.may_act());
     soon(second.driver.ended()).await;
     soon(second.driver.ended()).await;
+}
+
+/// The one that came first gives up as many as that takes, and no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_of_twice_the_capacity_gets_twice_as_many_accounts() {
+    let server = Server::start();
+    let (link, cluster) = server.cluster().await;
+    let state = State::open(&link, &cluster, Timing::default()).await.unwrap();
+    for number in 0..6 {
+        assert_eq!(state.add(&format!("bot-{number}@example.org"), 1).await, Ok(Added::New));
+    }
+    let mut small = Running::start(server.port(), "small", |_| ()).await;
+    for _ in 0..6 {
+        small.start_order().await;
+    }
+    let own = NodeSettings { capacity: 2, ..settings_of("large") };
+    let mut large = Running::with(settings(server.port()), own, |_| ()).await;
+    for _ in 0..4 {
+        let (account, token, _) = small.stop_order().await;
+        small.driver.stopped(&account, token);
+    }
+    for _ in 0..4 {
+        assert!(large.start_order().await.2.may_act());
+    }
+    // Longer than accounts are left alone after a move.
+    let more = tokio::time::timeout(Duration::from_secs(5), small.stop_order()).await;
+    assert!(more.is_err(), "{more:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
