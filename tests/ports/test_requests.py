@@ -70,6 +70,58 @@ class Addresses(test_layer.Case):
         self.assertEqual(len(self.host.requests), 1)
 
 
+class Answers(test_layer.Case):
+    """Answers to requests of aiohttp."""
+
+    PAGE = "https://api.example.org/tea/green.txt"
+
+    async def asked(self, body: str) -> list[str]:
+        lines = "".join(f"        {line}\n" for line in body.split("\n"))
+        await self.begun(plugin(
+            "@command.new('ask')\nasync def ask(self, evt: MessageEvent) -> None:\n    said = []\n"
+            f"    async with self.http.get('{self.PAGE}') as answer:\n{lines}    await evt.respond(str(said))"))
+        self.host.answers[self.PAGE] = (200, "grün\ncup\n".encode("iso-8859-1"), "Text/Plain; charset=\"ISO-8859-1\"")
+        return await self.answers("!ask")
+
+    async def test_an_answer_has_an_address_in_parts(self) -> None:
+        said = await self.asked(
+            "said += [answer.url.host, answer.url.name, str(answer.real_url), answer.method, answer.reason, answer.history]\n"
+            "said += [answer.headers.getone('content-type'), answer.headers.getall('etag', [])]")
+        self.assertEqual(said, [str([
+            "api.example.org", "green.txt", self.PAGE, "GET", "OK", (), "Text/Plain; charset=\"ISO-8859-1\"", []])])
+
+    async def test_the_body_of_an_answer_is_read_in_parts(self) -> None:
+        said = await self.asked(
+            "said += [await answer.content.read(2), answer.content.at_eof(), await answer.content.readline()]\n"
+            "said += [[part async for part in answer.content.iter_chunked(3)], answer.content.at_eof(), await answer.content.read(), answer.content_length]")
+        self.assertEqual(said, ["[b'gr', False, b'\\xfcn\\n', [b'cup', b'\\n'], True, b'', 9]"])
+
+    async def test_the_body_of_an_answer_is_read_line_by_line(self) -> None:
+        said = await self.asked(
+            "said += [[line async for line in answer.content], [part async for part in answer.content.iter_any()]]")
+        self.assertEqual(said, ["[[b'gr\\xfcn\\n', b'cup\\n'], []]"])
+
+    async def test_the_text_of_an_answer_has_the_encoding_that_the_server_names(self) -> None:
+        self.assertEqual(await self.asked("said += [await answer.text(), answer.charset, await answer.read()]"), [
+            "['grün\\ncup\\n', 'iso-8859-1', b'gr\\xfcn\\ncup\\n']"])
+
+    async def test_an_answer_of_an_unknown_encoding_is_read_as_utf_8(self) -> None:
+        await self.begun(plugin(
+            f"@command.new('ask')\nasync def ask(self, evt: MessageEvent) -> None:\n    await evt.respond(await (await self.http.get('{self.PAGE}')).text())"))
+        for kind in ("text/plain; charset=of-tea", "text/plain; charset=", "text/plain"):
+            self.host.answers[self.PAGE] = (200, "grün".encode(), kind)
+            self.assertEqual(await self.answers("!ask"), ["grün"])
+
+    def test_a_plugin_of_errbot_with_aiohttp_gets_addresses_too(self) -> None:
+        texts = test_layer.errbot("""
+            @botcmd
+            async def ask(self, msg, args):
+                pass
+        """)
+        texts["a.py"] = "import aiohttp\n" + texts["a.py"]
+        self.assertEqual(sample.port(texts)["parts"], ["aiohttp", "errbot", "parlor_port", "yarl"])
+
+
 class Forms(test_layer.Case):
     """Forms of aiohttp and of requests, with and without files."""
 

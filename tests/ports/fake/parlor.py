@@ -322,8 +322,8 @@ async def _fetch(method: str, url: str, **options: Any) -> Response:
     answer = host.answers.get(url)
     if answer is None:
         raise Unreachable("nobody is there")
-    status, body = answer if isinstance(answer, tuple) else (200, answer)
-    return Response(status, url, body if isinstance(body, bytes) else json.dumps(body).encode(), {"content-type": "application/json"})
+    status, body, *more = answer if isinstance(answer, tuple) else (200, answer)
+    return Response(status, url, body if isinstance(body, bytes) else json.dumps(body).encode(), {"content-type": more[0] if more else "application/json"})
 
 
 async def _answer(hook: Any, status: int = 200, *, json: Any = None, text: Any = None, data: Any = None, headers: Any = None) -> None:

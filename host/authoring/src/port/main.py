@@ -30,6 +30,8 @@ MOST_FINDINGS = 1000
 
 #: Names that a module of the plugin cannot have beside the layer.
 TAKEN = {"plugin", "parlor", "parlor_port", "parlor_main", "errbot", "maubot", "mautrix", "requests", "aiohttp", "asyncpg", "bottle", "flask", "sqlalchemy", "wit_world", "yarl"}
+#: The packages that the layer stands in for, if a plugin imports them.
+OF_LAYER = {"requests", "aiohttp", "asyncpg", "bottle", "flask", "magic", "sqlalchemy", "yarl"}
 #: Names of the frameworks, of which files beside a plugin are at most stand-ins: nothing ever imported them.
 FRAMEWORKS = {"errbot", "maubot", "mautrix"}
 KEPT = re.compile(r"(licen[sc]e|copying|notice|readme)[^/]*\Z", re.IGNORECASE)
@@ -109,7 +111,9 @@ def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[s
     findings += checker.findings + sources.findings
     told = {(one.kind, one.file, one.line, one.what): one for one in findings}
     ordered = sorted(told.values(), key=lambda one: (one.file, one.line, one.kind, one.what))
-    parts = {"parlor_port", found} | (checker.parts & {"requests", "aiohttp", "asyncpg", "bottle", "flask", "magic", "sqlalchemy", "yarl"}) | ({"mautrix", "aiohttp", "yarl"} if found == "maubot" else set())
+    parts = {"parlor_port", found} | (checker.parts & OF_LAYER) | ({"mautrix", "aiohttp"} if found == "maubot" else set())
+    # The address of an answer is one of yarl.
+    parts |= {"yarl"} if "aiohttp" in parts else set()
     return {
         "framework": found,
         "name": draft.name,

@@ -4,14 +4,18 @@
         answer.raise_for_status()
         print(await answer.json())
 
-The host makes the requests, to the servers that plugin.toml names. There are no cookies, no proxies, and no streams. `web` has the requests
-and answers of webhooks.
+The host makes the requests, to the servers that plugin.toml names. There are no cookies and no proxies, and a body is there as a whole, also
+where it is read in parts. `web` has the requests and answers of webhooks.
 """
 
+import codecs
+import io
 import json as _json
 import sys
-from typing import Any, Coroutine, Generator, NamedTuple, Optional
+from http import HTTPStatus
+from typing import Any, AsyncIterator, Coroutine, Generator, NamedTuple, Optional
 
+import yarl
 from parlor import errors
 from parlor_port import web as _requests
 
@@ -48,7 +52,7 @@ class ContentTypeError(ClientError, ValueError):
 class ClientResponseError(ClientError):
     """The status is 400 or more."""
 
-    def __init__(self, status: int, url: str) -> None:
+    def __init__(self, status: int, url: Any) -> None:
         super().__init__(f"status {status} of {url}")
         self.status = status
         self.message = f"status {status}"
@@ -89,15 +93,62 @@ class FormData:
             self.files.append((name, (filename or getattr(value, "name", name), value, content_type)))
 
 
+class StreamReader:
+    """The body of an answer, read in parts."""
+
+    def __init__(self, content: bytes) -> None:
+        self._rest = io.BytesIO(content)
+
+    async def read(self, n: int = -1) -> bytes:
+        """The next bytes, at most so many; without a number, the rest."""
+        return self._rest.read(n)
+
+    async def readany(self) -> bytes:
+        """The rest."""
+        return self._rest.read()
+
+    async def readline(self) -> bytes:
+        """The next line."""
+        return self._rest.readline()
+
+    async def iter_chunked(self, n: int) -> AsyncIterator[bytes]:
+        """The rest, in parts of so many bytes."""
+        while part := self._rest.read(n):
+            yield part
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        """The rest, if there is any."""
+        if part := self._rest.read():
+            yield part
+
+    async def iter_chunks(self) -> AsyncIterator[tuple[bytes, bool]]:
+        """The same, with whether a part has ended."""
+        if part := self._rest.read():
+            yield part, True
+
+    def at_eof(self) -> bool:
+        """Whether there is no rest."""
+        return self._rest.tell() == self._rest.getbuffer().nbytes
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while line := self._rest.readline():
+            yield line
+
+
 class ClientResponse:
     """The answer to a request."""
 
-    def __init__(self, answer: Any) -> None:
+    def __init__(self, answer: Any, method: str = "GET") -> None:
         self.status: int = answer.status
-        self.url: str = answer.url
+        self.method = method.upper()
+        #: The address that has answered, behind redirects.
+        self.url = self.real_url = yarl.URL(answer.url)
         self.headers = _requests.Headers(answer.headers)
-        self.reason = ""
+        self.reason = HTTPStatus(self.status).phrase if self.status in _KNOWN else ""
+        #: The answers before: the host follows redirects by itself.
+        self.history: tuple[Any, ...] = ()
         self._content: bytes = answer.content
+        self.content = StreamReader(self._content)
 
     @property
     def ok(self) -> bool:
@@ -109,13 +160,30 @@ class ClientResponse:
         """The media type of the body."""
         return self.headers.media_type
 
+    @property
+    def content_length(self) -> int:
+        """The size of the body."""
+        return len(self._content)
+
+    @property
+    def charset(self) -> Optional[str]:
+        """The encoding that the server names."""
+        return self.headers.charset
+
+    def get_encoding(self) -> str:
+        """The encoding of the body: the one that the server names, if it is known."""
+        try:
+            return codecs.lookup(self.charset or "utf-8").name
+        except LookupError:
+            return "utf-8"
+
     async def read(self) -> bytes:
         """The body."""
         return self._content
 
     async def text(self, encoding: Optional[str] = None, errors: str = "replace") -> str:
         """The body as text."""
-        return self._content.decode(encoding or "utf-8", errors)
+        return self._content.decode(encoding or self.get_encoding(), errors)
 
     async def json(self, *, loads: Any = _json.loads, content_type: Optional[str] = None, **_: Any) -> Any:
         """The body as JSON. `ValueError`: it is none."""
@@ -185,7 +253,7 @@ class ClientSession:
                 method, self._base + str(url), params=params, headers={**self.headers, **(headers or {})}, json=json,
                 data=data if form is None else form.fields, files=None if form is None else form.files, auth=auth or self._auth,
                 timeout=timeout or self._timeout, follow=_requests.FOLLOW if allow_redirects else 0,
-            ))
+            ), method)
         except errors.TimedOut as error:
             raise ServerTimeoutError(str(error)) from error
         except errors.Invalid as error:
@@ -235,6 +303,11 @@ class ClientSession:
         await self.close()
 
 
+_KNOWN = {int(one) for one in HTTPStatus}
+
+# Python loads an encoding when it is first used: that has to be now, where there are files.
+for _name in ("cp1252", "iso8859-1", "iso8859-15"):
+    codecs.lookup(_name)
 # Plugins also import all of this from the parts of the package of this name.
 for _name in ("client", "client_exceptions", "client_reqrep", "formdata", "helpers", "http_exceptions", "typedefs"):
     globals()[_name] = sys.modules[f"{__name__}.{_name}"] = sys.modules[__name__]

@@ -47,6 +47,22 @@ class Headers(MutableMapping[str, str]):
         """The media type of the body that they belong to, in small letters and without parameters."""
         return self.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
 
+    @property
+    def charset(self) -> Optional[str]:
+        """The encoding of the body that they belong to. None: they do not say it."""
+        parts = (one.partition("=") for one in self.get("content-type", "").split(";")[1:])
+        return next((value.strip().strip("\"'").lower() for name, _, value in parts if name.strip().lower() == "charset"), None) or None
+
+    def getone(self, name: str, *default: Any) -> Any:
+        """The value. `KeyError`: there is none, and no other one is given."""
+        return self.get(name, *default) if default else self[name]
+
+    def getall(self, name: str, *default: Any) -> Any:
+        """The same as a list: there is one value of each name."""
+        if name not in self and default:
+            return default[0]
+        return [self[name]]
+
 
 async def fetch(
     method: str,
