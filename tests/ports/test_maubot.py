@@ -64,6 +64,18 @@ class Beginning(test_layer.Case):
         self.assertEqual(await self.answers("!brew"), ["tea"])
 
 
+class Logs(test_layer.Case):
+    async def test_a_log_has_levels_below_debug(self) -> None:
+        await self.begun(plugin(
+            "@command.new('note')\nasync def note(self, evt: MessageEvent) -> None:\n"
+            "    for log in (self.log, self.log.getChild('tea'), logging.getLogger('cup')):\n"
+            "        log.trace('seen %s', evt.sender)\n        log.silly('seen')\n    await evt.respond(str(isinstance(self.log, TraceLogger)))",
+            "import logging\nfrom mautrix.util.logging import TraceLogger\n", ABOUT.replace("example.a", "example.logs")))
+        with self.assertLogs("maubot.org.example.logs", 1) as noted:
+            self.assertEqual(await self.answers("!note"), ["True"])
+        self.assertEqual([(one.levelno, one.getMessage()) for one in noted.records], [(5, "seen alice@example.org"), (1, "seen"), (5, "seen alice@example.org"), (1, "seen")])
+
+
 class Usages(test_layer.Case):
     async def test_a_command_that_lets_words_be_has_a_usage_for_them(self) -> None:
         body = "async def {0}(self, evt: MessageEvent) -> None:\n    await evt.respond('{0}')\n"

@@ -1,10 +1,10 @@
 """The class that plugins of maubot inherit from."""
 
 import asyncio
-import logging
 from typing import Any, Optional
 
 import aiohttp
+from mautrix.util import logging
 
 from .client import Client
 from .sched import Scheduler
@@ -15,7 +15,7 @@ class Plugin:
 
     def __init__(self, *_: Any, instance_id: str = "", config: Any = None, client: Any = None, **__: Any) -> None:
         self.id = instance_id
-        self.log = logging.getLogger(f"maubot.{instance_id}")
+        self.log = logging.of_name(f"maubot.{instance_id}")
         self.config = config
         self.client = Client() if client is None else client
         self.http = aiohttp.ClientSession()
