@@ -76,6 +76,29 @@ class Logs(test_layer.Case):
         self.assertEqual([(one.levelno, one.getMessage()) for one in noted.records], [(5, "seen alice@example.org"), (1, "seen"), (5, "seen alice@example.org"), (1, "seen")])
 
 
+class Kinds(test_layer.Case):
+    async def test_an_event_is_of_the_class_of_its_kind(self) -> None:
+        head = "import maubot\nfrom mautrix import types\nfrom mautrix.types import EventType, StateEvent\n"
+        await self.begun(plugin(
+            "@event.on(EventType.ALL)\nasync def hear(self, evt) -> None:\n"
+            "    kinds = maubot.MessageEvent, types.MessageEvent, types.ReactionEvent, StateEvent, types.RedactionEvent, types.Event\n"
+            "    await self.client.send_text('alice@example.org', str([isinstance(evt, one) for one in kinds]))", head))
+        await self.host.says("Hello")
+        await self.host.says("", extensions=test_layer.extensions(reactions=SimpleNamespace(id="m1", emojis=["x"])))
+        self.assertEqual([text for _, text in self.host.take()], [
+            "[True, True, False, False, False, True]", "[False, False, True, False, False, True]"])
+
+    async def test_an_answer_may_refer_to_the_message(self) -> None:
+        await self.begun(plugin(
+            "@command.new('a')\nasync def a(self, evt: MessageEvent) -> None:\n"
+            "    await evt.respond('tea', reply=True)\n    await evt.respond('milk', reply=False)\n"
+            "    evt.disable_reply = True\n    await evt.respond('cup', reply=True)\n"
+            "    await evt.respond(TextMessageEventContent(body='pot'), reply='force')", "from mautrix.types import TextMessageEventContent\n"))
+        await self.host.says("!a")
+        sent = [(getattr(one, "body", one), getattr(one, "reply_to", None) is not None) for _, one in self.host.sent]
+        self.assertEqual(sent, [("tea", True), ("milk", False), ("cup", False), ("pot", True)])
+
+
 class Usages(test_layer.Case):
     async def test_a_command_that_lets_words_be_has_a_usage_for_them(self) -> None:
         body = "async def {0}(self, evt: MessageEvent) -> None:\n    await evt.respond('{0}')\n"

@@ -3,9 +3,9 @@
 from typing import Any, Optional
 
 import parlor
-from mautrix.client import SyncStream
+from mautrix import types
 from mautrix.types import (
-    EventFields, EventID, EventType, InReplyTo, MessageType, OccupantID, RelatesTo, RelationType, RoomID, TextMessageEventContent, Unsigned, UserID,
+    EventID, EventType, InReplyTo, MessageType, OccupantID, RelatesTo, RelationType, RoomID, TextMessageEventContent, Unsigned, UserID,
 )
 from parlor import outgoing
 from parlor_port import files, places, texts
@@ -16,10 +16,10 @@ from .client import Client, mark_read, of_content
 from .state import withdrawal_event
 
 
-class MessageEvent(EventFields):
+class Said(types.Event):
     """A message or a reaction."""
 
-    source = SyncStream.TIMELINE | SyncStream.JOINED_ROOM
+    client: Client
 
     def __init__(self, client: Client, message: Any, content: Any, event_type: EventType) -> None:
         self.client = client
@@ -37,10 +37,11 @@ class MessageEvent(EventFields):
         self.of_parlor = message
 
     async def respond(
-        self, content: Any, event_type: Any = None, markdown: bool = True, allow_html: bool = False, edits: Any = None, **_: Any
+        self, content: Any, event_type: Any = None, markdown: bool = True, allow_html: bool = False, edits: Any = None, reply: Any = False, **_: Any
     ) -> EventID:
-        """Answers where it was said."""
-        return await self._say(self._message(content, markdown, allow_html, edits, None))
+        """Answers where it was said. `reply`: and refers to it, by `"force"` also if replies are not marked."""
+        about = self.of_parlor if reply == "force" or reply and not self.disable_reply else None
+        return await self._say(self._message(content, markdown, allow_html, edits, about))
 
     async def reply(self, content: Any, event_type: Any = None, markdown: bool = True, allow_html: bool = False, **_: Any) -> EventID:
         """Answers, and refers to it."""
@@ -72,6 +73,14 @@ class MessageEvent(EventFields):
     async def edit(self, content: Any, **options: Any) -> EventID:
         """Says something in the place of an own message."""
         return await self.respond(content, edits=self.event_id, **options)
+
+
+class MessageEvent(Said, types.MessageEvent):
+    """A message."""
+
+
+class Reaction(Said, types.ReactionEvent):
+    """A reaction."""
 
 
 def _sender(message: Any) -> UserID:
@@ -122,7 +131,7 @@ def reaction_events(client: Client, message: Any) -> list[Any]:
     about = EventID(places.name_of(message.chat, reactions.id))
     for emoji, number in new.items():
         relates = RelatesTo(rel_type=RelationType.ANNOTATION, event_id=about, key=emoji)
-        event = MessageEvent(client, message, TextMessageEventContent(None, "", relates_to=relates), EventType.REACTION)
+        event = Reaction(client, message, TextMessageEventContent(None, "", relates_to=relates), EventType.REACTION)
         event.event_id = EventID(number)
         found.append(event)
     return found

@@ -422,6 +422,14 @@ class Event(EventFields):
     source = SyncStream.TIMELINE | SyncStream.JOINED_ROOM
 
 
+class MessageEvent(Event):
+    """Somebody has said something."""
+
+
+class ReactionEvent(Event):
+    """Somebody reacts to a message."""
+
+
 class StateEvent(Event):
     """Somebody has entered a room, left it, has another name there, or invites the account."""
 
@@ -458,7 +466,7 @@ class Obj(Mapped):
         self.__dict__.update(given)
 
 
-GenericEvent = BaseRoomEvent = MessageEvent = ReactionEvent = Event
+GenericEvent = BaseRoomEvent = Event
 StrippedStateEvent = StateEvent
 MessageEventContent = BaseMessageEventContent = TextMessageEventContent
 ReactionEventContent = TextMessageEventContent
