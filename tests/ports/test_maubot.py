@@ -222,6 +222,20 @@ class Rooms(test_layer.Case):
         kinds = "['m.room.canonical_alias', 'm.room.create', 'm.room.member', 'm.room.name', 'm.room.power_levels']"
         self.assertEqual(await self.said(body), f"({kinds}, ['bot@example.org', '{HALL}/olga'], True, 'bot@example.org')")
 
+    async def test_a_chat_has_two_people(self) -> None:
+        body = (
+            "own = [one for one in await self.client.get_state(evt.room_id) if one.type is EventType.ROOM_MEMBER and one.state_key == self.client.mxid]\n"
+            "there = await self.client.get_joined_members(evt.room_id)\n"
+            "said = sorted(there), there[evt.sender].displayname, [(one.content.membership.value, one.prev_content.is_direct) for one in own]")
+        chat = "(['alice@example.org', 'bot@example.org'], 'alice', [('join', True)])"
+        self.assertEqual(await self.said(body, chat="alice@example.org", kind="chat"), chat)
+
+    async def test_a_room_with_two_people_is_no_chat(self) -> None:
+        body = (
+            "own = await self.client.get_state_event(evt.room_id, EventType.ROOM_MEMBER, self.client.mxid, format='event')\n"
+            "said = len(await self.client.get_joined_members(evt.room_id)), own.content.is_direct, own.prev_content, own.unsigned.prev_content")
+        self.assertEqual(await self.said(body), "(6, None, None, None)")
+
     async def test_somebody_in_a_room_belongs_to_no_domain(self) -> None:
         body = (
             "said = [isinstance(self.client, Client), Client.parse_user_id('ann@example.org'), self.client.parse_user_id(evt.sender)]\n"

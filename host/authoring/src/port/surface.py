@@ -35,7 +35,7 @@ EVENT = {
 }
 CONTENT = {
     "msgtype", "body", "format", "formatted_body", "relates_to", "new_content", "get_reply_to", "get_edit", "get_thread_parent", "set_reply", "set_edit",
-    "trim_reply_fallback", "url", "info", "file", "membership", "displayname", "reason", "avatar_url", "redacts", "get",
+    "trim_reply_fallback", "url", "info", "file", "membership", "displayname", "reason", "avatar_url", "is_direct", "redacts", "get",
     "deserialize", "serialize", "json",
 }
 #: The name that plugins use as well, though it is no public one.

@@ -144,10 +144,8 @@ class Client(mautrix.client.Client):
         await allowed(rooms.invite(str(room_id), made_rooms.person(str(user_id), needs_address=True), reason=reason or None))
 
     async def get_joined_members(self, room_id: Any) -> dict[UserID, Member]:
-        """The people in a room. Needs `rooms.read`."""
-        return {
-            self.mxid if one.own else UserID(f"{room_id}/{one.nick}"): Member(Membership.JOIN, one.nick) for one in rooms.occupants(str(room_id))
-        }
+        """The people in a room, which needs `rooms.read`, or the two of a chat."""
+        return room_state.people(str(room_id))
 
     async def get_event(self, room_id: Any, event_id: Any) -> Any:
         """A message that was heard lately. `MNotFound`: it was not, or too long ago."""

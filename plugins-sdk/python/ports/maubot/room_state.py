@@ -5,10 +5,11 @@ from typing import Any, Callable
 
 from mautrix.errors import MNotFound
 from mautrix.types import (
-    CanonicalAliasStateEventContent, EventID, EventType, MemberStateEventContent, Membership, PowerLevelStateEventContent, RoomAlias,
-    RoomCreateStateEventContent, RoomID, RoomNameStateEventContent, RoomTopicStateEventContent, StateEvent, UserID,
+    CanonicalAliasStateEventContent, EventID, EventType, Member, Membership, MemberStateEventContent, PowerLevelStateEventContent, RoomAlias,
+    RoomCreateStateEventContent, RoomID, RoomNameStateEventContent, RoomTopicStateEventContent, StateEvent, Unsigned, UserID,
 )
 from parlor import rooms, user
+from parlor_port import places
 
 
 def content(room: str, kind: EventType, key: str = "") -> Any:
@@ -29,9 +30,16 @@ def events(room: str) -> list[StateEvent]:
     return found + members(room)
 
 
+def people(room: str) -> dict[UserID, Member]:
+    """The people in a room. A chat has two: plugins know one by that."""
+    if places.is_room(room):
+        return {UserID(_name(room, one)): _member_of(one) for one in rooms.occupants(room)}
+    return {UserID(one): _in_chat(one) for one in (user.bare_jid(), room)}
+
+
 def members(room: str) -> list[StateEvent]:
-    """The people in a room."""
-    return [event(room, EventType.ROOM_MEMBER, _name(room, one), _member_of(one)) for one in rooms.occupants(room)]
+    """The same, as events."""
+    return [event(room, EventType.ROOM_MEMBER, name, one) for name, one in people(room).items()]
 
 
 def event(room: str, kind: EventType, key: str, state: Any) -> StateEvent:
@@ -43,6 +51,9 @@ def event(room: str, kind: EventType, key: str, state: Any) -> StateEvent:
     made.sender = UserID(key or room)
     made.state_key = UserID(key)
     made.content = state
+    # In Matrix, somebody is invited into a chat before.
+    made.prev_content = MemberStateEventContent(Membership.INVITE, is_direct=True) if getattr(state, "is_direct", None) else None
+    made.unsigned = Unsigned(made.prev_content)
     made.event_id = EventID("")
     made.timestamp = int(time.time() * 1000)
     return made
@@ -81,13 +92,16 @@ def _member(room: str, person: str) -> Any:
     for one in rooms.occupants(room):
         if person == _name(room, one) or one.jid is not None and person == str(one.jid).partition("/")[0]:
             return _member_of(one)
-    # A chat has two people.
     is_in_chat = rooms.get(room) is None and person in (room, user.bare_jid())
-    return MemberStateEventContent(Membership.JOIN, person.partition("/")[2] or person.partition("@")[0]) if is_in_chat else None
+    return _in_chat(person) if is_in_chat else None
 
 
-def _member_of(occupant: Any) -> MemberStateEventContent:
-    return MemberStateEventContent(Membership.JOIN, occupant.nick)
+def _in_chat(person: str) -> Member:
+    return Member(Membership.JOIN, person.partition("/")[2] or person.partition("@")[0], is_direct=True)
+
+
+def _member_of(occupant: Any) -> Member:
+    return Member(Membership.JOIN, occupant.nick)
 
 
 def _name(room: str, occupant: Any) -> str:

@@ -314,11 +314,16 @@ class Membership(Enum):
 class MemberStateEventContent(Mapped):
     """The state of somebody in a room."""
 
-    def __init__(self, membership: Membership = Membership.LEAVE, displayname: Optional[str] = None, reason: Optional[str] = None, **_: Any) -> None:
+    def __init__(
+        self, membership: Membership = Membership.LEAVE, displayname: Optional[str] = None, reason: Optional[str] = None,
+        is_direct: Optional[bool] = None, **_: Any,
+    ) -> None:
         self.membership = membership
         self.displayname = displayname
         self.reason = reason
         self.avatar_url = None
+        #: Whether it is about a chat. None: it is not.
+        self.is_direct = is_direct
 
 
 class Member(MemberStateEventContent):
