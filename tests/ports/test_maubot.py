@@ -1,8 +1,10 @@
 """Parts of the layer for maubot that the samples do not use: `python3 -m unittest discover tests/ports`."""
 
+import asyncio
 import importlib
 import sys
 import unittest
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -62,6 +64,51 @@ class Beginning(test_layer.Case):
         self.assertEqual(await self.answers("!remindme"), ["remind"])
         self.assertEqual(await self.answers("!r ls"), ["list"])
         self.assertEqual(await self.answers("!brew"), ["tea"])
+
+
+class Ready(test_layer.Case):
+    """The account is connected only once a plugin has started."""
+
+    async def starts(self, body: str) -> Any:
+        self.parlor = sample.begun(plugin(body, "import asyncio\n"), Path(self.folder.name))
+        self.host = self.parlor.host
+        for one in self.host.starts:
+            await one()
+        return self.host
+
+    async def connects(self) -> list[str]:
+        for one in self.host.readies:
+            await one()
+        for _ in range(9):
+            await asyncio.sleep(0)
+        return [text for _, text in self.host.take()]
+
+    async def test_what_a_plugin_says_when_it_starts_waits_for_the_account(self) -> None:
+        host = await self.starts(
+            "async def start(self):\n    await self.client.send_text('alice@example.org', f'in {await self.client.get_joined_rooms()}')\n    self.said = ['tea']\n"
+            "@command.new('show')\nasync def show(self, evt: MessageEvent) -> None:\n    await evt.respond(str(self.said))\n"
+            "@command.new(name=lambda self: self.said[0])\nasync def other(self, evt: MessageEvent) -> None:\n    await evt.respond('brewed')")
+        self.assertEqual((host.take(), sorted(host.commands)), ([], ["show"]))
+        host.rooms[HALL] = SimpleNamespace(jid=HALL)
+        self.assertEqual(await self.connects(), [f"in ['{HALL}']"])
+        self.assertEqual((await self.answers("!show"), await self.answers("!tea")), (["['tea']"], ["brewed"]))
+
+    async def test_so_does_what_goes_on_by_itself(self) -> None:
+        host = await self.starts(
+            "async def start(self):\n    self.task = asyncio.create_task(self.tell())\n"
+            "async def tell(self):\n    for text in ('tea', 'cup'):\n        await self.client.send_text('alice@example.org', text)")
+        self.assertEqual(host.take(), [])
+        self.assertEqual(await self.connects(), ["tea", "cup"])
+
+    async def test_a_plugin_that_fails_before_is_refused(self) -> None:
+        with self.assertRaisesRegex(ValueError, "no tea"):
+            await self.starts("async def start(self):\n    await asyncio.sleep(0)\n    raise ValueError('no tea')")
+
+    async def test_one_that_fails_later_says_so_in_the_log(self) -> None:
+        await self.starts("async def start(self):\n    await self.client.get_joined_rooms()\n    raise ValueError('no tea')")
+        with self.assertLogs("maubot", "ERROR") as noted:
+            self.assertEqual(await self.connects(), [])
+        self.assertEqual([str(one.exc_info[1]) for one in noted.records if one.exc_info], ["no tea"])
 
 
 class Logs(test_layer.Case):

@@ -98,6 +98,7 @@ pub(super) const LAYER: &[(&str, &str)] = files!["../../../../plugins-sdk/python
     "parlor_port/pages.py",
     "parlor_port/places.py",
     "parlor_port/plain.py",
+    "parlor_port/ready.py",
     "parlor_port/routes.py",
     "parlor_port/running.py",
     "parlor_port/slept.py",

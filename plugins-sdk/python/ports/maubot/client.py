@@ -13,7 +13,7 @@ from mautrix.types import (
 )
 from mautrix.errors import MForbidden, MNotFound
 from parlor import errors, outgoing, rooms, storage, user
-from parlor_port import places, texts
+from parlor_port import places, ready, texts
 
 from . import made_rooms, media, room_state
 from .made_rooms import allowed, bare
@@ -48,6 +48,7 @@ class Client(mautrix.client.Client):
 
     async def send_message(self, room_id: Any, content: Any, **_: Any) -> EventID:
         """Says something in a room or to a person."""
+        await ready.wait()
         return EventID(await places.say(str(room_id), of_content(str(room_id), content)))
 
     async def send_message_event(self, room_id: Any, event_type: Any, content: Any, **_: Any) -> EventID:
@@ -106,6 +107,7 @@ class Client(mautrix.client.Client):
 
     async def react(self, room_id: Any, event_id: Any, key: str, **_: Any) -> EventID:
         """Reacts to a message that was heard lately, or to an own one."""
+        await ready.wait()
         about = await places.known(str(room_id), str(event_id))
         if about is None:
             raise MNotFound(f"no message {event_id} was heard lately in {room_id}")
@@ -113,6 +115,7 @@ class Client(mautrix.client.Client):
 
     async def redact(self, room_id: Any, event_id: Any, reason: Optional[str] = None, **_: Any) -> EventID:
         """Takes an own message back, or has a room take one of somebody else back, which needs `rooms.moderate`."""
+        await ready.wait()
         about = await places.known(str(room_id), str(event_id))
         if about is not None and not getattr(about, "own", True):
             if about.kind != "groupchat" or not about.stanza_id:
@@ -145,6 +148,7 @@ class Client(mautrix.client.Client):
 
     async def get_joined_members(self, room_id: Any) -> dict[UserID, Member]:
         """The people in a room, which needs `rooms.read`, or the two of a chat."""
+        await ready.wait()
         return room_state.people(str(room_id))
 
     async def get_event(self, room_id: Any, event_id: Any) -> Any:
@@ -167,6 +171,7 @@ class Client(mautrix.client.Client):
 
     async def get_state_event(self, room_id: Any, event_type: Any, state_key: Any = "", *, format: str = "content", **_: Any) -> Any:
         """A state of a room, or of somebody there. Needs `rooms.read`. `MNotFound`: XMPP has no such state."""
+        await ready.wait()
         kind = event_type if isinstance(event_type, EventType) else EventType.find(str(event_type))
         found = room_state.content(str(room_id), kind, str(state_key))
         return room_state.event(str(room_id), kind, str(state_key), found) if format == "event" else found
@@ -199,10 +204,12 @@ class Client(mautrix.client.Client):
 
     async def get_state(self, room_id: Any) -> list[StateEvent]:
         """All states of a room that are known, those of people too."""
+        await ready.wait()
         return room_state.events(str(room_id))
 
     async def get_members(self, room_id: Any, *_: Any, **__: Any) -> list[StateEvent]:
         """The people in a room, as events."""
+        await ready.wait()
         return room_state.members(str(room_id))
 
     async def resolve_room_alias(self, room_alias: Any) -> Any:
@@ -256,6 +263,7 @@ class Client(mautrix.client.Client):
 
     async def get_joined_rooms(self) -> list[RoomID]:
         """The rooms that the account is in."""
+        await ready.wait()
         return [RoomID(one.jid) for one in rooms.get_all()]
 
     def add_dispatcher(self, dispatcher: Any) -> None:
@@ -265,6 +273,7 @@ class Client(mautrix.client.Client):
 
     async def set_typing(self, room_id: Any, timeout: Any = 0, **_: Any) -> None:
         """Shows that the bot writes, in a chat."""
+        await ready.wait()
         if not places.is_room(str(room_id)):
             await parlor.chats.send(str(room_id), outgoing(chat_state="composing" if timeout else "active"))
 

@@ -7,7 +7,7 @@ from typing import Any, Awaitable, Mapping, Optional, Sequence
 import parlor
 from mautrix.errors import MatrixRequestError, MForbidden, MNotFound, MRoomInUse
 from parlor import errors, rooms
-from parlor_port import places
+from parlor_port import places, ready
 
 #: The characters that a name of a room cannot have, and its greatest length.
 _NO_NAME = re.compile(r"[\x00-\x20\"&'/:<>@\x7f]+")
@@ -16,6 +16,7 @@ _LONGEST = 200
 
 async def allowed(call: Awaitable[Any]) -> Any:
     """Waits for a call that the owner or the room may refuse."""
+    await ready.wait()
     try:
         return await call
     except errors.Denied as error:

@@ -7,7 +7,7 @@ from typing import Any, Mapping, Optional
 from mautrix.errors import MatrixRequestError
 from mautrix.types import ContentURI, MediaInfo, MediaMessageEventContent, MessageType
 from parlor import errors, types
-from parlor_port import files
+from parlor_port import files, ready
 
 #: The files that were uploaded last, by their addresses.
 _uploaded: "OrderedDict[str, Any]" = OrderedDict()
@@ -17,6 +17,7 @@ _KINDS = {"image": MessageType.IMAGE, "video": MessageType.VIDEO, "audio": Messa
 
 async def upload(data: Any, mime_type: Optional[str], filename: Optional[str], size: Optional[int]) -> ContentURI:
     """Uploads a file, plainly. Gives its address."""
+    await ready.wait()
     try:
         file = await files.upload(data, mime_type, filename, size)
     except errors.Error as error:

@@ -9,7 +9,7 @@ from typing import Any, Awaitable, Callable, Iterator, Mapping, Optional
 import parlor
 from mautrix.types import EventType
 from mautrix.util.config import BaseProxyConfig
-from parlor_port import files, places
+from parlor_port import files, places, ready
 from parlor_port import running as port
 
 from .client import Client
@@ -67,6 +67,7 @@ class Runner:
     def begin(self) -> None:
         """Has the host call the plugin."""
         parlor.on_start(self._start)
+        ready.begin()
         # The others have names that the plugin makes when it starts.
         for command in _commands(self._kind):
             if not command.is_of_settings:
@@ -95,6 +96,10 @@ class Runner:
             plugin.database = await self._open(self._kind)
         self._plugin = plugin
         self._made.set()
+        await ready.unless_waiting(self._begin(plugin))
+
+    async def _begin(self, plugin: Any) -> None:
+        """Lets the plugin start, and gives the host its handlers."""
         await port.done(plugin.pre_start())
         await port.done(plugin.start())
         # The plugin may have changed what the names of its commands are made from, and have made more objects with handlers.
