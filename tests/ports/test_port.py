@@ -371,6 +371,9 @@ class Told(unittest.TestCase):
             ("def a(self):\n    pass", "from mautrix.types.event.message import PollStart", "mautrix.types.event.message.PollStart"),
             ("@event.on(EventType.find('m.room.topic'))\nasync def a(self, evt):\n    pass", "from mautrix.types import EventType",
              "@event.on(EventType.find('m.room.topic'))"),
+            ("@event.on(POLL)\nasync def a(self, evt):\n    pass", "from mautrix.types import EventType\nPOLL = EventType.find('m.poll.start')", "@event.on(POLL)"),
+            ("@event.on(TOPIC)\nasync def a(self, evt):\n    pass", "from mautrix.types import EventType\nKIND: EventType = EventType.ROOM_TOPIC\nTOPIC = KIND",
+             "@event.on(TOPIC)"),
             ("async def a(self, client):\n    await self.client.get_state_event('a', EventType.SPACE_CHILD)", "from mautrix.types import EventType",
              "EventType.SPACE_CHILD"),
             ("def a(self):\n    return MessageType.POLL, MessageType.TEXT.value", "from mautrix.types.event.message import MessageType", "MessageType.POLL"),
@@ -496,8 +499,9 @@ class Told(unittest.TestCase):
         self.assertIs(tomllib.loads(result["files"]["plugin.toml"])["webhook"]["a"]["paths"], True)
 
     def test_events_of_rooms_are_granted_and_told(self) -> None:
-        head = "from mautrix.types import EventType\nfrom mautrix.client import InternalEventType"
+        head = "from mautrix.types import EventType\nfrom mautrix.client import InternalEventType\nENTERS = EventType.find('m.room.member')"
         for kind, granted, says in (
+            ("ENTERS", ["rooms.read"], ["who enters and leaves rooms"]),
             ("EventType.ROOM_MEMBER", ["rooms.read"], ["who enters and leaves rooms"]),
             ("EventType.find('m.room.member')", ["rooms.read"], ["who enters and leaves rooms"]),
             ("InternalEventType.BAN", ["rooms.read"], ["who enters and leaves rooms"]),

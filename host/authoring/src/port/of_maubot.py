@@ -178,13 +178,14 @@ class Maubot:
         if name == "maubot.handlers.event.off":
             self.checker.tell("check", module, one, "@event.off", *lacks.OFF)
         given_to = call.args[0] if call and call.args and name == "maubot.handlers.event.on" else None
-        kind = "" if given_to is None else self._event(module, given_to)
+        owner, meant = (module, None) if given_to is None else tree.constant(module, given_to)
+        kind = "" if meant is None else self._event(owner, meant)
         if given_to is not None:
             self._listened.add(given_to)
         if kind in lacks.NEVER or kind in lacks.NEVER.values():
             # Other decorators of the method tell what it hears besides.
             self.checker.tell("check", module, one, f"@event.on({ast.unparse(given_to)})", *lacks.NEVER_HAPPENS)
-        elif isinstance(given_to, ast.Call) and kind and kind not in lacks.HEARD:
+        elif kind and kind not in lacks.HEARD and (isinstance(meant, ast.Call) or meant is not given_to and kind not in lacks.EVENTS | lacks.OF_MEMBERS):
             self.checker.tell("lacks", module, one, f"@event.on({ast.unparse(given_to)})", *lacks.NO_EVENT)
         elif kind in lacks.OF_MEMBERS:
             self.draft.watches = self.draft.knows_rooms = True

@@ -350,6 +350,18 @@ def literal(node: Optional[ast.expr], module: Module, known: Optional[dict[str, 
     return ast.literal_eval(_Known(module, {**module.constants, **(known or {})}, 0).visit(copy.deepcopy(node)))
 
 
+def constant(module: Module, node: ast.expr) -> tuple[Module, ast.expr]:
+    """Returns what a name stands for if it is that of a constant, also of another module, and the module that has it; else the name itself."""
+    for _ in range(DEEPEST):
+        base, _dot, name = (module.dotted(node) or "").rpartition(".")
+        owner = module if isinstance(node, ast.Name) and node.id in module.constants else module.others.get(base)
+        name = node.id if owner is module and isinstance(node, ast.Name) else name
+        if owner is None or name not in owner.constants:
+            break
+        module, node = owner, owner.constants[name]
+    return module, node
+
+
 def returned(function: Function, owner: ast.ClassDef, module: Module) -> object:
     """Returns the value that a method returns, if it only puts it together of literals and names. `ValueError`: it computes more."""
     known = {f"{of}.{name}": value for name, value in assigned(owner.body).items() for of in ("self", "cls", owner.name)}
