@@ -1,6 +1,7 @@
 """Ports the sample plugins, and runs them with a stand-in for the SDK."""
 
 import importlib
+import logging
 import os
 import shutil
 import sys
@@ -51,6 +52,7 @@ def begun(name: "str | dict[str, str]", into: Path, **settings: Any) -> Any:
     for part in result["parts"]:
         shutil.copytree(LAYERS / part, into / part)
     shutil.copy(HERE / "fake/parlor.py", into / "parlor.py")
+    logging.setLoggerClass(logging.Logger)
     # Forget the modules of an earlier sample, and those that it put in the place of Python's own.
     own = {path.name.partition(".")[0] for path in into.iterdir()}
     for module in [one for one in sys.modules if one.partition(".")[0] in own or one in ("requests", "aiohttp", "bottle", "flask")]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib.util
-import logging
 import shutil
 import struct
 import sys
@@ -49,7 +48,6 @@ class Case(unittest.IsolatedAsyncioTestCase):
         self.addCleanup(setattr, urllib.request, "urlopen", URLOPEN)
         self.addCleanup(setattr, asyncio.BaseEventLoop, "run_in_executor", EXECUTOR)
         self.addCleanup(setattr, asyncio, "to_thread", THREAD)
-        self.addCleanup(logging.setLoggerClass, logging.Logger)
 
     async def begun(self, name: "str | dict[str, str]", **settings: Any) -> Any:
         self.parlor = sample.begun(name, Path(self.folder.name), **settings)
