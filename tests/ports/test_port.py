@@ -731,10 +731,12 @@ class Hostile(unittest.TestCase):
             ("a:\n- 'b\n  c'\n- d\n", {"a": ["b c", "d"]}),
             ("a: plain text\n  goes on\n  and on\nb: 1\n", {"a": "plain text goes on and on", "b": 1}),
             ("a: [b,\n  'c', # why\n  ]\nd: {\n}\n", {"a": ["b", "c"], "d": {}}),
+            ("a:\n  https://a.example/?b=c#d\nb:\n    'e: f'\nc:\n  [g,\n  h]\nd:\n  i\n  j\n", {
+                "a": "https://a.example/?b=c#d", "b": "e: f", "c": ["g", "h"], "d": "i j"}),
         )
         for text, value in cases:
             self.assertEqual(simple_yaml.Reader(text).read(), value, text)
-        for text in ('a: "one\n', "a: 'one\n  two' three\n", "a: [b,\n", "a: b\n  c: d\n", "a: 1\n  - b\n"):
+        for text in ('a: "one\n', "a: 'one\n  two' three\n", "a: [b,\n", "a: b\n  c: d\n", "a: 1\n  - b\n", "a:\n  b\n  c: d\n", "a:\n  b: c\n  d\n"):
             with self.assertRaises(ValueError, msg=text):
                 simple_yaml.Reader(text).read()
         # In linear time.

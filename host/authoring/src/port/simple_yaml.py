@@ -92,7 +92,11 @@ class Reader:
         if rest:
             return scalar(self._plain(rest, indent), number)
         if self.at < len(self.lines):
-            _, next_indent, text = self.lines[self.at]
+            following, next_indent, text = self.lines[self.at]
+            if next_indent > indent and not _is_item(text) and key_of(text) is None:
+                # The value alone, which stands below its key.
+                self.at += 1
+                return self._value(text, indent, path, depth, following)
             # A list may stand as far to the left as its key.
             if next_indent > indent or next_indent == indent and _is_item(text) and not is_item:
                 return self._block(next_indent, path, depth + 1)
