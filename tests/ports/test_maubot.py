@@ -33,6 +33,14 @@ class Beginning(test_layer.Case):
             config="tea: green\n"), tea="green")
         self.assertEqual(await self.answers("!show"), ["['green', None, False]"])
 
+    async def test_settings_are_copied_as_they_were(self) -> None:
+        await self.begun(plugin(
+            "@classmethod\ndef get_config_class(cls):\n    return BaseProxyConfig\n"
+            "@command.new\nasync def show(self, evt: MessageEvent) -> None:\n"
+            "    before = self.config.clone()\n    self.config['more.x'] = 2\n    await evt.reply(str([before['more.x'], self.config['more']['x']]))",
+            "from mautrix.util.config import BaseProxyConfig\n", config="more:\n  x: 1\n"), more_x=1)
+        self.assertEqual(await self.answers("!show"), ["[1, 2]"])
+
     async def test_the_plugins_own_init_is_called(self) -> None:
         await self.begun(plugin(
             "def __init__(self, *args, client, **kwargs):\n    super().__init__(*args, client=client, **kwargs)\n    self.said = [self.id, client is self.client]\n"

@@ -59,6 +59,7 @@ class Tables(unittest.TestCase):
         contents = (types.TextMessageEventContent(), types.MediaMessageEventContent(), types.MemberStateEventContent(), SimpleNamespace(redacts=1))
         self.assertEqual(public(*contents), surface.CONTENT)
         self.assertEqual(public(client) - {"invited"}, lacks.CLIENT)
+        self.assertEqual(public(importlib.import_module("mautrix.util.config").BaseProxyConfig()), surface.SETTINGS)
         self.assertEqual(public(importlib.import_module("maubot.sched").Scheduler()) - {"stop"}, lacks.SCHED)
         for name, options in surface.OPTIONS.items():
             module, _, function = name.rpartition(".")
@@ -106,6 +107,20 @@ class Told(unittest.TestCase):
             lacking(sample.port(test_layer.maubot(body))),
             ["11 self.unheard_of", "13 @command.new(arg_fallback=…)", "14 @command.argument(optional=…)", "16 evt.content.geo_uri", "16 evt.forward",
              "19 given.keys", "19 self.client.create_space", "19 self.sched.run_once"])
+
+    def test_what_nobody_knows_of_the_settings_of_a_plugin_of_maubot_is_told(self) -> None:
+        body = """
+            async def start(self) -> None:
+                self.config.load_and_update()
+                self.rules = self.config.rules, self.config.clone(), self.config.get("tea")
+                self.config.update({"tea": "green"})
+        """
+        texts = test_layer.maubot(body)
+        own = "from mautrix.util.config import BaseProxyConfig\nclass Config(BaseProxyConfig):\n    rules: list\n"
+        self.assertEqual(lacking(sample.port({**texts, "a.py": own + texts["a.py"]})), ["15 self.config.update"])
+        # It may be anything.
+        other = texts["a.py"].replace("self.config.load_and_update()", "self.config = {}")
+        self.assertEqual(lacking(sample.port({**texts, "a.py": other})), [])
 
     def test_data_of_another_network_is_told_unless_the_plugin_stores_it(self) -> None:
         body = """

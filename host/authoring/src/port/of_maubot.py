@@ -39,6 +39,7 @@ class Maubot:
         #: The names of calls that only make the chat with one person.
         self._direct: set[ast.AST] = set()
         self._set: set[str] = set()
+        self._bound: set[str] = set()
         self._has_web = False
 
     def run(self) -> None:
@@ -54,6 +55,8 @@ class Maubot:
         if kind in main.classes:
             surface.of_plugin(self.checker, main, main.classes[kind], surface.PLUGIN, lacks.OF_PLUGIN)
         self._set = surface.set_anywhere(self.checker.modules)
+        #: The names of the settings' own class are among these.
+        self._bound = set().union(*(surface.bound(one) for module in self.checker.modules for one in ast.walk(module.tree) if isinstance(one, ast.ClassDef)))
         for module in self.checker.modules:
             surface.of_messages(self.checker, module, "maubot", ())
             self._apart |= _no_values(module)
@@ -241,6 +244,8 @@ class Maubot:
             tell("lacks", module, node, shown, *surface.UNKNOWN)
         if owner.endswith("self.config") and last == "save":
             tell("check", module, node, f"{shown}()", *lacks.SAVED)
+        elif owner == "self.config" and last not in surface.SETTINGS | surface.OF_ALL | self._bound | self._set and "config" not in self._set:
+            tell("lacks", module, node, shown, *surface.UNKNOWN)
         if last in ("mark_read",):
             self.draft.answers = True
 

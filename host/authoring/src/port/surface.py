@@ -28,6 +28,8 @@ PLUGIN = {
     "id", "log", "config", "client", "http", "database", "webapp", "webapp_url", "sched", "loop", "get_config_class", "get_db_upgrade_table",
     "on_external_config_update", "pre_start", "start", "pre_stop", "stop", "register_handler_class",
 }
+#: Those of `self.config`, without those of the plugin's own class.
+SETTINGS = {"get", "load", "load_and_update", "do_update", "save", "clone"}
 EVENT = {
     "source", "client", "type", "content", "room_id", "sender", "event_id", "timestamp", "also", "disable_reply", "of_parlor", "respond", "reply",
     "react", "mark_read", "edit", "redact", "unsigned", "state_key", "prev_content", "redacts",
@@ -69,7 +71,7 @@ def of_plugin(checker: checks.Checker, module: Module, node: ast.ClassDef, known
     if checks.has_open_base(checker, module, node):
         return
     whole = checks.lineage(checker, module, node)
-    own = known | OF_ALL | set(told) | set().union(*(_bound(kind) for _, kind in whole)) | set_anywhere(checker.modules)
+    own = known | OF_ALL | set(told) | set().union(*(bound(kind) for _, kind in whole)) | set_anywhere(checker.modules)
     if "__getattr__" in own or "__getattribute__" in own:
         return
     for owner, kind in whole:
@@ -187,7 +189,7 @@ def _own_nodes(kind: ast.ClassDef) -> Iterator[ast.AST]:
             waiting += ast.iter_child_nodes(one)
 
 
-def _bound(node: ast.ClassDef) -> set[str]:
+def bound(node: ast.ClassDef) -> set[str]:
     """Returns the names that the body of a class binds."""
     found: set[str] = set()
     waiting: list[ast.AST] = list(node.body)

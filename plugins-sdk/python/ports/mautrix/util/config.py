@@ -75,6 +75,12 @@ class BaseProxyConfig:
     def load(self) -> None:
         """They are there already."""
 
+    def clone(self) -> "BaseProxyConfig":
+        """The same values, which others do not change."""
+        found = BaseProxyConfig()
+        found._data = _Tree(copy.deepcopy(self._data.values))
+        return found
+
     def save(self) -> None:
         """They are the owner's: nothing is written."""
         _log.warning("settings are the owner's, and are not written: keep what changes in parlor.storage")
