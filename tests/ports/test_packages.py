@@ -196,6 +196,33 @@ class Files(test_layer.Case):
         texts["a.py"] += "\n    def read_text(self):\n        return ''\n"
         self.assertEqual(sample.told(sample.port(texts), "lacks")[2:], [])
 
+    async def test_a_plugin_of_maubot_reads_what_maubot_yaml_lists(self) -> None:
+        about = YAML.replace("1.0", "1.2.3") + "license: MIT\nextra_files:\n- words.json\n- pages/*.html\n- gone.bin\n"
+        texts = {
+            "maubot.yaml": about, "words.json": '{"a": "tea"}', "pages/a.html": "<p>Tea</p>", "pages/b.html": "", "pages/more/c.html": "", "d.html": "",
+            "a.py": "import json\nfrom maubot import Plugin, MessageEvent\nfrom maubot.handlers import command\nfrom maubot.loader import BasePluginLoader\n\n"
+            "class A(Plugin):\n    @command.new('a')\n    async def a(self, evt: MessageEvent) -> None:\n"
+            "        loader: BasePluginLoader = self.loader\n        pages = 'pages'\n        said = [json.loads(await loader.read_file('words.json'))['a']]\n"
+            "        said += [await loader.list_files(pages), loader.sync_read_file(f'{pages}/a.html'), loader.meta.version, loader.meta.license, loader.id]\n"
+            "        try:\n            loader.sync_read_file('e.html')\n        except FileNotFoundError:\n            said.append('none')\n"
+            "        await evt.respond(str(said), markdown=False)\n"}
+        result = sample.port(texts)
+        self.assertEqual(sample.told(result, "lacks"), ["maubot.yaml:7 extra_files: gone.bin"])
+        self.assertEqual(sorted(path for path in result["files"] if "." in path and not path.endswith((".py", ".toml"))), [
+            "pages/a.html", "pages/b.html", "pages/more/c.html", "words.json"])
+        for module in (builtins, io):
+            self.addCleanup(setattr, module, "open", module.open)
+        await self.begun(texts)
+        for path in ("words.json", "pages/a.html"):
+            (Path(self.folder.name) / path).unlink()
+        self.assertEqual(await self.answers("!a"), [
+            "['tea', ['pages/a.html', 'pages/b.html'], b'<p>Tea</p>', '1.2.3', 'MIT', 'org.example.a', 'none']"])
+
+    def test_other_uses_of_the_loader_are_told(self) -> None:
+        body = "    async def a(self):\n        return self.loader.reload(), self.loader.meta.config, self.loader.meta.version, PluginLoader.id_cache\n"
+        result = sample.port({"maubot.yaml": YAML, "a.py": f"from maubot import Plugin\nfrom maubot.loader import PluginLoader\n\nclass A(Plugin):\n{body}"})
+        self.assertEqual(sample.told(result, "lacks"), [f"a.py:6 {one}" for one in ("PluginLoader.id_cache", "self.loader.meta.config", "self.loader.reload")])
+
     def test_a_file_moves_with_its_folder(self) -> None:
         about = YAML.replace("- a", "- plugin").replace("main_class: A", "main_class: plugin/A")
         result = sample.port({

@@ -319,6 +319,7 @@ MAUBOT = {
     "maubot.handlers.command": {"new", "argument", "passive", "Argument", "ArgumentSyntaxError", "CommandHandler", "CommandHandlerFunc"},
     "maubot.handlers.event": {"on", "off"},
     "maubot.handlers.web": {"get", "head", "post", "put", "patch", "delete"},
+    "maubot.loader": {"BasePluginLoader", "PluginLoader", "PluginMeta"},
     "maubot.matrix": {"MaubotMatrixClient", "MaubotMessageEvent", "parse_formatted"},
     "maubot.plugin_base": {"Plugin"},
     "mautrix": {"types", "__version__"},
@@ -383,10 +384,11 @@ OF_PLUGIN = {
     "database": ("maubot.yaml does not ask for it", "`database: true` there, with `database_type: asyncpg` for its functions; or " + STORAGE),
     "webapp": ("maubot.yaml does not turn it on", "`webapp: true` there, and port it again"),
     "webapp_url": ("maubot.yaml does not turn it on", "`webapp: true` there, and port it again"),
-    "loader": ("a plugin has no files", FILES),
     "scheduler": ("the layer has no scheduler", "`self.sched.run_periodically(…)`, `parlor.schedules.cron(…)`"),
 }
 
+#: The calls of `self.loader` for files.
+READS = {"read_file", "sync_read_file", "list_files", "sync_list_files"}
 #: Attributes of the layer's `self.client`.
 CLIENT = {
     "api", "mxid", "send_text", "send_notice", "send_emote", "send_message", "send_message_event", "send_markdown", "react", "redact", "get_event",

@@ -78,6 +78,7 @@ def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[s
         starts = [str(one).replace(".", "/") for one in names] if isinstance(names, list) else []
     modules = reached(_without_strays(files, root, starts, found), root, starts, findings)
     packaged = of_packages.files_of(modules, files, root)
+    packaged |= {} if found == "errbot" else of_packages.extra_of(modules, files, about.get("extra_files"))
     checker = checks.Checker(modules, found == "errbot", of_packages.named(files, root), [*packaged])
     environment = of_environ.run(checker, draft)
     checker.run()
@@ -303,6 +304,7 @@ def _plugin(framework: str, kind: Any, renamed: dict[str, str], environment: dic
         more |= {"slash": True} if kind.webhook and kind.has_slash else {}
         more |= {"watches": True} if kind.draft.watches else {}
         more |= {"database": kind.draft.database} if kind.draft.database else {}
+        more |= {"meta": kind.meta} if kind.meta else {}
         lines += _run(framework, f"{name_of(module)}.{owner}", identity, kind.settings, more)
     return "\n".join(lines) + "\n"
 

@@ -7,6 +7,7 @@ from typing import Any, Optional
 import checks
 import lacks
 import of_databases
+import of_packages
 import of_rooms
 import of_web
 import simple_yaml
@@ -38,6 +39,8 @@ class Maubot:
         self._apart: set[ast.AST] = set()
         #: The names of calls that only make the chat with one person.
         self._direct: set[ast.AST] = set()
+        #: What maubot.yaml says of the plugin, if it asks for that.
+        self.meta: dict[str, str] = {}
         self._set: set[str] = set()
         self._bound: set[str] = set()
         self._has_web = False
@@ -62,6 +65,8 @@ class Maubot:
             self._apart |= _no_values(module)
             for node in ast.walk(module.tree):
                 self._node(module, node)
+        if any(isinstance(one, ast.Attribute) and one.attr == "meta" for module in self.checker.modules for one in ast.walk(module.tree)):
+            self.meta = {key: str(self.about[key]) for key in ("version", "license") if self.about.get(key) is not None}
         self.webhook = of_web.webhook(self.checker, self.draft, self._has_web)
         for module in self.checker.modules if self.webhook else ():
             self.has_slash |= of_web.addresses(self.checker, module)
@@ -87,6 +92,8 @@ class Maubot:
             except ValueError as error:
                 self._tell_file(CONFIG, f"the settings: {error}", "that part of YAML is not known here",
                                 "write `[settings.NAME]` in plugin.toml, and its name in plugin.py")
+        for one in of_packages.missing_of(self.checker.modules, self.files, self.about.get("extra_files")):
+            self._tell_file("maubot.yaml", f"extra_files: {one}", *of_packages.UNREAD)
         if self.about.get("database") and self.about.get("database_type") == "asyncpg":
             self.draft.database = "asyncpg"
             self._tell_file("maubot.yaml", "database: true", *lacks.SQLITE, "check")
@@ -240,6 +247,9 @@ class Maubot:
                 tell("check", module, node, shown, *lacks.READ_FILES)
             else:
                 of_rooms.of_client(self.checker, self.draft, module, node, shown, node in self._direct)
+        is_loader = owner.rpartition(".")[2] == "loader" or name.startswith("maubot.loader.") and name.count(".") == 3
+        if is_loader and last not in surface.LOADER or owner.endswith("loader.meta") and last not in surface.META:
+            tell("lacks", module, node, shown, "the layer does not have it", lacks.FILES)
         if last.startswith("__mb_") and last not in lacks.OF_COMMANDS:
             tell("lacks", module, node, shown, *surface.UNKNOWN)
         if owner.endswith("self.config") and last == "save":

@@ -5,6 +5,7 @@ named only if the plugin itself names it, or if it is well known.
 """
 
 import ast
+import fnmatch
 import re
 from typing import Any, Iterator, Optional
 
@@ -18,6 +19,7 @@ ELSEWHERE = re.compile(r"\s*(?:-i\b|-f\b|--index-url|--extra-index-url|--find-li
 #: The files with requirements, and files that belong to the plugin itself in another way.
 REQUIREMENTS, PROJECT, MAUBOT = "requirements.txt", "pyproject.toml", "maubot.yaml"
 OTHERS = re.compile(r"(?:.*/)?(?:requirements\.txt|pyproject\.toml|maubot\.yaml|base-config\.yaml)\Z|.*\.(?:py|plug|flow|md)\Z")
+UNREAD = ("it is not there, or no text of at most 512 KiB with an ending such as `.html` or `.json`", "such a text, with another ending")
 #: The parts of a project's file with requirements.
 TABLES = (("project", "dependencies"), ("tool", "poetry", "dependencies"))
 #: What a package may be called beside its module.
@@ -93,6 +95,26 @@ def files_of(modules: list[Module], files: dict[str, str], root: str) -> dict[st
     inner = {path.removeprefix(before): text for path, text in files.items() if path.startswith(before) and not OTHERS.match(path)}
     written = {one for module in modules for one in _texts(module.tree)}
     return {path: text for path, text in inner.items() if any(is_meant(path, one) for one in written)}
+
+
+def extra_of(modules: list[Module], files: dict[str, str], patterns: Any) -> dict[str, str]:
+    """Returns the files that maubot.yaml lists for a plugin that asks `self.loader` for some."""
+    wanted = _listed(modules, patterns)
+    return {path: text for path, text in files.items() if not OTHERS.match(path) and any(_is_of(path, one) for one in wanted)}
+
+
+def missing_of(modules: list[Module], files: dict[str, str], patterns: Any) -> list[str]:
+    """Returns those that are not there, or were not read."""
+    return [one for one in _listed(modules, patterns) if not any(_is_of(path, one) for path in files)]
+
+
+def _listed(modules: list[Module], patterns: Any) -> list[str]:
+    asks = any(isinstance(one, ast.Attribute) and one.attr in lacks.READS for module in modules for one in ast.walk(module.tree))
+    return [str(one).removeprefix("./") for one in patterns] if asks and isinstance(patterns, list) else []
+
+
+def _is_of(path: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(path, pattern) or path.startswith(pattern.rstrip("/") + "/")
 
 
 def is_meant(path: str, text: str) -> bool:

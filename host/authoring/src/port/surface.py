@@ -25,9 +25,11 @@ PERSON = {
 }
 #: Attributes of a plugin of maubot, and of events and their contents.
 PLUGIN = {
-    "id", "log", "config", "client", "http", "database", "webapp", "webapp_url", "sched", "loop", "get_config_class", "get_db_upgrade_table",
+    "id", "log", "config", "client", "http", "database", "webapp", "webapp_url", "sched", "loop", "loader", "get_config_class", "get_db_upgrade_table",
     "on_external_config_update", "pre_start", "start", "pre_stop", "stop", "register_handler_class",
 }
+#: Those of `self.loader`, and of what maubot.yaml says.
+LOADER, META = {*lacks.READS, "meta", "id"}, {"id", "version", "license"}
 #: Those of `self.config`, without those of the plugin's own class.
 SETTINGS = {"get", "load", "load_and_update", "do_update", "save", "clone"}
 EVENT = {

@@ -7,6 +7,7 @@ import aiohttp
 from mautrix.util import logging
 
 from .client import Client
+from .loader import PluginLoader, PluginMeta
 from .sched import Scheduler
 
 
@@ -23,6 +24,7 @@ class Plugin:
         self.webapp: Any = None
         self.webapp_url: Any = None
         self.sched = Scheduler()
+        self.loader = PluginLoader(PluginMeta(instance_id))
         #: Other objects whose methods are handlers.
         self._parlor_handlers: list[Any] = []
 

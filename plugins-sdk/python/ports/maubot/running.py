@@ -16,6 +16,7 @@ from .client import Client
 from .events import message_event, message_events, reaction_events
 from .handlers import command as commands
 from .handlers import event as events
+from .loader import PluginLoader, PluginMeta
 from .plugin_base import Plugin
 from .state import invite_event, member_event, name_event, redaction_event
 from .webapp import PluginWebApp, address
@@ -32,12 +33,14 @@ def run(
     slash: bool = False,
     watches: bool = False,
     database: str = "",
+    meta: Optional[Mapping[str, str]] = None,
 ) -> None:
     """Runs a plugin. `settings`: by the keys that it uses, the names of the settings and how they are read. `hears`: whether it listens to
     messages, and so asks for `messages.read`. `webhook`: the name of its webhook, if it takes requests. `slash`: whether it puts paths
     behind the address of the webhook without a `/`. `watches`: whether it listens to people who enter and leave rooms, and so asks for
-    `rooms.read`. `database`: the package by whose names it uses a database, `asyncpg` or `sqlalchemy`. It asks for `storage` then."""
-    Runner(kind, name, settings or {}, hears, webhook, slash, watches, database).begin()
+    `rooms.read`. `database`: the package by whose names it uses a database, `asyncpg` or `sqlalchemy`. It asks for `storage` then. `meta`: what
+    maubot.yaml says of it, if it asks for that."""
+    Runner(kind, name, settings or {}, hears, webhook, slash, watches, database, meta or {}).begin()
 
 
 class Runner:
@@ -45,7 +48,7 @@ class Runner:
 
     def __init__(
         self, kind: type[Plugin], name: str, settings: Mapping[str, tuple[str, str]], hears: bool, webhook: str, slash: bool, watches: bool,
-        database: str,
+        database: str, meta: Mapping[str, str],
     ) -> None:
         self._kind = kind
         self._name = name
@@ -54,6 +57,7 @@ class Runner:
         self._webhook = webhook
         self._slash = slash
         self._watches = watches
+        self._meta = PluginMeta(name, **meta)
         #: Opens the database of a plugin. None: it has none.
         self._open = _opener(database)
         #: Requests wait for it: before, the plugin and its other objects are not there.
@@ -89,6 +93,7 @@ class Runner:
         of_config = self._kind.get_config_class()
         config = of_config(values) if of_config is not None else BaseProxyConfig(values) if values else None
         plugin = self._object(config)
+        plugin.loader = PluginLoader(self._meta)
         if self._webhook:
             plugin.webapp = PluginWebApp()
             plugin.webapp_url = await address(self._webhook, self._slash)

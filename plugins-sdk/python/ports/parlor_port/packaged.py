@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Iterable
 
 _files: dict[str, bytes] = {}
+#: The same, by their paths in the plugin's folder.
+named: dict[str, bytes] = {}
 _open: Any = builtins.open
 
 
@@ -15,7 +17,7 @@ def load(file: str, names: Iterable[str]) -> None:
     for name in names:
         path = Path(file).parent / name
         # A plugin may look for it by the path without links.
-        _files[os.path.abspath(path)] = _files[os.path.realpath(path)] = path.read_bytes()
+        named[name] = _files[os.path.abspath(path)] = _files[os.path.realpath(path)] = path.read_bytes()
 
 
 def _opened(file: Any, mode: str = "r", buffering: int = -1, encoding: Any = None, errors: Any = None, newline: Any = None, *others: Any, **named: Any) -> Any:
