@@ -7,6 +7,7 @@ import unittest
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import sample
 import test_layer
@@ -152,6 +153,25 @@ class Kinds(test_layer.Case):
         await self.host.says("!a")
         sent = [(getattr(one, "body", one), getattr(one, "reply_to", None) is not None) for _, one in self.host.sent]
         self.assertEqual(sent, [("tea", True), ("milk", False), ("cup", False), ("pot", True)])
+
+
+class Refused(test_layer.Case):
+    async def test_a_message_that_is_refused_raises_the_errors_that_plugins_know(self) -> None:
+        await self.begun(plugin(
+            "@command.new('a')\nasync def a(self, evt: MessageEvent) -> None:\n    self.said = []\n"
+            "    for say in (self.client.send_text, lambda place, text: evt.respond(text)):\n"
+            "        try:\n            await say('bob@example.org', 'tea')\n"
+            "        except MatrixRequestError as error:\n            self.said.append((type(error).__name__, error.errcode, error.http_status, error.message))\n"
+            "@command.new('b')\nasync def b(self, evt: MessageEvent) -> None:\n    await evt.respond(str(self.said), markdown=False)",
+            "from mautrix.errors import MatrixRequestError\n"))
+        for refused, says in (
+            (self.parlor.Denied("not granted"), ("MForbidden", "M_FORBIDDEN", 403, "not granted")),
+            (self.parlor.OverLimit("too many"), ("MLimitExceeded", "M_LIMIT_EXCEEDED", 429, "too many")),
+            (self.parlor.Error("no"), ("MatrixRequestError", "M_UNKNOWN", 400, "no")),
+        ):
+            with mock.patch.object(self.parlor.chats, "send", side_effect=refused), mock.patch.object(self.parlor, "reply", side_effect=refused):
+                await self.host.says("!a")
+            self.assertEqual(await self.answers("!b"), [str([says] * 2)])
 
 
 class Usages(test_layer.Case):

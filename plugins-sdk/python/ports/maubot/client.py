@@ -48,8 +48,7 @@ class Client(mautrix.client.Client):
 
     async def send_message(self, room_id: Any, content: Any, **_: Any) -> EventID:
         """Says something in a room or to a person."""
-        await ready.wait()
-        return EventID(await places.say(str(room_id), of_content(str(room_id), content)))
+        return EventID(await allowed(places.say(str(room_id), of_content(str(room_id), content))))
 
     async def send_message_event(self, room_id: Any, event_type: Any, content: Any, **_: Any) -> EventID:
         """Says something, or reacts."""
@@ -111,7 +110,7 @@ class Client(mautrix.client.Client):
         about = await places.known(str(room_id), str(event_id))
         if about is None:
             raise MNotFound(f"no message {event_id} was heard lately in {room_id}")
-        return EventID(await places.say(str(room_id), outgoing(react_to=about, emojis=places.reacted(about, key))))
+        return EventID(await allowed(places.say(str(room_id), outgoing(react_to=about, emojis=places.reacted(about, key)))))
 
     async def redact(self, room_id: Any, event_id: Any, reason: Optional[str] = None, **_: Any) -> EventID:
         """Takes an own message back, or has a room take one of somebody else back, which needs `rooms.moderate`."""
@@ -123,7 +122,7 @@ class Client(mautrix.client.Client):
             await allowed(rooms.retract(str(room_id), about.stanza_id, reason or None))
             return EventID(event_id)
         number = str(event_id) if about is None else places.id_of(about)
-        return EventID(await places.say(str(room_id), outgoing(retract=number)))
+        return EventID(await allowed(places.say(str(room_id), outgoing(retract=number))))
 
     async def kick_user(self, room_id: Any, user_id: Any, reason: Optional[str] = None, **_: Any) -> None:
         """Makes somebody leave a room. Needs `rooms.moderate`."""

@@ -13,6 +13,7 @@ from parlor_port.running import settled
 
 from . import media
 from .client import Client, mark_read, of_content
+from .made_rooms import allowed
 from .state import withdrawal_event
 
 
@@ -50,7 +51,7 @@ class Said(types.Event):
 
     async def _say(self, message: Any) -> EventID:
         await settled()
-        return EventID(places.said(str(self.room_id), str(await parlor.reply(self.of_parlor, message))))
+        return EventID(places.said(str(self.room_id), str(await allowed(parlor.reply(self.of_parlor, message)))))
 
     def _message(self, content: Any, markdown: bool, allow_html: bool, edits: Any, about: Any) -> Any:
         if not isinstance(content, str):

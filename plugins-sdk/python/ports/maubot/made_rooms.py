@@ -5,7 +5,7 @@ import secrets
 from typing import Any, Awaitable, Mapping, Optional, Sequence
 
 import parlor
-from mautrix.errors import MatrixRequestError, MForbidden, MNotFound, MRoomInUse
+from mautrix.errors import MatrixRequestError, MForbidden, MLimitExceeded, MNotFound, MRoomInUse
 from parlor import errors, rooms
 from parlor_port import places, ready
 
@@ -21,6 +21,8 @@ async def allowed(call: Awaitable[Any]) -> Any:
         return await call
     except errors.Denied as error:
         raise MForbidden(str(error)) from error
+    except errors.OverLimit as error:
+        raise MLimitExceeded(str(error)) from error
     except errors.Error as error:
         raise MatrixRequestError(str(error)) from error
 

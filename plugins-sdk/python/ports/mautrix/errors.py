@@ -6,13 +6,26 @@ import sys
 class MatrixRequestError(Exception):
     """Any reason."""
 
+    #: The name of the reason, and the status that a server of Matrix answers with.
+    errcode = "M_UNKNOWN"
+    http_status = 400
+
+    @property
+    def message(self) -> str:
+        """The reason in words."""
+        return str(self)
+
 
 class MNotFound(MatrixRequestError):
     """The thing does not exist."""
 
+    errcode, http_status = "M_NOT_FOUND", 404
+
 
 class MForbidden(MatrixRequestError):
     """It may not be done."""
+
+    errcode, http_status = "M_FORBIDDEN", 403
 
 
 class MUnknown(MatrixRequestError):
@@ -22,13 +35,19 @@ class MUnknown(MatrixRequestError):
 class MRoomInUse(MatrixRequestError):
     """There is a room of this alias."""
 
+    errcode = "M_ROOM_IN_USE"
+
 
 class MBadState(MatrixRequestError):
     """It is so already, or cannot be so now."""
 
+    errcode = "M_BAD_STATE"
+
 
 class MLimitExceeded(MatrixRequestError):
     """It was asked for too often."""
+
+    errcode, http_status = "M_LIMIT_EXCEEDED", 429
 
 
 class MatrixResponseError(MatrixRequestError):
