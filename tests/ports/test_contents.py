@@ -78,6 +78,21 @@ class Contents(test_layer.Case):
         body = "said = evt.content.get('_relates_to')['in_reply_to'].get('event_id'), evt['content']['_relates_to']['in_reply_to']['event_id']"
         self.assertEqual(await self.said(body, extensions=reply), "('m7', 'm7')")
 
+    async def test_a_plugin_that_knows_replies_by_a_type_gets_and_sends_it(self) -> None:
+        reply = test_layer.extensions(reply=SimpleNamespace(id="m7", to=None))
+        body = (
+            "about = evt.content.relates_to\nanswer = RelatesTo()\nanswer.rel_type, answer.event_id = RelationType.REPLY, evt.event_id\n"
+            "if about.rel_type is RelationType.REPLY:\n    await self.client.send_text(evt.room_id, 'tea', relates_to=answer)\nsaid = about.event_id, evt.content.get_reply_to()")
+        self.assertEqual(await self.said(body), "(None, None)")
+        await self.host.says("!a", extensions=reply)
+        [(_, said), (_, told)] = self.host.sent
+        self.assertEqual((said.body, said.reply_to.id, told.body), ("tea", "m1", "('m7', 'm7')"))
+
+    async def test_other_plugins_get_replies_without_a_type(self) -> None:
+        reply = test_layer.extensions(reply=SimpleNamespace(id="m7", to=None))
+        body = "said = evt.content.relates_to.rel_type, evt.content.relates_to.event_id, evt.content.get_reply_to()"
+        self.assertEqual(await self.said(body, extensions=reply), "(None, None, 'm7')")
+
     async def test_a_plugin_that_also_reads_encrypted_files_reads_those_that_the_host_decrypted(self) -> None:
         texts = plugin(
             "@event.on(EventType.ROOM_MESSAGE)\nasync def heard(self, evt: MessageEvent) -> None:\n"

@@ -362,7 +362,7 @@ VALUES = {
     "PaginationDirection": {"FORWARD", "BACKWARD"},
     "RoomCreatePreset": {"PRIVATE", "TRUSTED_PRIVATE", "PUBLIC"},
     "RoomDirectoryVisibility": {"PRIVATE", "PUBLIC"},
-    "RelationType": {"REPLACE", "ANNOTATION", "REFERENCE", "THREAD"},
+    "RelationType": {"REPLACE", "ANNOTATION", "REFERENCE", "THREAD", "REPLY"},
     "Membership": {"JOIN", "LEAVE", "BAN", "INVITE", "KNOCK"},
 }
 

@@ -305,6 +305,7 @@ def _plugin(framework: str, kind: Any, renamed: dict[str, str], environment: dic
         more |= {"watches": True} if kind.draft.watches else {}
         more |= {"database": kind.draft.database} if kind.draft.database else {}
         more |= {"meta": kind.meta} if kind.meta else {}
+        more |= {"replies": True} if kind.knows_replies else {}
         lines += _run(framework, f"{name_of(module)}.{owner}", identity, kind.settings, more)
     return "\n".join(lines) + "\n"
 

@@ -39,6 +39,8 @@ class Maubot:
         self._apart: set[ast.AST] = set()
         #: The names of calls that only make the chat with one person.
         self._direct: set[ast.AST] = set()
+        #: Whether it knows answers by `RelationType.REPLY`.
+        self.knows_replies = False
         #: What maubot.yaml says of the plugin, if it asks for that.
         self.meta: dict[str, str] = {}
         self._set: set[str] = set()
@@ -224,6 +226,7 @@ class Maubot:
         if name.startswith("mautrix.client.InternalEventType.") and name.removeprefix("mautrix.client.") not in lacks.OF_MEMBERS:
             tell("lacks", module, node, f"InternalEventType.{node.attr}", *lacks.NO_EVENT)
         owner, _, last = shown.rpartition(".")
+        self.knows_replies |= shown.endswith("RelationType.REPLY")
         is_own = last == "database" and bool(self.draft.database) or last in ("webapp", "webapp_url") and self._has_web or last in self._set
         if owner == "self" and last in lacks.OF_PLUGIN and not is_own:
             tell("lacks", module, node, shown, *lacks.OF_PLUGIN[last])

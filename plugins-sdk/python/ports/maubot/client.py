@@ -323,7 +323,7 @@ def of_content(place: str, content: Any, about: Any = None, edits: Any = None) -
     if replaced is not None:
         inner = getattr(content, "new_content", None)
         return outgoing(_shown(inner) or body, replace=str(replaced), files=None if file is None else [file])
-    reply = getattr(getattr(relates, "in_reply_to", None), "event_id", None)
+    reply = getattr(getattr(relates, "in_reply_to", None), "event_id", None) or (relates.event_id if kind == "m.in_reply_to" else None)
     about = (places.heard(place, str(reply)) if reply else None) or about
     if file is not None:
         return outgoing(reply_to=about, files=[file])

@@ -17,6 +17,13 @@ from .made_rooms import allowed
 from .state import withdrawal_event
 
 
+class Replies:
+    """Answers to other messages."""
+
+    #: Whether the plugin knows them by `RelationType.REPLY`.
+    have_type = False
+
+
 class Said(types.Event):
     """A message or a reaction."""
 
@@ -117,7 +124,12 @@ def _relates(message: Any) -> Optional[RelatesTo]:
     if replaced:
         return RelatesTo(rel_type=RelationType.REPLACE, event_id=EventID(places.corrected(message, replaced)))
     if reply is not None:
-        return RelatesTo(in_reply_to=InReplyTo(event_id=EventID(places.name_of(message.chat, reply.id))))
+        about = EventID(places.name_of(message.chat, reply.id))
+        relates = RelatesTo(in_reply_to=InReplyTo(event_id=about))
+        if Replies.have_type:
+            # Other plugins take what has a type for no answer.
+            relates.rel_type, relates.event_id = RelationType.REPLY, about
+        return relates
     return None
 
 

@@ -13,7 +13,7 @@ from parlor_port import files, places, ready
 from parlor_port import running as port
 
 from .client import Client
-from .events import message_event, message_events, reaction_events
+from .events import Replies, message_event, message_events, reaction_events
 from .handlers import command as commands
 from .handlers import event as events
 from .loader import PluginLoader, PluginMeta
@@ -34,12 +34,14 @@ def run(
     watches: bool = False,
     database: str = "",
     meta: Optional[Mapping[str, str]] = None,
+    replies: bool = False,
 ) -> None:
     """Runs a plugin. `settings`: by the keys that it uses, the names of the settings and how they are read. `hears`: whether it listens to
     messages, and so asks for `messages.read`. `webhook`: the name of its webhook, if it takes requests. `slash`: whether it puts paths
     behind the address of the webhook without a `/`. `watches`: whether it listens to people who enter and leave rooms, and so asks for
     `rooms.read`. `database`: the package by whose names it uses a database, `asyncpg` or `sqlalchemy`. It asks for `storage` then. `meta`: what
-    maubot.yaml says of it, if it asks for that."""
+    maubot.yaml says of it, if it asks for that. `replies`: whether it knows answers by `RelationType.REPLY`, as older ones do."""
+    Replies.have_type = replies
     Runner(kind, name, settings or {}, hears, webhook, slash, watches, database, meta or {}).begin()
 
 

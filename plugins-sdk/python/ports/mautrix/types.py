@@ -173,12 +173,15 @@ class RelationType(str):
     ANNOTATION: "RelationType"
     REFERENCE: "RelationType"
     THREAD: "RelationType"
+    #: Older plugins know answers by it.
+    REPLY: "RelationType"
 
 
 RelationType.REPLACE = RelationType("m.replace")
 RelationType.ANNOTATION = RelationType("m.annotation")
 RelationType.REFERENCE = RelationType("m.reference")
 RelationType.THREAD = RelationType("m.thread")
+RelationType.REPLY = RelationType("m.in_reply_to")
 
 
 class InReplyTo(Mapped):
