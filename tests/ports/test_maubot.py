@@ -308,8 +308,8 @@ class Rooms(test_layer.Case):
     async def test_a_room_with_two_people_is_no_chat(self) -> None:
         body = (
             "own = await self.client.get_state_event(evt.room_id, EventType.ROOM_MEMBER, self.client.mxid, format='event')\n"
-            "said = len(await self.client.get_joined_members(evt.room_id)), own.content.is_direct, own.prev_content, own.unsigned.prev_content")
-        self.assertEqual(await self.said(body), "(6, None, None, None)")
+            "said = len(await self.client.get_joined_members(evt.room_id)), own.content.is_direct, own.prev_content.is_direct, own.unsigned.prev_content.membership.value")
+        self.assertEqual(await self.said(body), "(6, None, None, 'invite')")
 
     async def test_somebody_in_a_room_belongs_to_no_domain(self) -> None:
         body = (

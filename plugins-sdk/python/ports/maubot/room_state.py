@@ -51,8 +51,8 @@ def event(room: str, kind: EventType, key: str, state: Any) -> StateEvent:
     made.sender = UserID(key or room)
     made.state_key = UserID(key)
     made.content = state
-    # In Matrix, somebody is invited into a chat before.
-    made.prev_content = MemberStateEventContent(Membership.INVITE, is_direct=True) if getattr(state, "is_direct", None) else None
+    # In Matrix, somebody is invited before.
+    made.prev_content = MemberStateEventContent(Membership.INVITE, is_direct=state.is_direct) if kind is EventType.ROOM_MEMBER else None
     made.unsigned = Unsigned(made.prev_content)
     made.event_id = EventID("")
     made.timestamp = int(time.time() * 1000)
