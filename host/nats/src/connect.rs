@@ -160,6 +160,11 @@ impl Link {
         self.client.connection_state() == State::Connected
     }
 
+    /// Returns whether both connections lead, or led last, to the same server. A cluster of NATS may have several.
+    pub(crate) fn shares_server(&self, other: &Self) -> bool {
+        self.client.server_info().server_id == other.client.server_info().server_id
+    }
+
     /// Returns why there is no connection, if NATS does not accept the log-in any more.
     pub(crate) fn refused(&self) -> Option<ConnectError> {
         let cause = self.denials.refused().filter(|_| !self.is_connected())?;

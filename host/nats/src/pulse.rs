@@ -48,7 +48,8 @@ pub(crate) type Waiter = oneshot::Sender<()>;
 pub(crate) struct Route {
     /// The connection of the stores. Without it, an account could not note what it does.
     pub(crate) stores: Link,
-    /// The connection of the thread that asks; `None` if the questions go over the other one.
+    /// The connection of the thread that asks; `None` if the questions go over the other one. It counts only while both lead to
+    /// one server: that of the stores may be cut off while another one answers.
     pub(crate) thread: Option<Link>,
 }
 
@@ -160,7 +161,8 @@ pub(crate) async fn ask(
 impl Route {
     /// Returns the connection for an attempt. If that of a thread gives no answer, the other one may.
     fn link(&self, by_thread: bool) -> &Link {
-        self.thread.as_ref().filter(|thread| by_thread && thread.is_connected()).unwrap_or(&self.stores)
+        let counts = |thread: &&Link| by_thread && thread.is_connected() && thread.shares_server(&self.stores);
+        self.thread.as_ref().filter(counts).unwrap_or(&self.stores)
     }
 }
 

@@ -4,6 +4,9 @@
 //! more. Over a connection that its own thread has, a question wakes up no other thread.
 //!
 //! Only reads are asked for like this: with several replicas, all questions of a node keep a pace together.
+//!
+//! Such a connection must lead to the server of the stores. If that one hangs or is cut off, an answer of another server would let an
+//! account do what it cannot note until the node has lost its lease.
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
@@ -18,7 +21,7 @@ use crate::connect::Link;
 use crate::names::Cluster;
 use crate::pulse::{Question, Route, Waiter, ask};
 
-/// How long after a failure a thread tries again to connect.
+/// How long after a failure, or after it has reached another server than that of the stores, a thread tries again to connect.
 const RETRY: Duration = Duration::from_secs(30);
 
 /// The connections of the threads of a node.
@@ -91,7 +94,8 @@ async fn connected(links: &Weak<ThreadLinks>) -> Option<Route> {
         let stores = links.upgrade()?.stores.clone();
         let made = stores.again().await;
         match made {
-            Ok(thread) => return Some(Route { stores, thread: Some(thread) }),
+            Ok(thread) if thread.shares_server(&stores) => return Some(Route { stores, thread: Some(thread) }),
+            Ok(_) => tracing::debug!("a thread of accounts has reached another server of NATS than the stores"),
             Err(error) => tracing::debug!(%error, "a thread of accounts asks over the connection of the stores"),
         }
         drop(stores);

@@ -324,6 +324,33 @@ async fn an_answer_without_the_connection_of_the_stores_does_not_count() {
     assert!(early.is_err(), "{early:?}");
 }
 
+/// Only the server of the stores, and of the lease, may hang or be cut off. Accounts would act until the lease ends, and the next node
+/// would repeat what they could not note.
+#[tokio::test]
+async fn an_answer_of_another_server_than_that_of_the_stores_does_not_count() {
+    let (server, other) = (Server::start(), Server::start());
+    _ = server.cluster().await;
+    let (thread, cluster) = other.cluster().await;
+    let proxy = Proxy::before(server.port()).await;
+    let stores = Link::connect(&settings(proxy.port())).await.unwrap();
+    assert!(!thread.shares_server(&stores) && thread.shares_server(&thread.again().await.unwrap()));
+    let route = Route { stores, thread: Some(thread) };
+    let (waiting, inbox) = mpsc::unbounded_channel::<Waiter>();
+    tokio::spawn(ask(route, cluster, Question::Read, inbox, Arc::default()));
+    let answered = || {
+        let (waiter, answered) = oneshot::channel();
+        waiting.send(waiter).unwrap();
+        answered
+    };
+    soon(answered()).await.unwrap();
+    proxy.set_deaf(true);
+    let mut cut_off = answered();
+    let early = tokio::time::timeout(Duration::from_millis(700), &mut cut_off).await;
+    assert!(early.is_err(), "{early:?}");
+    proxy.set_deaf(false);
+    soon(cut_off).await.unwrap();
+}
+
 /// A server that led the others, and is cut off from them, refuses writes and answers reads by what it had then.
 #[tokio::test]
 async fn a_server_that_takes_no_write_shows_no_loss() {
