@@ -245,7 +245,11 @@ mod tests {
         let fields = vec![("a".to_owned(), ConfigValue::Text("x".repeat(100_000)))];
         let command = ConfigureRoom { jid, fields };
         assert_eq!(request(&instance, &Granted::HOST, command).await, Err(CallError::Offline));
-        assert!(instance.lasting.budgets.outgoing_bytes().used() >= 100_000.0, "{}", instance.lasting.budgets.outgoing_bytes().used());
+        assert!(
+            instance.lasting.budgets.outgoing_bytes().used() >= 100_000.0,
+            "{}",
+            instance.lasting.budgets.outgoing_bytes().used()
+        );
     }
 
     /// All of them may give the same command in the same second.
