@@ -138,8 +138,11 @@ impl Policy {
         !self.require_signature || signer.and_then(|name| self.keys.get(name)).is_some_and(counts)
     }
 
-    /// Parses the text of the file at this path.
+    /// Parses the text of the file at this path. A text that is too long to be [read](Self::read) is refused: it is not to be written.
     pub fn understand(text: &str, path: &Path) -> Result<Self, PolicyError> {
+        if text.len() as u64 > MAX_BYTES {
+            return Err(PolicyError::TooLong { path: path.to_owned() });
+        }
         let folder = path.parent().unwrap_or(Path::new(""));
         Self::parse(text, folder).map_err(|error| PolicyError::Invalid { path: path.to_owned(), error })
     }

@@ -238,6 +238,16 @@ mod tests {
         assert!(!Policy::load(&path).unwrap().plugins["echo"].enabled);
     }
 
+    /// No command could read it, and a host that starts would run no plugin.
+    #[test]
+    fn a_policy_that_is_too_long_to_be_read_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plugins.toml");
+        let long = "\n".repeat(usize::try_from(super::super::MAX_BYTES).unwrap() + 1);
+        let error = replace(&path, None, &long, |_| Ok(())).unwrap_err();
+        assert!(matches!(error, EditError::Policy(PolicyError::TooLong { .. })) && !path.exists(), "{error}");
+    }
+
     #[test]
     fn a_policy_that_cannot_be_written_is_told_of_with_a_remedy() {
         let says = |kind: ErrorKind| EditError::Write { path: "plugins.toml".into(), cause: kind.into() }.to_string();
