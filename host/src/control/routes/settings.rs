@@ -8,6 +8,7 @@ use parlor_plugins::policy::SettingValues;
 use parlor_plugins::setting::{Setting, SettingKind};
 use parlor_runtime::audited::record;
 use parlor_store::By;
+use serde_json::Value;
 
 use crate::control::handle::HostHandle;
 use crate::control::http::{Answer, json};
@@ -19,6 +20,9 @@ use crate::host::Host;
 
 /// The longest body of a change, in bytes, as the form of the window has it.
 const LONGEST_CHANGE: usize = 64 << 10;
+/// The most bytes that all settings of a plugin take once they were changed here. The values of all plugins are in one file, which has
+/// an end.
+const LONGEST_OF_ALL: usize = 64 << 10;
 /// The most of a name that is shown, in bytes.
 const LONGEST_NAME: usize = 200;
 
@@ -42,14 +46,12 @@ pub(super) async fn change(handle: &HostHandle, id: &PluginId, request: &Request
     // It blocks on locks and on the disk.
     let changing = tokio::task::spawn_blocking(move || {
         let admin = PluginAdmin::new(&config).recording(|decided| record(&config, decided, &by));
-        let manifest = admin
-            .entry(&plugin)
-            .and_then(|entry| admin.look(&plugin, &entry))
-            .map_err(|error| refused(&plugin, &error))?
-            .manifest;
+        let looked = admin.entry(&plugin).and_then(|entry| Ok((admin.look(&plugin, &entry)?.manifest, entry.settings)));
+        let (manifest, values) = looked.map_err(|error| refused(&plugin, &error))?;
         for change in &changes {
             fits(&plugin, manifest.settings.get(&change.name), change)?;
         }
+        are_short(&plugin, &values, &changes)?;
         change_settings(&admin, &plugin, &changes).map_err(|error| refused(&plugin, &error))
     });
     changing.await.map_err(|error| Refusal::NotApplied(error.to_string()))??;
@@ -94,6 +96,20 @@ fn fits(id: &PluginId, setting: Option<&Setting>, change: &SettingChange) -> Res
     checked.map_err(|why| Refusal::Value(format!("the setting {name} does not fit: {why}")))
 }
 
+/// Refuses changes that make the settings of a plugin too long together.
+fn are_short(id: &PluginId, values: &SettingValues, changes: &[SettingChange]) -> Result<(), Refusal> {
+    let length = |name: &String, value: &Value| name.len() + value.to_string().len();
+    let before: usize = values.0.iter().map(|(name, value)| length(name, value)).sum();
+    let stays = |name: &String| changes.iter().all(|change| change.name != *name);
+    let left = values.0.iter().filter(|(name, _)| stays(name));
+    let new = changes.iter().filter_map(|change| Some((&change.name, change.new.as_ref()?)));
+    let after: usize = left.chain(new).map(|(name, value)| length(name, value)).sum();
+    if after > LONGEST_OF_ALL && after > before {
+        return Err(Refusal::Value(format!("the settings of {id} take at most 64 KiB together")));
+    }
+    Ok(())
+}
+
 /// Returns the refusal for an error of the files. Most of these name files.
 fn refused(id: &PluginId, error: &AdminError) -> Refusal {
     match error {
@@ -105,7 +121,7 @@ fn refused(id: &PluginId, error: &AdminError) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json as value};
+    use serde_json::json as value;
 
     use super::*;
 
@@ -147,6 +163,23 @@ mod tests {
             assert_eq!([of(Some(&secret), file()), of(Some(&secret), value!("mine"))], [Err(400); 2]);
         }
         assert_eq!(of(None, value!("mine")), Err(400));
+    }
+
+    /// They are in one file with those of all other plugins.
+    #[test]
+    fn the_settings_of_a_plugin_take_no_more_than_so_much_together() {
+        let id: PluginId = "own".parse().unwrap();
+        let text = |length: usize| value!("x".repeat(length));
+        let of = |given: usize, other: usize, new: Option<usize>| {
+            let values = SettingValues([("given".to_owned(), text(given)), ("other".to_owned(), text(other))].into());
+            let change = SettingChange { name: "given".to_owned(), shown: Some(text(given)), new: new.map(text) };
+            are_short(&id, &values, &[change]).map_err(|refusal| refusal.status().as_u16())
+        };
+        let most = LONGEST_OF_ALL - 2 * "given\"\"".len();
+        assert_eq!([of(0, 0, Some(most)), of(most / 2, most / 2, Some(most / 2))], [Ok(()); 2]);
+        assert_eq!([of(0, 0, Some(most + 1)), of(0, most, Some(1))], [Err(400); 2]);
+        // Those who run the host may have given more, and it may become less.
+        assert_eq!([of(9 * most, most, Some(8 * most)), of(9, most, None)], [Ok(()); 2]);
     }
 
     #[test]
