@@ -7,7 +7,6 @@ pub(super) mod requests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use jid::BareJid;
 use parlor_base::id::PluginId;
@@ -43,7 +42,7 @@ impl Reach {
             return Self { is_whole: true, ..Self::default() };
         }
         let owner = owner.clone();
-        Self::read(config, move |account| account.owners.contains(&owner)).await
+        Self::read(host, move |account| account.owners.contains(&owner)).await
     }
 
     /// Returns the reach of a session of the window at this moment: that of the person to whom its link was sent, or the accounts
@@ -52,15 +51,19 @@ impl Reach {
         match (&session.accounts, &session.jid) {
             (Some(own), _) => {
                 let own = own.clone();
-                Self::read(host.config(), move |account| is_named(&own, account)).await
+                Self::read(host, move |account| is_named(&own, account)).await
             }
             (None, Some(jid)) => Self::of(host, jid).await,
             (None, None) => Self { is_whole: true, ..Self::default() },
         }
     }
 
-    /// Returns the reach of somebody who has some accounts. It waits for the disk.
-    async fn read(config: Arc<Config>, is_own: impl Fn(&AccountConfig) -> bool + Send + 'static) -> Self {
+    /// Returns the reach of somebody who has some accounts. It waits for the disk. While the name of an account goes to another address,
+    /// nobody has the account: what runs by this name is still the former one.
+    async fn read(host: &Host, is_own: impl Fn(&AccountConfig) -> bool + Send + 'static) -> Self {
+        let config = host.config();
+        let going = going(host, &config, &is_own);
+        let is_own = move |account: &AccountConfig| is_own(account) && !going.contains(&account.name);
         // A policy that cannot be read gives nobody a plugin.
         let reading = tokio::task::spawn_blocking(move || {
             let policy = PluginAdmin::new(&config).policy().unwrap_or_default();
@@ -170,6 +173,22 @@ impl Reach {
     }
 }
 
+/// Returns those of somebody's accounts whose names another account has that still runs.
+fn going(host: &Host, config: &Config, is_own: &dyn Fn(&AccountConfig) -> bool) -> BTreeSet<AccountName> {
+    let own = config.accounts.values().filter(|account| is_own(account));
+    let goes = |account: &&AccountConfig| {
+        let running = host.account(&account.name);
+        is_another(running.as_ref().map(|running| &running.own), account)
+    };
+    own.filter(goes).map(|account| account.name.clone()).collect()
+}
+
+/// Returns whether the account that runs by the name of one of the configuration has another address. `running`: its address, if one
+/// runs here.
+fn is_another(running: Option<&BareJid>, account: &AccountConfig) -> bool {
+    running.is_some_and(|running| *running != account.link.jid.to_bare())
+}
+
 /// Returns whether an account is one of those that a session was made for.
 fn is_named(own: &BTreeMap<AccountName, BareJid>, account: &AccountConfig) -> bool {
     own.get(&account.name).is_some_and(|jid| *jid == account.link.jid.to_bare())
@@ -224,6 +243,17 @@ mod tests {
         };
         assert_eq!(of("red@example.org"), (true, true, false));
         assert_eq!(of("former@example.org"), (false, false, false));
+    }
+
+    #[test]
+    fn an_account_whose_name_goes_to_another_address_is_nobodys_meanwhile() {
+        let of = |running: Option<&str>| {
+            let running = running.map(|jid| jid.parse::<BareJid>().unwrap());
+            let reach = reach_of(&|account| account.name.as_str() == "red" && !is_another(running.as_ref(), account));
+            (reach.has("red"), reach.controls("own"))
+        };
+        assert_eq!([of(None), of(Some("red@example.org"))], [(true, true); 2]);
+        assert_eq!(of(Some("former@example.org")), (false, false));
     }
 
     /// Returns a plugin, as `parlor status --json` shows it.

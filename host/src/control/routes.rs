@@ -14,6 +14,7 @@ use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_base::nearest::nearest;
 use parlor_config::AccountName;
+use parlor_runtime::account::Shared;
 use parlor_runtime::supervisor::Supervised;
 use parlor_runtime::webhooks::Webhooks;
 use parlor_session::permissions::question::Question;
@@ -361,10 +362,9 @@ impl Routes {
             |level| rank(level).ok_or_else(|| Refusal::Value(format!("a level is one of {}", LEVELS.join(", "))));
         let level = request.value("level").map(level).transpose()?;
         let id = request.value("plugin").map(plugin).transpose()?.map(|id| id.to_string());
-        let since = |name: &str| {
-            data::account(&self.handle.host, name).map(|account| (account.name.to_string(), account.since))
-        };
-        let account = request.value("account").map(since).transpose()?;
+        let since = |account: Arc<Shared>| (account.name.to_string(), account.since);
+        let account = request.value("account").map(|_| data::present(&self.handle.host, request).map(since));
+        let account = account.transpose()?;
         let wanted = Wanted { plugin: id, level, account };
         let most = request.value("lines").map_or(Ok(USUAL_LINES), str::parse);
         let most = most.map_err(|_| Refusal::Value("`lines` is a whole number".to_owned()))?;

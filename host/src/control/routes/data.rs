@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
+use jid::BareJid;
 use parlor_base::id::PluginId;
-use parlor_config::{AccountConfig, AccountName};
+use parlor_config::AccountName;
 use parlor_runtime::account::Shared;
 use parlor_store::{By, EntryHead, LONGEST_VALUE, Owner, PageOf, StoredValue, is_key};
 
 use crate::control::audit;
 use crate::control::http::{Answer, json};
 use crate::control::refusal::Refusal;
-use crate::control::request::Request;
+use crate::control::request::{Request, Session};
 use crate::control::views::{DataChange, DataEntry, DataHead, DataPage};
 use crate::host::{Host, actions};
 
@@ -41,14 +42,20 @@ pub(super) async fn show(host: &Host, id: &PluginId, request: &Request) -> Resul
 }
 
 /// Returns the account that a request names. While its name goes to another address, it is neither of the two.
-fn present(host: &Host, request: &Request) -> Result<Arc<Shared>, Refusal> {
+pub(super) fn present(host: &Host, request: &Request) -> Result<Arc<Shared>, Refusal> {
     let account = account(host, request.value("account").unwrap_or_default())?;
-    let config = host.config();
-    let is_another = |written: &AccountConfig| written.link.jid.to_bare() != account.own;
-    if config.accounts.get(&account.name).is_some_and(is_another) {
+    let written = host.config().accounts.get(&account.name).map(|written| written.link.jid.to_bare());
+    if is_another(&account, written.as_ref(), request.by.as_ref()) {
         return Err(missing(&account.name, true));
     }
     Ok(account)
+}
+
+/// Returns whether an account that runs is another one than the configuration has by its name, or than the session was made for. The
+/// session was checked by the node that it is at, and its accounts may have moved on since.
+fn is_another(account: &Shared, written: Option<&BareJid>, by: Option<&Session>) -> bool {
+    let of_session = by.and_then(|by| by.accounts.as_ref()?.get(&account.name));
+    [written, of_session].into_iter().flatten().any(|jid| *jid != account.own)
 }
 
 /// Imports entries for an account, or removes all that a plugin stored.
@@ -120,7 +127,7 @@ fn is_installed(id: &PluginId) -> Refusal {
 }
 
 /// Returns an account of this host.
-pub(super) fn account(host: &Host, name: &str) -> Result<Arc<Shared>, Refusal> {
+fn account(host: &Host, name: &str) -> Result<Arc<Shared>, Refusal> {
     let name = name.parse::<AccountName>().map_err(|error| Refusal::Value(error.to_string()))?;
     host.account(&name).ok_or_else(|| missing(&name, host.config().accounts.contains_key(&name)))
 }
@@ -156,7 +163,29 @@ fn entry(DataEntry { key, hex, expires }: DataEntry) -> Option<StoredValue> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+
+    /// Its log and what plugins keep on it are the business of whoever had it before.
+    #[tokio::test]
+    async fn an_account_whose_name_goes_to_another_one_is_not_that_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = crate::host::tests::offline_host(folder.path()).await;
+        let [own, other] = ["bot@example.org", "other@example.org"].map(|jid| jid.parse::<BareJid>().unwrap());
+        let account = account(&host, "main").unwrap();
+        let session = |jid: &BareJid| {
+            let accounts = BTreeMap::from([(account.name.clone(), jid.clone())]);
+            Session { name: "quiet-otter".to_owned(), jid: None, accounts: Some(accounts) }
+        };
+        let of = |written: Option<&BareJid>, by: Option<&BareJid>| {
+            let by = by.map(&session);
+            is_another(&account, written, by.as_ref())
+        };
+        assert_eq!([of(None, None), of(Some(&own), None), of(Some(&own), Some(&own))], [false; 3]);
+        assert_eq!([of(Some(&other), None), of(Some(&own), Some(&other)), of(None, Some(&other))], [true; 3]);
+        host.stop().await;
+    }
 
     #[test]
     fn an_account_that_no_node_has_is_told_from_one_that_moves() {
