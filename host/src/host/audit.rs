@@ -16,8 +16,8 @@ use parlor_plugins::policy::{Entry, Policy};
 use parlor_runtime::account::Shared;
 use parlor_runtime::audited;
 use parlor_store::{
-    Activity, Audit, AuditFile, AuditKind, By, CONFIGURATION, DataError, NewAuditEntry, PolicyChange, PolicyRow, Share,
-    StoreError,
+    Activity, Audit, AuditFile, AuditKind, AuditQuery, By, CONFIGURATION, DataError, NewAuditEntry, PolicyChange,
+    PolicyRow, Share, StoreError,
 };
 
 use super::Host;
@@ -31,6 +31,8 @@ const COUNTED_AT_ONCE: usize = 1_000;
 const CONFIG: &str = "parlor.toml";
 /// How many changes of the configuration are written at once: there may be thousands of accounts.
 const AT_ONCE: usize = 64;
+/// The most changes of an account that are looked at for one of its address.
+const LOOKED_AT: u32 = 10_000;
 /// The way of edits that were made while no host ran.
 const AT_THE_START: &str = "found at the start";
 /// The way of edits that a command finds, which then makes a change itself.
@@ -165,6 +167,16 @@ pub(crate) async fn done(host: &Host, entry: NewAuditEntry) {
 /// Records several results at once.
 pub(crate) async fn all_done(host: &Host, entries: Vec<NewAuditEntry>) {
     warn_of(host.store.audit().add(entries).await);
+}
+
+/// Returns the moment, in milliseconds of the Unix clock, from which on the audit is about the account that has a name now: before, another
+/// address had it. None: no other one had it, as far as is known.
+pub(crate) async fn since(host: &Host, name: &str) -> Result<Option<i64>, StoreError> {
+    let (config, name) = (host.config(), name.to_owned());
+    let Some(account) = config.accounts.values().find(|account| account.name.as_str() == name) else { return Ok(None) };
+    let (own, kinds) = (account.link.jid.to_bare(), vec![AuditKind::Account]);
+    let query = AuditQuery { account: Some(name), kinds, most: LOOKED_AT, ..AuditQuery::default() };
+    Ok(configuration::end_of_another(&host.store.audit().entries(query).await?, &own))
 }
 
 /// Writes the counts of all plugins.

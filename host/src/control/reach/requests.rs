@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use http_body_util::BodyExt as _;
 use hyper::header::HeaderValue;
 use hyper::{Method, StatusCode};
+use jiff::Timestamp;
 use parlor_base::escape::escape_untrusted;
 use serde_json::Value;
 
@@ -20,7 +21,7 @@ use crate::control::refusal::Refusal;
 use crate::control::request::{Request, plugin};
 use crate::control::show;
 use crate::control::views::{Plugin, Status};
-use crate::host::Host;
+use crate::host::{Host, audit};
 
 /// The most of a name that is shown, in bytes.
 const LONGEST: usize = 256;
@@ -105,6 +106,8 @@ pub(in crate::control) struct Limits {
     about: About,
     /// The number of the newest entries of the audit that were shown before.
     shown: usize,
+    /// From when on the audit is about the present account, if another one had its name before.
+    since: Option<i64>,
 }
 
 impl Limits {
@@ -124,8 +127,11 @@ impl Limits {
                 tracing::warn!(session = %session.name, path, %refusal, "a session of the window is refused what is beyond its accounts");
             }
         })?;
-        let shown = if about == About::Audit { pass_over(request)? } else { 0 };
-        Ok(Some(Self { reach, about, shown }))
+        let (mut shown, mut since) = (0, None);
+        if about == About::Audit {
+            (shown, since) = (pass_over(request)?, begin_later(host, request).await?);
+        }
+        Ok(Some(Self { reach, about, shown, since }))
     }
 
     /// Leaves out of an answer what is not of the accounts. Faults of the host name its files and nodes, so only its log says more of
@@ -156,6 +162,12 @@ impl Limits {
             narrowed.headers_mut().insert(INCOMPLETE_HEADER, INCOMPLETE);
         }
         Ok(narrowed)
+    }
+
+    /// Returns whether a moment is one of the present account. The numbers of names are to the day.
+    fn is_since(&self, moment: &str) -> bool {
+        let is_later = |since| moment.parse::<Timestamp>().is_ok_and(|moment| moment.as_millisecond() >= since);
+        self.since.is_none_or(is_later)
     }
 
     fn narrow(&self, body: &[u8]) -> Result<Answer, Refusal> {
@@ -192,7 +204,7 @@ impl Limits {
                     entry.way.truncate(entry.way.find(" at node ").unwrap_or(entry.way.len()));
                 }
                 audit.counts.retain(|count| self.reach.has(&count.account));
-                audit.names.retain(|name| self.reach.has(&name.account));
+                audit.names.retain(|name| self.reach.has(&name.account) && self.is_since(&name.first));
                 json(&audit)
             }
             About::Log => {
@@ -285,6 +297,27 @@ fn pass_over(request: &mut Request) -> Result<usize, Refusal> {
     let shown = shown.ok_or_else(wrong)?;
     request.query.insert("lines".to_owned(), lines(request)?.saturating_add(shown).to_string());
     usize::try_from(shown).map_err(|_| wrong())
+}
+
+/// Has a request for the audit of an account begin where another address had its name no more, and returns that moment: what was before
+/// is the business of somebody else.
+async fn begin_later(host: &Host, request: &mut Request) -> Result<Option<i64>, Refusal> {
+    let since = audit::since(host, request.value("account").unwrap_or_default()).await.map_err(|error| {
+        tracing::warn!(%error, "the audit cannot be read for a session of some accounts");
+        no_answer()
+    })?;
+    if let Some(since) = since {
+        put_later(request, since);
+    }
+    Ok(since)
+}
+
+/// Has a request begin with this moment, unless it begins later. One that is no number is refused like any other.
+fn put_later(request: &mut Request, since: i64) {
+    let is_earlier = |asked: &str| asked.parse::<i64>().is_ok_and(|asked| asked < since);
+    if request.value("since").is_none_or(is_earlier) {
+        request.query.insert("since".to_owned(), since.to_string());
+    }
 }
 
 fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {

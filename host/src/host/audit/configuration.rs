@@ -11,6 +11,7 @@ use std::iter::Peekable;
 use std::path::{Path, absolute};
 use std::vec::IntoIter;
 
+use jid::{BareJid, Jid};
 use parlor_base::escape::escape_distinct;
 use parlor_base::id::Digest;
 use parlor_config::{
@@ -18,7 +19,7 @@ use parlor_config::{
     setting,
 };
 use parlor_runtime::audited::HIDDEN;
-use parlor_store::{AuditKind, By, CONFIGURATION, NewAuditEntry, PolicyChange, PolicyRow};
+use parlor_store::{AuditEntry, AuditKind, By, CONFIGURATION, NewAuditEntry, PolicyChange, PolicyRow};
 use sections::{sections, usual};
 
 /// The field that is there once the whole configuration was recorded.
@@ -29,6 +30,10 @@ const SEEN_LATER: &str = "seen component and cluster";
 const LATER: [&str; 2] = ["section component.", "section cluster."];
 /// The part of an account with its connection and its owners. Each account has it.
 const LINK: &str = "link";
+/// The entries about an account that comes or goes, and about a change of its address or its owners.
+const ADDED: &str = "added";
+const REMOVED: &str = "removed";
+const LINKED: &str = "its connection or its owners";
 /// The entry about a change of how an account connects, other than of its address.
 const HOW: &str = "how it connects, such as its server or the place of its password";
 /// The text between the address of an account and its owners.
@@ -309,9 +314,9 @@ fn entry(field: &str, stays: bool, by: &By, old: Option<String>, new: Option<Str
     let (kind, what, [old, new]) = match (part, stays) {
         // The other values that decide how to connect are digested, and not shown.
         (LINK, true) if old == new => (AuditKind::Account, HOW, [None, None]),
-        (LINK, true) => (AuditKind::Account, "its connection or its owners", [old, new]),
+        (LINK, true) => (AuditKind::Account, LINKED, [old, new]),
         (LINK, false) => {
-            let what = if old.is_none() { "added" } else { "removed" };
+            let what = if old.is_none() { ADDED } else { REMOVED };
             (AuditKind::Account, what, [old, new].map(|shown| shown.as_deref().map(address)))
         }
         (_, false) => return None,
@@ -321,6 +326,18 @@ fn entry(field: &str, stays: bool, by: &By, old: Option<String>, new: Option<Str
         (other, true) => (AuditKind::Setting, other, [old, new]),
     };
     Some(NewAuditEntry { account: Some(account.to_owned()), old, new, ..NewAuditEntry::new(kind, by, what) })
+}
+
+/// Returns the first moment, in milliseconds of the Unix clock, after the last of these entries which says that another address had the
+/// name of the account. None: no entry says that.
+pub(super) fn end_of_another(entries: &[AuditEntry], own: &BareJid) -> Option<i64> {
+    let is_own = |shown: &str| address(shown).parse::<Jid>().is_ok_and(|jid| jid.to_bare() == *own);
+    let is_of_another = |entry: &&AuditEntry| {
+        let mut shown = [&entry.old, &entry.new].into_iter().flatten();
+        [ADDED, REMOVED, LINKED].contains(&entry.what.as_str()) && !shown.all(|shown| is_own(shown))
+    };
+    let last = entries.iter().filter(|entry| entry.kind == AuditKind::Account.as_str()).rfind(is_of_another)?;
+    Some(last.at.saturating_add(1))
 }
 
 /// Returns the address of an account from what is shown of its connection and owners.

@@ -24,7 +24,7 @@ fn asked(line: &str) -> Result<(), String> {
 
 /// Returns an answer as the session gets it.
 async fn narrowed(line: &str, body: &Value) -> Result<Value, String> {
-    let limits = Limits { about: about(&request(line)), reach: reach(), shown: 0 };
+    let limits = Limits { about: about(&request(line)), reach: reach(), shown: 0, since: None };
     let narrowed = limits.narrowed(json(body)).await.map_err(|refusal| refusal.to_string())?;
     Ok(serde_json::from_slice(&bytes(narrowed).await).unwrap())
 }
@@ -207,7 +207,7 @@ async fn older_entries_of_the_audit_have_places_among_those_of_the_account() {
     let mut older = request("GET /v1/audit?account=red&lines=5&before=7");
     let shown = pass_over(&mut older).unwrap();
     assert_eq!((shown, older.value("lines"), older.value("before")), (7, Some("12"), None));
-    let limits = Limits { about: About::Audit, reach: reach(), shown };
+    let limits = Limits { about: About::Audit, reach: reach(), shown, since: None };
     let narrowed = limits.narrowed(json(&audit)).await.unwrap();
     let narrowed: Value = serde_json::from_slice(&bytes(narrowed).await).unwrap();
     let of = |name: &str| {
@@ -224,6 +224,33 @@ async fn older_entries_of_the_audit_have_places_among_those_of_the_account() {
     assert_eq!(pass_over(&mut request("GET /v1/audit?account=red")).unwrap(), 0);
 }
 
+/// Another customer had it.
+#[tokio::test]
+async fn the_audit_has_nothing_of_a_former_account_with_the_name_of_one() {
+    let begins = |line: &str| {
+        let mut request = request(line);
+        put_later(&mut request, 1_000);
+        request.value("since").unwrap().to_owned()
+    };
+    let asked =
+        ["", "&since=999", "&since=1001", "&since=x"].map(|since| begins(&format!("GET /v1/audit?account=red{since}")));
+    assert_eq!(asked, ["1000", "1000", "1001", "x"]);
+    let name = |what: &str, first: &str| {
+        value!({
+            "account": "red", "kind": "recipient", "what": what, "first": first, "last": "1970-01-01T00:00:02Z", "count": 2,
+            "sent": null, "received": null
+        })
+    };
+    // Both may be of one day.
+    let names =
+        [name("former@example.org", "1970-01-01T00:00:00.999Z"), name("own@example.org", "1970-01-01T00:00:01Z")];
+    let audit = value!({ "entries": [], "counts": [], "names": names });
+    let limits = Limits { about: About::Audit, reach: reach(), shown: 0, since: Some(1_000) };
+    let narrowed = bytes(limits.narrowed(json(&audit)).await.unwrap()).await;
+    let narrowed: Value = serde_json::from_slice(&narrowed).unwrap();
+    assert_eq!(narrowed["names"], value!([names[1]]));
+}
+
 #[tokio::test]
 async fn the_log_has_only_lines_of_the_accounts() {
     let line = |account: &str| {
@@ -231,7 +258,7 @@ async fn the_log_has_only_lines_of_the_accounts() {
         let line = value!({ "number": 7, "at": "", "level": "info", "target": "plugin", "message": account, "fields": fields });
         format!("{line}\n")
     };
-    let limits = Limits { about: About::Log, reach: reach(), shown: 0 };
+    let limits = Limits { about: About::Log, reach: reach(), shown: 0, since: None };
     let all = http::answer(StatusCode::OK, LINES, [line("blue"), line("red"), line("blue")].concat());
     let text = bytes(limits.narrowed(Ok(all)).await.unwrap()).await;
     let lines: Vec<Value> =
@@ -251,7 +278,7 @@ fn the_log_says_once_a_minute_what_a_session_was_refused() {
 
 #[tokio::test]
 async fn faults_of_the_host_are_not_told_and_refusals_are() {
-    let limits = Limits { about: About::Accounts, reach: reach(), shown: 0 };
+    let limits = Limits { about: About::Accounts, reach: reach(), shown: 0, since: None };
     let fault = || Refusal::Passing("node two does not answer".to_owned());
     let of_node =
         http::answer(StatusCode::INTERNAL_SERVER_ERROR, JSON, br#"{"error":"/srv/audit.db is full"}"#.to_vec());
@@ -283,7 +310,7 @@ async fn a_plugin_is_shown_where_it_runs_on_the_accounts() {
     assert_eq!(refused, "there is no plugin both on your accounts");
     let mut incomplete = json(&places(&["red"])).unwrap();
     incomplete.headers_mut().insert(INCOMPLETE_HEADER, HeaderValue::from_static("node%20two"));
-    let limits = Limits { about: About::Plugin("both".to_owned()), reach: reach(), shown: 0 };
+    let limits = Limits { about: About::Plugin("both".to_owned()), reach: reach(), shown: 0, since: None };
     let answer = limits.narrowed(Ok(incomplete)).await.unwrap();
     assert_eq!(answer.headers()[INCOMPLETE_HEADER], INCOMPLETE);
 }

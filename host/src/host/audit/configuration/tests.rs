@@ -52,6 +52,38 @@ fn owners_that_differ_after_they_are_cut_are_told_apart() {
     assert_ne!(shown[0], shown[1]);
 }
 
+/// The name of an account may go to another customer.
+#[test]
+fn the_audit_says_when_another_address_had_the_name_of_an_account() {
+    let own: BareJid = "bot@example.org".parse().unwrap();
+    let of = |steps: &[&str]| {
+        let new = steps.windows(2).flat_map(|step| between(step[0], step[1])).filter_map(|change| change.entry);
+        let entry = |(number, new): (usize, NewAuditEntry)| AuditEntry {
+            id: 0,
+            at: i64::try_from(number).unwrap(),
+            kind: new.kind.as_str().to_owned(),
+            plugin: None,
+            account: new.account,
+            who: String::new(),
+            file: None,
+            way: String::new(),
+            what: new.what,
+            old: new.old,
+            new: new.new,
+            said: Vec::new(),
+        };
+        let main = new.filter(|new| new.account.as_deref() == Some("main"));
+        end_of_another(&main.enumerate().map(entry).collect::<Vec<_>>(), &own)
+    };
+    let two = "[account.two]\njid = \"two@example.org\"\npassword_env = \"NONE\"\n";
+    let with_resource = MAIN.replace("bot@example.org", "bot@example.org/here");
+    let owned = format!("{MAIN}owners = [\"ann@example.org\"]\n");
+    assert_eq!(of(&[two, MAIN, &owned, &with_resource, two, MAIN]), None);
+    let other = MAIN.replace("bot", "former");
+    assert_eq!(of(&[other.as_str(), MAIN, &owned]), Some(1));
+    assert_eq!(of(&[MAIN, &other, two, MAIN]), Some(2), "it was removed in between");
+}
+
 #[test]
 fn a_configuration_that_is_seen_for_the_first_time_is_remembered_without_entries() {
     assert!(known(MAIN).iter().any(|row| row.field == SEEN));
