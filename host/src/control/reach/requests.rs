@@ -13,6 +13,7 @@ use parlor_base::escape::escape_untrusted;
 use serde_json::Value;
 
 use super::Reach;
+use super::rate::Changes;
 use crate::control::INCOMPLETE_HEADER;
 use crate::control::audit::{Audit, lines};
 use crate::control::follow;
@@ -34,6 +35,8 @@ const INCOMPLETE: HeaderValue = HeaderValue::from_static("a%20part%20of%20the%20
 const SAYS: Duration = Duration::from_mins(1);
 /// When the log last said that.
 static SAID: Mutex<Option<Instant>> = Mutex::new(None);
+/// The changes of plugins by sessions.
+static CHANGES: Changes = Changes::new();
 
 /// The subject of a request, as far as it decides who may make it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,7 +242,12 @@ async fn checked(host: &Host, reach: &Reach, about: &About, request: &Request) -
     check(reach, about, request)?;
     let (About::WholePlugin(id) | About::Settings(id)) = about else { return Ok(()) };
     let id = plugin(id)?;
-    reach.may_change(&id, &show::plugin(host, &id).await).map_err(Refusal::Beyond)
+    reach.may_change(&id, &show::plugin(host, &id).await).map_err(Refusal::Beyond)?;
+    // Only what they may change counts, so nobody uses up the changes of others.
+    if matches!(about, About::WholePlugin(_)) && !CHANGES.are_left(id.as_str()) {
+        return Err(Refusal::Passing(format!("plugin {id} was changed too often: try again in a minute")));
+    }
+    Ok(())
 }
 
 /// Refuses a request that is not about the accounts alone. Things of others are answered like those that do not exist.
