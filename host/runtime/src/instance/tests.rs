@@ -101,8 +101,13 @@ fn after(lasting: Arc<Lasting>, grants: &str, limits: Limits) -> (Arc<Instance>,
 
 /// Returns an instance without grants of an account of a cluster, which may act or not.
 pub(crate) fn that_may_act(may: bool) -> (Arc<Instance>, MailReceiver) {
+    of_a_cluster(MayAct::asking(move || may))
+}
+
+/// Does the same with this permission to act.
+pub(crate) fn of_a_cluster(may_act: MayAct) -> (Arc<Instance>, MailReceiver) {
     let store = parlor_store::Store::in_memory();
-    let backing = account::Backing { audit: store.audit(), store, may_act: MayAct::asking(move || may) };
+    let backing = account::Backing { audit: store.audit(), store, may_act };
     let (config, place) = (account_config(), Place::here());
     let account = account::Account::start_with(config, backing, place, Dialer::Network, Clock::Machine);
     on_account(account.shared(), "echo")

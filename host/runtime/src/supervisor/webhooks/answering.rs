@@ -1,8 +1,10 @@
 //! Lets a plugin answer a request to a webhook of the mode `answer`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parlor_store::{Acceptance, Accepted, RequestState, WebhookRequest};
+use tokio::time::timeout;
 
 use super::super::Shared;
 use super::super::staying::running_now;
@@ -18,6 +20,8 @@ const NO_CONTENT: u16 = 204;
 const FAILED: u16 = 500;
 /// The status of a request that was not answered in time.
 const LATE: u16 = 504;
+/// How long a reply waits for an answer of the cluster. After that, the lease is over.
+const CONFIRMED: Duration = Duration::from_secs(5);
 
 /// Passes a request to the plugin, and waits for its answer.
 pub(super) async fn answer(
@@ -71,7 +75,7 @@ async fn pass(instance: &Arc<Instance>, id: i64, request: &WebhookRequest) -> Re
 
 /// Returns the reply to a request of which the plugin was told. If another node may have the account by now, it is none of the plugin's.
 async fn reply_to(instance: &Instance, outcome: Outcome<WebhookAnswer>) -> Reply {
-    if !instance.account.may_act.now_or_confirmed().await {
+    if timeout(CONFIRMED, instance.account.may_act.now_or_confirmed()).await != Ok(true) {
         return Reply::Busy;
     }
     match outcome {
@@ -85,8 +89,35 @@ async fn reply_to(instance: &Instance, outcome: Outcome<WebhookAnswer>) -> Reply
 
 #[cfg(test)]
 mod tests {
+    use futures_util::future::{BoxFuture, pending};
+
     use super::*;
-    use crate::instance::tests::that_may_act;
+    use crate::instance::tests::{of_a_cluster, that_may_act};
+    use crate::may_act::{MayAct, Permission};
+
+    /// A permission while the cluster does not answer.
+    struct Unconfirmed;
+
+    impl Permission for Unconfirmed {
+        fn now(&self) -> bool {
+            true
+        }
+
+        fn is_fresh(&self) -> bool {
+            false
+        }
+
+        fn confirmed(&self) -> BoxFuture<'static, bool> {
+            Box::pin(pending())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sender_does_not_wait_until_a_cluster_that_is_cut_off_answers() {
+        let (instance, _mailbox) = of_a_cluster(MayAct::given_by(Unconfirmed));
+        let reply = timeout(Duration::from_mins(1), reply_to(&instance, Outcome::Returned)).await;
+        assert_eq!(reply, Ok(Reply::Busy));
+    }
 
     /// The sender would take it for the answer of the node that has the account now.
     #[tokio::test]
