@@ -93,11 +93,11 @@ struct Weight {
 }
 
 impl Weight {
-    /// Adds the weight to the mailbox. None: the mailbox would become too heavy.
-    fn put(of: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
+    /// Adds the weight to the mailbox. None: the mailbox would become heavier than `most`.
+    fn put(of: &Arc<AtomicUsize>, bytes: usize, most: usize) -> Option<Self> {
         let one = Self { of: Arc::clone(of), bytes };
         let before = of.fetch_add(bytes, Relaxed);
-        (before.saturating_add(bytes) <= MAX_WAITING).then_some(one)
+        (before.saturating_add(bytes) <= most).then_some(one)
     }
 }
 
@@ -333,8 +333,13 @@ impl Mailbox {
         }
         // Events without a payload, such as a timer's, are never too heavy.
         let bytes = mail.event.payload.weight();
-        mail.weight = if bytes == 0 { None } else { Weight::put(self.weight.get_or_init(Arc::default), bytes) };
-        bytes == 0 || mail.weight.is_some()
+        if bytes == 0 {
+            return true;
+        }
+        // As in number, what waits for its turn leaves half of the mailbox to mail that waits for none.
+        let most = if self.queue.holds_for(mail) { MAX_WAITING / 2 * 3 } else { MAX_WAITING };
+        mail.weight = Weight::put(self.weight.get_or_init(Arc::default), bytes, most);
+        mail.weight.is_some()
     }
 
     /// Returns the total weight of the waiting mail.

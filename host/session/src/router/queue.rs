@@ -63,6 +63,11 @@ impl Queue {
             || (events + held.min(self.capacity / 2) < self.capacity && !mail.waits_for_a_turn())
     }
 
+    /// Returns whether its reader holds events that this mail does not have to wait for.
+    pub(super) fn holds_for(&self, mail: &Mail) -> bool {
+        self.held.load(Relaxed) > 0 && !mail.waits_for_a_turn()
+    }
+
     /// Returns how many events wait, in it or with its reader.
     pub(super) fn waiting(&self) -> usize {
         self.queued() + self.held.load(Relaxed)

@@ -330,6 +330,28 @@ fn a_mailbox_holds_so_much_however_few_events_that_is() {
     assert_eq!(heard(&mut slow_mail).len(), 1);
 }
 
+/// Two busy rooms with long messages would keep hooks out.
+#[test]
+fn what_waits_for_its_turn_leaves_weight_to_what_waits_for_none() {
+    let router = Router::default();
+    let count = |is_held: bool| {
+        let (mailbox, mut mail) = mailbox(1_000);
+        router.subscribe(&mailbox, "tick", Filter::default(), false);
+        let mut taken = Vec::new();
+        for _ in 0..100 {
+            let heavy = Event { payload: Payload::Json("x".repeat(1 << 20).into()), ..event("tick") };
+            router.route(heavy, router.live(), &|_| false);
+            while is_held && let Ok(one) = mail.try_recv() {
+                taken.push(one);
+                mail.hold(taken.len());
+            }
+        }
+        100 - usize::try_from(mailbox.take_lost()).unwrap()
+    };
+    let (usual, beside) = (count(false), count(true));
+    assert!(beside > usual + usual / 4 && beside < 2 * usual, "{usual} {beside}");
+}
+
 /// Each presence of one client is an event with all clients of the contact, and each event is a copy.
 #[test]
 fn a_contact_weighs_what_its_clients_say() {
