@@ -7,7 +7,7 @@ use std::fmt;
 use crypto_bigint::modular::ConstMontyForm;
 use crypto_bigint::{U256, U320, U1536, Uint, const_monty_params};
 use rand::CryptoRng;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::wire::{Reader, put_mpi};
 
@@ -98,6 +98,12 @@ impl Element {
 
     fn pow_short<const LIMBS: usize>(self, exponent: &Uint<LIMBS>) -> Self {
         Self(self.0.pow(exponent))
+    }
+}
+
+impl Zeroize for Element {
+    fn zeroize(&mut self) {
+        self.0.zeroize();
     }
 }
 

@@ -4,6 +4,7 @@
 
 use rand::CryptoRng;
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroize;
 
 use super::group::{Element, Hash, Scalar};
 use super::wire::Reader;
@@ -44,11 +45,18 @@ impl Knowledge {
     }
 }
 
-/// The two generators that both sides have made together.
-#[derive(Clone, Copy)]
+/// The two generators that both sides have made together. Nobody else knows them: with them, a short secret can be guessed
+/// from what both sides have sent.
 pub(super) struct Generators {
     pub(super) second: Element,
     pub(super) third: Element,
+}
+
+impl Zeroize for Generators {
+    fn zeroize(&mut self) {
+        self.second.zeroize();
+        self.third.zeroize();
+    }
 }
 
 /// A secret hidden in two numbers: a power of the third generator, and the same power of the first times the second to the secret.
@@ -139,5 +147,19 @@ impl SameExponent {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         self.challenge.write(out);
         self.answer.write(out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Element, Generators, Zeroize as _};
+
+    #[test]
+    fn no_generator_is_left_after_it_was_wiped() {
+        let mut generators = Generators { second: Element::generator(), third: Element::generator() };
+        generators.zeroize();
+        for left in [generators.second, generators.third] {
+            assert_eq!(left.to_mpi(), [0; 4]);
+        }
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct Begun {
 /// We have hidden our secret, and wait for theirs.
 pub(super) struct Answered {
     their_third: Element,
-    generators: Generators,
+    generators: Zeroizing<Generators>,
     third: Scalar,
     hidden: Hidden,
 }
@@ -55,8 +55,8 @@ pub(super) struct Shown {
     their_third: Element,
     third: Scalar,
     /// Our hidden secret by theirs.
-    p: Element,
-    q: Element,
+    p: Zeroizing<Element>,
+    q: Zeroizing<Element>,
 }
 
 /// The two keys and the conversation that a secret is bound to.
@@ -146,7 +146,8 @@ impl Smp {
         let secret = sides.secret(entered);
         let (second, third, exponent) = (Scalar::random(rng), Scalar::random(rng), Scalar::random(rng));
         let g = Element::generator();
-        let generators = Generators { second: theirs.second.pow(&second), third: theirs.third.pow(&third) };
+        let (made, other) = (theirs.second.pow(&second), theirs.third.pow(&third));
+        let generators = Zeroizing::new(Generators { second: made, third: other });
         let hidden = Hidden::new(&generators, &exponent, &secret);
         let mut value = Vec::new();
         count(&mut value, 11);
@@ -204,7 +205,8 @@ impl Smp {
         let (their_third, of_third) = (Element::read(&mut reader)?, Knowledge::read(&mut reader)?);
         let (theirs, of_theirs) = (Hidden::read(&mut reader)?, WellHidden::read(&mut reader)?);
         reader.end()?;
-        let generators = Generators { second: second.pow(&begun.second), third: their_third.pow(&begun.third) };
+        let (made, other) = (second.pow(&begun.second), their_third.pow(&begun.third));
+        let generators = Zeroizing::new(Generators { second: made, third: other });
         let holds =
             of_second.holds(3, &second) && of_third.holds(4, &their_third) && of_theirs.holds(5, &generators, &theirs);
         if !holds {
@@ -254,7 +256,7 @@ fn third<R: CryptoRng + ?Sized>(answered: &Answered, value: &[u8], rng: &mut R) 
     count(&mut out, 3);
     q.pow(&answered.third).write(&mut out);
     SameExponent::new(8, &q, &answered.third, rng).write(&mut out);
-    let same = result.pow(&answered.third) == p;
+    let same = result.pow(&answered.third) == *p;
     Some(Step::Done { same, last: Some(Record { kind: Kind::Smp4, value: out }) })
 }
 
@@ -264,16 +266,17 @@ fn fourth(shown: &Shown, value: &[u8]) -> Option<Step> {
     let (result, of_result) = (Element::read(&mut reader)?, SameExponent::read(&mut reader)?);
     reader.end()?;
     let holds = of_result.holds(8, &shown.their_third, &shown.q, &result);
-    holds.then(|| Step::Done { same: result.pow(&shown.third) == shown.p, last: None })
+    holds.then(|| Step::Done { same: result.pow(&shown.third) == *shown.p, last: None })
 }
 
 /// Divides the hidden value of the side that began by that of the other side. Equal numbers are refused: they are
 /// copies.
-fn quotients(initiator: &Hidden, responder: &Hidden) -> Option<(Element, Element)> {
+fn quotients(initiator: &Hidden, responder: &Hidden) -> Option<(Zeroizing<Element>, Zeroizing<Element>)> {
     if initiator.p == responder.p || initiator.q == responder.q {
         return None;
     }
-    Some((initiator.p.over(&responder.p)?, initiator.q.over(&responder.q)?))
+    let (p, q) = (initiator.p.over(&responder.p)?, initiator.q.over(&responder.q)?);
+    Some((Zeroizing::new(p), Zeroizing::new(q)))
 }
 
 fn count(out: &mut Vec<u8>, numbers: u32) {
