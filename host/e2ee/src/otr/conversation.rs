@@ -74,7 +74,7 @@ impl Default for Policy {
 }
 
 /// A result of a received text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// Send this now.
     Send(String),
@@ -129,6 +129,29 @@ pub enum Outcome {
     Heartbeat,
     /// The text was refused, or the other side reports an error.
     Error(ReceiveError),
+}
+
+/// Prints no text: people write it off the record, and a question tells of a secret.
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Send(text) => write!(f, "Send({} bytes)", text.len()),
+            Self::Plain { text, unexpected } => write!(f, "Plain({} bytes, unexpected: {unexpected})", text.len()),
+            Self::Message { text, fingerprint } => write!(f, "Message({} bytes, {fingerprint})", text.len()),
+            Self::Started { fingerprint, version, instance, again } => {
+                write!(f, "Started({fingerprint}, {version:?}, {instance:?}, again: {again})")
+            }
+            Self::Ended => f.write_str("Ended"),
+            Self::SmpAsked { question, fingerprint } => {
+                let length = question.as_ref().map_or(0, String::len);
+                write!(f, "SmpAsked({length} bytes, {fingerprint})")
+            }
+            Self::SmpDone { same, fingerprint } => write!(f, "SmpDone({same}, {fingerprint})"),
+            Self::SmpAborted { fingerprint } => write!(f, "SmpAborted({fingerprint})"),
+            Self::Heartbeat => f.write_str("Heartbeat"),
+            Self::Error(error) => write!(f, "Error({error:?})"),
+        }
+    }
 }
 
 /// Says what happens to a text that is sent.

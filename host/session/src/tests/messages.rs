@@ -594,6 +594,13 @@ fn what_a_server_says_once_more_with_a_stamp_is_told_once() {
     }
 }
 
+/// What is formatted for debugging may be in a log, and the text may have been encrypted.
+#[test]
+fn nobody_prints_the_text_of_a_message() {
+    let printed = format!("{:?}", message(ROMEO, MessageKind::Chat, "canary"));
+    assert!(printed.contains(ROMEO) && !printed.contains("canary"), "{printed}");
+}
+
 /// Events message, messageAdded, messageNotification.
 #[test]
 fn what_is_told_of_a_message_that_comes() {

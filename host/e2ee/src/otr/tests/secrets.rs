@@ -196,3 +196,17 @@ fn records_without_end_are_bounded() {
     let sealed = pair.a.seal(active, &plain, true, pair.now).unwrap();
     assert_eq!(pair.bring_to_b(sealed).b.last(), Some(&Outcome::Ended));
 }
+
+#[test]
+fn nobody_prints_what_is_said_off_the_record() {
+    let (text, fingerprint) = ("canary".to_owned(), account(0).fingerprint());
+    let outcomes = [
+        Outcome::Send(text.clone()),
+        Outcome::Plain { text: text.clone(), unexpected: true },
+        Outcome::Message { text: text.clone(), fingerprint },
+        Outcome::SmpAsked { question: Some(text), fingerprint },
+    ];
+    let printed = format!("{outcomes:?}");
+    assert!(!printed.contains("canary"), "{printed}");
+    assert!(printed.contains("unexpected: true") && printed.contains(&fingerprint.to_string()), "{printed}");
+}
