@@ -350,12 +350,22 @@ pub(super) fn stamp<'a>(delay: impl Xml<'a>) -> Option<Timestamp> {
 /// Parses a time of XEP-0082, whose fractions of a second may have any number of digits (section 3.2).
 pub(super) fn time(text: &str) -> Option<Timestamp> {
     const DIGITS: usize = 9;
-    zoned(text).or_else(|| {
+    let shortened = || {
         let (whole, fraction) = text.split_once('.')?;
         let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
         let zone = (digits > DIGITS).then(|| &fraction[digits..])?;
         zoned(&format!("{whole}.{}{zone}", &fraction[..DIGITS]))
-    })
+    };
+    zoned(text).or_else(shortened).or_else(|| zoned(&padded(text)?))
+}
+
+/// Returns a time with two digits for month and day, if one of them has a single digit. Some services write so.
+fn padded(text: &str) -> Option<String> {
+    let (date, time) = text.split_once('T')?;
+    let mut parts = date.splitn(3, '-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_short = [month, day].iter().all(|part| (1..=2).contains(&part.len()));
+    is_short.then(|| format!("{year}-{month:0>2}-{day:0>2}T{time}"))
 }
 
 /// Parses a time with its zone. Some programs omit the zone, which XEP-0082 requires, and mean UTC. Without its stamp,
@@ -373,4 +383,23 @@ fn older_stamp<'a>(delay: impl Xml<'a>) -> Option<Timestamp> {
     let text = delay.attr("stamp")?;
     let older = || in_utc(DateTime::strptime("%Y%m%dT%H:%M:%S", text).ok()?);
     time(text).or_else(older).filter(|at| is_sendable_time(*at))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::time;
+
+    /// Otherwise a message that a service had stored counts as new, and commands in it run.
+    #[test]
+    fn a_time_may_lack_the_leading_zeros_of_its_date() {
+        let at: Option<Timestamp> = "2002-09-01T23:08:25.5Z".parse().ok();
+        for text in ["2002-9-1T23:08:25.5Z", "2002-09-1T23:08:25.5", "2002-9-01T18:08:25.5-05:00"] {
+            assert_eq!(time(text), at, "{text}");
+        }
+        for text in ["2002-9-T23:08:25Z", "2002-009-1T23:08:25Z", "2002-9-1", "2002-13-1T23:08:25Z"] {
+            assert_eq!(time(text), None, "{text}");
+        }
+    }
 }
