@@ -31,6 +31,8 @@ use crate::turn::{FollowUp, Turn};
 
 /// Why a message without a text is refused.
 const ONLY_TEXT: &str = "off the record, only a body or a file is encrypted";
+/// The text behind a query, for people whose client shows it. It has no digits: python-potr takes them for offered versions.
+const WITHOUT_OTR: &str = "This chat is to be encrypted by OTR. If you can read this, your client does not support it.";
 
 /// The outcome of reading a message.
 #[derive(Debug, PartialEq, Eq)]
@@ -389,7 +391,7 @@ fn ask(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) {
     let to = keys.otr.get(jid).map_or_else(|| Jid::from(jid.clone()), |chat| chat.to.clone());
     let query = open(keys, jid, &to, turn).and_then(|chat| chat.conversation.start());
     if let Some(query) = query {
-        say(to, query, turn);
+        say(to, format!("{query}\n{WITHOUT_OTR}"), turn);
     }
 }
 

@@ -576,6 +576,19 @@ fn a_file_without_a_text_goes_out_encrypted_and_a_subject_or_a_reaction_not_at_a
     assert_eq!(talk.plain(), 0);
 }
 
+/// Most people whose client has no OTR do not know what a query is.
+#[test]
+fn a_query_tells_people_without_otr_what_it_is() {
+    let mut talk = Talk::with(TrustPolicy::Blind, Policy::never());
+    talk.otr(OtrPolicy::Require, None);
+    assert!(talk.says("hello").is_none(), "it waits");
+    let Some(Outgoing::Sealed(sealed)) = talk.test.sent.last() else { panic!("nothing was asked") };
+    let SealedContent::Otr(text) = &sealed.content else { panic!("it is not of OTR") };
+    let (query, told) = text.split_once('\n').unwrap();
+    assert_eq!(query, "?OTRv23?");
+    assert!(told.contains("encrypted by OTR") && !told.contains(|sign: char| sign.is_ascii_digit()), "{told}");
+}
+
 #[test]
 fn where_it_is_required_no_raw_stanza_says_anything_plainly() {
     let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
