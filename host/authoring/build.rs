@@ -18,7 +18,7 @@ fn main() -> anyhow::Result<()> {
 
 const CONTRACT: &str = "../../wit";
 
-/// Makes all imports and exports blocking: neither language has async functions, so a call returns when it is done.
+/// Makes all imports and exports blocking: C has no functions that wait beside others, so a call returns when it is done.
 fn blocking() -> AsyncFilterSet {
     AsyncFilterSet::all(false)
 }
@@ -67,7 +67,6 @@ fn noted_in_c(text: &str) -> String {
 /// in the SDK.
 fn go(folder: &Path) -> anyhow::Result<()> {
     let options = wit_bindgen_go::Opts {
-        async_: blocking(),
         // A machine that builds parlor need not have Go.
         format: wit_bindgen_go::Format::False,
         pkg_name: Some("parlor/contract".to_owned()),
@@ -78,7 +77,7 @@ fn go(folder: &Path) -> anyhow::Result<()> {
         let name = named_in_go(name);
         let (rest, imports) = without_imports(&named_in_go(std::str::from_utf8(text)?));
         for (name, text) in
-            [(name.clone(), whole_in_go(&noted_in_go(&rest)))].into_iter().chain(beside(&name, &rest, &imports))
+            [(name.clone(), taken_in_go(&whole_in_go(&returned_in_go(&noted_in_go(&rest)))))].into_iter().chain(beside(&name, &rest, &imports))
         {
             write(&folder.join(&name), text.as_bytes())?;
             writeln!(list, "    (\"contract/{name}\", include_bytes!(concat!(env!(\"OUT_DIR\"), \"/go/{name}\"))),")?;
@@ -93,14 +92,22 @@ fn named_in_go(text: &str) -> String {
     text.replace("parlor_plugin_", "")
         .replace("go.bytecodealliance.org/pkg/wit/types", "parlor/contract/wit")
         .replace("go.bytecodealliance.org/pkg/wit/runtime", "parlor/internal/abi")
+        .replace("go.bytecodealliance.org/pkg/wit/async", "parlor/internal/tasks")
 }
 
-/// Has each call tell the SDK its name and its address, or the first text, so that an error can name both.
+/// Has each call tell the SDK its name and its address, or the first text, so that an error can name both. One that waits tells it
+/// again when it has its answer, since others may have called meanwhile.
 fn noted_in_go(text: &str) -> String {
     let package = text.lines().find_map(|line| line.strip_prefix("package ")).unwrap_or_default();
-    let mut noted = String::new();
+    let (mut noted, mut note) = (String::new(), String::new());
     for line in text.lines() {
         noted.extend([line, "\n"]);
+        if line.starts_with(WAITS) {
+            noted.push_str(&note);
+        }
+        if line.starts_with("func ") {
+            note.clear();
+        }
         let Some((name, rest)) = line.strip_prefix("func ").and_then(|rest| rest.split_once('(')) else { continue };
         if name.is_empty() || !line.ends_with("types.Error] {") {
             continue;
@@ -108,9 +115,27 @@ fn noted_in_go(text: &str) -> String {
         let parameters = rest.split_once(") ").map_or("", |(parameters, _)| parameters);
         let first = parameters.split(", ").next().and_then(|one| one.strip_suffix(" string"));
         let about = if parameters.split(", ").any(|one| one == "jid string") { Some("jid") } else { first };
-        noted.extend(["witRuntime.Called(\"", package, ".", name, "\", ", about.unwrap_or("\"\""), ")\n"]);
+        note = format!("witRuntime.Called(\"{package}.{name}\", {})\n", about.unwrap_or("\"\""));
+        noted.push_str(&note);
     }
     noted
+}
+
+/// How a line of the bindings begins that waits for the host's answer.
+const WAITS: &str = "witAsync.SubtaskWait(";
+
+/// Has the SDK give the host a handler's result, since any task's turn may be in progress when the handler returns.
+fn returned_in_go(text: &str) -> String {
+    let mut returned = String::new();
+    for line in text.lines() {
+        let line = line.replace("witAsync.Run(func() {", "witAsync.Run(func(task *witAsync.Task) {");
+        if line.starts_with("wasm_export_task_return_") {
+            returned.extend(["task.Return(func() { ", &line, " })\n"]);
+        } else {
+            returned.extend([&line, "\n"]);
+        }
+    }
+    returned
 }
 
 /// A host function as the bindings declare it.
@@ -151,15 +176,15 @@ fn beside(name: &str, rest: &str, imports: &[Import]) -> Vec<(String, String)> {
         format!("//go:build !wasip1\n\n{package}\n\nimport witRuntime \"parlor/internal/abi\"\n{unsafely}");
     for Import { of, declared } in imports {
         hosted.extend(["//go:wasmimport ", of, "\n", declared, "\n\n"]);
-        let call = of.split_once('/').map_or(of.as_str(), |(_, of)| of).replace("@0.1.0 ", ".");
+        let call = of.split_once('/').map_or(of.as_str(), |(_, of)| of);
+        let call = call.replace("@0.1.0 ", ".").replace("[async-lower]", "");
         outside.extend([declared, " { panic(witRuntime.Outside(\"", &call, "\")) }\n\n"]);
     }
-    let file = |end: &str| name.replace("wit_bindings.go", end);
+    let file = |end: &str| Path::new(name).with_file_name(end).to_string_lossy().into_owned();
     vec![(file("wit_imports.go"), hosted), (file("wit_outside.go"), outside)]
 }
 
-/// Makes every text UTF-8, since an author may cut a text anywhere and the host ends a plugin that passes invalid
-/// UTF-8. It also has the call's own pinner hold the call's arguments, and so no longer than until they have been read.
+/// Makes every text UTF-8, since an author may cut a text anywhere and the host ends a plugin that passes invalid UTF-8.
 fn whole_in_go(text: &str) -> String {
     let mut whole = String::new();
     for line in text.lines() {
@@ -168,13 +193,38 @@ fn whole_in_go(text: &str) -> String {
         if let Some(text) = lowered {
             writeln!(whole, "{text} = witRuntime.Text({text})").expect("a String takes all");
         }
-        // A call that returns allocated memory does so through the return area, and every such call has a pinner.
-        let gives = line.trim_start().starts_with("wasm_import_") && line.ends_with("returnArea)");
-        let (begin, end) = if gives { ("witRuntime.Begin(pinner)\n", "witRuntime.End()\n") } else { ("", "") };
-        whole.extend([begin, line, "\n", end]);
+        whole.extend([line, "\n"]);
     }
-    let needs_import = whole.contains("witRuntime.") && !whole.contains("witRuntime \"");
-    if needs_import { whole.replacen("import (", "import (\nwitRuntime \"parlor/internal/abi\"", 1) } else { whole }
+    with_runtime(whole)
+}
+
+/// Has memory that the host wrote held by the SDK until it is read. Other tasks run between the two, so no call can hold it.
+fn taken_in_go(text: &str) -> String {
+    let mut taken = String::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let list = lines.peek().and_then(|next| next.trim_start().strip_prefix("base := unsafe.Add(unsafe.Pointer("));
+        let list = list.and_then(|rest| rest.rsplit_once("), index * "));
+        if let (Some(rest), Some((place, size))) = (line.trim_start().strip_prefix("for index := 0;"), list) {
+            writeln!(taken, "for index, items := 0, witRuntime.Take({place});{rest}\nbase := unsafe.Add(items, index * {size}")
+                .expect("a String takes all");
+            lines.next();
+            continue;
+        }
+        let mut line = line.replace("unsafe.String((*uint8)(unsafe.Pointer(", "unsafe.String((*uint8)(witRuntime.Take(");
+        if line.contains(":= unsafe.Slice((*") {
+            line = line.replacen(")(unsafe.Pointer(", ")(witRuntime.Take(", 1);
+        }
+        // The event itself has been read.
+        taken.extend([&line.replace("witRuntime.Unpin()", "witRuntime.Take(arg0)"), "\n"]);
+    }
+    with_runtime(taken)
+}
+
+/// Imports the SDK's package for the bindings, if the text calls it.
+fn with_runtime(text: String) -> String {
+    let needs_import = text.contains("witRuntime.") && !text.contains("witRuntime \"");
+    if needs_import { text.replacen("import (", "import (\nwitRuntime \"parlor/internal/abi\"", 1) } else { text }
 }
 
 fn write(path: &Path, text: &[u8]) -> anyhow::Result<()> {

@@ -3,8 +3,6 @@ package parlor
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"time"
 
 	"parlor/contract/dialogs"
@@ -29,8 +27,8 @@ type DialogAnswer struct {
 	Choice int
 }
 
-// DialogsAsk asks a person in a private chat, and waits for the answer; no longer than the context lasts. Other handlers run meanwhile: for
-// the host the one that asks has returned. It gives ErrTimedOut where the person did not answer in time, Rejected where the answer was
+// DialogsAsk asks a person in a private chat, and waits for the answer; no longer than the context lasts. A handler
+// that asks does not count for the limit of handlers. It gives ErrTimedOut where the person did not answer in time, Rejected where the answer was
 // cancel or wrong three times, for the reason cancelled or wrong, NotFound where the person is an occupant of a room and has left, and
 // ErrStopped where another question to the person took its place. Needs messages.send.
 func DialogsAsk(ctx context.Context, to string, question Question) (DialogAnswer, error) {
@@ -71,22 +69,17 @@ func ask(ctx context.Context, about string, begin func() wit.Result[uint64, type
 	if err != nil {
 		return DialogAnswer{}, err
 	}
-	// With room for one: what tells of the answer does not wait for who has given up.
-	ended := make(chan struct{}, 1)
-	listeners[number] = &listener{once: true, handle: func(context.Context, *Event) error {
-		ended <- struct{}{}
-		return nil
-	}}
-	letHostGo()
+	ended := make(chan wit.Result[dialogs.Answer, types.Error], 1)
+	go func() { ended <- dialogs.Wait(number) }()
+	var result wit.Result[dialogs.Answer, types.Error]
 	select {
-	case <-ended:
+	case result = <-ended:
 	case <-ctx.Done():
-		delete(listeners, number)
 		// It may have ended just now.
 		_ = Done(dialogs.Cancel(number))
 		return DialogAnswer{}, ctx.Err()
 	}
-	answer, err := Value(dialogs.Take(number))
+	answer, err := Value(result)
 	if err != nil {
 		return DialogAnswer{}, err
 	}
@@ -99,44 +92,3 @@ func ask(ctx context.Context, about string, begin func() wit.Result[uint64, type
 
 // Whether the plugin starts or stops, which nothing goes on beside.
 var isAlone bool
-
-// The channel on which the host's call waits for the running handler; nil if it waits for none.
-var returns chan error
-
-// Runs a handler in a goroutine of its own, until it has returned or waits for an answer. A handler that waits goes on as other goroutines
-// do; what it returns then goes into the log.
-func beside(what string, handle func() error) error {
-	returned := make(chan error)
-	go func() {
-		err := errors.New("the handler has ended its goroutine")
-		defer func() {
-			select {
-			case returned <- err:
-			default:
-				// The host's call has returned.
-				if err != nil {
-					slog.Error(fmt.Sprintf("a handler of %s failed: %s", what, logged(err)))
-				}
-			}
-		}()
-		err = guard(handle)
-	}()
-	// There is one thread: the goroutine begins where this one waits.
-	before := returns
-	returns = returned
-	err := <-returned
-	returns = before
-	return err
-}
-
-// Lets the host's call return that waits for a handler. Whichever goroutine asks, the handler goes on by itself.
-func letHostGo() {
-	if returns == nil {
-		return
-	}
-	select {
-	case returns <- nil:
-	default:
-	}
-	returns = nil
-}

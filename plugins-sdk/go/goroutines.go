@@ -7,14 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"runtime"
-	"runtime/metrics"
 	"time"
 	_ "unsafe" // for go:linkname
-)
 
-// How often others may run before the host has its answer: who goes on may let another one go on.
-const turns = 20
+	"parlor/internal/tasks"
+)
 
 // The host does not ring sooner than that: each time costs an event.
 const shortest = 10 * time.Millisecond
@@ -33,27 +30,15 @@ func nextTimer() int64
 //go:linkname nanotime runtime.nanotime
 func nanotime() int64
 
-// How many goroutines could go on at once.
-var runnable = []metrics.Sample{{Name: "/sched/goroutines/runnable:goroutines"}}
-
-// Whether a goroutine has more to do than there were turns for.
-func someGoOn() bool {
-	if runtime.NumGoroutine() == 1 {
-		// It is this one. Go's own work can wait.
-		return false
-	}
-	metrics.Read(runnable)
-	return runnable[0].Value.Kind() == metrics.KindUint64 && runnable[0].Value.Uint64() > 0
+func init() {
+	tasks.AtEnd = ringForOthers
 }
 
-// Lets goroutines and Go's own timers go on, and has the host call again when the next timer is due, and soon where goroutines have
-// more to do: Go runs nothing between two calls. Without an end to the turns one that never waits would keep out all events.
-func letOthersRun() {
-	for range turns {
-		runtime.Gosched()
-	}
+// Has the host call again when the next of Go's own timers is due, and soon where goroutines have more to do: Go runs nothing between
+// two calls.
+func ringForOthers(goOn bool) {
 	next := nextTimer()
-	if someGoOn() {
+	if goOn {
 		next = min(next, nanotime()+int64(shortest))
 	}
 	if next == math.MaxInt64 || ringsAt != 0 && ringsAt <= next {

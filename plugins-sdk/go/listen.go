@@ -307,7 +307,7 @@ func OnReady(ready func(ctx context.Context) error) error {
 		_ = subscription.End()
 		return ready(ctx)
 	}
-	// If the event has come already, it does not come again. No other handler runs while this one waits.
+	// If the event has come already, it does not come again.
 	if connection.Connected() {
 		_, err = After(0, look)
 		return err

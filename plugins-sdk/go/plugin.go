@@ -17,14 +17,14 @@
 // Beside it stands plugin.toml, which says what the plugin asks for, and why. `parlor plugin build` makes one file of both. A
 // plugin imports what it calls, and nothing else: each function here names the permission that it needs.
 //
-// A call waits until it is done, and one handler runs at a time: while it waits, or sleeps, the other events of this plugin
-// wait as well, and so do goroutines. AskAuthor, DialogsAsk and DialogsAskInRoom alone let the others go on. So do not wait in a handler for what another handler of the same plugin has to do; use
-// After and events. Goroutines go on once a handler has returned, and again when a timer is due that they wait for: time.Sleep in a
-// goroutine, time.AfterFunc and time.NewTicker do what they do elsewhere. A panic in one of them ends the plugin; one in a function
-// that After or Every calls goes into the log.
+// A call waits until it is done. While a handler waits, other handlers and goroutines of the plugin run: two handlers of one room may both
+// read a value and then both write it. The manifest's in_order keeps handlers of one room or person apart; so do StorageAdd and
+// StorageCompareAndSet, and a sync.Mutex. Goroutines go on when a handler waits or has returned, and when a timer is due that they wait for:
+// time.Sleep, time.AfterFunc and time.NewTicker do what they do elsewhere. A panic in a goroutine ends the plugin; one in a function that
+// After or Every calls goes into the log.
 //
-// There is one thread, and a goroutine has it until it waits for another one or for a timer, or calls runtime.Gosched: one that
-// computes for long does so in one go. After each handler goroutines have some hundred turns. Those that have more to do go on 10
+// There is one thread, and a goroutine has it until it waits for the host, another goroutine or a timer, or calls runtime.Gosched: one that
+// computes for long does so in one go. Each time the host calls, goroutines have some twenty turns. Those that have more to do go on 10
 // milliseconds later, and so on, with the plugin's events in between.
 //
 // A context is asked before each call, and Sleep ends with it; any other call that has begun is waited for.
@@ -46,6 +46,7 @@ import (
 	"parlor/contract/wit"
 	_ "parlor/contract/wit_exports" // what the host calls
 	"parlor/internal/abi"
+	"parlor/internal/tasks"
 )
 
 var (
@@ -88,7 +89,6 @@ func initialize() wit.Result[wit.Unit, string] {
 		return starting(context.Background())
 	})
 	isAlone = false
-	letOthersRun()
 	if errors.Is(err, ErrOffline) {
 		err = fmt.Errorf("%w: a plugin starts before its account is logged in; wait for `initialized`, or use OnReady", err)
 	}
@@ -100,7 +100,6 @@ func initialize() wit.Result[wit.Unit, string] {
 
 // Handles an event. Failures are in the log; if it was a command, the host tells the person who gave it.
 func handleEvent(raw listen.Event) wit.Result[wit.Unit, wit.Unit] {
-	defer letOthersRun()
 	event, err := newEvent(raw)
 	if err != nil {
 		slog.Error("an event that this SDK does not know", "event", raw.Name, "error", err)
@@ -116,7 +115,7 @@ func handleEvent(raw listen.Event) wit.Result[wit.Unit, wit.Unit] {
 		if listener.once {
 			delete(listeners, number)
 		}
-		if err := beside(event.what(), func() error { return listener.handle(context.Background(), event) }); err != nil {
+		if err := handle(listener, event); err != nil {
 			slog.Error(fmt.Sprintf("a handler of %s failed: %s", event.what(), logged(err)))
 			outcome = wit.Err[wit.Unit](wit.Unit{})
 		}
@@ -131,6 +130,13 @@ func stop() {
 			slog.Error("stopping failed: " + logged(err))
 		}
 	}
+}
+
+// Runs a handler in a goroutine of its own, which it may end.
+func handle(listener *listener, event *Event) error {
+	err := errors.New("the handler has ended its goroutine")
+	tasks.Beside(func() { err = guard(func() error { return listener.handle(context.Background(), event) }) })
+	return err
 }
 
 // Turns a panic into an error with its stack.

@@ -18,8 +18,7 @@ func Every(period time.Duration, later func(context.Context) error) (Subscriptio
 	return timer(subscribe(timers.Every(milliseconds(period)), &listener{handle: ignoring(later)}))
 }
 
-// Sleep waits, and lets the other events of this plugin wait; no longer than the context lasts. time.Sleep does the same
-// without asking a context. Free.
+// Sleep waits, no longer than the context lasts; time.Sleep does the same without asking a context. Free.
 func Sleep(ctx context.Context, duration time.Duration) error {
 	if err := ended(ctx); err != nil {
 		return err

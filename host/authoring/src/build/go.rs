@@ -54,18 +54,19 @@ pub(super) const SDK: &[(&str, &[u8])] = sdk![
     "internal/abi/abi.go",
     "internal/abi/empty.s",
     "internal/abi/host.go",
-    "internal/abi/imports.go",
     "internal/abi/memory.go",
     "internal/abi/outside.go",
     "internal/abi/text.go",
-    "internal/abi/wait.go",
+    "internal/tasks/empty.s",
+    "internal/tasks/imports.go",
+    "internal/tasks/outside.go",
+    "internal/tasks/tasks.go",
     "iq.go",
     "listen.go",
     "log.go",
     "messages.go",
     "moderation/letters.go",
     "moderation/moderation.go",
-    "outside.go",
     "plugin.go",
     "plugins.go",
     "pubsub.go",
@@ -213,9 +214,13 @@ mod tests {
         equip(folder.path()).unwrap();
         let rooms = fs::read_to_string(folder.path().join(".parlor/sdk/contract/rooms/wit_bindings.go")).unwrap();
         assert!(rooms.contains("package rooms\n") && rooms.contains("func Open("), "{}", &rooms[..1000]);
-        // Each call keeps its arguments alive.
-        let calls = rooms.matches("pinner := &runtime.Pinner{}\n").count();
-        assert!(calls > 0 && rooms.matches("\nwitRuntime.Begin(pinner)\n").count() == calls, "{calls}");
+        // What the host writes is held until it is read, and nothing reads it past that.
+        assert!(rooms.contains("unsafe.String((*uint8)(witRuntime.Take(") && !rooms.contains("unsafe.String((*uint8)(unsafe."));
+        let lists = rooms.matches("for index, items := 0, witRuntime.Take(").count();
+        assert!(lists > 0 && !rooms.contains("for index := 0;"), "{lists}");
+        // The name of a call that waited is told again after the wait.
+        let waits = rooms.matches("\nwitAsync.SubtaskWait(").count();
+        assert!(waits > 0 && rooms.matches("\nwitRuntime.Called(").count() >= 2 * waits, "{waits}");
         for (name, text) in SDK.iter().chain(BINDINGS) {
             let text = String::from_utf8_lossy(text);
             assert!(!text.contains("bytecodealliance.org"), "{name} wants a module that is not there");

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"parlor/internal/abi"
+	"parlor/internal/tasks"
 )
 
 // StreamVtable is how the items of a stream are read and written, as the generated code knows it.
@@ -38,9 +39,7 @@ func (stream *StreamReader[T]) Read(items []T) int {
 	defer pinner.Unpin()
 	size := uintptr(stream.vtable.Size)
 	buffer := abi.Allocate(pinner, size*uintptr(len(items)), uintptr(stream.vtable.Align))
-	abi.Begin(pinner)
-	ended, count := abi.Wait(stream.vtable.Read(stream.handle, buffer, uint32(len(items))), stream.handle)
-	abi.End()
+	ended, count := tasks.Read(stream.vtable.Read(stream.handle, buffer, uint32(len(items))), stream.handle)
 	stream.ended = ended
 	for i := range count {
 		items[i] = stream.vtable.Lift(unsafe.Add(buffer, uintptr(i)*size))
@@ -93,9 +92,7 @@ func (future *FutureReader[T]) Read() T {
 	pinner := &runtime.Pinner{}
 	defer pinner.Unpin()
 	buffer := abi.Allocate(pinner, uintptr(future.vtable.Size), uintptr(future.vtable.Align))
-	abi.Begin(pinner)
-	abi.Wait(future.vtable.Read(future.handle, buffer), future.handle)
-	abi.End()
+	tasks.Read(future.vtable.Read(future.handle, buffer), future.handle)
 	defer future.Drop()
 	return future.vtable.Lift(buffer)
 }

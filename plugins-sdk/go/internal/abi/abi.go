@@ -1,4 +1,4 @@
-// Package abi is what the generated code stands on: memory that the host writes into, and waiting for what it began.
+// Package abi is what the generated code stands on: memory that the host writes into, and the names of calls.
 package abi
 
 import (
@@ -8,6 +8,14 @@ import (
 
 // Allocate gives memory that stays where it is until the pinner lets it go. It is never collected before that.
 func Allocate(pinner *runtime.Pinner, size, align uintptr) unsafe.Pointer {
+	memory := allocate(size, align)
+	if memory != nil {
+		pinner.Pin(memory)
+	}
+	return memory
+}
+
+func allocate(size, align uintptr) unsafe.Pointer {
 	if size == 0 {
 		return nil
 	}
@@ -25,42 +33,31 @@ func Allocate(pinner *runtime.Pinner, size, align uintptr) unsafe.Pointer {
 	default:
 		panic("an alignment that no type of the contract has")
 	}
-	pinner.Pin(memory)
 	return memory
 }
 
-// Last is the generated function that was called last, such as rooms.Kick, and whom or what it was about: for the error that it may
-// give. While one waits no other can be called.
+// Last is the generated function that was answered last, such as rooms.Kick, and whom or what it was about: for the error that it may
+// give. No other goroutine runs between the answer and the error.
 var Last struct{ Name, About string }
 
-// Called is called by the generated code when an author's call begins.
+// Called is called by the generated code when an author's call begins, and when one that waited has its answer.
 func Called(name, about string) {
 	Last.Name, Last.About = name, about
 }
 
-// Memory that the host has written and nobody has read yet is held by the pinner of the call that it answers, or by that of events.
-// When it has been read, only its users hold it, like all memory of Go.
-var (
-	events runtime.Pinner
-	given  = &events
-)
+// Memory that the host has written and nobody has read yet. Calls get their answers while others run, so no call holds that of its own.
+var held = map[uintptr]unsafe.Pointer{}
 
-// Begin says whose pinner holds what the host writes until End. In between no goroutine may go on but this one, and so nothing of
-// Go's be allocated but for the host.
-func Begin(pinner *runtime.Pinner) {
-	given = pinner
-}
-
-// End says that a call has its answer, which is not read yet.
-func End() {
-	given = &events
+// Take gives memory that the host has written to its reader: only who uses it holds it from now on, like all memory of Go.
+func Take(place uintptr) unsafe.Pointer {
+	memory, ok := held[place]
+	if !ok {
+		// What has no bytes is nowhere.
+		return nil
+	}
+	delete(held, place)
 	collect()
-}
-
-// Unpin is called by the generated code when an event has been read.
-func Unpin() {
-	events.Unpin()
-	collect()
+	return memory
 }
 
 // How much the host was given since the collector last had its turn, and how much that may be.

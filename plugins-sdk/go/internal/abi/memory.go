@@ -40,7 +40,10 @@ func reallocate(old unsafe.Pointer, oldSize, align, size uintptr) unsafe.Pointer
 	pauseClock(true)
 	// The collector would ask what day it is when it is done, and for that no adapter has an answer.
 	thread := acquirem()
-	fresh := Allocate(given, size, align)
+	fresh := allocate(size, align)
+	if fresh != nil {
+		held[uintptr(fresh)] = fresh
+	}
 	releasem(thread)
 	pauseClock(false)
 	handedOut += size

@@ -1,0 +1,1 @@
+// With this file beside them, functions may be declared without a body.

@@ -1,0 +1,40 @@
+//go:build wasip1
+
+package tasks
+
+import "unsafe"
+
+//go:wasmimport $root [waitable-set-new]
+func waitableSetNew() uint32
+
+//go:wasmimport $root [waitable-set-drop]
+func waitableSetDrop(set uint32)
+
+//go:wasmimport $root [waitable-join]
+func waitableJoin(waitable, set uint32)
+
+//go:wasmimport $root [subtask-drop]
+func subtaskDrop(subtask uint32)
+
+//go:wasmimport $root [context-get-0]
+func contextGet() uint32
+
+//go:wasmimport $root [context-set-0]
+func contextSet(id uint32)
+
+// A stream of items without content.
+//
+//go:wasmimport $root [stream-new-unit]
+func streamNew() uint64
+
+//go:wasmimport $root [async-lower][stream-read-unit]
+func streamRead(stream uint32, items unsafe.Pointer, count uint32) uint32
+
+//go:wasmimport $root [async-lower][stream-write-unit]
+func streamWrite(stream uint32, items unsafe.Pointer, count uint32) uint32
+
+//go:wasmimport $root [stream-drop-readable-unit]
+func streamDropReadable(stream uint32)
+
+//go:wasmimport $root [stream-drop-writable-unit]
+func streamDropWritable(stream uint32)

@@ -1,0 +1,31 @@
+//go:build !wasip1
+
+package tasks
+
+import (
+	"unsafe"
+
+	"parlor/internal/abi"
+)
+
+func waitableSetNew() uint32 { panic(abi.Outside("[waitable-set-new]")) }
+
+func waitableSetDrop(uint32) { panic(abi.Outside("[waitable-set-drop]")) }
+
+func waitableJoin(uint32, uint32) { panic(abi.Outside("[waitable-join]")) }
+
+func subtaskDrop(uint32) { panic(abi.Outside("[subtask-drop]")) }
+
+func contextGet() uint32 { panic(abi.Outside("[context-get-0]")) }
+
+func contextSet(uint32) { panic(abi.Outside("[context-set-0]")) }
+
+func streamNew() uint64 { panic(abi.Outside("[stream-new-unit]")) }
+
+func streamRead(uint32, unsafe.Pointer, uint32) uint32 { panic(abi.Outside("[stream-read-unit]")) }
+
+func streamWrite(uint32, unsafe.Pointer, uint32) uint32 { panic(abi.Outside("[stream-write-unit]")) }
+
+func streamDropReadable(uint32) { panic(abi.Outside("[stream-drop-readable-unit]")) }
+
+func streamDropWritable(uint32) { panic(abi.Outside("[stream-drop-writable-unit]")) }

@@ -1,0 +1,222 @@
+// Package tasks lets handlers wait for the host beside each other. Each call of the host is a task with a goroutine of its own. It goes on
+// until all goroutines wait, and the host calls it back when something has come that one of them waits for (Component Model, Canonical
+// ABI, callbacks of async exports).
+package tasks
+
+import (
+	"runtime"
+	"runtime/metrics"
+)
+
+// What the host calls back for, as the Canonical ABI numbers it.
+const (
+	subtaskEvent    = 1
+	streamReadEvent = 2
+	futureReadEvent = 4
+)
+
+// A call that has an answer has this state, or a later one.
+const returned = 2
+
+// What a task tells the host when its turn ends.
+const (
+	exits = 0
+	waits = 2
+)
+
+// The code of a read that has to wait.
+const blocked = 0xFFFFFFFF
+
+// How often others may run before a turn ends: who goes on may let another one go on. Without an end a goroutine that never waits would
+// keep out all events. A handler that has not returned is given more time than goroutines that it left behind.
+const (
+	turns      = 20
+	ofHandlers = 1000
+)
+
+// Task is one call of the host's.
+type Task struct {
+	id uint32
+	// What it waits for; zero if it has not waited yet.
+	set uint32
+	// How many handles are in the set.
+	waits int
+	// Gives the host the result; nil as long as there is none.
+	give       func()
+	given      chan struct{}
+	hasReturned bool
+	// The ends of the stream by which another task's turn woke this one; zero if none did.
+	wakes, woken uint32
+}
+
+// One goroutine that waits for the host.
+type waiter struct {
+	task   *Task
+	answer chan uint32
+}
+
+var (
+	all  = map[uint32]*Task{}
+	last uint32
+	// The task whose turn it is. The host gives one at a time.
+	current *Task
+	waiters = map[uint32]waiter{}
+	// How many goroutines wait for the host, or for a goroutine of this package.
+	parked int
+)
+
+// AtEnd is called at the end of each turn, with whether a goroutine has more to do than there was time for. Set by package parlor.
+var AtEnd = func(goesOn bool) {}
+
+// Run begins a task; for the generated code.
+func Run(handle func(*Task)) uint32 {
+	for last++; last == 0 || all[last] != nil; last++ {
+	}
+	task := &Task{id: last, given: make(chan struct{})}
+	all[task.id] = task
+	go handle(task)
+	return task.turn()
+}
+
+// Callback goes on with the task to which the host has something to tell; for the generated code.
+func Callback(event, handle, code uint32) uint32 {
+	task := all[contextGet()]
+	switch event {
+	case subtaskEvent:
+		if code < returned {
+			break // it has only begun
+		}
+		task.answered(handle, code)
+		subtaskDrop(handle)
+	case streamReadEvent, futureReadEvent:
+		task.answered(handle, code)
+	}
+	return task.turn()
+}
+
+// Return gives the host the result of a task, in a turn of that task; for the generated code.
+func (task *Task) Return(give func()) {
+	task.give = give
+	if current != task {
+		task.wake()
+	}
+	parked++
+	<-task.given
+}
+
+// SubtaskWait waits until a call of the host has its answer; for the generated code.
+func SubtaskWait(status uint32) {
+	if status&0xF != returned {
+		wait(status >> 4)
+	}
+}
+
+// Read gives how a read of a stream or a future went: whether the other end is gone, and how much came.
+func Read(code uint32, handle int32) (ended bool, count int) {
+	if code == blocked {
+		code = wait(uint32(handle))
+	}
+	return code&0xF != 0, int(code >> 4)
+}
+
+// Beside runs what may end its goroutine in one of its own, and waits until that has ended.
+func Beside(action func()) {
+	ended := make(chan struct{}, 1)
+	parked++
+	go func() {
+		defer func() {
+			parked--
+			ended <- struct{}{}
+		}()
+		action()
+	}()
+	<-ended
+}
+
+// Waits for what the host will tell about a handle, in the task whose turn it is.
+func wait(handle uint32) uint32 {
+	answer := make(chan uint32, 1)
+	waiters[handle] = waiter{current, answer}
+	current.join(handle)
+	parked++
+	return <-answer
+}
+
+func (task *Task) join(handle uint32) {
+	if task.set == 0 {
+		task.set = waitableSetNew()
+	}
+	waitableJoin(handle, task.set)
+	task.waits++
+}
+
+// Lets the goroutine go on that waits for a handle.
+func (task *Task) answered(handle, code uint32) {
+	waitableJoin(handle, 0)
+	task.waits--
+	if handle == task.woken {
+		streamDropReadable(task.woken)
+		streamDropWritable(task.wakes)
+		task.wakes, task.woken = 0, 0
+		return
+	}
+	waiter := waiters[handle]
+	delete(waiters, handle)
+	parked--
+	waiter.answer <- code
+}
+
+// Has the host give this task a turn, from that of another one: it is told that a stream that it reads has an item.
+func (task *Task) wake() {
+	ends := streamNew()
+	task.woken, task.wakes = uint32(ends), uint32(ends>>32)
+	streamRead(task.woken, nil, 1)
+	task.join(task.woken)
+	streamWrite(task.wakes, nil, 1)
+}
+
+// Lets goroutines run until all wait, and tells the host how this task goes on.
+func (task *Task) turn() uint32 {
+	current = task
+	for number := 0; number < turns || !task.hasReturned && number < ofHandlers; number++ {
+		if !othersGoOn(number) {
+			break
+		}
+		runtime.Gosched()
+		if task.give != nil && !task.hasReturned {
+			task.give()
+			task.hasReturned = true
+			parked--
+			close(task.given)
+		}
+	}
+	AtEnd(othersGoOn(turns))
+	if task.hasReturned && task.waits == 0 {
+		if task.set != 0 {
+			waitableSetDrop(task.set)
+		}
+		delete(all, task.id)
+		return exits
+	}
+	if task.set == 0 {
+		task.set = waitableSetNew()
+	}
+	contextSet(task.id)
+	return waits | task.set<<4
+}
+
+// How many goroutines could go on at once.
+var runnable = []metrics.Sample{{Name: "/sched/goroutines/runnable:goroutines"}}
+
+// Whether a goroutine may have more to do. Most turns end within two, so only later ones are worth asking Go.
+func othersGoOn(number int) bool {
+	// One is this one. Go's own work can wait.
+	if runtime.NumGoroutine() == parked+1 {
+		return false
+	}
+	if number < 2 {
+		return true
+	}
+	metrics.Read(runnable)
+	return runnable[0].Value.Kind() == metrics.KindUint64 && runnable[0].Value.Uint64() > 0
+}

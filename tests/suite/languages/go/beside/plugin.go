@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"parlor"
+)
+
+func main() { parlor.Start(start) }
+
+var lock sync.Mutex
+var handoff = make(chan *parlor.Message)
+var given = make(chan string)
+
+func start(ctx context.Context) error {
+	for name, handle := range map[string]func(context.Context, *parlor.Command) error{
+		"slow": slow, "fast": fast, "sleep": sleep, "locked": locked, "take": take, "give": give, "exit": exit, "spin": spin, "ask": ask,
+		"later": later, "store": store, "many": many,
+	} {
+		if _, err := parlor.OnCommand(ctx, name, name, "", handle); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func slow(ctx context.Context, c *parlor.Command) error {
+	if err := parlor.Sleep(ctx, 2*time.Second); err != nil {
+		return err
+	}
+	return parlor.Reply(ctx, c.Message, "slow is done")
+}
+func fast(ctx context.Context, c *parlor.Command) error { return parlor.Reply(ctx, c.Message, "fast is done") }
+func sleep(ctx context.Context, c *parlor.Command) error {
+	time.Sleep(time.Second)
+	return parlor.Reply(ctx, c.Message, "slept")
+}
+func locked(ctx context.Context, c *parlor.Command) error {
+	lock.Lock()
+	defer lock.Unlock()
+	_ = parlor.Sleep(ctx, time.Second)
+	return parlor.Reply(ctx, c.Message, "had the lock")
+}
+
+// Waits for another handler alone
+func take(ctx context.Context, c *parlor.Command) error {
+	text := <-given
+	return parlor.Reply(ctx, c.Message, "was given "+text)
+}
+func give(ctx context.Context, c *parlor.Command) error {
+	given <- "a rose"
+	return parlor.Reply(ctx, c.Message, "gave it")
+}
+func exit(ctx context.Context, c *parlor.Command) error {
+	runtime.Goexit()
+	return nil
+}
+func spin(ctx context.Context, c *parlor.Command) error {
+	for range 500 {
+		runtime.Gosched()
+	}
+	return parlor.Reply(ctx, c.Message, "spun")
+}
+func ask(ctx context.Context, c *parlor.Command) error {
+	a, err := parlor.AskAuthor(ctx, c.Message, parlor.Question{Text: "which?"})
+	if err != nil {
+		return err
+	}
+	return parlor.Reply(ctx, c.Message, "so "+a.Text)
+}
+func later(ctx context.Context, c *parlor.Command) error {
+	go func() {
+		time.Sleep(500 * time.Millisecond)
+		_ = parlor.Reply(ctx, c.Message, "later")
+	}()
+	return nil
+}
+func store(ctx context.Context, c *parlor.Command) error {
+	for i := range 50 {
+		if err := parlor.StorageSet(ctx, fmt.Sprint("key", i), make([]int, 1000), 0); err != nil {
+			return err
+		}
+		v, _, err := parlor.StorageGet[[]int](ctx, fmt.Sprint("key", i))
+		if err != nil {
+			return err
+		}
+		if len(v) != 1000 {
+			return fmt.Errorf("got %d", len(v))
+		}
+	}
+	return parlor.Reply(ctx, c.Message, "stored")
+}
+func many(ctx context.Context, c *parlor.Command) error {
+	var all sync.WaitGroup
+	for i := range 100 {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			_ = parlor.Sleep(ctx, time.Duration(i)*time.Millisecond)
+		}()
+	}
+	all.Wait()
+	return parlor.Reply(ctx, c.Message, "all 100")
+}
