@@ -169,9 +169,22 @@ async fn a_plugin_in_go_is_built_without_a_question_to_git() {
 /// A handler waits for the host, for another handler, for a lock and for a timer, while others run.
 #[tokio::test(flavor = "multi_thread")]
 async fn handlers_in_go_wait_beside_each_other() {
+    waits(BESIDE, include_str!("go/beside/beside.chat")).await;
+}
+
+/// With `in_order`, the host gives the next message of a person only to a plugin whose handler of the former one has returned.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_in_go_that_ends_in_the_turn_of_another_one_is_over() {
+    let in_order = BESIDE.replace("[permissions]", "in_order = true\n\n[permissions]");
+    waits(&in_order, include_str!("go/beside/in_order.chat")).await;
+}
+
+const BESIDE: &str = include_str!("go/beside/plugin.toml");
+
+/// Runs these steps with the plugin whose handlers wait in many ways.
+async fn waits(manifest: &str, steps: &str) {
     let folder = Folder::new().unwrap();
-    let (source, steps) = (include_str!("go/beside/plugin.go"), include_str!("go/beside/beside.chat"));
-    let manifest = include_str!("go/beside/plugin.toml");
+    let source = include_str!("go/beside/plugin.go");
     let files = [("plugin.toml", manifest), ("go.mod", MODULE), ("plugin.go", source), ("tests/beside.chat", steps)];
     for (file, text) in files {
         folder.write(format!("plugin/{file}"), text).unwrap();

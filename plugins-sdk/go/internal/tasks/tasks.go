@@ -42,8 +42,8 @@ type Task struct {
 	// How many handles are in the set.
 	waits int
 	// Gives the host the result; nil as long as there is none.
-	give       func()
-	given      chan struct{}
+	give        func()
+	given       chan struct{}
 	hasReturned bool
 	// The ends of the stream by which another task's turn woke this one; zero if none did.
 	wakes, woken uint32
@@ -178,19 +178,17 @@ func (task *Task) wake() {
 // Lets goroutines run until all wait, and tells the host how this task goes on.
 func (task *Task) turn() uint32 {
 	current = task
-	for number := 0; number < turns || !task.hasReturned && number < ofHandlers; number++ {
-		if !othersGoOn(number) {
+	for number := 0; ; number++ {
+		// All goroutines may wait, and one of them for this turn.
+		task.deliver()
+		if task.isLong(number) || !othersGoOn(number) {
 			break
 		}
 		runtime.Gosched()
-		if task.give != nil && !task.hasReturned {
-			task.give()
-			task.hasReturned = true
-			parked--
-			close(task.given)
-		}
 	}
 	AtEnd(othersGoOn(turns))
+	// What AtEnd allocates may let others run: Go's collector has goroutines wait for it.
+	task.deliver()
 	if task.hasReturned && task.waits == 0 {
 		if task.set != 0 {
 			waitableSetDrop(task.set)
@@ -203,6 +201,22 @@ func (task *Task) turn() uint32 {
 	}
 	contextSet(task.id)
 	return waits | task.set<<4
+}
+
+// Gives the host the result, if there is one.
+func (task *Task) deliver() {
+	if task.give == nil || task.hasReturned {
+		return
+	}
+	task.give()
+	task.hasReturned = true
+	parked--
+	close(task.given)
+}
+
+// Whether its turn ends although a goroutine may have more to do.
+func (task *Task) isLong(number int) bool {
+	return number >= ofHandlers || task.hasReturned && number >= turns
 }
 
 // How many goroutines could go on at once.
