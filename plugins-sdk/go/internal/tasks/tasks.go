@@ -6,6 +6,7 @@ package tasks
 import (
 	"runtime"
 	"runtime/metrics"
+	"time"
 )
 
 // What the host calls back for, as the Canonical ABI numbers it.
@@ -32,6 +33,9 @@ const blocked = 0xFFFFFFFF
 const (
 	turns      = 20
 	ofHandlers = 1000
+	// The host ends a plugin that computes for too long without a pause (limit cpu_slice), so goroutines that compute in between get
+	// fewer.
+	longest = 20 * time.Millisecond
 )
 
 // Task is one call of the host's.
@@ -178,10 +182,14 @@ func (task *Task) wake() {
 // Lets goroutines run until all wait, and tells the host how this task goes on.
 func (task *Task) turn() uint32 {
 	current = task
+	var began time.Time
 	for number := 0; ; number++ {
 		// All goroutines may wait, and one of them for this turn.
 		task.deliver()
-		if task.isLong(number) || !othersGoOn(number) {
+		if number == unasked {
+			began = time.Now()
+		}
+		if task.isLong(number, began) || !othersGoOn(number) {
 			break
 		}
 		runtime.Gosched()
@@ -215,20 +223,23 @@ func (task *Task) deliver() {
 }
 
 // Whether its turn ends although a goroutine may have more to do.
-func (task *Task) isLong(number int) bool {
-	return number >= ofHandlers || task.hasReturned && number >= turns
+func (task *Task) isLong(number int, began time.Time) bool {
+	return number >= ofHandlers || task.hasReturned && number >= turns || number > unasked && time.Since(began) > longest
 }
+
+// Most turns end within so many, so only later ones are worth asking Go, and looking at the clock.
+const unasked = 2
 
 // How many goroutines could go on at once.
 var runnable = []metrics.Sample{{Name: "/sched/goroutines/runnable:goroutines"}}
 
-// Whether a goroutine may have more to do. Most turns end within two, so only later ones are worth asking Go.
+// Whether a goroutine may have more to do.
 func othersGoOn(number int) bool {
 	// One is this one. Go's own work can wait.
 	if runtime.NumGoroutine() == parked+1 {
 		return false
 	}
-	if number < 2 {
+	if number < unasked {
 		return true
 	}
 	metrics.Read(runnable)
