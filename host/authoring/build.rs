@@ -76,8 +76,9 @@ fn go(folder: &Path) -> anyhow::Result<()> {
     for (name, text) in generate(options.build())?.iter() {
         let name = named_in_go(name);
         let (rest, imports) = without_imports(&named_in_go(std::str::from_utf8(text)?));
-        for (name, text) in
-            [(name.clone(), taken_in_go(&whole_in_go(&returned_in_go(&noted_in_go(&rest)))))].into_iter().chain(beside(&name, &rest, &imports))
+        for (name, text) in [(name.clone(), taken_in_go(&whole_in_go(&returned_in_go(&noted_in_go(&rest)))))]
+            .into_iter()
+            .chain(beside(&name, &rest, &imports))
         {
             write(&folder.join(&name), text.as_bytes())?;
             writeln!(list, "    (\"contract/{name}\", include_bytes!(concat!(env!(\"OUT_DIR\"), \"/go/{name}\"))),")?;
@@ -100,13 +101,18 @@ fn named_in_go(text: &str) -> String {
 fn noted_in_go(text: &str) -> String {
     let package = text.lines().find_map(|line| line.strip_prefix("package ")).unwrap_or_default();
     let (mut noted, mut note) = (String::new(), String::new());
+    let mut is_of_handler = false;
     for line in text.lines() {
+        if is_of_handler && line.contains("wasm_import_") {
+            noted.extend(["witAsync.InTurn()\n", &note]);
+        }
         noted.extend([line, "\n"]);
         if line.starts_with(WAITS) {
             noted.push_str(&note);
         }
         if line.starts_with("func ") {
             note.clear();
+            is_of_handler = false;
         }
         let Some((name, rest)) = line.strip_prefix("func ").and_then(|rest| rest.split_once('(')) else { continue };
         if name.is_empty() || !line.ends_with("types.Error] {") {
@@ -115,7 +121,9 @@ fn noted_in_go(text: &str) -> String {
         let parameters = rest.split_once(") ").map_or("", |(parameters, _)| parameters);
         let first = parameters.split(", ").next().and_then(|one| one.strip_suffix(" string"));
         let about = if parameters.split(", ").any(|one| one == "jid string") { Some("jid") } else { first };
-        note = format!("witRuntime.Called(\"{package}.{name}\", {})\n", about.unwrap_or("\"\""));
+        let call = format!("{package}.{name}");
+        is_of_handler = OF_HANDLERS.contains(&call.as_str());
+        note = format!("witRuntime.Called(\"{call}\", {})\n", about.unwrap_or("\"\""));
         noted.push_str(&note);
     }
     noted
@@ -123,6 +131,11 @@ fn noted_in_go(text: &str) -> String {
 
 /// How a line of the bindings begins that waits for the host's answer.
 const WAITS: &str = "witAsync.SubtaskWait(";
+
+/// The calls that the host treats as calls of a handler: the handler's room may have settings of its own, and a handler that
+/// waits for a person takes no place. In Go, such a call waits until the handler's own task has a turn.
+const OF_HANDLERS: [&str; 6] =
+    ["settings.Get", "http.Fetch", "http.Open", "dialogs.Ask", "dialogs.AskInRoom", "dialogs.Wait"];
 
 /// Has the SDK give the host a handler's result, since any task's turn may be in progress when the handler returns.
 fn returned_in_go(text: &str) -> String {
@@ -206,12 +219,16 @@ fn taken_in_go(text: &str) -> String {
         let list = lines.peek().and_then(|next| next.trim_start().strip_prefix("base := unsafe.Add(unsafe.Pointer("));
         let list = list.and_then(|rest| rest.rsplit_once("), index * "));
         if let (Some(rest), Some((place, size))) = (line.trim_start().strip_prefix("for index := 0;"), list) {
-            writeln!(taken, "for index, items := 0, witRuntime.Take({place});{rest}\nbase := unsafe.Add(items, index * {size}")
-                .expect("a String takes all");
+            writeln!(
+                taken,
+                "for index, items := 0, witRuntime.Take({place});{rest}\nbase := unsafe.Add(items, index * {size}"
+            )
+            .expect("a String takes all");
             lines.next();
             continue;
         }
-        let mut line = line.replace("unsafe.String((*uint8)(unsafe.Pointer(", "unsafe.String((*uint8)(witRuntime.Take(");
+        let mut line =
+            line.replace("unsafe.String((*uint8)(unsafe.Pointer(", "unsafe.String((*uint8)(witRuntime.Take(");
         if line.contains(":= unsafe.Slice((*") {
             line = line.replacen(")(unsafe.Pointer(", ")(witRuntime.Take(", 1);
         }

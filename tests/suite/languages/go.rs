@@ -194,6 +194,62 @@ async fn waits(manifest: &str, steps: &str) {
     assert_eq!(tested.stdout.lines().last(), Some(&*format!("{count} passed, 0 failed")), "{tested:?}");
 }
 
+/// Rows 116-117: also if the handler goes on in the turn of another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_in_go_gets_the_settings_of_its_own_conversation() {
+    let folder = Folder::new().unwrap();
+    for (file, text) in [("plugin.toml", MANIFEST), ("go.mod", MODULE), ("plugin.go", GREETS)] {
+        folder.write(format!("plugin/{file}"), text).unwrap();
+    }
+    let greets = built(&folder.path().join("plugin"), &folder).await;
+    let (mut juliet, mut romeo) = (friend("juliet").await, friend("romeo").await);
+    let (to_her, to_him) = (juliet.jid().to_bare(), romeo.jid().to_bare());
+    let greetings = |entry: Entry| {
+        let entry = talks(entry).set_in(to_her.as_str(), "greeting", "for her");
+        entry.set_in(to_him.as_str(), "greeting", "for him")
+    };
+    let host = Plan::new().await.bytes("actions", &greets, greetings).start().await;
+    running(&host, "actions").await;
+    let bot = host.account().jid.clone();
+    for _ in 0..3 {
+        juliet.chat(bot.clone(), "wait").await.unwrap();
+        romeo.chat(bot.clone(), "give").await.unwrap();
+        juliet.wait_body(&bot, "wait for her", SOON).await.unwrap();
+        romeo.wait_body(&bot, "give for him", SOON).await.unwrap();
+    }
+    host.stop().await;
+}
+
+const GREETS: &str = r#"package main
+
+import (
+	"context"
+
+	"parlor"
+)
+
+func main() { parlor.Start(start) }
+
+var handoff = make(chan string)
+
+func start(ctx context.Context) error {
+	_, err := parlor.OnMessage(parlor.Filter{Kind: "chat"}, greet)
+	return err
+}
+
+func greet(ctx context.Context, message *parlor.Message) error {
+	switch message.Body {
+	case "wait":
+		<-handoff
+	case "give":
+		handoff <- ""
+	default:
+		return nil
+	}
+	return parlor.Reply(ctx, message, message.Body+" "+parlor.SettingsGet("greeting", ""))
+}
+"#;
+
 /// Go writes out a panic in several steps, and waits for a moment between them.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_step_fails_in_which_a_goroutine_ends_the_plugin() {

@@ -215,12 +215,21 @@ mod tests {
         let rooms = fs::read_to_string(folder.path().join(".parlor/sdk/contract/rooms/wit_bindings.go")).unwrap();
         assert!(rooms.contains("package rooms\n") && rooms.contains("func Open("), "{}", &rooms[..1000]);
         // What the host writes is held until it is read, and nothing reads it past that.
-        assert!(rooms.contains("unsafe.String((*uint8)(witRuntime.Take(") && !rooms.contains("unsafe.String((*uint8)(unsafe."));
+        assert!(
+            rooms.contains("unsafe.String((*uint8)(witRuntime.Take(")
+                && !rooms.contains("unsafe.String((*uint8)(unsafe.")
+        );
         let lists = rooms.matches("for index, items := 0, witRuntime.Take(").count();
         assert!(lists > 0 && !rooms.contains("for index := 0;"), "{lists}");
         // The name of a call that waited is told again after the wait.
         let waits = rooms.matches("\nwitAsync.SubtaskWait(").count();
         assert!(waits > 0 && rooms.matches("\nwitRuntime.Called(").count() >= 2 * waits, "{waits}");
+        // The calls of a handler are made in its own turn.
+        for (package, calls) in [("settings", 1), ("http", 2), ("dialogs", 3), ("rooms", 0)] {
+            let file = folder.path().join(format!(".parlor/sdk/contract/{package}/wit_bindings.go"));
+            let text = fs::read_to_string(file).unwrap();
+            assert_eq!(text.matches("\nwitAsync.InTurn()\nwitRuntime.Called(").count(), calls, "{package}");
+        }
         for (name, text) in SDK.iter().chain(BINDINGS) {
             let text = String::from_utf8_lossy(text);
             assert!(!text.contains("bytecodealliance.org"), "{name} wants a module that is not there");

@@ -22,6 +22,14 @@ func contextGet() uint32
 //go:wasmimport $root [context-set-0]
 func contextSet(id uint32)
 
+// Go keeps a pointer for each goroutine, which goroutines inherit that it starts: the labels of profiles.
+//
+//go:linkname labels runtime/pprof.runtime_getProfLabel
+func labels() unsafe.Pointer
+
+//go:linkname setLabels runtime/pprof.runtime_setProfLabel
+func setLabels(unsafe.Pointer)
+
 // A stream of items without content.
 //
 //go:wasmimport $root [stream-new-unit]

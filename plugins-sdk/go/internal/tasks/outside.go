@@ -8,6 +8,10 @@ import (
 	"parlor/internal/abi"
 )
 
+func labels() unsafe.Pointer { return nil }
+
+func setLabels(unsafe.Pointer) {}
+
 func waitableSetNew() uint32 { panic(abi.Outside("[waitable-set-new]")) }
 
 func waitableSetDrop(uint32) { panic(abi.Outside("[waitable-set-drop]")) }

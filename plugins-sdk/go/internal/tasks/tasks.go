@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/metrics"
 	"time"
+	"unsafe"
 )
 
 // What the host calls back for, as the Canonical ABI numbers it.
@@ -40,7 +41,8 @@ const (
 
 // Task is one call of the host's.
 type Task struct {
-	id uint32
+	// Go looks for a list of texts here when it writes the stack of a goroutine of the task: an empty one.
+	_ [3]uintptr
 	// What it waits for; zero if it has not waited yet.
 	set uint32
 	// How many handles are in the set.
@@ -51,6 +53,8 @@ type Task struct {
 	hasReturned bool
 	// The ends of the stream by which another task's turn woke this one; zero if none did.
 	wakes, woken uint32
+	// The goroutines that wait for a turn of this task.
+	awaited []chan struct{}
 }
 
 // One goroutine that waits for the host.
@@ -60,8 +64,8 @@ type waiter struct {
 }
 
 var (
-	all  = map[uint32]*Task{}
-	last uint32
+	// By their numbers.
+	all = map[uint32]*Task{}
 	// The task whose turn it is. The host gives one at a time.
 	current *Task
 	waiters = map[uint32]waiter{}
@@ -74,12 +78,39 @@ var AtEnd = func(goesOn bool) {}
 
 // Run begins a task; for the generated code.
 func Run(handle func(*Task)) uint32 {
-	for last++; last == 0 || all[last] != nil; last++ {
-	}
-	task := &Task{id: last, given: make(chan struct{})}
-	all[task.id] = task
+	task := &Task{given: make(chan struct{})}
+	all[task.number()] = task
+	setLabels(unsafe.Pointer(task))
 	go handle(task)
+	setLabels(nil)
 	return task.turn()
+}
+
+// Own gives the task of this goroutine: the one that began it, or that began the goroutine that did. It is nil if the task is over.
+func Own() *Task {
+	return all[numberOf(labels())]
+}
+
+// InTurn waits for a turn of the goroutine's own task; for the generated code. The host takes a call for one of the handler in whose task's
+// turn it comes: the handler's room has settings of its own, and it takes no place while it waits for a person.
+func InTurn() {
+	// A turn may end before this goroutine goes on, and a task whose handler has returned may be over then.
+	for task := Own(); task != nil && task != current; task = Own() {
+		came := make(chan struct{})
+		task.awaited = append(task.awaited, came)
+		task.wake()
+		parked++
+		<-came
+	}
+}
+
+// A task stays where it is, so its address is its number.
+func (task *Task) number() uint32 {
+	return numberOf(unsafe.Pointer(task))
+}
+
+func numberOf(place unsafe.Pointer) uint32 {
+	return uint32(uintptr(place))
 }
 
 // Callback goes on with the task to which the host has something to tell; for the generated code.
@@ -172,6 +203,9 @@ func (task *Task) answered(handle, code uint32) {
 
 // Has the host give this task a turn, from that of another one: it is told that a stream that it reads has an item.
 func (task *Task) wake() {
+	if task.woken != 0 {
+		return
+	}
 	ends := streamNew()
 	task.woken, task.wakes = uint32(ends), uint32(ends>>32)
 	streamRead(task.woken, nil, 1)
@@ -182,6 +216,11 @@ func (task *Task) wake() {
 // Lets goroutines run until all wait, and tells the host how this task goes on.
 func (task *Task) turn() uint32 {
 	current = task
+	for _, came := range task.awaited {
+		parked--
+		close(came)
+	}
+	task.awaited = nil
 	var began time.Time
 	for number := 0; ; number++ {
 		// All goroutines may wait, and one of them for this turn.
@@ -201,13 +240,13 @@ func (task *Task) turn() uint32 {
 		if task.set != 0 {
 			waitableSetDrop(task.set)
 		}
-		delete(all, task.id)
+		delete(all, task.number())
 		return exits
 	}
 	if task.set == 0 {
 		task.set = waitableSetNew()
 	}
-	contextSet(task.id)
+	contextSet(task.number())
 	return waits | task.set<<4
 }
 
