@@ -8,6 +8,7 @@ import (
 	"parlor/contract/dialogs"
 	"parlor/contract/types"
 	"parlor/contract/wit"
+	"parlor/internal/tasks"
 )
 
 // Question is one to a person, whose next message in the same chat or room is the answer.
@@ -62,7 +63,7 @@ func (question Question) wire() dialogs.Question {
 }
 
 func ask(ctx context.Context, about string, begin func() wit.Result[uint64, types.Error]) (DialogAnswer, error) {
-	if isAlone {
+	if own := tasks.Own(); own != nil && own == alone {
 		return DialogAnswer{}, errors.New("a question is asked by a handler, and not while the plugin starts or stops: nobody could answer")
 	}
 	number, err := call(ctx, about, begin)
@@ -80,6 +81,10 @@ func ask(ctx context.Context, about string, begin func() wit.Result[uint64, type
 		return DialogAnswer{}, ctx.Err()
 	}
 	answer, err := Value(result)
+	if failed, ok := err.(*CallError); ok {
+		// Other calls may have been answered since.
+		failed.Argument = about
+	}
 	if err != nil {
 		return DialogAnswer{}, err
 	}
@@ -90,5 +95,5 @@ func ask(ctx context.Context, about string, begin func() wit.Result[uint64, type
 	return DialogAnswer{Text: answer.Text, Choice: choice}, nil
 }
 
-// Whether the plugin starts or stops, which nothing goes on beside.
-var isAlone bool
+// The task in which the plugin starts or stops; nil at other times. Handlers may run beside it.
+var alone *tasks.Task

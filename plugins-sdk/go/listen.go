@@ -325,8 +325,13 @@ func OnCommand(
 
 // Ends the older handler of a command that was added again.
 func replace(by uint64) error {
+	newer := listeners[by]
+	if newer == nil {
+		// Another handler has added it once more meanwhile.
+		return nil
+	}
 	for number, older := range listeners {
-		if number != by && strings.EqualFold(older.command, listeners[by].command) {
+		if number != by && strings.EqualFold(older.command, newer.command) {
 			delete(listeners, number)
 			return Done(listen.Not(number))
 		}

@@ -80,7 +80,7 @@ func init() {
 }
 
 func initialize() wit.Result[wit.Unit, string] {
-	isAlone = true
+	alone = tasks.Own()
 	err := guard(func() error {
 		pluginMain()
 		if starting == nil {
@@ -88,7 +88,7 @@ func initialize() wit.Result[wit.Unit, string] {
 		}
 		return starting(context.Background())
 	})
-	isAlone = false
+	alone = nil
 	if errors.Is(err, ErrOffline) {
 		err = fmt.Errorf("%w: a plugin starts before its account is logged in; wait for `initialized`, or use OnReady", err)
 	}
@@ -105,7 +105,7 @@ func handleEvent(raw listen.Event) wit.Result[wit.Unit, wit.Unit] {
 		slog.Error("an event that this SDK does not know", "event", raw.Name, "error", err)
 		return wit.Err[wit.Unit](wit.Unit{})
 	}
-	outcome := wit.Ok[wit.Unit, wit.Unit](wit.Unit{})
+	var called []*listener
 	for _, number := range raw.Subscriptions {
 		// It may have ended meanwhile.
 		listener, ok := listeners[number]
@@ -115,16 +115,16 @@ func handleEvent(raw listen.Event) wit.Result[wit.Unit, wit.Unit] {
 		if listener.once {
 			delete(listeners, number)
 		}
-		if err := handle(listener, event); err != nil {
-			slog.Error(fmt.Sprintf("a handler of %s failed: %s", event.what(), logged(err)))
-			outcome = wit.Err[wit.Unit](wit.Unit{})
-		}
+		called = append(called, listener)
 	}
-	return outcome
+	if !handle(called, event) {
+		return wit.Err[wit.Unit](wit.Unit{})
+	}
+	return wit.Ok[wit.Unit, wit.Unit](wit.Unit{})
 }
 
 func stop() {
-	isAlone = true
+	alone = tasks.Own()
 	for _, stop := range stopping {
 		if err := guard(func() error { return stop(context.Background()) }); err != nil {
 			slog.Error("stopping failed: " + logged(err))
@@ -132,11 +132,25 @@ func stop() {
 	}
 }
 
-// Runs a handler in a goroutine of its own, which it may end.
-func handle(listener *listener, event *Event) error {
-	err := errors.New("the handler has ended its goroutine")
-	tasks.Beside(func() { err = guard(func() error { return listener.handle(context.Background(), event) }) })
-	return err
+// Runs each handler in a goroutine of its own, which it may end, and returns whether all went well. One that waits holds up none of the
+// others.
+func handle(called []*listener, event *Event) bool {
+	allWell := true
+	actions := make([]func(), len(called))
+	for at, listener := range called {
+		actions[at] = func() {
+			err := errors.New("the handler has ended its goroutine")
+			defer func() {
+				if err != nil {
+					slog.Error(fmt.Sprintf("a handler of %s failed: %s", event.what(), logged(err)))
+					allWell = false
+				}
+			}()
+			err = guard(func() error { return listener.handle(context.Background(), event) })
+		}
+	}
+	tasks.Beside(actions)
+	return allWell
 }
 
 // Turns a panic into an error with its stack.

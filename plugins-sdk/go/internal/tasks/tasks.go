@@ -154,17 +154,25 @@ func Read(code uint32, handle int32) (ended bool, count int) {
 	return code&0xF != 0, int(code >> 4)
 }
 
-// Beside runs what may end its goroutine in one of its own, and waits until that has ended.
-func Beside(action func()) {
-	ended := make(chan struct{}, 1)
+// Beside runs each action in a goroutine of its own, which it may end, and waits until all of these have ended.
+func Beside(actions []func()) {
+	left := len(actions)
+	if left == 0 {
+		return
+	}
+	ended := make(chan struct{})
 	parked++
-	go func() {
-		defer func() {
-			parked--
-			ended <- struct{}{}
+	for _, action := range actions {
+		go func() {
+			defer func() {
+				if left--; left == 0 {
+					parked--
+					close(ended)
+				}
+			}()
+			action()
 		}()
-		action()
-	}()
+	}
 	<-ended
 }
 

@@ -25,7 +25,23 @@ func start(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return both(ctx)
+}
+
+// Two handlers hear it
+func both(ctx context.Context) error {
+	asks := func(ctx context.Context, m *parlor.Message) error {
+		if _, err := parlor.AskAuthor(ctx, m, parlor.Question{Text: "sure?"}); err != nil {
+			return err
+		}
+		return parlor.Reply(ctx, m, "asked")
+	}
+	if _, err := parlor.OnMessage(parlor.Filter{Prefix: "both"}, asks); err != nil {
+		return err
+	}
+	hears := func(ctx context.Context, m *parlor.Message) error { return parlor.Reply(ctx, m, "heard") }
+	_, err := parlor.OnMessage(parlor.Filter{Prefix: "both"}, hears)
+	return err
 }
 
 func slow(ctx context.Context, c *parlor.Command) error {
@@ -34,7 +50,9 @@ func slow(ctx context.Context, c *parlor.Command) error {
 	}
 	return parlor.Reply(ctx, c.Message, "slow is done")
 }
-func fast(ctx context.Context, c *parlor.Command) error { return parlor.Reply(ctx, c.Message, "fast is done") }
+func fast(ctx context.Context, c *parlor.Command) error {
+	return parlor.Reply(ctx, c.Message, "fast is done")
+}
 func sleep(ctx context.Context, c *parlor.Command) error {
 	time.Sleep(time.Second)
 	return parlor.Reply(ctx, c.Message, "slept")
