@@ -23,7 +23,7 @@ const messagesAtOnce = 50
 //		slog.Info(message.From + ": " + message.Body)
 //	}
 //
-// Other handlers wait until it has been read; who leaves early leaves nothing open.
+// Other handlers run while it waits for the next page; who leaves early leaves nothing open.
 func ArchiveQueryAll(ctx context.Context, options archive.Options) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		take := func(message *Message) bool { return yield(message, nil) }

@@ -24,8 +24,12 @@
 // After or Every calls goes into the log.
 //
 // There is one thread, and a goroutine has it until it waits for the host, another goroutine or a timer, or calls runtime.Gosched: one that
-// computes for long does so in one go. Each time the host calls, goroutines have some twenty turns. Those that have more to do go on 10
-// milliseconds later, and so on, with the plugin's events in between.
+// computes for long does so in one go. Each time the host calls, goroutines have some twenty turns, and no more than 20 milliseconds. Those
+// that have more to do go on 10 milliseconds later, and so on, with the plugin's events in between.
+//
+// SettingsGet and HTTPDo use the settings of the room of the handler that calls them, or that began the goroutine that does, and let others
+// run first where it is not that handler's turn. Call them before the handler returns: afterwards the goroutine has no room, and may get the
+// settings of the room whose event is being handled.
 //
 // A context is asked before each call, and Sleep ends with it; any other call that has begun is waited for.
 //
