@@ -23,12 +23,19 @@ func Sleep(ctx context.Context, duration time.Duration) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < duration {
-		timers.Sleep(milliseconds(time.Until(deadline)))
-		return context.DeadlineExceeded
+	if ctx.Done() == nil {
+		timers.Sleep(milliseconds(duration))
+		return nil
 	}
-	timers.Sleep(milliseconds(duration))
-	return nil
+	// A call of the host cannot be given up, and others may end the context meanwhile.
+	timer := time.NewTimer(duration)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func timer(subscription Subscription, err error) (Subscription, error) {

@@ -19,13 +19,20 @@ var given = make(chan string)
 func start(ctx context.Context) error {
 	for name, handle := range map[string]func(context.Context, *parlor.Command) error{
 		"slow": slow, "fast": fast, "sleep": sleep, "locked": locked, "take": take, "give": give, "exit": exit, "spin": spin, "ask": ask,
-		"later": later, "store": store, "many": many,
+		"later": later, "store": store, "many": many, "cancel": cancel,
 	} {
 		if _, err := parlor.OnCommand(ctx, name, name, "", handle); err != nil {
 			return err
 		}
 	}
 	return both(ctx)
+}
+
+func cancel(ctx context.Context, c *parlor.Command) error {
+	ending, end := context.WithCancel(ctx)
+	time.AfterFunc(time.Second, end)
+	err := parlor.Sleep(ending, time.Hour)
+	return parlor.Reply(ctx, c.Message, fmt.Sprint(err))
 }
 
 // Two handlers hear it
