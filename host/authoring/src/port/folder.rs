@@ -25,13 +25,15 @@ const BOM: char = '\u{feff}';
 
 /// The maximum number of files that come with a plugin and are read, and of their bytes together. Further ones are not copied.
 const MOST_PACKAGED: usize = 100;
+/// The maximum number of those with Markdown: most of them are pages for people, which the plugin does not open.
+const MOST_PAGES: usize = 30;
 const MOST_PACKAGED_BYTES: u64 = 1 << 20;
 
 /// The files that are read in addition to Python's.
 const WANTED: [&str; 4] = ["maubot.yaml", "base-config.yaml", "requirements.txt", "pyproject.toml"];
 /// The extensions of texts that plugins open.
-const PACKAGED: [&str; 14] =
-    ["cfg", "csv", "dat", "html", "ini", "j2", "json", "lst", "sql", "toml", "tsv", "txt", "xml", "yaml"];
+const PACKAGED: [&str; 15] =
+    ["cfg", "csv", "dat", "html", "ini", "j2", "json", "lst", "md", "sql", "toml", "tsv", "txt", "xml", "yaml"];
 /// The beginnings of names of texts that belong to a plugin, with any extension.
 const TEXTS: [&str; 5] = ["license", "licence", "copying", "notice", "readme"];
 
@@ -44,6 +46,7 @@ pub(super) struct Read {
     bytes: u64,
     packaged: usize,
     packaged_bytes: u64,
+    pages: usize,
 }
 
 /// A file that was not read.
@@ -105,6 +108,10 @@ impl Read {
 
     /// Reads a file that the plugin may open. The rest of the port does not need it.
     fn packaged(&mut self, file: &Path, path: String) -> io::Result<()> {
+        let is_page = file.extension().is_some_and(|end| end == "md");
+        if is_page && self.pages == MOST_PAGES {
+            return Ok(());
+        }
         let Ok(opened) = open_plain(file, libc::O_NOFOLLOW) else { return Ok(()) };
         let mut bytes = Vec::new();
         let size = opened.take(MOST_BYTES + 1).read_to_end(&mut bytes)? as u64;
@@ -113,6 +120,7 @@ impl Read {
         }
         if let Ok(text) = String::from_utf8(bytes) {
             self.packaged += 1;
+            self.pages += usize::from(is_page);
             self.packaged_bytes += size;
             self.files.insert(path, text);
         }
@@ -221,7 +229,7 @@ mod tests {
     #[test]
     fn templates_are_read_where_plugins_have_them() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["templates/a.md", "inner/templates/more/b.md", "templates/c.html", "d.md", "inner/templates.md"] {
+        for name in ["templates/a.md", "inner/templates/more/b.md", "templates/c.html"] {
             let path = folder.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "Hello").unwrap();
@@ -247,6 +255,19 @@ mod tests {
         assert_eq!(read.files.len(), MOST_PACKAGED + 1);
         assert!(read.files.keys().all(|name| name == "a.py" || name.starts_with("assets/a")), "{:?}", read.files);
         assert_eq!(read.skipped, []);
+    }
+
+    #[test]
+    fn pages_of_markdown_leave_room_for_other_texts() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path();
+        for number in 0..MOST_PACKAGED {
+            fs::write(place.join(format!("a{number}.md")), "# Tea").unwrap();
+        }
+        fs::write(place.join("words.json"), "{}").unwrap();
+        let read = read(place).unwrap();
+        assert_eq!(read.files.len(), MOST_PAGES + 1);
+        assert!(read.files.contains_key("words.json"));
     }
 
     #[test]

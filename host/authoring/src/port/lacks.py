@@ -150,7 +150,7 @@ FOREIGN = {
     "aiosqlite": ("it needs threads and files", STORAGE),
     "pymongo": ("there are no databases", "`parlor.storage`"),
     "redis": ("there are no databases", "`parlor.storage`"),
-    "config": ("a plugin does not read the bot's configuration", "`[settings.NAME]` in plugin.toml"),
+    "config": ("a plugin does not read the bot's configuration", "`self.bot_config.NAME` where it is used, of which this program makes a setting"),
     "docker": ("there is no socket to Docker", "a service that does it, over the web"),
     "kubernetes": ("its requests go by sockets of its own", "`requests` to the API of the cluster"),
     "git": ("it starts the program git", "the API of the forge, over the web"),
@@ -225,13 +225,14 @@ ERRBOT = {
     "errbot.flow": {"BotFlow", "FLOW_END", "FlowNode", "FlowRoot", "botflow"},
     "errbot.backends.base": {
         "Message", "Identifier", "Person", "Room", "RoomOccupant", "RoomError", "RoomNotJoinedError", "RoomDoesNotExistError", "Stream",
-        "UserDoesNotExistError", "UserNotUniqueError", "ONLINE", "OFFLINE", "AWAY", "DND",
+        "UserDoesNotExistError", "UserNotUniqueError", "ONLINE", "OFFLINE", "AWAY", "DND", "Reaction", "REACTION_ADDED", "REACTION_REMOVED",
     },
     "errbot.utils": {"drawbar", "format_timedelta", "ValidationException", "recurse_check_structure", "version2tuple"},
     "errbot.botplugin": {"BotPlugin", "CommandError", "ValidationException", "recurse_check_structure"},
     "errbot.errBot": set(),
     "errbot.plugin_manager": {"PluginActivationException", "PluginConfigurationException"},
     "errbot.templating": {"tenv"},
+    "errbot.rendering": {"text", "imtext", "md", "md_escape"},
 }
 
 COMMANDS_OF_SOURCE = ("commands are those of the source", "one command whose first word says what to do")
@@ -243,7 +244,7 @@ NOT_IN_ERRBOT = {
     "errbot.core_plugins": ("there are no core plugins", "parlor's own commands"),
     "errbot.backends": ("there is one network, XMPP", "`build_identifier`"),
     "errbot.core": ("a plugin has no hand on the host", "the groupings of parlor"),
-    "errbot.rendering": ("messages are sent as they are", "XMPP's signs for bold and italics (XEP-0393)"),
+    "errbot.rendering": ("XMPP has one way to write: signs for bold and italics (XEP-0393)", "`text()`, or Markdown as it is: the layer makes these signs of it"),
 }
 
 FLOWS = (
@@ -263,7 +264,8 @@ OF_SELF = {
     "bot": ("a plugin has no hand on the host", "`self.send`, `self.build_identifier`, or the groupings of parlor"),
     "bot_config": ("a plugin does not read the host's configuration", "`[settings.NAME]` in plugin.toml"),
     "plugin_dir": ("a plugin has no files", FILES),
-    "plugins": ("a plugin has no hand on another one", "`parlor.plugins`: requests from one plugin to another"),
+    "plugins": (
+        "a plugin has no hand on another one, unless both are of one folder", "a folder with both and their .plug files; or `parlor.plugins`: requests to other plugins"),
     "create_dynamic_plugin": COMMANDS_OF_SOURCE,
     "destroy_dynamic_plugin": COMMANDS_OF_SOURCE,
     "warn_admins": ("a plugin is not told who its owners are", "`self.log.warning`: `parlor status` and the log show it"),
@@ -298,11 +300,7 @@ EXTRAS = ("messages of XMPP have no data of another network: it is empty", "`msg
 #: Functions that errbot calls, and the layer does not.
 UNCALLED = {
     "callback_presence": ("the layer does not listen to presence", "`@on(\"contactPresenceChanged\")`, with `contacts.read`"),
-    "callback_room_joined": ("the layer does not listen to rooms", "`@on(\"occupantJoined\")`, with `rooms.read`"),
-    "callback_room_left": ("the layer does not listen to rooms", "`@on(\"occupantLeft\")`, with `rooms.read`"),
-    "callback_room_topic": ("the layer does not listen to rooms", "`@on(\"roomSubjectChanged\")`; reference/events.md names all"),
     "callback_botmessage": ("a plugin does not hear what it says itself", "`@on(\"message\", own=True)`"),
-    "callback_reaction": ("the layer does not pass reactions on", "`@on(\"message\")`, and `message.extensions.reactions`"),
 }
 
 JINJA = "templates need it"

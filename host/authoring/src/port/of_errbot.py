@@ -24,7 +24,11 @@ OPTIONS = {
     "cmdfilter": {"catch_unprocessed"},
     "webhook": {"uri_rule", "methods", "form_param", "raw"},
 }
-HEARS = {"callback_message", "callback_mention", "callback_stream"}
+HEARS = {"callback_message", "callback_mention", "callback_stream", "callback_reaction"}
+#: The methods that hear of rooms.
+OF_ROOMS = {"callback_room_joined", "callback_room_left", "callback_room_topic"}
+HEARS_ROOMS = ("with the room alone, it hears of the rooms of the account; with a person, of everybody. Nobody tells who invited them", "nothing")
+REACTED = ("`reaction_name` is the sign itself, such as 👍. `reacted_to` has the `id` and the `text` of the message, if it came lately", "nothing")
 #: Methods of the mapping that a plugin is.
 MAPPING = {"get", "keys", "items", "values", "setdefault", "pop", "update", "mutable", "clear", "popitem"}
 PLACES = {"build_identifier", "query_room", "rooms"}
@@ -200,6 +204,11 @@ class Errbot:
             self.checker.tell("lacks", module, function, f"{function.name}()", *lacks.UNCALLED[function.name])
         if is_plugin and function.name in HEARS:
             draft.hears = True
+        if is_plugin and function.name in OF_ROOMS:
+            draft.watches = draft.knows_rooms = True
+            self.checker.tell("check", module, function, f"{function.name}()", *HEARS_ROOMS)
+        if is_plugin and function.name == "callback_reaction":
+            self.checker.tell("check", module, function, f"{function.name}()", *REACTED)
         required = len(function.args.args) - len(function.args.defaults)
         if is_plugin and function.name in GIVEN and required > GIVEN[function.name]:
             shown = f"{function.name}({', '.join(one.arg for one in function.args.args[1:])})"[:100]

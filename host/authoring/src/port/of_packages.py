@@ -18,7 +18,7 @@ NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?)\s*(?=[\
 ELSEWHERE = re.compile(r"\s*(?:-i\b|-f\b|--index-url|--extra-index-url|--find-links|--no-index)")
 #: The files with requirements, and files that belong to the plugin itself in another way.
 REQUIREMENTS, PROJECT, MAUBOT = "requirements.txt", "pyproject.toml", "maubot.yaml"
-OTHERS = re.compile(r"(?:.*/)?(?:requirements\.txt|pyproject\.toml|maubot\.yaml|base-config\.yaml)\Z|.*\.(?:py|plug|flow|md)\Z")
+OTHERS = re.compile(r"(?:.*/)?(?:requirements\.txt|pyproject\.toml|maubot\.yaml|base-config\.yaml)\Z|.*\.(?:py|plug|flow)\Z|(?:.*/)?templates/.*\.md\Z")
 UNREAD = ("it is not there, or no text of at most 512 KiB with an ending such as `.html` or `.json`", "such a text, with another ending")
 #: The parts of a project's file with requirements.
 TABLES = (("project", "dependencies"), ("tool", "poetry", "dependencies"))

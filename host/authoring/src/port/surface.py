@@ -10,7 +10,8 @@ from tree import Module
 
 #: Attributes of a plugin of errbot.
 BOT_PLUGIN = {
-    "activate", "bot_config", "bot_identifier", "build_identifier", "callback_connect", "callback_mention", "callback_message", "callback_stream",
+    "activate", "bot_config", "bot_identifier", "build_identifier", "callback_connect", "callback_mention", "callback_message", "callback_reaction",
+    "callback_room_joined", "callback_room_left", "callback_room_topic", "callback_stream",
     "check_configuration", "clear", "config", "configure", "current_pollers", "deactivate", "get", "get_configuration_template", "get_plugin", "is_activated", "items", "keys", "log",
     "mode", "mutable", "name", "pop", "query_room", "rooms", "send", "send_card", "send_stream_request", "send_templated", "setdefault",
     "start_poller", "stop_poller", "update", "values", "_bot",

@@ -4,6 +4,7 @@ Functions of the plugin that wait, such as those with a request, have become `as
 `self[key] = …`, goes out when a function returns or yields.
 """
 
+from . import rendering
 from .decorators import arg_botcmd, botcmd, botmatch, cmdfilter, re_botcmd, webhook
 from .flows import FLOW_END, BotFlow, FlowRoot, botflow
 from .people import Identifier, Message, Person, Room, RoomOccupant
@@ -16,5 +17,5 @@ PY2, PY3 = False, True
 
 __all__ = [
     "BotFlow", "BotPlugin", "CommandError", "FLOW_END", "FlowRoot", "Identifier", "Message", "PY2", "PY3", "Person", "Room", "RoomOccupant",
-    "ValidationException", "arg_botcmd", "botcmd", "botflow", "botmatch", "cmdfilter", "re_botcmd", "run", "webhook",
+    "ValidationException", "arg_botcmd", "botcmd", "botflow", "botmatch", "cmdfilter", "re_botcmd", "rendering", "run", "webhook",
 ]

@@ -266,15 +266,21 @@ def identifier(text: str) -> Identifier:
     return Person(text)
 
 
+def author(of: Any) -> Identifier:
+    """The author of a message that came."""
+    if of.kind == "groupchat":
+        return RoomOccupant(f"{of.chat}/{of.nick or ''}", of)
+    return RoomOccupant(of.chat, of) if "/" in of.chat else Person(of.chat)
+
+
 def message(of: Any) -> Message:
     """A message that came."""
     places.hear(of)
     is_group = of.kind == "groupchat"
+    frm = author(of)
     if is_group:
-        frm: Identifier = RoomOccupant(f"{of.chat}/{of.nick or ''}", of)
         to: Identifier = Room(of.chat)
     else:
-        frm = RoomOccupant(of.chat, of) if "/" in of.chat else Person(of.chat)
         try:
             to = bot()
         except errors.Error:

@@ -152,6 +152,18 @@ class BotPlugin:
     def callback_stream(self, stream: Stream) -> None:
         """Called with each file that somebody sends. Needs `files.read`."""
 
+    def callback_room_joined(self, room: Any, user: Any = None, invited_by: Any = None) -> None:
+        """Called with each room that the account enters; one that takes a person, with each person who enters a room. Needs `rooms.read`."""
+
+    def callback_room_left(self, room: Any, user: Any = None, kicked_by: Any = None) -> None:
+        """The same, with those who leave."""
+
+    def callback_room_topic(self, room: Any) -> None:
+        """Called with each room whose subject changes. Needs `rooms.read`."""
+
+    def callback_reaction(self, reaction: Any) -> None:
+        """Called with each reaction to a message, and with each that is withdrawn."""
+
     # Settings
 
     def get_configuration_template(self) -> Any:

@@ -16,7 +16,7 @@ from parlor_port import files, places, routes, texts
 from parlor_port import running as port
 from parlor_port.kept import NotStored
 
-from . import people, requested, streams
+from . import heard, people, requested, streams
 from .decorators import NOTED, Declared
 from .flows import Flows, steps_of
 from .plugin import OWN, PLUGINS, BotPlugin, CommandError, rendered
@@ -83,6 +83,8 @@ class Runner:
         self._reading = asyncio.Lock()
         self._flows = Flows(flows, steps_of(kind).items(), lambda: self._prefix)
         self._takes_files = kind.callback_stream is not BotPlugin.callback_stream
+        self._takes_reactions = kind.callback_reaction is not BotPlugin.callback_reaction
+        self._rooms = heard.Rooms(kind, BotPlugin, self._tell)
 
     def begin(self) -> None:
         """Has the host call the plugin."""
@@ -102,7 +104,10 @@ class Runner:
             parlor.command("flows", help="Conversations: lists them, begins one, ends one", usage="list | start NAME | status | stop")(self._of_flows)
         for method, hook in self._webhooks.items():
             parlor.on("webhook", webhook=hook)(self._webhook(method))
-        if self._patterns or self._takes_files or self._kind.callback_message is not BotPlugin.callback_message:
+        self._rooms.begin()
+        if self._takes_reactions:
+            parlor.on("message", kind="groupchat", own=True)(self._echo)
+        if self._patterns or self._takes_files or self._takes_reactions or self._kind.callback_message is not BotPlugin.callback_message:
             parlor.on("message")(self._hear)
         if self._kind.callback_mention is not BotPlugin.callback_mention:
             parlor.on_mention(self._mention)
@@ -154,6 +159,7 @@ class Runner:
         self._plugin._parlor_outbox.is_open = True
         await port.done(self._plugin.callback_connect())
         await self._plugin._parlor_flush()
+        await self._rooms.ready()
 
     async def _stop(self) -> None:
         if self._plugin is not None:
@@ -291,7 +297,7 @@ class Runner:
                     await self._plugin._parlor_flush()
                     text = _text(one, template)
                     if text:
-                        await parlor.reply(to, texts.of_markdown(text))
+                        places.said(to.chat, str(await parlor.reply(to, texts.of_markdown(text))))
             except _TOLD as error:
                 done = False
                 await parlor.reply(to, texts.of_markdown(_reason(error)) or type(error).__name__)
@@ -306,9 +312,14 @@ class Runner:
 
     async def _hear(self, message: Any) -> None:
         has_files = self._takes_files and files.of_message(message)
-        if message.carbon or message.own or places.takes_back(message) or (message.body is None and not has_files):
+        has_nothing = message.body is None and not has_files and not heard.is_of_reactions(message)
+        if message.carbon or message.own or places.takes_back(message) or has_nothing:
             return
         await self._loaded.wait()
+        if heard.is_of_reactions(message):
+            several = heard.reactions(message) if self._takes_reactions else []
+            await port.each(_log, [partial(self._called, self._plugin.callback_reaction, one) for one in several])
+            return
         made = people.message(message)
         steps: list[Callable[[], Awaitable[None]]] = []
         if has_files:
@@ -322,6 +333,16 @@ class Runner:
         if not message.command:
             steps.append(partial(self._search, message, made))
         await port.each(_log, steps)
+
+    async def _echo(self, message: Any) -> None:
+        """Others react to an own message in a room by the id that it came back with."""
+        if message.own:
+            places.echoed(message)
+
+    async def _tell(self, method: str, *arguments: Any) -> None:
+        """Calls a method of this name."""
+        await self._loaded.wait()
+        await self._called(getattr(self._plugin, method), *arguments)
 
     async def _take_file(self, file: Any, sender: Any) -> None:
         """Reads a file, and gives it to the plugin."""

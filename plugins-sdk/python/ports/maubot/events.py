@@ -140,7 +140,7 @@ def reaction_events(client: Client, message: Any) -> list[Any]:
         return []
     new, gone = places.changed(message, reactions)
     # A plugin that takes one vote of each person hears of the one before first.
-    found: list[Any] = [withdrawal_event(client, message, number) for number in gone]
+    found: list[Any] = [withdrawal_event(client, message, number) for number in gone.values()]
     about = EventID(places.name_of(message.chat, reactions.id))
     for emoji, number in new.items():
         relates = RelatesTo(rel_type=RelationType.ANNOTATION, event_id=about, key=emoji)

@@ -64,6 +64,11 @@ def said(place: str, number: str) -> str:
     return number
 
 
+def is_said(place: str, number: str) -> bool:
+    """Whether it is the id of an own message that was sent lately."""
+    return (place, number) in _said
+
+
 def echoed(message: Any) -> None:
     """Keeps in mind that an own message came back from its room."""
     number = message.origin_id or message.id
@@ -150,8 +155,8 @@ def reacted(about: Any, key: str) -> list[str]:
     return list(keys)
 
 
-def changed(message: Any, reactions: Any) -> tuple[dict[str, str], list[str]]:
-    """The reactions of an author that are new, with their ids, and the ids of those that are withdrawn. Those of somebody whom nobody can
+def changed(message: Any, reactions: Any) -> tuple[dict[str, str], dict[str, str]]:
+    """The reactions of an author that are new, and those that are withdrawn, with their ids. Those of somebody whom nobody can
     tell from others with the nickname are not said to be withdrawn."""
     author = (message.chat, _author(message), reactions.id)
     before = _of_others.pop(author, {})
@@ -162,7 +167,7 @@ def changed(message: Any, reactions: Any) -> tuple[dict[str, str], list[str]]:
     _of_others[author] = {**{one: known for one, known in before.items() if one in reactions.emojis}, **came}
     _trim(_of_others)
     is_known = bool(message.occupant_id) if message.kind == "groupchat" else "/" not in message.chat
-    return came, [known for one, known in before.items() if one not in reactions.emojis] if is_known else []
+    return came, {one: known for one, known in before.items() if one not in reactions.emojis} if is_known else {}
 
 
 def id_of(message: Any) -> str:

@@ -149,6 +149,13 @@ class Rendered(str):
         return made
 
 
+class Shown(str):
+    """A text as people see it, of which no more is made, unless the plugin puts it together with others."""
+
+    def __str__(self) -> str:
+        return self
+
+
 def of_html(text: str) -> str:
     """The text that HTML shows."""
     if isinstance(text, Rendered):
@@ -198,6 +205,8 @@ def of_markdown(text: str, allow_html: bool = False) -> str:
     as well."""
     if isinstance(text, Rendered):
         return text.shown
+    if isinstance(text, Shown):
+        return "".join(text)
     if not allow_html:
         return _lines(text, False)
     # In preformatted parts, Markdown has no signs.

@@ -1,5 +1,6 @@
 """People, rooms and messages, by their other place."""
 
+from ..heard import REACTION_ADDED, REACTION_REMOVED, Reaction
 from ..people import (
     Identifier, Message, Person, Room, RoomDoesNotExistError, RoomError, RoomNotJoinedError, RoomOccupant, UserDoesNotExistError,
     UserNotUniqueError,
@@ -9,6 +10,6 @@ from ..streams import Stream
 ONLINE, OFFLINE, AWAY, DND = "online", "offline", "away", "dnd"
 
 __all__ = [
-    "AWAY", "DND", "Identifier", "Message", "OFFLINE", "ONLINE", "Person", "Room", "RoomDoesNotExistError", "RoomError", "RoomNotJoinedError",
+    "AWAY", "DND", "Identifier", "Message", "OFFLINE", "ONLINE", "Person", "REACTION_ADDED", "REACTION_REMOVED", "Reaction", "Room", "RoomDoesNotExistError", "RoomError", "RoomNotJoinedError",
     "RoomOccupant", "Stream", "UserDoesNotExistError", "UserNotUniqueError",
 ]
