@@ -14,7 +14,8 @@ BY = {"chat": HALL, "kind": "groupchat", "nick": "alice"}
 
 
 def occupant(nick: str, **given: Any) -> SimpleNamespace:
-    about = {"room": HALL, "nick": nick, "own": False, "left": None, "reason": None, "actor": None, "previous_nick": None, "jid": None}
+    about = {"room": HALL, "nick": nick, "own": False, "left": None, "reason": None, "actor": None, "previous_nick": None, "jid": None,
+             "affiliation": "none", "role": "participant"}
     return SimpleNamespace(**{**about, **given})
 
 

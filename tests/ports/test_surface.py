@@ -56,7 +56,8 @@ class Tables(unittest.TestCase):
         event = events.MessageEvent(client, message, None, None)
         annotated = {name for kind in (types.Event, types.StateEvent, types.RedactionEvent) for name in kind.__annotations__}
         self.assertEqual(public(event) | annotated, surface.EVENT)
-        contents = (types.TextMessageEventContent(), types.MediaMessageEventContent(), types.MemberStateEventContent(), SimpleNamespace(redacts=1))
+        contents = (types.TextMessageEventContent(), types.MediaMessageEventContent(), types.MemberStateEventContent(), types.PowerLevelStateEventContent(),
+                    SimpleNamespace(redacts=1))
         self.assertEqual(public(*contents), surface.CONTENT)
         self.assertEqual(public(client) - {"invited"}, lacks.CLIENT)
         self.assertEqual(public(importlib.import_module("mautrix.util.config").BaseProxyConfig()), surface.SETTINGS)

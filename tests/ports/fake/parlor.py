@@ -126,6 +126,8 @@ class Host:
         self.moderation_denied = False
         #: The addresses that are banned, by the rooms.
         self.banned: dict[str, list[str]] = {}
+        #: Those of others who are not in a room, by the room and what they are there.
+        self.affiliated: dict[tuple[str, str], list[str]] = {}
 
     async def start(self) -> None:
         for one in self.starts + self.readies:
@@ -374,12 +376,13 @@ def _of_room(name: str) -> Any:
 async def _affiliations(jid: str, affiliation: str) -> list[Any]:
     if host.moderation_denied:
         raise Denied("rooms.moderate is not granted")
-    return [SimpleNamespace(jid=one, affiliation=affiliation) for one in host.banned.get(jid, []) if affiliation == "outcast"]
+    several = host.banned.get(jid, []) if affiliation == "outcast" else host.affiliated.get((jid, affiliation), [])
+    return [SimpleNamespace(jid=one, affiliation=affiliation) for one in several]
 
 
 rooms = SimpleNamespace(
     affiliations=_affiliations, send=_send, get=lambda jid: host.rooms.get(jid), get_all=lambda: list(host.rooms.values()), occupants=lambda jid: host.occupants.get(jid, []),
-    **{name: _of_room(name) for name in ("open", "close", "decline", "kick", "ban", "retract", "invite", "set_affiliation", "set_subject", "configure", "destroy")})
+    **{name: _of_room(name) for name in ("open", "close", "decline", "kick", "ban", "retract", "invite", "set_affiliation", "set_role", "set_subject", "configure", "destroy")})
 user = SimpleNamespace(bare_jid=lambda: "bot@example.org")
 async def _address(name: str) -> str:
     if not host.has_address:

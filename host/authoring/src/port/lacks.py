@@ -331,7 +331,7 @@ MAUBOT = {
         "CanonicalAliasStateEventContent", "ExtensibleEnum", "JSON", "PowerLevelStateEventContent", "ReactionEventContent",
         "RoomCreateStateEventContent", "RoomNameStateEventContent", "RoomTopicStateEventContent", "SerializableEnum", "SerializerError",
         "PaginationDirection", "deserializer", "serializer", "BaseFileInfo", "BaseRoomEvent", "EncryptedEvent", "EncryptedFile", "EncryptedMegolmEventContent",
-        "MatrixURI", "Obj", "RoomCreatePreset", "RoomDirectoryVisibility", "field",
+        "MatrixURI", "Obj", "RoomCreatePreset", "RoomDirectoryVisibility", "field", "JoinRule", "JoinRulesStateEventContent", "RoomType",
     },
     "mautrix.client": {"Client", "InternalEventType", "MembershipEventDispatcher", "SyncStream"},
     "mautrix.util.config": {"BaseProxyConfig", "ConfigUpdateHelper"},
@@ -359,7 +359,7 @@ VALUES = {
     "Format": {"HTML"},
     "PaginationDirection": {"FORWARD", "BACKWARD"},
     "RoomCreatePreset": {"PRIVATE", "TRUSTED_PRIVATE", "PUBLIC"},
-    "RoomDirectoryVisibility": {"PRIVATE", "PUBLIC"},
+    "RoomDirectoryVisibility": {"PRIVATE", "PUBLIC"}, "RoomType": {"SPACE"}, "JoinRule": {"PUBLIC", "INVITE", "PRIVATE"},
     "RelationType": {"REPLACE", "ANNOTATION", "REFERENCE", "THREAD", "REPLY"},
     "Membership": {"JOIN", "LEAVE", "BAN", "INVITE", "KNOCK"},
 }
@@ -460,17 +460,17 @@ FIRST_READ = ("each file is read before it is called, also one that it rejects",
 SAVED = ("settings are the owner's: a change lasts until the plugin ends", "`await parlor.storage.set(…)`, with the permission `storage`")
 
 #: Events of `EventType` that the layer passes on.
-EVENTS = {"ROOM_MESSAGE", "REACTION", "ROOM_MEMBER", "ROOM_REDACTION", "ALL"}
-HEARD = {"m.room.message", "m.reaction", "m.room.member", "m.room.redaction"}
+EVENTS = {"ROOM_MESSAGE", "REACTION", "ROOM_MEMBER", "ROOM_REDACTION", "ROOM_POWER_LEVELS", "ALL"}
+HEARD = {"m.room.message", "m.reaction", "m.room.member", "m.room.redaction", "m.room.power_levels"}
 #: Those that the layer tells as states of a room.
-STATES = {"ROOM_MEMBER", "ROOM_POWER_LEVELS", "ROOM_NAME", "ROOM_TOPIC", "ROOM_CANONICAL_ALIAS", "ROOM_CREATE"}
+STATES = {"ROOM_MEMBER", "ROOM_POWER_LEVELS", "ROOM_NAME", "ROOM_TOPIC", "ROOM_CANONICAL_ALIAS", "ROOM_CREATE", "ROOM_JOIN_RULES"}
 #: Those of data of the account.
 DATA = {"DIRECT"}
 #: Those that never happen in rooms of XMPP. A plugin that listens to them besides works without.
 NEVER = {"ROOM_TOMBSTONE": "m.room.tombstone", "ROOM_ENCRYPTED": "m.room.encrypted", "STICKER": "m.sticker"}
 NEVER_HAPPENS = ("it never happens in XMPP, so that the method is not called", "nothing")
 LEVELS = (
-    "levels are made of what somebody is in the room at that moment: 100 for owners and admins, 50 for moderators, 0 for others and in chats",
+    "levels are made of what somebody is in the room at that moment: 100 for owners and admins, 50 for moderators, -1 for visitors, 0 for others and in chats",
     "nothing",
 )
 ALIASES = (
@@ -478,7 +478,7 @@ ALIASES = (
     "nothing, if the names are among them; else a list of names",
 )
 NO_STATE = ("XMPP has no such state, or the layer does not tell it: `MNotFound`", "`parlor.rooms.get(room)`: reference/api/rooms.md")
-NO_EVENT = ("the layer passes on messages, reactions, retractions, invitations, and who enters and leaves rooms", "`parlor.on(…)`: reference/events.md names all events")
+NO_EVENT = ("the layer passes on messages, reactions, retractions, invitations, levels, and who enters and leaves rooms", "`parlor.on(…)`: reference/events.md names all events")
 OFF = ("nobody but the plugin calls it; with an event alone, it is called if its regular expression is found there", "nothing, if that is what it needs")
 BY_NAME = (
     "in a room, an author is `ROOM/NICK`, and others can take the nickname. A list with the author's own JID has it, if the room shows it and"

@@ -6,7 +6,9 @@ from typing import Any, Optional
 
 import checks
 import lacks
+import of_answers
 import of_databases
+import of_matrix
 import of_packages
 import of_rooms
 import of_web
@@ -46,6 +48,8 @@ class Maubot:
         self._set: set[str] = set()
         self._bound: set[str] = set()
         self._has_web = False
+        #: By each expression of the module that is read, the one around it.
+        self._around: dict[ast.AST, ast.AST] = {}
 
     def run(self) -> None:
         self.about = _read("maubot.yaml", self.files["maubot.yaml"])
@@ -56,6 +60,8 @@ class Maubot:
         if any(name.startswith("mautrix.util.magic") for module in self.checker.modules for name, *_ in tree.imports(module)):
             self.checker.parts.add("magic")
         of_databases.run(self.checker)
+        of_answers.run(self.checker)
+        of_matrix.run(self.checker)
         main, kind = self.found
         if kind in main.classes:
             surface.of_plugin(self.checker, main, main.classes[kind], surface.PLUGIN, lacks.OF_PLUGIN)
@@ -65,6 +71,7 @@ class Maubot:
         for module in self.checker.modules:
             surface.of_messages(self.checker, module, "maubot", ())
             self._apart |= _no_values(module)
+            self._around = tree.around(module.tree)
             for node in ast.walk(module.tree):
                 self._node(module, node)
         if any(isinstance(one, ast.Attribute) and one.attr == "meta" for module in self.checker.modules for one in ast.walk(module.tree)):
@@ -199,6 +206,9 @@ class Maubot:
             self.checker.tell("check", module, one, f"@event.on({ast.unparse(given_to)})", *lacks.NEVER_HAPPENS)
         elif kind and kind not in lacks.HEARD and (isinstance(meant, ast.Call) or meant is not given_to and kind not in lacks.EVENTS | lacks.OF_MEMBERS):
             self.checker.tell("lacks", module, one, f"@event.on({ast.unparse(given_to)})", *lacks.NO_EVENT)
+        elif kind in of_matrix.LEVELS:
+            self.draft.watches = self.draft.knows_rooms = True
+            self.checker.tell("check", module, one, f"@event.on({ast.unparse(given_to)})", *of_matrix.CHANGES)
         elif kind in lacks.OF_MEMBERS:
             self.draft.watches = self.draft.knows_rooms = True
             self.checker.tell("check", module, one, "who enters and leaves rooms", *lacks.MEMBERS)
@@ -235,7 +245,11 @@ class Maubot:
         if owner.endswith("self.sched") and last not in lacks.SCHED:
             tell("lacks", module, node, shown, *lacks.NO_SCHED)
         if owner.endswith("client.api") and last != "session" and node not in self._apart:
-            tell("lacks", module, node, shown, *lacks.NO_CLIENT)
+            of_matrix.of_requests(self.checker, module, node, shown, self._around)
+        if shown.endswith("RelationType.THREAD"):
+            tell("check", module, node, shown, *of_matrix.THREADS)
+        if shown.endswith("RoomType.SPACE"):
+            tell("check", module, node, shown, *of_matrix.SPACES)
         if owner == "client" and last in lacks.CLIENT:
             # It may be another client, so that nothing is said of what it lacks.
             of_rooms.of_client(self.checker, self.draft, module, node, shown, node in self._direct)
@@ -243,7 +257,7 @@ class Maubot:
             if last in ("get_messages", "get_event_context"):
                 tell("lacks", module, node, shown, *lacks.NO_HISTORY)
             elif last not in lacks.CLIENT:
-                tell("lacks", module, node, shown, *lacks.NO_CLIENT)
+                of_matrix.of_client(self.checker, module, node, shown)
             elif last == "download_media":
                 # The host opens only files of messages that the plugin has heard.
                 self.draft.hears = self.draft.reads_files = True

@@ -5,6 +5,7 @@ from typing import Iterator
 
 import checks
 import lacks
+import of_matrix
 import tree
 from manifest import Draft
 from tree import Module
@@ -45,6 +46,12 @@ def set_state(checker: checks.Checker, draft: Draft, module: Module, call: ast.C
     elif kind in ("ROOM_NAME", "m.room.name"):
         draft.configures_rooms = draft.knows_rooms = True
         checker.tell("check", module, call, ast.unparse(call.func), *NAME)
+    elif kind in of_matrix.LEVELS:
+        draft.moderates = draft.knows_rooms = True
+        checker.tell("check", module, call, ast.unparse(call.func), *of_matrix.GIVES)
+    elif kind in ("ROOM_JOIN_RULES", "m.room.join_rules"):
+        draft.configures_rooms = draft.knows_rooms = True
+        checker.tell("check", module, call, ast.unparse(call.func), *of_matrix.RULES)
     else:
         given = state_of(call)
         what = f"{ast.unparse(call.func)}({ast.unparse(given) if given is not None else ''})"[:100]

@@ -15,7 +15,7 @@ from mautrix.errors import MForbidden, MNotFound
 from parlor import errors, outgoing, rooms, storage, user
 from parlor_port import places, ready, texts
 
-from . import made_rooms, media, room_state
+from . import levels, made_rooms, media, room_state
 from .made_rooms import allowed, bare
 
 
@@ -176,22 +176,28 @@ class Client(mautrix.client.Client):
         return room_state.event(str(room_id), kind, str(state_key), found) if format == "event" else found
 
     async def send_state_event(self, room_id: Any, event_type: Any, content: Any, state_key: Any = "", **_: Any) -> EventID:
-        """Sets the subject of a room, which needs `rooms.moderate`, or its name, which needs `rooms.configure`. `MForbidden`: the room does not let
-        the account, or it is another state."""
+        """Sets the subject of a room or the levels of people, which needs `rooms.moderate`, or its name or who may enter, which needs
+        `rooms.configure`. `MForbidden`: the room does not let the account, or it is another state."""
         kind = event_type if isinstance(event_type, EventType) else EventType.find(str(event_type))
         if kind is EventType.ROOM_TOPIC:
             await allowed(rooms.set_subject(str(room_id), made_rooms.text_of(content, "topic")))
         elif kind is EventType.ROOM_NAME:
             await allowed(rooms.configure(str(room_id), {"roomname": made_rooms.text_of(content, "name")}))
+        elif kind is EventType.ROOM_POWER_LEVELS:
+            await levels.give(str(room_id), content)
+        elif kind is EventType.ROOM_JOIN_RULES:
+            await allowed(rooms.configure(str(room_id), {"membersonly": made_rooms.is_closed(content)}))
         else:
             raise MForbidden(f"a plugin cannot set {kind} in XMPP")
         return EventID("")
 
     async def create_room(
         self, alias_localpart: Optional[str] = None, visibility: Any = None, preset: Any = None, name: Optional[str] = None,
-        topic: Optional[str] = None, is_direct: bool = False, invitees: Any = None, initial_state: Any = None, **_: Any
+        topic: Optional[str] = None, is_direct: bool = False, invitees: Any = None, initial_state: Any = None, creation_content: Any = None, **_: Any
     ) -> RoomID:
-        """Makes a room, and invites people. A direct one with one person is the chat with them."""
+        """Makes a room, and invites people. A direct one with one person is the chat with them. `MForbidden`: it is to be a space."""
+        if "m.space" in made_rooms.value_of(creation_content, "type"):
+            raise MForbidden("XMPP has no spaces")
         people = [made_rooms.person(str(one)) for one in invitees or ()]
         if is_direct and len(people) == 1:
             return RoomID(people[0])

@@ -53,6 +53,20 @@ def text_of(content: Any, name: str) -> str:
     return str((content.get(name) if isinstance(content, Mapping) else getattr(content, name, None)) or "")
 
 
+def value_of(content: Any, name: str) -> str:
+    """The same, of a type with names."""
+    found = content.get(name) if isinstance(content, Mapping) else getattr(content, name, None)
+    return str(getattr(found, "value", found) or "")
+
+
+def is_closed(content: Any) -> bool:
+    """Whether a state lets only members enter a room. `MForbidden`: it is a rule that XMPP does not have."""
+    rule = value_of(content, "join_rule")
+    if rule not in ("public", "invite", "private"):
+        raise MForbidden(f"a room of XMPP lets everybody enter, or members, and has no rule {rule!r}")
+    return rule != "public"
+
+
 def states_of(several: Any) -> dict[str, Any]:
     """The contents of states, by their types."""
     found = {}
@@ -75,7 +89,7 @@ async def make(alias: Any, states: Mapping[str, Any], is_open: bool, is_listed: 
     room = f"{own}@{service}"
     if places.is_room(room):
         raise MRoomInUse(f"there is a room {room} already")
-    is_open = is_open or text_of(states.get("m.room.join_rules"), "join_rule") == "public"
+    is_open = is_open or value_of(states.get("m.room.join_rules"), "join_rule") == "public"
     fields: dict[str, Any] = {"persistentroom": True, "membersonly": not is_open, "publicroom": is_listed}
     if name := text_of(states.get("m.room.name"), "name"):
         fields["roomname"] = name

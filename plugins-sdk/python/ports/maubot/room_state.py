@@ -5,8 +5,8 @@ from typing import Any, Callable
 
 from mautrix.errors import MNotFound
 from mautrix.types import (
-    CanonicalAliasStateEventContent, EventID, EventType, Member, Membership, MemberStateEventContent, PowerLevelStateEventContent, RoomAlias,
-    RoomCreateStateEventContent, RoomID, RoomNameStateEventContent, RoomTopicStateEventContent, StateEvent, Unsigned, UserID,
+    CanonicalAliasStateEventContent, EventID, EventType, JoinRule, JoinRulesStateEventContent, Member, Membership, MemberStateEventContent,
+    PowerLevelStateEventContent, RoomAlias, RoomCreateStateEventContent, RoomID, RoomNameStateEventContent, RoomTopicStateEventContent, StateEvent, Unsigned, UserID,
 )
 from parlor import rooms, user
 from parlor_port import places
@@ -59,15 +59,43 @@ def event(room: str, kind: EventType, key: str, state: Any) -> StateEvent:
     return made
 
 
-def _levels(room: str, _: str) -> Any:
-    # A nickname is known with the role that it has now, and an address with the highest of its nicknames.
-    levels: dict[str, int] = {}
+def actor_of(occupant: Any) -> UserID:
+    """The person who did something to another one; the room, if it does not tell."""
+    nick = getattr(occupant.actor, "nick", None)
+    return UserID(f"{occupant.room}/{nick}" if nick else getattr(occupant.actor, "jid", None) or occupant.room)
+
+
+def level_of(one: Any) -> int:
+    """The level of an occupant. Nobody hears a visitor of a moderated room, as somebody in Matrix whose level is below that of messages."""
+    return 100 if one.affiliation in ("owner", "admin") else 50 if one.role == "moderator" else -1 if one.role == "visitor" else 0
+
+
+def names_of(room: str, one: Any) -> list[str]:
+    """The names by which plugins know an occupant: the nickname in the room, and the address if it is shown."""
+    return [_name(room, one), *([] if one.jid is None else [str(one.jid).partition("/")[0]])]
+
+
+def levels(room: str) -> dict[str, int]:
+    """The levels of the people in a room. A nickname is known with the role that it has now, and an address with the highest of its nicknames."""
+    found: dict[str, int] = {}
     for one in rooms.occupants(room):
-        number = 100 if one.affiliation in ("owner", "admin") else 50 if one.role == "moderator" else 0
-        for name in (_name(room, one), str(one.jid).partition("/")[0] if one.jid is not None else None):
-            if name is not None:
-                levels[name] = max(number, levels.get(name, 0))
-    return PowerLevelStateEventContent(levels)
+        for name in names_of(room, one):
+            found[name] = max(level_of(one), found.get(name, -1))
+    return found
+
+
+def _levels(room: str, _: str) -> Any:
+    found = PowerLevelStateEventContent(levels(room))
+    found._read = dict(found.users)
+    return found
+
+
+def _join_rules(room: str, _: str) -> Any:
+    about = rooms.get(room)
+    features = () if about is None else getattr(about, "features", ())
+    rule = JoinRule.INVITE if "muc_membersonly" in features else JoinRule.PUBLIC if "muc_open" in features else None
+    # Its configuration is known only after a moment.
+    return None if rule is None else JoinRulesStateEventContent(rule)
 
 
 def _room_name(room: str, _: str) -> Any:
@@ -110,5 +138,5 @@ def _name(room: str, occupant: Any) -> str:
 
 _KINDS: dict[EventType, Callable[[str, str], Any]] = {
     EventType.ROOM_CREATE: _create, EventType.ROOM_NAME: _room_name, EventType.ROOM_TOPIC: _topic, EventType.ROOM_CANONICAL_ALIAS: _alias,
-    EventType.ROOM_POWER_LEVELS: _levels, EventType.ROOM_MEMBER: _member,
+    EventType.ROOM_POWER_LEVELS: _levels, EventType.ROOM_JOIN_RULES: _join_rules, EventType.ROOM_MEMBER: _member,
 }

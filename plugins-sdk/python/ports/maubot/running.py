@@ -16,6 +16,7 @@ from .client import Client
 from .events import Replies, message_event, message_events, reaction_events
 from .handlers import command as commands
 from .handlers import event as events
+from .levels import Seen
 from .loader import PluginLoader, PluginMeta
 from .plugin_base import Plugin
 from .state import invite_event, member_event, name_event, redaction_event
@@ -86,9 +87,18 @@ class Runner:
             parlor.on("occupantLeft")(partial(self._member, False))
             parlor.on("occupantChanged")(partial(self._state, name_event))
             parlor.on("roomInviteReceived")(partial(self._state, invite_event))
+            self._watch_levels(Seen())
         if self._webhook:
             parlor.on("webhook", webhook=self._webhook)(self._take)
         parlor.on_stop(self._stop)
+
+    def _watch_levels(self, seen: Seen) -> None:
+        """Listens to what becomes of people in rooms."""
+        parlor.on_ready(seen.ready)
+        for name, note in (("chatRoomOpened", seen.enter), ("roomLeft", seen.leave), ("occupantJoined", seen.join), ("occupantLeft", seen.part)):
+            parlor.on(name)(partial(_note, note))
+        for name, change in (("occupantChanged", seen.change), ("affiliationChanged", seen.affiliate)):
+            parlor.on(name)(partial(self._state, change))
 
     async def _start(self) -> None:
         values = port.values_of(self._settings)
@@ -239,6 +249,11 @@ def _opener(database: str) -> Optional[Callable[[type[Plugin]], Awaitable[Any]]]
 
         return waiting
     return None
+
+
+async def _note(note: Callable[[Any], None], about: Any) -> None:
+    """Has something kept in mind, of which no method hears."""
+    note(about)
 
 
 async def _listen(event: Any, function: Callable[..., Any], kind: EventType) -> None:

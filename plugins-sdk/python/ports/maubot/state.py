@@ -11,6 +11,7 @@ from mautrix.types import (
 from parlor_port import places
 
 from .client import Client
+from .room_state import actor_of
 
 #: Why somebody is gone whom others made go, with the type of the event.
 _BY_OTHERS = {
@@ -24,7 +25,7 @@ def member_event(client: Client, occupant: Any, is_there: bool) -> StateEvent:
     kind = InternalEventType.JOIN if is_there else _BY_OTHERS.get(occupant.left or "", InternalEventType.LEAVE)
     membership = Membership.JOIN if is_there else Membership.BAN if kind is InternalEventType.BAN else Membership.LEAVE
     before = MemberStateEventContent(Membership.LEAVE if is_there else Membership.JOIN, occupant.nick)
-    sender = person if kind in (InternalEventType.JOIN, InternalEventType.LEAVE) else _actor(occupant)
+    sender = person if kind in (InternalEventType.JOIN, InternalEventType.LEAVE) else actor_of(occupant)
     return _event(client, kind, occupant.room, sender, person, MemberStateEventContent(membership, occupant.nick, occupant.reason), before)
 
 
@@ -70,12 +71,6 @@ def _event(
 
 def _person(client: Client, occupant: Any) -> UserID:
     return client.mxid if occupant.own else UserID(f"{occupant.room}/{occupant.nick}")
-
-
-def _actor(occupant: Any) -> UserID:
-    """The person who made another one go; the room, if it does not tell."""
-    nick = getattr(occupant.actor, "nick", None)
-    return UserID(f"{occupant.room}/{nick}" if nick else getattr(occupant.actor, "jid", None) or occupant.room)
 
 
 def redaction_event(client: Client, message: Any) -> Optional[RedactionEvent]:

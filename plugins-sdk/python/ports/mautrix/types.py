@@ -62,13 +62,13 @@ class EventType(Serializable):
     ROOM_CANONICAL_ALIAS: ClassVar["EventType"]
     ROOM_CREATE: ClassVar["EventType"]
     ROOM_POWER_LEVELS: ClassVar["EventType"]
+    ROOM_JOIN_RULES: ClassVar["EventType"]
     # Those below are never heard: `parlor plugin port` tells of them.
     DIRECT: ClassVar["EventType"]
     ROOM_TOMBSTONE: ClassVar["EventType"]
     ROOM_AVATAR: ClassVar["EventType"]
     ROOM_ENCRYPTED: ClassVar["EventType"]
     ROOM_ENCRYPTION: ClassVar["EventType"]
-    ROOM_JOIN_RULES: ClassVar["EventType"]
     ROOM_HISTORY_VISIBILITY: ClassVar["EventType"]
     ROOM_PINNED_EVENTS: ClassVar["EventType"]
     SPACE_CHILD: ClassVar["EventType"]
@@ -164,6 +164,20 @@ class RoomDirectoryVisibility(Enum):
 
     PRIVATE = "private"
     PUBLIC = "public"
+
+
+class RoomType(Enum):
+    """The kind of a room that is none for messages. No room of XMPP is one: `parlor plugin port` tells of it."""
+
+    SPACE = "m.space"
+
+
+class JoinRule(Enum):
+    """The people who may enter a room. In XMPP, these are all of them, or members."""
+
+    PUBLIC = "public"
+    INVITE = "invite"
+    PRIVATE = "private"
 
 
 class RelationType(str):
@@ -334,14 +348,21 @@ class Member(MemberStateEventContent):
 
 
 class PowerLevelStateEventContent(Mapped):
-    """The rights of people in a room, as numbers: 100 for its owners and admins, 50 for moderators, 0 for others."""
+    """The rights of people in a room, as numbers: 100 for its owners and admins, 50 for moderators, -1 for visitors, 0 for others."""
 
-    def __init__(self, users: Optional[Mapping[str, int]] = None, users_default: int = 0, events: Optional[Mapping[Any, int]] = None, **_: Any) -> None:
+    _beside = ("_others", "_read")
+    #: The levels that the room had when the plugin asked for them. None: it did not.
+    _read: Optional[dict[str, int]] = None
+
+    def __init__(
+        self, users: Optional[Mapping[str, int]] = None, users_default: int = 0, events: Optional[Mapping[Any, int]] = None, events_default: int = 0,
+        state_default: int = 50, invite: int = 0, kick: int = 50, ban: int = 50, redact: int = 50, **_: Any,
+    ) -> None:
         self.users: dict[str, int] = dict(users or {})
         self.users_default = users_default
         self.events: dict[Any, int] = dict(events or {})
-        self.events_default, self.state_default = 0, 50
-        self.invite, self.ban, self.kick, self.redact = 0, 50, 50, 50
+        self.events_default, self.state_default = events_default, state_default
+        self.invite, self.ban, self.kick, self.redact = invite, ban, kick, redact
 
     def get_user_level(self, user_id: Any, create: Any = None) -> int:
         """The number of a person, who is `ROOM/NICK`."""
@@ -353,10 +374,33 @@ class PowerLevelStateEventContent(Mapped):
         known = self.events.get(event_type)
         return known if known is not None else self.state_default if is_state else self.events_default
 
+    def set_user_level(self, user_id: Any, level: int) -> None:
+        """Changes the number of a person. The room has it once the content is sent."""
+        self.users[str(user_id)] = level
+
+    def ensure_user_level(self, user_id: Any, level: int) -> bool:
+        """The same; gives whether it was another one."""
+        is_other = self.get_user_level(user_id) != level
+        if is_other:
+            self.set_user_level(user_id, level)
+        return is_other
+
+    def set_event_level(self, event_type: Any, level: int) -> None:
+        """Changes the number that is needed for an event. No room of XMPP takes it."""
+        self.events[event_type] = level
+
     @classmethod
     def deserialize(cls, raw: Mapping[str, Any]) -> "PowerLevelStateEventContent":
         """The content that Matrix writes as this mapping."""
-        return cls(raw.get("users"), raw.get("users_default", 0), raw.get("events"))
+        return cls(**{str(name): value for name, value in raw.items() if value is not None})
+
+
+class JoinRulesStateEventContent(Mapped):
+    """The people who may enter a room."""
+
+    def __init__(self, join_rule: Any = JoinRule.PUBLIC, allow: Any = None, **_: Any) -> None:
+        self.join_rule = join_rule
+        self.allow = allow
 
 
 class RoomNameStateEventContent(Mapped):

@@ -1,0 +1,92 @@
+"""The attributes of sessions of `aiohttp` and of the answers to their requests. A use of any other one is reported."""
+
+import ast
+from typing import Iterator
+
+import checks
+import surface
+import tree
+from tree import Module
+
+#: The methods that make requests, and the other attributes of a session.
+METHODS = {"get", "post", "put", "patch", "delete", "head", "options", "request"}
+SESSION = METHODS | {"headers", "closed", "close"}
+#: The sessions that a plugin has from the beginning.
+OWN = {"self.http", "self.bot.http", "evt.client.api.session", "self.client.api.session"}
+#: The attributes of an answer.
+ANSWER = {
+    "status", "method", "url", "real_url", "headers", "reason", "content", "ok", "content_type", "content_length", "charset", "get_encoding", "read",
+    "text", "json", "raise_for_status", "release",
+}
+#: Why others lack, and what to use.
+INSTEAD = {
+    **dict.fromkeys(("cookies", "cookie_jar"), ("the host keeps no cookies", "a header of the request, if the server takes one")),
+    "history": ("the host follows redirects, and does not tell of them", "`url`, the address that answered"),
+    "ws_connect": ("a request has one answer, and there are no other connections", "requests at intervals, or a webhook that the service calls"),
+    **dict.fromkeys(("connector", "connection", "loop", "version"), ("the host makes the requests", "nothing")),
+    "request_info": ("the host makes the requests", "`url` and `method`"),
+}
+
+
+def run(checker: checks.Checker) -> None:
+    """Tells of attributes of sessions and answers that the layer does not have."""
+    others = surface.set_anywhere(checker.modules) | surface.OF_ALL
+    if "__getattr__" in others:
+        return
+    for module in checker.modules:
+        bound = list(_bound(module.tree))
+        # A name that is given another value as well may be anything.
+        others_of = {name for name, value in bound if not _is_new(module, value)}
+        sessions = ({name for name, value in bound if _is_new(module, value)} | OWN) - others_of
+        for one in _attributes(module.tree):
+            if _is_session(one.value, sessions) and one.attr not in SESSION | others:
+                _tell(checker, module, one)
+        for function, _ in tree.functions(module):
+            _of_function(checker, module, function, sessions, others)
+
+
+def _of_function(checker: checks.Checker, module: Module, function: tree.Function, sessions: set[str], others: set[str]) -> None:
+    bound = list(_bound(function))
+    # A name that is given another value as well may be anything.
+    answers = {name for name, value in bound if _is_request(value, sessions)}
+    answers -= {name for name, value in bound if not _is_request(value, sessions)}
+    for one in _attributes(function):
+        if isinstance(one.value, ast.Name) and one.value.id in answers and one.attr not in ANSWER | others:
+            _tell(checker, module, one)
+
+
+def _tell(checker: checks.Checker, module: Module, node: ast.Attribute) -> None:
+    checker.tell("lacks", module, node, ast.unparse(node)[:100], *INSTEAD.get(node.attr, ("the layer does not have it", "`parlor.http`: reference/api/http.md")))
+
+
+def _attributes(whole: ast.AST) -> Iterator[ast.Attribute]:
+    return (one for one in ast.walk(whole) if isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Load))
+
+
+def _bound(whole: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """Yields the names and attributes that something is given to, with what it is."""
+    for one in ast.walk(whole):
+        if isinstance(one, ast.Assign):
+            yield from ((ast.unparse(to), one.value) for to in one.targets)
+        elif isinstance(one, (ast.With, ast.AsyncWith)):
+            yield from ((ast.unparse(item.optional_vars), item.context_expr) for item in one.items if item.optional_vars is not None)
+        elif isinstance(one, (ast.For, ast.AsyncFor)):
+            yield ast.unparse(one.target), one.iter
+        elif isinstance(one, (ast.AnnAssign, ast.NamedExpr)) and one.value is not None:
+            yield ast.unparse(one.target), one.value
+
+
+def _is_new(module: Module, node: ast.expr) -> bool:
+    """Whether it makes a session."""
+    return isinstance(node, ast.Call) and (module.dotted(node.func) or "").endswith("aiohttp.ClientSession")
+
+
+def _is_session(node: ast.AST, sessions: set[str]) -> bool:
+    return isinstance(node, (ast.Name, ast.Attribute)) and ast.unparse(node) in sessions
+
+
+def _is_request(node: ast.expr, sessions: set[str]) -> bool:
+    """Whether it waits for an answer, or is one that `async with` waits for."""
+    node = node.value if isinstance(node, ast.Await) else node
+    is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in METHODS
+    return is_call and _is_session(node.func.value, sessions)
