@@ -303,6 +303,7 @@ def _plugin(framework: str, kind: Any, renamed: dict[str, str], environment: dic
         more |= {"webhook": kind.webhook} if kind.webhook else {}
         more |= {"slash": True} if kind.webhook and kind.has_slash else {}
         more |= {"watches": True} if kind.draft.watches else {}
+        more |= {"levels": True} if kind.draft.hears_levels else {}
         more |= {"database": kind.draft.database} if kind.draft.database else {}
         more |= {"meta": kind.meta} if kind.meta else {}
         more |= {"replies": True} if kind.knows_replies else {}

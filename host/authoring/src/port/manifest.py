@@ -32,6 +32,8 @@ class Draft:
     knows_people: bool = False
     #: It hears of people who enter and leave rooms.
     watches: bool = False
+    #: It hears of their levels.
+    hears_levels: bool = False
     joins_rooms: bool = False
     #: It makes people leave rooms, or invites them; or it may have rooms take back messages of others.
     moderates: bool = False

@@ -207,7 +207,7 @@ class Maubot:
         elif kind and kind not in lacks.HEARD and (isinstance(meant, ast.Call) or meant is not given_to and kind not in lacks.EVENTS | lacks.OF_MEMBERS):
             self.checker.tell("lacks", module, one, f"@event.on({ast.unparse(given_to)})", *lacks.NO_EVENT)
         elif kind in of_matrix.LEVELS:
-            self.draft.watches = self.draft.knows_rooms = True
+            self.draft.watches = self.draft.knows_rooms = self.draft.hears_levels = True
             self.checker.tell("check", module, one, f"@event.on({ast.unparse(given_to)})", *of_matrix.CHANGES)
         elif kind in lacks.OF_MEMBERS:
             self.draft.watches = self.draft.knows_rooms = True
@@ -215,7 +215,7 @@ class Maubot:
         elif name in ("maubot.handlers.command.passive", "maubot.handlers.event.on"):
             self.draft.hears = self.draft.answers = True
             if kind == "ALL":
-                self.draft.watches = self.draft.knows_rooms = True
+                self.draft.watches = self.draft.knows_rooms = self.draft.hears_levels = True
                 self.checker.tell("check", module, one, "@event.on(EventType.ALL)", *lacks.NO_EVENT)
             if kind in ("ROOM_REDACTION", "m.room.redaction"):
                 self.checker.tell("check", module, one, "messages that are taken back", *lacks.TAKEN_BACK)

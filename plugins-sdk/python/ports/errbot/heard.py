@@ -47,7 +47,8 @@ def reactions(message: Any) -> list[Reaction]:
     if _latest[0] != key:
         given = message.extensions.reactions
         new, gone = places.changed(message, given)
-        _latest = key, [_reaction(message, given, *one) for one in [*((REACTION_REMOVED, name) for name in gone), *((REACTION_ADDED, name) for name in new)]]
+        changes = [*((REACTION_REMOVED, name) for name in gone), *((REACTION_ADDED, name) for name in new)]
+        _latest = key, [_reaction(message, given, *one) for one in changes]
     return _latest[1]
 
 
@@ -127,7 +128,8 @@ class Rooms:
 def _takes_person(method: Callable[..., Any]) -> bool:
     """Whether a method takes more than itself and the room."""
     given = inspect.signature(method).parameters.values()
-    return any(one.kind is one.VAR_POSITIONAL for one in given) or len([one for one in given if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]) > 3
+    named = [one for one in given if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    return len(named) > 3 or any(one.kind is one.VAR_POSITIONAL for one in given)
 
 
 def _person(occupant: Any) -> people.RoomOccupant:

@@ -36,14 +36,16 @@ def run(
     database: str = "",
     meta: Optional[Mapping[str, str]] = None,
     replies: bool = False,
+    levels: bool = False,
 ) -> None:
     """Runs a plugin. `settings`: by the keys that it uses, the names of the settings and how they are read. `hears`: whether it listens to
     messages, and so asks for `messages.read`. `webhook`: the name of its webhook, if it takes requests. `slash`: whether it puts paths
     behind the address of the webhook without a `/`. `watches`: whether it listens to people who enter and leave rooms, and so asks for
     `rooms.read`. `database`: the package by whose names it uses a database, `asyncpg` or `sqlalchemy`. It asks for `storage` then. `meta`: what
-    maubot.yaml says of it, if it asks for that. `replies`: whether it knows answers by `RelationType.REPLY`, as older ones do."""
+    maubot.yaml says of it, if it asks for that. `replies`: whether it knows answers by `RelationType.REPLY`, as older ones do.
+    `levels`: whether it listens to the levels of people, and so asks for `rooms.read`."""
     Replies.have_type = replies
-    Runner(kind, name, settings or {}, hears, webhook, slash, watches, database, meta or {}).begin()
+    Runner(kind, name, settings or {}, hears, webhook, slash, watches, database, meta or {}, levels).begin()
 
 
 class Runner:
@@ -51,7 +53,7 @@ class Runner:
 
     def __init__(
         self, kind: type[Plugin], name: str, settings: Mapping[str, tuple[str, str]], hears: bool, webhook: str, slash: bool, watches: bool,
-        database: str, meta: Mapping[str, str],
+        database: str, meta: Mapping[str, str], levels: bool,
     ) -> None:
         self._kind = kind
         self._name = name
@@ -60,6 +62,7 @@ class Runner:
         self._webhook = webhook
         self._slash = slash
         self._watches = watches
+        self._levels = levels
         self._meta = PluginMeta(name, **meta)
         #: Opens the database of a plugin. None: it has none.
         self._open = _opener(database)
@@ -87,6 +90,7 @@ class Runner:
             parlor.on("occupantLeft")(partial(self._member, False))
             parlor.on("occupantChanged")(partial(self._state, name_event))
             parlor.on("roomInviteReceived")(partial(self._state, invite_event))
+        if self._levels:
             self._watch_levels(Seen())
         if self._webhook:
             parlor.on("webhook", webhook=self._webhook)(self._take)
