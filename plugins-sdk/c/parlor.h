@@ -269,7 +269,7 @@ typedef struct parlor_hook {
 
 /* News of a publish-subscribe node, of a service or of an account. */
 typedef struct parlor_pubsub {
-  const char *kind;          /* item, retracted, purged, deleted or unsubscribed */
+  const char *kind;          /* item, retracted, purged, deleted, subscribed or unsubscribed */
   const char *service, *node;
   const char *id;            /* of the item; NULL where the kind is about the whole node */
   const char *publisher;     /* as the service says, else NULL */

@@ -10,7 +10,7 @@ import (
 
 // PubsubEvent is what a node of a publish-subscribe service or of an account says.
 type PubsubEvent struct {
-	// Kind is item, retracted, purged, deleted or unsubscribed.
+	// Kind is item, retracted, purged, deleted, subscribed or unsubscribed.
 	Kind string
 	// Service is a domain, or the account that the node is of.
 	Service, Node string

@@ -48,6 +48,10 @@ pub(super) struct Subscriptions {
     all: BTreeMap<NodeAddress, Vec<Subscriber>>,
     /// The ids that services gave the last subscription to a node, also if no plugin has it any more.
     ids: BTreeMap<NodeAddress, String>,
+    /// The nodes whose owners have yet to approve the subscription.
+    pending: BTreeSet<NodeAddress>,
+    /// When another subscription took the place of one at these nodes.
+    replaced: BTreeMap<NodeAddress, Duration>,
     /// Instances that are to replace others: the new one, and the old one.
     successors: Vec<(InstanceId, InstanceId)>,
     /// The nodes whose services could not say on this stream whether the account is still subscribed.
@@ -147,6 +151,7 @@ impl Subscriptions {
     fn forget_empty(&mut self) {
         for (at, _) in self.all.extract_if(.., |_, subscribers| subscribers.is_empty()) {
             self.last.forget(&at);
+            self.pending.remove(&at);
         }
     }
 
@@ -179,6 +184,9 @@ impl Subscriptions {
                 self.note_id(&at, &outcome, turn);
                 let in_force = in_force(outcome);
                 self.settle(by, &at, in_force.is_ok());
+                if let Ok(is_active) = in_force {
+                    self.note_state(&at, is_active, turn);
+                }
                 turn.answer(answer, in_force);
             }
             PubsubIq::Unsubscribe { at, by, answer } => {
@@ -196,7 +204,7 @@ impl Subscriptions {
             PubsubIq::Again(at) => {
                 self.note_id(&at, &outcome, turn);
                 match in_force(outcome) {
-                    Ok(_) => {}
+                    Ok(is_active) => self.note_state(&at, is_active, turn),
                     Err(error) if is_no_verdict(&error) => {
                         self.unsaid.insert(at);
                         self.put_off(turn);
@@ -218,13 +226,41 @@ impl Subscriptions {
         }
         let before = self.ids.insert(at.clone(), id.clone());
         if let Some(before) = before.filter(|before| before != id) {
+            let now = turn.deadlines.elapsed();
+            self.replaced.retain(|_, since| now.saturating_sub(*since) < ONCE_MORE);
+            self.replaced.insert(at.clone(), now);
             let (node, jid) = (at.node.clone(), turn.own.to_bare());
             ask(at, PubsubAsk::Unsubscribe { node, jid, id: Some(before) }, PubsubIq::Superseded, turn);
         }
     }
 
+    /// Notes whether a subscription is active. Plugins that had to wait for its approval are notified.
+    fn note_state(&mut self, at: &NodeAddress, is_active: bool, turn: &mut Turn<'_>) {
+        if !is_active {
+            self.pending.extend(self.all.contains_key(at).then(|| at.clone()));
+        } else if self.pending.remove(at) && self.all.contains_key(at) {
+            tell(at, NodeChange::Subscribed { id: None }, turn);
+        }
+    }
+
+    /// Handles the service's notification that a subscription is active, which may be the first to name its id.
+    fn approved(&mut self, at: &NodeAddress, id: Option<String>, turn: &mut Turn<'_>) {
+        if let Some(id) = id.filter(|_| self.pending.contains(at) && self.ids.len() < MAX_NODES) {
+            self.ids.entry(at.clone()).or_insert(id);
+        }
+        self.note_state(at, true, turn);
+    }
+
+    /// Returns whether a subscription that ended, and that the service does not name, is the one that ours has just
+    /// replaced.
+    fn is_of_replaced(&mut self, at: &NodeAddress, turn: &Turn<'_>) -> bool {
+        let since = self.replaced.remove(at);
+        since.is_some_and(|since| turn.deadlines.elapsed().saturating_sub(since) < ONCE_MORE)
+    }
+
     /// Forgets a subscription that the service ended, and reports that.
     fn ended(&mut self, at: &NodeAddress, turn: &mut Turn<'_>) {
+        self.pending.remove(at);
         self.ids.remove(at);
         if self.all.remove(at).is_some() {
             self.last.forget(at);
@@ -233,16 +269,19 @@ impl Subscriptions {
     }
 
     /// Handles a notification of a node. It is believed of a service to which the account is subscribed, of a contact's account, and of
-    /// this account; anybody could send it.
+    /// this account; anybody could send it. A service also speaks of the nodes in a collection to which the account is subscribed.
     pub(super) fn said(&mut self, from: &Jid, event: NodeEvent, roster: &Roster, turn: &mut Turn<'_>) {
-        let NodeEvent { node, changes } = event;
+        let NodeEvent { node, collections, changes } = event;
         let Err(service) = from.try_as_full() else {
             turn.ignored += 1;
             return;
         };
         let at = NodeAddress { service: service.clone(), node };
         let is_account = *service == turn.own.to_bare() || (service.node().is_some() && roster.has(service));
-        if !(is_account || self.all.contains_key(&at)) || reserved_node(&at.node).is_some() {
+        let collection = |node| NodeAddress { service: service.clone(), node };
+        let is_in_collection = || collections.into_iter().any(|node| self.all.contains_key(&collection(node)));
+        let is_trusted = is_account || self.all.contains_key(&at) || is_in_collection();
+        if !is_trusted || reserved_node(&at.node).is_some() {
             turn.ignored += 1;
             return;
         }
@@ -250,11 +289,14 @@ impl Subscriptions {
             match change {
                 // Another subscription took its place.
                 NodeChange::Unsubscribed { id: Some(id) } if self.ids.get(&at).is_some_and(|own| *own != id) => {}
+                NodeChange::Unsubscribed { id: None } if self.is_of_replaced(&at, turn) => {}
                 NodeChange::Unsubscribed { .. } => self.ended(&at, turn),
+                NodeChange::Subscribed { id } => self.approved(&at, id, turn),
                 // Its subscriptions are gone as well.
                 NodeChange::Deleted => {
                     self.all.remove(&at);
                     self.ids.remove(&at);
+                    self.pending.remove(&at);
                     self.last.forget(&at);
                     tell(&at, change, turn);
                 }
@@ -352,7 +394,7 @@ fn has(subscribers: &[Subscriber], by: InstanceId) -> bool {
 /// make it again (XEP-0060, section 6.1.3).
 fn in_force(outcome: Result<Body, CallError>) -> Result<bool, CallError> {
     match outcome {
-        Ok(body) => Ok(!matches!(body, Body::Subscription { is_pending: true })),
+        Ok(body) => Ok(!matches!(body, Body::Subscription { is_pending: true, .. })),
         Err(CallError::Stanza(error)) if error.xml.contains("pending-subscription") => Ok(false),
         Err(error) => Err(error),
     }
@@ -403,6 +445,7 @@ fn tell(at: &NodeAddress, change: NodeChange, turn: &mut Turn<'_>) {
         NodeChange::Retracted(id) => (PubsubKind::Retracted, NodeItem { id: Some(id), ..NodeItem::default() }),
         NodeChange::Purged => (PubsubKind::Purged, NodeItem::default()),
         NodeChange::Deleted => (PubsubKind::Deleted, NodeItem::default()),
+        NodeChange::Subscribed { .. } => (PubsubKind::Subscribed, NodeItem::default()),
         NodeChange::Unsubscribed { .. } => (PubsubKind::Unsubscribed, NodeItem::default()),
     };
     let NodeItem { id, publisher, xml, is_cut } = item;

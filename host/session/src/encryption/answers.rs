@@ -161,7 +161,7 @@ pub(crate) fn list_said(
         }
         match change {
             _ if !is_known => turn.ignored += 1,
-            NodeChange::Unsubscribed { .. } => turn.ignored += 1,
+            NodeChange::Subscribed { .. } | NodeChange::Unsubscribed { .. } => turn.ignored += 1,
             NodeChange::Purged | NodeChange::Deleted => take_in(keys, jid, form, Vec::new(), Came::Told, turn),
             NodeChange::Item(item) => match item.xml.as_deref().and_then(|xml| read_list(form, xml)) {
                 Some(devices) => take_in(keys, jid, form, devices, Came::Told, turn),

@@ -92,7 +92,7 @@ pub(super) fn own_list_said(keys: &mut EndToEnd, form: OmemoForm, change: &NodeC
         // The list is not in the notification, or another item may be the list now.
         NodeChange::Item(_) | NodeChange::Retracted(_) => ask_own_list(form, turn),
         NodeChange::Purged | NodeChange::Deleted => own_list(keys, form, Some(DeviceList::empty(form)), turn),
-        NodeChange::Unsubscribed { .. } => turn.ignored += 1,
+        NodeChange::Subscribed { .. } | NodeChange::Unsubscribed { .. } => turn.ignored += 1,
     }
 }
 

@@ -13,6 +13,8 @@ pub enum PubsubKind {
     Purged,
     /// The node is gone.
     Deleted,
+    /// A subscription that had to be approved is active now.
+    Subscribed,
     /// The service ended the subscription.
     Unsubscribed,
 }
@@ -25,6 +27,7 @@ impl PubsubKind {
             Self::Retracted => "retracted",
             Self::Purged => "purged",
             Self::Deleted => "deleted",
+            Self::Subscribed => "subscribed",
             Self::Unsubscribed => "unsubscribed",
         }
     }

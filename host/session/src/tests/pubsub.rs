@@ -295,6 +295,97 @@ fn an_account_has_one_subscription_at_a_service_that_would_keep_several() {
     assert_eq!(test.session.features.pubsub.len(), 0);
 }
 
+/// Answers the last request to subscribe.
+fn answered(test: &mut TestSession, is_pending: bool, id: Option<&str>) {
+    let asked = test.asked_of(SERVICE, subscribes);
+    test.answer(Some(SERVICE), asked, Ok(Body::Subscription { is_pending, id: id.map(str::to_owned) }));
+}
+
+/// Lets the service tell of a subscription to a node.
+fn of_subscription(test: &mut TestSession, attributes: &str) {
+    test.hear_xml(&format!(
+        "<message xmlns='jabber:client' from='{SERVICE}'><event xmlns='http://jabber.org/protocol/pubsub#event'>\
+         <subscription node='news' {attributes}/></event></message>"
+    ));
+}
+
+/// Some services tell the owners of a node about each subscription, and do not name it.
+#[test]
+fn the_end_of_a_replaced_subscription_is_not_that_of_ours() {
+    for (waits, is_over) in [(0, false), (30, true)] {
+        let mut test = TestSession::connected(Settings::default());
+        let _answer = subscribe(&mut test, 1, "news");
+        answered(&mut test, false, Some("a"));
+        test.bind();
+        test.roster(vec![item(ROMEO, "both")]);
+        answered(&mut test, false, Some("b"));
+        test.forget();
+        test.wait(waits);
+        of_subscription(&mut test, "jid='bot@example.org' subscription='none'");
+        assert_eq!(test.session.features.pubsub.is_empty(), is_over, "after {waits} s");
+        of_subscription(&mut test, "jid='bot@example.org' subscription='none'");
+        assert_eq!((test.session.features.pubsub.len(), test.count("pubsub-item")), (0, 1), "it is ours");
+    }
+}
+
+/// XEP-0060, section 8.6: the owner of a node approves subscriptions at any time.
+#[test]
+fn plugins_hear_that_a_subscription_was_approved() {
+    let pending = || {
+        let mut test = TestSession::connected(Settings::default());
+        let mut receiver = subscribe(&mut test, 1, "news");
+        answered(&mut test, true, None);
+        assert_eq!(got(&mut receiver), Some(Ok(false)));
+        test.forget();
+        test
+    };
+    let mut test = pending();
+    of_subscription(&mut test, "jid='bot@example.org' subscription='pending'");
+    of_subscription(&mut test, "jid='romeo@example.org' subscription='subscribed'");
+    assert_eq!(test.count("pubsub-item"), 0);
+    of_subscription(&mut test, "jid='bot@example.org' subscription='subscribed' subid='s'");
+    let told = last_item(&test);
+    assert_eq!((told.kind, told.node.as_str()), (PubsubKind::Subscribed, "news"));
+    of_subscription(&mut test, "jid='bot@example.org' subscription='subscribed' subid='s'");
+    assert_eq!(test.count("pubsub-item"), 1, "once");
+    let _answer = unsubscribe(&mut test, 1, "news");
+    let named = test.sent.iter().rev().find_map(|stanza| match stanza {
+        Outgoing::Ask { ask: Ask::Pubsub(ask), .. } => match &**ask {
+            PubsubAsk::Unsubscribe { id, .. } => id.clone(),
+            _ => None,
+        },
+        _ => None,
+    });
+    assert_eq!(named.as_deref(), Some("s"), "the service named it late");
+    let mut test = pending();
+    test.bind();
+    test.roster(vec![item(ROMEO, "both")]);
+    test.forget();
+    answered(&mut test, false, None);
+    assert_eq!(last_item(&test).kind, PubsubKind::Subscribed, "it was approved while the stream was lost");
+}
+
+/// XEP-0248, section 5.2: who subscribes to a collection gets the items of the nodes in it.
+#[test]
+fn a_service_speaks_of_the_nodes_in_a_collection() {
+    let mut test = TestSession::connected(Settings::default());
+    let through = |test: &mut TestSession, node: &str, collection: &str| {
+        test.forget();
+        test.hear_xml(&format!(
+            "<message xmlns='jabber:client' from='{SERVICE}'><event xmlns='http://jabber.org/protocol/pubsub#event'>\
+             <items node='{node}'><item id='1'/></items></event><headers xmlns='http://jabber.org/protocol/shim'>\
+             <header name='Collection'>{collection}</header></headers></message>"
+        ));
+        test.count("pubsub-item")
+    };
+    assert_eq!(through(&mut test, "leaf", "all"), 0, "nobody is subscribed");
+    subscribed(&mut test, 1, "all");
+    assert_eq!(through(&mut test, "leaf", "all"), 1);
+    assert_eq!(last_item(&test).node, "leaf");
+    assert_eq!(through(&mut test, "leaf", "others"), 0);
+    assert_eq!(through(&mut test, "urn:xmpp:omemo:2:bundles", "all"), 0, "it is reserved");
+}
+
 /// After a restart, a server may be back before the service is, or before it reaches other servers.
 #[test]
 fn a_service_that_is_not_reached_ends_no_subscription_and_is_asked_again() {

@@ -13,6 +13,10 @@ use crate::types::{Body, MAX_ITEM_ID, MAX_NODE_CHANGES, MAX_NODE_ITEMS, NodeChan
 
 /// The maximum length of the name of a node, in bytes.
 const MAX_NODE: usize = 1_024;
+/// The maximum number of collections read from one message.
+const MAX_COLLECTIONS: usize = 16;
+/// The namespace of headers (XEP-0131).
+const SHIM: &str = "http://jabber.org/protocol/shim";
 
 /// Reads an answer; `None` if it has another subject.
 pub(super) fn answer(payload: &Element) -> Option<Body> {
@@ -45,22 +49,37 @@ pub(super) fn event(message: &WireMessage, own: &FullJid) -> Option<NodeEvent> {
         "items" => child.children().filter_map(change).take(MAX_NODE_CHANGES).collect(),
         "purge" => vec![NodeChange::Purged],
         "delete" => vec![NodeChange::Deleted],
-        "subscription" if is_end_of_ours(child, own) => {
-            vec![NodeChange::Unsubscribed { id: bounded(child, "subid") }]
-        }
-        // An approval or a new configuration is no message of a person, either.
+        "subscription" => of_subscription(child, own).into_iter().collect(),
+        // A new configuration is no message of a person, either.
         _ => Vec::new(),
     };
-    let is_name = |node: &&str| !node.is_empty() && node.len() <= MAX_NODE && is_one_line(node);
-    let node = child.attr("node").filter(is_name)?.to_owned();
-    Some(NodeEvent { node, changes })
+    let node = child.attr("node").filter(|node| is_name(node))?.to_owned();
+    Some(NodeEvent { node, collections: collections(message), changes })
 }
 
-/// Returns whether the account's subscription has ended. The account is subscribed by its bare address. Services may also
-/// tell the owners of a node that others have unsubscribed (`pubsub#notify_sub`).
-fn is_end_of_ours(subscription: &Element, own: &FullJid) -> bool {
+/// Reads what became of the account's subscription. The account is subscribed by its bare address. Services may also tell
+/// the owners of a node that others have subscribed or unsubscribed (`pubsub#notify_sub`).
+fn of_subscription(subscription: &Element, own: &FullJid) -> Option<NodeChange> {
     let is_ours = subscription.attr("jid").is_none_or(|jid| names(jid, own));
-    is_ours && subscription.attr("subscription") == Some("none")
+    let id = || bounded(subscription, "subid");
+    match subscription.attr("subscription").filter(|_| is_ours)? {
+        "none" => Some(NodeChange::Unsubscribed { id: id() }),
+        "subscribed" => Some(NodeChange::Subscribed { id: id() }),
+        _ => None,
+    }
+}
+
+/// Reads the collections through which a service sends the event (XEP-0248, section 5.2). Headers are those of XEP-0131.
+fn collections(message: &WireMessage) -> Vec<String> {
+    let headers = message.payloads.iter().find(|payload| payload.is("headers", SHIM));
+    let headers = headers.into_iter().flat_map(Element::children).filter(|header| header.is("header", SHIM));
+    let names = headers.filter(|header| header.attr("name") == Some("Collection")).map(Element::text);
+    names.filter(|name| is_name(name)).take(MAX_COLLECTIONS).collect()
+}
+
+/// Returns whether a node may have this name.
+fn is_name(node: &str) -> bool {
+    !node.is_empty() && node.len() <= MAX_NODE && is_one_line(node)
 }
 
 fn change(element: &Element) -> Option<NodeChange> {

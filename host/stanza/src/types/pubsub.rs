@@ -144,6 +144,8 @@ pub struct NodePage {
 pub struct NodeEvent {
     /// The name of the node.
     pub node: String,
+    /// The collections through which the service sends it: who subscribes to a collection hears of the nodes in it (XEP-0248).
+    pub collections: Vec<String>,
     /// The changes, [`MAX_NODE_CHANGES`] at most. Empty: the event is none for plugins, such as a new configuration.
     pub changes: Vec<NodeChange>,
 }
@@ -159,6 +161,11 @@ pub enum NodeChange {
     Purged,
     /// The node is gone.
     Deleted,
+    /// The subscription of this account is in force.
+    Subscribed {
+        /// The id of the subscription, if the service names it.
+        id: Option<String>,
+    },
     /// The subscription of this account has ended.
     Unsubscribed {
         /// The id of the subscription, if the service names it.

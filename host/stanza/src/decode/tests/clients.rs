@@ -23,6 +23,10 @@ fn what_a_node_says_is_about_its_items_itself_or_our_subscription() {
             "<subscription node='n' jid='me@house' subscription='none' subid='s'/>",
             vec![NodeChange::Unsubscribed { id: Some("s".to_owned()) }],
         ),
+        (
+            "<subscription node='n' jid='me@house' subscription='subscribed' subid='s' expiry='2006-02-28T23:59:59Z'/>",
+            vec![NodeChange::Subscribed { id: Some("s".to_owned()) }],
+        ),
     ] {
         assert_eq!(told(inside), change(changes), "{inside}");
     }
@@ -30,7 +34,9 @@ fn what_a_node_says_is_about_its_items_itself_or_our_subscription() {
         "<configuration node='n'/>",
         "<collection node='n'><associate node='m'/></collection>",
         "<subscription node='n' jid='other@house' subscription='none'/>",
-        "<subscription node='n' jid='me@house' subscription='subscribed' subid='s' expiry='2006-02-28T23:59:59Z'/>",
+        "<subscription node='n' jid='other@house' subscription='subscribed'/>",
+        "<subscription node='n' jid='me@house' subscription='pending'/>",
+        "<subscription node='n' jid='me@house'/>",
     ] {
         assert!(told(nothing).1.is_empty(), "{nothing}");
     }
@@ -39,6 +45,25 @@ fn what_a_node_says_is_about_its_items_itself_or_our_subscription() {
     let (_, changes) = told(spaced);
     let [NodeChange::Item(NodeItem { xml: Some(xml), .. })] = changes.as_slice() else { panic!("{changes:?}") };
     assert!(xml.contains("geoloc"), "{xml}");
+}
+
+/// XEP-0248, section 5.2.
+#[test]
+fn an_event_names_the_collections_through_which_it_comes() {
+    let through = |headers: &str| {
+        let event = "<event xmlns='http://jabber.org/protocol/pubsub#event'><items node='n'/></event>";
+        message("from='pubsub.far'", &format!("{event}{headers}")).pubsub.map(|event| event.collections).unwrap()
+    };
+    let shim = |inside: &str| format!("<headers xmlns='http://jabber.org/protocol/shim'>{inside}</headers>");
+    let two =
+        "<header name='SubID'>s</header><header name='Collection'>all</header><header name='Collection'>some</header>";
+    assert_eq!(through(&shim(two)), ["all", "some"]);
+    for nothing in ["<header name='Collection'/>", "<header name='Collection'>a&#xA;b</header>", "<header>all</header>"]
+    {
+        assert!(through(&shim(nothing)).is_empty(), "{nothing}");
+    }
+    assert!(through("<headers xmlns='urn:x'><header name='Collection'>all</header></headers>").is_empty());
+    assert_eq!(through(&shim(&"<header name='Collection'>all</header>".repeat(100))).len(), 16);
 }
 
 /// RFC 6120, section 8.3.2: the condition may have others beside it, which only some programs know.
