@@ -132,11 +132,11 @@ impl Roster {
         if known.as_ref().is_some_and(|contact| contact.sees_us()) {
             return send_presence(&from, PresenceOutKind::Subscribed, turn);
         }
-        if !turn.settings.allow_contact_requests {
-            return send_presence(&from, PresenceOutKind::Unsubscribed, turn);
-        }
         // We have asked to see this contact ourselves, so the owner need not be asked.
         let is_wanted = known.as_ref().is_some_and(|contact| contact.ask || contact.is_seen());
+        if !(is_wanted || turn.settings.allow_contact_requests) {
+            return send_presence(&from, PresenceOutKind::Unsubscribed, turn);
+        }
         if turn.settings.auto_subscribe || is_wanted {
             send_presence(&from, PresenceOutKind::Subscribed, turn);
             if !is_wanted {

@@ -454,8 +454,11 @@ fn a_contact_that_we_have_asked_to_see_is_let_see_us_in_return() {
     assert_eq!(asks(Settings::default(), pending.clone()), accepted);
     assert_eq!(asks(Settings::default(), item(ROMEO, "to")), accepted);
     assert_eq!(asks(Settings::default(), item(ROMEO, "none")), ["contactRequest"], "it was put down, and not asked");
-    let closed = settings(&[("allow_contact_requests", false.into())]);
-    assert_eq!(asks(closed, pending), ["> unsubscribed to romeo@example.org"], "the owner wants none");
+    let closed = || settings(&[("allow_contact_requests", false.into())]);
+    for wanted in [pending, item(ROMEO, "to")] {
+        assert_eq!(asks(closed(), wanted), accepted, "it was this account that asked");
+    }
+    assert_eq!(asks(closed(), item(ROMEO, "none")), ["> unsubscribed to romeo@example.org"], "the owner wants none");
 }
 
 /// XEP-0172, section 4.1. Events `contactRequest`.
