@@ -14,6 +14,8 @@ use crate::types::{
 };
 
 const DIRECT_INVITE: &str = "jabber:x:conference";
+/// The namespace of rules for the values of a field (XEP-0122).
+const VALIDATE: &str = "http://jabber.org/protocol/xdata-validate";
 /// The maximum number of status codes read from one stanza.
 const MAX_STATUS: usize = 16;
 /// The maximum length of the URI and of the title of a hat, in bytes.
@@ -217,6 +219,8 @@ fn field(field: &Element) -> Option<FormField> {
         return None;
     }
     let value = |of: &Element| of.get_child("value", ns::DATA_FORMS).map(Element::text);
+    // The listed values are suggestions, and others are allowed (XEP-0122, section 3.2.1).
+    let is_open = field.get_child("validate", VALIDATE).is_some_and(|rules| rules.has_child("open", VALIDATE));
     Some(FormField {
         var: field.attr("var")?.to_owned(),
         kind: kind.to_owned(),
@@ -228,7 +232,7 @@ fn field(field: &Element) -> Option<FormField> {
             .collect(),
         options: field
             .children()
-            .filter(|child| child.is("option", ns::DATA_FORMS))
+            .filter(|child| child.is("option", ns::DATA_FORMS) && !is_open)
             .filter_map(value)
             .take(MAX_FORM_VALUES)
             .collect(),

@@ -143,3 +143,17 @@ fn an_archived_invitation_of_a_room_is_no_message() {
     let own_words = shown("friend@far/x", &format!("<body>come</body>{direct}"));
     assert_eq!(own_words.as_deref(), Some("come"), "a person's own words");
 }
+
+/// XEP-0122, section 3.2.1.
+#[test]
+fn a_field_with_suggestions_takes_other_values() {
+    for (rule, options) in [("<open/>", 0), ("<basic/>", 1)] {
+        let form = format!(
+            "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='form'><field var='a' \
+             type='list-single'><validate xmlns='http://jabber.org/protocol/xdata-validate'>{rule}</validate><option>\
+             <value>1</value></option></field></x></query>"
+        );
+        let Body::RoomForm(read) = body_of(&form) else { panic!("a form") };
+        assert_eq!(read[0].options.len(), options, "{rule}");
+    }
+}
