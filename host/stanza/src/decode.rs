@@ -441,7 +441,7 @@ fn stanza_error(error: &Element) -> StanzaError {
     });
     StanzaError {
         condition: called.to_owned(),
-        gone_to: condition.filter(|condition| condition.name() == "gone").and_then(gone_to),
+        gone_to: condition.filter(|condition| matches!(condition.name(), "gone" | "redirect")).and_then(gone_to),
         kind: kind.to_owned(),
         text: text.map(|text| kept(text, MAX_ERROR_TEXT)),
         xml,
@@ -458,8 +458,8 @@ fn xml_within(element: &Element, most: usize) -> Option<String> {
     std::str::from_utf8(&room[..length]).ok().map(str::to_owned)
 }
 
-/// Returns the new address of an entity that is gone (RFC 6120, section 8.3.3.5), without the query of its URI (RFC
-/// 5122).
+/// Returns the new address of an entity that is gone, or that sends others elsewhere for now (RFC 6120, sections 8.3.3.5 and
+/// 8.3.3.14), without the query of its URI (RFC 5122).
 fn gone_to(gone: &Element) -> Option<BareJid> {
     let uri = gone.text();
     let address = uri.trim().strip_prefix("xmpp:")?.split(['?', '#']).next()?;

@@ -94,7 +94,7 @@ pub struct StanzaError {
     pub kind: String,
     /// The entity's own description of the error.
     pub text: Option<String>,
-    /// With `gone`, the new address of the entity, if the error names one.
+    /// With `gone` or `redirect`, the new address of the entity, if the error names one.
     pub gone_to: Option<BareJid>,
     /// The whole error as XML.
     pub xml: String,

@@ -62,6 +62,7 @@ impl Departure {
         let (why, stated, alternative) = match error {
             CallError::Stanza(error) => {
                 let why = match error.condition.as_str() {
+                    "forbidden" if is_of_policy(error) => "refused",
                     "forbidden" => "banned",
                     "gone" => "destroyed",
                     "registration-required" => "members-only",
@@ -87,6 +88,12 @@ impl Departure {
 pub(crate) fn is_nickname_taken(error: &StanzaError) -> bool {
     let says_so = || error.text.as_deref().is_some_and(|text| text.starts_with("Nickname already in use"));
     error.condition == "conflict" || (error.condition == "not-allowed" && says_so())
+}
+
+/// Returns whether the policy of a service keeps us out, and not a ban of the room. ejabberd and `MongooseIM` use the same condition for
+/// both; only the text tells them apart.
+fn is_of_policy(error: &StanzaError) -> bool {
+    error.text.as_deref().is_some_and(|text| text.contains("denied by service policy"))
 }
 
 /// Cuts a reason to the length that is kept.
@@ -302,6 +309,19 @@ mod tests {
         assert_eq!(why("not-allowed", Some("Nickname already in use by bot@example.org")), "nickname-taken");
         assert_eq!(why("not-allowed", None), "refused");
         assert_eq!(why("not-authorized", Some("Nickname already in use")), "refused");
+    }
+
+    #[test]
+    fn the_policy_of_a_service_is_no_ban() {
+        let why = |text: Option<&str>| {
+            let (condition, text) = ("forbidden".to_owned(), text.map(str::to_owned));
+            let error = StanzaError { condition, kind: "auth".to_owned(), text, gone_to: None, xml: String::new() };
+            Departure::not_entered(&CallError::Stanza(Box::new(error)), Timestamp::UNIX_EPOCH).why
+        };
+        assert_eq!(why(Some("Room creation is denied by service policy")), "refused");
+        assert_eq!(why(Some("Access denied by service policy")), "refused");
+        assert_eq!(why(Some("You have been banned from this room")), "banned");
+        assert_eq!(why(None), "banned");
     }
 
     #[test]

@@ -745,7 +745,8 @@ fn who_is_gone_may_say_where_to() {
             .gone_to
     };
     for uri in ["xmpp:s@muc?join", "xmpp:s@muc", " xmpp:s@muc/nick "] {
-        assert_eq!(to("gone", uri), Some("s@muc".parse().unwrap()), "{uri}");
+        let there = Some("s@muc".parse().unwrap());
+        assert_eq!((to("gone", uri), to("redirect", uri)), (there.clone(), there), "{uri}");
     }
     for (condition, uri) in [
         ("gone", ""),
