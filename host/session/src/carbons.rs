@@ -40,6 +40,13 @@ impl Carbons {
         }
     }
 
+    /// Enables carbons once more when the account is available again. `MongooseIM` disables them with an unavailable presence.
+    pub(super) fn enable_again(disco: &Discovery, turn: &mut Turn<'_>) {
+        if turn.settings.message_carbons {
+            Self::switch(disco, turn);
+        }
+    }
+
     /// Retries if the server may be able to switch carbons later. Nothing else depends on it.
     pub(super) fn answered(&mut self, outcome: Result<(), CallError>, turn: &mut Turn<'_>) {
         if outcome.is_err_and(|error| error.may_pass()) {

@@ -177,6 +177,7 @@ impl Features {
                 }
                 FollowUp::RosterSettled => self.roster_settled(turn),
                 FollowUp::BookmarksSettled => self.bookmarks_settled(turn),
+                FollowUp::AvailableAgain => Carbons::enable_again(&self.disco, turn),
                 FollowUp::RoomsAutoJoined => self.auto_joined(turn),
                 FollowUp::OutOfRoom(room) => {
                     self.cards.forget_occupants(&room);

@@ -10,7 +10,7 @@ use crate::records::status::{Status, StatusValue};
 use crate::rooms::Rooms;
 use crate::rooms::renaming::ask_for_new_nicknames;
 use crate::roster::Roster;
-use crate::turn::Turn;
+use crate::turn::{FollowUp, Turn};
 
 /// Maximum length of a status text, in bytes.
 pub(super) const MAX_MESSAGE: usize = 4_096;
@@ -49,6 +49,7 @@ pub(super) fn status_changed(before: &Status, roster: &mut Roster, rooms: &mut R
                 roster.await_presence(Some(PRESENCE_PATIENCE), turn);
                 rooms.enter_wanted(turn);
                 ask_for_new_nicknames(rooms, turn);
+                turn.follow(FollowUp::AvailableAgain);
             }
             (false, false) | (true, true) => {}
         }
@@ -92,6 +93,9 @@ impl Turn<'_> {
         if is_shown {
             self.caps_told();
             self.send(Outgoing::Presence(self.presence_to(None)));
+            if is_taken_up {
+                self.follow(FollowUp::AvailableAgain);
+            }
         }
     }
 

@@ -40,6 +40,8 @@ pub(super) enum FollowUp {
     RosterSettled,
     /// The bookmarks were received, or will not be.
     BookmarksSettled,
+    /// The account is available again after an unavailable presence on the same stream.
+    AvailableAgain,
     /// Every automatic join has ended, with or without success.
     RoomsAutoJoined,
     /// We are out of this room. Departures from it are no longer reported, and another person may take over a nickname.

@@ -35,6 +35,22 @@ fn copies_are_switched_on_and_off_where_the_server_has_them() {
     assert!(test.lines().is_empty(), "it has none");
 }
 
+/// `MongooseIM` disables copies for a client that is unavailable.
+#[test]
+fn copies_are_switched_on_again_when_the_account_is_available_again() {
+    for (wanted, feature, asks) in [(true, CARBONS, true), (true, MAM, false), (false, CARBONS, false)] {
+        let mut test = TestSession::connected(settings(&[("message_carbons", wanted.into())]));
+        can(&mut test, "example.org", feature);
+        let mut asks_when = |value: StatusValue| {
+            let _receiver = test.ask(SetStatus { value: Some(value), message: None });
+            test.lines().contains(&"> ask carbons".to_owned())
+        };
+        assert!(!asks_when(StatusValue::Offline) && !asks_when(StatusValue::Unavailable), "{wanted} {feature}");
+        assert_eq!(asks_when(StatusValue::Online), asks, "{wanted} {feature}");
+        assert!(!asks_when(StatusValue::Away), "it was available: {wanted} {feature}");
+    }
+}
+
 /// The server may be busy, or slow, when it is asked. A server without the feature is not asked again.
 #[test]
 fn copies_are_asked_for_again_where_the_server_could_not_say() {
