@@ -378,12 +378,18 @@ impl Roster {
         }
     }
 
-    /// Handles a refused request to see someone's presence. Some servers send no push for it.
-    pub(super) fn request_refused(&mut self, jid: &BareJid, views: &mut ContactViews<'_>, turn: &mut Turn<'_>) {
-        let Some(contact) = self.get(jid).filter(|contact| contact.ask) else { return };
-        let item = RosterItem { ask: false, ..contact.to_item() };
+    /// Handles the end of our subscription to someone's presence, or of our request for one. Some servers send no push for
+    /// either: ejabberd for the former if the contact removed us from its roster.
+    pub(super) fn not_shown_any_more(&mut self, jid: &BareJid, views: &mut ContactViews<'_>, turn: &mut Turn<'_>) {
+        let Some(contact) = self.get(jid).filter(|contact| contact.ask || contact.is_seen()) else { return };
+        let was_seen = contact.is_seen();
+        let subscription = if contact.sees_us() { "from" } else { "none" };
+        let item = RosterItem { ask: false, subscription: subscription.to_owned(), ..contact.to_item() };
         self.asked.remove(jid);
         self.put_contact(item, None, views, turn);
+        if was_seen {
+            self.update_presence(jid, turn, |contact| contact.resources.clear());
+        }
     }
 
     /// Removes an entry. None: there was none.

@@ -54,7 +54,7 @@ impl Features {
             PresenceKind::Unsubscribe => self.roster.request_is_over(&bare, turn),
             PresenceKind::Unsubscribed => {
                 let (roster, mut views) = self.roster_and_views();
-                roster.request_refused(&bare, &mut views, turn);
+                roster.not_shown_any_more(&bare, &mut views, turn);
             }
             // The effect on the roster comes as a roster push, and the server answers probes.
             PresenceKind::Subscribed | PresenceKind::Probe | PresenceKind::Error(_) => {}

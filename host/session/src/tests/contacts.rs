@@ -277,6 +277,27 @@ fn a_refusal_is_known_by_the_presence_alone() {
     assert_eq!((test.kept.len(), known(&test).len()), (kept, 1));
 }
 
+/// ejabberd sends no push if a contact whose presence we see, and who does not see ours, removes us.
+#[test]
+fn a_contact_that_ends_our_subscription_is_known_by_the_presence_alone() {
+    for (before, after) in [("both", "from"), ("to", "none")] {
+        let mut test = TestSession::connected(Settings::default());
+        test.push(item(NURSE, before));
+        test.presence(presence(&format!("{NURSE}/home"), PresenceKind::Available));
+        assert_eq!(contact(&test, NURSE).unwrap().chat_status(), "online");
+        test.forget();
+        test.presence(presence(NURSE, PresenceKind::Unsubscribed));
+        let nurse = contact(&test, NURSE).unwrap();
+        assert_eq!((nurse.subscription.as_str(), nurse.ask, nurse.chat_status()), (after, false, "offline"));
+        assert_eq!(test.count("contactPresenceChanged"), 1);
+        change(&mut test, NURSE, add(None));
+        let id = set(&test).0;
+        test.forget();
+        test.answer(None, id, Ok(Body::Empty));
+        assert_eq!(test.lines(), [format!("> subscribe to {NURSE}")], "it can be asked again");
+    }
+}
+
 /// Rows 66-68.
 #[test]
 fn who_is_there_keeps_what_is_not_named() {
