@@ -13,6 +13,8 @@ use crate::turn::Turn;
 const FIELDS: &str = "muc#register_";
 /// The field with the nickname.
 const NICK: &str = "roomnick";
+/// Its whole name in forms of `MongooseIM`, with whose service an account registers, for all rooms.
+const NICK_OF_SERVICE: &str = "nick";
 /// Maximum length of a nickname, in bytes (RFC 7622, section 3.4).
 const MAX_NICK: usize = 1_023;
 
@@ -53,7 +55,10 @@ fn filled_in(
         }
     };
     let WantedRegistration { nick, fields } = wanted;
-    let nick = (NICK.to_owned(), ConfigValue::Text(nick));
+    let has = |name: &str| form.iter().any(|field| field.var == name);
+    let is_usual = has(NICK) || has(&format!("{FIELDS}{NICK}")) || !has(NICK_OF_SERVICE);
+    let name = if is_usual { NICK } else { NICK_OF_SERVICE };
+    let nick = (name.to_owned(), ConfigValue::Text(nick));
     filled(jid, form, std::iter::once(nick).chain(fields).collect(), FIELDS, "fields")
 }
 

@@ -100,6 +100,10 @@ fn an_account_registers_by_the_rooms_form() {
     let empty = |form| Body::Registration(Registration { is_registered: false, form });
     let filled = ["muc#register_roomnick=bot", "muc#register_email=x"];
     assert_eq!(register(empty(asks.clone()), &["email"]).unwrap(), filled);
+    let of_service = empty(form(&["nick"]));
+    assert_eq!(register(of_service, &[]).unwrap(), ["nick=bot"], "MongooseIM");
+    let both = empty(form(&["nick", "roomnick"]));
+    assert_eq!(register(both, &[]).unwrap(), ["nick=", "roomnick=bot"]);
     let known = Body::Registration(Registration { is_registered: true, form: None });
     assert_eq!(register(known, &[]).unwrap(), ["muc#register_roomnick=bot"], "a registration is changed");
     let refused: [(Body, &[&str]); 4] =
