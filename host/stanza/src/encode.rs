@@ -22,8 +22,8 @@ use crate::previews;
 use crate::raw::RawStanza;
 use crate::text::clean;
 use crate::types::{
-    Ask, BLOCKING, Disco, Draft, Extensions, Fallback, Form, MAM, MessageKind, Outgoing, PresenceOut, PresenceOutKind,
-    REPLY, RETRACT, Reply, RosterItem, SPOILER, STYLING, Show,
+    Ask, BLOCKING, Caps, Disco, Draft, Extensions, Fallback, Form, MAM, MessageKind, Outgoing, PresenceOut,
+    PresenceOutKind, REPLY, RETRACT, Reply, RosterItem, SPOILER, STYLING, Show,
 };
 use crate::whole_card;
 
@@ -230,14 +230,30 @@ fn presence(out: PresenceOut) -> Presence {
     presence.priority = Priority(out.priority.unwrap_or(0));
     presence.payloads.extend(out.join.map(|join| rooms::join(join).into()));
     presence.payloads.extend(out.avatar.map(avatar));
-    presence.payloads.extend(out.caps.map(|caps| {
-        Element::builder("c", ns::CAPS)
-            .attr(name("hash"), clean(caps.hash.clone()))
-            .attr(name("node"), clean(caps.node.clone()))
-            .attr(name("ver"), clean(caps.ver.clone()))
-            .build()
-    }));
+    presence.payloads.extend(out.caps.map(|caps| capabilities(&caps)));
     presence
+}
+
+/// Returns this presence with capabilities, unless it names some itself. Prosody and `MongooseIM` notify of no nodes
+/// (XEP-0163) after a presence without them.
+#[must_use]
+pub fn with_caps(stanza: &RawStanza, caps: &Caps) -> RawStanza {
+    match stanza.stanza() {
+        Stanza::Presence(presence) if !presence.payloads.iter().any(|payload| payload.is("c", ns::CAPS)) => {
+            let mut presence = presence.clone();
+            presence.payloads.push(capabilities(caps));
+            RawStanza::from(Stanza::Presence(presence))
+        }
+        _ => stanza.clone(),
+    }
+}
+
+fn capabilities(caps: &Caps) -> Element {
+    Element::builder("c", ns::CAPS)
+        .attr(name("hash"), clean(caps.hash.clone()))
+        .attr(name("node"), clean(caps.node.clone()))
+        .attr(name("ver"), clean(caps.ver.clone()))
+        .build()
 }
 
 /// Returns the avatar element of our presence (XEP-0153, section 3): unknown yet, none, or a hash.

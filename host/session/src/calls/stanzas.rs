@@ -2,6 +2,7 @@
 
 use jid::Jid;
 use parlor_base::id::InstanceId;
+use parlor_stanza::encode::with_caps;
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::Outgoing;
@@ -43,6 +44,8 @@ impl Command for SendRaw {
             return turn.answer(answer, Err(error));
         }
         let presence = stanza.broadcast_presence();
+        let is_available = presence.as_ref().is_some_and(|presence| presence.is_available);
+        let stanza = if is_available { with_caps(&stanza, &turn.own_disco.caps()) } else { stanza };
         let outgoing = if stanza.is_request() {
             // The answer would be matched to the other request.
             if stanza.id().is_some_and(|id| turn.iqs.has(id)) {

@@ -143,6 +143,28 @@ fn presence_that_a_plugin_sends_as_a_stanza_is_the_own_status() {
     }
 }
 
+/// Prosody and `MongooseIM` notify of no nodes (XEP-0163) after a presence without capabilities.
+#[test]
+fn presence_that_a_plugin_sends_as_a_stanza_names_the_capabilities() {
+    let names = |presence: &str| {
+        let mut test = TestSession::connected(Settings::default());
+        let stanza = raw(&presence.replacen("<presence", "<presence xmlns='jabber:client'", 1));
+        let (answer, mut sent) = Answer::channel();
+        test.command(AnyCommand::with(SendRaw { by: InstanceId(1), stanza }, answer));
+        assert_eq!(got(&mut sent), Some(Ok(())));
+        let Some(Outgoing::Raw(stanza)) = test.sent.last() else { panic!("{:?}", test.sent.last()) };
+        let caps = test.session.common.own_disco.caps();
+        let xml = stanza.to_xml();
+        (xml.matches("http://jabber.org/protocol/caps").count(), xml.contains(&caps.ver))
+    };
+    assert_eq!(names("<presence><show>away</show></presence>"), (1, true));
+    let others = "<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:x' ver='v'/></presence>";
+    assert_eq!(names(others), (1, false), "its own");
+    for none in ["<presence type='unavailable'/>", "<presence to='romeo@example.org'/>"] {
+        assert_eq!(names(none), (0, false), "{none}");
+    }
+}
+
 fn room_is_told_nothing(test: &TestSession) -> bool {
     !test.lines.iter().any(|line| line.starts_with("> available") || line.starts_with("> unavailable"))
 }
