@@ -40,6 +40,8 @@ const SHUTDOWN: u16 = 332;
 const TROUBLE: u16 = 333;
 /// Not standardised: Prosody's `mod_ping_muc` sends it in the room's name when the room's server is unreachable.
 const UNREACHABLE: u16 = 330;
+/// The beginning of Openfire's reason for removing someone whose client did not answer a ping, as during a lost connection.
+const UNANSWERED: &str = "User seems to be unreachable";
 const SHOWS_JIDS: u16 = 100;
 const LOGGED: u16 = 170;
 
@@ -87,6 +89,8 @@ fn why_left(muc: &MucUser) -> &'static str {
     } else if has(SHUTDOWN) {
         // Spectrum sends this code together with 307, too.
         "shutdown"
+    } else if has(KICKED) && is_unanswered(muc) {
+        "error"
     } else if has(KICKED) {
         "kicked"
     } else if has(NOT_A_MEMBER) {
@@ -96,6 +100,11 @@ fn why_left(muc: &MucUser) -> &'static str {
     } else {
         "left"
     }
+}
+
+/// Returns whether nobody kicked someone, and the service only had no answer to its ping.
+fn is_unanswered(muc: &MucUser) -> bool {
+    muc.actor.is_none() && muc.reason.as_deref().is_some_and(|reason| reason.starts_with(UNANSWERED))
 }
 
 /// Returns the reason as text. After an error, a service may give it as the status if there is no reason.

@@ -369,6 +369,25 @@ fn being_put_out_is_told_with_the_reason() {
     }
 }
 
+/// Openfire removes people so whose clients do not answer its ping, as during a lost connection.
+#[test]
+fn an_unanswered_ping_is_no_kick() {
+    let reason = "User seems to be unreachable (didn't respond to a ping request).";
+    for (actor, why) in [(None, "error"), (Some("juliet"), "kicked")] {
+        let mut test = TestSession::connected(Settings::default());
+        test.in_room();
+        let gone = with_muc(occupant("bot", PresenceKind::Unavailable, &[110, 307]), |muc| {
+            muc.reason = Some(reason.to_owned());
+            muc.actor = actor.map(|nick: &str| types::Actor { nick: Some(nick.to_owned()), jid: None });
+        });
+        test.presence(gone);
+        assert_eq!((room(&test).left, room(&test).reason.as_deref()), (Some(why), Some(reason)));
+        test.forget();
+        test.wait(30);
+        assert_eq!(test.lines().iter().any(|line| line.contains("entering")), why == "error", "{why}");
+    }
+}
+
 /// `MongooseIM` sends this to all clients of an account that share a nickname, when one of them leaves.
 #[test]
 fn a_room_that_says_only_that_our_nickname_left_is_asked_whether_we_did() {
