@@ -42,6 +42,8 @@ const TROUBLE: u16 = 333;
 const UNREACHABLE: u16 = 330;
 /// The beginning of Openfire's reason for removing someone whose client did not answer a ping, as during a lost connection.
 const UNANSWERED: &str = "User seems to be unreachable";
+/// The words in the status with which ejabberd and `MongooseIM` remove someone for whom a server returned a message.
+const RETURNED: [&str; 2] = ["sent an error", "kicked"];
 const SHOWS_JIDS: u16 = 100;
 const LOGGED: u16 = 170;
 
@@ -64,7 +66,7 @@ impl Occupant {
     /// Marks the occupant as gone, with the room's information: someone who was banned is an outcast now. The previous
     /// presence is dropped, and the last status is that of the unavailable presence (XEP-0045, section 7.14).
     fn went(&mut self, muc: &MucUser, status: Option<String>) {
-        self.left = Some(why_left(muc));
+        self.left = Some(why_left(muc, status.as_deref()));
         self.reason = kept_reason(muc, status.as_deref());
         self.actor.clone_from(&muc.actor);
         self.card = None;
@@ -77,20 +79,18 @@ impl Occupant {
 }
 
 /// Returns why someone left, in the words of the contract.
-fn why_left(muc: &MucUser) -> &'static str {
+fn why_left(muc: &MucUser, status: Option<&str>) -> &'static str {
     let has = |code| muc.status.contains(&code);
     if muc.destroyed.is_some() {
         "destroyed"
     } else if has(BANNED) {
         "banned"
-    } else if has(TROUBLE) || has(UNREACHABLE) {
+    } else if has(TROUBLE) || has(UNREACHABLE) || is_taken_for_gone(muc, status) {
         // The first code is sent together with 307, which older clients know.
         "error"
     } else if has(SHUTDOWN) {
         // Spectrum sends this code together with 307, too.
         "shutdown"
-    } else if has(KICKED) && is_unanswered(muc) {
-        "error"
     } else if has(KICKED) {
         "kicked"
     } else if has(NOT_A_MEMBER) {
@@ -102,14 +102,16 @@ fn why_left(muc: &MucUser) -> &'static str {
     }
 }
 
-/// Returns whether nobody kicked someone, and the service only had no answer to its ping.
-fn is_unanswered(muc: &MucUser) -> bool {
-    muc.actor.is_none() && muc.reason.as_deref().is_some_and(|reason| reason.starts_with(UNANSWERED))
+/// Returns whether nobody removed someone, and the service only believes that they are not there any more.
+fn is_taken_for_gone(muc: &MucUser, status: Option<&str>) -> bool {
+    let reason = muc.reason.as_deref().filter(|_| muc.actor.is_none());
+    reason.is_some_and(|reason| reason.starts_with(UNANSWERED))
+        || status.is_some_and(|status| RETURNED.iter().all(|words| status.contains(words)))
 }
 
 /// Returns the reason as text. After an error, a service may give it as the status if there is no reason.
 fn kept_reason(muc: &MucUser, status: Option<&str>) -> Option<String> {
-    let of_trouble = status.filter(|_| why_left(muc) == "error");
+    let of_trouble = status.filter(|_| why_left(muc, status) == "error");
     let reason = muc.reason.as_deref().or(of_trouble)?;
     Some(reason[..reason.floor_char_boundary(MAX_REASON)].to_owned())
 }
@@ -388,7 +390,7 @@ impl RoomTurn<'_, '_> {
 
     fn we_are_out(&mut self, stage: Stage, muc: &MucUser, status: Option<String>) {
         let jid = self.jid;
-        let (why, reason) = (why_left(muc), kept_reason(muc, status.as_deref()));
+        let (why, reason) = (why_left(muc, status.as_deref()), kept_reason(muc, status.as_deref()));
         let was_due = self.rooms.farewells.came(jid);
         match stage {
             Stage::Leaving => self.left(),

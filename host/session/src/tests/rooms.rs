@@ -388,6 +388,29 @@ fn an_unanswered_ping_is_no_kick() {
     }
 }
 
+/// ejabberd and `MongooseIM` remove people so for whom a server returned a message, as when it was not reached for a moment.
+#[test]
+fn a_returned_message_is_no_leave() {
+    for (status, why) in [
+        (
+            "The participant (bot) has sent an error message (remote-server-timeout) and got kicked from the room",
+            "error",
+        ),
+        ("This participant is kicked from the room because he sent an error message: remote-server-timeout", "error"),
+        ("I sent an error report", "left"),
+    ] {
+        let mut test = TestSession::connected(Settings::default());
+        test.in_room();
+        let gone = occupant("bot", PresenceKind::Unavailable, &[110]);
+        test.presence(Presence { status: Some(status.to_owned()), ..gone });
+        let reason = (why == "error").then_some(status);
+        assert_eq!((room(&test).left, room(&test).reason.as_deref()), (Some(why), reason));
+        test.forget();
+        test.wait(30);
+        assert_eq!(test.lines().iter().any(|line| line.contains("entering")), why == "error", "{status}");
+    }
+}
+
 /// `MongooseIM` sends this to all clients of an account that share a nickname, when one of them leaves.
 #[test]
 fn a_room_that_says_only_that_our_nickname_left_is_asked_whether_we_did() {
