@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use jid::{BareJid, Jid};
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::{Ask, Body, Disco, Presence, PresenceKind};
+use parlor_stanza::types::{Ask, Body, Disco, Identity, Presence, PresenceKind};
 use serde_json::json;
 
 use crate::answer::Answer;
@@ -200,6 +200,12 @@ impl Discovery {
     pub(super) fn can(&self, entity: &Jid, feature: &str, turn: &Turn<'_>) -> Option<bool> {
         let disco = self.known.of(entity, turn.now)?;
         Some(disco.features.iter().any(|known| known == feature))
+    }
+
+    /// Returns whether the own server is `MongooseIM`, as it says.
+    pub(super) fn is_mongooseim(&self, turn: &Turn<'_>) -> bool {
+        let is_name = |one: &Identity| one.category == "server" && one.name.as_deref() == Some("MongooseIM");
+        self.known.of(&turn.server(), turn.now).is_some_and(|server| server.identities.iter().any(is_name))
     }
 
     /// Returns whether a service that is known to have only rooms reports that this is not one of them.

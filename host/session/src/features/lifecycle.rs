@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use jid::{FullJid, Jid};
-use parlor_stanza::types::Offers;
+use parlor_stanza::types::{Offers, Outgoing};
 
 use super::{Features, HeldBack};
 use crate::bookmarks::BookmarkList;
@@ -128,6 +128,11 @@ impl Features {
         turn.changed = true;
         let is_told = turn.announced && !turn.status.value.is_hidden();
         self.roster.await_presence(is_told.then_some(PRESENCE_PATIENCE), turn);
+        if is_told && self.disco.is_mongooseim(turn) {
+            // From 6.5 on, it tells contacts and rooms that the account is gone when the session is resumed.
+            turn.send(Outgoing::Presence(turn.presence_to(None)));
+            turn.follow(FollowUp::AvailableAgain);
+        }
         turn.fire("reconnected", Payload::None);
         turn.feedback(turn.status.value, turn.status.message.clone());
         self.rooms.ask_all_whether_inside(turn);

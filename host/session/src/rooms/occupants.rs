@@ -417,8 +417,8 @@ impl RoomTurn<'_, '_> {
                     return self.enters_still();
                 }
                 // MongooseIM sends this to all clients of an account that share a nickname, whichever of them left, and
-                // some services omit the code. The room knows.
-                if why == "left" && !hides && !muc.status.contains(&OURSELVES) {
+                // some services omit the code. If the room was asked, as after a resumption, it knows better.
+                if why == "left" && !hides && (!muc.status.contains(&OURSELVES) || self.is_asked()) {
                     return self.ask_whether_inside();
                 }
                 let comes_back = hides || matches!(why, "shutdown" | "error") || rejoins(self, why);

@@ -208,6 +208,31 @@ fn a_stream_that_is_resumed_loses_nothing() {
     assert_eq!(snapshot.contacts.unwrap()[&bare(ROMEO)].chat_status(), "online");
 }
 
+/// From 6.5 on, `MongooseIM` tells everybody that the account is gone when its session is resumed.
+#[test]
+fn presence_is_sent_again_on_a_resumption_where_the_server_takes_it_back() {
+    for (name, status, is_told) in [
+        ("MongooseIM", StatusValue::Away, true),
+        ("MongooseIM", StatusValue::Offline, false),
+        ("Prosody", StatusValue::Away, false),
+    ] {
+        let mut test = TestSession::connected(Settings::default());
+        let id = test.asked_of("example.org", |ask| matches!(ask, Ask::DiscoInfo { .. }));
+        let (category, kind, name) = ("server".to_owned(), "im".to_owned(), Some(name.to_owned()));
+        let identities = vec![types::Identity { category, kind, name: name.clone(), lang: None }];
+        let features = vec!["urn:xmpp:carbons:2".to_owned()];
+        let disco = types::Disco { identities, features, ..types::Disco::default() };
+        test.answer(Some("example.org"), id, Ok(Body::Disco(disco)));
+        let _receiver = test.ask(SetStatus { value: Some(status), message: None });
+        test.run(Session::suspended);
+        test.forget();
+        test.run(Session::resumed);
+        let lines = test.lines();
+        let both = ["> available away priority 0", "> ask carbons"].map(|line| lines.iter().any(|said| said == line));
+        assert_eq!(both, [is_told; 2], "{name:?} {status:?}");
+    }
+}
+
 /// Servers stamp messages that they repeat after a resumption.
 #[test]
 fn what_was_said_during_a_cut_is_news_when_the_session_goes_on() {

@@ -697,6 +697,26 @@ fn a_silent_room_is_asked_whether_we_are_in() {
     assert_eq!(test.lines(), ["> ask Ping"]);
 }
 
+/// From 6.5 on, `MongooseIM` takes the account out of its rooms when its session is resumed.
+#[test]
+fn a_room_that_we_left_without_wanting_to_is_entered_again() {
+    let mut test = TestSession::connected(Settings::default());
+    test.account_told();
+    test.in_room();
+    test.room_told();
+    test.run(Session::suspended);
+    test.run(Session::resumed);
+    let id = test.asked(|ask| *ask == Ask::Ping);
+    test.forget();
+    test.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
+    assert!(test.lines().is_empty() && room(&test).joined, "the room is asked already");
+    test.answer(Some(&format!("{ROOM}/bot")), id, Err(stanza_error("not-acceptable")));
+    assert_eq!(test.lines(), ["> available to room@muc.example.org/bot entering"]);
+    test.presence(occupant("juliet", PresenceKind::Available, &[]));
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    assert!(room(&test).joined && test.count("roomLeft") == 0, "nobody noticed");
+}
+
 /// `MongooseIM` sends this to occupants of such a room. Entering again would not report any occupants.
 #[test]
 fn a_room_where_nobody_may_ask_another_knows_us_still() {
