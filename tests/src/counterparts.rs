@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::folder::Folder;
 use crate::log::Log;
-use crate::plugins;
+use crate::pip;
 use crate::server::{Account, XmppServer};
 
 /// The packages with their versions: another version may speak in another way.
@@ -31,8 +31,6 @@ const OMEMO: &str = include_str!("counterparts/omemo_client.py");
 const OTR: &str = include_str!("counterparts/otr_client.py");
 /// The client with OTR by libotr, which Debian's package of profanity depends on.
 const LIBOTR: &str = include_str!("counterparts/libotr_client.py");
-/// The file that says which packages an environment has.
-const MARK: &str = "installed.txt";
 /// The timeout for waiting for a counterpart.
 pub const SOON: Duration = Duration::from_mins(1);
 
@@ -49,35 +47,7 @@ pub async fn python() -> Result<PathBuf> {
 }
 
 async fn install() -> Result<PathBuf> {
-    let folder = plugins::target().join("counterparts");
-    let is_there = || std::fs::read_to_string(folder.join(MARK)).is_ok_and(|packages| packages == PACKAGES);
-    let python = folder.join("bin/python3");
-    if is_there() {
-        return Ok(python);
-    }
-    // It is moved to its place when it is complete: another program of the tests may install at the same time.
-    let made = tempfile::Builder::new().prefix("counterparts-").tempdir_in(plugins::target())?;
-    let mut venv = tokio::process::Command::new("python3");
-    let output = venv.args(["-m", "venv"]).arg(made.path()).output().await.context("cannot run python3")?;
-    ensure!(output.status.success(), "python3 -m venv failed: {}", String::from_utf8_lossy(&output.stderr));
-    let list = made.path().join("requirements.txt");
-    std::fs::write(&list, PACKAGES)?;
-    let mut pip = tokio::process::Command::new(made.path().join("bin/python3"));
-    // The list is complete, and one package asks for another that cannot be built any more.
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r"]).arg(&list);
-    let output = pip.output().await.context("cannot run pip")?;
-    ensure!(output.status.success(), "pip cannot install {PACKAGES}: {}", String::from_utf8_lossy(&output.stderr));
-    std::fs::write(made.path().join(MARK), PACKAGES)?;
-    if is_there() {
-        return Ok(python);
-    }
-    // Remove a folder of another version.
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).context("cannot remove the packages of another version")?;
-    }
-    let moved = std::fs::rename(made.path(), &folder);
-    ensure!(moved.is_ok() || is_there(), "cannot move the packages to {}: {moved:?}", folder.display());
-    Ok(python)
+    Ok(pip::installed("counterparts", PACKAGES).await?.join("bin/python3"))
 }
 
 /// The clients in Python.

@@ -32,6 +32,7 @@ pub mod omemo;
 pub mod packages;
 pub mod partition;
 pub mod peer;
+pub mod pip;
 pub mod plugins;
 pub mod policy;
 pub mod ports;
