@@ -28,6 +28,7 @@ pub mod log;
 pub mod memories;
 pub mod minisign;
 pub mod nats;
+pub mod nats_servers;
 pub mod omemo;
 pub mod packages;
 pub mod partition;
