@@ -1,5 +1,7 @@
 //! Hosts that share an account by way of NATS: it runs on one of them, with all that it kept.
 
+mod three_servers;
+
 use std::time::Duration;
 
 use jid::BareJid;
@@ -107,10 +109,16 @@ fn home(
     plugin: &str,
     granted: fn(Entry) -> Entry,
 ) -> Home {
+    let mut home = alone(server, bot, plugin, granted);
+    make_node(&mut home, &nats.address(), node).unwrap();
+    home
+}
+
+/// Returns the folder of a host that is no node yet.
+fn alone(server: &XmppServer, bot: &Account, plugin: &str, granted: fn(Entry) -> Entry) -> Home {
     let mut home = Home::new().unwrap();
     home.add_account("main", bot, Server::StartTls(server.ports().starttls, server.certificate())).unwrap();
     home.set("allow_non_roster_messaging", true).unwrap();
-    make_node(&mut home, &nats.address(), node).unwrap();
     let entry = home.install(plugin, &built(plugin).unwrap()).unwrap();
     home.set_policy(&Policy::default().with(plugin, granted(entry))).unwrap();
     home
@@ -120,10 +128,14 @@ async fn connected(host: &mut Host) {
     host.wait("account connected", &[("account", "main")], MOVED).await.unwrap();
 }
 
+/// Returns the count in an answer.
+fn number(text: &str) -> Option<u32> {
+    text.strip_prefix("hello messages ")?.split(' ').next()?.parse().ok()
+}
+
 /// Has the plugin count a message, and returns the new count. An account that has just logged in is written to until it is
 /// there, so the count may grow by more than one.
 async fn count(friend: &mut Client, bot: &BareJid, before: u32) -> u32 {
-    let number = |text: &str| text.strip_prefix("hello messages ")?.split(' ').next()?.parse().ok();
     for attempt in 1..=60 {
         friend.chat(bot.clone(), "hi").await.unwrap();
         if let Ok(number) = friend.wait_text("an answer", bot, A_SECOND, number).await {
