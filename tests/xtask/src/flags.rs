@@ -40,6 +40,9 @@ pub struct Cluster {
     /// The seed of the faults; a new one each time by default
     #[arg(long)]
     pub seed: Option<u64>,
+    /// The number of NATS servers: 1, or 3 that keep each stream together, of which single ones are killed, too
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = servers)]
+    pub servers: u8,
     /// A line for each fault
     #[arg(long)]
     pub verbose: bool,
@@ -63,6 +66,11 @@ pub struct Index {
     /// The serial number, higher than that of the issue before; by default the seconds since 1970
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub serial: Option<u64>,
+}
+
+/// Takes only the numbers of servers that a run can have.
+fn servers(text: &str) -> Result<u8, String> {
+    text.parse().ok().filter(|count| [1, 3].contains(count)).ok_or_else(|| "write 1 or 3".to_owned())
 }
 
 /// Takes only addresses that `parlor index add` takes.

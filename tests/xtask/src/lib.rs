@@ -121,6 +121,7 @@ kills and more, 50 requests have to be acknowledged for each on average.")]
   cargo xtask cluster --faults 20 --verbose
   cargo xtask cluster --seed 7          the same faults in the same order as before
   cargo xtask cluster --accounts 300
+  cargo xtask cluster --servers 3       three NATS servers, of which single ones are killed, too
   cargo xtask cluster --faults 400      some 260 of them are kills and partitions, on average
   cargo xtask cluster --json | jq -c 'select(.lost)'
 
@@ -128,6 +129,9 @@ Starts NATS, Prosody and three hosts, each with its own data folder and its own 
 an hour wrong. Somebody writes numbered messages to all accounts without end, each once. A plugin answers each, every other one
 after it has noted it in its storage. Meanwhile nodes are killed, stopped, suspended, drained, parted from NATS in one or both directions, and NATS is killed; all
 of that is mended after seconds, and the next fault comes once all accounts run again. The seed decides all faults and their times.
+
+With --servers 3, three NATS servers keep each stream together (`replicas = 3`), and single ones are killed as well. Debian's NATS is too
+old for that: pip installs another one into the target folder once.
 
 Its last lines are how long accounts were away after each kind of fault, how often each kind came, and `lost 0 · doubled 0 · of N`. A message that its node
 was handling when it was killed, suspended or cut off from NATS may be answered again, as docs/owner/cluster.md says; these are counted

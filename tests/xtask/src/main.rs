@@ -19,7 +19,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use xtask::{Arguments, Attack, Bench, Faults, Task, Web};
+use xtask::{Arguments, Attack, Bench, Cluster, Faults, Task, Web};
 
 use crate::run::Interrupted;
 use crate::setup::Needs;
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         Task::Api { row, server, json } => api(row, server, json),
         Task::Faults { seeds: Some(count), flags } => test::seeds(count, flags.seed.unwrap_or_default()),
         Task::Faults { seeds: None, flags } => faults(&flags),
-        Task::Cluster(_) => cluster(),
+        Task::Cluster(flags) => cluster(&flags),
         Task::Operate { screens } => operate(screens),
         Task::Web(flags) => web(&flags),
         Task::Attack(flags) => attack(&flags),
@@ -78,8 +78,8 @@ fn faults(flags: &Faults) -> anyhow::Result<()> {
     Err(run::replace_by(&workspace::program("faults"), own_flags()))
 }
 
-fn cluster() -> anyhow::Result<()> {
-    setup::prepare(Needs::Cluster)?;
+fn cluster(flags: &Cluster) -> anyhow::Result<()> {
+    setup::prepare(if flags.servers > 1 { Needs::Servers } else { Needs::Cluster })?;
     build::everything()?;
     Err(run::replace_by(&workspace::program("cluster"), own_flags()))
 }

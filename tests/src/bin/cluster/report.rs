@@ -83,7 +83,7 @@ impl Report {
         } else {
             self.describe(said, verdict, defects);
             for (fault, times) in self.by_fault() {
-                println!("{fault:<12} {}", shown(&times));
+                println!("{fault:<18} {}", shown(&times));
             }
             println!("answers to what was said after a kill: {}", shown(answered));
             println!("faults: {}", self.counts());
@@ -196,14 +196,15 @@ mod tests {
 
     #[test]
     fn each_fault_is_counted_by_its_kind() {
-        let mut report = Report::new(&Cluster::parse_from(["cluster", "--faults", "4"]), 1);
+        let mut report = Report::new(&Cluster::parse_from(["cluster", "--faults", "5"]), 1);
         let (time, aim) = (Duration::from_secs(1), Duration::ZERO);
         let kill = |node| Fault::Kill { node, down: time };
         let parted = Fault::Partition { node: 1, way: Way::Cut, time };
-        for (fault, second) in [(kill(0), Some((time, parted))), (kill(2), None), (Fault::Nats { down: time }, None)] {
+        let of_nats = [Fault::Nats { down: time }, Fault::Server { server: 2, down: time }].map(|fault| (fault, None));
+        for (fault, second) in [(kill(0), Some((time, parted))), (kill(2), None)].into_iter().chain(of_nats) {
             report.step(&Step { aim, fault, second }, Vec::new(), time, &[0; 3]);
         }
-        assert_eq!(report.counts(), "NATS killed 1 · killed 2 · partitioned 1");
+        assert_eq!(report.counts(), "NATS killed 1 · NATS server killed 1 · killed 2 · partitioned 1");
     }
 
     fn is_good(killed: &[u64], answered: &[u64]) -> bool {

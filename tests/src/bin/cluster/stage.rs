@@ -7,7 +7,6 @@ use futures_util::future::try_join_all;
 use parlor_tests::client::Client;
 use parlor_tests::host::{Home, Host, Server};
 use parlor_tests::log::{self, Log, Mark};
-use parlor_tests::nats::{Nats, make_node};
 use parlor_tests::partition::{Carried, Partition};
 use parlor_tests::plugins::{self, built};
 use parlor_tests::policy::Policy;
@@ -20,6 +19,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::board::{Board, NAME};
 use crate::plan::{Fault, NODES, Step, Way};
+use crate::store::{Store, make_node_of};
 
 /// The names of the nodes, and by how many seconds the wall clock of each is wrong.
 const WRONG: [(&str, i64); NODES] = [("one", 0), ("two", 3_600), ("three", -3_600)];
@@ -37,7 +37,7 @@ const LONG: Duration = Duration::from_hours(24);
 /// All that runs. Dropping it ends all processes, and removes their folders.
 pub(crate) struct Stage {
     nodes: Vec<Mutex<Node>>,
-    nats: Mutex<Nats>,
+    store: Mutex<Store>,
     server: XmppServer,
     pub(crate) bots: Vec<Account>,
     pub(crate) board: Board,
@@ -50,19 +50,21 @@ struct Node {
     // Dropped before the folder that it writes to.
     host: Host,
     home: Home,
-    nats: Partition,
+    /// The way to each server of NATS.
+    ways: Vec<Partition>,
     watching: JoinHandle<()>,
 }
 
 impl Stage {
-    /// Starts all with so many accounts, and returns once all of them run.
-    pub(crate) async fn set(accounts: usize) -> Result<Self> {
-        let (nats, server) = (Nats::start().await?, Prosody::start().await?);
+    /// Starts all with so many accounts and servers of NATS, and returns once all accounts run.
+    pub(crate) async fn set(accounts: usize, servers: usize) -> Result<Self> {
+        let (store, server) = (Store::start(servers).await?, Prosody::start().await?);
+        let ports = store.ports();
         let bots: Vec<_> = (0..accounts).map(|_| server.fresh_account("bot")).collect::<Result<_>>()?;
         let board = Board::new(accounts);
-        let starting = (0..NODES).map(|number| Node::start(number, &nats, &server, &bots, &board));
+        let starting = (0..NODES).map(|number| Node::start(number, &ports, &server, &bots, &board));
         let nodes = try_join_all(starting).await?.into_iter().map(Mutex::new).collect();
-        let stage = Self { nodes, nats: Mutex::new(nats), server, bots, board, ended: Mutex::default() };
+        let stage = Self { nodes, store: Mutex::new(store), server, bots, board, ended: Mutex::default() };
         stage.settled().await?;
         Ok(stage)
     }
@@ -118,12 +120,13 @@ impl Stage {
     async fn apply(&self, fault: Fault, is_alone: bool) -> Result<()> {
         let (name, kind) = (fault.name(), fault.kind(is_alone));
         let Some(number) = fault.node() else {
-            let Fault::Nats { down } = fault else { return Ok(()) };
-            let mut nats = self.nats.lock().await;
+            let mut store = self.store.lock().await;
             self.board.struck(None, name, kind);
-            nats.kill().await?;
-            sleep(down).await;
-            return nats.start_again().await;
+            return match fault {
+                Fault::Nats { down } => store.restart(None, down).await,
+                Fault::Server { server, down } => store.restart(Some(server), down).await,
+                _ => Ok(()),
+            };
         };
         let mut node = self.nodes[number].lock().await;
         self.board.struck(Some(number), name, kind);
@@ -141,7 +144,7 @@ impl Stage {
                 Ok(())
             }
             Fault::Slow { delay, time, .. } => {
-                node.nats.set(Carried { delay, ..Carried::default() });
+                node.carry(Carried { delay, ..Carried::default() });
                 node.mended_after(time).await;
                 Ok(())
             }
@@ -150,7 +153,7 @@ impl Stage {
                 sleep(time).await;
                 node.drain(&["--off"]).await
             }
-            Fault::Nats { .. } => Ok(()),
+            Fault::Nats { .. } | Fault::Server { .. } => Ok(()),
         }
     }
 
@@ -183,22 +186,21 @@ impl Stage {
             let node = node.lock().await;
             log::keep(WRONG[node.number].0, node.host.log());
         }
-        log::keep("nats-server", self.nats.lock().await.log());
+        self.store.lock().await.keep_logs();
         log::keep("prosody", self.server.log());
     }
 }
 
 impl Node {
-    async fn start(number: usize, nats: &Nats, server: &XmppServer, bots: &[Account], board: &Board) -> Result<Self> {
+    async fn start(number: usize, nats: &[u16], server: &XmppServer, bots: &[Account], board: &Board) -> Result<Self> {
         let (name, wrong) = WRONG[number];
-        let way = Partition::before(nats.port()).await?;
+        let ways = try_join_all(nats.iter().map(|port| Partition::before(*port))).await?;
         let mut home = Home::new()?;
         let names: Vec<_> = (0..bots.len()).map(|bot| format!("{NAME}{bot}")).collect();
         let server = Server::StartTls(server.ports().starttls, server.certificate());
         home.add_accounts(names.iter().map(String::as_str).zip(bots), server)?;
         home.set("allow_non_roster_messaging", true)?;
-        let address = format!("nats://127.0.0.1:{}", way.port());
-        make_node(&mut home, &address, name)?;
+        make_node_of(&mut home, &ways.iter().map(Partition::port).collect::<Vec<_>>(), name)?;
         let tally = home.install(PLUGIN, &built(PLUGIN)?)?;
         let tally = tally.grant("messages.read", &["*"]).grant("messages.send", &["*"]).grant("storage", &["16 MiB"]);
         // One message after the other, so that counts in answers differ. Nothing is to be held up by a limit.
@@ -211,24 +213,28 @@ impl Node {
             home.set_environment("LD_PRELOAD", &plugins::program("libparlor_clock.so")?.display().to_string());
         }
         let (host, watching) = open(&home, number, board).await?;
-        Ok(Self { number, host, home, nats: way, watching })
+        Ok(Self { number, host, home, ways, watching })
     }
 
     fn part(&self, way: Way) {
         let holds_all = Carried { holds_requests: true, holds_answers: true, ..Carried::default() };
-        self.nats.set(match way {
+        self.carry(match way {
             Way::Whole | Way::Cut => holds_all,
             Way::Deaf => Carried { holds_requests: false, ..holds_all },
             Way::Mute => Carried { holds_answers: false, ..holds_all },
         });
         if way == Way::Cut {
-            self.nats.cut();
+            self.ways.iter().for_each(Partition::cut);
         }
+    }
+
+    fn carry(&self, carried: Carried) {
+        self.ways.iter().for_each(|way| way.set(carried));
     }
 
     async fn mended_after(&self, time: Duration) {
         sleep(time).await;
-        self.nats.set(Carried::default());
+        self.carry(Carried::default());
     }
 
     async fn drain(&self, more: &[&str]) -> Result<()> {
