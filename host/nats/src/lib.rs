@@ -59,6 +59,7 @@ mod stores;
 mod streams;
 mod teller;
 mod thread_links;
+mod unnoted;
 mod watch;
 
 pub use away::Away;

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 
 use crate::clock;
 use crate::pulse::Pulse;
+use crate::unnoted::Unnoted;
 
 /// The times of a node's session.
 #[derive(Debug, Clone, Default)]
@@ -26,7 +27,7 @@ impl Gate {
     }
 
     pub(crate) fn permit(&self) -> Permit {
-        Permit { gate: self.clone(), is_ended: Arc::default(), pulse: None }
+        Permit { gate: self.clone(), is_ended: Arc::default(), pulse: None, log: None }
     }
 }
 
@@ -40,6 +41,8 @@ pub struct Permit {
     is_ended: Arc<AtomicBool>,
     /// Asks whether NATS answers; `None` if nobody has to know.
     pulse: Option<Pulse>,
+    /// Tells whether the log of the account takes what is noted; `None` if nobody has to know.
+    log: Option<Unnoted>,
 }
 
 impl Permit {
@@ -50,16 +53,26 @@ impl Permit {
     }
 
     /// Returns whether NATS has taken a write of this node [a moment ago](parlor_cluster::FRESH). Otherwise, an act that others can see
-    /// must wait until the permit is [confirmed](Self::confirmed): the node may be cut off.
+    /// must wait until the permit is [confirmed](Self::confirmed): the node may be cut off, or the log of the account takes nothing.
     pub fn is_fresh(&self) -> bool {
+        if self.stuck().is_some() {
+            return false;
+        }
         let by_pulse = self.pulse.as_ref().map_or(0, Pulse::fresh_until);
         clock::nanoseconds(clock::now()) < self.gate.fresh_until.load(Ordering::Acquire).max(by_pulse)
     }
 
     /// Waits until NATS has answered, and returns whether the account may act then. It must be awaited before each piece of work
     /// that is noted in the account's log once it is done: a node that is cut off could not note it, and the next one would do it
-    /// again.
+    /// again. If a change has waited for the log for long, this one waits behind it.
     pub fn confirmed(&self) -> BoxFuture<'static, bool> {
+        if let Some(log) = self.stuck().cloned() {
+            let permit = self.clone();
+            return Box::pin(async move {
+                log.is_over().await;
+                permit.confirmed().await
+            });
+        }
         let (permit, answered) = (self.clone(), self.pulse.as_ref().map(Pulse::answered));
         Box::pin(async move {
             if let Some(answered) = answered {
@@ -67,6 +80,16 @@ impl Permit {
             }
             permit.may_act()
         })
+    }
+
+    /// Returns the log of the account if a change waits for it for long.
+    fn stuck(&self) -> Option<&Unnoted> {
+        self.log.as_ref().filter(|log| log.is_long(clock::now()))
+    }
+
+    /// Adds what tells whether the log takes what is noted.
+    pub(crate) fn with_log(self, log: Option<Unnoted>) -> Self {
+        Self { log, ..self }
     }
 
     /// Adds what asks NATS.
@@ -82,6 +105,8 @@ impl Permit {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     /// A session that ends in an hour, of which the renewal counts until then or not any more.
@@ -104,6 +129,21 @@ mod tests {
         gate.set(end, fresh_until);
         assert!(!permit.may_act(), "the session is another one");
         assert!(gate.permit().may_act());
+    }
+
+    /// Its node has its lease, and the server that takes the account's changes is lost.
+    #[test]
+    fn an_account_whose_log_takes_nothing_waits_with_what_it_could_not_note() {
+        let (gate, log) = (Gate::default(), Unnoted::default());
+        let (end, fresh_until) = for_an_hour(true);
+        gate.set(end, fresh_until);
+        let permit = gate.permit().with_log(Some(log.clone()));
+        assert!(permit.is_fresh() && permit.confirmed().now_or_never() == Some(true));
+        log.begins(clock::now().saturating_sub(Duration::from_secs(1)));
+        let mut waits = permit.confirmed();
+        assert!(permit.may_act() && !permit.is_fresh() && (&mut waits).now_or_never().is_none());
+        log.ends();
+        assert!(permit.is_fresh() && waits.now_or_never() == Some(true));
     }
 
     /// A node that is cut off has its lease for a while longer.

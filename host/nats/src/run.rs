@@ -297,7 +297,10 @@ impl<H: AccountHost> Task<H> {
         };
         failures.clear(account);
         let over = held.store().over();
-        let running = host.start(&jid, held.store().clone(), permit.with_pulse(stores.pulse.clone()));
+        // One server takes changes of all streams, or none.
+        let log = (stores.link.replicas > 1).then(|| held.unnoted());
+        let permit = permit.with_pulse(stores.pulse.clone()).with_log(log);
+        let running = host.start(&jid, held.store().clone(), permit);
         let wish = tokio::select! {
             biased;
             wish = other_than(wished, Wish::Run) => wish,

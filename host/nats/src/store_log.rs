@@ -13,11 +13,13 @@ use parlor_store::{Log, LogPosition, Receipt};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
+use crate::clock;
 use crate::error::{CopyError, LogError, SnapshotError};
 use crate::log::{AccountLog, LogReader, forget_before};
 use crate::record::{Kind, Position};
 use crate::snapshots::Snapshot;
 use crate::stores::{Stores, newest};
+use crate::unnoted::Unnoted;
 
 /// How many changes follow a snapshot, and how many bytes these have, until the next one is made.
 const MOST_CHANGES: u64 = 1_000;
@@ -119,7 +121,7 @@ pub(crate) struct Snapshotter {
     cause: Arc<OnceLock<LogError>>,
 }
 
-/// Starts the task of a log. The tail counts what it appends.
+/// Starts the task of a log. The tail counts what it appends, and `unnoted` tells whether a change waits.
 pub(crate) fn start(
     stores: &Stores,
     account: &BareJid,
@@ -127,10 +129,11 @@ pub(crate) fn start(
     fence: Revision,
     log: AccountLog,
     tail: Arc<Tail>,
+    unnoted: Unnoted,
 ) -> (StoreLog, Snapshotter) {
     let (commands, inbox) = mpsc::channel(COMMANDS);
     let cause = Arc::<OnceLock<LogError>>::default();
-    tokio::spawn(run(log, token, inbox, Arc::clone(&tail), Arc::clone(&cause)));
+    tokio::spawn(run(log, token, inbox, Arc::clone(&tail), unnoted, Arc::clone(&cause)));
     let snapshotter = Snapshotter {
         stores: stores.clone(),
         account: account.clone(),
@@ -149,18 +152,21 @@ async fn run(
     token: Token,
     mut inbox: mpsc::Receiver<Command>,
     tail: Arc<Tail>,
+    unnoted: Unnoted,
     cause: Arc<OnceLock<LogError>>,
 ) {
     while let Some(command) = inbox.recv().await {
         let ended = match command {
             Command::Append(change, mut told) => {
                 let size = change.len();
+                unnoted.begins(clock::now());
                 let appended = tokio::select! {
                     biased;
                     appended = log.append(change) => appended,
                     // The store was given up. Nothing may follow a change that may be written or not.
                     () = told.closed() => Err(LogError::Ended),
                 };
+                unnoted.ends();
                 let answer = match &appended {
                     Ok(Position { revision, number }) => {
                         tail.add(size);

@@ -23,6 +23,7 @@ use crate::record::{Kind, Record, RecordError};
 use crate::snapshots::{Snapshot, Snapshots};
 use crate::store_log::{self, Snapshotter, Tail};
 use crate::streams::{create_log_again, says_gone};
+use crate::unnoted::Unnoted;
 
 /// How often a log is read again in which records are missing: the holder before may have removed those that its snapshot
 /// has just replaced.
@@ -49,6 +50,8 @@ pub struct Held {
     store: Store,
     snapshotter: Arc<Snapshotter>,
     tending: Tending,
+    /// Tells whether a change waits for the log.
+    unnoted: Unnoted,
     /// Otherwise a change that NATS does not answer for would keep the file open.
     end: GiveUpOnDrop,
 }
@@ -95,13 +98,13 @@ impl Stores {
         if self.cluster.keys().has_earlier() && log.has_earlier_keys().await.unwrap_or(false) {
             tail.force();
         }
-        let tail = Arc::new(tail);
-        let (log, snapshotter) = store_log::start(self, account, token, fence, log, Arc::clone(&tail));
+        let (tail, unnoted) = (Arc::new(tail), Unnoted::default());
+        let (log, snapshotter) = store_log::start(self, account, token, fence, log, Arc::clone(&tail), unnoted.clone());
         let snapshotter = Arc::new(snapshotter);
         let tending = Tending(tokio::spawn(store_log::tend(Arc::clone(&snapshotter), tail)).abort_handle());
         let store = replica.start(log);
         let end = store.give_up_on_drop();
-        Ok(Held { store, snapshotter, tending, end })
+        Ok(Held { store, snapshotter, tending, unnoted, end })
     }
 
     /// Returns a copy of an account's file as it is in the cluster now; `None` if the account has nothing. The node that runs the
@@ -299,6 +302,11 @@ impl Held {
         &self.store
     }
 
+    /// Returns what tells whether a change waits for the log.
+    pub(crate) fn unnoted(&self) -> Unnoted {
+        self.unnoted.clone()
+    }
+
     /// Returns why the log ended, if it has.
     pub fn cause(&self) -> Option<LogError> {
         self.snapshotter.cause()
@@ -310,7 +318,7 @@ impl Held {
     /// If the snapshot fails, the account is whole all the same, and the error is for the owner. If the log or the file had
     /// [ended](CopyError::Ended), what the store was given since then is nowhere.
     pub async fn close(self) -> Result<(), CopyError> {
-        let Self { store, snapshotter, tending, end } = self;
+        let Self { store, snapshotter, tending, unnoted: _, end } = self;
         drop(tending);
         let made = snapshotter.snapshot().await;
         let over = store.over();
