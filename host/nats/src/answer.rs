@@ -137,6 +137,16 @@ pub(crate) fn found(subject: &str, answer: &[u8]) -> Option<Last> {
     }
 }
 
+/// Returns the revision of the message that was asked for, whatever its subject is; 0 if there is none. Returns `None` if the server cannot
+/// say now.
+pub(crate) fn revision_of(answer: &[u8]) -> Option<Revision> {
+    match serde_json::from_slice(answer) {
+        Ok(Found { error: Some(error), .. }) => (error.err_code == NO_MESSAGE).then_some(0),
+        Ok(Found { message: Some(message), error: None }) => Some(message.seq),
+        _ => None,
+    }
+}
+
 fn stored(message: &StoredText) -> Last {
     match (STANDARD.decode(&message.hdrs), STANDARD.decode(&message.data)) {
         (Ok(headers), Ok(body)) => {
@@ -184,12 +194,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_last_message_of_several_subjects_has_a_revision_whatever_its_subject_is() {
+        let of = |text: &str| revision_of(text.as_bytes());
+        assert_eq!(of(r#"{"message":{"subject":"s.t","seq":7,"data":"YQ=="}}"#), Some(7));
+        assert_eq!(of(r#"{"error":{"code":404,"err_code":10037,"description":"no message found"}}"#), Some(0));
+        for unknown in [r#"{"error":{"code":503,"err_code":10008,"description":"d"}}"#, "{}", ""] {
+            assert_eq!(of(unknown), None, "{unknown}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes_may_be_an_answer(answer in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = acknowledged("S", &answer);
             let _ = removed(&answer);
             let _ = found("s", &answer);
+            let _ = revision_of(&answer);
         }
     }
 }

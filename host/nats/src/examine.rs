@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::answer::ANSWER;
 use crate::connect::{AskError, Link};
+use crate::delivery;
 use crate::error::{ConnectError, PutError, StateError, StreamError};
 use crate::keys::{self, Found};
 use crate::names::Cluster;
@@ -156,25 +157,27 @@ async fn count(link: &Link, cluster: &Cluster) -> Option<BTreeMap<KeyId, u64>> {
     let mut all = BTreeMap::new();
     for (name, subjects) in cluster.log_streams() {
         let stream = link.jetstream.get_stream(&name).await.ok()?;
-        if stream.cached_info().state.messages == 0 {
+        let state = &stream.cached_info().state;
+        if state.messages == 0 {
             continue;
         }
+        // Of several servers, the one that delivers may not have all yet that the leader has. A key of which a record was not counted would
+        // be thrown away. The last record of a log is never removed.
+        let end = if link.replicas > 1 { state.last_sequence } else { 0 };
         let config = OrderedConfig {
-            name: Some(format!("parlor-{:016x}", rand::random::<u64>())),
-            deliver_subject: link.client.new_inbox(),
             filter_subject: subjects,
             deliver_policy: DeliverPolicy::All,
             headers_only: true,
             ..OrderedConfig::default()
         };
-        let consumer = link.jetstream.create_consumer_on_stream(config, name.as_str()).await.ok()?;
-        let mut messages = consumer.messages().await.ok()?;
+        let (_, mut messages) = delivery::begin(link, &name, config).await.ok()?;
         loop {
             let message = messages.next().await?.ok()?;
             if let Some(key) = named_key(&message.headers) {
                 *all.entry(key).or_default() += 1;
             }
-            if message.info().ok()?.pending == 0 {
+            let info = message.info().ok()?;
+            if info.pending == 0 && info.stream_sequence >= end {
                 break;
             }
         }

@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::answer::{Last, Stored};
 use crate::connect::{AskError, Link};
+use crate::delivery;
 use crate::error::{LogError, PutError};
 use crate::fields::TextFields;
 use crate::names::Cluster;
@@ -451,19 +452,15 @@ async fn deliver(
     subject: &str,
     after: Revision,
 ) -> Result<(String, Box<Ordered>), LogError> {
-    let name = format!("parlor-{:016x}", rand::random::<u64>());
-    let silent = |cause: String| LogError::Silent { subject: subject.to_owned(), cause };
     let config = OrderedConfig {
-        name: Some(name.clone()),
-        deliver_subject: link.client.new_inbox(),
         filter_subject: subject.to_owned(),
         deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after + 1 },
         ..OrderedConfig::default()
     };
-    let consumer = link.jetstream.create_consumer_on_stream(config, stream).await;
-    let consumer = consumer.map_err(|error| silent(error.to_string()))?;
-    let messages = consumer.messages().await.map_err(|error| silent(error.to_string()))?;
-    Ok((name, Box::new(messages)))
+    match delivery::begin(link, stream, config).await {
+        Ok((name, messages)) => Ok((name, Box::new(messages))),
+        Err(cause) => Err(LogError::Silent { subject: subject.to_owned(), cause }),
+    }
 }
 
 async fn next(messages: &mut Ordered, subject: &str, seal: &Seal) -> Result<Record, LogError> {

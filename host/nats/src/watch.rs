@@ -16,7 +16,9 @@ use futures_util::future::BoxFuture;
 use parlor_cluster::Revision;
 use tokio::time::{sleep, timeout};
 
+use crate::answer::{ANSWER, revision_of};
 use crate::connect::Link;
+use crate::delivery;
 use crate::names::Cluster;
 
 /// How long after a failure it begins again.
@@ -52,6 +54,8 @@ pub(crate) struct Present {
     watch: Watch,
     /// A revision that the last of them has at least.
     until: Option<Revision>,
+    /// Whether the server that delivers may have less than the one that leads, which is still to be asked for that revision.
+    may_lag: bool,
     /// Whether NATS has counted to the end before this revision.
     is_early: bool,
     is_over: bool,
@@ -65,13 +69,20 @@ impl Present {
 
     /// Reads the records of these subjects. There must be one at least.
     pub(crate) fn of(link: &Link, cluster: &Cluster, subjects: String) -> Self {
-        Self { watch: Watch::of(link, cluster, subjects), until: None, is_early: false, is_over: false }
+        let (watch, may_lag) = (Watch::of(link, cluster, subjects), link.replicas > 1);
+        Self { watch, until: None, may_lag, is_early: false, is_over: false }
     }
 
     /// Returns the next record; `None` if all were read.
     pub(crate) async fn next(&mut self) -> Option<Message> {
         if self.is_over {
             return None;
+        }
+        let has_one_server = self.watch.link.replicas == 1;
+        if self.may_lag {
+            let Watch { link, cluster, subjects, .. } = &self.watch;
+            self.until = end_at_the_leader(link.clone(), cluster.state_stream(), subjects.clone()).await;
+            self.may_lag = false;
         }
         // NATS may also count a record that is replaced as delivered once too often, and others follow then.
         let next = self.watch.next();
@@ -83,7 +94,8 @@ impl Present {
             self.until = end_of(link, stream).await;
         }
         let is_last = self.until.is_none_or(|until| message.revision >= until);
-        self.is_early = message.pending == 0 && !is_last;
+        // Of several servers, the one that delivers may have the rest only later.
+        self.is_early = message.pending == 0 && !is_last && has_one_server;
         self.is_over = is_last && (message.pending == 0 || self.until.is_some());
         Some(message)
     }
@@ -178,6 +190,19 @@ async fn end_of(link: Link, stream: String) -> Option<Revision> {
     Some(stream.cached_info().state.last_sequence)
 }
 
+/// Returns the revision of the last record of these subjects, from the leader of the stream; `None` if there is none. It asks until the
+/// leader answers.
+async fn end_at_the_leader(link: Link, stream: String, subjects: String) -> Option<Revision> {
+    let wanted = serde_json::json!({ "last_by_subj": subjects }).to_string();
+    loop {
+        let answer = link.ask(format!("$JS.API.STREAM.MSG.GET.{stream}"), None, wanted.clone().into(), ANSWER).await;
+        if let Some(revision) = answer.ok().and_then(|answer| revision_of(&answer)) {
+            return Some(revision).filter(|revision| *revision > 0);
+        }
+        sleep(PAUSE).await;
+    }
+}
+
 /// Begins after the message of this revision; 0 means with the last record of each subject.
 async fn open(
     link: Link,
@@ -192,16 +217,9 @@ async fn open(
     } else {
         DeliverPolicy::ByStartSequence { start_sequence: after + 1 }
     };
-    let config = OrderedConfig {
-        name: Some(format!("parlor-{:016x}", rand::random::<u64>())),
-        deliver_subject: link.client.new_inbox(),
-        filter_subject,
-        deliver_policy,
-        ..OrderedConfig::default()
-    };
-    let consumer = link.jetstream.create_consumer_on_stream(config, cluster.state_stream()).await;
-    let consumer = consumer.map_err(|error| error.to_string())?;
-    consumer.messages().await.map_err(|error| error.to_string())
+    let config = OrderedConfig { filter_subject, deliver_policy, ..OrderedConfig::default() };
+    let (_, messages) = delivery::begin(&link, &cluster.state_stream(), config).await?;
+    Ok(messages)
 }
 
 #[cfg(test)]
