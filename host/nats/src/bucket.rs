@@ -2,25 +2,28 @@
 //!
 //! An object is uploaded here, and not by the library: that gives the parts of each upload a random subject that nobody else knows, so
 //! the parts of an upload that was given up would stay for good.
+//!
+//! It is also read here. Of several servers, the library asks any of them which objects there are, and takes what that one has of an
+//! object for all of it. Here, the leader of the stream says how many parts there are, and all of them are waited for.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io;
 use std::time::{Duration, SystemTime};
 
 use async_nats::HeaderMap;
 use async_nats::header::NATS_ROLLUP;
+use async_nats::jetstream::consumer::push::OrderedConfig;
 use async_nats::jetstream::context::PublishError;
-use async_nats::jetstream::object_store::{GetErrorKind, Object, ObjectInfo, ObjectOptions, ObjectStore};
+use async_nats::jetstream::object_store::{ObjectInfo, ObjectOptions};
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 
 use crate::answer::{ANSWER, Last};
 use crate::connect::Link;
+use crate::delivery;
 use crate::error::StreamError;
 use crate::names::stream_of;
 use crate::streams::{is_gone, prepare_objects};
@@ -35,8 +38,7 @@ const PART: usize = 128 << 10;
 /// An object store.
 #[derive(Clone)]
 pub(crate) struct Bucket {
-    pub(crate) store: ObjectStore,
-    link: Link,
+    pub(crate) link: Link,
     name: String,
 }
 
@@ -55,10 +57,7 @@ impl Bucket {
     /// Creates an object store, or checks it if it is there.
     pub(crate) async fn open(link: &Link, name: String) -> Result<Self, StreamError> {
         prepare_objects(link, &name).await?;
-        let store = Box::pin(link.jetstream.get_object_store(&name)).await;
-        let failed = |cause: String| StreamError::Server { stream: stream_of(&name), cause };
-        let store = store.map_err(|error| failed(error.to_string()))?;
-        Ok(Self { store, link: link.clone(), name })
+        Ok(Self { link: link.clone(), name })
     }
 
     /// Returns its name.
@@ -197,17 +196,37 @@ impl Bucket {
         subjects.take(most).try_collect().await.map_err(|error| error.to_string())
     }
 
-    /// Returns an object to [`read`] it; `None` if it is not there, or if parts of it are not.
-    pub(crate) async fn object(&self, name: &str) -> Result<Option<Object>, String> {
-        match self.store.get(name).await {
-            Ok(object) => {
-                let info = object.info().clone();
-                // Without its parts, reading would wait for them.
-                Ok(if self.parts(&info).await? < info.chunks { None } else { Some(object) })
-            }
-            Err(error) if error.kind() == GetErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.to_string()),
+    /// Returns an object to [read](Self::read) it; `None` if it is not there, or if parts of it are not.
+    pub(crate) async fn object(&self, name: &str) -> Result<Option<ObjectInfo>, String> {
+        let Some(info) = self.described(name).await?.filter(|info| !info.deleted) else { return Ok(None) };
+        // Without its parts, reading would wait for them.
+        Ok(if self.parts(&info).await? < info.chunks { None } else { Some(info) })
+    }
+
+    /// Reads an object to its end, at most so many bytes and one more. Nobody has compared them with a digest.
+    pub(crate) async fn read(&self, info: &ObjectInfo, most: usize) -> Result<Vec<u8>, String> {
+        let (mut bytes, mut parts, mut last) = (Vec::new(), 0, 0);
+        if info.chunks == 0 {
+            return Ok(bytes);
         }
+        let config = OrderedConfig { filter_subject: self.parts_subject(&info.nuid), ..OrderedConfig::default() };
+        let stream = stream_of(&self.name);
+        let (name, mut messages) = Box::pin(delivery::begin(&self.link, &stream, config)).await?;
+        while parts < info.chunks && bytes.len() <= most {
+            let next = timeout(DELIVERY, messages.next()).await.map_err(|_| "nothing arrives".to_owned())?;
+            let message = next.ok_or_else(|| "the delivery ended".to_owned())?.map_err(|error| error.to_string())?;
+            let sequence = message.info().map_err(|error| error.to_string())?.stream_sequence;
+            // After a reconnection, the library begins again at the first part if it had none.
+            if sequence > last {
+                (parts, last) = (parts + 1, sequence);
+                bytes.extend_from_slice(&message.payload);
+            }
+        }
+        drop(messages);
+        // If it is not removed now, the server removes it after a while.
+        _ = self.link.jetstream.delete_consumer_from_stream(&name, &stream).await;
+        bytes.truncate(most.saturating_add(1));
+        Ok(bytes)
     }
 
     /// Returns when NATS took the last part of an upload, in seconds since 1970; `None` if there is no part.
@@ -254,19 +273,6 @@ impl Bucket {
 /// Returns the digest of an object as the message that describes it has it.
 pub(crate) fn written(sha256: &[u8]) -> String {
     format!("SHA-256={}", URL_SAFE.encode(sha256))
-}
-
-/// Reads an object to its end, at most so many bytes and one more.
-pub(crate) async fn read(object: Object, most: usize) -> io::Result<Vec<u8>> {
-    let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-    let (mut object, mut bytes) = (object.take(bound), Vec::new());
-    loop {
-        match timeout(DELIVERY, object.read_buf(&mut bytes)).await {
-            Ok(Ok(0)) => return Ok(bytes),
-            Ok(read) => _ = read?,
-            Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, "nothing arrives")),
-        }
-    }
 }
 
 /// Returns whether this names one upload. Anybody at NATS can write a name with `>` in it, which stands for all uploads.

@@ -14,14 +14,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::time::{sleep, timeout};
 
-use crate::bucket::{self, Bucket, TRANSFER, Upload};
+use crate::bucket::{Bucket, TRANSFER, Upload};
 use crate::connect::Link;
 use crate::error::SnapshotError;
 use crate::names::{self, Cluster};
 use crate::record::{Kind, MOST_IN_A_SNAPSHOT, Position, Record};
 use crate::seal::{OVERHEAD, OpenError};
 
-/// How often a snapshot is asked for that is not there, and how long between: a follower may not have it yet.
+/// How often a snapshot is asked for that is not there, and how long between: a server that has just begun to lead may not have it yet.
 const ATTEMPTS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How many objects of an account are looked at when garbage is removed. The rest has its turn the next time.
@@ -208,8 +208,8 @@ impl Snapshots {
                 Err(cause) => return Err(self.failure(name.to_owned(), cause).await),
             }
         };
-        let state = Box::pin(bucket::read(object, MOST_IN_A_SNAPSHOT + OVERHEAD)).await;
-        state.map_err(|error| SnapshotError::Server { name: name.to_owned(), cause: error.to_string() })
+        let state = Box::pin(self.bucket.read(&object, MOST_IN_A_SNAPSHOT + OVERHEAD)).await;
+        state.map_err(|cause| SnapshotError::Server { name: name.to_owned(), cause })
     }
 }
 

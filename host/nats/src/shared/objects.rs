@@ -3,20 +3,20 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use async_nats::jetstream::object_store::{InfoErrorKind, ObjectInfo};
+use async_nats::jetstream::object_store::ObjectInfo;
 use futures_util::future::BoxFuture;
 use parlor_base::id::Digest;
 use tokio::time::{sleep, timeout};
 
 use super::SharedError;
-use crate::bucket::{self, Bucket, TRANSFER, Upload, is_one_upload, written};
+use crate::bucket::{Bucket, TRANSFER, Upload, is_one_upload, written};
 use crate::connect::Link;
 use crate::error::StreamError;
 use crate::names::Cluster;
 
 /// How long an object stays that is not in use.
 const UNUSED: Duration = Duration::from_hours(1);
-/// How often an object is asked for that is not there, and how long between: a follower may not have it yet.
+/// How often an object is asked for that is not there, and how long between: a server that has just begun to lead may not have it yet.
 const ATTEMPTS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How many objects are looked at when unused ones are removed. The rest has its turn the next time.
@@ -76,14 +76,13 @@ impl Objects {
     }
 
     async fn is_there(&self, digest: Digest) -> Result<bool, SharedError> {
-        match self.0.store.info(digest.to_hex()).await {
+        // From the leader: a server that lags behind may have one that was just removed, and nobody would upload it again.
+        match self.0.described(&digest.to_hex()).await.map_err(|cause| self.failed(cause))? {
             // An upload may have been given up after its last message was sent, or another program removed parts.
-            Ok(info) if is_whole(&info, &digest) => {
+            Some(info) if is_whole(&info, &digest) => {
                 Ok(self.0.parts(&info).await.map_err(|cause| self.failed(cause))? == info.chunks)
             }
-            Ok(_) => Ok(false),
-            Err(error) if error.kind() == InfoErrorKind::NotFound => Ok(false),
-            Err(error) => Err(self.failed(error.to_string())),
+            Some(_) | None => Ok(false),
         }
     }
 
@@ -122,15 +121,13 @@ impl Objects {
         let found = self.0.object(&digest.to_hex()).await.map_err(|cause| self.failed(cause))?;
         let object = found.ok_or_else(|| SharedError::Missing { digest, bucket: self.bucket() })?;
         // It says how large it is, which may be wrong.
-        if object.info().size > most {
-            return Err(SharedError::TooLarge { size: object.info().size, most });
+        if object.size > most {
+            return Err(SharedError::TooLarge { size: object.size, most });
         }
-        match bucket::read(object, most).await {
+        match self.0.read(&object, most).await {
             Ok(bytes) if bytes.len() > most => Err(SharedError::TooLarge { size: bytes.len(), most }),
             Ok(bytes) => Ok(bytes),
-            // The library has compared it with the digest that lies beside it.
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Err(self.changed(&digest)),
-            Err(error) => Err(self.failed(error.to_string())),
+            Err(cause) => Err(self.failed(cause)),
         }
     }
 
