@@ -91,6 +91,8 @@ enum Life {
     Renewed(Arc<str>),
     /// Nobody renewed it for long enough. Its record has this revision.
     Silent(Session, Revision),
+    /// It has no record.
+    Gone,
     Over,
 }
 
@@ -214,6 +216,12 @@ impl State {
             let (session, seen) = match self.life(id, patience).await? {
                 Life::Renewed(node) => return Ok(Some(node)),
                 Life::Over => return Ok(None),
+                Life::Gone => {
+                    if self.has_no_session(id).await? {
+                        return Ok(None);
+                    }
+                    continue;
+                }
                 Life::Silent(session, seen) => (session, seen),
             };
             let over = Value::Session(Session { state: SessionState::Over, ..session });
@@ -223,6 +231,18 @@ impl State {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Returns whether NATS has no record of a session.
+    ///
+    /// Of several servers, one that was cut off from the others may take itself for their leader for a while, and answer by the little that it
+    /// has. So the record is looked for once more, after a write that most of them took.
+    async fn has_no_session(&self, id: SessionId) -> Result<bool, StateError> {
+        if self.link.replicas == 1 {
+            return Ok(true);
+        }
+        self.link.touch(&self.cluster.state_stream(), self.cluster.pulse_subject(), ANSWER).await?;
+        Ok(self.stored(&self.cluster.subject(&Key::Session(id))).await?.is_none())
     }
 
     /// Returns the name of the node that has this session, if it lives. It writes nothing.
@@ -242,7 +262,7 @@ impl State {
         let subject = self.cluster.subject(&Key::Session(id));
         let mut first = None;
         loop {
-            let Some(stored) = self.stored(&subject).await? else { return Ok(Life::Over) };
+            let Some(stored) = self.stored(&subject).await? else { return Ok(Life::Gone) };
             let session = match self.decode(&subject, stored.revision, &stored.body) {
                 Ok(Decoded::Record(_, Value::Session(session))) => Ok(session),
                 Ok(_) => {
