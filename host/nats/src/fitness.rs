@@ -1,6 +1,9 @@
 //! What a NATS server must be able to do.
 
+use std::collections::HashMap;
+
 use async_nats::ServerInfo;
+use serde::Deserialize;
 
 use crate::error::ConnectError;
 
@@ -24,6 +27,31 @@ pub(crate) fn check(info: &ServerInfo, replicas: usize) -> Result<(), ConnectErr
     }
     if !info.jetstream {
         return Err(ConnectError::NoJetStream);
+    }
+    Ok(())
+}
+
+/// What a server says of a stream that it leads.
+#[derive(Deserialize)]
+struct Described {
+    config: Settings,
+}
+
+#[derive(Deserialize)]
+struct Settings {
+    #[serde(default)]
+    metadata: HashMap<String, String>,
+}
+
+/// Checks the server that describes a stream with so many replicas, which is the one that leads it. A node may be connected to another
+/// one. Servers name their version there from 2.11.0 on.
+pub(crate) fn check_leader(answer: &[u8], replicas: usize) -> Result<(), ConnectError> {
+    // The error of a server says nothing of its version.
+    let Ok(Described { config }) = serde_json::from_slice(answer) else { return Ok(()) };
+    let found = config.metadata.get("_nats.ver").map_or("2.10 or older", String::as_str);
+    if replicas > 1 && version(found) < version(OLDEST_WITH_REPLICAS) {
+        let found = found.chars().take(32).collect();
+        return Err(ConnectError::OldServer { found, needed: OLDEST_WITH_REPLICAS, replicas });
     }
     Ok(())
 }
@@ -62,6 +90,19 @@ mod tests {
             );
         }
         assert_eq!(check(&info("2.11.0"), 3), Ok(()));
+    }
+
+    #[test]
+    fn a_server_that_leads_a_stream_of_several_must_be_new_enough() {
+        let led_by = |version: &str| format!(r#"{{"config":{{"name":"S","metadata":{{"_nats.ver":"{version}"}}}}}}"#);
+        for new in ["2.11.0", "2.15.1"] {
+            assert_eq!(check_leader(led_by(new).as_bytes(), 3), Ok(()), "{new}");
+        }
+        for old in [led_by("2.10.29"), r#"{"config":{"name":"S"}}"#.to_owned()] {
+            let error = check_leader(old.as_bytes(), 3).unwrap_err();
+            assert!(error.to_string().contains("2.10") && check_leader(old.as_bytes(), 1).is_ok(), "{error}");
+        }
+        assert_eq!(check_leader(br#"{"error":{"code":503}}"#, 3), Ok(()), "none leads now");
     }
 
     #[test]

@@ -3,11 +3,13 @@
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use bytes::Bytes;
 use futures_util::future::join_all;
 
 use crate::answer::{ANSWER, Last};
 use crate::connect::Link;
 use crate::error::{ConnectError, PutError, StreamError};
+use crate::fitness::check_leader;
 use crate::names::{Cluster, stream_of};
 
 /// The largest message of a log: a record and its headers.
@@ -128,7 +130,19 @@ async fn make(link: &Link, needed: Config) -> Result<(), StreamError> {
         let cause = right.map_or_else(|| error.to_string(), |right| ConnectError::Denied(right).to_string());
         StreamError::Server { stream: needed.name.clone(), cause }
     })?;
-    compare(&made.cached_info().config, &needed)
+    compare(&made.cached_info().config, &needed)?;
+    look_at_the_leader(link, &needed.name).await
+}
+
+/// Checks the server that leads a stream which several servers keep. The version of the one that this node is connected to says nothing of
+/// it.
+async fn look_at_the_leader(link: &Link, stream: &str) -> Result<(), StreamError> {
+    if link.replicas == 1 {
+        return Ok(());
+    }
+    let answer = link.ask(format!("$JS.API.STREAM.INFO.{stream}"), None, Bytes::new(), ANSWER).await;
+    let checked = answer.map_or(Ok(()), |answer| check_leader(&answer, link.replicas));
+    checked.map_err(|error| StreamError::Server { stream: stream.to_owned(), cause: error.to_string() })
 }
 
 /// Compares what has a meaning for parlor. An owner may limit bytes and choose places.
