@@ -80,8 +80,9 @@ impl Present {
         }
         let has_one_server = self.watch.link.replicas == 1;
         if self.may_lag {
-            let Watch { link, cluster, subjects, .. } = &self.watch;
-            self.until = end_at_the_leader(link.clone(), cluster.state_stream(), subjects.clone()).await;
+            let (link, stream) = (self.watch.link.clone(), self.watch.cluster.state_stream());
+            let subjects = self.watch.subjects.clone();
+            self.until = end_at_the_leader(link, stream, subjects).await;
             self.may_lag = false;
         }
         // NATS may also count a record that is replaced as delivered once too often, and others follow then.
