@@ -171,15 +171,16 @@ async fn turn(stage: &Stage, person: &mut Person, is_encrypted: bool, count: usi
 
 async fn echo(prosody: &XmppServer) -> Result<Vec<Row>> {
     let stage = Stage::set(prosody, &prosody.fresh_account("bot")?, &[]).await?;
-    let mut person = Person::new(prosody, &prosody.fresh_account("juliet")?).await?;
-    person.meets(&stage.bot).await?;
-    for is_encrypted in [true, false] {
-        turn(&stage, &mut person, is_encrypted, MESSAGES).await?;
-    }
+    // One plain message does not turn an encrypted chat plain, so these are two people.
+    let mut juliet = Person::new(prosody, &prosody.fresh_account("juliet")?).await?;
+    let mut romeo = Person::new(prosody, &prosody.fresh_account("romeo")?).await?;
+    juliet.meets(&stage.bot).await?;
+    turn(&stage, &mut juliet, true, MESSAGES).await?;
+    turn(&stage, &mut romeo, false, MESSAGES).await?;
     let (mut plain, mut encrypted) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        plain.push(turn(&stage, &mut person, false, MESSAGES).await?);
-        encrypted.push(turn(&stage, &mut person, true, MESSAGES).await?);
+        plain.push(turn(&stage, &mut romeo, false, MESSAGES).await?);
+        encrypted.push(turn(&stage, &mut juliet, true, MESSAGES).await?);
     }
     let pairs = || encrypted.iter().zip(&plain);
     let p50 = Row::alone(Part::Encrypted, "round trip p50", median(encrypted.iter().map(|one| one.p50)), Unit::Micros);

@@ -13,7 +13,7 @@ use parlor_tests::policy::Policy;
 use parlor_tests::server::{Archive, Software, XmppServer};
 use parlor_tests::usage;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use xtask::Part;
 
 use crate::bots::unlimited;
@@ -34,6 +34,8 @@ const PART: u64 = 64 << 10;
 const SOON: Duration = Duration::from_mins(1);
 /// The time between two questions whether the server's service for uploads is known.
 const LOOK: Duration = Duration::from_millis(100);
+/// The timeout of an upload before measuring.
+const ATTEMPT: Duration = Duration::from_secs(10);
 
 /// Measures both ways, on each server that is installed.
 #[expect(clippy::print_stderr, reason = "missing rows have a reason")]
@@ -106,11 +108,16 @@ impl Stage {
     /// Waits until the host has found the server's service for uploads.
     async fn knows_its_uploads(&mut self) -> Result<()> {
         let begin = Instant::now();
-        while let Err(error) = self.upload(SMALL).await {
-            ensure!(begin.elapsed() < SOON, "no upload succeeds: {error:#}");
+        loop {
+            // The server stores a message that comes before the account's presence, and what is stored is no order.
+            let problem = match timeout(ATTEMPT, self.upload(SMALL)).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(error)) => format!("{error:#}"),
+                Err(_) => format!("the plugin did not answer within {ATTEMPT:?}"),
+            };
+            ensure!(begin.elapsed() < SOON, "no upload succeeds: {problem}");
             sleep(LOOK).await;
         }
-        Ok(())
     }
 
     /// Makes the plugin call this, and returns the result.
