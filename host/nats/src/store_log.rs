@@ -121,7 +121,7 @@ pub(crate) struct Snapshotter {
     cause: Arc<OnceLock<LogError>>,
 }
 
-/// Starts the task of a log. The tail counts what it appends, and `unnoted` tells whether a change waits.
+/// Starts the task of a log. The tail counts what it appends, and `unnoted` tells whether it waits for NATS.
 pub(crate) fn start(
     stores: &Stores,
     account: &BareJid,
@@ -156,17 +156,17 @@ async fn run(
     cause: Arc<OnceLock<LogError>>,
 ) {
     while let Some(command) = inbox.recv().await {
+        // Also the name of a snapshot: the changes behind it wait as long.
+        unnoted.begins(clock::now());
         let ended = match command {
             Command::Append(change, mut told) => {
                 let size = change.len();
-                unnoted.begins(clock::now());
                 let appended = tokio::select! {
                     biased;
                     appended = log.append(change) => appended,
                     // The store was given up. Nothing may follow a change that may be written or not.
                     () = told.closed() => Err(LogError::Ended),
                 };
-                unnoted.ends();
                 let answer = match &appended {
                     Ok(Position { revision, number }) => {
                         tail.add(size);
@@ -187,6 +187,7 @@ async fn run(
                 ended
             }
         };
+        unnoted.ends();
         if let Some(error) = ended {
             tracing::debug!(%error, "the log of an account has ended");
             return;

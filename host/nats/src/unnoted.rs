@@ -1,4 +1,4 @@
-//! Whether a change of an account waits for its log.
+//! Whether a change of an account, or the name of a snapshot before it, waits for the log.
 //!
 //! If several servers keep the streams, each stream has a leader of its own. The server that leads the log of an account may be lost while
 //! the one that leads the state goes on and takes leases. Until another server leads the log, which takes seconds, the account could act

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use async_nats::jetstream::stream::Config;
 use jid::BareJid;
 use parlor_base::clock::Clock;
 use parlor_cluster::Token;
@@ -18,6 +20,7 @@ use tokio::task::JoinHandle;
 use super::proxy::Proxy;
 use super::server::{Server, cluster, settings};
 use super::soon;
+use crate::clock;
 use crate::names::hash;
 use crate::record::RecordError;
 use crate::stores::COPIES;
@@ -494,6 +497,30 @@ async fn a_killed_nats_server_delays_writes_and_loses_none() {
     let held = nodes[1].take_over(2).await;
     let (keys, counted) = written(held.store(), 30).await;
     assert_eq!((keys.len(), counted), (30, 30));
+}
+
+/// The changes behind it wait as long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_whose_name_the_log_does_not_take_is_known_to_wait() {
+    let server = Server::start();
+    let (link, cluster) = server.cluster().await;
+    let node = Node::over(&link).await;
+    let held = node.take_over(1).await;
+    soon(write(held.store().clone(), "k0".to_owned())).await.unwrap();
+    let stream = link.jetstream.get_stream(cluster.log(bot().as_str()).0).await.unwrap();
+    // What is written is found only after a second without an answer.
+    let config = Config { no_ack: true, ..stream.cached_info().config.clone() };
+    link.jetstream.update_stream(config).await.unwrap();
+    let unnoted = held.unnoted();
+    let closing = tokio::spawn(held.close());
+    soon(async {
+        while !unnoted.is_long(clock::now()) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    soon(closing).await.unwrap().unwrap();
+    assert!(!unnoted.is_long(clock::now()));
 }
 
 /// The keys of the comparison with a file that is alone.
