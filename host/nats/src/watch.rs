@@ -53,10 +53,10 @@ pub(crate) struct Watch {
 pub(crate) struct Present {
     watch: Watch,
     /// A revision that the last of them has at least.
-    until: Option<Revision>,
+    pub(crate) until: Option<Revision>,
     /// Whether the server that delivers may have less than the one that leads, which is still to be asked for that revision.
-    may_lag: bool,
-    /// Whether NATS has counted to the end before this revision.
+    pub(crate) may_lag: bool,
+    /// Whether this revision is missing, and may not come any more.
     is_early: bool,
     is_over: bool,
 }
@@ -78,16 +78,12 @@ impl Present {
         if self.is_over {
             return None;
         }
-        let has_one_server = self.watch.link.replicas == 1;
+        let message = self.follow().await?;
         if self.may_lag {
-            let (link, stream) = (self.watch.link.clone(), self.watch.cluster.state_stream());
-            let subjects = self.watch.subjects.clone();
-            self.until = end_at_the_leader(link, stream, subjects).await;
+            // Not before the delivery: a record that is replaced in between would follow what was the last one.
+            self.until = end_at_the_leader(&self.watch.link, &self.watch.cluster, &self.watch.subjects).await;
             self.may_lag = false;
         }
-        // NATS may also count a record that is replaced as delivered once too often, and others follow then.
-        let next = self.watch.next();
-        let message = if self.is_early { timeout(EARLY, next).await.ok()? } else { next.await };
         // If a record is replaced meanwhile, NATS counts it among those that follow, also when none does. So the end is also where the
         // stream ended after the delivery had begun.
         if message.pending > 0 && self.until.is_none() {
@@ -95,10 +91,28 @@ impl Present {
             self.until = end_of(link, stream).await;
         }
         let is_last = self.until.is_none_or(|until| message.revision >= until);
-        // Of several servers, the one that delivers may have the rest only later.
-        self.is_early = message.pending == 0 && !is_last && has_one_server;
+        self.is_early = !is_last && (message.pending == 0 || self.watch.link.replicas > 1);
         self.is_over = is_last && (message.pending == 0 || self.until.is_some());
         Some(message)
+    }
+
+    /// Waits for the next record; `None` if none is to come.
+    async fn follow(&mut self) -> Option<Message> {
+        // NATS may also count a record that is replaced as delivered once too often, and others follow then.
+        while self.is_early {
+            if let Ok(message) = timeout(EARLY, self.watch.next()).await {
+                return Some(message);
+            }
+            if self.watch.link.replicas == 1 {
+                return None;
+            }
+            // Of several servers, the one that delivers may have the rest only later, unless it was removed meanwhile.
+            self.until = end_at_the_leader(&self.watch.link, &self.watch.cluster, &self.watch.subjects).await;
+            if self.until.is_none_or(|until| until <= self.watch.last()) {
+                return None;
+            }
+        }
+        Some(self.watch.next().await)
     }
 }
 
@@ -193,10 +207,11 @@ async fn end_of(link: Link, stream: String) -> Option<Revision> {
 
 /// Returns the revision of the last record of these subjects, from the leader of the stream; `None` if there is none. It asks until the
 /// leader answers.
-async fn end_at_the_leader(link: Link, stream: String, subjects: String) -> Option<Revision> {
-    let wanted = serde_json::json!({ "last_by_subj": subjects }).to_string();
+async fn end_at_the_leader(link: &Link, cluster: &Cluster, subjects: &str) -> Option<Revision> {
+    let wanted = Bytes::from(serde_json::json!({ "last_by_subj": subjects }).to_string());
+    let api = format!("$JS.API.STREAM.MSG.GET.{}", cluster.state_stream());
     loop {
-        let answer = link.ask(format!("$JS.API.STREAM.MSG.GET.{stream}"), None, wanted.clone().into(), ANSWER).await;
+        let answer = link.ask(api.clone(), None, wanted.clone(), ANSWER).await;
         if let Some(revision) = answer.ok().and_then(|answer| revision_of(&answer)) {
             return Some(revision).filter(|revision| *revision > 0);
         }

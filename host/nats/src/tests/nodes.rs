@@ -24,10 +24,10 @@ use crate::away::Standing;
 use crate::drive::look_for_other_times;
 use crate::losses::has_lost;
 use crate::pulse::{Pulse, Question, Route, Waiter, ask};
-use crate::watch::Watch;
+use crate::watch::{Present, Watch};
 use crate::{
-    AccountLog, Added, ConnectError, Driver, Link, LogError, Login, NodeHealth, NodeSettings, Order, Permit, PutError,
-    Settings, StartError, State, StateError, prepare,
+    AccountLog, Added, Cluster, ConnectError, Driver, Link, LogError, Login, NodeHealth, NodeSettings, Order, Permit,
+    PutError, Settings, StartError, State, StateError, prepare,
 };
 
 const ACCOUNT: &str = "bot@example.org";
@@ -367,6 +367,46 @@ async fn a_server_that_takes_no_write_shows_no_loss() {
     let elsewhere = Config { subjects: vec!["parlor.c.elsewhere".to_owned()], ..config };
     link.jetstream.update_stream(elsewhere).await.unwrap();
     assert!(!has_lost(&state, &key, 1).await);
+}
+
+/// Writes one record, and returns its revision, and what reads it as if several servers kept it.
+async fn one_of_several(link: &Link, cluster: &Cluster) -> (u64, Present) {
+    let revision = link.touch(&cluster.state_stream(), cluster.pulse_subject(), ANSWER).await.unwrap();
+    let mut several = link.clone();
+    several.replicas = 3;
+    (revision, Present::of(&several, cluster, cluster.pulse_subject()))
+}
+
+/// Otherwise a record that is replaced in between follows what was the last one, and is missed.
+#[tokio::test]
+async fn the_end_of_what_several_servers_have_is_asked_for_once_one_delivers() {
+    let server = Server::start();
+    let (link, cluster) = server.cluster().await;
+    let (revision, mut present) = one_of_several(&link, &cluster).await;
+    // A client of the same account of NATS hears what others ask.
+    let mut asked = link.client.subscribe("$JS.API.>").await.unwrap();
+    link.client.flush().await.unwrap();
+    assert_eq!(soon(present.next()).await.map(|message| message.revision), Some(revision));
+    assert!(soon(present.next()).await.is_none());
+    asked.unsubscribe().await.unwrap();
+    let mut subjects = Vec::new();
+    while let Some(message) = soon(asked.next()).await {
+        subjects.push(message.subject.to_string());
+    }
+    let [begun, end] = ["CONSUMER.CREATE", "MSG.GET"].map(|what| subjects.iter().position(|one| one.contains(what)));
+    assert!(begun.is_some() && begun < end, "{subjects:?}");
+}
+
+/// Otherwise whoever reads would wait for it until the patience is over.
+#[tokio::test]
+async fn the_last_record_may_be_removed_before_a_server_that_lags_behind_delivers_it() {
+    let server = Server::start();
+    let (link, cluster) = server.cluster().await;
+    let (revision, mut present) = one_of_several(&link, &cluster).await;
+    // The leader had one more.
+    (present.until, present.may_lag) = (Some(revision + 1), false);
+    assert_eq!(soon(present.next()).await.map(|message| message.revision), Some(revision));
+    assert!(soon(present.next()).await.is_none());
 }
 
 /// As that of a session that is over.
