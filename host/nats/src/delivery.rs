@@ -19,7 +19,7 @@ const ATTEMPTS: usize = 5;
 pub(crate) async fn begin(link: &Link, stream: &str, config: OrderedConfig) -> Result<(String, Ordered), String> {
     let mut attempts = 1..ATTEMPTS;
     loop {
-        let once = begin_once(link, stream, config.clone());
+        let once = Box::pin(begin_once(link, stream, config.clone()));
         if link.replicas == 1 {
             return once.await;
         }
