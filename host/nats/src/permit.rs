@@ -66,19 +66,15 @@ impl Permit {
     /// that is noted in the account's log once it is done: a node that is cut off could not note it, and the next one would do it
     /// again. If a change has waited for the log for long, this one waits behind it.
     pub fn confirmed(&self) -> BoxFuture<'static, bool> {
-        if let Some(log) = self.stuck().cloned() {
-            let permit = self.clone();
-            return Box::pin(async move {
-                log.is_over().await;
-                permit.confirmed().await
-            });
-        }
         let (permit, answered) = (self.clone(), self.pulse.as_ref().map(Pulse::answered));
         Box::pin(async move {
             if let Some(answered) = answered {
                 answered.await;
             }
-            permit.may_act()
+            // Looked at only now: the answer may have taken long.
+            let Some(log) = permit.stuck().cloned() else { return permit.may_act() };
+            log.is_over().await;
+            permit.confirmed().await
         })
     }
 
@@ -139,11 +135,15 @@ mod tests {
         gate.set(end, fresh_until);
         let permit = gate.permit().with_log(Some(log.clone()));
         assert!(permit.is_fresh() && permit.confirmed().now_or_never() == Some(true));
+        let begun_before = permit.confirmed();
         log.begins(clock::now().saturating_sub(Duration::from_secs(1)));
-        let mut waits = permit.confirmed();
-        assert!(permit.may_act() && !permit.is_fresh() && (&mut waits).now_or_never().is_none());
-        log.ends();
-        assert!(permit.is_fresh() && waits.now_or_never() == Some(true));
+        assert!(permit.may_act() && !permit.is_fresh());
+        for mut waits in [begun_before, permit.confirmed()] {
+            log.begins(clock::now().saturating_sub(Duration::from_secs(1)));
+            assert!((&mut waits).now_or_never().is_none());
+            log.ends();
+            assert!(permit.is_fresh() && waits.now_or_never() == Some(true));
+        }
     }
 
     /// A node that is cut off has its lease for a while longer.
