@@ -42,16 +42,45 @@ pub async fn give_back() {
     // Locks the mappings of the process for some milliseconds.
     let _ = tokio::task::spawn_blocking(drop_program).await;
     let mut looks = tokio::time::interval(LOOK);
-    // The first look comes as if a minute had passed, for the memory of the start.
-    let (mut kept, mut since) = (allocated(), LOOKS);
+    let mut heap = Heap::at(allocated());
     loop {
         looks.tick().await;
-        since += 1;
-        if since < LOOKS && allocated().abs_diff(kept) < CHANGE {
-            continue;
+        let before = allocated();
+        if heap.is_worth_a_walk(before) {
+            give_back_now().await;
+            heap.was_walked(before, allocated());
         }
-        give_back_now().await;
-        (kept, since) = (allocated(), 0);
+    }
+}
+
+/// When the heap was walked through, and its sizes in bytes then.
+struct Heap {
+    /// Checks since the last walk.
+    since: u32,
+    /// The size before the last walk.
+    before: u64,
+    /// The size after it.
+    after: u64,
+}
+
+impl Heap {
+    /// The first check comes as if a minute had passed, for the memory of the start.
+    fn at(size: u64) -> Self {
+        Self { since: LOOKS, before: size, after: size }
+    }
+
+    /// Returns whether the heap has changed enough, or its last walk was long enough ago.
+    ///
+    /// A walk stops all allocations for up to tens of milliseconds. A busy host takes at once again what the last one gave back, so that
+    /// is no reason for the next one.
+    fn is_worth_a_walk(&mut self, size: u64) -> bool {
+        self.since += 1;
+        let (most, least) = (self.before.max(self.after) + CHANGE, self.after.saturating_sub(CHANGE));
+        self.since >= LOOKS || size >= most || size < least
+    }
+
+    fn was_walked(&mut self, before: u64, after: u64) {
+        *self = Self { since: 0, before, after };
     }
 }
 
@@ -150,6 +179,24 @@ mod tests {
         // Other tests use some of them meanwhile.
         assert!(mapped(code) < used);
         assert_eq!(sum(), before);
+    }
+
+    #[test]
+    fn memory_that_a_busy_host_takes_again_is_given_back_once_a_minute() {
+        const MIB: u64 = 1 << 20;
+        let mut heap = Heap::at(20 * MIB);
+        assert!(heap.is_worth_a_walk(20 * MIB), "the memory of the start");
+        heap.was_walked(20 * MIB, 10 * MIB);
+        // It comes back as soon as there is work.
+        for look in 1..LOOKS {
+            assert!(!heap.is_worth_a_walk(20 * MIB), "look {look}");
+        }
+        assert!(heap.is_worth_a_walk(20 * MIB), "a minute has passed");
+        heap.was_walked(20 * MIB, 10 * MIB);
+        assert!(heap.is_worth_a_walk(28 * MIB), "more than ever");
+        heap.was_walked(28 * MIB, 27 * MIB);
+        assert!(!heap.is_worth_a_walk(20 * MIB));
+        assert!(heap.is_worth_a_walk(18 * MIB), "a burst is over");
     }
 
     #[test]
