@@ -102,11 +102,12 @@ fn why_left(muc: &MucUser, status: Option<&str>) -> &'static str {
     }
 }
 
-/// Returns whether nobody removed someone, and the service only believes that they are not there any more.
+/// Returns whether nobody removed someone, and the service only believes that they are not there any more. Where the room names a
+/// moderator, people may have written the status themselves.
 fn is_taken_for_gone(muc: &MucUser, status: Option<&str>) -> bool {
-    let reason = muc.reason.as_deref().filter(|_| muc.actor.is_none());
-    reason.is_some_and(|reason| reason.starts_with(UNANSWERED))
-        || status.is_some_and(|status| RETURNED.iter().all(|words| status.contains(words)))
+    let says_so = muc.reason.as_deref().is_some_and(|reason| reason.starts_with(UNANSWERED))
+        || status.is_some_and(|status| RETURNED.iter().all(|words| status.contains(words)));
+    says_so && muc.actor.is_none()
 }
 
 /// Returns the reason as text. After an error, a service may give it as the status if there is no reason.

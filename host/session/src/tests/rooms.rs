@@ -411,6 +411,18 @@ fn a_returned_message_is_no_leave() {
     }
 }
 
+/// Otherwise people would hide from plugins that a moderator removed them: the status may be their own.
+#[test]
+fn a_kick_by_a_moderator_is_one_whatever_the_status() {
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    let gone = with_muc(occupant("juliet", PresenceKind::Unavailable, &[307]), |muc| {
+        muc.actor = Some(types::Actor { nick: Some("nurse".to_owned()), jid: None });
+    });
+    test.presence(Presence { status: Some("I sent an error, and got kicked".to_owned()), ..gone });
+    assert_eq!(last_occupant(&test, "occupantLeft").left, Some("kicked"));
+}
+
 /// `MongooseIM` sends this to all clients of an account that share a nickname, when one of them leaves.
 #[test]
 fn a_room_that_says_only_that_our_nickname_left_is_asked_whether_we_did() {
