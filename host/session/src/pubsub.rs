@@ -221,7 +221,7 @@ impl Subscriptions {
     /// whenever the account subscribes again, and sends each item once for each of them: the one before is ended.
     fn note_id(&mut self, at: &NodeAddress, outcome: &Result<Body, CallError>, turn: &mut Turn<'_>) {
         let Ok(Body::Subscription { id: Some(id), .. }) = outcome else { return };
-        if self.ids.len() >= MAX_NODES && !self.ids.contains_key(at) {
+        if !self.makes_place_for_id(at) {
             return;
         }
         let before = self.ids.insert(at.clone(), id.clone());
@@ -232,6 +232,16 @@ impl Subscriptions {
             let (node, jid) = (at.node.clone(), turn.own.to_bare());
             ask(at, PubsubAsk::Unsubscribe { node, jid, id: Some(before) }, PubsubIq::Superseded, turn);
         }
+    }
+
+    /// Returns whether the id of a subscription can be noted. It takes the place of that of a node to which no plugin is subscribed any
+    /// more, if there are too many.
+    fn makes_place_for_id(&mut self, at: &NodeAddress) -> bool {
+        if self.ids.len() < MAX_NODES || self.ids.contains_key(at) {
+            return true;
+        }
+        let unused = self.ids.keys().find(|known| !self.all.contains_key(*known)).cloned();
+        unused.is_some_and(|unused| self.ids.remove(&unused).is_some())
     }
 
     /// Notes whether a subscription is active. Plugins that had to wait for its approval are notified.
@@ -245,7 +255,9 @@ impl Subscriptions {
 
     /// Handles the service's notification that a subscription is active, which may be the first to name its id.
     fn approved(&mut self, at: &NodeAddress, id: Option<String>, turn: &mut Turn<'_>) {
-        if let Some(id) = id.filter(|_| self.pending.contains(at) && self.ids.len() < MAX_NODES) {
+        if let Some(id) = id.filter(|_| self.pending.contains(at))
+            && self.makes_place_for_id(at)
+        {
             self.ids.entry(at.clone()).or_insert(id);
         }
         self.note_state(at, true, turn);

@@ -3,7 +3,7 @@
 use parlor_stanza::types::{NodePage, PubsubAsk};
 
 use super::*;
-use crate::pubsub::MAX_OF_ONE;
+use crate::pubsub::{MAX_NODES, MAX_OF_ONE};
 
 const SERVICE: &str = "pubsub.example.org";
 
@@ -262,16 +262,6 @@ fn an_account_has_one_subscription_at_a_service_that_would_keep_several() {
         let asked = test.asked_of(SERVICE, subscribes);
         test.answer(Some(SERVICE), asked, Ok(Body::Subscription { is_pending: false, id: Some(id.to_owned()) }));
     };
-    let ended = |test: &TestSession| {
-        let ids = test.sent.iter().filter_map(|stanza| match stanza {
-            Outgoing::Ask { ask: Ask::Pubsub(ask), .. } => match &**ask {
-                PubsubAsk::Unsubscribe { id, .. } => Some(id.clone().unwrap_or_default()),
-                _ => None,
-            },
-            _ => None,
-        });
-        ids.collect::<Vec<_>>()
-    };
     let _answer = subscribe(&mut test, 1, "news");
     gives(&mut test, "a");
     for id in ["a", "b"] {
@@ -295,10 +285,37 @@ fn an_account_has_one_subscription_at_a_service_that_would_keep_several() {
     assert_eq!(test.session.features.pubsub.len(), 0);
 }
 
+/// Returns the ids of the subscriptions that the account asked to end.
+fn ended(test: &TestSession) -> Vec<String> {
+    let ids = test.sent.iter().filter_map(|stanza| match stanza {
+        Outgoing::Ask { ask: Ask::Pubsub(ask), .. } => match &**ask {
+            PubsubAsk::Unsubscribe { id, .. } => Some(id.clone().unwrap_or_default()),
+            _ => None,
+        },
+        _ => None,
+    });
+    ids.collect()
+}
+
 /// Answers the last request to subscribe.
 fn answered(test: &mut TestSession, is_pending: bool, id: Option<&str>) {
     let asked = test.asked_of(SERVICE, subscribes);
     test.answer(Some(SERVICE), asked, Ok(Body::Subscription { is_pending, id: id.map(str::to_owned) }));
+}
+
+/// A plugin that is gone leaves its subscriptions to the services, and their ids here.
+#[test]
+fn the_id_of_a_new_subscription_takes_the_place_of_one_that_no_plugin_has() {
+    let mut test = TestSession::connected(Settings::default());
+    for number in 0..MAX_NODES {
+        let _answer = subscribe(&mut test, 1, &number.to_string());
+        answered(&mut test, false, Some("a"));
+        test.run(|session, _, effects| session.instance_gone(InstanceId(1), effects));
+    }
+    let _answer = subscribe(&mut test, 2, "news");
+    answered(&mut test, false, Some("b"));
+    let _answer = unsubscribe(&mut test, 2, "news");
+    assert_eq!(ended(&test), ["b"]);
 }
 
 /// Lets the service tell of a subscription to a node.
@@ -349,14 +366,7 @@ fn plugins_hear_that_a_subscription_was_approved() {
     of_subscription(&mut test, "jid='bot@example.org' subscription='subscribed' subid='s'");
     assert_eq!(test.count("pubsub-item"), 1, "once");
     let _answer = unsubscribe(&mut test, 1, "news");
-    let named = test.sent.iter().rev().find_map(|stanza| match stanza {
-        Outgoing::Ask { ask: Ask::Pubsub(ask), .. } => match &**ask {
-            PubsubAsk::Unsubscribe { id, .. } => id.clone(),
-            _ => None,
-        },
-        _ => None,
-    });
-    assert_eq!(named.as_deref(), Some("s"), "the service named it late");
+    assert_eq!(ended(&test), ["s"], "the service named it late");
     let mut test = pending();
     test.bind();
     test.roster(vec![item(ROMEO, "both")]);
