@@ -66,11 +66,6 @@ async fn a_question_in_go_gives_up_the_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_question_in_go_gives_up_the_turn() {
-    asks("go", "plugin.go", "plugin.go", Folder::new().unwrap().path()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_question_in_c_gives_up_the_turn() {
     asks("c", "plugin.c", "plugin.c", Folder::new().unwrap().path()).await;
 }
