@@ -151,6 +151,11 @@ impl Membership {
         self.reason == Reason::Again && self.stage == Stage::Outside { wanted: true }
     }
 
+    /// Returns whether the room was asked whether we are in it, and has not answered yet.
+    pub(super) fn is_asked(&self) -> bool {
+        self.stage.is_in() && self.silence.is_none()
+    }
+
     /// Notes that we have another nickname now, and keep it.
     pub(super) fn is_called(&mut self, nick: &str) {
         nick.clone_into(&mut self.nick);

@@ -8,6 +8,7 @@ use parlor_stanza::types::{Actor, Message, MucUser, Presence, PresenceKind, kept
 
 use super::membership::{Farewell, Farewells, Membership, Stage};
 use super::rejoining::{rejoins, tell_owner};
+use super::renaming::take_nick_back;
 use super::{RoomTurn, Rooms};
 use crate::event::Payload;
 use crate::presence::kept_status;
@@ -368,7 +369,7 @@ impl RoomTurn<'_, '_> {
             if let Some(occupant) = renamed.filter(|_| matches!(stage, Stage::Inside | Stage::Configuring)) {
                 fire_occupant(self.rooms, "occupantChanged", occupant, self.turn);
             }
-            return self.take_nick_back(nick);
+            return take_nick_back(self, nick);
         }
         let status = kept_status(presence.status.clone());
         if ourselves {
@@ -386,7 +387,7 @@ impl RoomTurn<'_, '_> {
             occupant.went(muc, status);
             fire_occupant(self.rooms, "occupantLeft", Arc::new(occupant), self.turn);
         }
-        self.take_nick_back(nick);
+        take_nick_back(self, nick);
     }
 
     fn we_are_out(&mut self, stage: Stage, muc: &MucUser, status: Option<String>) {
@@ -419,7 +420,8 @@ impl RoomTurn<'_, '_> {
                 }
                 // MongooseIM sends this to all clients of an account that share a nickname, whichever of them left, and
                 // some services omit the code. If the room was asked, as after a resumption, it knows better.
-                if why == "left" && !hides && (!muc.status.contains(&OURSELVES) || self.is_asked()) {
+                let is_asked = self.rooms.memberships.get(jid).is_some_and(Membership::is_asked);
+                if why == "left" && !hides && (!muc.status.contains(&OURSELVES) || is_asked) {
                     return self.ask_whether_inside();
                 }
                 let comes_back = hides || matches!(why, "shutdown" | "error") || rejoins(self, why);

@@ -84,22 +84,18 @@ pub(crate) fn ask_for_new_nicknames(rooms: &mut Rooms, turn: &mut Turn<'_>) {
     }
 }
 
-impl RoomTurn<'_, '_> {
-    /// Asks for the nickname that we want, if somebody has just given it up: mostly our own client of a lost stream. A
-    /// nickname that the room gave us stays.
-    pub(super) fn take_nick_back(&mut self, freed: &str) {
-        let jid = self.jid;
-        let (Some(membership), Some(room)) = (self.rooms.memberships.get(jid), self.rooms.shown.get(jid)) else {
-            return;
-        };
-        let is_wanted = membership.nick == freed && is_in_place_of(&room.nick, freed);
-        if !is_wanted || !membership.stage.is_in() || !self.turn.is_live() || self.turn.status.value.is_hidden() {
-            return;
-        }
-        let Ok(address) = jid.with_resource_str(freed) else { return };
-        // Until the room confirms it, and if it refuses, the other one is ours.
-        self.turn.send(Outgoing::Presence(self.turn.presence_to(Some(address.into()))));
+/// Asks for the nickname that we want, if somebody has just given it up: mostly our own client of a lost stream. A
+/// nickname that the room gave us stays.
+pub(super) fn take_nick_back(one: &mut RoomTurn<'_, '_>, freed: &str) {
+    let jid = one.jid;
+    let (Some(membership), Some(room)) = (one.rooms.memberships.get(jid), one.rooms.shown.get(jid)) else { return };
+    let is_wanted = membership.nick == freed && is_in_place_of(&room.nick, freed);
+    if !is_wanted || !membership.stage.is_in() || !one.turn.is_live() || one.turn.status.value.is_hidden() {
+        return;
     }
+    let Ok(address) = jid.with_resource_str(freed) else { return };
+    // Until the room confirms it, and if it refuses, the other one is ours.
+    one.turn.send(Outgoing::Presence(one.turn.presence_to(Some(address.into()))));
 }
 
 /// Returns whether we have this nickname because the wanted one was taken.

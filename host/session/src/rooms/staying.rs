@@ -69,12 +69,6 @@ impl RoomTurn<'_, '_> {
         self.watch_again_in(SILENCE);
     }
 
-    /// Returns whether the room was asked whether we are in it, and has not answered yet.
-    pub(super) fn is_asked(&self) -> bool {
-        let membership = self.rooms.memberships.get(self.jid);
-        membership.is_some_and(|membership| membership.stage.is_in() && membership.silence.is_none())
-    }
-
     /// Asks a room whether we are in it; one request at a time.
     pub(super) fn ask_whether_inside(&mut self) {
         let jid = self.jid;
