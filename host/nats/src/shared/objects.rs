@@ -157,7 +157,8 @@ impl Objects {
     }
 
     async fn remove_one(&self, name: &str) -> Result<(), SharedError> {
-        self.0.remove(name).await.map_err(|cause| self.failed(cause))
+        self.0.remove(name).await.map_err(|cause| self.failed(cause))?;
+        Ok(())
     }
 
     /// Removes what uploads left that were given up before the hour before `now`.

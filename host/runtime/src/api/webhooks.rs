@@ -68,7 +68,7 @@ fn answer_by(call: &OpenCall, id: &str, given: Response) -> Result<(), CallError
     if !instance.account.may_act.now() {
         return Err(CallError::Stopped);
     }
-    if instance.unanswered.webhooks().answer(id, answer) {
+    if instance.lasting.unanswered.webhooks().answer(id, answer) {
         Ok(())
     } else {
         Err(CallError::NotFound(format!("request {id}")))
@@ -128,7 +128,7 @@ mod tests {
             let (instance, _mailbox) = that_may_act(may);
             let grants = Grants::from_table(&"\"webhooks.receive\" = true".parse().unwrap()).unwrap();
             instance.account.router.grant(&instance.mailbox, Arc::new(grants));
-            let _request = UnansweredRequest::begin(instance.unanswered.webhooks(), "1".to_owned(), 1).unwrap();
+            let _request = UnansweredRequest::begin(instance.lasting.unanswered.webhooks(), "1".to_owned(), 1).unwrap();
             let call = instance.open_call(CallName::WebhooksAnswer).unwrap();
             let answered = answer_by(&call, "1", Response { status: 200, headers: Vec::new(), body: Vec::new() });
             assert_eq!(answered, if may { Ok(()) } else { Err(CallError::Stopped) });
