@@ -444,7 +444,7 @@ mod tests {
     fn message_with(content: SealedContent) -> Message {
         let (to, kind, id) = (jid("you@far/phone"), MessageKind::Chat, "1".to_owned());
         let (thread, beside, to_occupant, says) = (None, Extensions::default(), false, None);
-        super::sealed(Sealed { to, kind, id, content, thread, beside, to_occupant, says })
+        sealed(Sealed { to, kind, id, content, thread, beside, to_occupant, says })
     }
 
     fn omemo(form: OmemoForm, payload: Option<Vec<u8>>) -> EncryptedOut {

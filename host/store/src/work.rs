@@ -334,7 +334,7 @@ mod tests {
     async fn a_write_counts_until_it_is_done_whether_its_call_waits_or_not() {
         let store = Store::in_memory();
         let data = store.data(Clock::Machine);
-        let (release, held) = (hold(&store), Held::up_to(100, Arc::default()));
+        let (release, held) = (hold(&store), Held::up_to(100));
         let write = Write { key: "k".to_owned(), value: Some(vec![0; 60]), expires: None, only: Only::Always };
         let mut call = Box::pin(data.write_held(owner("a"), MIB, write, held.hold(60)));
         assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());

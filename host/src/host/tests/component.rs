@@ -48,7 +48,7 @@ impl Stream {
 
     /// Reads more. Cancel-safe.
     pub(crate) async fn more(&mut self) {
-        let mut bytes = [0; 4_096];
+        let mut bytes = [0; 1_024];
         let length = self.tcp.read(&mut bytes).await.unwrap();
         assert!(length > 0, "the stream ended: {:?}", self.read);
         self.read.push_str(std::str::from_utf8(&bytes[..length]).unwrap());

@@ -298,7 +298,7 @@ fn how_an_account_encrypts_is_shown_by_the_names_of_its_keys() {
         how(Encryption { trust_by_chat: true, ..Encryption::OFF }),
         "omemo false, otr never, trust blind, announce false, trust_by_chat true, plain_instead false"
     );
-    let [juliet, romeo] = ["juliet@example.org", "romeo@example.org"].map(|text| text.parse::<jid::BareJid>().unwrap());
+    let [juliet, romeo] = ["juliet@example.org", "romeo@example.org"].map(|text| text.parse::<BareJid>().unwrap());
     let all = [(romeo, OtrPolicy::Require), (juliet, OtrPolicy::Never)].into_iter().collect();
     assert_eq!(people(&all), "juliet@example.org never, romeo@example.org require");
 }
