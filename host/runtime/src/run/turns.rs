@@ -382,14 +382,14 @@ mod tests {
         assert!(instance.mailbox.deliver(Mail::new(Arc::new(of_nobody), vec![SubscriptionId(1)], false)));
         assert!(incoming.next().now_or_never().is_none(), "the version before has not left its events");
         let (ends, old_ends) = oneshot::channel();
-        assert!(leaves.send(Inherited { backlog: vec![*said("a@example.org", "a1")], old_ends }).is_ok());
+        assert!(leaves.send(Inherited { backlog: vec![said("a@example.org", "a1")], old_ends }).is_ok());
         assert_eq!(&*soon(&mut incoming).await.event.name, "timer");
         assert!(incoming.next().now_or_never().is_none());
         assert!(!incoming.is_empty(), "a plugin that parks does not park then");
         drop(ends);
         let mut texts = Vec::new();
         for _ in 0..2 {
-            texts.push(text_of(&soon(&mut incoming).await));
+            texts.push(text_of(&*soon(&mut incoming).await));
         }
         assert_eq!((texts, incoming.is_empty()), (vec!["a1".to_owned(), "b1".to_owned()], true));
     }
