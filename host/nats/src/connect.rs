@@ -195,7 +195,7 @@ impl Link {
     }
 
     /// Sends a request without a look at the server.
-    async fn request(
+    pub(crate) async fn request(
         &self,
         subject: Subject,
         headers: Option<HeaderMap>,

@@ -211,7 +211,7 @@ async fn end_at_the_leader(link: &Link, cluster: &Cluster, subjects: &str) -> Op
     let wanted = Bytes::from(serde_json::json!({ "last_by_subj": subjects }).to_string());
     let api = format!("$JS.API.STREAM.MSG.GET.{}", cluster.state_stream());
     loop {
-        let answer = link.ask(api.clone(), None, wanted.clone(), ANSWER).await;
+        let answer = link.request(api.clone().into(), None, wanted.clone(), ANSWER).await;
         if let Some(revision) = answer.ok().and_then(|answer| revision_of(&answer)) {
             return Some(revision).filter(|revision| *revision > 0);
         }

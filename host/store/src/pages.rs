@@ -73,7 +73,7 @@ impl PluginData {
 
     /// Reads keys with the beginnings of their values.
     pub async fn heads(&self, owner: Owner, page: PageOf) -> Result<Page<EntryHead>, StoreError> {
-        let columns = ", length(value), substr(value, 1, 60), expires";
+        let columns = ", length(value), ifnull(substr(value, 1, 60), x''), expires";
         self.page(owner, page, columns, LONGEST_PAGE, |key, row| {
             let begins: Vec<u8> = row.get(3)?;
             let weight = key.len() + begins.len();

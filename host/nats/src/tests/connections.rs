@@ -150,7 +150,7 @@ async fn a_right_that_the_log_in_lacks_is_named_once() {
 /// A log-in that the owner has given its rights long ago lacks the one that came last.
 #[tokio::test]
 async fn a_record_that_the_log_in_may_not_remove_names_the_right() {
-    let rights = rights().replace("\"$JS.API.STREAM.MSG.DELETE.PARLOR_c_STATE\", ", "");
+    let rights = rights().replace(", \"$JS.API.STREAM.MSG.DELETE.PARLOR_c_STATE\"", "");
     assert!(!rights.contains("MSG.DELETE"));
     let server = Server::with(&format!("jetstream: {{}}\n{rights}"));
     let link = Link::connect(&Settings { login: password("the password"), ..settings(server.port()) }).await.unwrap();

@@ -409,7 +409,7 @@ fn a_service_that_is_not_reached_ends_no_subscription_and_is_asked_again() {
         test.sent.clear();
         test.answer(Some(SERVICE), id, Err(stanza_error(condition)));
         assert_eq!(test.count("pubsub-item"), 0, "{condition}: nobody ended it");
-        news(&mut test, SERVICE, "news", "1");
+        news(&mut test, SERVICE, "news", condition);
         assert_eq!(last_item(&test).kind, PubsubKind::Item, "{condition}");
         test.wait(299);
         assert_eq!(test.count_asked(subscribes), 0, "{condition}");
