@@ -246,7 +246,7 @@ func greet(ctx context.Context, message *parlor.Message) error {
 	default:
 		return nil
 	}
-	return parlor.Reply(ctx, message, message.Body+" "+parlor.SettingsGet("greeting", ""))
+	return parlor.ReplyInChat(ctx, message, message.Body+" "+parlor.SettingsGet("greeting", ""))
 }
 "#;
 
