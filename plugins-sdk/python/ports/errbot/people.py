@@ -127,8 +127,8 @@ class Room(Identifier):
 
     def join(self, username: Optional[str] = None, password: Optional[str] = None) -> None:
         """Enters it. Needs `rooms.join`."""
-        given = {"nick": username, "password": password}
-        outbox.put_call(lambda: rooms.open(self._jid, **{name: str(one) for name, one in given.items() if one}))
+        given: dict[str, Any] = {name: str(one) for name, one in (("nick", username), ("password", password)) if one}
+        outbox.put_call(lambda: rooms.open(self._jid, **given))
 
     def leave(self, reason: Optional[str] = None) -> None:
         """Leaves it. The host tells no reason. Needs `rooms.join`."""

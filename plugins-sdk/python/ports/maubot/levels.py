@@ -2,7 +2,7 @@
 
 import contextlib
 from functools import partial
-from typing import Any, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Optional, Sequence
+from typing import Any, AsyncIterator, Awaitable, Callable, Iterator, Literal, Mapping, Optional, Sequence
 
 from mautrix.errors import MForbidden, MNotFound
 from mautrix.types import EventType, PowerLevelStateEventContent, StateEvent, Unsigned
@@ -77,7 +77,7 @@ class _Person:
             yield partial(rooms.set_affiliation, room, self.address, "admin" if self.level >= 100 else "member", None)
         if self.level >= 100:
             return
-        role = "moderator" if self.level >= 50 else "participant" if self.level >= 0 else "visitor"
+        role: Literal["visitor", "participant", "moderator"] = "moderator" if self.level >= 50 else "participant" if self.level >= 0 else "visitor"
         if not self.occupants and role != "participant":
             raise MNotFound(f"{self.name} is not in the room: nobody else has a role")
         for one in self.occupants:

@@ -99,10 +99,12 @@ class Runner:
     def _watch_levels(self, seen: Seen) -> None:
         """Listens to what becomes of people in rooms."""
         parlor.on_ready(seen.ready)
-        for name, note in (("chatRoomOpened", seen.enter), ("roomLeft", seen.leave), ("occupantJoined", seen.join), ("occupantLeft", seen.part)):
-            parlor.on(name)(partial(_note, note))
-        for name, change in (("occupantChanged", seen.change), ("affiliationChanged", seen.affiliate)):
-            parlor.on(name)(partial(self._state, change))
+        parlor.on("chatRoomOpened")(partial(_note, seen.enter))
+        parlor.on("roomLeft")(partial(_note, seen.leave))
+        parlor.on("occupantJoined")(partial(_note, seen.join))
+        parlor.on("occupantLeft")(partial(_note, seen.part))
+        parlor.on("occupantChanged")(partial(self._state, seen.change))
+        parlor.on("affiliationChanged")(partial(self._state, seen.affiliate))
 
     async def _start(self) -> None:
         values = port.values_of(self._settings)
