@@ -42,7 +42,6 @@ use crate::catch_up::CaughtUp;
 use crate::ceiling::Taken;
 use crate::counters::Counters;
 use crate::progress::CatchUpProgress;
-use crate::record::Record;
 use crate::settings::OwnSettings;
 use crate::watchdog::{self, Allowance};
 use crate::watched::Watched;
@@ -85,8 +84,6 @@ pub struct Instance {
     pub cpu: Arc<watchdog::Account>,
     /// The number of its events, stanzas and denied calls.
     pub counters: Arc<Counters>,
-    /// The plugin's record, which includes earlier instances.
-    pub record: Arc<Record>,
     /// The author's manifest.
     pub(crate) manifest: Arc<Manifest>,
     /// The engine resources that it holds.
@@ -163,7 +160,6 @@ impl Instance {
             held,
             cpu,
             counters,
-            record: Arc::clone(&lasting.record),
             manifest: Arc::clone(&admitted.manifest),
             taken: Arc::default(),
             raises: admitted.raises,

@@ -191,7 +191,7 @@ mod tests {
             };
             assert_eq!(hint, format!("no grant helps: {key} is the operator's, in the configuration"));
             // The owner gets the same hint when asking later.
-            assert_eq!(instance.record.denied().last().map(|denial| denial.hint.clone()), Some(hint));
+            assert_eq!(instance.lasting.record.denied().last().map(|denial| denial.hint.clone()), Some(hint));
         }
     }
 

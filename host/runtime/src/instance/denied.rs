@@ -38,7 +38,7 @@ impl Instance {
         self.counters.calls.fetch_add(1, Relaxed);
         let granted = granted.map_err(|permission| refused(self, permission, target))?;
         if let Some((kind, name)) = reached(call, target) {
-            self.record.reached(kind, name, self.account.clock.now());
+            self.lasting.record.reached(kind, name, self.account.clock.now());
         }
         Ok(granted)
     }
@@ -122,7 +122,7 @@ fn denied(instance: &Instance, error: CallError) -> CallError {
     instance.counters.denials.fetch_add(1, Relaxed);
     // Before the line of the log: who reads it may ask at once.
     if let CallError::Denied { permission, scope, hint } = &error {
-        instance.record.deny(Denial {
+        instance.lasting.record.deny(Denial {
             at: instance.account.clock.now(),
             permission: *permission,
             scope: scope.clone(),

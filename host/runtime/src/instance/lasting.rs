@@ -15,7 +15,7 @@ use crate::webhooks::listening::Tokens;
 /// The state that one instance leaves to the next one.
 #[derive(Debug)]
 pub(crate) struct Lasting {
-    /// The plugin's record.
+    /// The plugin's record, which includes earlier instances.
     pub(crate) record: Arc<Record>,
     /// The rooms that it has opened, once it has opened one.
     rooms: OnceLock<Arc<Rooms>>,

@@ -76,7 +76,7 @@ impl Underway {
         }
         self.is_counted = true;
         self.instance.counters.requests.fetch_add(1, Relaxed);
-        self.instance.record.reached(TallyKind::Server, &self.server, self.instance.account.clock.now());
+        self.instance.lasting.record.reached(TallyKind::Server, &self.server, self.instance.account.clock.now());
     }
 
     /// Notes the error by which it ended.
@@ -106,7 +106,7 @@ impl Drop for Underway {
             return;
         }
         let name = format!("{method} {server} {class}");
-        instance.record.passed(TallyKind::Request, &name, instance.account.clock.now(), *traffic);
+        instance.lasting.record.passed(TallyKind::Request, &name, instance.account.clock.now(), *traffic);
     }
 }
 
@@ -140,7 +140,7 @@ mod tests {
         refused.failed(&error);
         drop(refused);
         assert_eq!(instance.counters.requests.load(Relaxed), 2);
-        let activity = instance.record.take_activity(&instance.plugin, &instance.account.name).unwrap();
+        let activity = instance.lasting.record.take_activity(&instance.plugin, &instance.account.name).unwrap();
         let mut tallies: Vec<_> = activity.tallies.into_iter().map(|one| (one.kind, one.what, one.count)).collect();
         tallies.sort();
         let mut expected = [
