@@ -55,11 +55,6 @@ pub struct ChosenLevel(AtomicU8);
 const NONE: u8 = u8::MAX;
 
 impl ChosenLevel {
-    /// Holds a level; `None` = the general one.
-    pub fn new(level: Option<LogLevel>) -> Self {
-        Self(AtomicU8::new(level.map_or(NONE, |level| level as u8)))
-    }
-
     /// Replaces the level.
     pub fn set(&self, level: Option<LogLevel>) {
         self.0.store(level.map_or(NONE, |level| level as u8), Relaxed);
@@ -72,8 +67,9 @@ impl ChosenLevel {
 }
 
 impl Default for ChosenLevel {
+    /// Holds no level, which is the general one.
     fn default() -> Self {
-        Self::new(None)
+        Self(AtomicU8::new(NONE))
     }
 }
 
