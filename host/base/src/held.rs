@@ -49,7 +49,7 @@ impl Charges {
     }
 }
 
-/// The bytes that the host holds for one instance, and their limit.
+/// The bytes that the host holds for one instance with their limit, and the CPU time that is charged to it.
 #[derive(Debug)]
 pub struct Held {
     bytes: AtomicUsize,
@@ -76,7 +76,7 @@ impl Held {
         self.bytes.load(Relaxed)
     }
 
-    /// Returns the CPU time that was charged and that the instance's CPU account has not taken yet.
+    /// Returns the CPU time that is charged to the instance.
     pub fn charges(&self) -> &Charges {
         &self.cpu
     }

@@ -45,7 +45,7 @@ pub struct Shared {
     pub name: AccountName,
     /// The account's bare JID.
     pub own: BareJid,
-    /// When its task was started: what the log has of its name before may be about another account that had the name.
+    /// When its task was started. Earlier lines of the log with its name may be about another account that had it before.
     pub since: Timestamp,
     /// The place of its task and its plugins.
     pub(crate) place: Place,

@@ -1,7 +1,7 @@
-//! The waits of calls for their turn: for those that send something, give the account's task an order, or use the disk.
+//! Makes calls wait for their turn: those that send something, give the account's task an order, or use the disk.
 //!
-//! A call may wait for half a minute, and the owner may take the grant back meanwhile. So each wait demands the proof that the call is
-//! allowed, and checks at its end that it still is: no call can forget that.
+//! A call may wait for half a minute, and the owner may take the grant back meanwhile. So each wait demands the proof that
+//! the call is allowed, and checks at its end that it still is: no call can forget that. Only [`slow_down`] knows no grant.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -37,7 +37,8 @@ pub(super) async fn pace_message(
     decided_again(instance, granted, stanza_of(instance, bytes), || call.granted(to)).await
 }
 
-/// Waits until the plugin may ask an archive, and returns the proof that the call is allowed then, as `decide` says.
+/// Waits until the plugin may ask an archive, and returns the proof that the call is allowed then. `decide` checks the
+/// grants again.
 pub(super) async fn pace_query(
     instance: &Instance,
     granted: Granted,
@@ -186,7 +187,7 @@ pub(super) fn put<R>(
     })
 }
 
-/// Waits until the bucket has this amount: a flood is slowed down first, and then refused.
+/// Waits until the bucket has this amount: a flood is slowed down first, and then refused. It checks no grant.
 pub(super) async fn slow_down(bucket: &Bucket, amount: f64, limit: impl Fn() -> String) -> Result<(), CallError> {
     const PATIENCE: Duration = Duration::from_secs(2);
     bucket.wait(amount, PATIENCE).await.map_err(|_| CallError::OverLimit(limit()))

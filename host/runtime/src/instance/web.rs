@@ -86,8 +86,8 @@ impl WebClient {
     }
 }
 
-/// Lets a client make requests only as long as the account may act, also those that follow from the first one: a redirect, or one that
-/// is made again. The latter counts like any other.
+/// Lets a client make requests only as long as the account may act. This includes redirects and repeated requests, and the
+/// latter count like any others.
 fn bound_to(instance: &Instance, client: Client) -> Client {
     let (may_act, lasting) = (instance.account.may_act.clone(), Arc::clone(&instance.lasting));
     client.only_while(move || may_act.now()).counting_repeats(move |bytes| lasting.budgets.owe_request(bytes))

@@ -20,7 +20,7 @@ const NO_CONTENT: u16 = 204;
 const FAILED: u16 = 500;
 /// The status of a request that was not answered in time.
 const LATE: u16 = 504;
-/// How long a reply waits for an answer of the cluster. After that, the lease is over.
+/// How long a reply waits for an answer of the cluster. A node that gets none for so long has lost its lease.
 const CONFIRMED: Duration = Duration::from_secs(5);
 
 /// Passes a request to the plugin, and waits for its answer.
@@ -45,7 +45,7 @@ pub(super) async fn answer(
         Reply::Answer(WebhookAnswer { status, .. }) | Reply::NoAnswer(status) => {
             webhooks.stored.note(id, 1, RequestState::Answered(*status)).await
         }
-        // The plugin has not heard of it, or the sender asks again, and the next node handles it.
+        // The plugin has not heard of it, or another node may have the account by now. The sender asks again.
         Reply::Stored | Reply::Again | Reply::Busy | Reply::Failed => {
             webhooks.stored.take_back(id, request.webhook, acceptance.once).await
         }
@@ -73,7 +73,8 @@ async fn pass(instance: &Arc<Instance>, id: i64, request: &WebhookRequest) -> Re
     reply_to(instance, outcome).await
 }
 
-/// Returns the reply to a request of which the plugin was told. If another node may have the account by now, it is none of the plugin's.
+/// Returns the reply to a request of which the plugin was told. If another node may have the account by now, the plugin's
+/// answer is left out, and the sender is asked to retry.
 async fn reply_to(instance: &Instance, outcome: Outcome<WebhookAnswer>) -> Reply {
     if timeout(CONFIRMED, instance.account.may_act.now_or_confirmed()).await != Ok(true) {
         return Reply::Busy;
