@@ -246,10 +246,12 @@ impl Subscriptions {
 
     /// Notes whether a subscription is active. Plugins that had to wait for its approval are notified.
     fn note_state(&mut self, at: &NodeAddress, is_active: bool, turn: &mut Turn<'_>) {
-        if !is_active {
-            self.pending.extend(self.all.contains_key(at).then(|| at.clone()));
-        } else if self.pending.remove(at) && self.all.contains_key(at) {
-            tell(at, NodeChange::Subscribed { id: None }, turn);
+        if is_active {
+            if self.pending.remove(at) {
+                tell(at, NodeChange::Subscribed { id: None }, turn);
+            }
+        } else if self.all.contains_key(at) {
+            self.pending.insert(at.clone());
         }
     }
 
@@ -272,12 +274,17 @@ impl Subscriptions {
 
     /// Forgets a subscription that the service ended, and reports that.
     fn ended(&mut self, at: &NodeAddress, turn: &mut Turn<'_>) {
-        self.pending.remove(at);
-        self.ids.remove(at);
-        if self.all.remove(at).is_some() {
-            self.last.forget(at);
+        if self.forget(at) {
             tell(at, NodeChange::Unsubscribed { id: None }, turn);
         }
+    }
+
+    /// Forgets the subscription to a node. Returns whether there was one.
+    fn forget(&mut self, at: &NodeAddress) -> bool {
+        self.pending.remove(at);
+        self.ids.remove(at);
+        self.last.forget(at);
+        self.all.remove(at).is_some()
     }
 
     /// Handles a notification of a node. It is believed of a service to which the account is subscribed, of a contact's account, and of
@@ -306,10 +313,7 @@ impl Subscriptions {
                 NodeChange::Subscribed { id } => self.approved(&at, id, turn),
                 // Its subscriptions are gone as well.
                 NodeChange::Deleted => {
-                    self.all.remove(&at);
-                    self.ids.remove(&at);
-                    self.pending.remove(&at);
-                    self.last.forget(&at);
+                    self.forget(&at);
                     tell(&at, change, turn);
                 }
                 NodeChange::Item(item) if self.is_once_more(&at, &item, turn) => turn.ignored += 1,
