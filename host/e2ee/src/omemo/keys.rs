@@ -14,7 +14,7 @@ use rand::CryptoRng;
 use sha2::{Digest, Sha512};
 use subtle::ConditionallyNegatable;
 use x25519_dalek::{PublicKey, StaticSecret};
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 /// A secret of 32 bytes.
 pub(super) type Key = Zeroizing<[u8; 32]>;
@@ -115,13 +115,11 @@ impl Identity {
 /// The scalar whose public point has the sign 0, and that point.
 fn signing_scalar(pair: &KeyPair) -> (Zeroizing<Scalar>, Public) {
     let clamped = Zeroizing::new(clamp_integer(*pair.secret()));
-    let mut scalar = Scalar::from_bytes_mod_order(*clamped);
+    let mut scalar = Zeroizing::new(Scalar::from_bytes_mod_order(*clamped));
     let mut public = EdwardsPoint::mul_base(&scalar).compress().to_bytes();
     scalar.conditional_negate((public[31] >> 7).into());
     public[31] &= 0x7F;
-    let kept = Zeroizing::new(scalar);
-    scalar.zeroize();
-    (kept, public)
+    (scalar, public)
 }
 
 /// Whether the owner of an identity key signed a message. The key is in the form of Ed25519.

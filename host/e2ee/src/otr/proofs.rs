@@ -4,7 +4,7 @@
 
 use rand::CryptoRng;
 use sha2::{Digest as _, Sha256};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::group::{Element, Hash, Scalar};
 use super::wire::Reader;
@@ -50,6 +50,13 @@ impl Knowledge {
 pub(super) struct Generators {
     pub(super) second: Element,
     pub(super) third: Element,
+}
+
+impl Generators {
+    /// Returns them so that they are wiped when they are dropped.
+    pub(super) fn of(second: Element, third: Element) -> Zeroizing<Self> {
+        Zeroizing::new(Self { second, third })
+    }
 }
 
 impl Zeroize for Generators {

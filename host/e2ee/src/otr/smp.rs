@@ -146,8 +146,7 @@ impl Smp {
         let secret = sides.secret(entered);
         let (second, third, exponent) = (Scalar::random(rng), Scalar::random(rng), Scalar::random(rng));
         let g = Element::generator();
-        let (made, other) = (theirs.second.pow(&second), theirs.third.pow(&third));
-        let generators = Zeroizing::new(Generators { second: made, third: other });
+        let generators = Generators::of(theirs.second.pow(&second), theirs.third.pow(&third));
         let hidden = Hidden::new(&generators, &exponent, &secret);
         let mut value = Vec::new();
         count(&mut value, 11);
@@ -205,8 +204,7 @@ impl Smp {
         let (their_third, of_third) = (Element::read(&mut reader)?, Knowledge::read(&mut reader)?);
         let (theirs, of_theirs) = (Hidden::read(&mut reader)?, WellHidden::read(&mut reader)?);
         reader.end()?;
-        let (made, other) = (second.pow(&begun.second), their_third.pow(&begun.third));
-        let generators = Zeroizing::new(Generators { second: made, third: other });
+        let generators = Generators::of(second.pow(&begun.second), their_third.pow(&begun.third));
         let holds =
             of_second.holds(3, &second) && of_third.holds(4, &their_third) && of_theirs.holds(5, &generators, &theirs);
         if !holds {
