@@ -298,13 +298,15 @@ mod tests {
         assert_eq!(records.rooms[&room].state, RoomState::Out);
     }
 
+    /// Returns why the account did not enter a room that refused it with this error.
+    fn why(condition: &str, text: Option<&str>) -> &'static str {
+        let (condition, text) = (condition.to_owned(), text.map(str::to_owned));
+        let error = StanzaError { condition, kind: "cancel".to_owned(), text, gone_to: None, xml: String::new() };
+        Departure::not_entered(&CallError::Stanza(Box::new(error)), Timestamp::UNIX_EPOCH).why
+    }
+
     #[test]
     fn a_taken_nickname_is_told_from_other_refusals() {
-        let why = |condition: &str, text: Option<&str>| {
-            let (condition, text) = (condition.to_owned(), text.map(str::to_owned));
-            let error = StanzaError { condition, kind: "cancel".to_owned(), text, gone_to: None, xml: String::new() };
-            Departure::not_entered(&CallError::Stanza(Box::new(error)), Timestamp::UNIX_EPOCH).why
-        };
         assert_eq!(why("conflict", None), "nickname-taken");
         assert_eq!(why("not-allowed", Some("Nickname already in use by bot@example.org")), "nickname-taken");
         assert_eq!(why("not-allowed", None), "refused");
@@ -313,15 +315,10 @@ mod tests {
 
     #[test]
     fn the_policy_of_a_service_is_no_ban() {
-        let why = |text: Option<&str>| {
-            let (condition, text) = ("forbidden".to_owned(), text.map(str::to_owned));
-            let error = StanzaError { condition, kind: "auth".to_owned(), text, gone_to: None, xml: String::new() };
-            Departure::not_entered(&CallError::Stanza(Box::new(error)), Timestamp::UNIX_EPOCH).why
-        };
-        assert_eq!(why(Some("Room creation is denied by service policy")), "refused");
-        assert_eq!(why(Some("Access denied by service policy")), "refused");
-        assert_eq!(why(Some("You have been banned from this room")), "banned");
-        assert_eq!(why(None), "banned");
+        assert_eq!(why("forbidden", Some("Room creation is denied by service policy")), "refused");
+        assert_eq!(why("forbidden", Some("Access denied by service policy")), "refused");
+        assert_eq!(why("forbidden", Some("You have been banned from this room")), "banned");
+        assert_eq!(why("forbidden", None), "banned");
     }
 
     #[test]

@@ -27,11 +27,24 @@ fn subscribes(ask: &Ask) -> bool {
     matches!(ask, Ask::Pubsub(ask) if matches!(**ask, PubsubAsk::Subscribe { .. }))
 }
 
+/// Answers the last request to subscribe.
+fn answered(test: &mut TestSession, is_pending: bool, id: Option<&str>) {
+    let asked = test.asked_of(SERVICE, subscribes);
+    test.answer(Some(SERVICE), asked, Ok(Body::Subscription { is_pending, id: id.map(str::to_owned) }));
+}
+
 fn subscribed(test: &mut TestSession, by: u64, node: &str) {
     let mut receiver = subscribe(test, by, node);
-    let id = test.asked_of(SERVICE, subscribes);
-    test.answer(Some(SERVICE), id, Ok(Body::Subscription { is_pending: false, id: None }));
+    answered(test, false, None);
     assert_eq!(got(&mut receiver), Some(Ok(true)));
+}
+
+/// Lets the service tell of a subscription to a node.
+fn of_subscription(test: &mut TestSession, attributes: &str) {
+    test.hear_xml(&format!(
+        "<message xmlns='jabber:client' from='{SERVICE}'><event xmlns='http://jabber.org/protocol/pubsub#event'>\
+         <subscription node='news' {attributes}/></event></message>"
+    ));
 }
 
 fn last_item(test: &TestSession) -> Arc<PubsubItem> {
@@ -140,12 +153,7 @@ fn a_node_says_what_became_of_items_and_of_itself() {
 #[test]
 fn the_subscription_of_somebody_else_ends_without_ours() {
     let mut test = TestSession::connected(Settings::default());
-    let ends = |test: &mut TestSession, whose: &str| {
-        test.hear_xml(&format!(
-            "<message xmlns='jabber:client' from='{SERVICE}'><event xmlns='http://jabber.org/protocol/pubsub#event'>\
-             <subscription node='news' {whose} subscription='none'/></event></message>"
-        ));
-    };
+    let ends = |test: &mut TestSession, whose: &str| of_subscription(test, &format!("{whose} subscription='none'"));
     subscribed(&mut test, 1, "news");
     for whose in ["jid='romeo@example.org'", "jid='bot@example.org/elsewhere'", "jid='@@'"] {
         ends(&mut test, whose);
@@ -235,8 +243,7 @@ fn a_subscription_that_waits_for_approval_is_not_over_when_it_cannot_be_made_aga
         Err(Box::new(StanzaError { kind, xml, ..*stanza_error("not-authorized") }))
     };
     let mut receiver = subscribe(&mut test, 1, "news");
-    let id = test.asked_of(SERVICE, subscribes);
-    test.answer(Some(SERVICE), id, Ok(Body::Subscription { is_pending: true, id: None }));
+    answered(&mut test, true, None);
     assert_eq!(got(&mut receiver), Some(Ok(false)));
     // Another plugin asks, and then the stream is lost.
     let mut receiver = subscribe(&mut test, 2, "news");
@@ -258,30 +265,20 @@ fn a_subscription_that_waits_for_approval_is_not_over_when_it_cannot_be_made_aga
 #[test]
 fn an_account_has_one_subscription_at_a_service_that_would_keep_several() {
     let mut test = TestSession::connected(Settings::default());
-    let gives = |test: &mut TestSession, id: &str| {
-        let asked = test.asked_of(SERVICE, subscribes);
-        test.answer(Some(SERVICE), asked, Ok(Body::Subscription { is_pending: false, id: Some(id.to_owned()) }));
-    };
     let _answer = subscribe(&mut test, 1, "news");
-    gives(&mut test, "a");
+    answered(&mut test, false, Some("a"));
     for id in ["a", "b"] {
         test.bind();
         test.roster(vec![item(ROMEO, "both")]);
-        gives(&mut test, id);
+        answered(&mut test, false, Some(id));
     }
     assert_eq!(ended(&test), ["a"]);
     test.forget();
-    let says = |test: &mut TestSession, id: &str| {
-        test.hear_xml(&format!(
-            "<message xmlns='jabber:client' from='{SERVICE}'><event xmlns='http://jabber.org/protocol/pubsub#event'>\
-             <subscription node='news' jid='bot@example.org' subid='{id}' subscription='none'/></event></message>"
-        ));
-    };
-    says(&mut test, "a");
+    of_subscription(&mut test, "jid='bot@example.org' subid='a' subscription='none'");
     assert_eq!((test.count("pubsub-item"), test.session.features.pubsub.len()), (0, 1), "another one is there");
     let _answer = unsubscribe(&mut test, 1, "news");
     assert_eq!(ended(&test).last().map(String::as_str), Some("b"));
-    says(&mut test, "b");
+    of_subscription(&mut test, "jid='bot@example.org' subid='b' subscription='none'");
     assert_eq!(test.session.features.pubsub.len(), 0);
 }
 
@@ -297,12 +294,6 @@ fn ended(test: &TestSession) -> Vec<String> {
     ids.collect()
 }
 
-/// Answers the last request to subscribe.
-fn answered(test: &mut TestSession, is_pending: bool, id: Option<&str>) {
-    let asked = test.asked_of(SERVICE, subscribes);
-    test.answer(Some(SERVICE), asked, Ok(Body::Subscription { is_pending, id: id.map(str::to_owned) }));
-}
-
 /// A plugin that is gone leaves its subscriptions to the services, and their ids here.
 #[test]
 fn the_id_of_a_new_subscription_takes_the_place_of_one_that_no_plugin_has() {
@@ -316,14 +307,6 @@ fn the_id_of_a_new_subscription_takes_the_place_of_one_that_no_plugin_has() {
     answered(&mut test, false, Some("b"));
     let _answer = unsubscribe(&mut test, 2, "news");
     assert_eq!(ended(&test), ["b"]);
-}
-
-/// Lets the service tell of a subscription to a node.
-fn of_subscription(test: &mut TestSession, attributes: &str) {
-    test.hear_xml(&format!(
-        "<message xmlns='jabber:client' from='{SERVICE}'><event xmlns='http://jabber.org/protocol/pubsub#event'>\
-         <subscription node='news' {attributes}/></event></message>"
-    ));
 }
 
 /// Some services tell the owners of a node about each subscription, and do not name it.
@@ -415,8 +398,7 @@ fn a_service_that_is_not_reached_ends_no_subscription_and_is_asked_again() {
         assert_eq!(test.count_asked(subscribes), 0, "{condition}");
         test.wait(1);
         assert_eq!(test.count_asked(subscribes), 1, "{condition}");
-        let id = test.asked_of(SERVICE, subscribes);
-        test.answer(Some(SERVICE), id, Ok(Body::Subscription { is_pending: false, id: None }));
+        answered(&mut test, false, None);
         test.wait(600);
         assert_eq!(test.count_asked(subscribes), 1, "{condition}: it is made");
     }
