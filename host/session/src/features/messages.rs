@@ -94,7 +94,8 @@ impl Features {
                 return;
             }
         }
-        let (mut enters, is_rooms_text) = (false, message.is_text_of_room());
+        let mut enters = false;
+        let is_rooms_text = message.is_text_of_room();
         let (invite, declined) = (message.invite.take(), message.declined.take());
         if invite.is_some() || declined.is_some() {
             if let Some(invite) = invite.filter(|_| !message.own) {
