@@ -18,10 +18,11 @@ pub mod otr;
 mod tests {
     use zeroize::ZeroizeOnDrop;
 
-    /// Can be called for a type whose values are wiped when they are dropped, and for no other.
+    /// Compiles only for a type whose values are wiped when they are dropped.
     fn is_wiped<T: ZeroizeOnDrop>() {}
 
-    /// Without a feature of each crate, these leave keys, or what follows from them, in freed memory. Then this does not compile.
+    /// Without a feature of its crate, such a type leaves keys, or numbers that tell of keys, in freed memory, and this does
+    /// not compile.
     #[test]
     fn what_computes_with_secrets_is_wiped() {
         is_wiped::<sha1::Sha1>();

@@ -46,11 +46,12 @@ struct Subscriber {
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     all: BTreeMap<NodeAddress, Vec<Subscriber>>,
-    /// The ids that services gave the last subscription to a node, also if no plugin has it any more.
+    /// The id of the last subscription to each node, if its service gave one. It stays when no plugin has the subscription any
+    /// more.
     ids: BTreeMap<NodeAddress, String>,
     /// The nodes whose owners have yet to approve the subscription.
     pending: BTreeSet<NodeAddress>,
-    /// When another subscription took the place of one at these nodes.
+    /// When the subscription to a node was replaced by another one.
     replaced: BTreeMap<NodeAddress, Duration>,
     /// Instances that are to replace others: the new one, and the old one.
     successors: Vec<(InstanceId, InstanceId)>,
@@ -68,14 +69,14 @@ pub(super) struct Subscriptions {
 struct LastItems {
     hasher: RandomState,
     hashes: BTreeMap<NodeAddress, u64>,
-    /// When the account subscribed again, and no plugin has since.
+    /// When the account subscribed to a node again. The time goes when a plugin subscribes, which wants the last item.
     renewed: BTreeMap<NodeAddress, Duration>,
 }
 
 impl LastItems {
     /// Notes an item. Returns whether it is the last one, which the service sends once more.
     fn note(&mut self, at: &NodeAddress, item: &NodeItem, now: Duration) -> bool {
-        // It may be any item.
+        // Nothing tells it from other items.
         if item.is_cut || (item.id.is_none() && item.xml.is_none()) {
             return false;
         }
@@ -101,7 +102,7 @@ impl Subscriptions {
         if let Err(error) = may_ask(&at.service, turn).and_then(|()| self.add(by, &at)) {
             return turn.answer(answer, Err(error));
         }
-        // It has not seen the last item.
+        // This plugin has not seen the last item.
         self.last.renewed.remove(&at);
         ask_to_subscribe(&at.clone(), PubsubIq::Subscribe { at, by, answer }, turn);
     }
@@ -217,8 +218,8 @@ impl Subscriptions {
         }
     }
 
-    /// Notes the id that a service gave a subscription. A service that keeps several subscriptions of one address makes a further one
-    /// whenever the account subscribes again, and sends each item once for each of them: the one before is ended.
+    /// Notes the id that a service gave a subscription, and ends the subscription before it. A service that keeps several of
+    /// one address adds one whenever the account subscribes again, and sends each item once for each of them.
     fn note_id(&mut self, at: &NodeAddress, outcome: &Result<Body, CallError>, turn: &mut Turn<'_>) {
         let Ok(Body::Subscription { id: Some(id), .. }) = outcome else { return };
         if !self.makes_place_for_id(at) {
@@ -234,8 +235,8 @@ impl Subscriptions {
         }
     }
 
-    /// Returns whether the id of a subscription can be noted. It takes the place of that of a node to which no plugin is subscribed any
-    /// more, if there are too many.
+    /// Makes a place for the id of a subscription: if there are too many, one of a node to which no plugin is subscribed any
+    /// more is forgotten. Returns whether there is a place.
     fn makes_place_for_id(&mut self, at: &NodeAddress) -> bool {
         if self.ids.len() < MAX_NODES || self.ids.contains_key(at) {
             return true;
@@ -265,8 +266,7 @@ impl Subscriptions {
         self.note_state(at, true, turn);
     }
 
-    /// Returns whether a subscription that ended, and that the service does not name, is the one that ours has just
-    /// replaced.
+    /// Returns whether the subscription that ended is the one that ours has just replaced. The service has not named it.
     fn is_of_replaced(&mut self, at: &NodeAddress, turn: &Turn<'_>) -> bool {
         let since = self.replaced.remove(at);
         since.is_some_and(|since| turn.deadlines.elapsed().saturating_sub(since) < ONCE_MORE)

@@ -378,8 +378,8 @@ impl Roster {
         }
     }
 
-    /// Handles the end of our subscription to someone's presence, or of our request for one. Some servers send no push for
-    /// either: ejabberd for the former if the contact removed us from its roster.
+    /// Handles the end of our subscription to someone's presence, or of our request for one. Some servers send no push for a
+    /// refused request, and ejabberd sends none for the end of a subscription if the contact removed us from its roster.
     pub(super) fn not_shown_any_more(&mut self, jid: &BareJid, views: &mut ContactViews<'_>, turn: &mut Turn<'_>) {
         let Some(contact) = self.get(jid).filter(|contact| contact.ask || contact.is_seen()) else { return };
         let was_seen = contact.is_seen();

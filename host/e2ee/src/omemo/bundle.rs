@@ -66,7 +66,7 @@ impl Bundle {
             if !ids.insert(*id) {
                 return Err(BundleError::SamePrekey(*id));
             }
-            // Nobody has signed the prekeys, and any of them will do: a damaged one costs a session of its own alone.
+            // The prekeys are not signed, and a session needs only one of them, so a damaged one is skipped.
             let Some(public) = wire::decode_key(version, bytes) else { continue };
             prekeys.push((*id, usable("prekey", public)?));
         }

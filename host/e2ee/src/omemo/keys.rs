@@ -104,7 +104,7 @@ impl Identity {
         let secret = Zeroizing::new(scalar.to_bytes());
         let nonce = Sha512::new().chain_update(prefix).chain_update(*secret).chain_update(message);
         let nonce = Zeroizing::new(<[u8; 64]>::from(nonce.chain_update(*random).finalize()));
-        // This one wipes itself, so the prefix is written nowhere else.
+        // An expanded key wipes itself, so the prefix is written into it, and nowhere else.
         let mut expanded = ExpandedSecretKey { scalar: *scalar, hash_prefix: [0; 32] };
         expanded.hash_prefix.copy_from_slice(&nonce[..32]);
         let public = VerifyingKey::from_bytes(&public).expect("the product of a scalar and the base is a point");

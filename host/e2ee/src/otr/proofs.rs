@@ -45,7 +45,7 @@ impl Knowledge {
     }
 }
 
-/// The two generators that both sides have made together. Nobody else knows them: with them, a short secret can be guessed
+/// The two generators that both sides have made together. Nobody else may know them: with them, a short secret can be guessed
 /// from what both sides have sent.
 pub(super) struct Generators {
     pub(super) second: Element,

@@ -32,7 +32,7 @@ pub(crate) enum PubsubIq {
     Unsubscribe { at: NodeAddress, by: InstanceId, answer: Answer<()> },
     /// Subscribe the account again, on a new stream.
     Again(NodeAddress),
-    /// End a subscription of the account that another one took the place of.
+    /// End a subscription of the account that another one has replaced.
     Superseded,
 }
 

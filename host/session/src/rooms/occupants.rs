@@ -103,8 +103,8 @@ fn why_left(muc: &MucUser, status: Option<&str>) -> &'static str {
     }
 }
 
-/// Returns whether nobody removed someone, and the service only believes that they are not there any more. Where the room names a
-/// moderator, people may have written the status themselves.
+/// Returns whether the service removed someone by itself, because it believes that they are not there any more. If the room
+/// names a moderator, that one removed them: people choose their own status, and may write the same words.
 fn is_taken_for_gone(muc: &MucUser, status: Option<&str>) -> bool {
     let says_so = muc.reason.as_deref().is_some_and(|reason| reason.starts_with(UNANSWERED))
         || status.is_some_and(|status| RETURNED.iter().all(|words| status.contains(words)));

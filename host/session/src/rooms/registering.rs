@@ -13,7 +13,7 @@ use crate::turn::Turn;
 const FIELDS: &str = "muc#register_";
 /// The field with the nickname.
 const NICK: &str = "roomnick";
-/// Its whole name in forms of `MongooseIM`, with whose service an account registers, for all rooms.
+/// The full name of that field in forms of `MongooseIM`. There, an account registers with the service, for all rooms.
 const NICK_OF_SERVICE: &str = "nick";
 /// Maximum length of a nickname, in bytes (RFC 7622, section 3.4).
 const MAX_NICK: usize = 1_023;

@@ -84,7 +84,7 @@ pub(crate) fn ask_for_new_nicknames(rooms: &mut Rooms, turn: &mut Turn<'_>) {
     }
 }
 
-/// Asks for the nickname that we want, if somebody has just given it up: mostly our own client of a lost stream. A
+/// Asks for the nickname that we want, if somebody has just given it up. That is mostly our own client of a lost stream. A
 /// nickname that the room gave us stays.
 pub(super) fn take_nick_back(one: &mut RoomTurn<'_, '_>, freed: &str) {
     let jid = one.jid;

@@ -12,7 +12,7 @@ use crate::event::EventName;
 #[derive(Debug, Default)]
 pub(super) struct Claims(Mutex<Option<Unclaimed>>);
 
-/// They take no memory while the plugin is parked and none of them has ended.
+/// The lists take no memory until the plugin is woken, or one of its subscriptions ends.
 #[derive(Debug, Default)]
 pub(super) struct Unclaimed(Option<Box<Lists>>);
 

@@ -336,7 +336,7 @@ impl Mailbox {
         if bytes == 0 {
             return true;
         }
-        // As in number, what waits for its turn leaves half of the mailbox to mail that waits for none.
+        // Events that wait for their turns leave half of the mailbox, in weight as in number, to mail that waits for none.
         let most = if self.queue.holds_for(mail) { MAX_WAITING / 2 * 3 } else { MAX_WAITING };
         mail.weight = Weight::put(self.weight.get_or_init(Arc::default), bytes, most);
         mail.weight.is_some()
@@ -358,8 +358,8 @@ impl Mailbox {
         self.has_half(self.waiting())
     }
 
-    /// Returns whether there is room for an event about no room or person that can wait or be refused. It waits for no turn, so events
-    /// that do never keep it out.
+    /// Returns whether there is room for an event about no room or person that can wait or be refused. Events that
+    /// wait for their turns never keep it out, since it waits for none.
     pub fn has_room_for_a_request(&self) -> bool {
         self.has_half(self.queue.queued())
     }

@@ -55,8 +55,9 @@ impl Queue {
         true
     }
 
-    /// Returns whether there is a place for mail while this many events are in it. Of what its reader holds, half of the capacity counts
-    /// at most for mail that waits for no turn: otherwise two busy rooms would keep hooks out.
+    /// Returns whether there is a place for mail while this many events are in the queue. The events that its reader holds take
+    /// places, too. Mail that waits for no turn counts them as half of the capacity at most: otherwise two busy rooms would
+    /// keep hooks out.
     fn has_place(&self, events: usize, mail: &Mail) -> bool {
         let held = self.held.load(Relaxed);
         events + held < self.capacity

@@ -594,7 +594,7 @@ fn what_a_server_says_once_more_with_a_stamp_is_told_once() {
     }
 }
 
-/// What is formatted for debugging may be in a log, and the text may have been encrypted.
+/// Debug output may go to a log, and the text may have been encrypted.
 #[test]
 fn nobody_prints_the_text_of_a_message() {
     let printed = format!("{:?}", message(ROMEO, MessageKind::Chat, "canary"));

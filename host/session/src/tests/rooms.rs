@@ -369,7 +369,7 @@ fn being_put_out_is_told_with_the_reason() {
     }
 }
 
-/// Openfire removes people so whose clients do not answer its ping, as during a lost connection.
+/// Openfire removes people in this way if their clients do not answer its ping, as during a lost connection.
 #[test]
 fn an_unanswered_ping_is_no_kick() {
     let reason = "User seems to be unreachable (didn't respond to a ping request).";
@@ -388,7 +388,8 @@ fn an_unanswered_ping_is_no_kick() {
     }
 }
 
-/// ejabberd and `MongooseIM` remove people so for whom a server returned a message, as when it was not reached for a moment.
+/// ejabberd and `MongooseIM` remove people in this way if a message to them came back, as when their server was not reached for
+/// a moment.
 #[test]
 fn a_returned_message_is_no_leave() {
     for (status, why) in [
@@ -411,7 +412,7 @@ fn a_returned_message_is_no_leave() {
     }
 }
 
-/// Otherwise people would hide from plugins that a moderator removed them: the status may be their own.
+/// People choose their own status. With these words in it, they would hide from plugins that a moderator removed them.
 #[test]
 fn a_kick_by_a_moderator_is_one_whatever_the_status() {
     let mut test = TestSession::connected(Settings::default());

@@ -48,7 +48,7 @@ pub(super) fn result(mut message: WireMessage, at: usize, own: &FullJid, now: Ti
 /// Returns a result with this message, which is history.
 pub(super) fn archived(result: ArchiveResult, message: Option<Message>) -> Incoming {
     let (mut stamp, id) = (result.stamp, &result.id);
-    // As when it arrives, an invitation that a room forwards is no message.
+    // An invitation that a room forwards is no message here, either.
     let message = message.filter(|message| !message.is_text_of_room()).map(|mut message| {
         // The archive knows when the message arrived; a stamp of its author may be any time.
         message.at = stamp.filter(|_| message.claimed_at.is_some()).unwrap_or(message.at);

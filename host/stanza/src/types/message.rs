@@ -172,8 +172,8 @@ impl fmt::Debug for Message {
 }
 
 impl Message {
-    /// Returns whether a room wrote its text, into an invitation or a refusal that it forwards. The text may have the room's password,
-    /// and nobody said it.
+    /// Returns whether a room wrote its text: rooms add one to the invitations and refusals that they forward. Nobody said it,
+    /// and it may have the room's password.
     pub fn is_text_of_room(&self) -> bool {
         self.declined.is_some() || self.invite.as_ref().is_some_and(|invite| self.from == invite.room)
     }

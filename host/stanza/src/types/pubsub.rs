@@ -144,7 +144,8 @@ pub struct NodePage {
 pub struct NodeEvent {
     /// The name of the node.
     pub node: String,
-    /// The collections through which the service sends it: who subscribes to a collection hears of the nodes in it (XEP-0248).
+    /// The collections through which the service sends it. Subscribers of a collection get the events of the nodes in it
+    /// (XEP-0248).
     pub collections: Vec<String>,
     /// The changes, [`MAX_NODE_CHANGES`] at most. Empty: the event is none for plugins, such as a new configuration.
     pub changes: Vec<NodeChange>,

@@ -121,7 +121,7 @@ fn changed_bundles_are_refused() {
     }
 }
 
-/// A client whose bundle has one key that is none can be written to: each session takes another prekey.
+/// People can write to a client whose bundle has damaged prekeys: a session takes one of the others.
 #[test]
 fn a_damaged_prekey_costs_no_other() {
     for version in Version::ALL {
