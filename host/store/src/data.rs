@@ -93,15 +93,9 @@ impl PluginData {
     /// Returns the entry of a key.
     pub async fn stored(&self, owner: Owner, key: String) -> Result<Option<StoredValue>, StoreError> {
         let (owner, now) = (Arc::new(owner), self.now());
-        let lane = Lane::Plugin(Arc::clone(&owner));
-        self.read(lane, move |file| {
-            let mut statement = file.prepare(
-                "SELECT value, expires FROM plugin_data
-                 WHERE account = ?1 AND plugin = ?2 AND key = ?3 AND (expires IS NULL OR expires > ?4)",
-            )?;
-            let whose = (owner.account.as_str(), owner.plugin.as_str());
-            let found = statement.query_row(params![whose.0, whose.1, key, now], |row| Ok((row.get(0)?, row.get(1)?)));
-            Ok(found.optional()?.map(|(value, expires)| StoredValue { key, value, expires }))
+        self.read(Lane::Plugin(Arc::clone(&owner)), move |file| {
+            let found = entry(file, &owner, &key, now)?;
+            Ok(found.map(|(value, expires)| StoredValue { key, value, expires }))
         })
         .await
     }
@@ -309,11 +303,17 @@ fn refuse<R>(answer: Answer<R>, error: Failure) {
 }
 
 fn value(file: &Connection, owner: &Owner, key: &str, now: i64) -> rusqlite::Result<Option<Vec<u8>>> {
+    Ok(entry(file, owner, key, now)?.map(|(value, _)| value))
+}
+
+/// Returns the value of a key, and when it expires.
+fn entry(file: &Connection, owner: &Owner, key: &str, now: i64) -> rusqlite::Result<Option<(Vec<u8>, Option<i64>)>> {
     let mut statement = file.prepare(
-        "SELECT value FROM plugin_data
+        "SELECT value, expires FROM plugin_data
          WHERE account = ?1 AND plugin = ?2 AND key = ?3 AND (expires IS NULL OR expires > ?4)",
     )?;
-    statement.query_row(params![owner.account.as_str(), owner.plugin.as_str(), key, now], |row| row.get(0)).optional()
+    let whose = (owner.account.as_str(), owner.plugin.as_str());
+    statement.query_row(params![whose.0, whose.1, key, now], |row| Ok((row.get(0)?, row.get(1)?))).optional()
 }
 
 fn sizes(file: &Connection) -> rusqlite::Result<BTreeMap<Owner, u64>> {
