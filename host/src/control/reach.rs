@@ -8,6 +8,7 @@ pub(super) mod requests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jid::BareJid;
 use parlor_base::id::PluginId;
@@ -42,33 +43,30 @@ impl Reach {
         if config.is_owned_by(owner) {
             return Self { is_whole: true, ..Self::default() };
         }
-        let owner = owner.clone();
-        Self::read(host, move |account| account.owners.contains(&owner)).await
+        let own = own_accounts(host, &config, &|account| account.owners.contains(owner));
+        Self::read(config, own).await
     }
 
     /// Returns the reach of a session of the window at this moment: that of the person to whom its link was sent, or the accounts
     /// that its link was printed for. Another account that got the name of one of these is none of them.
     pub(super) async fn of_session(host: &Host, session: &Session) -> Self {
         match (&session.accounts, &session.jid) {
-            (Some(own), _) => {
-                let own = own.clone();
-                Self::read(host, move |account| is_named(&own, account)).await
+            (Some(named), _) => {
+                let config = host.config();
+                let own = own_accounts(host, &config, &|account| is_named(named, account));
+                Self::read(config, own).await
             }
             (None, Some(jid)) => Self::of(host, jid).await,
             (None, None) => Self { is_whole: true, ..Self::default() },
         }
     }
 
-    /// Returns the reach of somebody who has some accounts. It waits for the disk. While the name of an account goes to another address,
-    /// nobody has the account: what runs by this name is still the former one.
-    async fn read(host: &Host, is_own: impl Fn(&AccountConfig) -> bool + Send + 'static) -> Self {
-        let config = host.config();
-        let going = going(host, &config, &is_own);
-        let is_own = move |account: &AccountConfig| is_own(account) && !going.contains(&account.name);
+    /// Returns the reach of somebody who has these accounts. It waits for the disk.
+    async fn read(config: Arc<Config>, own: BTreeSet<AccountName>) -> Self {
         // A policy that cannot be read gives nobody a plugin.
         let reading = tokio::task::spawn_blocking(move || {
             let policy = PluginAdmin::new(&config).policy().unwrap_or_default();
-            Self::part(&config, &policy, &is_own)
+            Self::part(&config, &policy, &|account| own.contains(&account.name))
         });
         reading.await.unwrap_or_default()
     }
@@ -174,18 +172,19 @@ impl Reach {
     }
 }
 
-/// Returns those of somebody's accounts whose names another account has that still runs.
-fn going(host: &Host, config: &Config, is_own: &dyn Fn(&AccountConfig) -> bool) -> BTreeSet<AccountName> {
-    let own = config.accounts.values().filter(|account| is_own(account));
-    let goes = |account: &&AccountConfig| {
+/// Returns the names of somebody's accounts. While the name of an account goes to another address, nobody has the account: the account
+/// that runs under this name is still the former one.
+fn own_accounts(host: &Host, config: &Config, is_own: &dyn Fn(&AccountConfig) -> bool) -> BTreeSet<AccountName> {
+    let goes = |account: &AccountConfig| {
         let running = host.account(&account.name);
         is_another(running.as_ref().map(|running| &running.own), account)
     };
-    own.filter(goes).map(|account| account.name.clone()).collect()
+    let own = config.accounts.values().filter(|account| is_own(account) && !goes(account));
+    own.map(|account| account.name.clone()).collect()
 }
 
-/// Returns whether the account that runs by the name of one of the configuration has another address. `running`: its address, if one
-/// runs here.
+/// Returns whether the account that runs under the name of a configured account has another address. `running`: the address of the one
+/// that runs here, if there is one.
 fn is_another(running: Option<&BareJid>, account: &AccountConfig) -> bool {
     running.is_some_and(|running| *running != account.link.jid.to_bare())
 }
