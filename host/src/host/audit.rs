@@ -172,10 +172,11 @@ pub(crate) async fn all_done(host: &Host, entries: Vec<NewAuditEntry>) {
 /// Returns the moment, in milliseconds of the Unix clock, from which on the audit is about the account that has a name now: before, another
 /// address had it. None: no other one had it, as far as is known.
 pub(crate) async fn since(host: &Host, name: &str) -> Result<Option<i64>, StoreError> {
-    let (config, name) = (host.config(), name.to_owned());
-    let Some(account) = config.accounts.values().find(|account| account.name.as_str() == name) else { return Ok(None) };
+    let config = host.config();
+    let account = name.parse::<AccountName>().ok().and_then(|name| config.accounts.get(&name));
+    let Some(account) = account else { return Ok(None) };
     let (own, kinds) = (account.link.jid.to_bare(), vec![AuditKind::Account]);
-    let query = AuditQuery { account: Some(name), kinds, most: LOOKED_AT, ..AuditQuery::default() };
+    let query = AuditQuery { account: Some(name.to_owned()), kinds, most: LOOKED_AT, ..AuditQuery::default() };
     Ok(configuration::end_of_another(&host.store.audit().entries(query).await?, &own))
 }
 
