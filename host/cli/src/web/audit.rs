@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 use parlor::control::audit::{Audit, Counted, Entry, Name};
-use parlor::control::views::Status;
 use parlor_store::{AuditKind, AuditQuery};
 use parlor_window::{Page, Problem, Reply, Role, Routes, segment};
 
-use super::host::{Host, Visit, ask, look};
+use super::host::{Host, Visit, account_names, ask, look};
 use super::parts::{cell, choice, field, lacking, maybe, rows, table, when};
 use crate::audit::{read, read_before, request, since};
 use crate::show::size;
@@ -116,8 +115,7 @@ async fn of_accounts(
         return Err(Problem::wrong("`before` is the number of an entry"));
     }
     let (names, audit, lacks) = ask(visit, move |client| {
-        let status: Status = client.get("/v1/status")?;
-        let names: Vec<String> = status.accounts.into_iter().map(|account| account.name).collect();
+        let names = account_names(client)?;
         if query.account.is_none()
             && let [only] = &names[..]
         {

@@ -26,19 +26,11 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
 
 /// Shows the buttons of a plugin, as far as the session may press them.
 pub(super) fn buttons(visit: &Visit, id: &PluginId, entry: &Entry) -> Markup {
-    let button = |path: &str, text: &str| {
-        visit.form(&format!("/plugins/{id}/{path}"), &html! { button.quiet type="submit" { (text) } })
-    };
     html! {
         @if visit.may(Role::Operator) {
             div.actions {
-                @if entry.enabled {
-                    (button("restart", "Restart"))
-                    (button("disable", "Disable"))
-                } @else {
-                    (button("enable", "Enable"))
-                }
-                @if visit.may(Role::Owner) { (button("remove", "Remove")) }
+                (switches(visit, id, entry.enabled))
+                @if visit.may(Role::Owner) { (button(visit, id, "remove", "Remove")) }
             }
         }
     }
@@ -48,17 +40,24 @@ pub(super) fn buttons(visit: &Visit, id: &PluginId, entry: &Entry) -> Markup {
 /// host to say.
 pub(super) fn own_buttons(visit: &Visit, id: &PluginId, places: &[Plugin]) -> Markup {
     let is_disabled = places.iter().any(|plugin| plugin.state == "disabled");
-    let buttons: &[(&str, &str)] =
-        if is_disabled { &[("enable", "Enable")] } else { &[("restart", "Restart"), ("disable", "Disable")] };
     html! {
-        @if visit.may(Role::Operator.of_accounts()) {
-            div.actions {
-                @for (path, text) in buttons {
-                    (visit.form(&format!("/plugins/{id}/{path}"), &html! { button.quiet type="submit" { (text) } }))
-                }
-            }
+        @if visit.may(Role::Operator.of_accounts()) { div.actions { (switches(visit, id, !is_disabled)) } }
+    }
+}
+
+fn switches(visit: &Visit, id: &PluginId, is_enabled: bool) -> Markup {
+    html! {
+        @if is_enabled {
+            (button(visit, id, "restart", "Restart"))
+            (button(visit, id, "disable", "Disable"))
+        } @else {
+            (button(visit, id, "enable", "Enable"))
         }
     }
+}
+
+fn button(visit: &Visit, id: &PluginId, path: &str, text: &str) -> Markup {
+    visit.form(&format!("/plugins/{id}/{path}"), &html! { button.quiet type="submit" { (text) } })
 }
 
 /// Asks a question about a plugin. Cancelling returns to the plugin's page.
@@ -113,12 +112,13 @@ async fn disable(visit: Visit, form: Form) -> Result<Reply, Problem> {
 }
 
 async fn switch(visit: &Visit, id: &PluginId, enabled: bool) -> Result<Reply, Problem> {
-    let (own, state) = (id.clone(), if enabled { "enabled" } else { "disabled" });
+    let (step, state) = if enabled { ("enable", "enabled") } else { ("disable", "disabled") };
     if visit.is_limited() {
-        let target = format!("/v1/plugins/{id}/{}", if enabled { "enable" } else { "disable" });
+        let target = format!("/v1/plugins/{id}/{step}");
         let status: Status = ask(visit, move |client| Ok(client.post(&target)?)).await?;
         return Ok(visit.done(&format!("/plugins/{id}"), now(id, state, &status)));
     }
+    let own = id.clone();
     change(visit, move |_, admin| Ok(admin.enable(&own, enabled)?)).await?;
     apply(visit, id, &format!("/plugins/{id}"), format!("{id} is {state}")).await
 }

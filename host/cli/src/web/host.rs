@@ -144,6 +144,12 @@ pub(super) async fn ask<T: Send + 'static>(
         .await
 }
 
+/// Asks the host for the names of the accounts, of a session of some accounts for those of its own.
+pub(super) fn account_names(client: &Client) -> anyhow::Result<Vec<String>> {
+    let status: Status = client.get("/v1/status")?;
+    Ok(status.accounts.into_iter().map(|account| account.name).collect())
+}
+
 /// Returns the state of the host, or what the files say of it if none runs. A session of some accounts gets the host's answer about
 /// these.
 pub(super) async fn status(visit: &Visit) -> Result<Status, Problem> {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use maud::{Markup, html};
 use parlor::control::client::{Client, escaped};
-use parlor::control::views::{DataEntry, DataHead, DataPage, Status};
+use parlor::control::views::{DataEntry, DataHead, DataPage};
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_config::{AccountConfig, AccountName, Config};
 use parlor_store::{DataFile, Owner, StoredValue};
 use parlor_window::{Page, Problem, Reply, Role, Routes, segment, stranger};
 
-use super::host::{Host, Visit, ask, look, plugin};
+use super::host::{Host, Visit, account_names, ask, look, plugin};
 use super::parts::{cell, choice, rows, table, when, whole};
 use crate::Ended;
 use crate::show::size;
@@ -75,8 +75,7 @@ async fn list(visit: Visit) -> Result<Reply, Problem> {
 
 /// Asks the host for a page of the list, for a session of some accounts. It begins with the first of these.
 fn asked(client: &Client, id: &PluginId, account: String, after: Option<&str>) -> anyhow::Result<Listing> {
-    let status: Status = client.get("/v1/status")?;
-    let accounts: Vec<_> = status.accounts.into_iter().map(|account| account.name).collect();
+    let accounts = account_names(client)?;
     let account = if account.is_empty() { accounts.first().cloned().unwrap_or_default() } else { account };
     let behind = after.map(|key| format!("&after={}", escaped(key))).unwrap_or_default();
     let target = format!("/v1/plugins/{id}/data?account={}&lines={PAGE}{behind}", escaped(&account));
