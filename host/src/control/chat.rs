@@ -14,15 +14,15 @@ use parlor_runtime::account::{Shared, encryption};
 use parlor_session::OWNER_COMMANDS;
 use parlor_stanza::types::{AdHocAction, AdHocAnswer, AdHocRefusal, AdHocRequest, AdHocStage, Reply};
 use parlor_store::{AuditKind, By, NewAuditEntry};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::news::Announcer;
 use self::steps::Steps;
+use super::handle::{Order, ordered};
 use super::reach::Reach;
 use super::routes::settle;
-use super::server::Order;
 use super::show;
 use super::switching;
 use super::views::{Plugin, Status};
@@ -216,16 +216,14 @@ async fn carry_out(
     id: &PluginId,
     by: &By,
 ) -> Result<(), String> {
-    let stopping = || "the host is being stopped".to_owned();
     if node == "restart" {
         let unknown = || format!("there is no plugin {id}");
         if !actions::will_have_plugin(host, id).await {
             return Err(unknown());
         }
         let restarting = async {
-            let (done, was_done) = oneshot::channel();
-            orders.send(Order::Restart(id.clone(), done)).await.map_err(|_| stopping())?;
-            if was_done.await.map_err(|_| stopping())? { Ok(()) } else { Err(unknown()) }
+            let is_there = ordered(orders, |done| Order::Restart(id.clone(), done)).await;
+            if is_there.ok_or_else(switching::stopping)? { Ok(()) } else { Err(unknown()) }
         };
         let entry = NewAuditEntry::new(AuditKind::Run, by, "restarted");
         let entry = NewAuditEntry { plugin: Some(id.to_string()), ..entry };

@@ -22,6 +22,16 @@ pub enum Order {
     Restart(PluginId, oneshot::Sender<bool>),
 }
 
+/// Gives the host an order, and waits until it is done. None: the host is being stopped.
+pub(super) async fn ordered<T>(
+    orders: &mpsc::Sender<Order>,
+    order: impl FnOnce(oneshot::Sender<T>) -> Order,
+) -> Option<T> {
+    let (done, was_done) = oneshot::channel();
+    orders.send(order(done)).await.ok()?;
+    was_done.await.ok()
+}
+
 /// The parts of the host that the control socket needs.
 #[derive(Clone)]
 pub struct HostHandle {

@@ -5,9 +5,10 @@ use parlor_config::AccountName;
 use parlor_plugins::admin::PluginAdmin;
 use parlor_runtime::audited::record;
 use parlor_store::{By, NewAuditEntry};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use super::handle::Order;
+use super::handle::{Order, ordered};
+use super::refusal::Refusal;
 use crate::host::Host;
 
 /// The most accounts that have an entry each about one restart.
@@ -33,10 +34,12 @@ pub(super) async fn switch(
 
 /// Has the host read its policy.
 pub(super) async fn reload(orders: &mpsc::Sender<Order>) -> Result<(), String> {
-    let stopping = || "the host is being stopped".to_owned();
-    let (done, was_done) = oneshot::channel();
-    orders.send(Order::Reload(done)).await.map_err(|_| stopping())?;
-    was_done.await.map_err(|_| stopping())?
+    ordered(orders, Order::Reload).await.ok_or_else(stopping)?
+}
+
+/// Returns why an order is not obeyed.
+pub(super) fn stopping() -> String {
+    Refusal::Stopping.to_string()
 }
 
 /// Returns the accounts whose audit has an entry about the restart of a plugin. A plugin that is on very many, or on none, has one
