@@ -203,8 +203,7 @@ fn query(request: &Request) -> Result<AuditQuery, Refusal> {
 
 /// Returns how many entries a request asks for.
 pub(super) fn lines(request: &Request) -> Result<u32, Refusal> {
-    let most = request.value("lines").map_or(Ok(100), str::parse::<i64>);
-    let most = most.map_err(|_| Refusal::Value("`lines` is a whole number".to_owned()))?;
+    let most = request.lines(100_i64)?;
     Ok(u32::try_from(most.clamp(0, MOST_ENTRIES.into())).unwrap_or(MOST_ENTRIES))
 }
 

@@ -53,12 +53,16 @@ impl Said {
 
     /// Returns the plugin that wrote the line or that it is about.
     fn owner(&self) -> Option<&str> {
-        self.fields.iter().find(|(name, _)| *name == "plugin").map(|(_, value)| &**value)
+        self.field("plugin")
     }
 
     /// Returns the account that the line is about.
     fn account(&self) -> Option<&str> {
-        self.fields.iter().find(|(name, _)| *name == "account").map(|(_, value)| &**value)
+        self.field("account")
+    }
+
+    fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
     }
 
     /// Returns how many bytes the line takes.

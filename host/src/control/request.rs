@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::str::FromStr;
 
 use hyper::header::{HOST, HeaderValue};
 use hyper::http::request::Parts;
@@ -65,6 +66,12 @@ impl Request {
     /// Returns the value of a query parameter, unless it is empty.
     pub(super) fn value(&self, name: &str) -> Option<&str> {
         self.query.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Returns how many lines or entries it asks for, or else the usual number.
+    pub(super) fn lines<T: FromStr>(&self, usual: T) -> Result<T, Refusal> {
+        let most = self.value("lines").map_or(Ok(usual), str::parse);
+        most.map_err(|_| Refusal::Value("`lines` is a whole number".to_owned()))
     }
 }
 

@@ -25,7 +25,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::audit;
 use super::follow::{self, Follower};
-use super::handle::{HostHandle, Order};
+use super::handle::{HostHandle, Order, ordered};
 use super::http::{self, Answer, JSON, LINES, json};
 use super::lines::{LEVELS, Wanted, rank};
 use super::links;
@@ -352,9 +352,7 @@ impl Routes {
 
     /// Gives the host an order, and waits until it is done.
     async fn order<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, Refusal> {
-        let (done, was_done) = oneshot::channel();
-        self.handle.orders.send(order(done)).await.map_err(|_| Refusal::Stopping)?;
-        was_done.await.map_err(|_| Refusal::Stopping)
+        ordered(&self.handle.orders, order).await.ok_or(Refusal::Stopping)
     }
 
     fn logs(&self, request: &Request, client: impl AsyncRead + Unpin + Send + 'static) -> Result<Answer, Refusal> {
@@ -366,8 +364,7 @@ impl Routes {
         let account = request.value("account").map(|_| data::present(&self.handle.host, request).map(since));
         let account = account.transpose()?;
         let wanted = Wanted { plugin: id, level, account };
-        let most = request.value("lines").map_or(Ok(USUAL_LINES), str::parse);
-        let most = most.map_err(|_| Refusal::Value("`lines` is a whole number".to_owned()))?;
+        let most = request.lines(USUAL_LINES)?;
         if request.value("follow") == Some("true") {
             let place = Arc::clone(&self.followers).try_acquire_owned().map_err(|_| Refusal::Followers)?;
             let follower = Follower::new(&self.handle.lines, wanted, most, client, place);

@@ -22,8 +22,7 @@ const PAGE: usize = 100;
 /// Shows a page of the entries of a plugin on an account.
 pub(super) async fn list(host: &Host, id: &PluginId, request: &Request) -> Result<Answer, Refusal> {
     let account = present(host, request)?;
-    let most = request.value("lines").map_or(Ok(PAGE), str::parse);
-    let most = most.map_err(|_| Refusal::Value("`lines` is a whole number".to_owned()))?.clamp(1, PAGE);
+    let most = request.lines(PAGE)?.clamp(1, PAGE);
     let page = PageOf { after: request.value("after").map(str::to_owned), most, ..PageOf::default() };
     let page = account.data().heads(owner(&account, id), page).await.map_err(Refusal::Store)?;
     let head =

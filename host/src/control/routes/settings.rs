@@ -1,9 +1,12 @@
 //! The requests that show and change the settings of a plugin. No secret is among them, neither to be read nor to be written: a
 //! reference to one may lead to any file of the host.
 
+use std::sync::Arc;
+
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_plugins::admin::{AdminError, PluginAdmin, SettingChange, change_settings};
+use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::SettingValues;
 use parlor_plugins::setting::{Setting, SettingKind};
 use parlor_runtime::audited::record;
@@ -31,9 +34,8 @@ pub(super) async fn show(host: &Host, id: &PluginId) -> Result<Answer, Refusal> 
     let (config, plugin) = (host.config(), id.clone());
     let reading = tokio::task::spawn_blocking(move || {
         let admin = PluginAdmin::new(&config);
-        let entry = admin.entry(&plugin)?;
-        let manifest = admin.look(&plugin, &entry)?.manifest;
-        let shown = |(name, setting): (&String, &Setting)| shown(name, setting, &entry.settings);
+        let (manifest, values) = looked(&admin, &plugin)?;
+        let shown = |(name, setting): (&String, &Setting)| shown(name, setting, &values);
         Ok::<Vec<PluginSetting>, AdminError>(manifest.settings.iter().map(shown).collect())
     });
     json(&reading.await.map_err(|error| Refusal::NotApplied(error.to_string()))?.map_err(|error| refused(id, &error))?)
@@ -46,8 +48,7 @@ pub(super) async fn change(handle: &HostHandle, id: &PluginId, request: &Request
     // It blocks on locks and on the disk.
     let changing = tokio::task::spawn_blocking(move || {
         let admin = PluginAdmin::new(&config).recording(|decided| record(&config, decided, &by));
-        let looked = admin.entry(&plugin).and_then(|entry| Ok((admin.look(&plugin, &entry)?.manifest, entry.settings)));
-        let (manifest, values) = looked.map_err(|error| refused(&plugin, &error))?;
+        let (manifest, values) = looked(&admin, &plugin).map_err(|error| refused(&plugin, &error))?;
         for change in &changes {
             fits(&plugin, manifest.settings.get(&change.name), change)?;
         }
@@ -56,6 +57,12 @@ pub(super) async fn change(handle: &HostHandle, id: &PluginId, request: &Request
     });
     changing.await.map_err(|error| Refusal::NotApplied(error.to_string()))??;
     switching::reload(&handle.orders).await.map_err(Refusal::NotApplied)
+}
+
+/// Returns the manifest of a plugin, and the values of its settings.
+fn looked(admin: &PluginAdmin<'_>, id: &PluginId) -> Result<(Arc<Manifest>, SettingValues), AdminError> {
+    let entry = admin.entry(id)?;
+    Ok((admin.look(id, &entry)?.manifest, entry.settings))
 }
 
 /// Returns a setting with its value, unless that is a secret or may be a reference to one.
