@@ -138,7 +138,8 @@ impl Policy {
         !self.require_signature || signer.and_then(|name| self.keys.get(name)).is_some_and(counts)
     }
 
-    /// Parses the text of the file at this path. A text that is too long to be [read](Self::read) is refused: it is not to be written.
+    /// Parses the text of the file at this path. Refuses a text that would be too long to [read](Self::read), so
+    /// that nobody writes it.
     pub fn understand(text: &str, path: &Path) -> Result<Self, PolicyError> {
         if text.len() as u64 > MAX_BYTES {
             return Err(PolicyError::TooLong { path: path.to_owned() });

@@ -24,8 +24,8 @@ use super::Host;
 
 /// How often counts are written. A host that is killed loses those since.
 const COUNTING: Duration = Duration::from_secs(30);
-/// From how many plugins on the counts are written before more are gathered. There may be 100,000, and the memory of their counts, which
-/// lies between values that stay, would not return to the system.
+/// Once the counts of this many plugins are gathered, they are written before more are gathered. There may be 100,000 plugins, and the
+/// memory of all their counts would not return to the system, since it lies between values that stay.
 const COUNTED_AT_ONCE: usize = 1_000;
 /// The name of the configuration file in entries.
 const CONFIG: &str = "parlor.toml";
@@ -169,8 +169,8 @@ pub(crate) async fn all_done(host: &Host, entries: Vec<NewAuditEntry>) {
     warn_of(host.store.audit().add(entries).await);
 }
 
-/// Returns the moment, in milliseconds of the Unix clock, from which on the audit is about the account that has a name now: before, another
-/// address had it. None: no other one had it, as far as is known.
+/// Returns the moment, in milliseconds of the Unix clock, from which the audit is about the account that has a name now. Before, another
+/// address had the name. None: no other address had it, as far as is known.
 pub(crate) async fn since(host: &Host, name: &str) -> Result<Option<i64>, StoreError> {
     let config = host.config();
     let account = name.parse::<AccountName>().ok().and_then(|name| config.accounts.get(&name));

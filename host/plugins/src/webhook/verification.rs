@@ -113,7 +113,7 @@ pub enum VerifiedBy {
 #[error("it is not signed as it should be")]
 pub struct Unverified;
 
-/// How far the check of a request came that is refused.
+/// How far the check of a refused request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refused {
     /// Its body was not hashed.
@@ -209,8 +209,8 @@ impl Verification {
         }
     }
 
-    /// Verifies a request by this secret. An empty secret verifies nothing. The body of a request that is refused is hashed once,
-    /// whatever is wrong with it: the time does not tell by what the sender is verified, or which signature is missing.
+    /// Verifies a request by this secret. An empty secret verifies nothing. The body of a refused request is hashed once,
+    /// whatever is wrong with it. So the time tells neither how the sender is verified nor which signature is missing.
     pub fn check(&self, secret: &str, given: Given<'_>) -> Result<Once, Unverified> {
         self.judge(secret, given).map_err(|refused| {
             if refused == Refused::Unread {

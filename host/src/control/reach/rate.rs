@@ -10,7 +10,7 @@ use parlor_base::rate::Bucket;
 const RATE: f64 = 0.2;
 /// The most changes of a plugin at once.
 const BURST: f64 = 20.0;
-/// The number of plugins from which on those are forgotten that were not changed lately.
+/// From this many plugins on, those that were not changed lately are forgotten.
 const MOST: usize = 128;
 
 /// The recent changes of each plugin.

@@ -55,11 +55,11 @@ enum About {
     Log,
     /// A plugin on each of its accounts.
     Plugin(String),
-    /// The possessions of a plugin on each of its accounts.
+    /// The webhooks or schedules of a plugin on each of its accounts.
     OfPlugin(String),
-    /// The possessions of a plugin on one account, which the query names.
+    /// The webhooks or schedules of a plugin on one account, which the query names.
     OfPluginOn(String),
-    /// What a plugin stores on one account, which the query names.
+    /// The entries that a plugin stores on one account, which the query names.
     Data(String),
     /// A plugin on all of its accounts at once.
     WholePlugin(String),
@@ -107,15 +107,15 @@ impl About {
 pub(in crate::control) struct Limits {
     reach: Reach,
     about: About,
-    /// The number of the newest entries of the audit that were shown before.
+    /// How many of the newest entries of the audit were shown before.
     shown: usize,
-    /// From when on the audit is about the present account, if another one had its name before.
+    /// The moment from which the audit is about the present account, if another one had its name before.
     since: Option<i64>,
 }
 
 impl Limits {
-    /// Checks a request before anything is done, and asks for as many entries of the audit as are needed to leave out those that
-    /// were shown before. None: it is of somebody who controls the whole host.
+    /// Checks a request before anything is done. A request for older entries of the audit also asks for those that were shown before,
+    /// which the answer leaves out. None: the request is of somebody who controls the whole host.
     pub(in crate::control) async fn of(host: &Host, request: &mut Request) -> Result<Option<Self>, Refusal> {
         let Some(session) = &request.by else { return Ok(None) };
         let reach = Reach::of_session(host, session).await;
@@ -292,8 +292,8 @@ fn check(reach: &Reach, about: &About, request: &Request) -> Result<(), Refusal>
     Ok(())
 }
 
-/// Returns the place of the entry of the audit that a session asks for entries before, and changes the request to one for as many
-/// more. The newest entry of an account has the place 1: numbers of the host would tell how much others do.
+/// Takes `before` out of a request for the audit, asks for as many entries more instead, and returns it. It is the place of an entry
+/// among those of the account, where the newest has the place 1: numbers of the host would tell how much others do.
 fn pass_over(request: &mut Request) -> Result<usize, Refusal> {
     let Some(before) = request.query.remove("before").filter(|before| !before.is_empty()) else { return Ok(0) };
     let shown = before.parse::<u32>().ok().filter(|shown| *shown <= MOST_SHOWN);
@@ -307,8 +307,8 @@ fn pass_over(request: &mut Request) -> Result<usize, Refusal> {
     usize::try_from(shown).map_err(|_| wrong())
 }
 
-/// Has a request for the audit of an account begin where another address had its name no more, and returns that moment: what was before
-/// is the business of somebody else.
+/// Makes a request for the audit of an account begin at the moment when no other address had its name any more, and returns that moment.
+/// Earlier entries are the business of somebody else.
 async fn begin_later(host: &Host, request: &mut Request) -> Result<Option<i64>, Refusal> {
     let since = audit::since(host, request.value("account").unwrap_or_default()).await.map_err(|error| {
         tracing::warn!(%error, "the audit cannot be read for a session of some accounts");
@@ -320,7 +320,7 @@ async fn begin_later(host: &Host, request: &mut Request) -> Result<Option<i64>, 
     Ok(since)
 }
 
-/// Has a request begin with this moment, unless it begins later. One that is no number is refused like any other.
+/// Makes a request begin at this moment, unless it begins later. A `since` that is no number stays, and is refused like any other.
 fn put_later(request: &mut Request, since: i64) {
     let is_earlier = |asked: &str| asked.parse::<i64>().is_ok_and(|asked| asked < since);
     if request.value("since").is_none_or(is_earlier) {

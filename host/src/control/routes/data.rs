@@ -1,5 +1,5 @@
-//! The requests that show and change what plugins stored on the accounts of this host. In a cluster, commands make them: only the node that has
-//! an account can write what it keeps.
+//! The requests that show and change the entries that plugins stored on the accounts of this host. Sessions of some accounts read by
+//! them. In a cluster, commands write by them: only the node that has an account can write what it keeps.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub(super) async fn show(host: &Host, id: &PluginId, request: &Request) -> Resul
     json(&DataEntry { key, hex: hex::encode(value), expires })
 }
 
-/// Returns the account that a request names. While its name goes to another address, it is neither of the two.
+/// Returns the account that a request names. While its name goes to another address, there is neither the old account nor the new one.
 pub(super) fn present(host: &Host, request: &Request) -> Result<Arc<Shared>, Refusal> {
     let account = account(host, request.value("account").unwrap_or_default())?;
     let written = host.config().accounts.get(&account.name).map(|written| written.link.jid.to_bare());
@@ -50,8 +50,8 @@ pub(super) fn present(host: &Host, request: &Request) -> Result<Arc<Shared>, Ref
     Ok(account)
 }
 
-/// Returns whether an account that runs is another one than the configuration has by its name, or than the session was made for. The
-/// session was checked by the node that it is at, and its accounts may have moved on since.
+/// Returns whether an account that runs has another address than the configuration has for its name, or than the session was made for.
+/// The node of the session has checked the session, but its accounts may have changed since.
 fn is_another(account: &Shared, written: Option<&BareJid>, by: Option<&Session>) -> bool {
     let of_session = by.and_then(|by| by.accounts.as_ref()?.get(&account.name));
     [written, of_session].into_iter().flatten().any(|jid| *jid != account.own)
@@ -166,7 +166,7 @@ mod tests {
 
     use super::*;
 
-    /// Its log and what plugins keep on it are the business of whoever had it before.
+    /// Its log and the entries of plugins on it are the business of the one who had the name before.
     #[tokio::test]
     async fn an_account_whose_name_goes_to_another_one_is_not_that_one() {
         let folder = tempfile::tempdir().unwrap();

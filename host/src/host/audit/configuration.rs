@@ -328,8 +328,8 @@ fn entry(field: &str, stays: bool, by: &By, old: Option<String>, new: Option<Str
     Some(NewAuditEntry { account: Some(account.to_owned()), old, new, ..NewAuditEntry::new(kind, by, what) })
 }
 
-/// Returns the first moment, in milliseconds of the Unix clock, after the last of these entries which says that another address had the
-/// name of the account. None: no entry says that.
+/// Finds the last of these entries that says that another address had the name of the account, and returns the moment after it, in
+/// milliseconds of the Unix clock. None: no entry says that.
 pub(super) fn end_of_another(entries: &[AuditEntry], own: &BareJid) -> Option<i64> {
     let is_own = |shown: &str| address(shown).parse::<Jid>().is_ok_and(|jid| jid.to_bare() == *own);
     let is_of_another = |entry: &&AuditEntry| {
