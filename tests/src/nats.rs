@@ -1,6 +1,6 @@
 //! A NATS server with `JetStream`, for hosts that are nodes of a cluster.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -39,6 +39,7 @@ pub fn make_node(home: &mut Home, nats: &str, node: &str) -> Result<()> {
 pub struct Nats {
     // Dropped in this order: the process before the folder that it writes to.
     process: Process,
+    program: PathBuf,
     port: u16,
     folder: Folder,
 }
@@ -46,11 +47,18 @@ pub struct Nats {
 impl Nats {
     /// Starts a server, and returns once it accepts connections.
     pub async fn start() -> Result<Self> {
+        let installed = Path::new(INSTALLED);
+        let program = if installed.is_file() { installed } else { Path::new("nats-server") };
+        Self::start_with(program, "host: 127.0.0.1\njetstream: {}\n".to_owned()).await
+    }
+
+    /// Starts a server of this program with this configuration, in the same way.
+    pub(crate) async fn start_with(program: &Path, config: String) -> Result<Self> {
         let folder = Folder::new()?;
-        folder.write(CONFIG, "host: 127.0.0.1\njetstream: {}\n")?;
+        folder.write(CONFIG, config)?;
         // -1 is a free port; 0 would be the usual one.
-        let (process, port) = started(&folder, "-1").await?;
-        Ok(Self { process, port, folder })
+        let (process, port) = started(program, &folder, "-1").await?;
+        Ok(Self { process, program: program.to_owned(), port, folder })
     }
 
     /// Kills the server. It keeps its port and its data.
@@ -63,12 +71,12 @@ impl Nats {
     pub async fn start_again(&mut self) -> Result<()> {
         let port = self.port.to_string();
         for _ in 1..TRIES {
-            if let Ok((process, _)) = started(&self.folder, &port).await {
+            if let Ok((process, _)) = started(&self.program, &self.folder, &port).await {
                 self.process = process;
                 return Ok(());
             }
         }
-        self.process = started(&self.folder, &port).await?.0;
+        self.process = started(&self.program, &self.folder, &port).await?.0;
         Ok(())
     }
 
@@ -106,9 +114,8 @@ impl Nats {
 }
 
 /// Starts a server that keeps its data in this folder, and returns it with its port once it is ready.
-async fn started(folder: &Folder, port: &str) -> Result<(Process, u16)> {
-    let installed = Path::new(INSTALLED);
-    let mut command = Command::new(if installed.is_file() { installed } else { Path::new("nats-server") });
+async fn started(program: &Path, folder: &Folder, port: &str) -> Result<(Process, u16)> {
+    let mut command = Command::new(program);
     command.arg("-c").arg(folder.join(CONFIG)).args(["-p", port]).arg("-sd").arg(folder.join("data"));
     let process = Process::start("nats-server", command).context("`cargo xtask` says how to install it")?;
     let mut mark = Mark::default();

