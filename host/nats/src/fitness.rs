@@ -1,4 +1,4 @@
-//! What a NATS server must be able to do.
+//! Checks whether a NATS server can do what parlor needs.
 
 use std::collections::HashMap;
 
@@ -17,11 +17,7 @@ const PAYLOAD: usize = 1024 * 1024;
 
 /// Checks what a server says of itself.
 pub(crate) fn check(info: &ServerInfo, replicas: usize) -> Result<(), ConnectError> {
-    let needed = if replicas > 1 { OLDEST_WITH_REPLICAS } else { OLDEST };
-    if version(&info.version) < version(needed) {
-        let found = info.version.chars().take(32).collect();
-        return Err(ConnectError::OldServer { found, needed, replicas });
-    }
+    check_version(&info.version, replicas)?;
     if info.max_payload < PAYLOAD {
         return Err(ConnectError::SmallPayload { found: info.max_payload, needed: PAYLOAD });
     }
@@ -31,7 +27,7 @@ pub(crate) fn check(info: &ServerInfo, replicas: usize) -> Result<(), ConnectErr
     Ok(())
 }
 
-/// What a server says of a stream that it leads.
+/// A server's description of a stream that it leads.
 #[derive(Deserialize)]
 struct Described {
     config: Settings,
@@ -43,15 +39,21 @@ struct Settings {
     metadata: HashMap<String, String>,
 }
 
-/// Checks the server that describes a stream with so many replicas, which is the one that leads it. A node may be connected to another
-/// one. Servers name their version there from 2.11.0 on.
+/// Checks the version of the server that leads a stream with so many replicas, by its description of the stream. The node may be
+/// connected to another server. From 2.11.0 on, servers name their version there.
 pub(crate) fn check_leader(answer: &[u8], replicas: usize) -> Result<(), ConnectError> {
     // The error of a server says nothing of its version.
     let Ok(Described { config }) = serde_json::from_slice(answer) else { return Ok(()) };
     let found = config.metadata.get("_nats.ver").map_or("2.10 or older", String::as_str);
-    if replicas > 1 && version(found) < version(OLDEST_WITH_REPLICAS) {
+    if replicas > 1 { check_version(found, replicas) } else { Ok(()) }
+}
+
+/// Checks that a server of this version never accepts two writes that expect the same revision.
+fn check_version(found: &str, replicas: usize) -> Result<(), ConnectError> {
+    let needed = if replicas > 1 { OLDEST_WITH_REPLICAS } else { OLDEST };
+    if version(found) < version(needed) {
         let found = found.chars().take(32).collect();
-        return Err(ConnectError::OldServer { found, needed: OLDEST_WITH_REPLICAS, replicas });
+        return Err(ConnectError::OldServer { found, needed, replicas });
     }
     Ok(())
 }
