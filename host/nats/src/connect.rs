@@ -195,7 +195,7 @@ impl Link {
     }
 
     /// Sends a request without a look at the server.
-    pub(crate) async fn request(
+    async fn request(
         &self,
         subject: Subject,
         headers: Option<HeaderMap>,
@@ -315,13 +315,17 @@ impl Link {
 
     /// Returns the message that a request asks for, from the leader of the stream.
     pub(crate) async fn read(&self, reading: &Reading, within: Duration) -> Result<Last, AskError> {
-        let Reading { api, wanted, subject } = reading;
-        let answer = self.request(api.clone(), None, wanted.clone(), within).await;
+        let answer = self.send(reading, within).await;
         // One look is enough: this changes nothing, and what an unfit server answers does not count.
         if answer.is_ok() || self.is_connected() {
             self.check()?;
         }
-        found(subject, &answer?).ok_or(AskError::Lost)
+        found(&reading.subject, &answer?).ok_or(AskError::Lost)
+    }
+
+    /// Returns the answer to such a request without a look at the server.
+    pub(crate) async fn send(&self, reading: &Reading, within: Duration) -> Result<Bytes, AskError> {
+        self.request(reading.api.clone(), None, reading.wanted.clone(), within).await
     }
 }
 

@@ -17,7 +17,7 @@ use parlor_cluster::Revision;
 use tokio::time::{sleep, timeout};
 
 use crate::answer::{ANSWER, revision_of};
-use crate::connect::Link;
+use crate::connect::{Link, Reading};
 use crate::delivery;
 use crate::names::Cluster;
 
@@ -208,10 +208,9 @@ async fn end_of(link: Link, stream: String) -> Option<Revision> {
 /// Returns the revision of the last record of these subjects, from the leader of the stream; `None` if there is none. It asks until the
 /// leader answers.
 async fn end_at_the_leader(link: &Link, cluster: &Cluster, subjects: &str) -> Option<Revision> {
-    let wanted = Bytes::from(serde_json::json!({ "last_by_subj": subjects }).to_string());
-    let api = format!("$JS.API.STREAM.MSG.GET.{}", cluster.state_stream());
+    let reading = Reading::last(&cluster.state_stream(), subjects);
     loop {
-        let answer = link.request(api.clone().into(), None, wanted.clone(), ANSWER).await;
+        let answer = link.send(&reading, ANSWER).await;
         if let Some(revision) = answer.ok().and_then(|answer| revision_of(&answer)) {
             return Some(revision).filter(|revision| *revision > 0);
         }
