@@ -7,8 +7,8 @@ use tokio::time::timeout;
 
 use crate::connect::Link;
 
-/// How long several servers may take to begin a delivery, and how often they are asked. One of them delivers, and it may have just been
-/// lost without the others knowing: then nobody answers, and another question may come to another one.
+/// How long several servers may take to begin a delivery, and how often they are asked. The one that is to deliver may be lost while the
+/// others do not know it yet. Nobody answers then, and the next request may reach another server.
 const BEGIN: Duration = Duration::from_millis(1_500);
 const ATTEMPTS: usize = 5;
 
@@ -17,18 +17,16 @@ const ATTEMPTS: usize = 5;
 /// If several servers keep the stream, any of them delivers what it has, which may be less than what the leader has. It delivers the rest
 /// once it has it.
 pub(crate) async fn begin(link: &Link, stream: &str, config: OrderedConfig) -> Result<(String, Ordered), String> {
-    let mut attempts = 1..ATTEMPTS;
-    loop {
+    if link.replicas == 1 {
+        return Box::pin(begin_once(link, stream, config)).await;
+    }
+    for _ in 0..ATTEMPTS {
         let once = Box::pin(begin_once(link, stream, config.clone()));
-        if link.replicas == 1 {
-            return once.await;
-        }
-        match timeout(BEGIN, once).await {
-            Ok(begun) => return begun,
-            Err(_) if attempts.next().is_some() => {}
-            Err(_) => return Err("no server begins to deliver".to_owned()),
+        if let Ok(begun) = timeout(BEGIN, once).await {
+            return begun;
         }
     }
+    Err("no server begins to deliver".to_owned())
 }
 
 async fn begin_once(link: &Link, stream: &str, config: OrderedConfig) -> Result<(String, Ordered), String> {
