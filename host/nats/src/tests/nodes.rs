@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::proxy::Proxy;
 use super::server::{Server, cluster, settings};
-use super::soon;
+use super::{heard, listen, soon};
 use crate::answer::Last;
 use crate::away::Standing;
 use crate::drive::look_for_other_times;
@@ -297,6 +297,17 @@ async fn a_thread_of_accounts_asks_over_a_connection_of_its_own() {
     thread.await.unwrap();
 }
 
+/// Asks over this route from now on. Each call of the result is a question, whose answer wakes up what the call returns.
+fn asking(route: Route, cluster: Cluster) -> impl Fn() -> oneshot::Receiver<()> {
+    let (waiting, inbox) = mpsc::unbounded_channel::<Waiter>();
+    tokio::spawn(ask(route, cluster, Question::Read, inbox, Arc::default()));
+    move || {
+        let (waiter, answered) = oneshot::channel();
+        waiting.send(waiter).unwrap();
+        answered
+    }
+}
+
 /// An account could not note what it does.
 #[tokio::test]
 async fn an_answer_without_the_connection_of_the_stores_does_not_count() {
@@ -304,14 +315,7 @@ async fn an_answer_without_the_connection_of_the_stores_does_not_count() {
     let (thread, cluster) = server.cluster().await;
     let proxy = Proxy::before(server.port()).await;
     let stores = Link::connect(&settings(proxy.port())).await.unwrap();
-    let route = Route { stores: stores.clone(), thread: Some(thread) };
-    let (waiting, inbox) = mpsc::unbounded_channel::<Waiter>();
-    tokio::spawn(ask(route, cluster, Question::Read, inbox, Arc::default()));
-    let answered = || {
-        let (waiter, answered) = oneshot::channel();
-        waiting.send(waiter).unwrap();
-        answered
-    };
+    let answered = asking(Route { stores: stores.clone(), thread: Some(thread) }, cluster);
     soon(answered()).await.unwrap();
     drop(proxy);
     soon(async {
@@ -334,14 +338,7 @@ async fn an_answer_of_another_server_than_that_of_the_stores_does_not_count() {
     let proxy = Proxy::before(server.port()).await;
     let stores = Link::connect(&settings(proxy.port())).await.unwrap();
     assert!(!thread.shares_server(&stores) && thread.shares_server(&thread.again().await.unwrap()));
-    let route = Route { stores, thread: Some(thread) };
-    let (waiting, inbox) = mpsc::unbounded_channel::<Waiter>();
-    tokio::spawn(ask(route, cluster, Question::Read, inbox, Arc::default()));
-    let answered = || {
-        let (waiter, answered) = oneshot::channel();
-        waiting.send(waiter).unwrap();
-        answered
-    };
+    let answered = asking(Route { stores, thread: Some(thread) }, cluster);
     soon(answered()).await.unwrap();
     proxy.set_deaf(true);
     let mut cut_off = answered();
@@ -383,21 +380,15 @@ async fn the_end_of_what_several_servers_have_is_asked_for_once_one_delivers() {
     let server = Server::start();
     let (link, cluster) = server.cluster().await;
     let (revision, mut present) = one_of_several(&link, &cluster).await;
-    // A client of the same account of NATS hears what others ask.
-    let mut asked = link.client.subscribe("$JS.API.>").await.unwrap();
-    link.client.flush().await.unwrap();
+    let asked = listen(&link, "$JS.API.>").await;
     assert_eq!(soon(present.next()).await.map(|message| message.revision), Some(revision));
     assert!(soon(present.next()).await.is_none());
-    asked.unsubscribe().await.unwrap();
-    let mut subjects = Vec::new();
-    while let Some(message) = soon(asked.next()).await {
-        subjects.push(message.subject.to_string());
-    }
+    let subjects: Vec<_> = heard(asked).await.iter().map(|message| message.subject.to_string()).collect();
     let [begun, end] = ["CONSUMER.CREATE", "MSG.GET"].map(|what| subjects.iter().position(|one| one.contains(what)));
     assert!(begun.is_some() && begun < end, "{subjects:?}");
 }
 
-/// Otherwise whoever reads would wait for it until the patience is over.
+/// Otherwise a reader would wait for it until the patience is over.
 #[tokio::test]
 async fn the_last_record_may_be_removed_before_a_server_that_lags_behind_delivers_it() {
     let server = Server::start();

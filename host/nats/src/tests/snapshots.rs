@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::TryStreamExt as _;
 use parlor_cluster::Token;
 
 use super::server::{Server, cluster, settings};
-use super::soon;
+use super::{heard, listen, soon};
 use crate::log::forget_before;
 use crate::names::hash;
 use crate::{
@@ -154,23 +154,19 @@ async fn the_snapshots_of_an_account_are_found_without_those_of_others() {
     let kept = messages(&link).await;
     stored(&snapshots, ACCOUNT, 7).await;
     let named = stored(&snapshots, ACCOUNT, 8).await;
-    // A client of the same account of NATS hears what others ask.
-    let mut asked = link.client.subscribe(format!("$JS.API.STREAM.INFO.{STREAM}")).await.unwrap();
-    link.client.flush().await.unwrap();
+    let asked = listen(&link, &format!("$JS.API.STREAM.INFO.{STREAM}")).await;
     let sizes = soon(snapshots.sizes(ACCOUNT)).await.unwrap();
     assert!(sizes.0 == 2 && sizes.1 > 10, "{sizes:?}");
     soon(snapshots.forget_all(ACCOUNT, Some(&named))).await.unwrap();
     assert_eq!(soon(snapshots.sizes(ACCOUNT)).await.unwrap().0, 1);
     soon(snapshots.forget_all(ACCOUNT, None)).await.unwrap();
-    asked.unsubscribe().await.unwrap();
+    let questions = heard(asked).await;
     let own = format!("\"$O.PARLOR_c_SNAPSHOTS.C.{}.>\"", hash(ACCOUNT));
-    let mut questions = 0;
-    while let Some(question) = soon(asked.next()).await {
-        let text = String::from_utf8_lossy(&question.payload).into_owned();
+    for question in &questions {
+        let text = String::from_utf8_lossy(&question.payload);
         assert!(text.contains(&own), "{text}");
-        questions += 1;
     }
-    assert!(questions >= 3, "{questions}");
+    assert!(questions.len() >= 3, "{}", questions.len());
     assert_eq!(messages(&link).await, kept, "the parts of the other one, and its name");
     assert_eq!(soon(snapshots.fetch("other@example.org", &of_other)).await.unwrap(), b"state");
 }
@@ -182,15 +178,9 @@ async fn a_snapshot_is_removed_by_one_request_for_its_end_and_one_for_its_parts(
     let (link, cluster) = server.cluster().await;
     let snapshots = Snapshots::open(&link, &cluster).await.unwrap();
     let kept = stored(&snapshots, ACCOUNT, 7).await;
-    // A client of the same account of NATS hears what others ask.
-    let mut asked = link.client.subscribe(format!("$JS.API.STREAM.PURGE.{STREAM}")).await.unwrap();
-    link.client.flush().await.unwrap();
+    let asked = listen(&link, &format!("$JS.API.STREAM.PURGE.{STREAM}")).await;
     soon(snapshots.forget(&kept)).await;
-    asked.unsubscribe().await.unwrap();
-    let mut requests = 0;
-    while soon(asked.next()).await.is_some() {
-        requests += 1;
-    }
+    let requests = heard(asked).await.len();
     assert_eq!((requests, messages(&link).await), (2, 0));
 }
 
