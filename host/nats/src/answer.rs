@@ -137,8 +137,8 @@ pub(crate) fn found(subject: &str, answer: &[u8]) -> Option<Last> {
     }
 }
 
-/// Returns the revision of the message that was asked for, whatever its subject is; 0 if there is none. Returns `None` if the server cannot
-/// say now.
+/// Returns the revision of the message that was asked for; 0 if there is none. The message may have any subject. Returns `None` if the
+/// server cannot say now.
 pub(crate) fn revision_of(answer: &[u8]) -> Option<Revision> {
     match serde_json::from_slice(answer) {
         Ok(Found { error: Some(error), .. }) => (error.err_code == NO_MESSAGE).then_some(0),

@@ -235,8 +235,8 @@ impl State {
 
     /// Returns whether NATS has no record of a session.
     ///
-    /// Of several servers, one that was cut off from the others may take itself for their leader for a while, and answer by the little that it
-    /// has. So the record is looked for once more, after a write that most of them took.
+    /// If several servers keep the state, one that is cut off from the others may take itself for their leader for a while. It then answers
+    /// without knowing the latest records. So the record is looked for once more, after a write that most servers took.
     async fn has_no_session(&self, id: SessionId) -> Result<bool, StateError> {
         if self.link.replicas == 1 {
             return Ok(true);

@@ -3,8 +3,8 @@
 //! An object is uploaded here, and not by the library: that gives the parts of each upload a random subject that nobody else knows, so
 //! the parts of an upload that was given up would stay for good.
 //!
-//! It is also read here. Of several servers, the library asks any of them which objects there are, and takes what that one has of an
-//! object for all of it. Here, the leader of the stream says how many parts there are, and all of them are waited for.
+//! It is also read here. If several servers keep the store, the library asks any of them, which may not have all parts of an object yet,
+//! and takes the parts that it has for all. Here, the leader of the stream says how many parts there are, and the reader waits for all.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, SystemTime};

@@ -161,8 +161,8 @@ async fn count(link: &Link, cluster: &Cluster) -> Option<BTreeMap<KeyId, u64>> {
         if state.messages == 0 {
             continue;
         }
-        // Of several servers, the one that delivers may not have all yet that the leader has. A key of which a record was not counted would
-        // be thrown away. The last record of a log is never removed.
+        // Of several servers, the one that delivers may not have all yet that the leader has. The owner throws a key away once no record
+        // is counted for it, so all must be counted. The last record of a log is never removed.
         let end = if link.replicas > 1 { state.last_sequence } else { 0 };
         let config = OrderedConfig {
             filter_subject: subjects,

@@ -134,8 +134,7 @@ async fn make(link: &Link, needed: Config) -> Result<(), StreamError> {
     look_at_the_leader(link, &needed.name).await
 }
 
-/// Checks the server that leads a stream which several servers keep. The version of the one that this node is connected to says nothing of
-/// it.
+/// Checks the version of the server that leads a stream, if several servers keep it. This node may be connected to another server.
 async fn look_at_the_leader(link: &Link, stream: &str) -> Result<(), StreamError> {
     if link.replicas == 1 {
         return Ok(());

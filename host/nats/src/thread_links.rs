@@ -50,8 +50,8 @@ impl ThreadLinks {
         }
     }
 
-    /// Asks over the connection of this thread. If it has none, the task that waits is returned. A thread of accounts, whose runtime has no
-    /// other one, then gets a connection for its later questions.
+    /// Asks over the connection of this thread. If the thread has none, `waiter` is returned. If the thread is also the only one of its
+    /// runtime, as those of accounts are, it gets a connection for its later questions.
     pub(crate) fn ask(self: &Arc<Self>, waiter: Waiter) -> Result<(), Waiter> {
         let Ok(runtime) = Handle::try_current() else { return Err(waiter) };
         let id = runtime.id();
@@ -88,7 +88,7 @@ async fn serve(links: Weak<ThreadLinks>, id: Id) {
     ask(route, cluster, Question::Read, inbox, fresh_until).await;
 }
 
-/// Connects this thread, however often that fails before. Returns `None` once nobody can ask any more.
+/// Connects this thread, and tries again after each failure. Returns `None` once nobody can ask any more.
 async fn connected(links: &Weak<ThreadLinks>) -> Option<Route> {
     loop {
         let stores = links.upgrade()?.stores.clone();

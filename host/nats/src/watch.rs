@@ -54,7 +54,7 @@ pub(crate) struct Present {
     watch: Watch,
     /// A revision that the last of them has at least.
     pub(crate) until: Option<Revision>,
-    /// Whether the server that delivers may have less than the one that leads, which is still to be asked for that revision.
+    /// Whether the leader is still to be asked for that revision: the server that delivers may have less.
     pub(crate) may_lag: bool,
     /// Whether this revision is missing, and may not come any more.
     is_early: bool,

@@ -508,7 +508,7 @@ async fn a_snapshot_whose_name_the_log_does_not_take_is_known_to_wait() {
     let held = node.take_over(1).await;
     soon(write(held.store().clone(), "k0".to_owned())).await.unwrap();
     let stream = link.jetstream.get_stream(cluster.log(bot().as_str()).0).await.unwrap();
-    // What is written is found only after a second without an answer.
+    // The server acknowledges no record any more. The writer waits for a second, and then looks whether its record is there.
     let config = Config { no_ack: true, ..stream.cached_info().config.clone() };
     link.jetstream.update_stream(config).await.unwrap();
     let unnoted = held.unnoted();
