@@ -57,18 +57,13 @@ type Task struct {
 	awaited []chan struct{}
 }
 
-// One goroutine that waits for the host.
-type waiter struct {
-	task   *Task
-	answer chan uint32
-}
-
 var (
 	// By their numbers.
 	all = map[uint32]*Task{}
 	// The task whose turn it is. The host gives one at a time.
 	current *Task
-	waiters = map[uint32]waiter{}
+	// The goroutines that wait for the host, by the handles that it will tell about.
+	waiters = map[uint32]chan uint32{}
 	// How many goroutines wait for the host, or for a goroutine of this package.
 	parked int
 )
@@ -179,18 +174,23 @@ func Beside(actions []func()) {
 // Waits for what the host will tell about a handle, in the task whose turn it is.
 func wait(handle uint32) uint32 {
 	answer := make(chan uint32, 1)
-	waiters[handle] = waiter{current, answer}
+	waiters[handle] = answer
 	current.join(handle)
 	parked++
 	return <-answer
 }
 
 func (task *Task) join(handle uint32) {
+	waitableJoin(handle, task.waitableSet())
+	task.waits++
+}
+
+// Returns the task's set, which it gets when it first waits.
+func (task *Task) waitableSet() uint32 {
 	if task.set == 0 {
 		task.set = waitableSetNew()
 	}
-	waitableJoin(handle, task.set)
-	task.waits++
+	return task.set
 }
 
 // Lets the goroutine go on that waits for a handle.
@@ -203,10 +203,10 @@ func (task *Task) answered(handle, code uint32) {
 		task.wakes, task.woken = 0, 0
 		return
 	}
-	waiter := waiters[handle]
+	answer := waiters[handle]
 	delete(waiters, handle)
 	parked--
-	waiter.answer <- code
+	answer <- code
 }
 
 // Has the host give this task a turn, from that of another one: it is told that a stream that it reads has an item.
@@ -230,18 +230,20 @@ func (task *Task) turn() uint32 {
 	}
 	task.awaited = nil
 	var began time.Time
+	var goOn bool
 	for number := 0; ; number++ {
 		// All goroutines may wait, and one of them for this turn.
 		task.deliver()
 		if number == unasked {
 			began = time.Now()
 		}
-		if task.isLong(number, began) || !othersGoOn(number) {
+		goOn = othersGoOn(number)
+		if !goOn || task.isLong(number, began) {
 			break
 		}
 		runtime.Gosched()
 	}
-	AtEnd(othersGoOn(turns))
+	AtEnd(goOn)
 	// What AtEnd allocates may let others run: Go's collector has goroutines wait for it.
 	task.deliver()
 	if task.hasReturned && task.waits == 0 {
@@ -251,11 +253,8 @@ func (task *Task) turn() uint32 {
 		delete(all, task.number())
 		return exits
 	}
-	if task.set == 0 {
-		task.set = waitableSetNew()
-	}
 	contextSet(task.number())
-	return waits | task.set<<4
+	return waits | task.waitableSet()<<4
 }
 
 // Gives the host the result, if there is one.
