@@ -28,10 +28,10 @@ type DialogAnswer struct {
 	Choice int
 }
 
-// DialogsAsk asks a person in a private chat, and waits for the answer; no longer than the context lasts. A handler
-// that asks does not count for the limit of handlers. It gives ErrTimedOut where the person did not answer in time, Rejected where the answer was
-// cancel or wrong three times, for the reason cancelled or wrong, NotFound where the person is an occupant of a room and has left, and
-// ErrStopped where another question to the person took its place. Needs messages.send.
+// DialogsAsk asks a person in a private chat, and waits for the answer; no longer than the context lasts. A handler that asks does not count
+// for the limit of handlers. DialogsAsk gives ErrTimedOut where the person did not answer in time, Rejected where the answer was cancel or
+// wrong three times, for the reason cancelled or wrong, NotFound where the person is an occupant of a room and has left, and ErrStopped where
+// another question to the person took its place. Needs messages.send.
 func DialogsAsk(ctx context.Context, to string, question Question) (DialogAnswer, error) {
 	wire := question.wire()
 	return ask(ctx, to, func() wit.Result[uint64, types.Error] { return dialogs.Begin(to, wire) })

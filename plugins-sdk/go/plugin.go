@@ -27,8 +27,8 @@
 // computes for long does so in one go. Each time the host calls, goroutines have some twenty turns, and no more than 20 milliseconds. Those
 // that have more to do go on 10 milliseconds later, and so on, with the plugin's events in between.
 //
-// SettingsGet and HTTPDo use the settings of the room of the handler that calls them, or that began the goroutine that does, and let others
-// run first where it is not that handler's turn. Call them before the handler returns: afterwards the goroutine has no room, and may get the
+// SettingsGet and HTTPDo use the settings of a room: that of the handler that calls them, or that began the goroutine that calls them. Other
+// handlers and goroutines may run before they do. Call them before the handler returns: afterwards the goroutine has no room, and may get the
 // settings of the room whose event is being handled.
 //
 // A context is asked before each call, and Sleep ends with it; any other call that has begun is waited for.

@@ -214,7 +214,7 @@ mod tests {
         equip(folder.path()).unwrap();
         let rooms = fs::read_to_string(folder.path().join(".parlor/sdk/contract/rooms/wit_bindings.go")).unwrap();
         assert!(rooms.contains("package rooms\n") && rooms.contains("func Open("), "{}", &rooms[..1000]);
-        // What the host writes is held until it is read, and nothing reads it past that.
+        // The SDK holds memory that the host wrote until `Take` gives it to the reader, so each text is read by `Take`.
         assert!(
             rooms.contains("unsafe.String((*uint8)(witRuntime.Take(")
                 && !rooms.contains("unsafe.String((*uint8)(unsafe.")

@@ -48,11 +48,11 @@ func Called(name, about string) {
 // Memory that the host has written and nobody has read yet. Calls get their answers while others run, so no call holds that of its own.
 var held = map[uintptr]unsafe.Pointer{}
 
-// Take gives memory that the host has written to its reader: only who uses it holds it from now on, like all memory of Go.
+// Take gives memory that the host has written to its reader. From now on only its users hold it, like all memory of Go.
 func Take(place uintptr) unsafe.Pointer {
 	memory, ok := held[place]
 	if !ok {
-		// What has no bytes is nowhere.
+		// Nothing is allocated for a value without bytes.
 		return nil
 	}
 	delete(held, place)

@@ -29,8 +29,9 @@ const (
 // The code of a read that has to wait.
 const blocked = 0xFFFFFFFF
 
-// How often others may run before a turn ends: who goes on may let another one go on. Without an end a goroutine that never waits would
-// keep out all events. A handler that has not returned is given more time than goroutines that it left behind.
+// How often others may run before a turn ends. There may be several rounds, since a goroutine that goes on may let another one go on.
+// Without an end, a goroutine that never waits would keep out all events. A handler that has not returned is given more time than
+// goroutines that it left behind.
 const (
 	turns      = 20
 	ofHandlers = 1000
@@ -81,13 +82,13 @@ func Run(handle func(*Task)) uint32 {
 	return task.turn()
 }
 
-// Own gives the task of this goroutine: the one that began it, or that began the goroutine that did. It is nil if the task is over.
+// Own gives the task of this goroutine, which a goroutine inherits from the one that starts it. It is nil if the task is over.
 func Own() *Task {
 	return all[numberOf(labels())]
 }
 
-// InTurn waits for a turn of the goroutine's own task; for the generated code. The host takes a call for one of the handler in whose task's
-// turn it comes: the handler's room has settings of its own, and it takes no place while it waits for a person.
+// InTurn waits for a turn of the goroutine's own task; for the generated code. The host knows the handler of a call by the task whose turn it
+// is. It matters to the host which one calls: the handler's room has settings of its own, and a handler that waits for a person takes no place.
 func InTurn() {
 	// A turn may end before this goroutine goes on, and a task whose handler has returned may be over then.
 	for task := Own(); task != nil && task != current; task = Own() {
