@@ -188,7 +188,8 @@ pub(super) fn limits() -> String {
         | Python | all that are awaited | none |\n\
         | JavaScript, TypeScript | all that return a promise but `waitUntil` and `timers.sleep`, 128 at once | made at once; those that \
         are refused wait as well |\n\
-        | Go, C | none is needed: a plugin waits for each call before it makes the next | none |\n\n\
+        | Go | none | end in `over-limit` |\n\
+        | C | none is needed: a plugin waits for each call before it makes the next | none |\n\n\
         A call that finds no other call open whose end it could wait for ends in `over-limit` in every language. In Rust it first \
         tries again for ten seconds.\n\n\
         ## More than a limit allows in a second\n\n\
