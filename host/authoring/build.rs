@@ -76,10 +76,8 @@ fn go(folder: &Path) -> anyhow::Result<()> {
     for (name, text) in generate(options.build())?.iter() {
         let name = named_in_go(name);
         let (rest, imports) = without_imports(&named_in_go(std::str::from_utf8(text)?));
-        for (name, text) in [(name.clone(), taken_in_go(&whole_in_go(&returned_in_go(&noted_in_go(&rest)))))]
-            .into_iter()
-            .chain(beside(&name, &rest, &imports))
-        {
+        let bindings = with_runtime(taken_in_go(&whole_in_go(&returned_in_go(&noted_in_go(&rest)))));
+        for (name, text) in [(name.clone(), bindings)].into_iter().chain(beside(&name, &rest, &imports)) {
             write(&folder.join(&name), text.as_bytes())?;
             writeln!(list, "    (\"contract/{name}\", include_bytes!(concat!(env!(\"OUT_DIR\"), \"/go/{name}\"))),")?;
         }
@@ -208,7 +206,7 @@ fn whole_in_go(text: &str) -> String {
         }
         whole.extend([line, "\n"]);
     }
-    with_runtime(whole)
+    whole
 }
 
 /// Has memory that the host wrote held by the SDK until it is read. Other tasks run between the two, so no call can hold it.
@@ -235,7 +233,7 @@ fn taken_in_go(text: &str) -> String {
         // The event itself has been read.
         taken.extend([&line.replace("witRuntime.Unpin()", "witRuntime.Take(arg0)"), "\n"]);
     }
-    with_runtime(taken)
+    taken
 }
 
 /// Imports the SDK's package for the bindings, if the text calls it.
