@@ -13,7 +13,6 @@ import (
 func main() { parlor.Start(start) }
 
 var lock sync.Mutex
-var handoff = make(chan *parlor.Message)
 var given = make(chan string)
 
 func start(ctx context.Context) error {
