@@ -6,6 +6,7 @@ from typing import Iterator, Optional
 
 import checks
 import lacks
+import tree
 from tree import Module
 
 #: The types of events about levels.
@@ -93,28 +94,29 @@ def _words(module: Module, call: ast.Call) -> set[str]:
 
 def run(checker: checks.Checker) -> None:
     """Tells of data in contents that Matrix alone has."""
-    stored = {key for module in checker.modules for node, _, key in _data(module) if isinstance(getattr(node, "ctx", ast.Load()), ast.Store)}
-    for module in checker.modules:
-        for node, owner, key in _data(module):
-            if key in stored or key in WRITTEN or not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
-                continue
-            why, instead = MENTIONS if key.endswith("mentions") else VOICE if key.endswith("voice") else NO_DATA
-            checker.tell("check", module, node, f"{owner}[{key!r}]"[:100], why, instead)
+    found = [(module, node, owner, key) for module in checker.modules for node, owner, key in _data(module)]
+    stored = {key for _, node, _, key in found if isinstance(getattr(node, "ctx", ast.Load()), ast.Store)}
+    for module, node, owner, key in found:
+        if key in stored or key in WRITTEN or not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
+            continue
+        why, instead = MENTIONS if key.endswith("mentions") else VOICE if key.endswith("voice") else NO_DATA
+        checker.tell("check", module, node, f"{owner}[{key!r}]"[:100], why, instead)
 
 
 def _data(module: Module) -> Iterator[tuple[ast.AST, str, str]]:
     """Yields the places where a content is asked for data, or is given some, with the content and the name of the data."""
     for node in ast.walk(module.tree):
-        owner: Optional[ast.AST] = None
-        key: Optional[ast.AST] = None
-        if isinstance(node, ast.Subscript):
-            owner, key = node.value, node.slice
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get" and node.args:
-            owner, key = node.func.value, node.args[0]
-        elif isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], (ast.In, ast.NotIn)):
-            owner, key = node.comparators[0], node.left
-        if owner is None or not isinstance(key, ast.Constant) or not isinstance(key.value, str) or not DATA.match(key.value):
+        owner, key = tree.keyed(node) or _looked_into(node) or (None, "")
+        if owner is None or not DATA.match(key):
             continue
         shown = ast.unparse(owner)
         if CONTENT.search(shown.removesuffix(".serialize()")):
-            yield node, shown, key.value
+            yield node, shown, key
+
+
+def _looked_into(node: ast.AST) -> Optional[tuple[ast.expr, str]]:
+    """Returns the owner and the key of `"key" in owner`. None: it is something else."""
+    if not isinstance(node, ast.Compare) or len(node.ops) != 1 or not isinstance(node.ops[0], (ast.In, ast.NotIn)):
+        return None
+    key = node.left
+    return (node.comparators[0], key.value) if isinstance(key, ast.Constant) and isinstance(key.value, str) else None

@@ -305,18 +305,13 @@ def _no_values(module: Module) -> set[ast.AST]:
 
 def _path_of(node: ast.AST) -> Optional[str]:
     """Returns the path of the setting that an expression reads: `self.config["a.b"]`, or `self["a"]` in the class of the settings."""
-    given: Optional[ast.AST] = None
-    owner: Optional[ast.expr] = None
-    if isinstance(node, ast.Subscript):
-        owner, given = node.value, node.slice
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get" and node.args:
-        owner, given = node.func.value, node.args[0]
-    if not isinstance(given, ast.Constant) or not isinstance(given.value, str) or owner is None:
+    owner, key = tree.keyed(node) or (None, "")
+    if owner is None:
         return None
     inner = _path_of(owner)
     if inner is not None:
-        return f"{inner}.{given.value}"
-    return given.value if ast.unparse(owner).rpartition(".")[2] in ("config", "self", "source", "base") else None
+        return f"{inner}.{key}"
+    return key if ast.unparse(owner).rpartition(".")[2] in ("config", "self", "source", "base") else None
 
 
 def _read(path: str, text: str) -> dict[str, Any]:

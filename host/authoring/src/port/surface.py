@@ -120,15 +120,13 @@ def extras(checker: checks.Checker) -> None:
     stored: set[str] = set()
     for module in checker.modules:
         for node in ast.walk(module.tree):
-            owner, key = (node.value, node.slice) if isinstance(node, ast.Subscript) else (None, None)
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get" and node.args:
-                owner, key = node.func.value, node.args[0]
-            if not isinstance(owner, ast.Attribute) or owner.attr != "extras" or not isinstance(key, ast.Constant) or not isinstance(key.value, str):
+            owner, key = tree.keyed(node) or (None, "")
+            if not isinstance(owner, ast.Attribute) or owner.attr != "extras":
                 continue
             if isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
-                read.append((module, owner, key.value))
+                read.append((module, owner, key))
             else:
-                stored.add(key.value)
+                stored.add(key)
     for module, owner, name in read:
         if name not in stored:
             checker.tell("lacks", module, owner, f"{ast.unparse(owner)}[{name!r}]"[:100], *lacks.EXTRAS)

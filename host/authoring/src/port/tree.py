@@ -275,6 +275,17 @@ def around(whole: ast.AST) -> dict[ast.AST, ast.AST]:
     return {inner: outer for outer in ast.walk(whole) for inner in ast.iter_child_nodes(outer)}
 
 
+def keyed(node: ast.AST) -> Optional[tuple[ast.expr, str]]:
+    """Returns the owner and the key of `owner["key"]` and of `owner.get("key")`. None: it is neither, or the key is no text of the source."""
+    owner: Optional[ast.expr] = None
+    key: Optional[ast.expr] = None
+    if isinstance(node, ast.Subscript):
+        owner, key = node.value, node.slice
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get" and node.args:
+        owner, key = node.func.value, node.args[0]
+    return (owner, key.value) if owner is not None and isinstance(key, ast.Constant) and isinstance(key.value, str) else None
+
+
 def lines_for_others(module: Module) -> set[int]:
     """Returns the lines that are for other versions of Python, or that stand beside an import that may fail."""
     found: set[int] = set()
