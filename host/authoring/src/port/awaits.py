@@ -8,7 +8,7 @@ and the calls get an `await`. Nothing else of the source changes.
 import ast
 import builtins
 from types import SimpleNamespace
-from typing import Any, Collection, Iterable, Iterator, Optional
+from typing import Any, Collection, Iterator, Optional
 
 import surface
 import tree
@@ -83,7 +83,7 @@ class Sources:
             added = False
             for function, (module, around) in self.functions.items() if makers else ():
                 known = self.sessions[module.path]
-                for target, value in _pairs(tree.within(function)):
+                for target, value in tree.given(tree.within(function)):
                     if isinstance(value, ast.Call) and not makers.isdisjoint(self.called(module, [*around, function], value)):
                         added |= ast.unparse(target) not in known
                         known.add(ast.unparse(target))
@@ -99,7 +99,7 @@ class Sources:
             # Not what the functions of a module or a function within another one have by these names.
             nodes = tree.within(scope) if isinstance(scope, tree.FUNCTIONS) else scope.body if isinstance(scope, ast.Module) else ast.walk(scope)
             found: dict[str, list[ast.expr]] = {}
-            for target, value in _pairs(nodes):
+            for target, value in tree.given(nodes):
                 found.setdefault(ast.unparse(target), []).append(value)
             self._assigned[scope] = found
         return self._assigned[scope].get(shown, [])
@@ -277,19 +277,8 @@ def sessions(module: Module) -> set[str]:
 
 def holders(module: Module, makers: Collection[str]) -> set[str]:
     """Returns the expressions to which the result of one of these functions is assigned, also by `with`."""
-    pairs = _pairs(ast.walk(module.tree))
+    pairs = tree.given(ast.walk(module.tree))
     return {ast.unparse(target) for target, value in pairs if isinstance(value, ast.Call) and module.dotted(value.func) in makers}
-
-
-def _pairs(nodes: Iterable[ast.AST]) -> Iterator[tuple[ast.expr, ast.expr]]:
-    """Yields what is given a value, with the value, also by `with`."""
-    for node in nodes:
-        if isinstance(node, ast.Assign):
-            yield from ((target, node.value) for target in node.targets)
-        elif isinstance(node, ast.AnnAssign) and node.value is not None:
-            yield node.target, node.value
-        elif isinstance(node, (ast.With, ast.AsyncWith)):
-            yield from ((one.optional_vars, one.context_expr) for one in node.items if one.optional_vars is not None)
 
 
 def is_generator(function: Function) -> bool:

@@ -6,11 +6,11 @@ from typing import Iterator
 import checks
 import surface
 import tree
+import web
 from tree import Module
 
-#: The methods that make requests, and the other attributes of a session.
-METHODS = {"get", "post", "put", "patch", "delete", "head", "options", "request"}
-SESSION = METHODS | {"headers", "closed", "close"}
+#: The attributes of a session.
+SESSION = web.METHODS | {"headers", "closed", "close"}
 #: The sessions that a plugin has from the beginning.
 OWN = {"self.http", "self.bot.http", "evt.client.api.session", "self.client.api.session"}
 #: The attributes of an answer.
@@ -18,7 +18,7 @@ ANSWER = {
     "status", "method", "url", "real_url", "headers", "reason", "content", "ok", "content_type", "content_length", "charset", "get_encoding", "read",
     "text", "json", "raise_for_status", "release",
 }
-#: Why others lack, and what to use.
+#: Why the layer does not have some others, and what to use.
 INSTEAD = {
     **dict.fromkeys(("cookies", "cookie_jar"), ("the host keeps no cookies", "a header of the request, if the server takes one")),
     "history": ("the host follows redirects, and does not tell of them", "`url`, the address that answered"),
@@ -65,14 +65,11 @@ def _attributes(whole: ast.AST) -> Iterator[ast.Attribute]:
 
 def _bound(whole: ast.AST) -> Iterator[tuple[str, ast.expr]]:
     """Yields the names and attributes that something is given to, with what it is."""
+    yield from ((ast.unparse(to), value) for to, value in tree.given(ast.walk(whole)))
     for one in ast.walk(whole):
-        if isinstance(one, ast.Assign):
-            yield from ((ast.unparse(to), one.value) for to in one.targets)
-        elif isinstance(one, (ast.With, ast.AsyncWith)):
-            yield from ((ast.unparse(item.optional_vars), item.context_expr) for item in one.items if item.optional_vars is not None)
-        elif isinstance(one, (ast.For, ast.AsyncFor)):
+        if isinstance(one, (ast.For, ast.AsyncFor)):
             yield ast.unparse(one.target), one.iter
-        elif isinstance(one, (ast.AnnAssign, ast.NamedExpr)) and one.value is not None:
+        elif isinstance(one, ast.NamedExpr):
             yield ast.unparse(one.target), one.value
 
 
@@ -88,5 +85,5 @@ def _is_session(node: ast.AST, sessions: set[str]) -> bool:
 def _is_request(node: ast.expr, sessions: set[str]) -> bool:
     """Whether it waits for an answer, or is one that `async with` waits for."""
     node = node.value if isinstance(node, ast.Await) else node
-    is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in METHODS
+    is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in web.METHODS
     return is_call and _is_session(node.func.value, sessions)

@@ -5,7 +5,7 @@ import copy
 import re
 import sys
 from dataclasses import dataclass, field
-from typing import Any, Iterator, Optional, Union
+from typing import Any, Iterable, Iterator, Optional, Union
 
 import fstrings
 
@@ -131,6 +131,17 @@ def assigned(body: list[ast.stmt]) -> dict[str, ast.expr]:
             if isinstance(target, ast.Name) and value is not None:
                 found.setdefault(target.id, value)
     return found
+
+
+def given(nodes: Iterable[ast.AST]) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Yields each target of an assignment and of a `with`, with its value."""
+    for node in nodes:
+        if isinstance(node, ast.Assign):
+            yield from ((target, node.value) for target in node.targets)
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            yield node.target, node.value
+        elif isinstance(node, (ast.With, ast.AsyncWith)):
+            yield from ((one.optional_vars, one.context_expr) for one in node.items if one.optional_vars is not None)
 
 
 def dotted_names(module: Module) -> Iterator[tuple[str, int]]:
