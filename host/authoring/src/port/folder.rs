@@ -25,9 +25,9 @@ const BOM: char = '\u{feff}';
 
 /// The maximum number of files that come with a plugin and are read, and of their bytes together. Further ones are not copied.
 const MOST_PACKAGED: usize = 100;
-/// The maximum number of those with Markdown: most of them are pages for people, which the plugin does not open.
-const MOST_PAGES: usize = 30;
 const MOST_PACKAGED_BYTES: u64 = 1 << 20;
+/// The maximum number of Markdown files among them: most of these are pages for people, which the plugin does not open.
+const MOST_PAGES: usize = 30;
 
 /// The files that are read in addition to Python's.
 const WANTED: [&str; 4] = ["maubot.yaml", "base-config.yaml", "requirements.txt", "pyproject.toml"];

@@ -64,6 +64,7 @@ def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[s
         raise ValueError("it has no .plug file")
     draft = manifest.Draft(framework=found)
     findings: list[Finding] = []
+    about: dict[str, Any] = {}
     if found == "errbot":
         read = _plugs(plugs, files)
         if len({plug.folder for plug in read}) > 1:
@@ -77,8 +78,7 @@ def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[s
         names = about.get("modules")
         starts = [str(one).replace(".", "/") for one in names] if isinstance(names, list) else []
     modules = reached(_without_strays(files, root, starts, found), root, starts, findings)
-    packaged = of_packages.files_of(modules, files, root)
-    packaged |= {} if found == "errbot" else of_packages.extra_of(modules, files, about.get("extra_files"))
+    packaged = of_packages.files_of(modules, files, root) | of_packages.extra_of(modules, files, about.get("extra_files"))
     checker = checks.Checker(modules, found == "errbot", of_packages.named(files, root), [*packaged])
     environment = of_environ.run(checker, draft)
     checker.run()
@@ -113,8 +113,9 @@ def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[s
     told = {(one.kind, one.file, one.line, one.what): one for one in findings}
     ordered = sorted(told.values(), key=lambda one: (one.file, one.line, one.kind, one.what))
     parts = {"parlor_port", found} | (checker.parts & OF_LAYER) | ({"mautrix", "aiohttp"} if found == "maubot" else set())
-    # The address of an answer is one of yarl.
-    parts |= {"yarl"} if "aiohttp" in parts else set()
+    if "aiohttp" in parts:
+        # The address of an answer is one of yarl.
+        parts.add("yarl")
     return {
         "framework": found,
         "name": draft.name,

@@ -264,7 +264,7 @@ class Errbot:
         if is_plugin:
             self._of_bot(module, node)
         if is_plugin and isinstance(node.value, ast.Name) and node.value.id == "self":
-            if node.attr in lacks.OF_SELF and node not in self._checked | self.checker.apart:
+            if node.attr in lacks.OF_SELF and node not in self._checked and node not in self.checker.apart:
                 tell("lacks", module, node, f"self.{node.attr}", *lacks.OF_SELF[node.attr])
             if node.attr in PLACES:
                 self.draft.knows_rooms = True
@@ -284,7 +284,7 @@ class Errbot:
         self.draft.has_prefix |= is_known and "prefix" in node.attr.lower()
         self.draft.answers |= shown == "self._bot.send"
         self.draft.knows_rooms |= is_known and node.attr in PLACES
-        if shown.removesuffix(f".{node.attr}") in ("self.bot_config", "self._bot.bot_config") and node.attr in lacks.OF_CONFIG:
+        if shown.removesuffix(f".{node.attr}") in of_config.CONFIG and node.attr in lacks.OF_CONFIG:
             self.checker.tell("lacks", module, node, shown, *lacks.OF_CONFIG[node.attr])
             is_known = True
         if is_known:

@@ -107,10 +107,8 @@ def of_errbot(checker: checks.Checker, draft: Draft, module: Module, node: ast.C
     for one in ast.walk(node):
         if not isinstance(one, ast.Attribute) or one.attr not in OF_ERRBOT or not (_is_room(one.value) or ast.unparse(one.value) in held):
             continue
-        # A subject is also read.
-        if one.attr == "topic" if isinstance(one.ctx, ast.Load) else one.attr != "topic":
-            continue
-        if one.attr != "topic" and one not in called:
+        # A subject is set, and the others are called.
+        if isinstance(one.ctx, ast.Load) if one.attr == "topic" else one not in called:
             continue
         fields, why = OF_ERRBOT[one.attr]
         for field in fields:

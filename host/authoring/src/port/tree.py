@@ -376,8 +376,9 @@ def constant(module: Module, node: ast.expr) -> tuple[Module, ast.expr]:
     """Returns what a name stands for if it is that of a constant, also of another module, and the module that has it; else the name itself."""
     for _ in range(DEEPEST):
         base, _dot, name = (module.dotted(node) or "").rpartition(".")
-        owner = module if isinstance(node, ast.Name) and node.id in module.constants else module.others.get(base)
-        name = node.id if owner is module and isinstance(node, ast.Name) else name
+        owner = module.others.get(base)
+        if isinstance(node, ast.Name) and node.id in module.constants:
+            owner, name = module, node.id
         if owner is None or name not in owner.constants:
             break
         module, node = owner, owner.constants[name]
