@@ -35,11 +35,6 @@ class Reaction:
 _latest: tuple[Any, list[Reaction]] = (None, [])
 
 
-def is_of_reactions(message: Any) -> bool:
-    """Whether a message has reactions. Its text, if any, is for clients that do not know them."""
-    return message.extensions is not None and message.extensions.reactions is not None
-
-
 def reactions(message: Any) -> list[Reaction]:
     """The reactions that a message adds, and those that it withdraws."""
     global _latest

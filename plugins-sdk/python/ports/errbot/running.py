@@ -106,7 +106,7 @@ class Runner:
             parlor.on("webhook", webhook=hook)(self._webhook(method))
         self._rooms.begin()
         if self._takes_reactions:
-            parlor.on("message", kind="groupchat", own=True)(self._echo)
+            parlor.on("message", kind="groupchat", own=True)(places.echo)
         if self._patterns or self._takes_files or self._takes_reactions or self._kind.callback_message is not BotPlugin.callback_message:
             parlor.on("message")(self._hear)
         if self._kind.callback_mention is not BotPlugin.callback_mention:
@@ -312,11 +312,12 @@ class Runner:
 
     async def _hear(self, message: Any) -> None:
         has_files = self._takes_files and files.of_message(message)
-        has_nothing = message.body is None and not has_files and not heard.is_of_reactions(message)
+        has_reactions = places.has_reactions(message)
+        has_nothing = message.body is None and not has_files and not has_reactions
         if message.carbon or message.own or places.takes_back(message) or has_nothing:
             return
         await self._loaded.wait()
-        if heard.is_of_reactions(message):
+        if has_reactions:
             several = heard.reactions(message) if self._takes_reactions else []
             await port.each(_log, [partial(self._called, self._plugin.callback_reaction, one) for one in several])
             return
@@ -333,11 +334,6 @@ class Runner:
         if not message.command:
             steps.append(partial(self._search, message, made))
         await port.each(_log, steps)
-
-    async def _echo(self, message: Any) -> None:
-        """Others react to an own message in a room by the id that it came back with."""
-        if message.own:
-            places.echoed(message)
 
     async def _tell(self, method: str, *arguments: Any) -> None:
         """Calls a method of this name."""

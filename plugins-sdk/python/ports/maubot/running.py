@@ -84,7 +84,7 @@ class Runner:
                 self._command(command, lambda: self._plugin)
         if self._hears:
             parlor.on("message")(self._hear)
-            parlor.on("message", kind="groupchat", own=True)(self._echo)
+            parlor.on("message", kind="groupchat", own=True)(places.echo)
         if self._watches:
             parlor.on("occupantJoined")(partial(self._member, True))
             parlor.on("occupantLeft")(partial(self._member, False))
@@ -217,17 +217,11 @@ class Runner:
         if event is not None:
             await port.each(_log, [partial(_listen, event, *one) for one in self._listeners])
 
-    async def _echo(self, message: Any) -> None:
-        """Others refer to an own message in a room by the id that it came back with."""
-        if message.own:
-            places.echoed(message)
-
     def _events(self, message: Any) -> list[Any]:
         if places.takes_back(message):
             redaction = redaction_event(self._plugin.client, message)
             return [] if redaction is None else [redaction]
-        has_reactions = message.extensions is not None and message.extensions.reactions is not None
-        if has_reactions or message.body is None and not files.of_message(message):
+        if places.has_reactions(message) or message.body is None and not files.of_message(message):
             return reaction_events(self._plugin.client, message)
         return list(message_events(self._plugin.client, message))
 

@@ -69,10 +69,10 @@ def is_said(place: str, number: str) -> bool:
     return (place, number) in _said
 
 
-def echoed(message: Any) -> None:
-    """Keeps in mind that an own message came back from its room."""
+async def echo(message: Any) -> None:
+    """Keeps in mind that an own message came back from its room: others refer to it by the id that it has then."""
     number = message.origin_id or message.id
-    if number and message.stanza_id:
+    if message.own and number and message.stanza_id:
         _messages[(message.chat, number)] = message
         _echoes[(message.chat, message.stanza_id)] = number
         _trim(_messages)
@@ -105,6 +105,11 @@ def takes_back(message: Any) -> bool:
     """Whether a message takes another one back. Its text is for clients that do not know that."""
     given = message.extensions
     return given is not None and (bool(given.retract) or given.moderated is not None)
+
+
+def has_reactions(message: Any) -> bool:
+    """Whether a message has reactions. Its text, if any, is for clients that do not know them."""
+    return message.extensions is not None and message.extensions.reactions is not None
 
 
 def is_taken_back_by_its_author(message: Any) -> bool:
