@@ -21,6 +21,9 @@ from parlor_port import web as _requests
 
 from . import hdrs, web
 
+#: The usual reasons, by the statuses.
+_PHRASES = {int(one): one.phrase for one in HTTPStatus}
+
 
 class ClientError(Exception):
     """Any reason why a request was not made."""
@@ -144,7 +147,7 @@ class ClientResponse:
         #: The address that has answered, behind redirects.
         self.url = self.real_url = yarl.URL(answer.url)
         self.headers = _requests.Headers(answer.headers)
-        self.reason = HTTPStatus(self.status).phrase if self.status in _KNOWN else ""
+        self.reason = _PHRASES.get(self.status, "")
         #: The answers before: the host follows redirects by itself.
         self.history: tuple[Any, ...] = ()
         self._content: bytes = answer.content
@@ -302,8 +305,6 @@ class ClientSession:
     async def __aexit__(self, *_: Any) -> None:
         await self.close()
 
-
-_KNOWN = {int(one) for one in HTTPStatus}
 
 # Python loads an encoding when it is first used: that has to be now, where there are files.
 for _name in ("cp1252", "iso8859-1", "iso8859-15"):

@@ -50,13 +50,17 @@ def person(user: str, needs_address: bool = False) -> str:
 
 def text_of(content: Any, name: str) -> str:
     """A text of a state."""
-    return str((content.get(name) if isinstance(content, Mapping) else getattr(content, name, None)) or "")
+    return str(_field(content, name) or "")
 
 
 def value_of(content: Any, name: str) -> str:
     """The same, of a type with names."""
-    found = content.get(name) if isinstance(content, Mapping) else getattr(content, name, None)
+    found = _field(content, name)
     return str(getattr(found, "value", found) or "")
+
+
+def _field(content: Any, name: str) -> Any:
+    return content.get(name) if isinstance(content, Mapping) else getattr(content, name, None)
 
 
 def is_closed(content: Any) -> bool:
@@ -72,7 +76,7 @@ def states_of(several: Any) -> dict[str, Any]:
     found = {}
     for one in several or ():
         kind = text_of(one, "type")
-        found[kind] = one.get("content") if isinstance(one, Mapping) else getattr(one, "content", None)
+        found[kind] = _field(one, "content")
     return found
 
 

@@ -11,6 +11,8 @@ from mautrix.types import (
 from parlor import rooms, user
 from parlor_port import places
 
+from .made_rooms import bare
+
 
 def content(room: str, kind: EventType, key: str = "") -> Any:
     """A state of a room. `MNotFound`: XMPP has none of this kind, or the room does not tell it."""
@@ -72,7 +74,7 @@ def level_of(one: Any) -> int:
 
 def names_of(room: str, one: Any) -> list[str]:
     """The names by which plugins know an occupant: the nickname in the room, and the address if it is shown."""
-    return [_name(room, one), *([] if one.jid is None else [str(one.jid).partition("/")[0]])]
+    return [_name(room, one), *([] if one.jid is None else [bare(one.jid)])]
 
 
 def levels(room: str) -> dict[str, int]:
@@ -118,7 +120,7 @@ def _create(room: str, _: str) -> Any:
 
 def _member(room: str, person: str) -> Any:
     for one in rooms.occupants(room):
-        if person == _name(room, one) or one.jid is not None and person == str(one.jid).partition("/")[0]:
+        if person in names_of(room, one):
             return _member_of(one)
     is_in_chat = rooms.get(room) is None and person in (room, user.bare_jid())
     return _in_chat(person) if is_in_chat else None
