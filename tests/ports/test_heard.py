@@ -8,16 +8,11 @@ from typing import Any
 
 import sample
 import test_layer
-
-HALL = "hall@rooms.example.org"
+from test_rooms import HALL, occupant
 
 
 def room(**given: Any) -> SimpleNamespace:
     return SimpleNamespace(**{"jid": HALL, "joined": True, "subject": "Tea", "actor": None, **given})
-
-
-def occupant(nick: str, **given: Any) -> SimpleNamespace:
-    return SimpleNamespace(**{"room": HALL, "nick": nick, "own": False, "jid": None, "actor": None, **given})
 
 
 def plugin(body: str, head: str = "") -> dict[str, str]:
@@ -26,12 +21,6 @@ def plugin(body: str, head: str = "") -> dict[str, str]:
 
 
 class Rooms(test_layer.Case):
-    async def heard(self, event: str, about: Any) -> list[str]:
-        for name, _, handler in list(self.host.listeners):
-            if name == event:
-                await handler(about)
-        return [text for _, text in self.host.take()]
-
     async def begin(self, texts: dict[str, str]) -> None:
         result = sample.port(texts)
         self.assertEqual(sample.told(result, "lacks"), [])

@@ -59,6 +59,13 @@ class Case(unittest.IsolatedAsyncioTestCase):
         await self.host.says(text, **named)
         return [text for _, text in self.host.take()]
 
+    async def heard(self, event: str, about: Any) -> list[str]:
+        """What the plugin says when something happens."""
+        for name, _, handler in list(self.host.listeners):
+            if name == event:
+                await handler(about)
+        return [text for _, text in self.host.take()]
+
 
 class Errbot(Case):
     async def test_commands_answer_by_what_they_return_and_yield(self) -> None:

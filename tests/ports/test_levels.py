@@ -100,12 +100,6 @@ class Given(test_layer.Case):
 
 
 class Heard(test_layer.Case):
-    async def heard(self, event: str, about: Any) -> list[str]:
-        for name, _, handler in list(self.host.listeners):
-            if name == event:
-                await handler(about)
-        return [text for _, text in self.host.take()]
-
     async def test_changes_of_roles_and_affiliations_are_changes_of_levels(self) -> None:
         texts = plugin(
             "@event.on(EventType.ROOM_POWER_LEVELS)\nasync def a(self, evt: StateEvent):\n    before = evt.prev_content.get('users', {})\n"

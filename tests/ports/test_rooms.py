@@ -25,12 +25,6 @@ class Case(test_layer.Case):
         host = await self.begun("greeter", hall=HALL, friends=["alice@example.org"], interval=3600.0)
         host.rooms[HALL] = SimpleNamespace(jid=HALL)
 
-    async def heard(self, event: str, about: Any) -> list[str]:
-        for name, _, handler in list(self.host.listeners):
-            if name == event:
-                await handler(about)
-        return [text for _, text in self.host.take()]
-
     def called(self) -> list[tuple[Any, ...]]:
         calls, self.host.calls = self.host.calls, []
         return calls
