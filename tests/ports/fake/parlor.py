@@ -126,7 +126,7 @@ class Host:
         self.moderation_denied = False
         #: The addresses that are banned, by the rooms.
         self.banned: dict[str, list[str]] = {}
-        #: Those of others who are not in a room, by the room and what they are there.
+        #: The addresses of others with an affiliation, by the room and the affiliation.
         self.affiliated: dict[tuple[str, str], list[str]] = {}
 
     async def start(self) -> None:

@@ -96,7 +96,7 @@ class Sources:
     def _values(self, scope: ast.AST, shown: str) -> list[ast.expr]:
         """Returns the values that an expression is given within a function, a class or a module."""
         if scope not in self._assigned:
-            # Not what the functions of a module or a function within another one have by these names.
+            # Functions within it may have other variables of the same names: these are left out.
             nodes = tree.within(scope) if isinstance(scope, tree.FUNCTIONS) else scope.body if isinstance(scope, ast.Module) else ast.walk(scope)
             found: dict[str, list[ast.expr]] = {}
             for target, value in tree.given(nodes):
@@ -230,7 +230,7 @@ class Sources:
         return None if kinds is None else kinds.union(*(self.above(one) for one in kinds))
 
     def may_mean(self, module: Module, around: list[ast.AST], node: ast.expr) -> list[str]:
-        """Returns the classes whose methods of this name wait, if a call may be of any of several classes."""
+        """Returns the classes whose methods of this name wait, if the source does not tell which of several classes a call means."""
         if not isinstance(node, ast.Attribute) or node.attr in COMMON or f"{module.dotted(node)}.".startswith(self.framework):
             return []
         known = self.methods.get(node.attr, [])

@@ -41,7 +41,7 @@ DATA = re.compile(r"m\.[a-z0-9_.-]+\Z|[a-z]{2,}(?:\.[a-z0-9_-]+){2,}\Z")
 CONTENT = re.compile(r"(?:^|\.)content\Z")
 
 SERVER = "there is no server of Matrix to ask"
-#: What a request asks for, by a part of its path, and what does the same.
+#: Parts of the paths of requests, each with what to use in its place. The first one that is found counts.
 REQUESTS = (
     ("messages", lacks.NO_HISTORY[1]), ("context", lacks.NO_HISTORY[1]), ("relations", lacks.NO_HISTORY[1]), ("power_levels", "`self.client.get_state_event`, `send_state_event`"),
     ("state", "`self.client.get_state(room_id)`, `get_state_event`, `send_state_event`"), ("joined_members", "`self.client.get_joined_members(room_id)`"),
@@ -71,7 +71,7 @@ def of_client(checker: checks.Checker, module: Module, node: ast.Attribute, show
 
 
 def of_requests(checker: checks.Checker, module: Module, node: ast.Attribute, shown: str, around: dict[ast.AST, ast.AST]) -> None:
-    """Tells of a request to a server of Matrix, and what does the same."""
+    """Tells of a request to a server of Matrix, and what to use in its place."""
     call = around.get(node)
     words = _words(module, call) if isinstance(call, ast.Call) and call.func is node else set()
     instead = next((instead for part, instead in REQUESTS if part in words), lacks.NO_CLIENT[1])
@@ -79,7 +79,7 @@ def of_requests(checker: checks.Checker, module: Module, node: ast.Attribute, sh
 
 
 def _words(module: Module, call: ast.Call) -> set[str]:
-    """Returns the parts of the path of a request, also of one that has a name."""
+    """Returns the parts of the path of a request, also if a variable has the path."""
     found: set[str] = set()
     names = {one.id for given in call.args for one in ast.walk(given) if isinstance(one, ast.Name)}
     given = [*call.args, *(one.value for one in call.keywords if one.arg in ("path", "url"))]

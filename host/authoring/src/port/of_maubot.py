@@ -43,7 +43,7 @@ class Maubot:
         self._direct: set[ast.AST] = set()
         #: Whether it knows answers by `RelationType.REPLY`.
         self.knows_replies = False
-        #: What maubot.yaml says of the plugin, if it asks for that.
+        #: The version and the license in maubot.yaml, if the plugin reads them.
         self.meta: dict[str, str] = {}
         self._set: set[str] = set()
         self._bound: set[str] = set()
@@ -66,7 +66,7 @@ class Maubot:
         if kind in main.classes:
             surface.of_plugin(self.checker, main, main.classes[kind], surface.PLUGIN, lacks.OF_PLUGIN)
         self._set = surface.set_anywhere(self.checker.modules)
-        #: The names of the settings' own class are among these.
+        #: The names that all classes of the plugin bind. Those of the class of the settings are among them.
         self._bound = set().union(*(surface.bound(one) for module in self.checker.modules for one in ast.walk(module.tree) if isinstance(one, ast.ClassDef)))
         for module in self.checker.modules:
             surface.of_messages(self.checker, module, "maubot", ())

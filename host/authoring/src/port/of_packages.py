@@ -104,7 +104,7 @@ def extra_of(modules: list[Module], files: dict[str, str], patterns: Any) -> dic
 
 
 def missing_of(modules: list[Module], files: dict[str, str], patterns: Any) -> list[str]:
-    """Returns those that are not there, or were not read."""
+    """Returns the listed files that are not there, or were not read."""
     return [one for one in _listed(modules, patterns) if not any(_is_of(path, one) for path in files)]
 
 

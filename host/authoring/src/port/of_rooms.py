@@ -24,7 +24,7 @@ MAKES = (
     " `rooms.moderate`. Of the states, the name, the subject and who may enter have an effect",
     "nothing, once the owner has set and granted it",
 )
-#: What plugins of errbot do with a room, with the fields of the draft that it needs, and what it does.
+#: The attributes by which plugins of errbot change a room, each with the fields of the draft that it sets, and what is told.
 OF_ERRBOT = {
     "join": (("joins_rooms",), "it enters a room: plugin.toml asks for `rooms.join`"),
     "leave": (("joins_rooms",), "it leaves a room: plugin.toml asks for `rooms.join`"),

@@ -29,7 +29,7 @@ PLUGIN = {
     "id", "log", "config", "client", "http", "database", "webapp", "webapp_url", "sched", "loop", "loader", "get_config_class", "get_db_upgrade_table",
     "on_external_config_update", "pre_start", "start", "pre_stop", "stop", "register_handler_class",
 }
-#: Those of `self.loader`, and of what maubot.yaml says.
+#: Those of `self.loader`, and of `self.loader.meta`.
 LOADER, META = {*lacks.READS, "meta", "id"}, {"id", "version", "license"}
 #: Those of `self.config`, without those of the plugin's own class.
 SETTINGS = {"get", "load", "load_and_update", "do_update", "save", "clone"}

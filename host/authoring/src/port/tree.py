@@ -64,7 +64,7 @@ class Module:
 
 
 def _of_python(name: str) -> str:
-    """Returns the name of Python 3 of what the package six has for both versions."""
+    """Returns the name in Python 3 of a module that has another name in the package six."""
     return name.removeprefix("six.moves.") if name.startswith("six.moves.urllib.") else name
 
 
@@ -373,7 +373,7 @@ def literal(node: Optional[ast.expr], module: Module, known: Optional[dict[str, 
 
 
 def constant(module: Module, node: ast.expr) -> tuple[Module, ast.expr]:
-    """Returns what a name stands for if it is that of a constant, also of another module, and the module that has it; else the name itself."""
+    """Returns the value of a constant, which may be one of another module, and the module that has it. Any other expression is returned as it is."""
     for _ in range(DEEPEST):
         base, _dot, name = (module.dotted(node) or "").rpartition(".")
         owner = module.others.get(base)

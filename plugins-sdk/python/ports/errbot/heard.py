@@ -65,7 +65,7 @@ class Rooms:
         own = {name: getattr(kind, name) for name in ("callback_room_joined", "callback_room_left", "callback_room_topic")}
         #: By the names of the methods that the plugin has: whether they take a person, too. Those of earlier versions are for rooms of the account.
         self._methods = {name: _takes_person(method) for name, method in own.items() if method is not getattr(base, name)}
-        #: The rooms of the account that the plugin has been told.
+        #: The rooms of the account of which the plugin was told that it has entered them.
         self._entered: set[str] = set()
 
     def begin(self) -> None:

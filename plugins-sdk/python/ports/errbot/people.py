@@ -183,7 +183,7 @@ class RoomOccupant(Person):
 
 
 class RoomError(Exception):
-    """Something about a room went wrong. What a plugin does with rooms is done later, and fails then: its handler does, as a whole."""
+    """Something about a room went wrong. Calls about rooms are made when a handler ends: if one fails, the handler fails, and no `except` in it sees that."""
 
 
 class RoomNotJoinedError(RoomError):

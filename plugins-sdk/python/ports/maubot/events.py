@@ -47,7 +47,7 @@ class Said(types.Event):
     async def respond(
         self, content: Any, event_type: Any = None, markdown: bool = True, allow_html: bool = False, edits: Any = None, reply: Any = False, **_: Any
     ) -> EventID:
-        """Answers where it was said. `reply`: and refers to it, by `"force"` also if replies are not marked."""
+        """Answers where it was said. `reply`: whether to refer to it; `"force"` does so also if `disable_reply` is set."""
         about = self.of_parlor if reply == "force" or reply and not self.disable_reply else None
         return await self._say(self._message(content, markdown, allow_html, edits, about))
 
@@ -127,7 +127,7 @@ def _relates(message: Any) -> Optional[RelatesTo]:
         about = EventID(places.name_of(message.chat, reply.id))
         relates = RelatesTo(in_reply_to=InReplyTo(event_id=about))
         if Replies.have_type:
-            # Other plugins take what has a type for no answer.
+            # Plugins that do not know this type would not take it for an answer.
             relates.rel_type, relates.event_id = RelationType.REPLY, about
         return relates
     return None

@@ -36,11 +36,12 @@ async def give(room: str, content: Any) -> None:
 
 
 def _field(content: Any, name: str) -> Any:
+    """A field of a content, also one that the plugin has set by `content[name]`."""
     return content.get(name) if hasattr(content, "get") else getattr(content, name, None)
 
 
 def _changed(room: str, content: Any) -> dict[str, int]:
-    """The people whose levels are others than they were when the plugin asked for the content, or than they are now if it has written it."""
+    """The people whose levels a content changes. It is compared with the levels that the plugin read with it; if the plugin made it, with those of now."""
     users = {str(name): int(level) for name, level in (_field(content, "users") or {}).items()}
     read = getattr(content, "_read", None)
     before = room_state.content(room, EventType.ROOM_POWER_LEVELS).users if read is None else read

@@ -33,7 +33,7 @@ def events(room: str) -> list[StateEvent]:
 
 
 def people(room: str) -> dict[UserID, Member]:
-    """The people in a room. A chat has two: plugins know one by that."""
+    """The people in a room. A chat has two people: by that, plugins tell it from a room."""
     if places.is_room(room):
         return {UserID(_name(room, one)): _member_of(one) for one in rooms.occupants(room)}
     return {UserID(one): _in_chat(one) for one in (user.bare_jid(), room)}
@@ -68,7 +68,7 @@ def actor_of(occupant: Any) -> UserID:
 
 
 def level_of(one: Any) -> int:
-    """The level of an occupant. Nobody hears a visitor of a moderated room, as somebody in Matrix whose level is below that of messages."""
+    """The level of an occupant. A visitor of a moderated room cannot speak, like somebody in Matrix whose level is below that of messages."""
     return 100 if one.affiliation in ("owner", "admin") else 50 if one.role == "moderator" else -1 if one.role == "visitor" else 0
 
 

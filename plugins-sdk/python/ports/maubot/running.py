@@ -41,8 +41,8 @@ def run(
     """Runs a plugin. `settings`: by the keys that it uses, the names of the settings and how they are read. `hears`: whether it listens to
     messages, and so asks for `messages.read`. `webhook`: the name of its webhook, if it takes requests. `slash`: whether it puts paths
     behind the address of the webhook without a `/`. `watches`: whether it listens to people who enter and leave rooms, and so asks for
-    `rooms.read`. `database`: the package by whose names it uses a database, `asyncpg` or `sqlalchemy`. It asks for `storage` then. `meta`: what
-    maubot.yaml says of it, if it asks for that. `replies`: whether it knows answers by `RelationType.REPLY`, as older ones do.
+    `rooms.read`. `database`: the package by whose names it uses a database, `asyncpg` or `sqlalchemy`. It asks for `storage` then. `meta`: the
+    version and the license in maubot.yaml, if it reads them. `replies`: whether it knows answers by `RelationType.REPLY`, as older ones do.
     `levels`: whether it listens to the levels of people, and so asks for `rooms.read`."""
     Replies.have_type = replies
     Runner(kind, name, settings or {}, hears, webhook, slash, watches, database, meta or {}, levels).begin()
@@ -252,7 +252,7 @@ def _opener(database: str) -> Optional[Callable[[type[Plugin]], Awaitable[Any]]]
 
 
 async def _note(note: Callable[[Any], None], about: Any) -> None:
-    """Has something kept in mind, of which no method hears."""
+    """Notes something that no method of the plugin is told of."""
     note(about)
 
 

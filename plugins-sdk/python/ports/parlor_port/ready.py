@@ -29,8 +29,8 @@ async def wait() -> None:
 
 
 async def unless_waiting(start: Coroutine[Any, Any, None]) -> None:
-    """Waits for the start of a plugin, or until something of it waits for the account, which is connected only after this: the start goes on by
-    itself then."""
+    """Waits until a plugin has started. If something of it waits for the account meanwhile, this returns at once, and the start goes on by itself:
+    the account is connected only after this has returned."""
     begun, waits = asyncio.ensure_future(start), asyncio.ensure_future(_waits.wait())
     await asyncio.wait({begun, waits}, return_when=asyncio.FIRST_COMPLETED)
     waits.cancel()

@@ -150,7 +150,7 @@ class Rendered(str):
 
 
 class Shown(str):
-    """A text as people see it, of which no more is made, unless the plugin puts it together with others."""
+    """A text as people see it, which is not rendered again. Put together with other texts, it becomes a plain one."""
 
     def __str__(self) -> str:
         return self
