@@ -30,6 +30,14 @@ func labels() unsafe.Pointer
 //go:linkname setLabels runtime/pprof.runtime_setProfLabel
 func setLabels(unsafe.Pointer)
 
+// While these are held the collector neither begins nor helps.
+//
+//go:linkname acquirem runtime.acquirem
+func acquirem() unsafe.Pointer
+
+//go:linkname releasem runtime.releasem
+func releasem(unsafe.Pointer)
+
 // A stream of items without content.
 //
 //go:wasmimport $root [stream-new-unit]

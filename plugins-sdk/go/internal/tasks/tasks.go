@@ -74,8 +74,13 @@ var AtEnd = func(goesOn bool) {}
 
 // Run begins a task; for the generated code.
 func Run(handle func(*Task)) uint32 {
+	// Go's collector may have whoever allocates wait for it, and others run. Their calls would come in the turn before, of a task that may be
+	// over.
+	thread := acquirem()
 	task := &Task{given: make(chan struct{})}
 	all[task.number()] = task
+	current = task
+	releasem(thread)
 	setLabels(unsafe.Pointer(task))
 	go handle(task)
 	setLabels(nil)
