@@ -754,3 +754,22 @@ fn a_room_that_does_not_know_us_is_entered_again() {
     test.answer(Some(&format!("{ROOM}/bot")), id, Err(stanza_error("not-acceptable")));
     assert_eq!(test.lines(), ["> available to room@muc.example.org/bot entering"]);
 }
+
+/// Bifröst has lost its occupants after a restart, and writes so under its own address to somebody who speaks.
+#[test]
+fn a_room_that_puts_us_out_under_its_own_address_is_entered_again() {
+    let under_its_own = |status: &[u16]| {
+        let mut presence = occupant("bot", PresenceKind::Unavailable, status);
+        presence.from = jid(ROOM);
+        presence
+    };
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.presence(under_its_own(&[307, 333]));
+    assert!(test.lines().is_empty() && room(&test).joined, "it says nothing of us");
+    test.presence(under_its_own(&[110, 307, 333]));
+    assert_eq!(test.lines(), ["occupantLeft", "roomLeft"]);
+    assert_eq!(room(&test).left, Some("error"));
+    test.wait(30);
+    assert_eq!(test.lines(), ["> available to room@muc.example.org/bot entering"]);
+}
