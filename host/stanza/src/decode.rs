@@ -435,13 +435,15 @@ fn stanza_error(error: &Element) -> StanzaError {
     let text = of_lang(None).or_else(|| of_lang(Some("en"))).or_else(|| texts().next()).map(Element::text);
     // Its text was that of the error itself.
     let text = text.or_else(|| of_old.map(|_| error.text().trim().to_owned()).filter(|text| !text.is_empty()));
+    let moved = condition.filter(|condition| matches!(condition.name(), "gone" | "redirect"));
     let xml = xml_within(error, MAX_ERROR).unwrap_or_else(|| {
         let short = Element::builder("error", ns::DEFAULT_NS).attr(name("type"), kind);
         String::from(&short.append(Element::bare(called, ns::XMPP_STANZAS)).build())
     });
     StanzaError {
         condition: called.to_owned(),
-        gone_to: condition.filter(|condition| matches!(condition.name(), "gone" | "redirect")).and_then(gone_to),
+        // Metronome writes the new address into the text.
+        gone_to: moved.and_then(|moved| gone_to(&moved.text()).or_else(|| gone_to(text.as_deref()?))),
         kind: kind.to_owned(),
         text: text.map(|text| kept(text, MAX_ERROR_TEXT)),
         xml,
@@ -460,8 +462,7 @@ fn xml_within(element: &Element, most: usize) -> Option<String> {
 
 /// Returns the new address of an entity that is gone, or that sends others elsewhere for now (RFC 6120, sections 8.3.3.5 and
 /// 8.3.3.14), without the query of its URI (RFC 5122).
-fn gone_to(gone: &Element) -> Option<BareJid> {
-    let uri = gone.text();
+fn gone_to(uri: &str) -> Option<BareJid> {
     let address = uri.trim().strip_prefix("xmpp:")?.split(['?', '#']).next()?;
     // An address with undecoded escapes would belong to somebody else.
     self::address(address).ok().filter(|_| !address.contains('%')).map(Jid::into_bare)

@@ -100,6 +100,22 @@ fn the_condition_of_an_error_is_found_wherever_it_is() {
     }
 }
 
+/// Metronome sends people to the place of a destroyed room in this way.
+#[test]
+fn where_to_go_instead_may_be_in_the_text_of_an_error() {
+    let error = |condition: &str, text: &str| {
+        let stanzas = "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'";
+        let inside = format!("{condition}<text {stanzas}>{text}</text>").replace("/>", &format!(" {stanzas}/>"));
+        let presence = presence("from='r@muc/n' type='error'", &format!("<error type='modify'>{inside}</error>"));
+        let PresenceKind::Error(error) = presence.kind else { panic!("an error") };
+        error.gone_to.map(|to| to.to_string())
+    };
+    let there = Some("s@muc".to_owned());
+    assert_eq!((error("<gone/>", "xmpp:s@muc?join"), error("<redirect/>", "xmpp:s@muc")), (there.clone(), there));
+    assert_eq!(error("<gone/>", "Ask at xmpp:s@muc"), None);
+    assert_eq!(error("<conflict/>", "xmpp:s@muc"), None);
+}
+
 /// XEP-0066, section 3.
 #[test]
 fn each_address_outside_of_xmpp_is_a_file() {
