@@ -172,8 +172,9 @@ fn body(payload: &Element) -> Body {
         };
     }
     if payload.is("query", ns::DISCO_ITEMS) {
-        // An item with a node is part of another entity; entities of their own have none.
-        let items = payload.children().filter(|item| item.is("item", ns::DISCO_ITEMS) && item.attr("node").is_none());
+        // An item with a node is part of another entity; entities of their own have none, or an empty one.
+        let is_entity = |item: &&Element| item.attr("node").is_none_or(str::is_empty);
+        let items = payload.children().filter(|item| item.is("item", ns::DISCO_ITEMS)).filter(is_entity);
         return Body::Items(items.filter_map(|item| jid_attribute(item, "jid")).collect());
     }
     let known = muc::answer(payload).or_else(|| bookmarks::answer(payload)).or_else(|| entity::answer(payload));

@@ -1125,9 +1125,9 @@ fn forms_in_disco_are_those_that_are_results() {
 #[test]
 fn items_are_those_with_an_address_and_no_node() {
     let items = "<query xmlns='http://jabber.org/protocol/disco#items'><item jid='muc.b'/><item jid='x.b' node='n'/>\
-                 <item jid='@@'/><item/></query>";
+                 <item jid='@@'/><item/><item jid='y.b' node=''/></query>";
     let Incoming::Answer(answer) = iq("type='result'", items) else { panic!() };
-    assert_eq!(answer.outcome, Ok(Body::Items(vec![jid("muc.b")])));
+    assert_eq!(answer.outcome, Ok(Body::Items(vec![jid("muc.b"), jid("y.b")])));
 }
 
 fn body_of(content: &str) -> Body {
