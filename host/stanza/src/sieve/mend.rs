@@ -383,7 +383,8 @@ fn mend_iq(iq: &mut Element) {
         Some("get" | "set") => malformed(iq),
         Some("error") => {
             let is_error = |child: &Element| child.name() == "error" && own(child);
-            let error = mend_error(iq.children().find(|child| is_error(child)));
+            let error = iq.children().find(|child| is_error(child)).or_else(|| error_within(iq));
+            let error = mend_error(error);
             let request = iq.children().find(|child| !is_error(child)).cloned();
             iq.take_nodes();
             if let Some(request) = request {
@@ -402,6 +403,12 @@ fn mend_iq(iq: &mut Element) {
         }
         _ => {}
     }
+}
+
+/// Returns the error in the payload of an answer: Bifröst writes it there.
+fn error_within(iq: &Element) -> Option<&Element> {
+    let says_why = |child: &Element| child.children().any(|condition| condition.has_ns(ns::XMPP_STANZAS));
+    iq.children().flat_map(Element::children).find(|child| child.name() == "error" && says_why(child))
 }
 
 fn malformed(iq: &mut Element) {

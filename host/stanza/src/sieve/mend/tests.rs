@@ -52,6 +52,18 @@ fn an_error_stays_an_answer_however_odd_it_is() {
     }
 }
 
+/// Bifröst answers so if it does not find a vCard.
+#[test]
+fn an_error_in_the_payload_is_that_of_the_answer() {
+    let xml = mended(
+        "<iq from='a@b' id='7' type='error'><vCard xmlns='vcard-temp'><error type='cancel' code='404'><item-not-found \
+         xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></vCard></iq>",
+    );
+    let xml = xml.expect("a readable answer");
+    assert_eq!(xml.matches("<item-not-found").count(), 2, "{xml}");
+    assert!(!xml.contains("undefined-condition"), "{xml}");
+}
+
 /// RFC 6120, section 8.3.2: one such condition is permitted; the library refuses two.
 #[test]
 fn an_error_keeps_who_found_it_and_the_first_condition_of_its_own() {
