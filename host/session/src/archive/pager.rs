@@ -50,8 +50,11 @@ impl Pager {
         }
         let backwards = matches!(self.query.cursor, Cursor::Before(_));
         let edge = if backwards { &page.fin.first } else { &page.fin.last };
+        // Metronome marks the newest page as the last one, whatever is before it.
+        let has_more_before = backwards && page.fin.index.is_some_and(|index| index > 0);
+        let is_last = page.fin.complete && !has_more_before;
         // An empty page is always the last one, even if it is not marked so (XEP-0059, section 2.5).
-        let Some(edge) = edge.clone().filter(|_| !page.fin.complete && self.left != Some(0)) else {
+        let Some(edge) = edge.clone().filter(|_| !is_last && self.left != Some(0)) else {
             self.over = true;
             return Ok(());
         };
@@ -117,6 +120,21 @@ mod tests {
         let mut pager = Pager::new(query, 50, None);
         pager.took(&page(Some("y"), Some("z"), false)).unwrap();
         assert_eq!(cursor(&pager), Some(Cursor::Before("y".to_owned())));
+    }
+
+    /// Metronome marks its newest page as the last one.
+    #[test]
+    fn backwards_the_last_page_begins_with_the_first_message() {
+        let query = ArchiveQuery { cursor: Cursor::Before(String::new()), ..ArchiveQuery::default() };
+        let mut pager = Pager::new(query, 50, None);
+        let mut newest = page(Some("m"), Some("z"), true);
+        newest.fin.index = Some(49);
+        pager.took(&newest).unwrap();
+        assert_eq!(cursor(&pager), Some(Cursor::Before("m".to_owned())));
+        let mut oldest = page(Some("a"), Some("l"), true);
+        oldest.fin.index = Some(0);
+        pager.took(&oldest).unwrap();
+        assert_eq!(cursor(&pager), None);
     }
 
     #[test]
