@@ -3,6 +3,7 @@
 mod answering;
 pub(super) mod door;
 pub(super) mod reply;
+mod storing;
 mod telling;
 
 use std::sync::Arc;

@@ -1,16 +1,17 @@
 //! Lets a plugin answer a request to a webhook of the mode `answer`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use parlor_store::{Acceptance, Accepted, RequestState, WebhookRequest};
+use parlor_store::{Acceptance, Accepted, StoreError, WebhookRequest};
 use tokio::time::timeout;
 
 use super::super::Shared;
 use super::super::staying::running_now;
 use super::reply::{Reply, refused};
+use super::storing::{CONFIRMED, Passing, Unmade};
 use super::telling;
 use crate::instance::{Instance, WebhookAnswer};
+use crate::may_act::MayAct;
 use crate::unanswered::{Outcome, UnansweredRequest};
 use crate::webhooks::Webhooks;
 
@@ -20,8 +21,6 @@ const NO_CONTENT: u16 = 204;
 const FAILED: u16 = 500;
 /// The status of a request that was not answered in time.
 const LATE: u16 = 504;
-/// How long a reply waits for an answer of the cluster. A node that gets none for so long has lost its lease.
-const CONFIRMED: Duration = Duration::from_secs(5);
 
 /// Passes a request to the plugin, and waits for its answer.
 pub(super) async fn answer(
@@ -35,26 +34,45 @@ pub(super) async fn answer(
     if !takes(&instance) {
         return Reply::Busy;
     }
-    // Before it is passed on: the same signature must not pass twice, also not after a restart.
-    let id = match webhooks.stored.accept(request.clone(), acceptance).await {
+    let passing = Passing {
+        runtime: shared.account.place.runtime.clone(),
+        stored: webhooks.stored.clone(),
+        webhook: request.webhook.clone(),
+        once: acceptance.once,
+        plugin: shared.admitted.id.clone(),
+        account: shared.account.name.clone(),
+    };
+    let id = match passing.accept(request.clone(), acceptance).await {
         Ok(Accepted::As(id)) => id,
         other => return refused(&other),
     };
     let reply = pass(&instance, id, &request).await;
-    let noted = match &reply {
-        Reply::Answer(WebhookAnswer { status, .. }) | Reply::NoAnswer(status) => {
-            webhooks.stored.note(id, 1, RequestState::Answered(*status)).await
-        }
+    noted(&passing, &shared.account.may_act, id, reply).await
+}
+
+/// Notes how a request ended that was passed on, and returns what its sender gets. If the log of the account does not take that,
+/// the sender gets no answer of the plugin, and is asked to retry: another node may have the account by now.
+async fn noted(passing: &Passing, may_act: &MayAct, id: i64, reply: Reply) -> Reply {
+    let status = match &reply {
+        Reply::Answer(WebhookAnswer { status, .. }) | Reply::NoAnswer(status) => *status,
         // The plugin has not heard of it, or another node may have the account by now. The sender asks again.
         Reply::Stored | Reply::Again | Reply::Busy | Reply::Failed => {
-            webhooks.stored.take_back(id, request.webhook, acceptance.once).await
+            // If it takes longer, the task goes on.
+            _ = timeout(CONFIRMED, passing.take_back(id)).await;
+            return reply;
         }
     };
-    // It is only shown to the owner.
-    if let Err(error) = noted {
-        tracing::warn!(plugin = %shared.admitted.id, account = %shared.account.name, %error, "the outcome of a request cannot be written");
+    let Err(error) = passing.note(id, status).await else { return reply };
+    let (plugin, account) = (&passing.plugin, &passing.account);
+    tracing::warn!(%plugin, %account, %error, "the outcome of a request cannot be written");
+    match error {
+        // It is only shown to the owner.
+        Unmade::Store(StoreError::File { .. } | StoreError::Ended) if may_act.now() => reply,
+        Unmade::Store(_) | Unmade::Late => {
+            passing.take_back(id);
+            Reply::Busy
+        }
     }
-    reply
 }
 
 /// Returns whether it could be passed on now.
@@ -90,11 +108,15 @@ async fn reply_to(instance: &Instance, outcome: Outcome<WebhookAnswer>) -> Reply
 
 #[cfg(test)]
 mod tests {
-    use futures_util::future::{BoxFuture, pending};
+    use std::time::Duration;
 
+    use futures_util::future::{BoxFuture, pending};
+    use parlor_store::RequestState;
+
+    use super::super::storing::tests::{Says, Stage, within_a_minute};
     use super::*;
     use crate::instance::tests::{of_a_cluster, that_may_act};
-    use crate::may_act::{MayAct, Permission};
+    use crate::may_act::Permission;
 
     /// A permission while the cluster does not answer.
     struct Unconfirmed;
@@ -126,6 +148,43 @@ mod tests {
         for (may, expected) in [(true, Reply::NoAnswer(NO_CONTENT)), (false, Reply::Busy)] {
             let (instance, _mailbox) = that_may_act(may);
             assert_eq!(reply_to(&instance, Outcome::Returned).await, expected);
+        }
+    }
+    /// Its request waits for the log, as long as NATS hangs.
+    #[tokio::test]
+    async fn an_answer_that_cannot_be_noted_is_not_given_and_its_request_may_come_again() {
+        let stage = Stage::new().await;
+        // Of the second request, the plugin has not heard.
+        for reply in [Reply::NoAnswer(NO_CONTENT), Reply::Busy] {
+            let id = stage.accepted().await;
+            stage.log_says(Says::Nothing);
+            let given = within_a_minute(noted(&stage.passing, &MayAct::default(), id, reply)).await;
+            assert_eq!(given, Reply::Busy);
+            stage.log_says(Says::Written);
+            stage.accepted_again().await;
+            let shown = stage.passing.stored.last(2).await.unwrap();
+            assert_eq!((shown[1].id, shown[1].state), (id, RequestState::GivenUp));
+            // For the next round.
+            stage.passing.take_back(shown[0].id).await.unwrap();
+        }
+        let id = stage.accepted().await;
+        assert_eq!(
+            noted(&stage.passing, &MayAct::default(), id, Reply::NoAnswer(FAILED)).await,
+            Reply::NoAnswer(FAILED)
+        );
+        assert_eq!(stage.passing.stored.last(1).await.unwrap()[0].state, RequestState::Answered(FAILED));
+        stage.log_says(Says::Fenced);
+        let given = noted(&stage.passing, &MayAct::default(), id, Reply::NoAnswer(FAILED)).await;
+        assert_eq!(given, Reply::Busy, "another node has the account");
+    }
+
+    /// As when a host stops, or a node gives the account away.
+    #[tokio::test]
+    async fn an_answer_counts_after_the_store_has_ended_if_no_other_node_may_have_the_account() {
+        let (passing, _folder) = Stage::new().await.end_the_store().await;
+        for (may, expected) in [(true, Reply::NoAnswer(NO_CONTENT)), (false, Reply::Busy)] {
+            let given = noted(&passing, &MayAct::asking(move || may), 1, Reply::NoAnswer(NO_CONTENT)).await;
+            assert_eq!(given, expected);
         }
     }
 }

@@ -8,8 +8,8 @@ use parlor_plugins::webhook::{Given, Mode, Once, TrialAnswer, Unverified, Verifi
 use parlor_store::{Acceptance, Accepted, TallyKind, Traffic, WebhookRequest};
 
 use super::super::{Shared, Supervised};
-use super::answering;
 use super::reply::{Reply, refused};
+use super::{answering, storing};
 use crate::instance::WebhookAnswer;
 use crate::webhooks::{GivenToken, Webhooks};
 
@@ -149,19 +149,18 @@ impl Door {
         }
     }
 
-    /// Stores a request, and wakes the task that delivers it.
+    /// Stores a request, and wakes the task that delivers it. If the sender disconnects in between, or it takes too long, the
+    /// request is stored all the same, and the plugin must get it.
     async fn store(&self, request: WebhookRequest, acceptance: Acceptance) -> Reply {
-        let webhooks = Arc::clone(&self.webhooks);
-        // In a separate task: if the sender disconnects in between, the request is stored, and the plugin must get it.
-        let task = self.shared.account.place.runtime.spawn(async move {
+        let (webhooks, runtime) = (Arc::clone(&self.webhooks), &self.shared.account.place.runtime);
+        let accepting = async move {
             let accepted = webhooks.stored.accept(request, acceptance).await;
             webhooks.queue.load().arrived.notify_waiters();
             accepted
-        });
-        match task.await {
-            Ok(Ok(Accepted::As(_))) => Reply::Stored,
-            Ok(other) => refused(&other),
-            Err(_) => Reply::Failed,
+        };
+        match storing::in_time(runtime, accepting).await {
+            Ok(Accepted::As(_)) => Reply::Stored,
+            other => refused(&other),
         }
     }
 }

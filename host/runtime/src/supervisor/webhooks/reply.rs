@@ -1,7 +1,8 @@
 //! How a request to a webhook ends.
 
-use parlor_store::{Accepted, StoreError};
+use parlor_store::Accepted;
 
+use super::storing::Unmade;
 use crate::instance::WebhookAnswer;
 
 /// How a request ended.
@@ -17,12 +18,12 @@ pub enum Reply {
     Answer(WebhookAnswer),
     /// The plugin did not answer: the status says why.
     NoAnswer(u16),
-    /// The host cannot store it.
+    /// The host cannot store it, or not in time.
     Failed,
 }
 
 /// Returns the reply to a request that was not stored.
-pub(super) fn refused(accepted: &Result<Accepted, StoreError>) -> Reply {
+pub(super) fn refused(accepted: &Result<Accepted, Unmade>) -> Reply {
     match accepted {
         Ok(Accepted::Again) => Reply::Again,
         Ok(Accepted::Full | Accepted::As(_)) => Reply::Busy,
