@@ -84,8 +84,8 @@ impl Permit {
     }
 
     /// Adds what tells whether the log takes what is noted.
-    pub(crate) fn with_log(self, log: Option<Unnoted>) -> Self {
-        Self { log, ..self }
+    pub(crate) fn with_log(self, log: Unnoted) -> Self {
+        Self { log: Some(log), ..self }
     }
 
     /// Adds what asks NATS.
@@ -133,7 +133,7 @@ mod tests {
         let (gate, log) = (Gate::default(), Unnoted::default());
         let (end, fresh_until) = for_an_hour(true);
         gate.set(end, fresh_until);
-        let permit = gate.permit().with_log(Some(log.clone()));
+        let permit = gate.permit().with_log(log.clone());
         assert!(permit.is_fresh() && permit.confirmed().now_or_never() == Some(true));
         let begun_before = permit.confirmed();
         log.begins(clock::now().saturating_sub(Duration::from_secs(1)));

@@ -297,9 +297,7 @@ impl<H: AccountHost> Task<H> {
         };
         failures.clear(account);
         let over = held.store().over();
-        // One server takes changes of all streams, or none.
-        let log = (stores.link.replicas > 1).then(|| held.unnoted());
-        let permit = permit.with_pulse(stores.pulse.clone()).with_log(log);
+        let permit = permit.with_pulse(stores.pulse.clone()).with_log(held.unnoted());
         let running = host.start(&jid, held.store().clone(), permit);
         let wish = tokio::select! {
             biased;

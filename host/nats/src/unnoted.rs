@@ -3,6 +3,8 @@
 //! If several servers keep the streams, each stream has a leader of its own. The server that leads the log of an account may be lost while
 //! the one that leads the state goes on and takes leases. Until another server leads the log, which takes seconds, the account could act
 //! and note nothing of it.
+//!
+//! If one server keeps them, the connection of the stores may hang alone: those of the lease and of the threads of accounts go on.
 
 use std::sync::Arc;
 use std::time::Duration;

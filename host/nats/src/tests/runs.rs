@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_nats::jetstream::stream::Config;
 use jid::BareJid;
@@ -326,6 +326,61 @@ async fn a_node_says_why_nats_takes_no_writes_and_that_its_account_is_at_no_node
     soon(health.wait_for(|health| health.reaches_nats() && health.cluster.own == 1)).await.unwrap();
     soon(node.leave()).await;
     drop(told);
+}
+
+/// Passes on the permission of each account.
+struct Shows(Writers, mpsc::UnboundedSender<Permit>);
+
+impl AccountHost for Shows {
+    type Running = Writing;
+
+    fn start(&self, account: &BareJid, store: Store, permit: Permit) -> Writing {
+        _ = self.1.send(permit.clone());
+        self.0.start(account, store, permit)
+    }
+
+    async fn stop(&self, running: Writing) {
+        self.0.stop(running).await;
+    }
+
+    fn report(&self, trouble: Trouble) {
+        self.0.report(trouble);
+    }
+}
+
+/// The server takes renewals of the lease and answers reads, as if only the connection of the stores hung.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_waits_while_its_log_takes_nothing_also_if_there_is_one_server() {
+    let server = Server::start();
+    let link = with_account(&server).await;
+    let (mut told, data) = (Told::new(), tempfile::tempdir().unwrap());
+    let stores = Stores::open(&link, &cluster(), Accounts::start(data.path()).unwrap()).await.unwrap();
+    let (acknowledged, trouble) = told.senders.clone();
+    let (permits, mut given) = mpsc::unbounded_channel();
+    let host = Arc::new(Shows(Writers { node: "first", acknowledged, trouble }, permits));
+    let own = NodeSettings { name: "first".to_owned(), capacity: 1, timing: Timing::default() };
+    let node = soon(Runner::start(settings(server.port()), cluster(), own, stores, host)).await.unwrap();
+    let permit = soon(given.recv()).await.unwrap();
+    told.by("first").await;
+    // The server acknowledges no record any more. The writer waits for a second, and then looks whether its record is there.
+    let stream = link.jetstream.get_stream(cluster().log(ACCOUNT).0).await.unwrap();
+    let config = stream.cached_info().config.clone();
+    link.jetstream.update_stream(Config { no_ack: true, ..config.clone() }).await.unwrap();
+    // NATS itself answers in a moment.
+    soon(async {
+        loop {
+            let began = Instant::now();
+            assert!(permit.confirmed().await, "it has its lease");
+            if began.elapsed() >= Duration::from_millis(500) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    link.jetstream.update_stream(config).await.unwrap();
+    soon(node.leave()).await;
+    compare(&link, &mut told).await;
 }
 
 /// Somebody who is not part of the cluster has fenced the account.
