@@ -14,15 +14,17 @@ mod remove;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use jid::BareJid;
 use parlor_cluster::{Claim, Revision, Timing, Token};
 use parlor_store::{Accounts, Mark, Stage};
+use tokio::time::timeout;
 
 use crate::away::{Away, Standing};
 use crate::connect::{Link, Settings};
-use crate::error::{PutError, StateError};
+use crate::error::{LogError, PutError, StateError};
 use crate::keys::agree_on_keys;
 use crate::log::{AccountLog, forget_before};
 use crate::names::Cluster;
@@ -38,6 +40,10 @@ pub use import::{Import, Look};
 pub use look::Looker;
 pub use remains::encrypt_remains_anew;
 pub use remove::Removal;
+
+/// How long a command waits for the log of an account: three servers may need a while to choose the one that leads it. A node waits as long as
+/// it has the account.
+const PATIENCE: Duration = if cfg!(test) { Duration::from_secs(5) } else { Duration::from_secs(30) };
 
 /// A completed step of a move. A step is reported once it is certain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +136,18 @@ impl Remover {
     }
 }
 
+/// Waits for the log of an account, but not for ever. The command can be run again, as if it was killed. The futures of logs are large.
+async fn in_time<T>(
+    cluster: &Cluster,
+    account: &str,
+    waits: impl Future<Output = Result<T, LogError>>,
+) -> Result<T, LogError> {
+    timeout(PATIENCE, waits).await.unwrap_or_else(|_| {
+        let (_, subject) = cluster.log(account);
+        Err(LogError::Silent { subject, cause: "there is no answer".to_owned() })
+    })
+}
+
 /// Fails if a node has the account.
 fn not_held(account: &BareJid, node: Option<Arc<str>>) -> Result<(), MoveError> {
     node.map_or(Ok(()), |node| Err(MoveError::Held { account: account.clone(), node: node.to_string() }))
@@ -143,9 +161,10 @@ async fn begin_anew(
     token: Token,
     mut told: impl FnMut(Step) -> Result<(), MoveError>,
 ) -> Result<(), MoveError> {
-    let mut log = AccountLog::open_to_replace(link, cluster, account, token).await?;
+    let opening = Box::pin(AccountLog::open_to_replace(link, cluster, account, token));
+    let mut log = in_time(cluster, account, opening).await?;
     told(Step::Fenced)?;
-    let last = log.write(Kind::Anew, Bytes::new()).await?;
+    let last = in_time(cluster, account, Box::pin(log.write(Kind::Anew, Bytes::new()))).await?;
     told(Step::Named)?;
     Ok(forget_before(link, cluster, account, last.revision).await?)
 }

@@ -6,7 +6,7 @@ use jid::BareJid;
 use parlor_cluster::{Revision, Token};
 use parlor_store::{DataFile, Stage};
 
-use super::{Looker, MoveError, Mover, Progress, Step, highest, new_name, tell};
+use super::{Looker, MoveError, Mover, Progress, Step, highest, in_time, new_name, tell};
 use crate::away::{Away, Standing};
 use crate::log::AccountLog;
 
@@ -93,7 +93,8 @@ impl Mover {
                 let revision = reserved?;
                 tell(progress, Step::Reserved)?;
                 let Looker { link, cluster, .. } = &remover.looker;
-                let log = AccountLog::open(link, cluster, account.as_str(), token).await?;
+                let opening = Box::pin(AccountLog::open(link, cluster, account.as_str(), token));
+                let log = in_time(cluster, account.as_str(), opening).await?;
                 tell(progress, Step::Fenced)?;
                 let (replica, _) = Box::pin(self.stores.catch_up(&log, account)).await?;
                 let rows = file.take_in(account, replica, &self.mark(Stage::Came, &name))?;

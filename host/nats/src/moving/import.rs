@@ -8,7 +8,7 @@ use parlor_cluster::{Claim, Revision, Token};
 use parlor_store::{DataFile, LogPosition, Mark, Stage};
 
 use super::export::EMPTY;
-use super::{Looker, MoveError, Mover, Progress, Step, highest, new_name, tell};
+use super::{Looker, MoveError, Mover, Progress, Step, highest, in_time, new_name, tell};
 use crate::away::{Away, Standing};
 use crate::error::{PutError, StateError};
 use crate::log::{AccountLog, forget_before};
@@ -109,7 +109,8 @@ impl Mover {
             reserved => reserved?,
         };
         tell(progress, Step::Reserved)?;
-        let mut log = AccountLog::open_to_replace(link, cluster, account.as_str(), token).await?;
+        let opening = Box::pin(AccountLog::open_to_replace(link, cluster, account.as_str(), token));
+        let mut log = in_time(cluster, account.as_str(), opening).await?;
         tell(progress, Step::Fenced)?;
         let up_to = log.position();
         let place = LogPosition { token: token.0, number: up_to.number, revision: up_to.revision };
@@ -118,7 +119,7 @@ impl Mover {
         // Its digest is compared, and it decrypts. Nothing else will have the account.
         drop(remover.snapshots.fetch(account.as_str(), &snapshot).await?);
         tell(progress, Step::Stored)?;
-        log.write(Kind::Anew, snapshot.body()).await?;
+        in_time(cluster, account.as_str(), Box::pin(log.write(Kind::Anew, snapshot.body()))).await?;
         tell(progress, Step::Named)?;
         forget_before(link, cluster, account.as_str(), up_to.revision + 1).await?;
         if in_the_log.is_some() {

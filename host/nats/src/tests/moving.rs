@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
@@ -17,14 +18,15 @@ use parlor_store::{
 };
 use tempfile::TempDir;
 
+use super::proxy::Proxy;
 use super::server::{KEY, LATER_KEY, Server, cluster, settings, with_keys};
 use super::soon;
 use crate::answer::{ANSWER, Last};
 use crate::record::headers;
 use crate::state::Decoded;
 use crate::{
-    AccountHost, Added, Away, AwayRow, Cluster, Export, ExportLook, Import, Kind, Link, Look, Looker, MoveError, Mover,
-    NodeSettings, Permit, Record, Remover, Runner, State, StateError, Stores, Trouble, agree_on_keys,
+    AccountHost, Added, Away, AwayRow, Cluster, Export, ExportLook, Import, Kind, Link, LogError, Look, Looker,
+    MoveError, Mover, NodeSettings, Permit, Record, Remover, Runner, State, StateError, Stores, Trouble, agree_on_keys,
     encrypt_remains_anew, examine, read_log,
 };
 
@@ -226,6 +228,37 @@ async fn an_account_goes_in_and_out_with_all_that_it_kept() {
         assert_eq!(get(held.store(), "count").await.as_deref(), Some("12"));
         soon(held.close()).await.unwrap();
     }
+}
+
+/// Its connection stays open, and no answer comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_ends_if_nats_hangs_and_goes_on_when_it_is_run_again() {
+    let server = Server::start();
+    let proxy = Proxy::before(server.port()).await;
+    let House { data, mover: _ } = House::filled(&server).await;
+    let mover = Mover::open(&settings(proxy.port()), &cluster(), Timing::default(), data.path()).await.unwrap();
+    let house = House { data, mover };
+    let rows = house.rows();
+    let mut hangs = |step: crate::Step| {
+        if step == crate::Step::Reserved {
+            proxy.set_deaf(true);
+        }
+        ControlFlow::Continue(())
+    };
+    let error = soon(house.mover.import(&mut house.file(), &bot(), false, &mut hangs)).await.unwrap_err();
+    assert!(matches!(error, MoveError::Log(LogError::Silent { .. })), "{error}");
+    proxy.set_deaf(false);
+    // Once it is connected again.
+    let done = soon(async {
+        loop {
+            if let Ok(done) = house.import(ALL).await {
+                break done;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    assert_eq!(done.await, Import::Moved { rows: Some(rows) });
+    assert_eq!((house.rows(), house.stage()), (0, Some(Stage::Left)));
 }
 
 /// The records before it are still there, and the file of a node goes on from them.
