@@ -178,6 +178,7 @@ impl Features {
                 FollowUp::RosterSettled => self.roster_settled(turn),
                 FollowUp::BookmarksSettled => self.bookmarks_settled(turn),
                 FollowUp::AvailableAgain => Carbons::enable_again(&self.disco, turn),
+                FollowUp::NodesAgain => self.pubsub.again(turn),
                 FollowUp::RoomsAutoJoined => self.auto_joined(turn),
                 FollowUp::OutOfRoom(room) => {
                     self.cards.forget_occupants(&room);

@@ -68,8 +68,9 @@ pub(super) struct Subscriptions {
 #[derive(Debug, Default)]
 struct LastItems {
     hasher: RandomState,
+    /// A hash goes when a plugin subscribes, which wants the last item.
     hashes: BTreeMap<NodeAddress, u64>,
-    /// When the account subscribed to a node again. The time goes when a plugin subscribes, which wants the last item.
+    /// When the account subscribed to a node again.
     renewed: BTreeMap<NodeAddress, Duration>,
 }
 
@@ -102,8 +103,8 @@ impl Subscriptions {
         if let Err(error) = may_ask(&at.service, turn).and_then(|()| self.add(by, &at)) {
             return turn.answer(answer, Err(error));
         }
-        // This plugin has not seen the last item.
-        self.last.renewed.remove(&at);
+        // This plugin has not seen the last item, which may come only once the account is visible again.
+        self.last.hashes.remove(&at);
         ask_to_subscribe(&at.clone(), PubsubIq::Subscribe { at, by, answer }, turn);
     }
 
@@ -332,10 +333,13 @@ impl Subscriptions {
         self.all.contains_key(at) && self.last.note(at, item, turn.deadlines.elapsed())
     }
 
-    /// Subscribes the account again, on a new stream.
+    /// Subscribes the account again, on a new stream, or after it was hidden: servers drop what services send to a hidden account. Then
+    /// services send their last items, some of them with the presence.
     pub(super) fn again(&mut self, turn: &mut Turn<'_>) {
         let now = turn.deadlines.elapsed();
-        for at in self.all.keys() {
+        // A service that is being asked sends its last item anyway.
+        let confirmed = self.all.iter().filter(|(_, subscribers)| subscribers.iter().any(|one| one.is_confirmed));
+        for (at, _) in confirmed {
             self.last.renewed.insert(at.clone(), now);
             ask_to_subscribe(at, PubsubIq::Again(at.clone()), turn);
         }

@@ -50,6 +50,7 @@ pub(super) fn status_changed(before: &Status, roster: &mut Roster, rooms: &mut R
                 rooms.enter_wanted(turn);
                 ask_for_new_nicknames(rooms, turn);
                 turn.follow(FollowUp::AvailableAgain);
+                turn.follow(FollowUp::NodesAgain);
             }
             (false, false) | (true, true) => {}
         }

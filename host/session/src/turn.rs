@@ -42,6 +42,8 @@ pub(super) enum FollowUp {
     BookmarksSettled,
     /// The account is available again after an unavailable presence on the same stream.
     AvailableAgain,
+    /// Services may send the last items of their nodes once more, and may have sent others while nobody got them.
+    NodesAgain,
     /// Every automatic join has ended, with or without success.
     RoomsAutoJoined,
     /// We are out of this room. Departures from it are no longer reported, and another person may take over a nickname.

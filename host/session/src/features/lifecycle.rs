@@ -132,6 +132,7 @@ impl Features {
             // From 6.5 on, it tells contacts and rooms that the account is gone when the session is resumed.
             turn.send(Outgoing::Presence(turn.presence_to(None)));
             turn.follow(FollowUp::AvailableAgain);
+            turn.follow(FollowUp::NodesAgain);
         }
         turn.fire("reconnected", Payload::None);
         turn.feedback(turn.status.value, turn.status.message.clone());

@@ -231,6 +231,43 @@ fn the_last_item_that_comes_once_more_on_a_new_stream_is_told_once() {
     assert_eq!((test.count("pubsub-item"), last_item(&test).kind), (2, PubsubKind::Item), "it was gone in between");
 }
 
+/// Servers drop what services send to a hidden account, and ejabberd sends the last items with its next available presence.
+#[test]
+fn the_last_item_is_told_once_after_the_account_was_hidden_and_not_lost() {
+    let shown_after = |meanwhile: fn(&mut TestSession)| {
+        let mut test = TestSession::connected(Settings::default());
+        subscribed(&mut test, 1, "news");
+        news(&mut test, SERVICE, "news", "1");
+        let _hides = test.ask(SetStatus { value: Some(StatusValue::Offline), message: None });
+        meanwhile(&mut test);
+        test.sent.clear();
+        test.forget();
+        let _shows = test.ask(SetStatus { value: Some(StatusValue::Online), message: None });
+        assert_eq!(test.count_asked(subscribes), 1, "the service is asked for its last item");
+        test
+    };
+    let mut test = shown_after(|_| {});
+    for _ in 0..2 {
+        news(&mut test, SERVICE, "news", "1");
+        assert_eq!(test.count("pubsub-item"), 0, "it was told before");
+    }
+    news(&mut test, SERVICE, "news", "2");
+    assert_eq!(last_item(&test).id.as_deref(), Some("2"), "it came meanwhile");
+    let mut test = shown_after(|test| subscribed(test, 2, "news"));
+    for _ in 0..2 {
+        news(&mut test, SERVICE, "news", "1");
+        assert_eq!(test.count("pubsub-item"), 1, "another plugin subscribed meanwhile, and has not seen it");
+    }
+    let mut test = shown_after(|test| {
+        test.bind();
+        test.roster(vec![item(ROMEO, "both")]);
+        answered(test, false, None);
+        test.wait(30);
+    });
+    news(&mut test, SERVICE, "news", "1");
+    assert_eq!(test.count("pubsub-item"), 0, "it was hidden on a new stream as well");
+}
+
 /// XEP-0060, section 6.1.3: ejabberd refuses a subscription that its owner has not approved yet, when it is made again.
 #[test]
 fn a_subscription_that_waits_for_approval_is_not_over_when_it_cannot_be_made_again() {
