@@ -395,6 +395,27 @@ fn plugins_hear_that_a_subscription_was_approved() {
     assert_eq!(last_item(&test).kind, PubsubKind::Subscribed, "it was approved while the stream was lost");
 }
 
+/// XEP-0060, section 8.8.4.
+#[test]
+fn a_plugin_hears_that_the_owner_of_a_node_ended_its_subscription() {
+    let notice = |test: &mut TestSession, from: &str, inside: &str| {
+        test.hear_xml(&format!(
+            "<message xmlns='jabber:client' from='{from}'><pubsub xmlns='http://jabber.org/protocol/pubsub'>{inside}</pubsub>\
+             </message>"
+        ));
+    };
+    let ends = "<subscription node='news' jid='bot@example.org' subscription='none'/>";
+    let banned = "<affiliations><affiliation node='news' jid='bot@example.org' affiliation='outcast'/></affiliations>";
+    let mut test = TestSession::connected(Settings::default());
+    subscribed(&mut test, 1, "news");
+    notice(&mut test, SERVICE, banned);
+    notice(&mut test, "mallory@example.org", ends);
+    assert_eq!((test.count("pubsub-item"), test.session.features.pubsub.len()), (0, 1), "nobody ended it");
+    notice(&mut test, SERVICE, ends);
+    assert_eq!((test.count("pubsub-item"), test.session.features.pubsub.len()), (1, 0), "the owner ended it");
+    assert_eq!((last_item(&test).kind, test.count("message")), (PubsubKind::Unsubscribed, 0), "nobody said anything");
+}
+
 /// XEP-0248, section 5.2: who subscribes to a collection gets the items of the nodes in it.
 #[test]
 fn a_service_speaks_of_the_nodes_in_a_collection() {

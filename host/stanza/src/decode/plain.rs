@@ -245,7 +245,7 @@ fn is_usual(child: Plain<'_>, known: &mut [bool; OWN.len()]) -> bool {
         return !is_second && attributes.all(|(name, _)| name == OWN[place].1) && child.children().next().is_none();
     }
     match child.name() {
-        "result" | "sent" | "event" => false,
+        "result" | "sent" | "event" | "pubsub" => false,
         // Within such an element, which might be a carbon, the sieve leaves out text.
         "received" => !child.has_ns(ns::CARBONS) && child.content().is_empty() && child.children().next().is_none(),
         "x" => child.has_ns(OLDER_DELAY),

@@ -43,7 +43,10 @@ pub(super) fn event(message: &WireMessage, own: &FullJid) -> Option<NodeEvent> {
     if matches!(message.type_, MessageType::Groupchat | MessageType::Error) {
         return None;
     }
-    let event = message.payloads.iter().find(|payload| payload.is("event", ns::PUBSUB_EVENT))?;
+    let Some(event) = message.payloads.iter().find(|payload| payload.is("event", ns::PUBSUB_EVENT)) else {
+        let notice = message.payloads.iter().find(|payload| payload.is("pubsub", ns::PUBSUB))?;
+        return of_owner(notice, own);
+    };
     let child = event.children().find(|child| child.has_ns(ns::PUBSUB_EVENT))?;
     let changes: Vec<_> = match child.name() {
         "items" => child.children().filter_map(change).take(MAX_NODE_CHANGES).collect(),
@@ -55,6 +58,20 @@ pub(super) fn event(message: &WireMessage, own: &FullJid) -> Option<NodeEvent> {
     };
     let node = child.attr("node").filter(|node| is_name(node))?.to_owned();
     Some(NodeEvent { node, collections: collections(message), changes })
+}
+
+/// Reads a service's notice that the owner of a node changed a subscription or an affiliation of the account (XEP-0060, sections
+/// 8.8.4 and 8.9.4). It is no event of the node, and has the namespace of requests. Affiliations are none for plugins.
+fn of_owner(notice: &Element, own: &FullJid) -> Option<NodeEvent> {
+    let child = notice.children().find(|child| child.has_ns(ns::PUBSUB))?;
+    let changed = match child.name() {
+        "subscription" => child,
+        "subscriptions" => child.get_child("subscription", ns::PUBSUB)?,
+        "affiliations" => child.get_child("affiliation", ns::PUBSUB)?,
+        _ => return None,
+    };
+    let node = changed.attr("node").or_else(|| child.attr("node")).filter(|node| is_name(node))?.to_owned();
+    Some(NodeEvent { node, collections: Vec::new(), changes: of_subscription(changed, own).into_iter().collect() })
 }
 
 /// Reads what became of the account's subscription. The account is subscribed by its bare address. Services may also tell

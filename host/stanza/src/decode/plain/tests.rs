@@ -166,6 +166,7 @@ fn what_has_rules_of_its_own_is_left_to_the_library() {
         "<sent xmlns='urn:xmpp:carbons:2'/>",
         "<result xmlns='urn:xmpp:mam:2' id='1'/>",
         "<event xmlns='http://jabber.org/protocol/pubsub#event'/>",
+        "<pubsub xmlns='http://jabber.org/protocol/pubsub'/>",
         "<x xmlns='http://jabber.org/protocol/muc#user'/>",
         "<x xmlns='jabber:x:conference' jid='a@b'/>",
         "<error type='cancel'/>",
