@@ -272,10 +272,10 @@ impl RoomTurn<'_, '_> {
         };
         let Some(room) = self.rooms.shown.get(jid) else { return };
         let muc = presence.muc.unwrap_or_else(|| room.as_known_or_plain(nick.as_str()));
-        // Some services omit the code; this very session has no other address.
-        let ourselves = muc.status.contains(&OURSELVES)
-            || (stage == Stage::Entering
-                && muc.jid.as_ref().is_some_and(|real| real.is_full() && *real == self.turn.own));
+        // Some services omit the code; this very session has no other address, and only who makes a room is told so.
+        let is_made = muc.status.contains(&CREATED) && room.nick == nick.as_str();
+        let has_our_address = || muc.jid.as_ref().is_some_and(|real| real.is_full() && *real == self.turn.own);
+        let ourselves = muc.status.contains(&OURSELVES) || (stage == Stage::Entering && (is_made || has_our_address()));
         // Once we are in, no other occupant has our nickname.
         let ours = ourselves || (stage.is_in() && room.nick == nick.as_str());
         let is_renamed = ours && stage.is_in() && room.nick != nick.as_str();

@@ -125,6 +125,21 @@ fn our_own_address_says_that_we_are_in() {
     assert!(got(&mut opened).unwrap().unwrap().joined);
 }
 
+/// Old services send the code 201 without 110. Such a room lets nobody else in until it is configured.
+#[test]
+fn a_room_that_is_made_for_us_says_so_by_that_alone() {
+    let mut test = TestSession::connected(settings(&[("muc_instant_rooms", true.into())]));
+    let mut opened = test.open_room(None);
+    let configures = |ask: &Ask| *ask == Ask::ConfigureRoom { fields: Vec::new() };
+    test.presence(occupant("elsewhere", PresenceKind::Available, &[201]));
+    assert_eq!(test.count_asked(configures), 0, "it is another nickname");
+    test.presence(occupant("bot", PresenceKind::Available, &[201]));
+    assert_eq!(test.count_asked(configures), 1);
+    let id = test.asked(configures);
+    test.answer(Some(ROOM), id, Ok(Body::Empty));
+    assert!(got(&mut opened).unwrap().unwrap().joined);
+}
+
 /// Gateways such as Bifröst neither send the code nor our address.
 #[test]
 fn our_nickname_says_that_we_are_in_once_the_room_goes_on_or_is_silent() {
