@@ -333,8 +333,8 @@ impl Subscriptions {
         self.all.contains_key(at) && self.last.note(at, item, turn.deadlines.elapsed())
     }
 
-    /// Subscribes the account again, on a new stream, or after it was hidden: servers drop what services send to a hidden account. Then
-    /// services send their last items, some of them with the presence.
+    /// Subscribes the account again, on a new stream, or after it was hidden: servers drop what services send to a hidden
+    /// account. Then services send their last items, some of them with the presence.
     pub(super) fn again(&mut self, turn: &mut Turn<'_>) {
         let now = turn.deadlines.elapsed();
         // A service that is being asked sends its last item anyway.

@@ -1,5 +1,7 @@
 //! The own status, and announcing it.
 
+use std::time::Duration;
+
 use jid::Jid;
 use parlor_stanza::raw::BroadcastPresence;
 use parlor_stanza::types::{Outgoing, PresenceOut, PresenceOutKind, Show, kept};
@@ -10,10 +12,13 @@ use crate::records::status::{Status, StatusValue};
 use crate::rooms::Rooms;
 use crate::rooms::renaming::ask_for_new_nicknames;
 use crate::roster::Roster;
-use crate::turn::{FollowUp, Turn};
+use crate::turn::{FollowUp, Link, Turn};
 
 /// Maximum length of a status text, in bytes.
 pub(super) const MAX_MESSAGE: usize = 4_096;
+
+/// How long after the account showed itself its server may still tell that it was gone before.
+const GONE_BEFORE: Duration = Duration::from_secs(30);
 
 /// Takes over the status from presence for everyone that a plugin sent as a stanza. Rooms get only our unavailable
 /// presence, which the server sends.
@@ -42,6 +47,7 @@ pub(super) fn status_changed(before: &Status, roster: &mut Roster, rooms: &mut R
             // From here on, the presence of others is not reported to us.
             (false, true) => roster.doubt_presence(turn),
             (true, false) => {
+                turn.shown_at = Some(turn.deadlines.elapsed());
                 // Messages that came while the account seemed to be offline may be only in its archive.
                 turn.may_have_missed();
                 // Presence that was on its way then may have come since.
@@ -78,6 +84,27 @@ pub(super) fn announce(rooms: &mut Rooms, turn: &mut Turn<'_>) {
     }
 }
 
+/// Shows the account again if its server takes it for gone, as Prosody does when an older session of the same client ends late
+/// (its issue 1121). A server also tells so if the account itself was gone before.
+pub(super) fn taken_for_gone(rooms: &mut Rooms, turn: &mut Turn<'_>) {
+    let now = turn.deadlines.elapsed();
+    let was_gone = turn.shown_at.is_some_and(|shown| now.saturating_sub(shown) < GONE_BEFORE);
+    if was_gone || !turn.announced || turn.link != Link::Up || turn.status.value.is_hidden() {
+        return;
+    }
+    turn.may_have_missed();
+    show_again(turn);
+    rooms.ask_all_whether_inside(turn);
+}
+
+/// Sends the own presence again, since the server took the account for gone.
+pub(super) fn show_again(turn: &mut Turn<'_>) {
+    turn.shown_at = Some(turn.deadlines.elapsed());
+    turn.send(Outgoing::Presence(turn.presence_to(None)));
+    turn.follow(FollowUp::AvailableAgain);
+    turn.follow(FollowUp::NodesAgain);
+}
+
 impl Turn<'_> {
     /// Sends the first presence on a stream. A hidden account sends none: it was not visible to anyone yet. If a
     /// previous process left the session (`is_taken_up`), the server has stored that one's messages as well, unless the account moves in a
@@ -95,6 +122,7 @@ impl Turn<'_> {
             self.caps_told();
             self.send(Outgoing::Presence(self.presence_to(None)));
             if is_taken_up {
+                self.shown_at = Some(self.deadlines.elapsed());
                 self.follow(FollowUp::AvailableAgain);
             }
         }

@@ -102,6 +102,8 @@ pub struct Common {
     pub(super) resumed: bool,
     /// Whether the connect order of this stream has reached the first presence.
     pub(super) announced: bool,
+    /// When the account last showed itself after it was gone.
+    pub(super) shown_at: Option<Duration>,
     /// The time between binding the stream and its first presence. The server stores messages from that time, since the
     /// account seems to be offline.
     pub(super) arriving: Option<RangeInclusive<Timestamp>>,
@@ -143,6 +145,7 @@ impl Common {
             cut_at: Timestamp::UNIX_EPOCH,
             resumed: false,
             announced: false,
+            shown_at: None,
             arriving: None,
             moving: None,
             deadlines: Deadlines::default(),

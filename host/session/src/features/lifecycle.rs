@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use jid::{FullJid, Jid};
-use parlor_stanza::types::{Offers, Outgoing};
+use parlor_stanza::types::Offers;
 
 use super::{Features, HeldBack};
 use crate::bookmarks::BookmarkList;
@@ -21,6 +21,7 @@ use crate::records::view::View;
 use crate::rooms::leaving::GiveUp;
 use crate::rooms::rejoining::Listed;
 use crate::roster::ROSTER_PROMISES;
+use crate::status::show_again;
 use crate::turn::{FollowUp, Link, Turn};
 
 impl Features {
@@ -130,9 +131,7 @@ impl Features {
         self.roster.await_presence(is_told.then_some(PRESENCE_PATIENCE), turn);
         if is_told && self.disco.is_mongooseim(turn) {
             // From 6.5 on, it tells contacts and rooms that the account is gone when the session is resumed.
-            turn.send(Outgoing::Presence(turn.presence_to(None)));
-            turn.follow(FollowUp::AvailableAgain);
-            turn.follow(FollowUp::NodesAgain);
+            show_again(turn);
         }
         turn.fire("reconnected", Payload::None);
         turn.feedback(turn.status.value, turn.status.message.clone());

@@ -5,6 +5,7 @@ use parlor_stanza::types::{Presence, PresenceKind};
 use super::Features;
 use crate::presence::kept_status;
 use crate::records::contact::ContactResource;
+use crate::status::taken_for_gone;
 use crate::turn::Turn;
 
 impl Features {
@@ -22,6 +23,9 @@ impl Features {
         }
         self.rooms.farewells.seen_off_late(&bare, &presence);
         if bare == turn.own.to_bare() {
+            if presence.kind == PresenceKind::Unavailable && presence.from == turn.own {
+                taken_for_gone(&mut self.rooms, turn);
+            }
             // Our own clients are not contacts, and an account does not subscribe to itself.
             return;
         }

@@ -73,6 +73,36 @@ fn presence_of_strangers_and_of_ourselves_is_nobodys() {
     assert_eq!(test.session.snapshot().contacts.unwrap().len(), 2);
 }
 
+/// Prosody (its issue 1121) takes an account for gone when an older session of the same client ends late, and tells it so.
+#[test]
+fn an_account_that_its_server_takes_for_gone_shows_itself_again() {
+    let own = "bot@example.org/parlor";
+    let shown = |test: &mut TestSession, who: &str| {
+        test.sent.clear();
+        test.presence(presence(who, PresenceKind::Unavailable));
+        let is_shown = |stanza: &&Outgoing| {
+            matches!(stanza, Outgoing::Presence(PresenceOut { to: None, kind: PresenceOutKind::Available, .. }))
+        };
+        let pings = test.count_asked(|ask| *ask == Ask::Ping);
+        (test.sent.iter().filter(is_shown).count(), pings)
+    };
+    let status = |test: &mut TestSession, value: StatusValue| {
+        let _set = test.ask(SetStatus { value: Some(value), message: None });
+    };
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    assert_eq!(shown(&mut test, "bot@example.org/other"), (0, 0), "it is another client of ours");
+    assert_eq!(shown(&mut test, own), (1, 1), "rooms are asked as well");
+    assert_eq!(shown(&mut test, own), (0, 0), "a server that says so again and again is not followed");
+    test.wait(30);
+    assert_eq!(shown(&mut test, own).0, 1);
+    test.wait(30);
+    status(&mut test, StatusValue::Offline);
+    assert_eq!(shown(&mut test, own), (0, 0), "it is gone");
+    status(&mut test, StatusValue::Online);
+    assert_eq!(shown(&mut test, own), (0, 0), "it was gone a moment ago");
+}
+
 /// Events contactPresenceChanged, contactStatusMessageChanged.
 #[test]
 fn after_a_cut_only_what_became_different_is_told() {
