@@ -55,7 +55,6 @@ pub(super) const SDK: &[(&str, &[u8])] = sdk![
     "internal/abi/empty.s",
     "internal/abi/host.go",
     "internal/abi/memory.go",
-    "internal/abi/outside.go",
     "internal/abi/text.go",
     "internal/tasks/empty.s",
     "internal/tasks/imports.go",
