@@ -27,6 +27,10 @@
 // computes for long does so in one go. Each time the host calls, goroutines have some twenty turns, and no more than 20 milliseconds. Those
 // that have more to do go on 10 milliseconds later, and so on, with the plugin's events in between.
 //
+// A goroutine goes on after the handler that began it has returned, for as long as the plugin runs. While one waits for the host or for a
+// timer of Go, a plugin with `parks` is not parked. One that waits for a channel alone does not count: the plugin may be parked meanwhile,
+// and the goroutine is gone.
+//
 // SettingsGet and HTTPDo use the settings of a room: that of the handler that calls them, or that began the goroutine that calls them. Other
 // handlers and goroutines may run before they do. Call them before the handler returns: afterwards the goroutine has no room, and may get the
 // settings of the room whose event is being handled.

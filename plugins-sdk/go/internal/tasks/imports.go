@@ -16,6 +16,11 @@ func waitableJoin(waitable, set uint32)
 //go:wasmimport $root [subtask-drop]
 func subtaskDrop(subtask uint32)
 
+// The host gives up the call, or has answered it: either way it is over when this returns.
+//
+//go:wasmimport $root [subtask-cancel]
+func subtaskCancel(subtask uint32) uint32
+
 //go:wasmimport $root [context-get-0]
 func contextGet() uint32
 
@@ -37,6 +42,24 @@ func acquirem() unsafe.Pointer
 
 //go:linkname releasem runtime.releasem
 func releasem(unsafe.Pointer)
+
+// The call that package timers waits for.
+//
+//go:linkname sleep parlor/contract/timers.wasm_import_sleep
+func sleep(milliseconds int64) int32
+
+// Nothing else in Go tells when the next of its timers is due. It gives math.MaxInt64 if none is.
+//
+//go:linkname nextTimer runtime.timeSleepUntil
+func nextTimer() int64
+
+//go:linkname nanotime runtime.nanotime
+func nanotime() int64
+
+// Not zero while the collector looks for what is in use.
+//
+//go:linkname marking runtime.gcBlackenEnabled
+var marking uint32
 
 // A stream of items without content.
 //

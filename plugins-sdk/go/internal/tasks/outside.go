@@ -3,6 +3,7 @@
 package tasks
 
 import (
+	"math"
 	"unsafe"
 
 	"parlor/internal/abi"
@@ -19,6 +20,8 @@ func waitableSetDrop(uint32) { panic(abi.Outside("[waitable-set-drop]")) }
 func waitableJoin(uint32, uint32) { panic(abi.Outside("[waitable-join]")) }
 
 func subtaskDrop(uint32) { panic(abi.Outside("[subtask-drop]")) }
+
+func subtaskCancel(uint32) uint32 { panic(abi.Outside("[subtask-cancel]")) }
 
 func contextGet() uint32 { panic(abi.Outside("[context-get-0]")) }
 
@@ -37,3 +40,11 @@ func streamDropWritable(uint32) { panic(abi.Outside("[stream-drop-writable-unit]
 func acquirem() unsafe.Pointer { return nil }
 
 func releasem(unsafe.Pointer) {}
+
+func sleep(int64) int32 { panic(abi.Outside("timers.sleep")) }
+
+func nextTimer() int64 { return math.MaxInt64 }
+
+func nanotime() int64 { return 0 }
+
+var marking uint32

@@ -56,6 +56,8 @@ type Task struct {
 	wakes, woken uint32
 	// The goroutines that wait for a turn of this task.
 	awaited []chan struct{}
+	// Whether this turn is for Go's own timers.
+	rings bool
 }
 
 var (
@@ -68,9 +70,6 @@ var (
 	// How many goroutines wait for the host, or for a goroutine of this package.
 	parked int
 )
-
-// AtEnd is called at the end of each turn, with whether a goroutine has more to do than there was time for. Set by package parlor.
-var AtEnd = func(goesOn bool) {}
 
 // Run begins a task; for the generated code.
 func Run(handle func(*Task)) uint32 {
@@ -191,6 +190,11 @@ func (task *Task) join(handle uint32) {
 	task.waits++
 }
 
+func (task *Task) leave(handle uint32) {
+	waitableJoin(handle, 0)
+	task.waits--
+}
+
 // Returns the task's set, which it gets when it first waits.
 func (task *Task) waitableSet() uint32 {
 	if task.set == 0 {
@@ -201,15 +205,19 @@ func (task *Task) waitableSet() uint32 {
 
 // Lets the goroutine go on that waits for a handle.
 func (task *Task) answered(handle, code uint32) {
-	waitableJoin(handle, 0)
-	task.waits--
+	task.leave(handle)
 	if handle == task.woken {
 		streamDropReadable(task.woken)
 		streamDropWritable(task.wakes)
 		task.wakes, task.woken = 0, 0
 		return
 	}
-	answer := waiters[handle]
+	answer, ok := waiters[handle]
+	if !ok {
+		hasRung(handle)
+		task.rings = true
+		return
+	}
 	delete(waiters, handle)
 	parked--
 	answer <- code
@@ -243,15 +251,17 @@ func (task *Task) turn() uint32 {
 		if number == unasked {
 			began = time.Now()
 		}
-		goOn = othersGoOn(number)
+		// Go looks for timers that are due when a goroutine lets others run.
+		goOn = number == 0 && task.rings || othersGoOn(number)
 		if !goOn || task.isLong(number, began) {
 			break
 		}
 		runtime.Gosched()
 	}
-	AtEnd(goOn)
-	// What AtEnd allocates may let others run: Go's collector has goroutines wait for it.
+	task.rings = false
+	// What the count allocates may have let others run.
 	task.deliver()
+	task.ringForOthers(goOn || oneWaitsForCollector())
 	if task.hasReturned && task.waits == 0 {
 		if task.set != 0 {
 			waitableSetDrop(task.set)
@@ -296,4 +306,9 @@ func othersGoOn(number int) bool {
 	}
 	metrics.Read(runnable)
 	return runnable[0].Value.Kind() == metrics.KindUint64 && runnable[0].Value.Uint64() > 0
+}
+
+// Whether a goroutine may wait for the collector, which does its work bit by bit, when goroutines let others run.
+func oneWaitsForCollector() bool {
+	return marking != 0 && runtime.NumGoroutine() != parked+1
 }

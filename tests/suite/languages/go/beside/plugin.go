@@ -18,13 +18,39 @@ var given = make(chan string)
 func start(ctx context.Context) error {
 	for name, handle := range map[string]func(context.Context, *parlor.Command) error{
 		"slow": slow, "fast": fast, "sleep": sleep, "locked": locked, "take": take, "give": give, "exit": exit, "spin": spin, "ask": ask,
-		"later": later, "store": store, "many": many, "cancel": cancel,
+		"later": later, "store": store, "many": many, "cancel": cancel, "naps": naps, "stopped": stopped,
 	} {
 		if _, err := parlor.OnCommand(ctx, name, name, "", handle); err != nil {
 			return err
 		}
 	}
+	parlor.OnStop(func(ctx context.Context) error {
+		time.Sleep(10 * time.Millisecond)
+		return parlor.StorageSet(ctx, "stopped", true, 0)
+	})
 	return both(ctx)
+}
+
+func stopped(ctx context.Context, c *parlor.Command) error {
+	stopped, _, err := parlor.StorageGet[bool](ctx, "stopped")
+	if err != nil {
+		return err
+	}
+	return parlor.Reply(ctx, c.Message, fmt.Sprint(stopped))
+}
+
+// Sleeps while the plugin has all the timers that it may have
+func naps(ctx context.Context, c *parlor.Command) error {
+	for {
+		if _, err := parlor.After(time.Hour, func(context.Context) error { return nil }); err != nil {
+			break
+		}
+	}
+	began := time.Now()
+	for range 20 {
+		time.Sleep(time.Millisecond)
+	}
+	return parlor.Reply(ctx, c.Message, fmt.Sprint(time.Since(began) < 100*time.Millisecond))
 }
 
 func cancel(ctx context.Context, c *parlor.Command) error {
