@@ -161,17 +161,24 @@ func Beside(actions []func()) {
 		return
 	}
 	ended := make(chan struct{})
-	parked++
+	waits := false
 	for _, action := range actions {
 		go func() {
 			defer func() {
 				if left--; left == 0 {
-					parked--
+					if waits {
+						parked--
+					}
 					close(ended)
 				}
 			}()
 			action()
 		}()
+	}
+	// It counts only now: Go's collector may have had it wait before, and then it has more to do.
+	if left > 0 {
+		waits = true
+		parked++
 	}
 	<-ended
 }
