@@ -32,8 +32,8 @@
 // and the goroutine is gone.
 //
 // SettingsGet and HTTPDo use the settings of a room: that of the handler that calls them, or that began the goroutine that calls them. Other
-// handlers and goroutines may run before they do. Call them before the handler returns: afterwards the goroutine has no room, and may get the
-// settings of the room whose event is being handled.
+// handlers and goroutines may run before they do. Call them before the handler returns: afterwards the goroutine has no room, and gets the
+// plugin's own settings. So does what time.AfterFunc calls, at any time.
 //
 // A context is asked before each call, and Sleep ends with it; any other call that has begun is waited for.
 //

@@ -220,10 +220,38 @@ async fn a_handler_in_go_gets_the_settings_of_its_own_conversation() {
     host.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_goroutine_that_outlives_its_handler_gets_the_settings_of_no_conversation() {
+    let folder = Folder::new().unwrap();
+    for (file, text) in [("plugin.toml", MANIFEST), ("go.mod", MODULE), ("plugin.go", GREETS)] {
+        folder.write(format!("plugin/{file}"), text).unwrap();
+    }
+    let greets = built(&folder.path().join("plugin"), &folder).await;
+    let (mut juliet, mut romeo) = (friend("juliet").await, friend("romeo").await);
+    let to_him = romeo.jid().to_bare();
+    let greetings = |entry: Entry| {
+        let entry = talks(entry).set("greeting", "for all");
+        entry.set_in(to_him.as_str(), "greeting", "for him")
+    };
+    let host = Plan::new().await.bytes("actions", &greets, greetings).start().await;
+    running(&host, "actions").await;
+    let bot = host.account().jid.clone();
+    for _ in 0..3 {
+        juliet.chat(bot.clone(), "leave").await.unwrap();
+        juliet.wait_body(&bot, "it leaves", SOON).await.unwrap();
+        // It goes on in the turn of his handler.
+        romeo.chat(bot.clone(), "give").await.unwrap();
+        juliet.wait_body(&bot, "leave for all", SOON).await.unwrap();
+        romeo.wait_body(&bot, "give for him", SOON).await.unwrap();
+    }
+    host.stop().await;
+}
+
 const GREETS: &str = r#"package main
 
 import (
 	"context"
+	"time"
 
 	"parlor"
 )
@@ -243,9 +271,26 @@ func greet(ctx context.Context, message *parlor.Message) error {
 		<-handoff
 	case "give":
 		handoff <- ""
+	case "leave":
+		go func() {
+			// The handler has returned by then.
+			time.Sleep(20 * time.Millisecond)
+			if err := parlor.ReplyInChat(ctx, message, "it leaves"); err != nil {
+				panic(err)
+			}
+			<-handoff
+			if err := says(ctx, message); err != nil {
+				panic(err)
+			}
+		}()
+		return nil
 	default:
 		return nil
 	}
+	return says(ctx, message)
+}
+
+func says(ctx context.Context, message *parlor.Message) error {
 	return parlor.ReplyInChat(ctx, message, message.Body+" "+parlor.SettingsGet("greeting", ""))
 }
 "#;

@@ -65,6 +65,8 @@ var (
 	all = map[uint32]*Task{}
 	// The task whose turn it is. The host gives one at a time.
 	current *Task
+	// The one that starts the plugin. It lasts as long as the plugin: goroutines that outlive their own task have their turns in it.
+	first *Task
 	// The goroutines that wait for the host, by the handles that it will tell about.
 	waiters = map[uint32]chan uint32{}
 	// How many goroutines wait for the host, or for a goroutine of this package.
@@ -78,6 +80,9 @@ func Run(handle func(*Task)) uint32 {
 	thread := acquirem()
 	task := &Task{given: make(chan struct{})}
 	all[task.number()] = task
+	if first == nil {
+		first = task
+	}
 	current = task
 	releasem(thread)
 	setLabels(unsafe.Pointer(task))
@@ -95,13 +100,25 @@ func Own() *Task {
 // is. It matters to the host which one calls: the handler's room has settings of its own, and a handler that waits for a person takes no place.
 func InTurn() {
 	// A turn may end before this goroutine goes on, and a task whose handler has returned may be over then.
-	for task := Own(); task != nil && task != current; task = Own() {
+	for task := ofTurns(); task != current; task = ofTurns() {
+		// The collector may have whoever allocates wait for it, and the task may be over then.
+		thread := acquirem()
 		came := make(chan struct{})
 		task.awaited = append(task.awaited, came)
 		task.wake()
 		parked++
+		releasem(thread)
 		<-came
 	}
+}
+
+// The task in whose turns this goroutine makes the calls of a handler. After its own one is over it belongs to no handler any more, so its
+// calls must not be those of another one: it makes them in the first task. So do functions that Go's timers call.
+func ofTurns() *Task {
+	if own := Own(); own != nil {
+		return own
+	}
+	return first
 }
 
 // A task stays where it is, so its address is its number.
@@ -269,7 +286,7 @@ func (task *Task) turn() uint32 {
 	// What the count allocates may have let others run.
 	task.deliver()
 	task.ringForOthers(goOn || oneWaitsForCollector())
-	if task.hasReturned && task.waits == 0 {
+	if task.hasReturned && task.waits == 0 && task != first {
 		if task.set != 0 {
 			waitableSetDrop(task.set)
 		}
