@@ -198,8 +198,31 @@ async fn a_plugin_in_python_takes_nothing_of_the_machines_packages_but_those_of_
     let slowly = "with componentize-py";
     assert!(!taken.stderr.contains(slowly), "{taken:?}");
     folder.write(format!("environment/{}", packages.replace("only_here.py", "fast-wasm32-wasi.so")), "").unwrap();
-    let linked = home.run(&arguments).await.unwrap();
+    // It lets the plugin's code write among the packages.
+    let refused = home.run(&arguments).await.unwrap();
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert!(refused.stderr.contains("give --trust to go on") && !refused.stderr.contains(slowly), "{refused:?}");
+    let linked = home.run(&[&arguments[..], &["--trust"]].concat()).await.unwrap();
     assert!(linked.stderr.contains(slowly), "{linked:?}");
+}
+
+/// A `.git/config` in the folder, or a `.pth` file among the packages of the environment, is run by other programs later.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_code_of_a_strangers_folder_in_python_writes_nothing_where_it_is_built() {
+    let folder = Folder::new().unwrap();
+    let writes = "for place in ('/', '/0', '/1', '/2', '.'):\n    try:\n        \
+                  open(place + '/written', 'w').close()\n    except OSError:\n        pass\n";
+    let home = Home::new().unwrap();
+    for (name, more, code) in [("plain", "notes.txt", 0), ("linked", "lib/componentize-py.toml", 3)] {
+        let file = |inner: &str| format!("{name}/{inner}");
+        folder.write(file("plugin.toml"), MANIFEST).unwrap();
+        folder.write(file("plugin.py"), writes).unwrap();
+        folder.write(file(more), "").unwrap();
+        let plugin = folder.path().join(name);
+        let built = home.run(&["plugin", "build", plugin.to_str().unwrap()]).await.unwrap();
+        assert_eq!(built.code, Some(code), "{built:?}");
+        assert!(!plugin.join("written").exists(), "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

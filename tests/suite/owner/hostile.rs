@@ -92,13 +92,21 @@ async fn the_name_of_a_file_begins_no_line_of_its_own() {
     assert!(!forged(&said.stdout), "{said:?}");
 }
 
-/// Cargo runs build scripts, macros and wrappers outside of any sandbox; compilers of C and Go read any file.
+/// Cargo runs build scripts, macros and wrappers outside of any sandbox; compilers of C and Go read any file; componentize-py lets code
+/// in Python write.
 #[tokio::test]
 async fn a_folder_whose_compiler_is_in_no_sandbox_is_not_built_unasked() {
     let home = Home::new().unwrap();
     let runs = "runs code of its author and of the crates that it names, as you, outside of any sandbox";
     let reads = "reads whatever files of yours its sources name, and may put them into the plugin";
-    for (folder, file, does) in [("rust", "Cargo.toml", runs), ("c", "plugin.c", reads), ("go", "go.mod", reads)] {
+    let writes = "lets its author write in that folder and in the active virtual environment";
+    home.write("python/fast-wasm32-wasi.so", "").unwrap();
+    for (folder, file, does) in [
+        ("rust", "Cargo.toml", runs),
+        ("c", "plugin.c", reads),
+        ("go", "go.mod", reads),
+        ("python", "plugin.py", writes),
+    ] {
         home.write(&format!("{folder}/{file}"), "").unwrap();
         for command in ["build", "test"] {
             let refused = ended(home.run(&["plugin", command, folder]).await.unwrap(), 3);

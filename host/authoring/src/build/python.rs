@@ -172,14 +172,24 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
     let wit = contract::of(manifest).map_err(|reason| BuildError::Component { package: package.clone(), reason })?;
     let python = COMPONENTIZE.python()?;
     check(&python, folder, &package)?;
-    let packages = env::var_os(ENVIRONMENT).and_then(|place| packages(Path::new(&place)));
-    let component =
-        if [Some(folder), packages.as_deref()].into_iter().flatten().any(|place| wants_linking(place, &mut 0)) {
-            linked(&python, &wit, folder, &package)?
-        } else {
-            imported(&python, &wit, folder, packages.as_deref(), &package)?
-        };
+    let component = if is_linked(folder) {
+        linked(&python, &wit, folder, &package)?
+    } else {
+        imported(&python, &wit, folder, active_packages().as_deref(), &package)?
+    };
     Ok(Made { component, metadata: metadata(manifest), output: folder.join(format!("{package}.wasm")), package })
+}
+
+/// Returns the folder of the packages of the active virtual environment.
+fn active_packages() -> Option<PathBuf> {
+    env::var_os(ENVIRONMENT).and_then(|place| packages(Path::new(&place)))
+}
+
+/// Returns whether componentize-py alone builds the folder. It evaluates the code of the folder with write access to that and to the
+/// active environment, so the user must have agreed.
+pub(super) fn is_linked(folder: &Path) -> bool {
+    let packages = active_packages();
+    [Some(folder), packages.as_deref()].into_iter().flatten().any(|place| wants_linking(place, &mut 0))
 }
 
 /// Returns the folder of the packages that are installed in a virtual environment.
@@ -236,7 +246,7 @@ fn wants_linking(folder: &Path, seen: &mut usize) -> bool {
     })
 }
 
-/// Builds the plugin with componentize-py alone, which takes ten seconds.
+/// Builds the plugin with componentize-py alone, which takes ten seconds. The plugin's code can write to the folder meanwhile.
 fn linked(python: &Path, wit: &str, folder: &Path, package: &str) -> Result<Vec<u8>, BuildError> {
     tools::announce(&format!("building {package} with componentize-py, which takes some seconds"));
     let work = tempfile::tempdir().map_err(|error| BuildError::File { path: env::temp_dir(), error })?;

@@ -1,7 +1,8 @@
 //! Folders whose build works outside of any sandbox and which the user agreed to build.
 //!
 //! A plugin runs in wasm, and so do Python and JavaScript when they are evaluated for a build, with only read access to
-//! the folder. Compilers are different. Cargo runs build scripts, procedural macros, wrappers and whole toolchains.
+//! the folder. But componentize-py, which links libraries in other languages, lets code in Python write to all folders that it
+//! reads: a file such as `.git/config` there is run by another program later. Compilers are different as well. Cargo runs build scripts, procedural macros, wrappers and whole toolchains.
 //! These are named by the folder, by folders above it, by its dependencies, or by files that those name in turn. The
 //! compilers of C and Go run nothing of the folder, but read any file that its sources name. No list of such files is
 //! complete, so the user is asked about the folder and not about its content.
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use parlor_base::atomic::{self, Readers};
 use parlor_base::id::Digest;
 
-use super::{Language, data_folder};
+use super::{Language, data_folder, python};
 
 /// The maximum number of folders that are remembered.
 const REMEMBERED: usize = 1_000;
@@ -33,6 +34,8 @@ enum Does {
     RunsCode,
     /// It reads the files that the sources name, wherever they are.
     ReadsFiles,
+    /// It lets the author's code write in the folder, and among the packages of the active environment.
+    WritesFiles,
 }
 
 impl Outside {
@@ -46,6 +49,7 @@ impl Outside {
         let does = match language {
             Language::Rust => Does::RunsCode,
             Language::Go | Language::C => Does::ReadsFiles,
+            Language::Python if python::is_linked(folder) => Does::WritesFiles,
             Language::Python | Language::JavaScript | Language::TypeScript => return Ok(None),
         };
         Ok(Some(Self { folder: fs::canonicalize(folder)?, does }))
@@ -59,6 +63,10 @@ impl Outside {
                  and do"
             }
             Does::ReadsFiles => "reads whatever files of yours its sources name, and may put them into the plugin",
+            Does::WritesFiles => {
+                "lets its author write in that folder and in the active virtual environment, where other programs of yours may run what \
+                 was written: it has libraries that componentize-py links"
+            }
         }
     }
 
@@ -69,7 +77,7 @@ impl Outside {
         let above = self.folder.ancestors().skip(1).filter(|folder| Some(*folder) != home.as_deref());
         let is_run = |folder: &Path| READ.iter().any(|name| folder.join(name).exists());
         match self.does {
-            Does::ReadsFiles => false,
+            Does::ReadsFiles | Does::WritesFiles => false,
             Does::RunsCode => above.into_iter().any(is_run),
         }
     }
@@ -147,6 +155,20 @@ mod tests {
         // The others are evaluated in wasm.
         for (name, mark) in [("python", "plugin.py"), ("javascript", "plugin.js"), ("typescript", "plugin.ts")] {
             assert!(folder(root.path(), name, mark).is_none(), "{name}");
+        }
+    }
+
+    /// What it wrote could be a `.git/config` or a `.pth` file, which other programs run.
+    #[test]
+    fn a_folder_in_python_that_is_linked_is_asked_about_since_its_code_can_write() {
+        let root = tempfile::tempdir().unwrap();
+        for (name, linked) in [("toml", "lib/componentize-py.toml"), ("library", "fast-wasm32-wasi.so")] {
+            assert!(folder(root.path(), name, "plugin.py").is_none(), "{name}");
+            let file = root.path().join(name).join(linked);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "").unwrap();
+            let one = folder(root.path(), name, "plugin.py").unwrap();
+            assert_eq!((one.does, one.is_within_another()), (Does::WritesFiles, false), "{name}");
         }
     }
 
