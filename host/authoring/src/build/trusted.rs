@@ -1,11 +1,12 @@
 //! Folders whose build works outside of any sandbox and which the user agreed to build.
 //!
 //! A plugin runs in wasm, and so do Python and JavaScript when they are evaluated for a build, with only read access to
-//! the folder. But componentize-py, which links libraries in other languages, lets code in Python write to all folders that it
-//! reads: a file such as `.git/config` there is run by another program later. Compilers are different as well. Cargo runs build scripts, procedural macros, wrappers and whole toolchains.
-//! These are named by the folder, by folders above it, by its dependencies, or by files that those name in turn. The
-//! compilers of C and Go run nothing of the folder, but read any file that its sources name. No list of such files is
-//! complete, so the user is asked about the folder and not about its content.
+//! the folder. But componentize-py, which links libraries in other languages, lets code in Python write to all folders
+//! that it reads: a file such as `.git/config` there is run by another program later. Compilers are different as well.
+//! Cargo runs build scripts, procedural macros, wrappers and whole toolchains. These are named by the folder, by folders
+//! above it, by its dependencies, or by files that those name in turn. The compilers of C and Go run nothing of the
+//! folder, but read any file that its sources name. No list of such files is complete, so the user is asked about the
+//! folder and not about its content.
 
 use std::fs;
 use std::io;
