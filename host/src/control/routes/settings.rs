@@ -1,10 +1,11 @@
 //! The requests that show and change the settings of a plugin. No secret is among them, neither to be read nor to be written: a
 //! reference to one may lead to any file of the host.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use parlor_base::escape::escape_untrusted;
-use parlor_base::id::PluginId;
+use parlor_base::id::{Digest, PluginId};
 use parlor_plugins::admin::{AdminError, PluginAdmin, SettingChange, change_settings};
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::SettingValues;
@@ -28,6 +29,31 @@ const LONGEST_CHANGE: usize = 64 << 10;
 const LONGEST_OF_ALL: usize = 64 << 10;
 /// The most of a name that is shown, in bytes.
 const LONGEST_NAME: usize = 200;
+
+/// From this many manifests on, all that are known are forgotten.
+const MOST_MANIFESTS: usize = 64;
+/// The manifests of plugins whose settings were asked for lately.
+static MANIFESTS: Manifests = Manifests(Mutex::new(BTreeMap::new()));
+
+/// Manifests by the digests of the files that they are in. To read and check such a file takes long and tens of megabytes, and a session
+/// decides how often its page is loaded.
+struct Manifests(Mutex<BTreeMap<Digest, Arc<Manifest>>>);
+
+impl Manifests {
+    /// Returns the manifest in the file with this digest, which is read unless it is known. One file is read at a time.
+    fn of<E>(&self, digest: Digest, read: impl FnOnce() -> Result<Arc<Manifest>, E>) -> Result<Arc<Manifest>, E> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(manifest) = known.get(&digest) {
+            return Ok(Arc::clone(manifest));
+        }
+        let manifest = read()?;
+        if known.len() >= MOST_MANIFESTS {
+            known.clear();
+        }
+        known.insert(digest, Arc::clone(&manifest));
+        Ok(manifest)
+    }
+}
 
 /// Shows the settings of a plugin.
 pub(super) async fn show(host: &Host, id: &PluginId) -> Result<Answer, Refusal> {
@@ -62,7 +88,9 @@ pub(super) async fn change(handle: &HostHandle, id: &PluginId, request: &Request
 /// Returns the manifest of a plugin, and the values of its settings.
 fn looked(admin: &PluginAdmin<'_>, id: &PluginId) -> Result<(Arc<Manifest>, SettingValues), AdminError> {
     let entry = admin.entry(id)?;
-    Ok((admin.look(id, &entry)?.manifest, entry.settings))
+    // Only the file that the owner approved has this digest.
+    let manifest = MANIFESTS.of(entry.digest, || Ok::<_, AdminError>(admin.look(id, &entry)?.manifest))?;
+    Ok((manifest, entry.settings))
 }
 
 /// Returns a setting with its value, unless that is a secret or may be a reference to one.
@@ -187,6 +215,29 @@ mod tests {
         assert_eq!([of(0, 0, Some(most + 1)), of(0, most, Some(1))], [Err(400); 2]);
         // Those who run the host may have given more, and it may become less.
         assert_eq!([of(9 * most, most, Some(8 * most)), of(9, most, None)], [Ok(()); 2]);
+    }
+
+    /// A customer could keep the host busy by loading a page again and again.
+    #[test]
+    fn the_file_of_a_plugin_is_read_once_for_all_pages_with_its_settings() {
+        let text = "[plugin]\nname = \"own\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says it\"\n";
+        let manifest = Arc::new(Manifest::parse(text).unwrap());
+        let manifests = Manifests(Mutex::new(BTreeMap::new()));
+        let mut count = 0;
+        let mut ask = |file: &[u8], is_there: bool| {
+            let read = || {
+                count += 1;
+                if is_there { Ok(Arc::clone(&manifest)) } else { Err(()) }
+            };
+            let found = manifests.of(Digest::of(file), read).is_ok();
+            (found, count)
+        };
+        assert_eq!([ask(b"a", false), ask(b"a", true), ask(b"a", true)], [(false, 1), (true, 2), (true, 2)]);
+        assert_eq!([ask(b"b", true), ask(b"b", false)], [(true, 3); 2]);
+        for number in 0..3 * MOST_MANIFESTS {
+            ask(&number.to_be_bytes(), true);
+        }
+        assert!(manifests.0.lock().unwrap().len() <= MOST_MANIFESTS);
     }
 
     #[test]
