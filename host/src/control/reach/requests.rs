@@ -144,6 +144,8 @@ impl Limits {
             let told = match &refusal {
                 // A file that is not applied may name those of others, too.
                 Refusal::Cluster(_) | Refusal::NotApplied(_) => not_now(),
+                // The account is one of theirs and does not run now. The refusal may suggest one of others with a similar name.
+                Refusal::NoAccount(_) => no_answer(),
                 other if other.status().is_server_error() => no_answer(),
                 _ => return refusal,
             };

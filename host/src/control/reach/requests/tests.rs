@@ -292,6 +292,9 @@ async fn faults_of_the_host_are_not_told_and_refusals_are() {
         let told = limits.narrowed(Err(refusal)).await.err().unwrap();
         assert_eq!((told.status(), told.to_string()), (StatusCode::CONFLICT, not_now().to_string()));
     }
+    let similar = Refusal::NoAccount("red, did you mean \"reds-of-bob\"?".to_owned());
+    let told = limits.narrowed(Err(similar)).await.err().unwrap();
+    assert_eq!((told.status(), told.to_string()), (StatusCode::SERVICE_UNAVAILABLE, no_answer().to_string()));
     let refused = limits.narrowed(Err(Refusal::NoRoom("r@rooms".to_owned()))).await.err().unwrap();
     assert_eq!(refused.status(), StatusCode::NOT_FOUND);
     let of_node = http::answer(StatusCode::CONFLICT, JSON, b"{}".to_vec());
