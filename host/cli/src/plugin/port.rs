@@ -102,6 +102,11 @@ fn report(ported: &Ported) -> String {
         text.push_str("&& ");
     }
     text.push_str("parlor plugin build\n  the first time it installs componentize-py, for itself\n");
+    if !ported.packages.is_empty() {
+        text.push_str(
+            "  pip may run code of these packages as you, and the plugin's author named some: look at them first\n",
+        );
+    }
     text
 }
 
@@ -186,6 +191,8 @@ mod tests {
         let said = report(&Ported { packages, ..ported(vec![finding(Kind::Package, "bs4")]) });
         let next = "\nnext: cd weather && pip install --target . beautifulsoup4 'é x' && parlor plugin build\n";
         assert!(said.contains(next), "{said}");
+        let warning = "pip may run code of these packages as you";
+        assert!(said.contains(warning) && !report(&ported(Vec::new())).contains(warning), "{said}");
     }
 
     /// For readers of the page.
