@@ -26,7 +26,7 @@ use super::{answer, caller, text};
 use crate::account::web::WebRequest;
 use crate::bindings::parlor::plugin::files::{Host, HostWithStore, Opened};
 use crate::bindings::parlor::plugin::types::{Error, File};
-use crate::instance::{Context, Grouping, Instance, OpenFile, WebClient};
+use crate::instance::{Context, Grouping, Instance, OpenCall, OpenFile, WebClient};
 
 /// Maximum number of redirects on the way to a file.
 const MOST_REDIRECTS: u8 = 5;
@@ -147,6 +147,8 @@ async fn upload<T: Send + 'static>(
     };
     let place = place(&instance, &granted, &sent).await?;
     let client = WebClient::for_files(&instance).await?;
+    // The server may have taken long to answer.
+    call.granted(Target::File { media_type: &kind, bytes: size })?;
     let mut request = parlor_web::Request::get(place.put, instance.limits.http_time, 64 << 10);
     request.method = Method::PUT;
     let headers = place.headers.iter().map(|(name, value)| (*name, value.as_str()));
@@ -297,7 +299,12 @@ fn stored(status: u16, file: File) -> Result<File, CallError> {
 }
 
 async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) -> Result<Opened, CallError> {
-    let (instance, call) = caller(accessor, CallName::FilesOpen)?;
+    let (_, call) = caller(accessor, CallName::FilesOpen)?;
+    open_by(&call, url).await
+}
+
+async fn open_by(call: &OpenCall, url: &str) -> Result<Opened, CallError> {
+    let instance = call.instance();
     call.granted(Target::None)?;
     text("url", url, MAX_URL)?;
     let (to, key) = encrypted::place(url)?;
@@ -308,10 +315,10 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     if !to.is_secure() {
         return Err(CallError::Protocol("the file is not served within TLS".to_owned()));
     }
-    let open = OpenFile::begin(&instance)?;
-    one_more(&instance).await?;
+    let open = OpenFile::begin(instance)?;
+    one_more(instance).await?;
     // Another request of this plugin may have stored a credential there.
-    let credentials = Credentials::of(&instance, None, Vec::new())?;
+    let credentials = Credentials::of(instance, None, Vec::new())?;
     if let Some(answer) = instance.account.web_script.get() {
         // A test's script contains the decrypted file.
         let url = if key.is_some() { to.as_str() } else { url };
@@ -325,14 +332,17 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
         let transfer = instance.parts.add(Transfer { state: State::Download(Box::new(read)), _open: open });
         return Ok(Opened { transfer, size, media_type });
     }
-    let client = WebClient::for_files(&instance).await?;
-    let mut underway = Underway::begin(&instance, &Method::GET, &to);
+    let client = WebClient::for_files(instance).await?;
+    // The grant may have changed while this waited.
+    call.granted(Target::None)?;
+    let mut underway = Underway::begin(instance, &Method::GET, &to);
     let mut request = parlor_web::Request::get(to, instance.limits.http_time, u64::MAX);
     request.first_byte = instance.limits.http_first_byte;
     let allow = |hop: Hop<'_>| -> Result<(), Failed> {
         // Each redirect is a request, too.
+        call.granted(Target::None).map_err(Failed::Call)?;
         instance.lasting.budgets.owe_request(0);
-        credentials.may_be_in(&instance, Permission::FilesRead, hop.to).map_err(Failed::Call)?;
+        credentials.may_be_in(instance, Permission::FilesRead, hop.to).map_err(Failed::Call)?;
         underway.redirected(&hop);
         Ok(())
     };
@@ -340,7 +350,7 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     let answered = answered.map_err(|error| match error {
         Failed::Web(error) => {
             underway.refused_by(&error);
-            failed_file(&instance, Permission::FilesRead, &error)
+            failed_file(instance, Permission::FilesRead, &error)
         }
         Failed::Call(error) => error,
     });
@@ -357,7 +367,7 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     let state = match &key {
         None => State::Download(Box::new(incoming)),
         Some(key) => {
-            size = size.map(|bytes| encrypted::size(&instance, bytes)).transpose()?;
+            size = size.map(|bytes| encrypted::size(instance, bytes)).transpose()?;
             State::Encrypted(Box::new(Encrypted::new(incoming, key)))
         }
     };
@@ -432,7 +442,10 @@ mod tests {
     use std::pin::pin;
 
     use futures_util::poll;
+    use jiff::Timestamp;
     use parlor_plugins::limits::Limits;
+    use parlor_stanza::decode::filled_in;
+    use parlor_stanza::types::{Extensions, Message, SharedFile};
 
     use super::*;
     use crate::instance::tests::instance as disconnected_instance;
@@ -449,5 +462,25 @@ mod tests {
         instance.account.router.grant(&instance.mailbox, Arc::default());
         let result = asks.await.map(drop);
         assert!(matches!(result, Err(CallError::Denied { .. })), "{result:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_file_is_fetched_if_the_grant_was_taken_back_while_the_call_waited() {
+        let (instance, _mailbox) = disconnected_instance("\"files.read\" = true", Limits::default());
+        let url = "https://192.0.2.1/a.png";
+        let files = vec![SharedFile { url: url.to_owned(), ..SharedFile::default() }];
+        let (from, own) = ("juliet@example.org/balcony".parse().unwrap(), "bot@example.org/parlor".parse().unwrap());
+        let message = filled_in(from, "a file".to_owned(), &own, Timestamp::UNIX_EPOCH);
+        let extensions = Some(Box::new(Extensions { files, ..Extensions::default() }));
+        instance.seen_files.note(&Message { extensions, ..message });
+        let call = instance.open_call(CallName::FilesOpen).unwrap();
+        instance.lasting.budgets.requests().owe(instance.limits.http_per_second.into());
+        let mut opens = pin!(open_by(&call, url));
+        assert!(poll!(opens.as_mut()).is_pending());
+        instance.account.router.grant(&instance.mailbox, Arc::default());
+        let result = opens.await.map(drop);
+        let scope =
+            if let Err(CallError::Denied { scope, .. }) = &result { scope.clone() } else { Some(url.to_owned()) };
+        assert_eq!(scope, None, "it was not dialed: {result:?}");
     }
 }
