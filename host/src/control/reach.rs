@@ -3,6 +3,7 @@
 //! trust each other. [`requests`] holds requests of sessions to it.
 
 mod log;
+mod places;
 mod rate;
 pub(super) mod requests;
 

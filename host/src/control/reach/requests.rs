@@ -13,6 +13,7 @@ use parlor_base::escape::escape_untrusted;
 use serde_json::Value;
 
 use super::Reach;
+use super::places::{Place, Places};
 use super::rate::Changes;
 use crate::control::INCOMPLETE_HEADER;
 use crate::control::audit::{Audit, lines};
@@ -37,6 +38,8 @@ const SAYS: Duration = Duration::from_mins(1);
 static SAID: Mutex<Option<Instant>> = Mutex::new(None);
 /// The changes of plugins by sessions.
 static CHANGES: Changes = Changes::new();
+/// The requests of such sessions that are carried out now.
+static PLACES: Places = Places::new();
 
 /// The subject of a request, as far as it decides who may make it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,6 +138,15 @@ impl Limits {
             (shown, since) = (pass_over(request)?, begin_later(host, request).await?);
         }
         Ok(Some(Self { reach, about, shown, since }))
+    }
+
+    /// Takes a place for carrying the request out, which is held until there is an answer.
+    pub(in crate::control) fn place(&self) -> Result<Place, Refusal> {
+        let accounts = self.reach.accounts.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+        PLACES.take(accounts).ok_or_else(|| {
+            let says = "too many requests of sessions of some accounts are being carried out: try again in a moment";
+            Refusal::Passing(says.to_owned())
+        })
     }
 
     /// Leaves out of an answer what is not of the accounts. Faults of the host name its files and nodes, so only its log says more of
