@@ -133,7 +133,8 @@ async fn answer(
         let decided = match command.values.get(keys::KEY) {
             Some(chosen) => {
                 tracing::info!(account = %account.name, owner = %from, command = node, "an owner gives a command");
-                keys::decide(host, account, node, chosen, &By::owner(from.as_str())).await
+                let is_of_all = host.config().is_owned_by(&from.to_bare());
+                keys::decide(host, account, node, chosen, &By::owner(from.as_str()).of_some(!is_of_all)).await
             }
             None => Err("no key was chosen".to_owned()),
         };
@@ -195,7 +196,8 @@ async fn change(
     reach.may_change(id, &show::plugin(host, id).await).inspect_err(|_| {
         tracing::warn!(%owner, command = node, plugin = %id, "an owner is refused a plugin that is not on the own accounts alone");
     })?;
-    carry_out(host, orders, node, id, &By::owner(owner.as_str())).await.map_err(|reason| {
+    let by = By::owner(owner.as_str()).of_some(!reach.is_whole());
+    carry_out(host, orders, node, id, &by).await.map_err(|reason| {
         if reach.is_whole() {
             return reason;
         }

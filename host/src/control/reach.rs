@@ -190,6 +190,15 @@ fn is_another(running: Option<&BareJid>, account: &AccountConfig) -> bool {
     running.is_some_and(|running| *running != account.link.jid.to_bare())
 }
 
+/// Returns whether a session reaches some accounts alone. `is_of_all`: whether a person is an owner of each account.
+pub(super) fn is_of_some(session: &Session, is_of_all: impl FnOnce(&BareJid) -> bool) -> bool {
+    match (&session.accounts, &session.jid) {
+        (Some(_), _) => true,
+        (None, Some(jid)) => !is_of_all(jid),
+        (None, None) => false,
+    }
+}
+
 /// Returns whether an account is one of those that a session was made for.
 fn is_named(own: &BTreeMap<AccountName, BareJid>, account: &AccountConfig) -> bool {
     own.get(&account.name).is_some_and(|jid| *jid == account.link.jid.to_bare())
@@ -244,6 +253,18 @@ mod tests {
         };
         assert_eq!(of("red@example.org"), (true, true, false));
         assert_eq!(of("former@example.org"), (false, false, false));
+    }
+
+    #[test]
+    fn a_session_is_of_some_accounts_by_its_link_or_its_person() {
+        let session = |accounts: Option<BTreeMap<AccountName, BareJid>>, jid: Option<&str>| {
+            let jid = jid.map(|jid| jid.parse().unwrap());
+            Session { name: "quiet-otter".to_owned(), jid, accounts }
+        };
+        let of = |session: &Session| [true, false].map(|is_of_all| is_of_some(session, |_| is_of_all));
+        assert_eq!(of(&session(None, None)), [false; 2]);
+        assert_eq!(of(&session(None, Some(ANN))), [false, true]);
+        assert_eq!(of(&session(Some(BTreeMap::new()), None)), [true; 2]);
     }
 
     #[test]

@@ -30,6 +30,7 @@ use super::http::{self, Answer, JSON, LINES, json};
 use super::lines::{LEVELS, Wanted, rank};
 use super::links;
 use super::people;
+use super::reach;
 use super::refusal::Refusal;
 use super::request::{Request, plugin};
 use super::rooms;
@@ -114,7 +115,11 @@ impl Routes {
         if let Some(name) = account_of(&request) {
             wake_named(&self.handle.host, name).await;
         }
-        let by = audit::user(&request, peer);
+        let is_of_some = {
+            let config = self.handle.host.config();
+            request.by.as_ref().is_some_and(|session| reach::is_of_some(session, |jid| config.is_owned_by(jid)))
+        };
+        let by = audit::user(&request, peer).of_some(is_of_some);
         self.answered(request, client, by).await
     }
 

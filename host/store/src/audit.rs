@@ -2,11 +2,12 @@
 //!
 //! Entries are only ever added. The oldest ones go when they are older than the owner wants, or when all of them
 //! together are too large, and an entry says how many went. Plugins and connections have a bounded share each for
-//! entries that they cause, so that none of them can displace entries about others.
+//! entries that they cause, and so have people who have some accounts alone, so that none of them can displace entries about others.
 //!
 //! Entries about decisions are on disk, after a flush, when a call returns. Counts are collected in memory by others, and
 //! written together.
 
+mod by;
 mod entries;
 pub(super) mod kept;
 mod policy;
@@ -14,7 +15,7 @@ mod shared;
 mod tallies;
 mod waiting;
 
-use std::path::{Path, PathBuf, absolute};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ use super::edit::{Edit, Failure, Statement, StoreFile};
 use super::work::{Job, Lane, Task, WeakTasks, answered, result_of};
 use super::{Store, StoreError, health};
 
+pub use by::By;
 pub use policy::{CONFIGURATION, PolicyChange, PolicyRow};
 pub(super) use shared::SharedAudit;
 pub use tallies::{Activity, Count, KeptTally, MOST_TALLIES, Tally, TallyKind, Traffic};
@@ -136,58 +138,13 @@ impl FromStr for AuditKind {
     }
 }
 
-/// The one who is behind an entry, and the way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct By {
-    /// The author: `uid:1000`, `uid:1000 web:ann`, `uid:1000 web:ann jid:ann@example.org`, `jid:juliet@example.org`, `file:plugins.toml`, `plugin:echo` or `host`.
-    pub who: String,
-    /// The way, such as `parlor plugin grant` or `control socket`.
-    pub way: String,
-    /// The absolute path of the edited file, since files of one name are in several folders; none if it was no edit, or if nobody
-    /// knows which file it was.
-    pub file: Option<PathBuf>,
-}
-
-impl By {
-    /// Returns a user of this machine.
-    pub fn user(uid: u32, way: &str) -> Self {
-        Self { who: format!("uid:{uid}"), way: way.to_owned(), file: None }
-    }
-
-    /// Returns somebody who uses the window in a browser, which this user of the machine runs; with the JID to which their
-    /// link was sent, if it was sent.
-    pub fn session(uid: u32, name: &str, jid: Option<&str>) -> Self {
-        let jid = jid.map(|jid| format!(" jid:{jid}")).unwrap_or_default();
-        Self { who: format!("uid:{uid} web:{name}{jid}"), way: "parlor web".to_owned(), file: None }
-    }
-
-    /// Returns an owner who writes from a client.
-    pub fn owner(jid: &str) -> Self {
-        Self { who: format!("jid:{jid}"), way: "chat".to_owned(), file: None }
-    }
-
-    /// Returns somebody who edited a file, which entries call by this name. `way` says how the host noticed.
-    pub fn file(name: &str, path: &Path, way: &str) -> Self {
-        let file = absolute(path).unwrap_or_else(|_| path.to_owned());
-        Self { who: format!("file:{name}"), way: way.to_owned(), file: Some(file) }
-    }
-
-    /// Returns a plugin.
-    pub fn plugin(id: &str) -> Self {
-        Self { who: format!("plugin:{id}"), way: "call".to_owned(), file: None }
-    }
-
-    /// Returns the host itself.
-    pub fn host(way: &str) -> Self {
-        Self { who: "host".to_owned(), way: way.to_owned(), file: None }
-    }
-}
-
 /// The share of an entry. Each share except for that of decisions has a separate bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Share {
     /// It is a decision of an owner.
     Decisions,
+    /// It is a decision of somebody who has some of the accounts alone, such as a customer.
+    Customers,
     /// The connection of the entry's account causes it.
     Connection,
     /// The entry's plugin causes it.
@@ -231,7 +188,7 @@ impl NewAuditEntry {
             old: None,
             new: None,
             said: Vec::new(),
-            share: Share::Decisions,
+            share: if by.is_of_some { Share::Customers } else { Share::Decisions },
         }
     }
 }

@@ -87,7 +87,9 @@ pub(super) fn add(edit: &Edit<'_>, at: i64, entry: &NewAuditEntry, retention: Re
         (Share::Plugin, Some(plugin), _) => format!("plugin {plugin}"),
         (Share::Runs, Some(plugin), _) => format!("runs of {plugin}"),
         (Share::Connection, _, Some(account)) => format!("account {account}"),
-        (Share::Decisions | Share::Plugin | Share::Runs | Share::Connection, ..) => String::new(),
+        (Share::Customers, _, Some(account)) => format!("changes of {account}"),
+        (Share::Customers, Some(plugin), None) => format!("changes of plugin {plugin}"),
+        (Share::Decisions | Share::Customers | Share::Plugin | Share::Runs | Share::Connection, ..) => String::new(),
     };
     let id = insert(edit, at, entry, &share)?;
     if !share.is_empty() {

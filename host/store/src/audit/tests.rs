@@ -282,6 +282,30 @@ fn a_plugin_displaces_its_own_entries_alone() {
     assert_eq!((cut.plugin.as_deref(), cut.way.as_str()), (Some("echo"), "at most 1000 of plugin echo"));
 }
 
+/// Otherwise a customer could have the audit forget what happened, by changes without end.
+#[test]
+fn somebody_who_has_some_accounts_displaces_the_own_entries_alone() {
+    let file = file();
+    let of = |is_of_some: bool, what: &str| {
+        let by = By::session(7, "quiet-otter", None).of_some(is_of_some);
+        NewAuditEntry { account: Some("red".to_owned()), ..NewAuditEntry::new(AuditKind::Account, &by, what) }
+    };
+    let of_plugin = NewAuditEntry { account: None, plugin: Some("echo".to_owned()), ..of(true, "of the plugin") };
+    let others = [
+        of(false, "of the host"),
+        NewAuditEntry { account: Some("blue".to_owned()), ..of(true, "of blue") },
+        of_plugin,
+    ];
+    add_all(&Edit::on(&file), NOON, &others, Retention::default()).unwrap();
+    for number in 0..2_500 {
+        add_all(&Edit::on(&file), NOON, &[of(true, &number.to_string())], Retention::default()).unwrap();
+    }
+    let kept = whats(&file);
+    assert!(kept.len() <= usize::try_from(entries::MOST_OF_SHARE).unwrap() + 4, "{}", kept.len());
+    assert_eq!(kept[..3], ["of the host", "of blue", "of the plugin"]);
+    assert!(all(&file).iter().any(|entry| entry.way == "at most 1000 of changes of red"));
+}
+
 #[test]
 fn a_change_of_the_policy_is_recorded_by_whoever_comes_first() {
     let file = file();
