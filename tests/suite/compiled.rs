@@ -45,7 +45,7 @@ pub(crate) async fn start(config: Config, policy: &Policy) -> Host {
     for (shared, own) in &entries {
         named_too(shared, own);
     }
-    let host = Host::start(config, Compiler::ThisProcess, Threads::of_the_caller()).await.unwrap();
+    let host = Host::start(config, Compiler::ThisProcess { optimized: false }, Threads::of_the_caller()).await.unwrap();
     for (shared, own) in &entries {
         named_too(own, shared);
     }

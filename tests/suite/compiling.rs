@@ -249,10 +249,13 @@ async fn an_account_is_connected_while_its_plugins_are_still_compiled() {
         let overrides = Overrides { environment: |_| None, ..Overrides::default() };
         Config::load(&home.path().join("parlor.toml"), &overrides).unwrap()
     };
-    let host = timeout(SOON, Host::start_at_once(config(), Compiler::ThisProcess, Threads::of_the_caller()))
-        .await
-        .unwrap()
-        .unwrap();
+    let host = timeout(
+        SOON,
+        Host::start_at_once(config(), Compiler::ThisProcess { optimized: false }, Threads::of_the_caller()),
+    )
+    .await
+    .unwrap()
+    .unwrap();
     let mut connection = host.accounts()[0].connection();
     let connected = connection.wait_for(|now| matches!(now, Connection::Connected(_)));
     timeout(SOON, connected).await.unwrap().unwrap();
@@ -260,7 +263,9 @@ async fn an_account_is_connected_while_its_plugins_are_still_compiled() {
     becomes(&host, "unruly", State::Running).await;
     host.stop().await;
     // A plugin that is in the cache starts before the log-in, as usual.
-    let host = Host::start_at_once(config(), Compiler::ThisProcess, Threads::of_the_caller()).await.unwrap();
+    let host = Host::start_at_once(config(), Compiler::ThisProcess { optimized: false }, Threads::of_the_caller())
+        .await
+        .unwrap();
     host.settled().await;
     assert_eq!(state(&host, "unruly").await, Some(State::Running));
     host.stop().await;
@@ -279,9 +284,15 @@ async fn what_depends_on_a_plugin_that_is_still_compiled_waits_for_it() {
     let overrides = Overrides { environment: |_| None, ..Overrides::default() };
     let config = || Config::load(&home.path().join("parlor.toml"), &overrides).unwrap();
     home.set_policy(&policy).unwrap();
-    Host::start(config(), Compiler::ThisProcess, Threads::of_the_caller()).await.unwrap().stop().await;
+    Host::start(config(), Compiler::ThisProcess { optimized: false }, Threads::of_the_caller())
+        .await
+        .unwrap()
+        .stop()
+        .await;
     home.set_policy(&policy.with("unruly", unruly(&home))).unwrap();
-    let host = Host::start_at_once(config(), Compiler::ThisProcess, Threads::of_the_caller()).await.unwrap();
+    let host = Host::start_at_once(config(), Compiler::ThisProcess { optimized: false }, Threads::of_the_caller())
+        .await
+        .unwrap();
     for late in ["echo", "unruly"] {
         assert_eq!(state(&host, late).await, Some(State::Compiling), "{late}");
     }
@@ -297,7 +308,9 @@ async fn a_plugin_that_is_removed_while_it_waits_for_the_compiler_does_not_begin
     home.set_policy(&Policy::default().with("unruly", unruly(&home))).unwrap();
     let overrides = Overrides { environment: |_| None, ..Overrides::default() };
     let config = Config::load(&home.path().join("parlor.toml"), &overrides).unwrap();
-    let host = Host::start_at_once(config, Compiler::ThisProcess, Threads::of_the_caller()).await.unwrap();
+    let host = Host::start_at_once(config, Compiler::ThisProcess { optimized: false }, Threads::of_the_caller())
+        .await
+        .unwrap();
     assert_eq!(state(&host, "unruly").await, Some(State::Compiling));
     assert!(host.remove_plugin(&"unruly".parse().unwrap()).await);
     home.set_policy(&Policy::default()).unwrap();

@@ -44,7 +44,7 @@ impl Setup {
     /// Starts the host in this process, as another program would embed it.
     async fn start(&self, policy: &Policy) -> Host {
         self.home.set_policy(policy).unwrap();
-        timeout(SOON, Host::start(self.config(), Compiler::ThisProcess, Threads::of_the_caller()))
+        timeout(SOON, Host::start(self.config(), Compiler::ThisProcess { optimized: false }, Threads::of_the_caller()))
             .await
             .unwrap()
             .unwrap()

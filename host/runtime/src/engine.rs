@@ -95,9 +95,9 @@ impl Engine {
     /// data folder, if there is one.
     pub fn start(compiler: Compiler, data: Option<&Path>) -> Result<Self, EngineError> {
         // An engine whose code is compiled elsewhere has no compiler at all.
-        let has_own = matches!(compiler, Compiler::ThisProcess);
-        let traces = compiler.traces();
-        let wasmtime = wasmtime::Engine::new(base(traces).enable_compiler(has_own)).map_err(EngineError::Wasmtime)?;
+        let has_own = matches!(compiler, Compiler::ThisProcess { .. });
+        let mut config = base(compiler.traces(), compiler.optimizes());
+        let wasmtime = wasmtime::Engine::new(config.enable_compiler(has_own)).map_err(EngineError::Wasmtime)?;
         let cache = data.and_then(|data| {
             let cache = Cache::open(data, Fingerprint::of(&wasmtime));
             cache
@@ -307,12 +307,12 @@ mod tests {
     #[test]
     fn what_a_compiler_process_makes_runs_here() {
         for traces in [Traces::Functions, Traces::Lines] {
-            let compiler = wasmtime::Engine::new(&base(traces)).unwrap();
+            let compiler = wasmtime::Engine::new(&base(traces, traces.are_for_owners())).unwrap();
             let code = compiler.precompile_component(&wat::parse_str("(component)").unwrap()).unwrap();
-            let engine = wasmtime::Engine::new(base(traces).enable_compiler(false)).unwrap();
+            let engine = wasmtime::Engine::new(base(traces, traces.are_for_owners()).enable_compiler(false)).unwrap();
             Artifact::made_of(code.clone()).load(&engine).unwrap();
             assert!(Component::new(&engine, "(component)").is_err());
-            let another = wasmtime::Engine::new(base(traces).enable_compiler(false)).unwrap();
+            let another = wasmtime::Engine::new(base(traces, traces.are_for_owners()).enable_compiler(false)).unwrap();
             assert_eq!(Fingerprint::of(&engine), Fingerprint::of(&another));
         }
     }
@@ -320,7 +320,7 @@ mod tests {
     /// Each reload requests it again, and compiling again would take minutes for an answer that is known.
     #[tokio::test]
     async fn what_does_not_compile_is_tried_once_and_holds_up_nobody() {
-        let engine = Engine::start(Compiler::ThisProcess, None).unwrap();
+        let engine = Engine::start(Compiler::ThisProcess { optimized: false }, None).unwrap();
         let digest = Digest::of(b"a plugin");
         let compile = |bytes: &[u8]| engine.compile(digest, bytes.to_vec(), Needs::default());
         // This component compiles, but is not a plugin.
@@ -356,7 +356,7 @@ mod tests {
     /// The largest limits that an owner may set can be reached.
     #[tokio::test]
     async fn the_largest_tables_and_memories_that_limits_allow_are_there() {
-        let engine = wasmtime::Engine::new(&base(Traces::Functions)).unwrap();
+        let engine = wasmtime::Engine::new(&base(Traces::Functions, true)).unwrap();
         let text = format!("(module (table {MAX_TABLE_ELEMENTS} funcref) (memory 65520))");
         let module = Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
         let mut limits = Limits::default();

@@ -10,3 +10,10 @@ pub enum Traces {
     /// who run their own code.
     Lines,
 }
+
+impl Traces {
+    /// Returns whether they are for owners. Code for owners is compiled once and runs for long.
+    pub(crate) fn are_for_owners(self) -> bool {
+        matches!(self, Self::Functions)
+    }
+}

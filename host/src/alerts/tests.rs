@@ -221,7 +221,7 @@ async fn an_owner_gets_a_message_about_an_account_that_is_away_from_another_one(
     std::fs::write(folder.path().join("secret"), "test\n").unwrap();
     let overrides = Overrides { environment: |_| None, variables: Vec::new, ..Overrides::default() };
     let config = Config::load(&path, &overrides).unwrap();
-    let start = Host::start(config, Compiler::ThisProcess, Threads::of_the_caller());
+    let start = Host::start(config, Compiler::ThisProcess { optimized: false }, Threads::of_the_caller());
     let (host, mut stream) = tokio::join!(start, Stream::accept(&listener));
     let host = host.unwrap();
     for account in host.accounts() {

@@ -24,7 +24,7 @@ fn offline(folder: &Path) -> Config {
 
 /// A host that does not log in, in a separate folder.
 pub(crate) async fn offline_host(folder: &Path) -> Host {
-    Host::start(offline(folder), Compiler::ThisProcess, Threads::of_the_caller()).await.unwrap()
+    Host::start(offline(folder), Compiler::ThisProcess { optimized: false }, Threads::of_the_caller()).await.unwrap()
 }
 
 fn entry(folder: &Path, name: &str) -> (PluginId, Entry) {
@@ -121,7 +121,7 @@ async fn the_secret_of_a_plugin_that_is_not_compiled_yet_is_hidden() {
     write_holder(folder.path(), "");
     // Nobody compiles the plugin while the host is not tended.
     let (config, threads) = (offline(folder.path()), Threads::of_the_caller());
-    let host = Host::start_at_once(config, Compiler::ThisProcess, threads).await.unwrap();
+    let host = Host::start_at_once(config, Compiler::ThisProcess { optimized: false }, threads).await.unwrap();
     assert!(is_hidden(&host, "main"));
     assert!(!may_others_fire(&host, "main"), "nor does anybody else speak in its name");
     host.stop().await;

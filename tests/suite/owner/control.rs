@@ -790,7 +790,9 @@ async fn a_host_that_stops_is_held_by_nobody_who_asks() {
     home.set_policy(&Policy::default()).unwrap();
     let overrides = Overrides { environment: |_| None, ..Overrides::default() };
     let config = Config::load(&home.path().join("parlor.toml"), &overrides).unwrap();
-    let host = Arc::new(Host::start(config, Compiler::ThisProcess, Threads::of_the_caller()).await.unwrap());
+    let host = Arc::new(
+        Host::start(config, Compiler::ThisProcess { optimized: false }, Threads::of_the_caller()).await.unwrap(),
+    );
     let (orders, _ordered) = mpsc::channel(ORDERS);
     let control = Control::start(HostHandle { host: Arc::clone(&host), lines: Lines::default(), orders }).unwrap();
     let path = home.path().join("data/control.sock");

@@ -112,7 +112,7 @@ pub(super) async fn compiled(engine: &Engine, runtime: Vec<u8>) -> Result<Compon
     if let Some(component) = found.and_then(|artifact| artifact.load(engine).ok()) {
         return Ok(component);
     }
-    let artifact = Compiler::ThisProcess.compile(engine, runtime, None).await;
+    let artifact = Compiler::ThisProcess { optimized: false }.compile(engine, runtime, None).await;
     let artifact = artifact.map_err(|error| Failure::Component(error.to_string()))?;
     let component = artifact.load(engine).map_err(|error| Failure::Component(format!("{error:#}")))?;
     if let Some(cache) = cache {

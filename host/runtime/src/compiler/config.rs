@@ -7,17 +7,17 @@ use crate::traces::Traces;
 
 /// Returns the configuration that affects code generation. A compiler process and the engine that runs its code must
 /// use the same one.
-pub(crate) fn base(traces: Traces) -> Config {
+pub(crate) fn base(traces: Traces, optimized: bool) -> Config {
     let mut config = Config::new();
-    match traces {
-        // This is set explicitly, so that it does not depend on an environment variable that a compiler process does
-        // not have.
-        Traces::Functions => config.wasm_backtrace_details(WasmBacktraceDetails::Disable),
-        Traces::Lines => {
-            config.wasm_backtrace_details(WasmBacktraceDetails::Enable).cranelift_opt_level(OptLevel::None)
-        }
+    // This is set explicitly, so that it does not depend on an environment variable that a compiler process does not
+    // have.
+    let details = match traces {
+        Traces::Functions => WasmBacktraceDetails::Disable,
+        Traces::Lines => WasmBacktraceDetails::Enable,
     };
     config
+        .wasm_backtrace_details(details)
+        .cranelift_opt_level(if optimized { OptLevel::Speed } else { OptLevel::None })
         .epoch_interruption(true)
         .wasm_component_model_async(true)
         // Deep recursion ends the guest with a trap.

@@ -63,7 +63,7 @@ pub fn work(memory: Bytes, cpu: Duration, traces: Traces, again: bool) -> Result
             process::exit(1);
         })
         .map_err(WorkerError::Confine)?;
-    let mut config = config::base(traces);
+    let mut config = config::base(traces, traces.are_for_owners());
     let functions = known.map(|known| Arc::new(Functions::read(&known)));
     if let Some(functions) = &functions {
         config.enable_incremental_compilation(Arc::<Functions>::clone(functions)).map_err(WorkerError::Engine)?;

@@ -69,7 +69,7 @@ fn who_calls_exit_is_said_to_have_whatever_is_around_it() {
 /// Handles that a component creates without a call of ours count like those that it is given.
 #[tokio::test]
 async fn streams_and_futures_of_its_own_are_handles() {
-    let engine = Engine::start(Compiler::ThisProcess, None).unwrap();
+    let engine = Engine::start(Compiler::ThisProcess { optimized: false }, None).unwrap();
     let limits = Limits { handles: 64, ..Limits::default() };
     for kind in ["stream", "future"] {
         let text = format!(

@@ -138,7 +138,8 @@ impl Home {
     async fn start(&self) -> Node {
         let overrides = Overrides { environment: |_| None, ..Overrides::default() };
         let config = Config::load(&self.0.path().join("parlor.toml"), &overrides).unwrap();
-        let host = Host::start(config, Compiler::ThisProcess, Threads::of_the_caller()).await.unwrap();
+        let host =
+            Host::start(config, Compiler::ThisProcess { optimized: false }, Threads::of_the_caller()).await.unwrap();
         let host = Arc::new(host);
         let cluster = Cluster::start(&host).await.unwrap().unwrap();
         Node { host, cluster }

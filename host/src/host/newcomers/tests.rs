@@ -175,7 +175,7 @@ fn an_address_that_fits_no_more_keeps_no_other_one_from_becoming_an_account() {
 async fn edits_of_the_owner_do_not_count_because_a_stranger_writes() {
     let (folder, config) = place("");
     let path = folder.path().join("parlor.toml");
-    let host = Host::start(config, Compiler::ThisProcess, Threads::of_the_caller()).await.unwrap();
+    let host = Host::start(config, Compiler::ThisProcess { optimized: false }, Threads::of_the_caller()).await.unwrap();
     let more = "[account.later]\njid = \"later@example.org\"\npassword_env = \"NONE\"\n";
     std::fs::write(&path, format!("{BOTS}{more}").replace("auto_login = false", "auto_login = false\npriority = 7"))
         .unwrap();
@@ -197,7 +197,9 @@ async fn edits_of_the_owner_do_not_count_because_a_stranger_writes() {
 async fn what_a_command_has_recorded_stays_its_own_if_a_stranger_writes_before_the_host_reads_it() {
     let account = |name: &str| format!("[account.{name}]\njid = \"{name}@example.org\"\npassword_env = \"NONE\"\n");
     let (folder, before) = place(&account("old"));
-    let host = Host::start(before.clone(), Compiler::ThisProcess, Threads::of_the_caller()).await.unwrap();
+    let host = Host::start(before.clone(), Compiler::ThisProcess { optimized: false }, Threads::of_the_caller())
+        .await
+        .unwrap();
     std::fs::write(folder.path().join("parlor.toml"), format!("{BOTS}{}", account("later"))).unwrap();
     let after = before.read_again().unwrap();
     let by = By::user(7, "parlor account");
@@ -219,7 +221,7 @@ async fn what_a_command_has_recorded_stays_its_own_if_a_stranger_writes_before_t
 async fn a_host_goes_on_for_addresses_that_nobody_has_written_to_yet() {
     let main = "[account.main]\njid = \"bot@example.org\"\npassword_env = \"PARLOR_NO_SUCH_PASSWORD\"\n";
     let (_folder, config) = place(&format!("{main}[account.main.settings]\nauto_login = true\n"));
-    let host = Host::start(config, Compiler::ThisProcess, Threads::of_the_caller()).await.unwrap();
+    let host = Host::start(config, Compiler::ThisProcess { optimized: false }, Threads::of_the_caller()).await.unwrap();
     let mut connection = host.account(&name("main")).unwrap().connection();
     let failed = connection.wait_for(|connection| connection.over().is_some());
     tokio::time::timeout(Duration::from_secs(30), failed).await.expect("it fails soon").unwrap();

@@ -44,7 +44,7 @@ impl Scene {
 
     /// Starts a host, and accepts the stream of its component.
     async fn start(&self, config: Config) -> (Host, Stream) {
-        let start = Host::start(config, Compiler::ThisProcess, Threads::of_the_caller());
+        let start = Host::start(config, Compiler::ThisProcess { optimized: false }, Threads::of_the_caller());
         let (host, stream) = tokio::join!(start, soon(Stream::accept(&self.listener)));
         (host.unwrap(), stream)
     }

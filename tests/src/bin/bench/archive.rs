@@ -132,7 +132,7 @@ impl Stage {
         });
         let host = Host::start(
             Config::load(&home.path().join("parlor.toml"), &Overrides::default())?,
-            Compiler::ThisProcess,
+            Compiler::ThisProcess { optimized: true },
             Threads::of_this_machine()?,
         )
         .await?;

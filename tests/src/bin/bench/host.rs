@@ -66,7 +66,7 @@ impl BenchHost {
         )?;
         let host = Host::start(
             Config::load(&file, &Overrides::default())?,
-            Compiler::ThisProcess,
+            Compiler::ThisProcess { optimized: true },
             // The caller emits events and waits for them: another thread would be woken up for each.
             Threads::of_the_caller(),
         )

@@ -41,7 +41,7 @@ impl Stage {
     fn new() -> Self {
         let config: AccountConfig = account_config();
         let account = Account::start(config, parlor_store::Store::in_memory(), Place::here());
-        let engine = Arc::new(Engine::start(Compiler::ThisProcess, None).unwrap());
+        let engine = Arc::new(Engine::start(Compiler::ThisProcess { optimized: false }, None).unwrap());
         Self { account, engine, tasks: tasks() }
     }
 
