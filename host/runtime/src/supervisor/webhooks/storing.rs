@@ -67,13 +67,12 @@ impl Passing {
                 own.forget(id).await;
             }
         });
-        let accepted = match timeout(CONFIRMED, &mut arrives).await {
-            Ok(arrived) => arrived.ok(),
-            Err(_) => {
-                // It may have come at this moment. From now on, the task takes it back.
-                arrives.close();
-                arrives.try_recv().ok()
-            }
+        let accepted = if let Ok(in_time) = timeout(CONFIRMED, &mut arrives).await {
+            in_time.ok()
+        } else {
+            // It may have come at this moment. From now on, the task takes it back.
+            arrives.close();
+            arrives.try_recv().ok()
         };
         Ok(accepted.ok_or(Unmade::Late)??)
     }
