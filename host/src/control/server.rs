@@ -170,7 +170,10 @@ async fn answer(
     peer: u32,
 ) -> Result<Answer, Refusal> {
     let limits = Limits::of(&routes.handle.host, &mut request).await?;
-    let _place = limits.as_ref().map(Limits::place).transpose()?;
+    let _place = match &limits {
+        Some(limits) => Some(limits.place().await?),
+        None => None,
+    };
     let answer = Box::pin(carried_out(routes, request, client, peer)).await;
     match limits {
         Some(limits) => limits.narrowed(answer).await,

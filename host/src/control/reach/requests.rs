@@ -141,9 +141,9 @@ impl Limits {
     }
 
     /// Takes a place for carrying the request out, which is held until there is an answer.
-    pub(in crate::control) fn place(&self) -> Result<Place, Refusal> {
+    pub(in crate::control) async fn place(&self) -> Result<Place, Refusal> {
         let accounts = self.reach.accounts.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
-        PLACES.take(accounts).ok_or_else(|| {
+        PLACES.take(accounts).await.ok_or_else(|| {
             let says = "too many requests of sessions of some accounts are being carried out: try again in a moment";
             Refusal::Passing(says.to_owned())
         })
