@@ -66,7 +66,7 @@ impl Outside {
             Does::ReadsFiles => "reads whatever files of yours its sources name, and may put them into the plugin",
             Does::WritesFiles => {
                 "lets its author write in that folder and in the active virtual environment, where other programs of yours may run what \
-                 was written: one of the two has libraries that componentize-py links, or too many files to look for some"
+                 was written: one of the two has libraries that componentize-py links, or too many files to search for these"
             }
         }
     }

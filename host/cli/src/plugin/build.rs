@@ -24,7 +24,7 @@ pub struct BuildArgs {
     /// The file to write [default: target/plugins/<package>.wasm for Rust, else <name>.wasm in the folder]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Build a folder in Rust, C or Go without asking: its compiler runs outside of any sandbox, as your user
+    /// Build a folder in Rust, C or Go, or in Python with libraries in other languages, without asking: its build is not wholly in a sandbox, and works as your user
     #[arg(long)]
     trust: bool,
     /// Print the result as JSON

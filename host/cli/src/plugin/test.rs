@@ -42,7 +42,7 @@ pub struct TestArgs {
     /// The folder with the tests, or one file of them [default: tests beside plugin.toml, or beside the file]
     #[arg(long, value_name = "DIR|FILE")]
     tests: Option<PathBuf>,
-    /// Build a folder in Rust, C or Go without asking: its compiler runs outside of any sandbox, as your user
+    /// Build a folder in Rust, C or Go, or in Python with libraries in other languages, without asking: its build is not wholly in a sandbox, and works as your user
     #[arg(long)]
     trust: bool,
     /// Print the result as JSON

@@ -42,7 +42,7 @@ pub struct DevArgs {
     /// The configuration with the account
     #[arg(long, value_name = "FILE", default_value = "parlor.toml", env = "PARLOR_CONFIG")]
     config: PathBuf,
-    /// Build a folder in Rust, C or Go without asking: its compiler runs outside of any sandbox, as your user
+    /// Build a folder in Rust, C or Go, or in Python with libraries in other languages, without asking: its build is not wholly in a sandbox, and works as your user
     #[arg(long)]
     trust: bool,
     /// Give the plugin a credential, as its owner does: asked for and not shown, or from a file that only you can read
