@@ -2,7 +2,8 @@
 //!
 //! Entries are only ever added. The oldest ones go when they are older than the owner wants, or when all of them
 //! together are too large, and an entry says how many went. Plugins and connections have a bounded share each for
-//! entries that they cause, and so have people who have some accounts alone, so that none of them can displace entries about others.
+//! entries that they cause, and so have people with only some of the accounts, so that none of them can displace entries
+//! about others.
 //!
 //! Entries about decisions are on disk, after a flush, when a call returns. Counts are collected in memory by others, and
 //! written together.
