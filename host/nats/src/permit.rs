@@ -79,7 +79,7 @@ impl Permit {
     }
 
     /// Returns the log of the account if a change waits for it for long.
-    fn stuck(&self) -> Option<&Unnoted> {
+    pub(crate) fn stuck(&self) -> Option<&Unnoted> {
         self.log.as_ref().filter(|log| log.is_long(clock::now()))
     }
 

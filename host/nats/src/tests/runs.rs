@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use async_nats::jetstream::stream::Config;
 use jid::BareJid;
@@ -360,21 +360,19 @@ async fn an_account_waits_while_its_log_takes_nothing_also_if_there_is_one_serve
     let host = Arc::new(Shows(Writers { node: "first", acknowledged, trouble }, permits));
     let own = NodeSettings { name: "first".to_owned(), capacity: 1, timing: Timing::default() };
     let node = soon(Runner::start(settings(server.port()), cluster(), own, stores, host)).await.unwrap();
-    let permit = soon(given.recv()).await.unwrap();
+    let mut permit = soon(given.recv()).await.unwrap();
     told.by("first").await;
     // The server acknowledges no record any more. The writer waits for a second, and then looks whether its record is there.
     let stream = link.jetstream.get_stream(cluster().log(ACCOUNT).0).await.unwrap();
     let config = stream.cached_info().config.clone();
     link.jetstream.update_stream(Config { no_ack: true, ..config.clone() }).await.unwrap();
-    // NATS itself answers in a moment.
     soon(async {
-        loop {
-            let began = Instant::now();
-            assert!(permit.confirmed().await, "it has its lease");
-            if began.elapsed() >= Duration::from_millis(500) {
-                break;
-            }
+        while permit.stuck().is_none() {
             tokio::time::sleep(Duration::from_millis(10)).await;
+            // On a busy machine, the lease may be over in between. Then the account begins again.
+            while let Ok(next) = given.try_recv() {
+                permit = next;
+            }
         }
     })
     .await;
