@@ -102,7 +102,7 @@ pub struct Common {
     pub(super) resumed: bool,
     /// Whether the connect order of this stream has reached the first presence.
     pub(super) announced: bool,
-    /// When the account last showed itself after it was gone.
+    /// When the account last showed itself on this stream after it was gone.
     pub(super) shown_at: Option<Duration>,
     /// The time between binding the stream and its first presence. The server stores messages from that time, since the
     /// account seems to be offline.

@@ -101,6 +101,9 @@ fn an_account_that_its_server_takes_for_gone_shows_itself_again() {
     assert_eq!(shown(&mut test, own), (0, 0), "it is gone");
     status(&mut test, StatusValue::Online);
     assert_eq!(shown(&mut test, own), (0, 0), "it was gone a moment ago");
+    test.bind();
+    test.roster(Vec::new());
+    assert_eq!(shown(&mut test, own).0, 1, "it was gone on another stream");
 }
 
 /// Events contactPresenceChanged, contactStatusMessageChanged.
