@@ -21,7 +21,7 @@ use parlor_session::permissions::Grants;
 use parlor_store::{Owner, ShownRequest, StoreError};
 use rand::RngExt as _;
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::account;
 use crate::settings::OwnSettings;
@@ -31,6 +31,10 @@ use token::Token;
 
 pub use resting::RestingWebhooks;
 pub use token::GivenToken;
+
+/// The most bytes of requests of one plugin that wait for the store. While the log of its account takes nothing, their senders go
+/// away after a while, and others come.
+pub(crate) const MOST_UNSTORED: usize = 32 << 20;
 
 /// Returns the address of a webhook below this one.
 pub fn address(base: &str, plugin: &PluginId, name: &str, token: &str) -> String {
@@ -43,6 +47,8 @@ pub struct Webhooks {
     settings: Arc<OwnSettings>,
     account: Arc<account::Shared>,
     pub(crate) stored: parlor_store::Webhooks,
+    /// Has a permit for each byte that may still wait for the store.
+    pub(crate) unstored: Arc<Semaphore>,
     pub(crate) tokens: Tokens,
     /// A version that replaces another one continues its queue.
     pub(crate) queue: ArcSwap<Queue>,
@@ -116,6 +122,7 @@ impl Webhooks {
             settings: Arc::clone(settings),
             account: Arc::clone(account),
             stored: account.data().webhooks(owner),
+            unstored: Arc::new(Semaphore::new(MOST_UNSTORED)),
             tokens: Arc::default(),
             queue: ArcSwap::default(),
             listened_for: Mutex::default(),

@@ -37,6 +37,7 @@ pub(super) async fn answer(
     let passing = Passing {
         runtime: shared.account.place.runtime.clone(),
         stored: webhooks.stored.clone(),
+        unstored: Arc::clone(&webhooks.unstored),
         webhook: request.webhook.clone(),
         once: acceptance.once,
         plugin: shared.admitted.id.clone(),
@@ -150,6 +151,7 @@ mod tests {
             assert_eq!(reply_to(&instance, Outcome::Returned).await, expected);
         }
     }
+
     /// Its request waits for the log, as long as NATS hangs.
     #[tokio::test]
     async fn an_answer_that_cannot_be_noted_is_not_given_and_its_request_may_come_again() {

@@ -153,7 +153,9 @@ impl Door {
     /// request is stored all the same, and the plugin must get it.
     async fn store(&self, request: WebhookRequest, acceptance: Acceptance) -> Reply {
         let (webhooks, runtime) = (Arc::clone(&self.webhooks), &self.shared.account.place.runtime);
+        let Some(place) = storing::place(&webhooks.unstored, &request) else { return Reply::Busy };
         let accepting = async move {
+            let _place = place;
             let accepted = webhooks.stored.accept(request, acceptance).await;
             webhooks.queue.load().arrived.notify_waiters();
             accepted

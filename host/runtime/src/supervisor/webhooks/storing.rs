@@ -3,19 +3,23 @@
 //! In a cluster, a change waits for the log of the account, however long NATS takes. A sender waits for a bounded time. The
 //! change has a task of its own, which goes on after that.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use parlor_base::id::PluginId;
 use parlor_config::AccountName;
 use parlor_store::{Acceptance, Accepted, RequestState, StoreError, WebhookRequest, Webhooks};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// How long a sender waits for an answer of the cluster. A node that gets none for so long has lost its lease, or NATS takes no
 /// change of the account.
 pub(super) const CONFIRMED: Duration = Duration::from_secs(5);
+
+/// What a request takes beside its body, in bytes. So as many requests as the host has connections find a place.
+const BESIDE: usize = 16 << 10;
 
 /// The reason why a change is not known to be made.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +30,12 @@ pub(super) enum Unmade {
     /// It may be made later.
     #[error("the store has not made the change within {} s", CONFIRMED.as_secs())]
     Late,
+}
+
+/// Returns a place for a request that waits for the store; `None` if too many wait.
+pub(super) fn place(unstored: &Arc<Semaphore>, request: &WebhookRequest) -> Option<OwnedSemaphorePermit> {
+    let bytes = u32::try_from(request.body.len().saturating_add(BESIDE)).unwrap_or(u32::MAX);
+    Arc::clone(unstored).try_acquire_many_owned(bytes).ok()
 }
 
 /// Makes a change in a task of its own, and waits for it.
@@ -46,6 +56,8 @@ pub(super) struct Passing {
     /// The thread of the account.
     pub(super) runtime: Handle,
     pub(super) stored: Webhooks,
+    /// Has a permit for each byte that may still wait for the store.
+    pub(super) unstored: Arc<Semaphore>,
     /// The name of the webhook.
     pub(super) webhook: String,
     /// The digest of its signature, if that may come only once.
@@ -59,9 +71,11 @@ impl Passing {
     /// Stores the request before it is passed on: the same signature must not pass twice, also not after a restart. If that takes
     /// too long, or its sender is gone by then, it is taken back, so that the sender can send it again.
     pub(super) async fn accept(&self, request: WebhookRequest, acceptance: Acceptance) -> Result<Accepted, Unmade> {
+        let Some(place) = place(&self.unstored, &request) else { return Ok(Accepted::Full) };
         let (told, mut arrives) = oneshot::channel();
         let own = self.clone();
         self.runtime.spawn(async move {
+            let _place = place;
             let accepted = own.stored.accept(request, acceptance).await;
             if let Err(Ok(Accepted::As(id))) = told.send(accepted) {
                 own.forget(id).await;
@@ -89,7 +103,7 @@ impl Passing {
     }
 
     async fn forget(self, id: i64) {
-        let Self { runtime: _, stored, webhook, once, plugin, account } = self;
+        let Self { runtime: _, unstored: _, stored, webhook, once, plugin, account } = self;
         if let Err(error) = stored.take_back(id, webhook.clone(), once).await {
             tracing::warn!(%plugin, %account, webhook, id, %error, "a request that was not answered cannot be taken back: if its signature may come only once, it is refused when its sender retries");
         }
@@ -98,7 +112,7 @@ impl Passing {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use futures_util::FutureExt as _;
     use parlor_base::clock::Clock;
@@ -106,6 +120,7 @@ pub(super) mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::webhooks::MOST_UNSTORED;
 
     /// What the log of an account says to a record.
     #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -173,6 +188,7 @@ pub(super) mod tests {
             let passing = Passing {
                 runtime: Handle::current(),
                 stored: store.data(Clock::Machine).webhooks(Owner { account, plugin: plugin.clone() }),
+                unstored: Arc::new(Semaphore::new(MOST_UNSTORED)),
                 webhook: "github".to_owned(),
                 once: Some([7; 32]),
                 plugin,
@@ -228,7 +244,7 @@ pub(super) mod tests {
     }
 
     fn acceptance(waits: bool) -> Acceptance {
-        Acceptance { waits, once: Some([7; 32]), most: 100, most_bytes: 1 << 20 }
+        Acceptance { waits, once: Some([7; 32]), most: 100, most_bytes: 1 << 30 }
     }
 
     /// Waits for at most a minute, of which nothing passes: nothing answers meanwhile.
@@ -263,6 +279,25 @@ pub(super) mod tests {
         stage.log_says(Says::Fenced);
         let refused = stage.accept().await;
         assert!(matches!(refused, Err(Unmade::Store(StoreError::Log(LogError::Fenced)))), "{refused:?}");
+    }
+
+    /// Their senders go away, and others come.
+    #[tokio::test]
+    async fn requests_that_wait_for_the_log_take_a_bounded_space() {
+        let stage = Stage::new().await;
+        stage.log_says(Says::Nothing);
+        let mut refused = 0;
+        for _ in 0..MOST_UNSTORED >> 20 {
+            let large = WebhookRequest { body: vec![0; 1 << 20], ..request() };
+            match within_a_minute(stage.passing.accept(large, acceptance(false))).await {
+                Err(Unmade::Late) => {}
+                Ok(Accepted::Full) => refused += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(refused, 1, "each takes some bytes more than its body");
+        stage.log_says(Says::Written);
+        stage.accepted_again().await;
     }
 
     /// The plugin gets it, since the sender may not retry.
