@@ -41,8 +41,8 @@ pub use look::Looker;
 pub use remains::encrypt_remains_anew;
 pub use remove::Removal;
 
-/// How long a command waits for the log of an account: three servers may need a while to choose the one that leads it. A node waits as long as
-/// it has the account.
+/// How long a command waits for the log of an account: three servers may need a while to choose the one that leads it. A node
+/// waits as long as it has the account.
 const PATIENCE: Duration = if cfg!(test) { Duration::from_secs(5) } else { Duration::from_secs(30) };
 
 /// A completed step of a move. A step is reported once it is certain.
@@ -136,7 +136,8 @@ impl Remover {
     }
 }
 
-/// Waits for the log of an account, but not for ever. The command can be run again, as if it was killed. The futures of logs are large.
+/// Waits for the log of an account, but not for ever. The command can be run again, as if it was killed. Callers box what they
+/// wait for, which is large.
 async fn in_time<T>(
     cluster: &Cluster,
     account: &str,
