@@ -10,6 +10,7 @@ pub mod archive;
 pub mod certificate;
 pub mod clerk;
 pub mod client;
+pub mod compiled;
 pub mod component;
 pub mod conformance;
 pub mod connector;

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use jid::{BareJid, FullJid};
 use parlor_tests::certificate::Certificate;
 use parlor_tests::client::body;
+use parlor_tests::compiled::Shared;
 use parlor_tests::folder::Folder;
 use parlor_tests::host::{Home, Host, Line, Server, Surroundings};
 use parlor_tests::log::Mark;
@@ -38,6 +39,8 @@ use crate::bots::Bots;
 pub(crate) const SOON: Duration = Duration::from_mins(1);
 /// The account's password, which is recognizable wherever it appears.
 pub(crate) static PASSWORD: LazyLock<String> = LazyLock::new(|| canary("password"));
+/// The machine code of plugins, which the hosts of all cases share.
+static COMPILED: LazyLock<Shared> = LazyLock::new(|| Shared::new().expect("a folder can be made"));
 /// The number of messages in one conversation with the neighbour.
 const TURNS: u64 = 40;
 /// An answer that is later than this counts as a standstill. Lesser delays are measured.
@@ -324,12 +327,20 @@ impl Stage {
         let address = metrics.map(|port| format!("127.0.0.1:{port}"));
         let mut arguments = vec!["--log", log];
         arguments.extend(address.iter().flat_map(|address| ["--metrics", address]));
+        let data = home.path().join("data");
+        // The hosts of other surroundings are other programs, or have their data elsewhere.
+        let shares = surroundings == Surroundings::Usual;
+        if shares {
+            COMPILED.give(&data, &policy)?;
+        }
         let host = home.start_in(&surroundings, &arguments)?;
         let session = peer.accept(SOON).await.with_context(|| host.log().tail())?;
         host.wait_count("account connected", &[], 1, SOON).await?;
         host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await?;
+        if shares {
+            COMPILED.take(&data, &policy)?;
+        }
         let base = Footprint::of(host.id())?;
-        let data = home.path().join("data");
         let data = match surroundings {
             Surroundings::Usual | Surroundings::Names(_) => Some(data),
             Surroundings::Embedded | Surroundings::Counted => None,
