@@ -19,6 +19,7 @@ use std::time::Duration;
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::Digest;
 use parlor_base::quantity::{Bytes, show_duration};
+use wasmtime::CacheStore;
 use wasmtime::component::Component;
 
 use crate::traces::Traces;
@@ -49,7 +50,8 @@ pub enum Compiler {
     /// take much memory and time of this process, and a fault in the compiler is a fault in this process. The limits on
     /// a file's contents are checked before, in either case.
     ThisProcess {
-        /// Whether the code is made to run fast. Otherwise it is compiled in less than half of the time, as for authors.
+        /// Whether the code is made to run fast. Otherwise it is compiled in less than half of the time, as for authors,
+        /// and this process keeps up to 256 MiB of it, for functions that come again in other plugins.
         optimized: bool,
     },
 }
@@ -84,6 +86,14 @@ impl Compiler {
         match self {
             Self::Process { traces, .. } => traces.are_for_owners(),
             Self::ThisProcess { optimized } => *optimized,
+        }
+    }
+
+    /// Returns the functions that are known and not compiled again, if this process compiles itself.
+    pub(super) fn known(&self) -> Option<Arc<dyn CacheStore>> {
+        match self {
+            Self::ThisProcess { optimized: false } => Some(functions::of_this_process()),
+            Self::ThisProcess { optimized: true } | Self::Process { .. } => None,
         }
     }
 }

@@ -97,7 +97,11 @@ impl Engine {
         // An engine whose code is compiled elsewhere has no compiler at all.
         let has_own = matches!(compiler, Compiler::ThisProcess { .. });
         let mut config = base(compiler.traces(), compiler.optimizes());
-        let wasmtime = wasmtime::Engine::new(config.enable_compiler(has_own)).map_err(EngineError::Wasmtime)?;
+        config.enable_compiler(has_own);
+        if let Some(known) = compiler.known() {
+            config.enable_incremental_compilation(known).map_err(EngineError::Wasmtime)?;
+        }
+        let wasmtime = wasmtime::Engine::new(&config).map_err(EngineError::Wasmtime)?;
         let cache = data.and_then(|data| {
             let cache = Cache::open(data, Fingerprint::of(&wasmtime));
             cache

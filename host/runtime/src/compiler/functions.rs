@@ -3,14 +3,15 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use parlor_base::id::Digest;
 use sha2::{Digest as _, Sha256};
 use wasmparser::{Parser, Payload};
 use wasmtime::CacheStore;
 
-/// The maximum number of bytes kept for one component. `CPython` has 35 MB.
+/// The maximum number of bytes kept for one component, or in one process. `CPython` has 35 MB.
 pub(super) const MAX_BYTES: usize = 256 << 20;
 /// The minimum size of a component whose functions are kept. A smaller one compiles within a second.
 pub(super) const FROM: usize = 1 << 20;
@@ -30,9 +31,19 @@ pub(super) fn key(component: &[u8]) -> Option<Digest> {
     Some(Digest::of(format!("functions of {}", hex::encode(all.finalize())).as_bytes()))
 }
 
+/// Returns the functions that this process itself compiled for code that need not run fast.
+pub(super) fn of_this_process() -> Arc<Functions> {
+    static ALL: LazyLock<Arc<Functions>> = LazyLock::new(Arc::default);
+    Arc::clone(&ALL)
+}
+
 /// Functions by the compiler's key for them.
 #[derive(Debug, Default)]
-pub(super) struct Functions(Mutex<HashMap<Vec<u8>, Function>>);
+pub(super) struct Functions {
+    all: Mutex<HashMap<Vec<u8>, Function>>,
+    /// The number of bytes that the compiler made.
+    made: AtomicUsize,
+}
 
 #[derive(Debug)]
 struct Function {
@@ -51,7 +62,7 @@ impl Functions {
             all.insert(name.to_vec(), Function { code: code.to_vec(), is_used: false });
             bytes = rest;
         }
-        Self(Mutex::new(all))
+        Self { all: Mutex::new(all), made: AtomicUsize::default() }
     }
 
     /// Returns the functions that were used, for the next time.
@@ -71,7 +82,7 @@ impl Functions {
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Function>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,6 +100,10 @@ impl CacheStore for Functions {
     }
 
     fn insert(&self, name: &[u8], code: Vec<u8>) -> bool {
+        let bytes = name.len() + code.len();
+        if self.made.fetch_add(bytes, Ordering::Relaxed) + bytes > MAX_BYTES {
+            return false;
+        }
         self.all().insert(name.to_vec(), Function { code, is_used: true });
         true
     }
@@ -96,8 +111,6 @@ impl CacheStore for Functions {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use wasmtime::{Config, Engine};
 
     use super::*;
@@ -112,6 +125,15 @@ mod tests {
         assert_eq!(second.get(b"three"), None);
         let third = Functions::read(&second.write());
         assert!(third.get(b"one").is_some() && third.get(b"two").is_none(), "nobody asked for it");
+    }
+
+    #[test]
+    fn what_a_long_process_makes_is_kept_as_far_as_there_is_room() {
+        let functions = Functions::default();
+        functions.made.store(MAX_BYTES - 7, Ordering::Relaxed);
+        assert!(functions.insert(b"one", b"code".to_vec()));
+        assert!(!functions.insert(b"two", Vec::new()));
+        assert!(functions.get(b"one").is_some() && functions.get(b"two").is_none());
     }
 
     #[test]
