@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::folder::{Folder, write_private};
-use crate::policy::Policy;
+use crate::host::Home;
 
 /// The folder of the cache in a data folder; its files are named after digests.
 const CACHE: &str = "compiled";
@@ -29,26 +29,42 @@ impl Shared {
         Ok(Self(folder))
     }
 
-    /// Gives the key, and the code of these plugins as far as it is there, to a host that has not started yet.
-    pub fn give(&self, data: &Path, policy: &Policy) -> Result<()> {
+    /// Gives the key to a host that has not started yet, and the code of the plugins of its policy, as far as it is there.
+    pub fn give(&self, home: &Home) -> Result<()> {
+        let data = data(home);
+        // A host that has a key of its own believes no other.
+        if data.join(KEY).exists() {
+            return Ok(());
+        }
         let cache = data.join(CACHE);
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&cache);
         made.with_context(|| format!("cannot make {}", cache.display()))?;
         copy(&self.0.join(KEY), &data.join(KEY))?;
-        places(policy).try_for_each(|place| copy(&self.0.join(&place), &data.join(&place)))
+        places(home).iter().try_for_each(|place| copy(&self.0.join(place), &data.join(place)))
     }
 
     /// Takes the code that such a host has compiled of these plugins.
-    pub fn take(&self, data: &Path, policy: &Policy) -> Result<()> {
-        let mut missing = places(policy).filter(|place| !self.0.join(place).exists());
-        missing.try_for_each(|place| copy(&data.join(&place), &self.0.join(&place)))
+    pub fn take(&self, home: &Home) -> Result<()> {
+        let data = data(home);
+        let is_ours = fs::read(data.join(KEY)).is_ok_and(|key| fs::read(self.0.join(KEY)).is_ok_and(|own| own == key));
+        if !is_ours {
+            return Ok(());
+        }
+        let places = places(home);
+        let mut missing = places.iter().filter(|place| !self.0.join(place).exists());
+        missing.try_for_each(|place| copy(&data.join(place), &self.0.join(place)))
     }
 }
 
-/// Returns the places of these plugins' code in a data folder.
-fn places(policy: &Policy) -> impl Iterator<Item = PathBuf> {
-    let digests = policy.plugin.values().filter_map(|entry| entry.digest.strip_prefix("sha256:"));
-    digests.map(|digest| Path::new(CACHE).join(digest))
+fn data(home: &Home) -> PathBuf {
+    home.path().join("data")
+}
+
+/// Returns the places of the code of a policy's plugins in a data folder.
+fn places(home: &Home) -> Vec<PathBuf> {
+    let policy = fs::read_to_string(home.path().join("plugins.toml")).unwrap_or_default();
+    let digests = policy.split("\"sha256:").skip(1).filter_map(|rest| rest.split('"').next());
+    digests.map(|digest| Path::new(CACHE).join(digest)).collect()
 }
 
 /// Copies a file, if it is there. With a link, all would have what a test does to the file of one.
@@ -64,26 +80,46 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Entry;
+    use crate::policy::{Entry, Policy};
+
+    fn home(digest: &str) -> Home {
+        let home = Home::new().unwrap();
+        home.set_policy(&Policy::default().with("a", Entry::new("a.wasm", digest))).unwrap();
+        home
+    }
+
+    fn code(home: &Home, name: &str) -> Option<String> {
+        fs::read_to_string(data(home).join(CACHE).join(name)).ok()
+    }
 
     #[test]
     fn a_host_gets_what_another_one_compiled_of_its_own_plugins() {
-        let (shared, homes) = (Shared::new().unwrap(), Folder::new().unwrap());
-        let policy = |digest: &str| Policy::default().with("a", Entry::new("a.wasm", digest));
-        let (one, other) = (homes.join("one"), homes.join("other"));
-        shared.give(&one, &policy("sha256:0a")).unwrap();
-        assert_eq!(fs::read_dir(one.join(CACHE)).unwrap().count(), 0);
-        for digest in ["0a", "0b"] {
-            fs::write(one.join(CACHE).join(digest), digest).unwrap();
+        let shared = Shared::new().unwrap();
+        let (one, like_it, other) = (home("sha256:0a"), home("sha256:0a"), home("sha256:0b"));
+        shared.give(&one).unwrap();
+        for name in ["0a", "0b"] {
+            one.write(&format!("data/{CACHE}/{name}"), name).unwrap();
         }
-        shared.take(&one, &policy("sha256:0a")).unwrap();
+        shared.take(&one).unwrap();
         // What happens to this file is no matter of the others.
-        fs::write(one.join(CACHE).join("0a"), "spoiled").unwrap();
-        shared.take(&one, &policy("sha256:0a")).unwrap();
-        shared.give(&other, &policy("sha256:0a")).unwrap();
-        assert_eq!(fs::read(other.join(KEY)).unwrap(), fs::read(one.join(KEY)).unwrap());
-        assert_eq!(fs::read_to_string(other.join(CACHE).join("0a")).unwrap(), "0a");
-        shared.give(&other, &policy("sha256:0b")).unwrap();
-        assert!(!other.join(CACHE).join("0b").exists(), "nobody asked for it to be kept");
+        fs::write(data(&one).join(CACHE).join("0a"), "spoiled").unwrap();
+        shared.take(&one).unwrap();
+        for home in [&like_it, &other] {
+            shared.give(home).unwrap();
+            assert_eq!(fs::read(data(home).join(KEY)).unwrap(), fs::read(data(&one).join(KEY)).unwrap());
+        }
+        assert_eq!((code(&like_it, "0a").as_deref(), code(&other, "0b")), (Some("0a"), None));
+    }
+
+    #[test]
+    fn a_host_with_a_key_of_its_own_gets_nothing_and_gives_nothing() {
+        let (shared, own, later) = (Shared::new().unwrap(), home("sha256:0a"), home("sha256:0a"));
+        own.write(&format!("data/{KEY}"), "own").unwrap();
+        own.write(&format!("data/{CACHE}/0a"), "0a").unwrap();
+        shared.give(&own).unwrap();
+        shared.take(&own).unwrap();
+        assert_eq!(fs::read_to_string(data(&own).join(KEY)).unwrap(), "own");
+        shared.give(&later).unwrap();
+        assert_eq!(code(&later, "0a"), None);
     }
 }

@@ -1,5 +1,6 @@
-//! Machine code that the hosts of this process share. Most of them run the same few plugins, one of which takes seconds
-//! of CPU time to compile. Tests of compiling itself have hosts of their own.
+//! Machine code that the hosts of this process share, and that those in processes of their own share. Most of them run
+//! the same few plugins, one of which takes seconds of CPU time to compile. Tests of compiling itself have hosts of
+//! their own.
 
 use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
@@ -11,8 +12,10 @@ use parlor::host::Host;
 use parlor_config::Config;
 use parlor_runtime::compiler::Compiler;
 use parlor_runtime::threads::Threads;
+use parlor_tests::compiled::Shared;
 use parlor_tests::component::with_manifest;
 use parlor_tests::folder::Folder;
+use parlor_tests::host::Home;
 use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
 
@@ -50,6 +53,19 @@ pub(crate) async fn start(config: Config, policy: &Policy) -> Host {
         named_too(own, shared);
     }
     host
+}
+
+/// The code that the hosts in processes of their own share. It is made to run fast, so it is not that of the others.
+static OF_PROCESSES: LazyLock<Shared> = LazyLock::new(|| Shared::new().unwrap());
+
+/// Gives a `parlor run` that has not started yet what others have compiled.
+pub(crate) fn give(home: &Home) {
+    OF_PROCESSES.give(home).unwrap();
+}
+
+/// Takes what such a host has compiled, for others.
+pub(crate) fn take(home: &Home) {
+    OF_PROCESSES.take(home).unwrap();
 }
 
 /// Creates a hard link to a file, unless the file is missing or the link exists.

@@ -15,6 +15,7 @@ use tokio_xmpp::minidom::Element;
 use xmpp_parsers::iq::Iq;
 
 use super::{BOTH, finds, person};
+use crate::compiled;
 use crate::test_host::{A_MOMENT, SOON, friend, prosody};
 
 const COMMANDS: &str = "http://jabber.org/protocol/commands";
@@ -41,8 +42,10 @@ impl Run {
         let echo = home.install("echo", &built("echo").unwrap()).unwrap();
         let echo = echo.grant("messages.read", &["*"]).grant("messages.send", &["*"]).grant("rooms.send", &["*"]);
         home.set_policy(&Policy::default().with("echo", echo)).unwrap();
+        compiled::give(&home);
         let host = home.start().unwrap();
         host.wait_count("account connected", &[], 1, SOON).await.unwrap();
+        compiled::take(&home);
         Self { host, home, account }
     }
 

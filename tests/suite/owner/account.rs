@@ -5,7 +5,7 @@ use parlor_tests::policy::Policy;
 use parlor_tests::prosody::Account;
 
 use super::accounts::answers_once_there;
-use super::{SOON, echo, ended, home, juliet, start};
+use super::{SOON, echo, ended, home, juliet, start, start_and_compile};
 use crate::test_host::prosody;
 
 #[tokio::test]
@@ -119,7 +119,8 @@ impl Fleet {
         home.write("parlor.toml", &format!("# Mine.\n{text}\n[group.support]\n{way}")).unwrap();
         let mut of_group = echo(&home);
         of_group.accounts = Some(vec!["group:support".to_owned()]);
-        let host = start(&home, &Policy::default().with("echo", of_group)).await;
+        home.set_policy(&Policy::default().with("echo", of_group)).unwrap();
+        let host = start_and_compile(&home).await;
         let accounts = (0..MANY).map(|_| prosody.fresh_account("many").unwrap()).collect();
         Self { home, host, way, accounts }
     }

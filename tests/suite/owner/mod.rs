@@ -36,6 +36,7 @@ use parlor_tests::host::{Finished, Home, Host, Server};
 use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::prosody::Account;
 
+use crate::compiled;
 use crate::test_host::prosody;
 
 /// The general timeout. Steps usually take much less.
@@ -64,6 +65,15 @@ async fn start(home: &Home, policy: &Policy) -> Host {
 
 /// Starts the host with the existing policy.
 async fn start_as_it_is(home: &Home) -> Host {
+    compiled::give(home);
+    let host = start_and_compile(home).await;
+    compiled::take(home);
+    host
+}
+
+/// Starts the host with the existing policy, and lets it compile all of its plugins, also those that others have
+/// compiled.
+async fn start_and_compile(home: &Home) -> Host {
     let host = home.start().unwrap();
     host.wait_count("account connected", &[], 1, SOON).await.unwrap();
     host

@@ -327,20 +327,20 @@ impl Stage {
         let address = metrics.map(|port| format!("127.0.0.1:{port}"));
         let mut arguments = vec!["--log", log];
         arguments.extend(address.iter().flat_map(|address| ["--metrics", address]));
-        let data = home.path().join("data");
         // The hosts of other surroundings are other programs, or have their data elsewhere.
         let shares = surroundings == Surroundings::Usual;
         if shares {
-            COMPILED.give(&data, &policy)?;
+            COMPILED.give(&home)?;
         }
         let host = home.start_in(&surroundings, &arguments)?;
         let session = peer.accept(SOON).await.with_context(|| host.log().tail())?;
         host.wait_count("account connected", &[], 1, SOON).await?;
         host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await?;
         if shares {
-            COMPILED.take(&data, &policy)?;
+            COMPILED.take(&home)?;
         }
         let base = Footprint::of(host.id())?;
+        let data = home.path().join("data");
         let data = match surroundings {
             Surroundings::Usual | Surroundings::Names(_) => Some(data),
             Surroundings::Embedded | Surroundings::Counted => None,
