@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use parlor_tests::folder::Folder;
 use parlor_tests::plugins;
+use tokio::sync::OnceCell;
 
 use super::{built, example, passes, typed, unit};
 
@@ -32,15 +33,15 @@ async fn calls_that_few_plugins_make_work_in_python() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_that_few_plugins_make_work_in_typescript() {
-    let folder = built_in("ts").await;
-    make_them(&folder).await;
-    do_more(&folder).await;
+    let folder = in_typescript().await;
+    make_them(folder).await;
+    do_more(folder).await;
     assert_eq!(typed::complaints(&folder.join("plugin")).await, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_that_few_plugins_make_work_in_javascript() {
-    let source = built_in("ts").await;
+    let source = in_typescript().await;
     let folder = Folder::new().unwrap();
     let plugin = folder.join("plugin");
     typed::compiled(&source.join("plugin"), &plugin).await;
@@ -68,6 +69,12 @@ fn here(name: &str) -> PathBuf {
     example("../tests/suite/languages/calls").join(name)
 }
 
+/// Returns the folder of the plugin in TypeScript, which is built once.
+async fn in_typescript() -> &'static Folder {
+    static ONE: OnceCell<Folder> = OnceCell::const_new();
+    ONE.get_or_init(|| built_in("ts")).await
+}
+
 /// Builds the plugin in a language, with the manifest of the one in Rust unless it has its own.
 async fn built_in(language: &str) -> Folder {
     let folder = Folder::new().unwrap();
@@ -84,11 +91,12 @@ async fn built_in(language: &str) -> Folder {
 
 /// Runs the tests, some of them with other plugins beside.
 async fn make_them(folder: &Folder) {
+    static PARTNER: OnceCell<Folder> = OnceCell::const_new();
     for beside in ["echo", "share"] {
         let file = plugins::built(beside).unwrap().file;
         fs::copy(file, folder.join(beside).with_extension("wasm")).unwrap();
     }
-    let partner = built_in("partner").await;
+    let partner = PARTNER.get_or_init(|| built_in("partner")).await;
     fs::copy(partner.join("built.wasm"), folder.join("partner.wasm")).unwrap();
     passes(&here("tests"), folder, PASSED).await;
 }

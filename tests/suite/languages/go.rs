@@ -4,6 +4,7 @@ use parlor_tests::folder::Folder;
 use parlor_tests::peer::archive::{Script, honest};
 use parlor_tests::policy::Entry;
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 use super::{
     MANIFEST, actions, begins_and_answers, built, built_reader, does_as_expected, example, holds_no_password,
@@ -197,18 +198,14 @@ async fn waits(manifest: &str, steps: &str) {
 /// Rows 116-117: also if the handler goes on in the turn of another one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_in_go_gets_the_settings_of_its_own_conversation() {
-    let folder = Folder::new().unwrap();
-    for (file, text) in [("plugin.toml", MANIFEST), ("go.mod", MODULE), ("plugin.go", GREETS)] {
-        folder.write(format!("plugin/{file}"), text).unwrap();
-    }
-    let greets = built(&folder.path().join("plugin"), &folder).await;
+    let greets = greets().await;
     let (mut juliet, mut romeo) = (friend("juliet").await, friend("romeo").await);
     let (to_her, to_him) = (juliet.jid().to_bare(), romeo.jid().to_bare());
     let greetings = |entry: Entry| {
         let entry = talks(entry).set_in(to_her.as_str(), "greeting", "for her");
         entry.set_in(to_him.as_str(), "greeting", "for him")
     };
-    let host = Plan::new().await.bytes("actions", &greets, greetings).start().await;
+    let host = Plan::new().await.bytes("actions", greets, greetings).start().await;
     running(&host, "actions").await;
     let bot = host.account().jid.clone();
     for _ in 0..3 {
@@ -222,18 +219,14 @@ async fn a_handler_in_go_gets_the_settings_of_its_own_conversation() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_goroutine_that_outlives_its_handler_gets_the_settings_of_no_conversation() {
-    let folder = Folder::new().unwrap();
-    for (file, text) in [("plugin.toml", MANIFEST), ("go.mod", MODULE), ("plugin.go", GREETS)] {
-        folder.write(format!("plugin/{file}"), text).unwrap();
-    }
-    let greets = built(&folder.path().join("plugin"), &folder).await;
+    let greets = greets().await;
     let (mut juliet, mut romeo) = (friend("juliet").await, friend("romeo").await);
     let to_him = romeo.jid().to_bare();
     let greetings = |entry: Entry| {
         let entry = talks(entry).set("greeting", "for all");
         entry.set_in(to_him.as_str(), "greeting", "for him")
     };
-    let host = Plan::new().await.bytes("actions", &greets, greetings).start().await;
+    let host = Plan::new().await.bytes("actions", greets, greetings).start().await;
     running(&host, "actions").await;
     let bot = host.account().jid.clone();
     for _ in 0..3 {
@@ -245,6 +238,19 @@ async fn a_goroutine_that_outlives_its_handler_gets_the_settings_of_no_conversat
         romeo.wait_body(&bot, "give for him", SOON).await.unwrap();
     }
     host.stop().await;
+}
+
+/// Returns the plugin of the two tests above, which is built once.
+async fn greets() -> &'static [u8] {
+    static ONE: OnceCell<Vec<u8>> = OnceCell::const_new();
+    let build = || async {
+        let folder = Folder::new().unwrap();
+        for (file, text) in [("plugin.toml", MANIFEST), ("go.mod", MODULE), ("plugin.go", GREETS)] {
+            folder.write(format!("plugin/{file}"), text).unwrap();
+        }
+        built(&folder.path().join("plugin"), &folder).await
+    };
+    ONE.get_or_init(build).await
 }
 
 const GREETS: &str = r#"package main
