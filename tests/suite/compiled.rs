@@ -2,11 +2,12 @@
 //! the same few plugins, one of which takes seconds of CPU time to compile. Tests of compiling itself have hosts of
 //! their own.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
-use std::path::Path;
-use std::sync::LazyLock;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use parlor::host::Host;
 use parlor_config::Config;
@@ -18,6 +19,7 @@ use parlor_tests::folder::Folder;
 use parlor_tests::host::Home;
 use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::test_host::{Plan, TestHost, granted};
 
@@ -45,6 +47,8 @@ pub(crate) async fn start(config: Config, policy: &Policy) -> Host {
     let digests = policy.plugin.values().filter_map(|entry| entry.digest.strip_prefix("sha256:"));
     let places = digests.map(|digest| Path::new(CACHE).join(digest));
     let entries: Vec<_> = places.map(|place| (SHARED.join(&place), data.join(&place))).collect();
+    let missing = entries.iter().map(|(shared, _)| shared.clone()).filter(|shared| !shared.exists());
+    let _alone = alone_with(missing.collect()).await;
     for (shared, own) in &entries {
         named_too(shared, own);
     }
@@ -53,6 +57,18 @@ pub(crate) async fn start(config: Config, policy: &Policy) -> Host {
         named_too(own, shared);
     }
     host
+}
+
+/// Waits for other hosts that compile these plugins now, and keeps further ones waiting until the result is dropped.
+async fn alone_with(places: BTreeSet<PathBuf>) -> Vec<OwnedMutexGuard<()>> {
+    static ALL: Mutex<BTreeMap<PathBuf, Arc<tokio::sync::Mutex<()>>>> = Mutex::new(BTreeMap::new());
+    let mut alone = Vec::new();
+    // In the order of the places, so that no two hosts wait for each other.
+    for place in places {
+        let one = Arc::clone(ALL.lock().unwrap().entry(place).or_default());
+        alone.push(one.lock_owned().await);
+    }
+    alone
 }
 
 /// The code that the hosts in processes of their own share. It is made to run fast, so it is not that of the others.
