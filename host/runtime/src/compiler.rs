@@ -19,8 +19,8 @@ use std::time::Duration;
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::Digest;
 use parlor_base::quantity::{Bytes, show_duration};
-use wasmtime::CacheStore;
 use wasmtime::component::Component;
+use wasmtime::{CacheStore, Config};
 
 use crate::traces::Traces;
 
@@ -207,11 +207,7 @@ impl Compiler {
             Self::Process { program, bounds, traces: Traces::Lines } if component.len() >= functions::FROM => {
                 let (component, known, cache) = known(component, cache.cloned()).await?;
                 let (artifact, used) = child::compile_again(program, *bounds, &component, &known.code).await?;
-                if let (Some(cache), Some(key)) = (cache, known.key) {
-                    // If they cannot be stored, the next compilation takes as long as this one.
-                    let keep = move || drop(cache.keep(&key, Artifact(used)));
-                    tokio::task::spawn_blocking(keep).await.map_err(|error| CompileError::Host(error.to_string()))?;
-                }
+                keep(cache, known.key, used).await?;
                 Ok(artifact)
             }
             Self::Process { program, bounds, traces } => child::compile(program, *bounds, *traces, &component).await,
@@ -239,11 +235,39 @@ async fn known(
     cache: Option<Arc<Cache>>,
 ) -> Result<(Vec<u8>, Known, Option<Arc<Cache>>), CompileError> {
     let look = move || {
-        let key = cache.as_ref().and_then(|_| functions::key(&component));
+        let key = cache.as_ref().and_then(|cache| Some(cache.key_of(&functions::name(&component)?)));
         let found = cache.as_ref().and_then(|cache| cache.find(&key?));
         (component, Known { key, code: found.map_or_else(Vec::new, |Artifact(code)| code) }, cache)
     };
     tokio::task::spawn_blocking(look).await.map_err(|error| CompileError::Host(error.to_string()))
+}
+
+/// Stores functions for the next compilation.
+async fn keep(cache: Option<Arc<Cache>>, key: Option<Digest>, functions: Vec<u8>) -> Result<(), CompileError> {
+    let (Some(cache), Some(key)) = (cache, key) else { return Ok(()) };
+    // If they cannot be stored, the next compilation takes as long as this one.
+    let keep = move || drop(cache.keep(&key, Artifact(functions)));
+    tokio::task::spawn_blocking(keep).await.map_err(|error| CompileError::Host(error.to_string()))
+}
+
+/// Lets an engine that compiles in this process take up the functions that this process knows.
+pub fn take_up_functions(config: &mut Config) -> wasmtime::Result<()> {
+    config.enable_incremental_compilation(functions::of_this_process()).map(drop)
+}
+
+/// Compiles a component in this process, with such an engine, for an author. Functions that earlier processes compiled
+/// come from the cache, and the cache keeps them for later ones.
+pub async fn compile_for_author(
+    engine: &wasmtime::Engine,
+    component: Vec<u8>,
+    cache: Option<&Arc<Cache>>,
+) -> Result<Artifact, CompileError> {
+    let (component, known, cache) = known(component, cache.cloned()).await?;
+    let functions = functions::of_this_process();
+    functions.add(&known.code);
+    let artifact = Compiler::ThisProcess { optimized: false }.compile(engine, component, None).await?;
+    keep(cache, known.key, functions.write()).await?;
+    Ok(artifact)
 }
 
 /// Machine code from this host's compiler: compiled just now, or read from the cache and authenticated.
@@ -268,7 +292,23 @@ impl Artifact {
 
 #[cfg(test)]
 mod tests {
-    use super::said;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_of_an_author_leaves_functions_to_the_next_one() {
+        let data = tempfile::tempdir().unwrap();
+        let mut config = Config::new();
+        take_up_functions(&mut config).unwrap();
+        let engine = wasmtime::Engine::new(&config).unwrap();
+        let cache = Arc::new(Cache::open(data.path(), Fingerprint::of(&engine)).unwrap());
+        // No other test has this number.
+        let component = wat::parse_str("(component (core module (func (result i32) (i32.const 728193))))").unwrap();
+        let key = cache.key_of(&functions::name(&component).unwrap());
+        assert!(cache.find(&key).is_none());
+        compile_for_author(&engine, component, Some(&cache)).await.unwrap().load(&engine).unwrap();
+        let Artifact(kept) = cache.find(&key).unwrap();
+        assert!(!kept.is_empty());
+    }
 
     #[test]
     fn a_compiler_without_memory_says_what_makes_files_so_large() {

@@ -1,11 +1,11 @@
 //! Runs a component once, at build time, and keeps a snapshot of its memory. Interpreted languages share this code.
 
 use std::future::Future;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use parlor_base::id::Digest;
-use parlor_runtime::compiler::{Cache, Compiler, Fingerprint};
+use parlor_runtime::compiler::{Cache, Fingerprint, compile_for_author, take_up_functions};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Instance, Lift, Linker, LinkerInstance, ResourceTable, Val, WasmList};
 use wasmtime::{Config, Engine, OptLevel, Store, StoreLimits, StoreLimitsBuilder, Trap};
@@ -80,6 +80,7 @@ pub(super) fn apart<T: Send>(work: impl Future<Output = Result<T, Failure>> + Se
 pub(super) fn engine() -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config.wasm_component_model_async(true).cranelift_opt_level(OptLevel::None).epoch_interruption(true);
+    take_up_functions(&mut config)?;
     Engine::new(&config)
 }
 
@@ -104,15 +105,16 @@ pub(super) fn trapped(error: &wasmtime::Error) -> Failure {
 }
 
 /// Compiles the runtime, which takes most of a build. The result is reused, unless the plugin requests other
-/// permissions.
+/// permissions; then most of its functions are.
 pub(super) async fn compiled(engine: &Engine, runtime: Vec<u8>) -> Result<Component, Failure> {
     let cache = build::compiled_folder().and_then(|folder| Cache::open(&folder, Fingerprint::of(engine)).ok());
+    let cache = cache.map(Arc::new);
     let digest = Digest::of(&runtime);
     let found = cache.as_ref().and_then(|cache| cache.find(&digest));
     if let Some(component) = found.and_then(|artifact| artifact.load(engine).ok()) {
         return Ok(component);
     }
-    let artifact = Compiler::ThisProcess { optimized: false }.compile(engine, runtime, None).await;
+    let artifact = compile_for_author(engine, runtime, cache.as_ref()).await;
     let artifact = artifact.map_err(|error| Failure::Component(error.to_string()))?;
     let component = artifact.load(engine).map_err(|error| Failure::Component(format!("{error:#}")))?;
     if let Some(cache) = cache {

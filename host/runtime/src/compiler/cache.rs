@@ -88,6 +88,12 @@ impl Cache {
         Ok(Self { folder, key: hmac::Key::new(hmac::HMAC_SHA256, &key), fingerprint })
     }
 
+    /// Returns the key under which other things than the code of a component are kept, for this engine. Engines that
+    /// share the folder would drop each other's otherwise.
+    pub(super) fn key_of(&self, what: &str) -> Digest {
+        Digest::of(&[what.as_bytes(), &self.fingerprint.0].concat())
+    }
+
     fn path(&self, digest: &Digest) -> PathBuf {
         self.folder.join(digest.to_hex())
     }
@@ -321,6 +327,14 @@ mod tests {
         assert!(matches!(other.judge(&another, bytes), Found::Foreign));
         assert_eq!(found(&other, b"a"), None);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_is_no_component_has_a_place_for_each_engine() {
+        let data = tempfile::tempdir().unwrap();
+        let (one, other) = (cache(data.path()), Cache::open(data.path(), Fingerprint([2; DIGEST_BYTES])).unwrap());
+        assert_ne!(one.key_of("a"), other.key_of("a"));
+        assert_ne!(one.key_of("a"), one.key_of("b"));
     }
 
     #[test]

@@ -16,10 +16,10 @@ pub(super) const MAX_BYTES: usize = 256 << 20;
 /// The minimum size of a component whose functions are kept. A smaller one compiles within a second.
 pub(super) const FROM: usize = 1 << 20;
 
-/// Returns the cache key of a component's functions: a hash of the code of its largest module, and of no data. That
-/// module is the interpreter, if there is one; the bindings beside it differ with what a plugin asks for. `None` if the
-/// component is invalid.
-pub(super) fn key(component: &[u8]) -> Option<Digest> {
+/// Returns the name of a component's functions in the cache: a hash of the code of its largest module, and of no data.
+/// That module is the interpreter, if there is one; the bindings beside it differ with what a plugin asks for. `None` if
+/// the component is invalid.
+pub(super) fn name(component: &[u8]) -> Option<String> {
     let mut largest: &[u8] = &[];
     for payload in Parser::new(0).parse_all(component) {
         if let Payload::CodeSectionStart { range, .. } = payload.ok()? {
@@ -29,8 +29,8 @@ pub(super) fn key(component: &[u8]) -> Option<Digest> {
             }
         }
     }
-    // Hashed with a prefix, so that the key cannot be the digest of a component, which is a cache key too.
-    Some(Digest::of(format!("functions beside {}", Digest::of(largest)).as_bytes()))
+    // With a prefix, so that the key, a hash of this name, cannot be the digest of a component, which is a key too.
+    Some(format!("functions beside {}", Digest::of(largest)))
 }
 
 /// Returns the functions that this process itself compiled for code that need not run fast.
@@ -56,15 +56,21 @@ struct Function {
 
 impl Functions {
     /// Parses the functions that were written before. Everything after an invalid part is ignored.
-    pub(super) fn read(mut bytes: &[u8]) -> Self {
-        let mut all = HashMap::new();
+    pub(super) fn read(bytes: &[u8]) -> Self {
+        let functions = Self::default();
+        functions.add(bytes);
+        functions
+    }
+
+    /// Adds such functions to those that are there.
+    pub(super) fn add(&self, mut bytes: &[u8]) {
+        let mut all = self.all();
         while let Some((name, rest)) = part(bytes)
             && let Some((code, rest)) = part(rest)
         {
-            all.insert(name.to_vec(), Function { code: code.to_vec(), is_used: false });
+            all.entry(name.to_vec()).or_insert_with(|| Function { code: code.to_vec(), is_used: false });
             bytes = rest;
         }
-        Self { all: Mutex::new(all), made: AtomicUsize::default() }
     }
 
     /// Returns the functions that were used, for the next time.
@@ -122,6 +128,10 @@ mod tests {
         let first = Functions::default();
         first.insert(b"one", b"code".to_vec());
         first.insert(b"two", Vec::new());
+        let second = Functions::default();
+        second.insert(b"one", b"code".to_vec());
+        second.add(&first.write());
+        assert_eq!(second.all().len(), 2);
         let second = Functions::read(&first.write());
         assert_eq!(second.get(b"one").as_deref(), Some(b"code".as_slice()));
         assert_eq!(second.get(b"three"), None);
@@ -164,10 +174,9 @@ mod tests {
 
     #[test]
     fn the_same_code_with_other_data_is_taken_up_again_and_other_code_is_not() {
-        assert_eq!(key(&component(1, "a")), key(&component(1, "bcd")));
-        assert_ne!(key(&component(1, "a")), key(&component(2, "a")));
-        assert_ne!(key(&component(1, "a")), Some(Digest::of(&component(1, "a"))));
-        assert_eq!(key(b"no component"), None);
+        assert_eq!(name(&component(1, "a")), name(&component(1, "bcd")));
+        assert_ne!(name(&component(1, "a")), name(&component(2, "a")));
+        assert_eq!(name(b"no component"), None);
 
         let compiled = |functions: Functions, component: &[u8]| {
             let functions = Arc::new(functions);
@@ -181,7 +190,7 @@ mod tests {
         let (code, after) = compiled(Functions::read(&known), &component(1, "bcd"));
         assert_eq!(known.len(), after.len(), "nothing was compiled anew");
         let other = with_bindings(1, "a", 2);
-        assert_eq!(key(&component(1, "a")), key(&other));
+        assert_eq!(name(&component(1, "a")), name(&other));
         let (_, then) = compiled(Functions::read(&known), &other);
         let count = |functions: &[u8]| Functions::read(functions).all().len();
         assert_eq!(count(&known), count(&then), "the former bindings are not kept");
