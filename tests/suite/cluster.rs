@@ -20,6 +20,7 @@ use parlor_tests::webhooks;
 use parlor_tests::window::Window;
 use serde_json::Value;
 
+use crate::compiled;
 use crate::schedules::in_seconds;
 use crate::test_host::{A_MOMENT, SOON, client, friend, prosody};
 
@@ -49,6 +50,9 @@ impl Cluster {
 
     /// Starts a node, and waits until it is one.
     async fn start(&self, node: usize) -> Host {
+        // The other node may have compiled the plugin by now.
+        self.homes.iter().for_each(compiled::take);
+        compiled::give(&self.homes[node]);
         let mut host = self.homes[node].start().unwrap();
         host.wait("the host is a node of a cluster", &[("node", NODES[node])], SOON).await.unwrap();
         host

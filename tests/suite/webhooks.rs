@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::compiled;
 use crate::http::metrics;
 use crate::seed;
 use crate::test_host::{A_MOMENT, BARE, FULL, Plan, SOON, granted, refuses_to_tell};
@@ -111,9 +112,11 @@ async fn listening(home: &Home) -> (Host, SocketAddr) {
 
 /// Starts the host, and waits until it listens and the plugin runs.
 async fn open(home: &Home) -> (Host, SocketAddr) {
+    compiled::give(home);
     let (host, at) = listening(home).await;
     // Until the plugin runs, its webhooks are as unknown as any.
     host.wait_count("plugin running", &[], 1, SOON).await.unwrap();
+    compiled::take(home);
     (host, at)
 }
 

@@ -11,6 +11,7 @@ use parlor_tests::policy::Entry;
 use parlor_tests::process::Signal;
 
 use super::{MOVED, NODES, alone, are_heard_once, catch_up, connected, count, echo, idler, number};
+use crate::compiled;
 use crate::test_host::{A_MOMENT, SOON, friend, prosody};
 
 /// The stream of sessions and claims.
@@ -44,6 +45,9 @@ impl Three {
 
     /// Starts a node, and waits until it is one.
     async fn start(&self, node: usize) -> Host {
+        // The other node may have compiled the plugin by now.
+        self.homes.iter().for_each(compiled::take);
+        compiled::give(&self.homes[node]);
         let mut host = self.homes[node].start().unwrap();
         host.wait("the host is a node of a cluster", &[("node", NODES[node])], MOVED).await.unwrap();
         host
