@@ -396,9 +396,14 @@ class Addresses(unittest.TestCase):
             (url.with_path("/a%20b"), "https://example.org/a%2520b"), (url.with_path("/a%20b", encoded=True), "https://example.org/a%20b"),
             (url.with_name("50%"), "https://example.org/50%25"), (url.joinpath("a%20b", encoded=True), "https://example.org/api/a%20b"),
             (self.URL.build(scheme="https", host="a.example", path="/%41", fragment="%"), "https://a.example/%2541#%25"),
+            (url.with_user("al@x").with_password("p:1"), "https://al%40x:p%3A1@example.org/api"), (url.with_user("a").with_user(None), "https://example.org/api"),
+            (url.with_user("a").with_password("b").with_password(None).with_port(81), "https://a@example.org:81/api"),
+            (url.with_path("/a/b.tar.gz").with_suffix(".zip"), "https://example.org/a/b.tar.zip"), (url.with_name("b").with_suffix(".c"), "https://example.org/b.c"),
+            (url.with_query("q=1").extend_query(q=2), "https://example.org/api?q=1&q=2"), (url.with_query("q=1&z=2").without_query_params("q"), "https://example.org/api?z=2"),
             (url.with_fragment("top"), "https://example.org/api#top"), (self.URL(url).joinpath("a", "b"), "https://example.org/api/a/b"),
         ):
             self.assertEqual(str(made), text)
+        self.assertEqual((url.with_user("al@x").with_password("p:1").user, url.with_user("al@x").with_password("p:1").password), ("al@x", "p:1"))
         self.assertEqual(self.URL("https://example.org"), self.URL("https://example.org/"))
         self.assertNotEqual(url, self.URL("https://example.org/api/"))
         self.assertNotEqual(url, self.URL("https://example.org/api").with_fragment("/"))

@@ -93,12 +93,12 @@ class URL:
     @property
     def user(self) -> Optional[str]:
         """The name of whoever asks."""
-        return self._split.username
+        return _read(self._split.username)
 
     @property
     def password(self) -> Optional[str]:
         """The password of whoever asks."""
-        return self._split.password
+        return _read(self._split.password)
 
     @property
     def authority(self) -> str:
@@ -189,6 +189,15 @@ class URL:
         """The address with another port."""
         return self._with(netloc=_place(self._split.netloc.rpartition("@")[0], self.host or "", port))
 
+    def with_user(self, user: Optional[str]) -> "URL":
+        """The address with another name of whoever asks, or with nobody's."""
+        who = "" if user is None else _who(user, self.password)
+        return self._with(netloc=_place(who, self.host or "", self._split.port))
+
+    def with_password(self, password: Optional[str]) -> "URL":
+        """The address with another password of whoever asks, or without one."""
+        return self._with(netloc=_place(_who(self.user or "", password), self.host or "", self._split.port))
+
     def with_path(self, path: str, *, encoded: bool = False, **_: Any) -> "URL":
         """The address with another path, without a query."""
         written = path if encoded else quote(path, safe=_PATH)
@@ -197,6 +206,10 @@ class URL:
     def with_name(self, name: str) -> "URL":
         """The address with another last part of the path."""
         return self.parent.joinpath(name)
+
+    def with_suffix(self, suffix: str) -> "URL":
+        """The address with another ending of the name."""
+        return self.with_name(f"{self.name.removesuffix(self.suffix)}{suffix}")
 
     def with_fragment(self, fragment: Optional[str]) -> "URL":
         """The address with another part after `#`."""
@@ -212,8 +225,24 @@ class URL:
         kept = [(name, value) for name, value in self.query._pairs if name not in dict(more)]
         return self._with(query=urlencode(kept + more, safe=_QUERY))
 
+    def extend_query(self, *given: Any, **named: Any) -> "URL":
+        """The address with more in its query, also of the names that it has."""
+        return self._with(query=urlencode([*self.query._pairs, *_pairs(given[0] if given else named)], safe=_QUERY))
+
+    def without_query_params(self, *names: str) -> "URL":
+        """The address without the values of these names in its query."""
+        return self._with(query=urlencode([one for one in self.query._pairs if one[0] not in names], safe=_QUERY))
+
     def __mod__(self, query: Any) -> "URL":
         return self.update_query(query)
+
+
+def _who(user: str, password: Optional[str]) -> str:
+    return quote(user, safe="") if password is None else f"{quote(user, safe='')}:{quote(password, safe='')}"
+
+
+def _read(text: Optional[str]) -> Optional[str]:
+    return None if text is None else unquote(text)
 
 
 def _place(user: str, host: str, port: Optional[int]) -> str:
