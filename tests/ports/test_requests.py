@@ -1,6 +1,7 @@
 """Requests over the web of ported plugins: `python3 -m unittest discover tests/ports`."""
 
 import sys
+import tomllib
 import unittest
 from typing import Any
 
@@ -37,6 +38,26 @@ class Threads(test_layer.Case):
         await self.begun(texts)
         self.host.answers.update({f"https://api.example.org/{name}": name for name in "abcd"})
         self.assertEqual(await self.answers("!ask"), ["['a', 'b', 'c', 'd', 3, 'no']"])
+
+
+class Users(test_layer.Case):
+    async def test_the_name_and_the_password_of_an_address_are_sent_as_a_header(self) -> None:
+        texts: dict[str, Any] = test_layer.errbot("""
+            @botcmd
+            def ask(self, msg, args):
+                requests.get("https://al%40x:p:1@api.example.org/a?b=@c")
+                requests.get("https://alice@api.example.org", auth=("bob", "tea"))
+                requests.get("https://api.example.org/@alice")
+        """)
+        texts["a.py"] = "import requests\n" + texts["a.py"]
+        result = sample.port(texts)
+        self.assertEqual(tomllib.loads(result["files"]["plugin.toml"])["permissions"]["http.fetch"]["scope"], ["api.example.org"])
+        await self.begun(texts)
+        self.host.answers.update({f"https://api.example.org{end}": {} for end in ("/a?b=@c", "", "/@alice")})
+        await self.host.says("!ask")
+        self.assertEqual(
+            [(url, options["headers"].get("Authorization")) for _, url, options in self.host.requests],
+            [("https://api.example.org/a?b=@c", "Basic YWxAeDpwOjE="), ("https://api.example.org", "Basic Ym9iOnRlYQ=="), ("https://api.example.org/@alice", None)])
 
 
 class Addresses(test_layer.Case):

@@ -10,7 +10,8 @@ import tree
 from tree import Finding, Module
 
 METHODS = {"get", "post", "put", "delete", "patch", "head", "options", "request"}
-SERVER = re.compile(r"(https?)://([A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?(?::[0-9]{1,5})?)(?:[/?#]|\Z)")
+#: A server, behind the name and the password of whoever asks, if they are in the address.
+SERVER = re.compile(r"(https?)://(?:[^/?#@\s\0]*@)?([A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?(?::[0-9]{1,5})?)(?:[/?#]|\Z)")
 #: How far constants are followed.
 DEEPEST = 8
 

@@ -3,7 +3,7 @@
 import base64
 import re
 from typing import Any, Iterable, Iterator, Mapping, MutableMapping, Optional
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from parlor import http
 
@@ -79,8 +79,10 @@ async def fetch(
 ) -> Any:
     """Makes a request. Gives the answer as `parlor.http` has it, whatever its status."""
     await settled()
+    url, own = _without_user(str(url))
     url = encoded(with_params(str(url), params))
     given = Headers(headers)
+    auth = auth or own
     if auth is not None and "authorization" not in given:
         name, password = auth
         given["Authorization"] = "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
@@ -98,6 +100,17 @@ async def fetch(
     return await http.fetch(
         method.upper(), url, headers=dict(given), json=json, data=data, follow=follow, timeout=seconds(timeout)
     )
+
+
+def _without_user(url: str) -> tuple[str, Optional[tuple[str, str]]]:
+    """An address without the name and the password of whoever asks, with these. None: there are none. The host takes no address with them."""
+    scheme, sign, rest = url.partition("://")
+    place = re.match(r"[^/?#]*", rest)
+    who, at, server = (place[0] if place and sign else "").rpartition("@")
+    if not at:
+        return url, None
+    name, _, password = who.partition(":")
+    return f"{scheme}://{server}{rest[len(who) + len(at) + len(server):]}", (unquote(name), unquote(password))
 
 
 def _is_field(given: Any) -> bool:
