@@ -30,6 +30,42 @@ class Types(test_layer.Case):
         await self.begun(texts, a=1)
         self.assertEqual(await self.answers("!a"), ["[False, False, True, True]"])
 
+    async def test_kinds_of_messages_and_events_say_what_they_are(self) -> None:
+        await self.begun(plugin(
+            "@command.new\nasync def a(self, evt: MessageEvent) -> None:\n"
+            "    kinds = [MessageType.TEXT, MessageType.EMOTE, MessageType.IMAGE, MessageType.STICKER, MessageType.LOCATION]\n"
+            "    await evt.respond(str([[one.is_text for one in kinds], [one.is_media for one in kinds], evt.content['msgtype'].is_text, "
+            "EventType.DIRECT.is_account_data, evt.type.is_ephemeral, evt.type.is_to_device, media_reply_fallback_body_map[MessageType.IMAGE]]))", TYPES))
+        self.assertEqual(await self.answers("!a"), [str([
+            [True, True, False, False, False], [False, False, True, True, False], True, True, False, False, "an image"])])
+
+    async def test_contents_of_states_that_xmpp_does_not_have_can_be_made(self) -> None:
+        head = (
+            "from mautrix.types.event.encrypted import EncryptionAlgorithm\nfrom mautrix.types.event.state import RoomEncryptionStateEventContent\n"
+            "from mautrix.types.util.serializable_attrs import SerializableAttrs\nfrom mautrix.types.util.obj import Lst, Obj\nfrom mautrix.types.users import Member\n"
+            "from mautrix.types import RoomAvatarStateEventContent, StateEventContent, HistoryVisibility, RoomHistoryVisibilityStateEventContent\n")
+        texts = plugin(
+            "@command.new\nasync def a(self, evt: MessageEvent) -> None:\n"
+            "    kept = RoomEncryptionStateEventContent(EncryptionAlgorithm.MEGOLM_V1)\n"
+            "    history = RoomHistoryVisibilityStateEventContent(HistoryVisibility.SHARED)\n"
+            "    picture = RoomAvatarStateEventContent(url='https://x.example/a')\n"
+            "    await evt.respond(str([kept.serialize(), history.serialize(), picture.url, isinstance(picture, StateEventContent), list(Lst([1]))]))", head)
+        self.assertEqual(sample.told(sample.port(texts), "lacks"), [])
+        await self.begun(texts)
+        self.assertEqual(await self.answers("!a"), [str([
+            {"algorithm": "m.megolm.v1.aes-sha2"}, {"history_visibility": "shared"}, "https://x.example/a", True, [1]])])
+
+    async def test_mappings_by_dotted_keys(self) -> None:
+        texts = plugin(
+            "@command.new\nasync def a(self, evt: MessageEvent) -> None:\n"
+            "    inner = {'a': {'b': 1}}\n    known = RecursiveDict(inner)\n    known['a.c.d'] = 2\n    del known['a.b']\n"
+            "    try:\n        known['x']\n        raised = False\n    except KeyError:\n        raised = True\n"
+            "    await evt.respond(str([RecursiveDict.parse_key('a.b.c'), RecursiveDict.parse_key('a'), inner, known['a.c.d'], known.get('a.b', 5), 'a.c' in known, raised]))",
+            "from mautrix.util.config import RecursiveDict\n")
+        self.assertEqual(sample.told(sample.port(texts), "lacks"), [])
+        await self.begun(texts)
+        self.assertEqual(await self.answers("!a"), [str([("a", "b.c"), ("a", None), {"a": {"c": {"d": 2}}}, 2, 5, True, True])])
+
     async def test_a_link_to_a_person_or_a_room_is_one_of_xmpp(self) -> None:
         await self.begun(plugin(
             "@command.new\nasync def a(self, evt: MessageEvent) -> None:\n"

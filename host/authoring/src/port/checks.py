@@ -17,7 +17,7 @@ COMMAND = re.compile(r"[^\W_][\w-]{0,31}\Z")
 KIND = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,99}")
 
 #: The names of servers in `aiohttp`, also by the modules that they come from.
-WEB = re.compile(r"aiohttp\.web(_request|_response|_exceptions)?\.")
+WEB = re.compile(r"aiohttp\.(web(_request|_response|_exceptions)?|abc)\.")
 
 #: The author of a message, and the names of those who may do something.
 AUTHOR = re.compile(r"\.(sender|state_key|frm|nick|person|aclattr|fullname|username)\b(?!\()")
@@ -96,7 +96,7 @@ class Checker:
         for name, line, may_miss, is_late in tree.imports(module):
             top = name.partition(".")[0]
             if WEB.match(name) and name.rpartition(".")[2] not in lacks.WEB:
-                self.tell("lacks", module, line, name, *lacks.NOT_IN_MAUBOT["maubot.handlers.web"])
+                self.tell("lacks", module, line, name, *lacks.not_in_web(name))
             if top in lacks.WEB_OF_ERRBOT and top not in self.siblings and self.has_web:
                 self.parts.add(top)
                 last = name.partition(".")[2]
@@ -239,7 +239,7 @@ class Checker:
         if self.has_web and base in lacks.WEB_OF_ERRBOT and last not in lacks.WEB_OF_ERRBOT[base]:
             self.tell("lacks", module, node, f"{base}.{last}", *lacks.NO_WEB_SERVER)
         if base == "aiohttp.web" and last not in lacks.WEB:
-            self.tell("lacks", module, node, f"aiohttp.web.{last}", *lacks.NOT_IN_MAUBOT["maubot.handlers.web"])
+            self.tell("lacks", module, node, f"aiohttp.web.{last}", *lacks.not_in_web(last))
 
     def _of_package(self, module: Module, node: "ast.AST | int", name: str) -> None:
         """Tells of a name of a package that the layer has in part."""
@@ -247,7 +247,7 @@ class Checker:
         known = lacks.PACKAGES_OF_LAYER.get(package)
         while inner and inner[0] in lacks.MODULES_OF_LAYER.get(package, ()):
             inner = inner[1:]
-        if known is not None and inner and inner[0] not in known and inner != ["*"] and not name.startswith(("aiohttp.web", "aiohttp.hdrs")):
+        if known is not None and inner and inner[0] not in known and inner != ["*"] and not name.startswith(("aiohttp.web", "aiohttp.abc.", "aiohttp.hdrs")):
             self.tell("lacks", module, node, name, "the layer does not have it", lacks.IN_PLACE_OF.get(package, "`parlor.http`"))
 
     def _runs_at_build(self, module: Module, node: ast.AST) -> bool:
@@ -268,9 +268,12 @@ class Checker:
                 if name in known or base in known and (last in known[base] or last == "*"):
                     continue
                 told = _longest(name, lacking)
+                if may_miss:
+                    # The plugin goes on without it.
+                    continue
                 if told:
                     self.tell("lacks", module, line, name, *lacking[told])
-                elif not may_miss:
+                else:
                     self.tell("lacks", module, line, name, "the layer does not know it", _in_place_of(module, name))
 
 

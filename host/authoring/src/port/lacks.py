@@ -210,7 +210,8 @@ IN_PLACE_OF = {"magic": "`magic.from_buffer(data, mime=True)`"}
 MODULES_OF_LAYER = {
     "requests": {"api", "auth", "exceptions", "models", "packages", "sessions", "urllib3"},
     "aiohttp": {
-        "client", "client_exceptions", "client_reqrep", "formdata", "helpers", "http_exceptions", "typedefs", "web_request", "web_response", "web_exceptions",
+        "abc", "client", "client_exceptions", "client_reqrep", "formdata", "helpers", "http_exceptions", "typedefs", "web_request", "web_response",
+        "web_exceptions",
     },
     "asyncpg": {"exceptions"},
 }
@@ -332,9 +333,12 @@ MAUBOT = {
         "RoomCreateStateEventContent", "RoomNameStateEventContent", "RoomTopicStateEventContent", "SerializableEnum", "SerializerError",
         "PaginationDirection", "deserializer", "serializer", "BaseFileInfo", "BaseRoomEvent", "EncryptedEvent", "EncryptedFile", "EncryptedMegolmEventContent",
         "MatrixURI", "Obj", "RoomCreatePreset", "RoomDirectoryVisibility", "field", "JoinRule", "JoinRulesStateEventContent", "RoomType",
+        "DeviceID", "EncryptionAlgorithm", "HistoryVisibility", "Lst", "RoomAvatarStateEventContent", "RoomEncryptionStateEventContent",
+        "RoomHistoryVisibilityStateEventContent", "RoomPinnedEventsStateEventContent", "RoomTombstoneStateEventContent", "SpaceChildStateEventContent",
+        "SpaceParentStateEventContent", "StateEventContent", "SyncToken", "media_reply_fallback_body_map",
     },
     "mautrix.client": {"Client", "InternalEventType", "MembershipEventDispatcher", "SyncStream"},
-    "mautrix.util.config": {"BaseProxyConfig", "ConfigUpdateHelper"},
+    "mautrix.util.config": {"BaseProxyConfig", "ConfigUpdateHelper", "RecursiveDict"},
     "mautrix.util": {"async_db", "config", "background_task", "formatter", "magic", "markdown"},
     "mautrix.util.magic": {"mimetype"},
     "mautrix.util.async_db": {"Connection", "Database", "Scheme", "UpgradeTable"},
@@ -349,9 +353,12 @@ MAUBOT = {
 #: The same, by the modules of the library that they come from.
 MAUBOT |= {
     f"mautrix.types.{name}": MAUBOT["mautrix.types"]
-    for name in ("event", "event.base", "event.message", "event.reaction", "event.redaction", "event.state", "event.type", "primitive", "util")
+    for name in (
+        "event", "event.account_data", "event.base", "event.encrypted", "event.generic", "event.message", "event.reaction", "event.redaction", "event.state",
+        "event.type", "matrix", "media", "misc", "primitive", "users", "util", "util.enum", "util.obj", "util.serializable", "util.serializable_attrs",
+    )
 }
-MAUBOT |= {f"mautrix.util.config.{name}": MAUBOT["mautrix.util.config"] for name in ("base", "proxy")}
+MAUBOT |= {f"mautrix.util.config.{name}": MAUBOT["mautrix.util.config"] for name in ("base", "proxy", "recursive_dict")}
 MAUBOT |= {f"mautrix.errors.{name}": MAUBOT["mautrix.errors"] for name in ("base", "request", "well_known")}
 #: The values of types with names.
 VALUES = {
@@ -420,6 +427,16 @@ WEB = {
     "HTTPNotFound", "HTTPMethodNotAllowed", "HTTPConflict", "HTTPUnsupportedMediaType", "HTTPUnprocessableEntity", "HTTPTooManyRequests",
     "HTTPInternalServerError", "HTTPServiceUnavailable",
 }
+REDIRECTS = ("an answer has no address to go to: there are no redirects", "`web.Response(text=…)` with the address for people to open")
+
+
+def not_in_web(name: str) -> tuple[str, str]:
+    """Returns why the layer does not have a name of `aiohttp.web`, and what to use."""
+    last = name.rpartition(".")[2]
+    is_redirect = last in ("HTTPFound", "HTTPSeeOther", "HTTPMovedPermanently", "HTTPTemporaryRedirect", "HTTPPermanentRedirect", "HTTPRedirection")
+    return REDIRECTS if is_redirect else NOT_IN_MAUBOT["maubot.handlers.web"]
+
+
 WEB_OFF = ("maubot.yaml does not turn it on, so that it is not called, as before", "`webapp: true` there, and port it again")
 BELOW = "its address is the host's, and the path of the source stands below it"
 NO_PAGE = (

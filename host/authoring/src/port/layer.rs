@@ -83,6 +83,7 @@ pub(super) const LAYER: &[(&str, &str)] = files!["../../../../plugins-sdk/python
     "mautrix/crypto/attachments.py",
     "mautrix/errors.py",
     "mautrix/serialized.py",
+    "mautrix/states.py",
     "mautrix/types.py",
     "mautrix/uris.py",
     "mautrix/util/__init__.py",

@@ -20,7 +20,7 @@ from tree import Module
 
 CONFIG = "base-config.yaml"
 #: The types of Matrix, by the modules of the library that they come from.
-IN_TYPES = re.compile(r"\Amautrix\.types\.(?:event\.\w+|event|primitive|util)\.(?=[A-Z])")
+IN_TYPES = re.compile(r"\Amautrix\.types\.(?:[a-z_]+\.)+(?=[A-Z])")
 
 
 class Maubot:

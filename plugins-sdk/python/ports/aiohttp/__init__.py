@@ -312,5 +312,5 @@ for _name in ("cp1252", "iso8859-1", "iso8859-15"):
 # Plugins also import all of this from the parts of the package of this name.
 for _name in ("client", "client_exceptions", "client_reqrep", "formdata", "helpers", "http_exceptions", "typedefs"):
     globals()[_name] = sys.modules[f"{__name__}.{_name}"] = sys.modules[__name__]
-for _name in ("web_request", "web_response", "web_exceptions"):
+for _name in ("abc", "web_request", "web_response", "web_exceptions"):
     globals()[_name] = sys.modules[f"{__name__}.{_name}"] = web

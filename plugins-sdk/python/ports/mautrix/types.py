@@ -10,6 +10,11 @@ from .client import SyncStream
 from .serialized import (
     JSON, ExtensibleEnum, Mapped, Serializable, SerializableAttrs, SerializableEnum, SerializerError, deserializer, field, serializer,
 )
+from .states import (
+    DeviceID, EncryptionAlgorithm, HistoryVisibility, Lst, RoomAvatarStateEventContent, RoomEncryptionStateEventContent,
+    RoomHistoryVisibilityStateEventContent, RoomPinnedEventsStateEventContent, RoomTombstoneStateEventContent, SpaceChildStateEventContent,
+    SpaceParentStateEventContent, StateEventContent, SyncToken,
+)
 from .uris import MatrixURI
 
 
@@ -96,6 +101,21 @@ class EventType(Serializable):
         """Whether it is something that is said."""
         return self.t_class is EventType.Class.MESSAGE
 
+    @property
+    def is_ephemeral(self) -> bool:
+        """Whether it is over in a moment, such as typing. No such event is heard."""
+        return self.t_class is EventType.Class.EPHEMERAL
+
+    @property
+    def is_account_data(self) -> bool:
+        """Whether it is data of the account."""
+        return self.t_class is EventType.Class.ACCOUNT_DATA
+
+    @property
+    def is_to_device(self) -> bool:
+        """Whether it is for a device alone. No such event is heard."""
+        return self.t_class is EventType.Class.TO_DEVICE
+
     def __str__(self) -> str:
         return self.t
 
@@ -136,6 +156,23 @@ class MessageType(Enum):
     LOCATION = "m.location"
     # It is never heard.
     STICKER = "m.sticker"
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is a text."""
+        return self in (MessageType.TEXT, MessageType.NOTICE, MessageType.EMOTE)
+
+    @property
+    def is_media(self) -> bool:
+        """Whether it is a file."""
+        return self in (MessageType.IMAGE, MessageType.VIDEO, MessageType.AUDIO, MessageType.FILE, MessageType.STICKER)
+
+
+#: What a message without a text is, in words.
+media_reply_fallback_body_map = {
+    MessageType.IMAGE: "an image", MessageType.STICKER: "a sticker", MessageType.VIDEO: "a video", MessageType.AUDIO: "audio",
+    MessageType.FILE: "a file", MessageType.LOCATION: "a location",
+}
 
 
 class Format(Enum):
@@ -525,5 +562,8 @@ ReactionEventContent = TextMessageEventContent
 
 # Plugins also import all of this from the parts of the library of this name.
 __path__: list[str] = []
-for _name in ("event", "event.base", "event.message", "event.reaction", "event.redaction", "event.state", "event.type", "primitive", "util"):
+for _name in (
+    "event", "event.account_data", "event.base", "event.encrypted", "event.generic", "event.message", "event.reaction", "event.redaction", "event.state",
+    "event.type", "matrix", "media", "misc", "primitive", "users", "util", "util.enum", "util.obj", "util.serializable", "util.serializable_attrs",
+):
     sys.modules[f"{__name__}.{_name}"] = sys.modules[__name__]

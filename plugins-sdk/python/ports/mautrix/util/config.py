@@ -3,7 +3,7 @@
 import copy
 import logging
 import sys
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterator, Mapping, Optional
 
 _log = logging.getLogger("maubot")
 
@@ -31,6 +31,44 @@ class _Tree:
                 kept = inner[part] = {}
             inner = kept
         inner[last] = value
+
+
+class RecursiveDict:
+    """A mapping by dotted keys, of values that somebody else may hold, too."""
+
+    def __init__(self, data: Any = None, dict_factory: Any = dict) -> None:
+        self._data = _Tree(dict_factory() if data is None else data)
+
+    @staticmethod
+    def parse_key(key: str) -> tuple[str, Optional[str]]:
+        """The first part of a key, and the others. None: there are no others."""
+        first, _, others = key.partition(".")
+        return first, others or None
+
+    def get(self, key: str, default: Any = None, allow_recursion: bool = True) -> Any:
+        """The value, or another one."""
+        return self._data.get(key, default) if allow_recursion else self._data.values.get(key, default)
+
+    def __getitem__(self, key: str) -> Any:
+        missing = object()
+        found = self._data.get(key, missing)
+        if found is missing:
+            raise KeyError(key)
+        return found
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._data.put(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        around, _, last = key.rpartition(".")
+        del (self[around] if around else self._data.values)[last]
+
+    def __contains__(self, key: object) -> bool:
+        missing = object()
+        return isinstance(key, str) and self._data.get(key, missing) is not missing
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._data.values)
 
 
 class ConfigUpdateHelper:
@@ -104,7 +142,7 @@ class BaseProxyConfig:
         return iter(self._data.values)
 
 
-# Plugins also import both from the parts of the library of these names.
+# Plugins also import these from the parts of the library of these names.
 __path__: list[str] = []
-for _name in ("base", "proxy"):
+for _name in ("base", "proxy", "recursive_dict"):
     sys.modules[f"{__name__}.{_name}"] = sys.modules[__name__]
