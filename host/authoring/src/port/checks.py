@@ -95,6 +95,9 @@ class Checker:
     def _imports(self, module: Module) -> None:
         for name, line, may_miss, is_late in tree.imports(module):
             top = name.partition(".")[0]
+            gone = lacks.MODULES_GONE.get(name) or lacks.CALLS.get(name)
+            if gone is not None and gone[0] == lacks.GONE and not may_miss and top not in self.siblings:
+                self.tell("lacks", module, line, name, *gone)
             if WEB.match(name) and name.rpartition(".")[2] not in lacks.WEB:
                 self.tell("lacks", module, line, name, *lacks.not_in_web(name))
             if top in lacks.WEB_OF_ERRBOT and top not in self.siblings and self.has_web:
@@ -210,9 +213,26 @@ class Checker:
                 self.tell("lacks", module, node, node.id, lacks.OF_PYTHON_2, lacks.NAMES_OF_PYTHON_2[node.id])
             elif isinstance(node, tree.FUNCTIONS):
                 self._ended(module, node)
+            if isinstance(node, ast.ImportFrom) and tree.is_outside(module, node):
+                named = f"{node.module or ''}"
+                self.tell("lacks", module, node, f"from {'.' * node.level}{named}", *lacks.OUTSIDE)
+            if isinstance(node, ast.Call):
+                self._old_call(module, node)
             if isinstance(node, tree.FUNCTIONS) and node.name in lacks.VISITS:
                 self.tell("lacks", module, node, f"{node.name}()", f"`ast.NodeVisitor` does not call it: {lacks.GONE}",
                           f"`visit_Constant`, with `node.value` in the place of `node.{lacks.VISITS[node.name]}`")
+
+    def _old_call(self, module: Module, call: ast.Call) -> None:
+        """Tells of methods and options that are gone from Python."""
+        name = module.dotted(call.func) or ""
+        method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+        if method in lacks.METHODS_GONE and method not in self._own_methods and not name:
+            needs, instead = lacks.METHODS_GONE[method]
+            if any(meant.startswith(needs) for meant in module.aliases.values()):
+                self.tell("lacks", module, call, f".{method}()", lacks.GONE, instead)
+        for option in keywords(call):
+            if (name, option) in lacks.OPTIONS_GONE:
+                self.tell("lacks", module, call, f"{name}({option}=…)", lacks.GONE, lacks.OPTIONS_GONE[name, option])
 
     def _ended(self, module: Module, function: tree.Function) -> None:
         """Tells of generators that end as they did in earlier versions of Python."""

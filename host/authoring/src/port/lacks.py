@@ -90,11 +90,32 @@ CALLS |= {
         ("base64.encodestring", "`base64.encodebytes`"), ("base64.decodestring", "`base64.decodebytes`"), ("fractions.gcd", "`math.gcd`"),
         ("string.letters", "`string.ascii_letters`"), ("string.lowercase", "`string.ascii_lowercase`"),
         ("string.uppercase", "`string.ascii_uppercase`"), ("string.maketrans", "`str.maketrans`"), ("string.join", "`\" \".join(…)`"),
-        ("itertools.izip", "`zip`"), ("itertools.imap", "`map`"), ("itertools.ifilter", "`filter`"), ("os.errno", "`errno`"),
+        ("inspect.ArgSpec", "`inspect.FullArgSpec`"), ("inspect.getmoduleinfo", "`inspect.getmodulename`"), ("platform.linux_distribution", "nothing"),
+        ("platform.dist", "nothing"), ("plistlib.readPlist", "`plistlib.load`"),
+        ("plistlib.writePlist", "`plistlib.dump`"), ("os.popen2", PROGRAMS), ("os.popen3", PROGRAMS),
+        ("pkgutil.find_loader", "`importlib.util.find_spec`"), ("pkgutil.get_loader", "`importlib.util.find_spec`"), ("asyncio.JoinableQueue", "`asyncio.Queue`"),
+        ("importlib.find_loader", "`importlib.util.find_spec`"), ("ssl.wrap_socket", NETWORK), ("ssl.match_hostname", NETWORK),
+        ("unittest.makeSuite", "`unittest.TestLoader`"), ("locale.resetlocale", "`locale.setlocale`"), ("random.jumpahead", "nothing"),
+        ("html.parser.HTMLParseError", "nothing: it is never raised"), ("itertools.izip", "`zip`"), ("itertools.imap", "`map`"), ("itertools.ifilter", "`filter`"), ("os.errno", "`errno`"),
         ("os.getcwdu", "`os.getcwd`"), ("urllib.urlopen", "`urllib.request.urlopen`"), ("urllib.urlencode", "`urllib.parse.urlencode`"),
         ("urllib.quote", "`urllib.parse.quote`"), ("urllib.quote_plus", "`urllib.parse.quote_plus`"), ("urllib.unquote", "`urllib.parse.unquote`"),
     )
 }
+#: Modules that are gone, of which the part before the last point is there.
+MODULES_GONE = {"xml.etree.cElementTree": (GONE, "`xml.etree.ElementTree`"), "typing.io": (GONE, "`typing`"), "typing.re": (GONE, "`re`")}
+#: Methods that are gone, each with the beginning of the name of a module that the file imports then, and a replacement.
+METHODS_GONE = {
+    "getchildren": ("xml.", "`list(element)`"), "getiterator": ("xml.", "`element.iter()`"), "unescape": ("html.parser", "`html.unescape(text)`"),
+    "readfp": ("configparser", "`read_file`"), "isAlive": ("threading", "`is_alive`"), "tostring": ("array", "`tobytes`"), "fromstring": ("array", "`frombytes`"),
+}
+#: Options of functions that are gone, with a replacement.
+OPTIONS_GONE = {
+    ("json.loads", "encoding"): "nothing: bytes are read as what they are", ("json.load", "encoding"): "nothing: bytes are read as what they are",
+    ("json.dumps", "encoding"): "nothing: it returns a text", ("random.shuffle", "random"): "`random.Random(…).shuffle`",
+    **{(f"asyncio.{name}", "loop"): "nothing: it is the loop that runs" for name in (
+        "sleep", "wait", "wait_for", "gather", "Queue", "Lock", "Event", "Semaphore", "Condition", "shield", "as_completed")},
+}
+OUTSIDE = ("the module is in no package, so that Python imports nothing beside it in this way", "the import without the dots")
 #: Methods of `ast.NodeVisitor` that are no longer called.
 VISITS = {"visit_Num": "n", "visit_Str": "s", "visit_Bytes": "s", "visit_NameConstant": "value"}
 

@@ -195,6 +195,8 @@ def _newer(error: SyntaxError) -> str:
     """Returns what to do about a syntax error. Python reads its own version, and plugins run in a later one than some machines have."""
     if sys.version_info < (3, 12) and (error.msg or "").startswith("f-string"):
         return "Python 3.12 or later as `python3`, which reads more of such texts; what is of Python 2 has to be written anew"
+    if "outside" in (error.msg or ""):
+        return "a function around it, or `async def` in place of `def`: Python imports no such file, and neither did the framework"
     return "Python 3: what is of Python 2 has to be written anew"
 
 

@@ -4,6 +4,7 @@ import ast
 import copy
 import re
 import sys
+import warnings
 from dataclasses import dataclass, field
 from typing import Any, Iterable, Iterator, Optional, Union
 
@@ -96,15 +97,29 @@ def parse(path: str, text: str) -> Module:
 def _read(path: str, text: str) -> tuple[str, ast.Module]:
     """Returns the tree of a file, and the text that it is the tree of. Plugins run in a later version of Python than the machine may have."""
     try:
-        return text, ast.parse(text, path)
+        return text, _parsed(path, text)
     except SyntaxError as error:
         read = text if sys.version_info >= (3, 12) else fstrings.earlier(text)
         if read == text:
             raise
         try:
-            return read, ast.parse(read, path)
+            return read, _parsed(path, read)
         except SyntaxError:
             raise error from None
+
+
+def _parsed(path: str, text: str) -> ast.Module:
+    made = ast.parse(text, path)
+    # The parser takes more than Python does, such as `await` outside of `async def`. Nothing is run.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compile(made, path, "exec", dont_inherit=True)
+    return made
+
+
+def is_outside(module: Module, node: ast.ImportFrom) -> bool:
+    """Returns whether a relative import leads out of the packages that the module is in."""
+    return node.level > module.name.count(".") + module.path.endswith("__init__.py")
 
 
 def absolute(module: Module, node: ast.ImportFrom) -> str:
