@@ -677,10 +677,10 @@ class Unread(unittest.TestCase):
         return {one["what"]: one["instead"].partition(":")[0] for one in result["findings"] if one["kind"] == "lacks"}
 
     def test_an_import_that_nothing_uses_is_told_as_such(self) -> None:
-        head = "from mautrix.errors import IntentError\nfrom mautrix.types import PollType, GuestAccess, Lst as Any\nB = GuestAccess\n"
+        head = "from mautrix.errors import IntentError\nfrom mautrix.types import PollType, GuestAccess, PresenceState as Any\nB = GuestAccess\n"
         self.assertEqual(self.instead(maubot("def a(self):\n    return IntentError", head)), {
             "mautrix.types.PollType": "the import without it", "mautrix.types.GuestAccess": "see what parlor offers",
-            "mautrix.types.Lst": "the import without it",
+            "mautrix.types.PresenceState": "the import without it",
         })
 
     def test_modules_that_cannot_be_read_are_named_with_the_remedy(self) -> None:

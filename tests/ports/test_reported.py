@@ -5,7 +5,7 @@ from typing import Any
 
 import sample
 import test_layer
-from test_maubot import plugin
+from test_maubot import ABOUT, plugin
 
 
 def lacking(result: dict[str, Any]) -> list[str]:
@@ -49,6 +49,113 @@ class Python(unittest.TestCase):
             "try:\n    from collections import Mapping\nexcept ImportError:\n    from collections.abc import Mapping\n" + texts["a.py"])
         self.assertEqual([one.partition(" ")[2] for one in lacking(sample.port(texts))], [
             "threading", "xml.etree.cElementTree", "inspect.ArgSpec", ".getchildren()", ".unescape()", "json.loads(encoding=…)"])
+
+
+class Errbot(unittest.TestCase):
+    def test_attributes_of_messages_are_checked_where_messages_are_passed_on(self) -> None:
+        body = """
+            def callback_message(self, mess):
+                self.note(mess.thread_ts, mess.frm.nick)
+                self.both(mess, 1)
+
+            @botcmd
+            def a(self, msg, args):
+                self.passed(msg, other=args)
+                self.both(args, 2)
+                return self.twice(message=msg)
+
+            def twice(self, message):
+                return self.passed(message) + message.body
+
+            def passed(self, given, other=None):
+                return given._from, other.strange
+
+            def both(self, one, two):
+                return one.anything
+
+            def note(self, *given):
+                return given
+
+            def typed(self, about: Message):
+                return about.slack_event
+        """
+        texts = test_layer.errbot(body)
+        texts["a.py"] = "from errbot import Message\n" + texts["a.py"]
+        self.assertEqual([one.partition(" ")[2] for one in lacking(sample.port(texts))], ["mess.thread_ts", "given._from", "about.slack_event"])
+
+    def test_names_of_other_networks_are_told(self) -> None:
+        texts = test_layer.errbot("""
+            def get_configuration_template(self):
+                return {"CHANNEL": "#general", "COLOR": "#3AA3E3", "TEXT": "# a heading", "ROOM": "tea@rooms.example.org"}
+
+            @botcmd
+            def a(self, msg, args):
+                self.send(self.build_identifier("~lunch"), args)
+        """)
+        result = sample.port(texts)
+        self.assertEqual([one.partition(" ")[2] for one in lacking(result)], ["build_identifier('~lunch')"])
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], ["the default of CHANNEL: '#general'"])
+
+    def test_cards_have_no_class_and_other_names_are_there(self) -> None:
+        texts = test_layer.errbot("@botcmd\ndef a(self, msg, args):\n    return re.sub('a', 'b', args)")
+        texts["a.py"] = texts["a.py"].replace("import re\n", "")
+        texts["a.py"] = (
+            "from errbot import logging, re\nfrom errbot.botplugin import BotPluginBase\nfrom errbot.backends.base import Card\n"
+            "try:\n    from errbot.backends.slack import SlackBackend\nexcept ImportError:\n    SlackBackend = None\n" + texts["a.py"])
+        found = [one for one in sample.port(texts)["findings"] if one["kind"] == "lacks"]
+        self.assertEqual([(one["line"], one["what"]) for one in found], [(3, "errbot.backends.base.Card")])
+        self.assertIn("send_card", found[0]["instead"])
+
+    def test_a_module_that_cannot_be_read_says_why(self) -> None:
+        texts = {**test_layer.errbot("pass"), "b.plug": "[Core]\nName = b\nModule = b\n", "b.py": "def b():\nreturn 1\n"}
+        with self.assertRaisesRegex(ValueError, "b.plug names the module b, which cannot be read: b.py:2: Python reads it as: expected an indented block"):
+            sample.port(texts)
+
+    def test_tests_that_come_with_a_plugin_are_told_once(self) -> None:
+        texts = test_layer.errbot("@botcmd\ndef a(self, msg, args):\n    return 'tea'")
+        texts["tests/test_a.py"] = "import os\n\npytest_plugins = ['errbot.backends.test']\n"
+        texts["tests/test_b.py"] = "def test_b(testbot):\n    testbot.push_message('!a')\n"
+        texts["tests/words.py"] = "WORDS = ['a']\n"
+        result = sample.port(texts)
+        self.assertEqual(sample.told(result, "check"), ["tests/test_a.py:3 its tests, also in 1 other file"])
+        self.assertEqual([one for one in result["files"] if one.startswith("tests/")], [])
+
+
+class Maubot(test_layer.Case):
+    async def test_clients_are_known_by_other_names(self) -> None:
+        texts = plugin(
+            "@command.new\nasync def a(self, evt: MessageEvent) -> None:\n    await read(self, evt.client, evt)",
+            "from maubot.matrix import MaubotMatrixClient\n"
+            "async def read(plugin, by: MaubotMatrixClient, evt: MessageEvent):\n"
+            "    await plugin.client.get_event_context(evt.room_id, evt.event_id)\n    return by.crypto, await by.download_media(evt.content.url)\n")
+        result = sample.port(texts)
+        self.assertEqual([one.partition(" ")[2] for one in lacking(result)], ["plugin.client.get_event_context", "by.crypto"])
+        self.assertIn("files.read", result["files"]["plugin.toml"])
+
+    async def test_events_of_other_kinds_are_not_sent(self) -> None:
+        texts = plugin(
+            "@command.new\nasync def a(self, evt: MessageEvent) -> None:\n"
+            "    await self.client.send_message_event(evt.room_id, 'm.room.message', {'msgtype': 'm.text', 'body': 'tea'})\n"
+            "    await self.client.send_message_event(evt.room_id, EventType.ROOM_MESSAGE, {'msgtype': 'm.text', 'body': 'cake'})\n"
+            "async def b(self, evt: MessageEvent) -> None:\n"
+            "    await self.client.send_message_event(evt.room_id, evt.type, {})\n    await self.client.send_message_event(evt.room_id, KIND, {})\n",
+            "from mautrix.types import EventType\nKIND = EventType.find('org.example.tea')\n")
+        found = [one for one in sample.port(texts)["findings"] if one["kind"] == "lacks"]
+        self.assertEqual([one["what"] for one in found], ["self.client.send_message_event(KIND)"])
+        await self.begun(texts)
+        self.assertEqual(await self.answers("!a"), ["tea", "cake"])
+
+    async def test_a_name_that_a_plugin_does_without_is_not_lacking(self) -> None:
+        texts = plugin("@command.new\nasync def a(self, evt: MessageEvent) -> None:\n    pass",
+                       "try:\n    from mautrix.util.async_db import SQLiteCursor\nexcept ImportError:\n    SQLiteCursor = None\n")
+        self.assertEqual(lacking(sample.port(texts)), [])
+
+    async def test_redirects_are_told_as_such(self) -> None:
+        texts = plugin("@web.get('/a')\nasync def a(self, req):\n    raise HTTPFound('https://x.example/')",
+                       "from maubot.handlers import web\nfrom aiohttp.web import HTTPFound\nfrom aiohttp.abc import Request\n", f"{ABOUT}webapp: true\n")
+        found = [one for one in sample.port(texts)["findings"] if one["kind"] == "lacks"]
+        self.assertEqual([one["what"] for one in found], ["aiohttp.web.HTTPFound"])
+        self.assertIn("redirects", found[0]["why"])
 
 
 if __name__ == "__main__":

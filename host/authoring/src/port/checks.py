@@ -42,6 +42,8 @@ class Checker:
         #: The packages that the plugin itself names, and the paths of the files that come with it.
         self.named = list(named)
         self.files = list(files)
+        #: The paths of modules that Python does not read, each with the line and the reason.
+        self.unread: dict[str, tuple[int, str]] = {}
         #: Its webhooks may use the names of a package for web servers.
         self.has_web = has_web
         self.siblings = {module.name.partition(".")[0] for module in modules}

@@ -241,7 +241,7 @@ MODULES_OF_LAYER = {
 ERRBOT = {
     "errbot": {
         "BotPlugin", "botcmd", "arg_botcmd", "re_botcmd", "webhook", "Message", "CommandError", "ValidationException", "PY2", "PY3",
-        "BotFlow", "FLOW_END", "FlowRoot", "botflow", "botmatch", "cmdfilter",
+        "BotFlow", "FLOW_END", "FlowRoot", "botflow", "botmatch", "cmdfilter", "logging", "re",
     },
     "errbot.version": {"VERSION"},
     "errbot.flow": {"BotFlow", "FLOW_END", "FlowNode", "FlowRoot", "botflow"},
@@ -250,7 +250,7 @@ ERRBOT = {
         "UserDoesNotExistError", "UserNotUniqueError", "ONLINE", "OFFLINE", "AWAY", "DND", "Reaction", "REACTION_ADDED", "REACTION_REMOVED",
     },
     "errbot.utils": {"drawbar", "format_timedelta", "ValidationException", "recurse_check_structure", "version2tuple"},
-    "errbot.botplugin": {"BotPlugin", "CommandError", "ValidationException", "recurse_check_structure"},
+    "errbot.botplugin": {"BotPlugin", "BotPluginBase", "CommandError", "ValidationException", "recurse_check_structure"},
     "errbot.errBot": set(),
     "errbot.plugin_manager": {"PluginActivationException", "PluginConfigurationException"},
     "errbot.templating": {"tenv"},
@@ -265,8 +265,21 @@ NOT_IN_ERRBOT = {
     "errbot.repo_manager": ("a plugin installs no plugins", "the owner: `parlor plugin add`"),
     "errbot.core_plugins": ("there are no core plugins", "parlor's own commands"),
     "errbot.backends": ("there is one network, XMPP", "`build_identifier`"),
+    "errbot.backends.test": ("a plugin runs no bot of its own", "`tests/*.chat`, with `parlor plugin test`: .parlor/docs/reference/testing.md"),
+    "errbot.backends.base.Card": ("XMPP has no cards: they are sent as texts", "`self.send_card(title=…, body=…, in_reply_to=msg)`, without this class"),
+    "errbot.backends.base.Presence": ("the layer does not listen to presence", "`@on(\"contactPresenceChanged\")`, with `contacts.read`"),
     "errbot.core": ("a plugin has no hand on the host", "the groupings of parlor"),
     "errbot.rendering": ("XMPP has one way to write: signs for bold and italics (XEP-0393)", "`text()`, or Markdown as it is: the layer makes these signs of it"),
+}
+
+#: The tests that come with a plugin, by frameworks.
+TESTS = {
+    "errbot": (
+        "they run a bot of errbot: they are not copied",
+        "`tests/NAME.chat`, with `parlor plugin test`: `push_message(\"!tea\")` is `alice: !tea` there, and `pop_message()` the line below, `to alice: …`,"
+        " of which `*…* (glob)` is a part, as with `assertInCommand`",
+    ),
+    "maubot": ("they run in Python, with stand-ins for maubot: they are not copied", "`tests/NAME.chat`, with `parlor plugin test`: `alice: !tea`, and below it `to alice: …`"),
 }
 
 FLOWS = (
@@ -314,6 +327,8 @@ OF_CONFIG = {
     "CHATROOM_PRESENCE": ("a plugin does not read the host's configuration", "`self.rooms()`, which are those that the account is in"),
 }
 
+#: A name of another network: of a room or a person, by its sign.
+OF_OTHERS = ("#", "@", "~")
 #: An address of another network, which begins with a sign.
 NO_ADDRESS = ("it is a name of another network", "a JID, such as `room@rooms.example.org`; a setting of the type `jid` if it differs")
 

@@ -14,6 +14,7 @@ from typing import Any, Iterator, Optional
 
 import awaits
 import checks
+import lacks
 import manifest
 import of_environ
 import of_errbot
@@ -34,6 +35,11 @@ TAKEN = {"plugin", "parlor", "parlor_port", "parlor_main", "errbot", "maubot", "
 OF_LAYER = {"requests", "aiohttp", "asyncpg", "bottle", "flask", "magic", "sqlalchemy", "yarl"}
 #: Names of the frameworks, of which files beside a plugin are at most stand-ins: nothing ever imported them.
 FRAMEWORKS = {"errbot", "maubot", "mautrix"}
+#: The beginnings of tests that run a bot.
+BOT_OF_TESTS = {
+    "errbot": re.compile(r"errbot\.backends\.test|\btestbot\b|\bFullStackTest\b"),
+    "maubot": re.compile(r"(?m)^(?:import pytest|from pytest|import unittest|from unittest)\b|^(?:async )?def test_"),
+}
 KEPT = re.compile(r"(licen[sc]e|copying|notice|readme)[^/]*\Z", re.IGNORECASE)
 
 
@@ -80,6 +86,7 @@ def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[s
     modules = reached(_without_strays(files, root, starts, found), root, starts, findings)
     packaged = of_packages.files_of(modules, files, root) | of_packages.extra_of(modules, files, about.get("extra_files"))
     checker = checks.Checker(modules, found == "errbot", of_packages.named(files, root), [*packaged])
+    checker.unread = {one.file: (one.line, one.why) for one in findings}
     environment = of_environ.run(checker, draft)
     checker.run()
     if found == "errbot":
@@ -109,7 +116,7 @@ def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[s
     written["plugin.py"] = _plugin(found, kind, renamed, environment, sorted(moved))
     written["plugin.toml"] = manifest.text_of(draft)
     written.update({path: text for path, text in files.items() if "/" not in path and KEPT.match(path) and path not in written})
-    findings += checker.findings + sources.findings
+    findings += checker.findings + sources.findings + list(_tests(found, files, root, modules))
     told = {(one.kind, one.file, one.line, one.what): one for one in findings}
     ordered = sorted(told.values(), key=lambda one: (one.file, one.line, one.kind, one.what))
     parts = {"parlor_port", found} | (checker.parts & OF_LAYER) | ({"mautrix", "aiohttp"} if found == "maubot" else set())
@@ -172,6 +179,17 @@ def reached(files: dict[str, str], root: str, starts: list[str], findings: list[
     for module in found:
         module.others = {one.name: one for one in found}
     return found
+
+
+def _tests(framework: str, files: dict[str, str], root: str, modules: list[Module]) -> Iterator[Finding]:
+    """Yields the first place of tests that run a bot of the framework. They are not copied."""
+    read = {one.path for one in modules}
+    several = [path for path in sorted(files) if path.endswith(".py") and path not in read and (not root or path.startswith(f"{root}/"))]
+    places = [(path, used.start()) for path in several if (used := BOT_OF_TESTS[framework].search(files[path])) is not None]
+    if places:
+        path, start = places[0]
+        others = f", also in {len(places) - 1} other file{'s' * (len(places) > 2)}" if len(places) > 1 else ""
+        yield Finding("check", path, files[path].count("\n", 0, start) + 1, f"its tests{others}", *lacks.TESTS[framework])
 
 
 def _without_strays(files: dict[str, str], root: str, starts: list[str], framework: str) -> dict[str, str]:

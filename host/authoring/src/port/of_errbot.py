@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import re
 from typing import Optional
 
 import checks
@@ -29,6 +30,8 @@ HEARS = {"callback_message", "callback_mention", "callback_stream", "callback_re
 OF_ROOMS = {"callback_room_joined", "callback_room_left", "callback_room_topic"}
 HEARS_ROOMS = ("with the room alone, it hears of the rooms of the account; with a person, of everybody. Nobody tells who invited them", "nothing")
 REACTED = ("`reaction_name` is the sign itself, such as 👍. `reacted_to` has the `id` and the `text` of the message, if it came lately", "nothing")
+#: A name of another network, such as `#general`, and no color.
+NAME_OF_OTHERS = re.compile(r"(?!#(?:[0-9A-Fa-f]{3,4}){1,2}\Z)[#@~][\w.-]+")
 #: Methods of the mapping that a plugin is.
 MAPPING = {"get", "keys", "items", "values", "setdefault", "pop", "update", "mutable", "clear", "popitem"}
 PLACES = {"build_identifier", "query_room", "rooms"}
@@ -92,7 +95,8 @@ class Errbot:
             paths = {f"{plug.module}.py", f"{plug.module}/__init__.py"}
             module = next((one for one in self.checker.modules if one.path in paths), None)
             if module is None:
-                raise ValueError(f"{plug.path} names the module {plug.module}, which cannot be read")
+                reason = next((f": {path}:{line}: {why}" for path, (line, why) in self.checker.unread.items() if path in paths), "")
+                raise ValueError(f"{plug.path} names the module {plug.module}, which cannot be read{reason}")
             kinds = [name for name, node in module.classes.items() if self._is_plugin(module, node)]
             if not kinds:
                 raise ValueError(f"{module.path} has no class that inherits from BotPlugin")
@@ -303,7 +307,7 @@ class Errbot:
             return
         given = node.args[0]
         first = given.values[0] if isinstance(given, ast.JoinedStr) and given.values else given
-        if isinstance(first, ast.Constant) and isinstance(first.value, str) and first.value[:1] in ("#", "@"):
+        if isinstance(first, ast.Constant) and isinstance(first.value, str) and first.value.startswith(lacks.OF_OTHERS):
             self.checker.tell("lacks", module, node, f"{node.func.attr}({ast.unparse(given)[:60]})", *lacks.NO_ADDRESS)
 
     def _of_other(self, module: Module, node: ast.AST) -> None:
@@ -336,6 +340,9 @@ class Errbot:
                 return {}
             if not isinstance(template, dict):
                 raise ValueError("it is no dict")
+            for key, value in template.items():
+                if isinstance(value, str) and NAME_OF_OTHERS.fullmatch(value):
+                    self.checker.tell("check", module, function, f"the default of {key}: {value!r}"[:100], *lacks.NO_ADDRESS)
             return settings_of({str(key): value for key, value in template.items()}, {}, self.draft)
         except (ValueError, TypeError, SyntaxError, RecursionError):
             self.checker.tell("lacks", module, function, "get_configuration_template()", "its value is computed, and cannot be read here",

@@ -31,6 +31,7 @@ THREADS = (
 )
 SPACES = ("XMPP has no spaces: no room is one, and to make one raises `MForbidden`", "a list of rooms as a setting")
 MENTIONS = ("clients of XMPP name people in the text: it is never there", "`@parlor.on_mention`, or the nickname in `evt.content.body`")
+NOT_SENT = ("the layer sends messages and reactions: `NotImplementedError`", "`parlor.api.send(…)`, which sends a stanza, with the permission `stanza.send`")
 VOICE = ("XMPP does not mark recordings of a voice: it is never there", "`evt.content.msgtype == MessageType.AUDIO`")
 NO_DATA = ("messages of XMPP have no data of Matrix: it is never there", "`evt.of_parlor.extensions`, which has what parlor knows of a message")
 #: The names in contents that the layer has.

@@ -23,6 +23,12 @@ CONFIG = "base-config.yaml"
 IN_TYPES = re.compile(r"\Amautrix\.types\.(?:[a-z_]+\.)+(?=[A-Z])")
 
 
+#: The ends of expressions that are the client of the plugin.
+CLIENTS = ("self.client", "bot.client", "plugin.client", "evt.client")
+#: The annotations of clients of Matrix.
+OF_CLIENTS = {"maubot.client.MaubotMatrixClient", "maubot.matrix.MaubotMatrixClient", "maubot.client.Client", "mautrix.client.Client"}
+
+
 class Maubot:
     """One folder with a plugin of maubot."""
 
@@ -48,6 +54,8 @@ class Maubot:
         self._set: set[str] = set()
         self._bound: set[str] = set()
         self._has_web = False
+        #: The names of parameters of the module that is read which are clients of Matrix by their annotations.
+        self._clients: set[str] = set()
         #: By each expression of the module that is read, the one around it.
         self._around: dict[ast.AST, ast.AST] = {}
 
@@ -71,6 +79,7 @@ class Maubot:
         for module in self.checker.modules:
             surface.of_messages(self.checker, module, "maubot", ())
             self._apart |= _no_values(module)
+            self._clients = _clients(module)
             self._around = tree.around(module.tree)
             for node in ast.walk(module.tree):
                 self._node(module, node)
@@ -172,6 +181,8 @@ class Maubot:
                 state = of_rooms.state_of(node)
                 kind = str(state.value) if isinstance(state, ast.Constant) else "" if state is None else self._event(module, state)
                 of_rooms.set_state(self.checker, self.draft, module, node, kind)
+            if node.func.attr == "send_message_event" and ast.unparse(node.func.value).endswith("client"):
+                self._sent(module, node)
             if node.func.attr == "create_room" and of_rooms.is_chat(node):
                 # Its name comes after the call.
                 self._direct.add(node.func)
@@ -180,6 +191,15 @@ class Maubot:
                 of_rooms.of_client(self.checker, self.draft, module, node.func, ast.unparse(node.func), False)
             if ast.unparse(node.func).endswith((".respond", ".reply", ".send_text", ".send_message")):
                 self.draft.answers = True
+
+    def _sent(self, module: Module, call: ast.Call) -> None:
+        """Tells of an event that is neither a message nor a reaction."""
+        given = of_rooms.state_of(call)
+        owner, meant = (module, None) if given is None else tree.constant(module, given)
+        kind = meant.value if isinstance(meant, ast.Constant) else "" if meant is None else self._event(owner, meant)
+        is_known = isinstance(meant, (ast.Constant, ast.Call)) or str(kind).isupper()
+        if is_known and kind not in ("ROOM_MESSAGE", "REACTION", "m.room.message", "m.reaction"):
+            self.checker.tell("lacks", module, call, f"{ast.unparse(call.func)}({ast.unparse(given)})"[:100], *of_matrix.NOT_SENT)
 
     def _decorator(self, module: Module, one: ast.expr) -> None:
         call = one if isinstance(one, ast.Call) else None
@@ -250,10 +270,10 @@ class Maubot:
             tell("check", module, node, shown, *of_matrix.THREADS)
         if shown.endswith("RoomType.SPACE"):
             tell("check", module, node, shown, *of_matrix.SPACES)
-        if owner == "client" and last in lacks.CLIENT:
+        if owner == "client" and owner not in self._clients and last in lacks.CLIENT:
             # It may be another client, so that nothing is said of what it lacks.
             of_rooms.of_client(self.checker, self.draft, module, node, shown, node in self._direct)
-        if (owner.endswith("self.client") or owner == "evt.client" or owner.endswith("bot.client")) and node not in self._apart:
+        if (owner in self._clients or owner.endswith(CLIENTS)) and node not in self._apart:
             if last in ("get_messages", "get_event_context"):
                 tell("lacks", module, node, shown, *lacks.NO_HISTORY)
             elif last not in lacks.CLIENT:
@@ -288,6 +308,12 @@ class Maubot:
             self.checker.tell("lacks", module, node, name, *lacks.NO_STATE)
         elif kind in lacks.VALUES and last not in lacks.VALUES[kind]:
             self.checker.tell("lacks", module, node, name, "the layer does not know it", "see what parlor offers: reference/README.md")
+
+
+def _clients(module: Module) -> set[str]:
+    """Returns the names of parameters that are clients of Matrix by their annotations."""
+    given = [one for function, _ in tree.functions(module) for one in function.args.args]
+    return {one.arg for one in given if surface.annotated(module, one.annotation) in OF_CLIENTS}
 
 
 def _no_values(module: Module) -> set[ast.AST]:

@@ -66,8 +66,12 @@ OPTIONS = {
         "regex", "msgtypes", "field", "event_type", "multiple", "case_insensitive", "multiline", "dot_all",
     },
 }
-#: The types of events, if a parameter is annotated.
-EVENTS = {"maubot.MessageEvent", "maubot.matrix.MaubotMessageEvent", "mautrix.types.StateEvent", "mautrix.types.ReactionEvent", "mautrix.types.RedactionEvent"}
+#: The methods of errbot that are given a message as the first parameter.
+CALLBACKS = {"callback_message", "callback_mention"}
+#: How often calls are followed that pass a message on.
+DEEPEST = 4
+#: The types of events and of messages, if a parameter is annotated.
+EVENTS = {"errbot.Message", "errbot.backends.base.Message", "maubot.MessageEvent", "maubot.matrix.MaubotMessageEvent", "mautrix.types.StateEvent", "mautrix.types.ReactionEvent", "mautrix.types.RedactionEvent"}
 
 
 def of_plugin(checker: checks.Checker, module: Module, node: ast.ClassDef, known: set[str], told: Iterable[str]) -> None:
@@ -92,10 +96,11 @@ def of_messages(checker: checks.Checker, module: Module, framework: str, told: I
     if "__getattr__" in set_by_plugin:
         return
     known = (MESSAGE if is_errbot else EVENT) | set_by_plugin
+    passed = _passed(checker.modules, is_errbot)
     for function, _ in tree.functions(module):
         if _is_never_called(module, function):
             continue
-        for name in _parameters(module, function):
+        for name in sorted(passed.get(function, ())):
             nodes = list(tree.within(function))
             # A name that is given another value, such as `msg = msg.body`, may be anything.
             if any(isinstance(one, ast.Name) and one.id == name and not isinstance(one.ctx, ast.Load) for one in nodes):
@@ -154,13 +159,56 @@ def options(checker: checks.Checker, module: Module, decorator: ast.Call, name: 
             checker.tell("lacks", module, decorator, shown, "the layer does not know it", "see what parlor offers: reference/README.md")
 
 
-def _parameters(module: Module, function: tree.Function) -> Iterator[str]:
+def _passed(modules: list[Module], is_errbot: bool) -> dict[tree.Function, set[str]]:
+    """Returns the functions with their parameters that are messages or events: those that the framework gives one, and those that only get one by
+    calls of these."""
+    functions = [(module, function) for module in modules for function, _ in tree.functions(module)]
+    found = {function: set(_parameters(module, function, is_errbot)) for module, function in functions}
+    named: dict[str, list[tree.Function]] = {}
+    for _, function in functions:
+        named.setdefault(function.name, []).append(function)
+    calls = [(function, one) for _, function in functions for one in tree.within(function) if isinstance(one, ast.Call)]
+    outside = {_called(one) for module in modules for one in tree.within(module.tree) if isinstance(one, ast.Call)}
+    for _ in range(DEEPEST):
+        given: dict[tuple[tree.Function, str], list[bool]] = {}
+        for function, call in calls:
+            several = named.get(_called(call), [])
+            if len(several) == 1 and several[0].name not in outside:
+                for name, value in _arguments(several[0], call):
+                    given.setdefault((several[0], name), []).append(isinstance(value, ast.Name) and value.id in found[function])
+        more = [key for key, are in given.items() if all(are) and key[1] not in found[key[0]]]
+        for function, name in more:
+            found[function].add(name)
+        if not more:
+            break
+    return found
+
+
+def _called(call: ast.Call) -> str:
+    """Returns the name of the function or of the plugin's own method that is called, or nothing."""
+    function = call.func
+    if isinstance(function, ast.Attribute) and _is_named(function.value, "self"):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def _arguments(function: tree.Function, call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
+    """Yields the parameters that a call gives values, with these."""
+    names = [one.arg for one in function.args.args]
+    if isinstance(call.func, ast.Attribute) and names[:1] in (["self"], ["cls"]):
+        names = names[1:]
+    yield from zip(names, call.args)
+    yield from ((one.arg, one.value) for one in call.keywords if one.arg is not None)
+
+
+def _parameters(module: Module, function: tree.Function, is_errbot: bool) -> Iterator[str]:
     """The names of a function's parameters that are messages or events."""
     given = function.args.args
-    if tree.decorators(module, function) & (OF_MESSAGES | OF_EVENTS) and len(given) > 1:
+    is_callback = is_errbot and function.name in CALLBACKS and given[:1] and given[0].arg == "self"
+    if (tree.decorators(module, function) & (OF_MESSAGES | OF_EVENTS) or is_callback) and len(given) > 1:
         yield given[1].arg
     for one in given:
-        if _annotated(module, one.annotation) in EVENTS:
+        if annotated(module, one.annotation) in EVENTS:
             yield one.arg
 
 
@@ -171,7 +219,8 @@ def _is_never_called(module: Module, function: tree.Function) -> bool:
     return bool(never) and len(never) == len(function.decorator_list)
 
 
-def _annotated(module: Module, annotation: Optional[ast.expr]) -> Optional[str]:
+def annotated(module: Module, annotation: Optional[ast.expr]) -> Optional[str]:
+    """Returns the dotted name of an annotation, which may be a text."""
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
         return module.aliases.get(annotation.value)
     return module.dotted(annotation)

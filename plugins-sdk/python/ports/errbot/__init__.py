@@ -4,6 +4,10 @@ Functions of the plugin that wait, such as those with a request, have become `as
 `self[key] = …`, goes out when a function returns or yields.
 """
 
+# Plugins import these two from here by accident.
+import logging
+import re
+
 from . import rendering
 from .decorators import arg_botcmd, botcmd, botmatch, cmdfilter, re_botcmd, webhook
 from .flows import FLOW_END, BotFlow, FlowRoot, botflow
@@ -17,5 +21,5 @@ PY2, PY3 = False, True
 
 __all__ = [
     "BotFlow", "BotPlugin", "CommandError", "FLOW_END", "FlowRoot", "Identifier", "Message", "PY2", "PY3", "Person", "Room", "RoomOccupant",
-    "ValidationException", "arg_botcmd", "botcmd", "botflow", "botmatch", "cmdfilter", "re_botcmd", "rendering", "run", "webhook",
+    "ValidationException", "arg_botcmd", "botcmd", "botflow", "botmatch", "cmdfilter", "logging", "re", "re_botcmd", "rendering", "run", "webhook",
 ]

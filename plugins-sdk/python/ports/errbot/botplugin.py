@@ -3,4 +3,7 @@
 from .plugin import BotPlugin, CommandError
 from .utils import ValidationException, recurse_check_structure
 
-__all__ = ["BotPlugin", "CommandError", "ValidationException", "recurse_check_structure"]
+#: The class that `BotPlugin` itself inherits from, there.
+BotPluginBase = BotPlugin
+
+__all__ = ["BotPlugin", "BotPluginBase", "CommandError", "ValidationException", "recurse_check_structure"]

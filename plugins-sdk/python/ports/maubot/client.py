@@ -52,6 +52,7 @@ class Client(mautrix.client.Client):
 
     async def send_message_event(self, room_id: Any, event_type: Any, content: Any, **_: Any) -> EventID:
         """Says something, or reacts."""
+        event_type = EventType.find(str(event_type))
         if event_type not in (EventType.REACTION, EventType.ROOM_MESSAGE):
             raise NotImplementedError(f"the layer sends messages and reactions, and no {event_type}")
         if isinstance(content, Mapping):
