@@ -251,7 +251,7 @@ async fn an_import_ends_if_nats_hangs_and_goes_on_when_it_is_run_again() {
     // Once it is connected again.
     let done = soon(async {
         loop {
-            if let Ok(done) = house.import(ALL).await {
+            if let Ok(done) = Box::pin(house.import(ALL)).await {
                 break done;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
