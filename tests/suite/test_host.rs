@@ -843,7 +843,9 @@ pub(crate) async fn running(host: &TestHost, plugin: &str) {
             tokio::time::sleep(A_MOMENT).await;
         }
     };
-    assert!(timeout(SOON, wait).await.is_ok(), "{plugin} does not run\n{}", trace::tail(host.name()));
+    if timeout(SOON, wait).await.is_err() {
+        panic!("{plugin} does not run, it is {:?}\n{}", host.state(plugin).await, trace::tail(host.name()));
+    }
 }
 
 /// A call with its arguments, and the grant and scope that it lacks.

@@ -5,6 +5,7 @@
 //! imports no more than that. The SDK is in the plugin's folder, according to its `go.mod`, so that no module must be
 //! downloaded.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -81,10 +82,17 @@ pub(super) const SDK: &[(&str, &[u8])] = sdk![
 /// The bindings that parlor's build script made of the contract.
 const BINDINGS: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/go/files.rs"));
 
-/// Puts the files for the compiler into the plugin's folder.
+/// Puts the files for the compiler into the plugin's folder. Files of an earlier version are removed: Go compiles all that
+/// lie in a package's folder.
 pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
-    let files = SDK.iter().chain(BINDINGS);
-    files.copied().try_for_each(|(name, text)| kept::write(&folder.join(PLACE).join(name), text))
+    let place = folder.join(PLACE);
+    let mut present = BTreeSet::new();
+    for (name, text) in SDK.iter().chain(BINDINGS) {
+        let path = place.join(name);
+        kept::write(&path, text)?;
+        present.insert(path);
+    }
+    kept::keep_only(&present, &place)
 }
 
 /// Compiles the plugin, and makes a component of the result.
@@ -205,6 +213,29 @@ mod tests {
         assert!(reason.contains("parlor.HTTPDo") && reason.contains("web.md"), "{reason}");
         let is_in_sdk = SDK.iter().any(|(_, text)| String::from_utf8_lossy(text).contains("func HTTPDo("));
         assert!(is_in_sdk, "the remedy is a function of the SDK");
+    }
+
+    /// The file is one that parlor had before, and its package does not compile with it.
+    #[test]
+    fn files_of_an_earlier_version_are_gone_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let (outside, place) = (folder.path().join("outside"), folder.path().join(PLACE));
+        equip(folder.path()).unwrap();
+        let all = |from: &Path| {
+            let mut names: Vec<_> = fs::read_dir(from).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        let (before, inner) = (all(&place), all(&place.join("internal/tasks")));
+        fs::create_dir(&outside).unwrap();
+        for path in [place.join("goroutines.go"), place.join("internal/tasks/old.go"), outside.join("mine.go")] {
+            fs::write(path, "package other\n").unwrap();
+        }
+        std::os::unix::fs::symlink(&outside, place.join("linked")).unwrap();
+        fs::write(folder.path().join("plugin.go"), "package main\n").unwrap();
+        equip(folder.path()).unwrap();
+        assert_eq!((all(&place), all(&place.join("internal/tasks"))), (before, inner));
+        assert!(outside.join("mine.go").is_file() && folder.path().join("plugin.go").is_file());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The files that parlor puts into a plugin's folder for compilers and editors, and keeps up to date.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use parlor_base::atomic::{self, Readers};
@@ -31,6 +32,24 @@ pub(super) fn write(path: &Path, text: impl AsRef<[u8]>) -> Result<(), BuildErro
     }
     let folder = path.parent().expect("a file lies in a folder");
     fs::create_dir_all(folder).and_then(|()| atomic::write(path, text, Readers::Usual)).map_err(failed)
+}
+
+/// Removes what an earlier version of parlor put into a subfolder and this one does not have. `present` are the files that
+/// it has, which are written by now, so no part of the path is a link. A link below is removed and not followed.
+pub(super) fn keep_only(present: &BTreeSet<PathBuf>, subfolder: &Path) -> Result<(), BuildError> {
+    let mut folders = vec![subfolder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let failed = |error| BuildError::File { path: folder.clone(), error };
+        for entry in fs::read_dir(&folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if entry.file_type().map_err(failed)?.is_dir() {
+                folders.push(entry.path());
+            } else if !present.contains(&entry.path()) {
+                fs::remove_file(entry.path()).map_err(|error| BuildError::File { path: entry.path(), error })?;
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
