@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use super::{
-    MANIFEST, actions, begins_and_answers, built, built_reader, does_as_expected, example, holds_no_password,
+    MANIFEST, actions, asked, begins_and_answers, built, built_reader, does_as_expected, example, holds_no_password,
     is_ready_again, is_refused, online, parlor, passes_its_tests, talks, with_archive,
 };
 use crate::test_host::{Plan, SOON, friend, running};
@@ -202,7 +202,7 @@ async fn a_handler_in_go_gets_the_settings_of_its_own_conversation() {
     let (mut juliet, mut romeo) = (friend("juliet").await, friend("romeo").await);
     let (to_her, to_him) = (juliet.jid().to_bare(), romeo.jid().to_bare());
     let greetings = |entry: Entry| {
-        let entry = talks(entry).set_in(to_her.as_str(), "greeting", "for her");
+        let entry = asked(entry).set_in(to_her.as_str(), "greeting", "for her");
         entry.set_in(to_him.as_str(), "greeting", "for him")
     };
     let host = Plan::new().await.bytes("actions", greets, greetings).start().await;
@@ -223,7 +223,7 @@ async fn a_goroutine_that_outlives_its_handler_gets_the_settings_of_no_conversat
     let (mut juliet, mut romeo) = (friend("juliet").await, friend("romeo").await);
     let to_him = romeo.jid().to_bare();
     let greetings = |entry: Entry| {
-        let entry = talks(entry).set("greeting", "for all");
+        let entry = asked(entry).set("greeting", "for all");
         entry.set_in(to_him.as_str(), "greeting", "for him")
     };
     let host = Plan::new().await.bytes("actions", greets, greetings).start().await;
