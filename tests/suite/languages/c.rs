@@ -108,7 +108,7 @@ async fn a_plugin_in_c_waits_keeps_and_goes_on_after_a_handler_that_fails() {
         ("ping", Some("true")),
     ];
     let host = actions(&[("plugin.c", PLUGIN)], "h\u{fc} \"\\\n", &told).await;
-    holds_no_password(&host);
+    holds_no_password(&host).await;
     is_ready_again(&host).await;
     let lines = crate::trace::with("account", host.name());
     let logged = |text: &str| lines.iter().any(|line| line.get("message").contains(text));

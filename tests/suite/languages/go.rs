@@ -45,7 +45,7 @@ async fn a_plugin_in_go_waits_keeps_and_goes_on_after_what_it_returns_and_after_
     ];
     let files = [("plugin.go", PLUGIN), ("number.go", NUMBER), ("go.mod", MODULE)];
     let host = actions(&files, "h\u{fc} \"\\\n", &told).await;
-    holds_no_password(&host);
+    holds_no_password(&host).await;
     is_ready_again(&host).await;
     let lines = crate::trace::with("account", host.name());
     let logged = |text: &str| lines.iter().any(|line| line.get("message").contains(text));

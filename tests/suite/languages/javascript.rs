@@ -114,7 +114,7 @@ async fn a_plugin_in_javascript_waits_keeps_and_goes_on_after_what_it_throws() {
     let words = "{ \"drink\": \"tea\",\n  \"people\": [1, 2] }\n";
     let host =
         actions(&[("plugin.js", PLUGIN), ("lib/number.ts", NUMBER), ("lib/words.json", words)], "h\u{fc}", &told).await;
-    holds_no_password(&host);
+    holds_no_password(&host).await;
     is_ready_again(&host).await;
     // The log has a stack trace of the author's own lines, with or without types, and the plugin keeps running.
     let lines = crate::trace::with("account", host.name());

@@ -80,7 +80,7 @@ async fn a_plugin_in_python_waits_keeps_and_goes_on_after_what_it_raises() {
         ("wake", Some("woken")),
     ];
     let host = actions(&[("plugin.py", PLUGIN)], "hi", &told).await;
-    holds_no_password(&host);
+    holds_no_password(&host).await;
     stays_in_the_thread(&host).await;
     // The log has a traceback of the author's own lines, and the plugin keeps running.
     let lines = crate::trace::with("account", host.name());
