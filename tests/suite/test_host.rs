@@ -843,9 +843,8 @@ pub(crate) async fn running(host: &TestHost, plugin: &str) {
             tokio::time::sleep(A_MOMENT).await;
         }
     };
-    if timeout(SOON, wait).await.is_err() {
-        panic!("{plugin} does not run, it is {:?}\n{}", host.state(plugin).await, trace::tail(host.name()));
-    }
+    let runs = timeout(SOON, wait).await.is_ok();
+    assert!(runs, "{plugin} does not run, it is {:?}\n{}", host.state(plugin).await, trace::tail(host.name()));
 }
 
 /// A call with its arguments, and the grant and scope that it lacks.
