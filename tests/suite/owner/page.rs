@@ -71,7 +71,7 @@ fn requests(page: &str) -> Vec<(String, String)> {
     });
     // A request that follows the log would never end.
     let plain = |target: &str| {
-        let target = target.replace("jid=JID", "jid=juliet@localhost").replace("/NAME/", "/main/");
+        let target = target.replace("jid=JID", "jid=juliet@localhost").replace("NAME", "main");
         target.replace("ID", "echo").replace("&follow=true", "")
     };
     // Echo has no webhooks to be told of again, and no schedules to be paused; the account is in no room, knows nobody's keys,
