@@ -107,10 +107,21 @@ impl Told {
 
 /// Starts a node that reaches NATS at this port.
 async fn start(port: u16, node: &'static str, data: &TempDir, told: &Told) -> Runner {
+    start_with(port, node, data, told, |writers| writers).await
+}
+
+/// The same, with another host around the one that writes.
+async fn start_with<H: AccountHost>(
+    port: u16,
+    node: &'static str,
+    data: &TempDir,
+    told: &Told,
+    host: impl FnOnce(Writers) -> H,
+) -> Runner {
     let link = Link::connect(&settings(port)).await.unwrap();
     let stores = Stores::open(&link, &cluster(), Accounts::start(data.path()).unwrap()).await.unwrap();
     let (acknowledged, trouble) = told.senders.clone();
-    let host = Arc::new(Writers { node, acknowledged, trouble });
+    let host = Arc::new(host(Writers { node, acknowledged, trouble }));
     let own = NodeSettings { name: node.to_owned(), capacity: 1, timing: Timing::default() };
     soon(Runner::start(settings(port), cluster(), own, stores, host)).await.unwrap()
 }
@@ -212,11 +223,8 @@ async fn an_account_that_ends_by_a_panic_is_given_away_and_its_owner_is_told() {
     let server = Server::start();
     let link = with_account(&server).await;
     let (mut told, data) = (Told::new(), tempfile::tempdir().unwrap());
-    let stores = Stores::open(&link, &cluster(), Accounts::start(data.path()).unwrap()).await.unwrap();
-    let (acknowledged, trouble) = told.senders.clone();
-    let host = Arc::new(Panics(Writers { node: "first", acknowledged, trouble }, AtomicBool::new(false)));
-    let own = NodeSettings { name: "first".to_owned(), capacity: 1, timing: Timing::default() };
-    let node = soon(Runner::start(settings(server.port()), cluster(), own, stores, host)).await.unwrap();
+    let panics = |writers| Panics(writers, AtomicBool::new(false));
+    let node = start_with(server.port(), "first", &data, &told, panics).await;
     let trouble = soon(told.trouble.recv()).await.unwrap();
     assert!(matches!(&trouble, Trouble::Defect(account) if **account == *ACCOUNT), "{trouble}");
     soon(told.by("first")).await;
@@ -354,12 +362,8 @@ async fn an_account_waits_while_its_log_takes_nothing_also_if_there_is_one_serve
     let server = Server::start();
     let link = with_account(&server).await;
     let (mut told, data) = (Told::new(), tempfile::tempdir().unwrap());
-    let stores = Stores::open(&link, &cluster(), Accounts::start(data.path()).unwrap()).await.unwrap();
-    let (acknowledged, trouble) = told.senders.clone();
     let (permits, mut given) = mpsc::unbounded_channel();
-    let host = Arc::new(Shows(Writers { node: "first", acknowledged, trouble }, permits));
-    let own = NodeSettings { name: "first".to_owned(), capacity: 1, timing: Timing::default() };
-    let node = soon(Runner::start(settings(server.port()), cluster(), own, stores, host)).await.unwrap();
+    let node = start_with(server.port(), "first", &data, &told, |writers| Shows(writers, permits)).await;
     let mut permit = soon(given.recv()).await.unwrap();
     told.by("first").await;
     // The server acknowledges no record any more. The writer waits for a second, and then looks whether its record is there.
