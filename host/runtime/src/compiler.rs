@@ -19,8 +19,8 @@ use std::time::Duration;
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::Digest;
 use parlor_base::quantity::{Bytes, show_duration};
+use wasmtime::Config;
 use wasmtime::component::Component;
-use wasmtime::{CacheStore, Config};
 
 use crate::traces::Traces;
 
@@ -86,14 +86,6 @@ impl Compiler {
         match self {
             Self::Process { traces, .. } => traces.are_for_owners(),
             Self::ThisProcess { optimized } => *optimized,
-        }
-    }
-
-    /// Returns the functions that are known and not compiled again, if this process compiles itself.
-    pub(super) fn known(&self) -> Option<Arc<dyn CacheStore>> {
-        match self {
-            Self::ThisProcess { optimized: false } => Some(functions::of_this_process()),
-            Self::ThisProcess { optimized: true } | Self::Process { .. } => None,
         }
     }
 }

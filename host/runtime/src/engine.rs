@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use wasmtime::component::{Component, Linker};
 
 use crate::bindings::{Plugin, PluginPre};
-use crate::compiler::{Artifact, Cache, CompileError, Compiler, Fingerprint, base};
+use crate::compiler::{Artifact, Cache, CompileError, Compiler, Fingerprint, base, take_up_functions};
 use crate::instance::{Context, Grouping};
 use crate::mappings::{Mappings, NoMappings, Reserved, of_an_instance, of_code};
 use crate::watchdog::{Runtimes, Ticker};
@@ -98,8 +98,8 @@ impl Engine {
         let has_own = matches!(compiler, Compiler::ThisProcess { .. });
         let mut config = base(compiler.traces(), compiler.optimizes());
         config.enable_compiler(has_own);
-        if let Some(known) = compiler.known() {
-            config.enable_incremental_compilation(known).map_err(EngineError::Wasmtime)?;
+        if has_own && !compiler.optimizes() {
+            take_up_functions(&mut config).map_err(EngineError::Wasmtime)?;
         }
         let wasmtime = wasmtime::Engine::new(&config).map_err(EngineError::Wasmtime)?;
         let cache = data.and_then(|data| {
