@@ -12,10 +12,10 @@ use crate::folder::{Folder, write_private};
 use crate::host::Home;
 
 /// The folder of the cache in a data folder; its files are named after digests.
-const CACHE: &str = "compiled";
+pub const CACHE: &str = "compiled";
 /// The file with the key that authenticates its entries. These hosts share one key, so that each accepts the others'
 /// entries.
-const KEY: &str = "compiled.key";
+pub const KEY: &str = "compiled.key";
 
 /// The shared code. It is removed with this value or this process, so that nothing is reused from another build.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ mod tests {
             one.write(&format!("data/{CACHE}/{name}"), name).unwrap();
         }
         shared.take(&one).unwrap();
-        // What happens to this file is no matter of the others.
+        // A change of this file does not reach the other hosts.
         fs::write(data(&one).join(CACHE).join("0a"), "spoiled").unwrap();
         shared.take(&one).unwrap();
         for home in [&like_it, &other] {

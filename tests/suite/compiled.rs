@@ -13,7 +13,7 @@ use parlor::host::Host;
 use parlor_config::Config;
 use parlor_runtime::compiler::Compiler;
 use parlor_runtime::threads::Threads;
-use parlor_tests::compiled::Shared;
+use parlor_tests::compiled::{CACHE, KEY, Shared};
 use parlor_tests::component::with_manifest;
 use parlor_tests::folder::Folder;
 use parlor_tests::host::Home;
@@ -22,12 +22,6 @@ use parlor_tests::policy::Policy;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::test_host::{Plan, TestHost, granted};
-
-/// The folder of the cache in a data folder; its files are named after digests.
-const CACHE: &str = "compiled";
-/// The file with the key that authenticates its entries. These hosts share one key, so that each accepts the others'
-/// entries.
-const KEY: &str = "compiled.key";
 
 /// The shared cache. It is removed with this process, so that nothing is reused from another build.
 static SHARED: LazyLock<Folder> = LazyLock::new(|| {
