@@ -159,7 +159,7 @@ mod tests {
         }
     }
 
-    /// What it wrote could be a `.git/config` or a `.pth` file, which other programs run.
+    /// The code could write a `.git/config` or a `.pth` file, which other programs run.
     #[test]
     fn a_folder_in_python_that_is_linked_is_asked_about_since_its_code_can_write() {
         let root = tempfile::tempdir().unwrap();

@@ -178,7 +178,7 @@ impl Features {
     /// kept current.
     fn stream_gone(&mut self, give_up: GiveUp, turn: &mut Turn<'_>) {
         turn.announced = false;
-        // What the server tells on the next stream is about that one, or an older session that ends late.
+        // If the server says "gone" on the next stream, it means that stream, or an older session that ends late.
         turn.shown_at = None;
         for held in self.held.take().unwrap_or_default().stanzas {
             self.take_in(held, turn);

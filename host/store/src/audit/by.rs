@@ -1,4 +1,4 @@
-//! Who is behind an entry.
+//! The author of an entry, and the way of the change.
 
 use std::path::{Path, PathBuf, absolute};
 

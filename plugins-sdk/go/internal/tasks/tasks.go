@@ -283,7 +283,7 @@ func (task *Task) turn() uint32 {
 		runtime.Gosched()
 	}
 	task.rings = false
-	// What the count allocates may have let others run.
+	// The count allocates memory, and other goroutines may have run meanwhile.
 	task.deliver()
 	task.ringForOthers(goOn || oneWaitsForCollector())
 	if task.hasReturned && task.waits == 0 && task != first {

@@ -168,7 +168,7 @@ class MessageType(Enum):
         return self in (MessageType.IMAGE, MessageType.VIDEO, MessageType.AUDIO, MessageType.FILE, MessageType.STICKER)
 
 
-#: What a message without a text is, in words.
+#: Words for a message that has no text.
 media_reply_fallback_body_map = {
     MessageType.IMAGE: "an image", MessageType.STICKER: "a sticker", MessageType.VIDEO: "a video", MessageType.AUDIO: "audio",
     MessageType.FILE: "a file", MessageType.LOCATION: "a location",

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 /// change of the account.
 pub(super) const CONFIRMED: Duration = Duration::from_secs(5);
 
-/// What a request takes beside its body, in bytes. So as many requests as the host has connections find a place.
+/// The bytes that a request takes beside its body. Of small requests, as many find a place as the host has connections.
 const BESIDE: usize = 16 << 10;
 
 /// The reason why a change is not known to be made.
@@ -122,7 +122,7 @@ pub(super) mod tests {
     use super::*;
     use crate::webhooks::MOST_UNSTORED;
 
-    /// What the log of an account says to a record.
+    /// The answer of an account's log to a record.
     #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
     pub(in super::super) enum Says {
         /// It has the record.
