@@ -33,21 +33,24 @@ fn measured() -> Option<[u64; 2]> {
     Some([bytes.next()?, bytes.next()?])
 }
 
-/// Returns memory to the system, for as long as the process runs: once that of the start, then what bursts leave behind.
+/// Returns memory to the system, for as long as the process runs: that of the start, then what bursts leave behind.
 ///
 /// glibc returns memory only from the end of a heap: one byte in use there keeps everything that was freed before it. A
 /// process that is never restarted would stay as big as it was in its worst minute.
 pub async fn give_back() {
     tokio::time::sleep(LOOK).await;
-    // Locks the mappings of the process for some milliseconds.
-    let _ = tokio::task::spawn_blocking(drop_program).await;
     let mut looks = tokio::time::interval(LOOK);
     let mut heap = Heap::at(allocated());
     loop {
         looks.tick().await;
         let before = allocated();
         if heap.is_worth_a_walk(before) {
-            give_back_now().await;
+            // Both take locks for some milliseconds. The start of a host with many accounts lasts through several walks.
+            let _ = tokio::task::spawn_blocking(|| {
+                trim();
+                drop_program();
+            })
+            .await;
             heap.was_walked(before, allocated());
         }
     }
