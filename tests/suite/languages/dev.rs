@@ -12,7 +12,7 @@ use parlor_tests::process::Signal;
 use parlor_tests::terminal::Terminal;
 use parlor_tests::web::Web;
 
-use super::{MANIFEST, begun, parlor, rust_place};
+use super::{MANIFEST, begun_in_rust, parlor, rust_place};
 use crate::test_host::{SOON, friend, prosody};
 
 /// A plugin that repeats messages, or carries out orders.
@@ -490,7 +490,7 @@ async fn who_works_on_an_account_that_a_host_is_on_is_told_that_both_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trap_in_rust_shows_the_authors_own_function_and_line() {
     let (_alone, place) = rust_place().await;
-    let plugin = begun("repeat", "rust", &place).await;
+    let plugin = begun_in_rust("repeat", &place).await;
     let lib = plugin.join("src/lib.rs");
     let text = fs::read_to_string(&lib).unwrap();
     let text = text.replace("    if let (Some(body)", "    fall(&message);\n    if let (Some(body)");

@@ -2,11 +2,11 @@
 //! people.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use parlor_tests::folder::Folder;
 
-use super::{begun, example, parlor, rust_place};
+use super::{begun, begun_in_rust, example, parlor, rust_place};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_rust_takes_one_bid_at_a_time() {
@@ -72,7 +72,7 @@ async fn a_question_in_c_gives_up_the_turn() {
 
 /// Puts the page's plugin into a new folder, with this block as this file, and runs the page's test.
 async fn sells(language: &str, block: &str, file: &str, around: &Path) {
-    let plugin = begun("auction", language, around).await;
+    let plugin = begun_in("auction", language, around).await;
     fs::remove_file(plugin.join("tests/first.chat")).unwrap();
     let manifest = shown("plugin.toml");
     fs::write(plugin.join("plugin.toml"), &manifest).unwrap();
@@ -88,13 +88,18 @@ async fn sells(language: &str, block: &str, file: &str, around: &Path) {
 
 /// Tries a plugin that asks each person two questions. The second one, too, has to be known as its own handler's.
 async fn asks(language: &str, source: &str, file: &str, around: &Path) {
-    let plugin = begun("pizza", language, around).await;
+    let plugin = begun_in("pizza", language, around).await;
     fs::remove_file(plugin.join("tests/first.chat")).unwrap();
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("suite/languages/in_order");
     for (from, to) in [("plugin.toml", "plugin.toml"), ("orders.chat", "tests/orders.chat"), (source, file)] {
         fs::copy(sources.join(from), plugin.join(to)).unwrap();
     }
     assert_eq!(tried(&plugin).await, "2 passed, 0 failed\n", "{language}");
+}
+
+/// Creates a plugin, and returns its folder.
+async fn begun_in(name: &str, language: &str, around: &Path) -> PathBuf {
+    if language == "rust" { begun_in_rust(name, around).await } else { begun(name, language, around).await }
 }
 
 /// Runs the tests of a folder, and returns the output.

@@ -7,7 +7,7 @@ use parlor_tests::policy::Entry;
 
 use serde_json::json;
 
-use super::{begins_and_answers, begun, built, is_ready_again, is_refused, parlor, passes, rust_place, talks};
+use super::{begins_and_answers, begun_in_rust, built, is_ready_again, is_refused, parlor, passes, rust_place, talks};
 use crate::test_host::{FULL, Plan, SOON, friend, prosody, running};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,7 +53,7 @@ async fn a_new_plugin_in_rust_builds_at_once_and_answers_and_a_mistake_is_shown_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_name() {
     let (_alone, place) = rust_place().await;
-    let plugin = begun("actions", "rust", &place).await;
+    let plugin = begun_in_rust("actions", &place).await;
     fs::write(plugin.join("src/lib.rs"), READY).unwrap();
     let manifest = fs::read_to_string(plugin.join("plugin.toml")).unwrap();
     let asks = "\"rooms.send\" = { scope = [\"*\"], reason = \"to answer\" }\n\"rooms.read\" = { scope = [\"*\"], reason = \"to know whom\" }\n\
@@ -135,7 +135,7 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crate_that_is_made_for_browsers_is_named_as_what_it_is() {
     let (_alone, place) = rust_place().await;
-    let plugin = begun("repeat", "rust", &place).await;
+    let plugin = begun_in_rust("repeat", &place).await;
     let lib = plugin.join("src/lib.rs");
     let browser = "\n#[link(wasm_import_module = \"__wbindgen_placeholder__\")]\nunsafe extern \"C\" {\n    \
                    fn __wbindgen_describe(v: u32);\n}\n\n#[unsafe(no_mangle)]\npub extern \"C\" fn described() {\n    \
