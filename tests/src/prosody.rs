@@ -59,7 +59,17 @@ fn command(folder: &Folder, certificate: &Certificate, ports: Ports, archive: Ar
 /// Adds an account by writing its file, which the server reads at log-in. Its own command takes 0.3 s.
 fn add_account(server: &XmppServer, name: &str, password: &str) -> Result<()> {
     let entry = format!("return {{ [\"password\"] = \"{password}\" }};\n");
-    server.write(&format!("data/{DOMAIN}/accounts/{name}.dat"), entry)
+    server.write(&account_file(name), entry)
+}
+
+/// Returns whether the server, which is Prosody, has an account of this name. It writes the file when it makes one.
+pub fn has_account(server: &XmppServer, name: &str) -> bool {
+    server.path().join(account_file(name)).exists()
+}
+
+/// Returns the path of an account's file in the server's folder.
+fn account_file(name: &str) -> String {
+    format!("data/{DOMAIN}/accounts/{name}.dat")
 }
 
 /// Writes the configuration: no limits, and storage in memory if no data must last, since files make it twenty times
