@@ -1,10 +1,14 @@
 """Ports the sample plugins, and runs them with a stand-in for the SDK."""
 
+import atexit
+import compileall
+import functools
 import importlib
 import logging
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +47,17 @@ def told(result: dict[str, Any], kind: str) -> list[str]:
     return [f"{one['file']}:{one['line']} {one['what']}" for one in result["findings"] if one["kind"] == kind]
 
 
+@functools.cache
+def compiled() -> Path:
+    """The layers and the stand-in with their bytecode, made once for all samples."""
+    place = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, place)
+    shutil.copytree(LAYERS, place, dirs_exist_ok=True)
+    shutil.copytree(HERE / "fake", place, dirs_exist_ok=True)
+    compileall.compile_dir(place, quiet=1)
+    return place
+
+
 def begun(name: "str | dict[str, str]", into: Path, **settings: Any) -> Any:
     """Ports a sample or these texts, imports them, and gives the stand-in for the host. It is started by the caller."""
     result = ported(name) if isinstance(name, str) else port(name)
@@ -50,8 +65,9 @@ def begun(name: "str | dict[str, str]", into: Path, **settings: Any) -> Any:
         (into / path).parent.mkdir(parents=True, exist_ok=True)
         (into / path).write_text(text)
     for part in result["parts"]:
-        shutil.copytree(LAYERS / part, into / part)
-    shutil.copy(HERE / "fake/parlor.py", into / "parlor.py")
+        (into / part).symlink_to(compiled() / part)
+    for part in ("parlor.py", "__pycache__"):
+        (into / part).symlink_to(compiled() / part)
     logging.setLoggerClass(logging.Logger)
     # Forget the modules of an earlier sample, and those that it put in the place of Python's own.
     own = {path.name.partition(".")[0] for path in into.iterdir()}
