@@ -63,6 +63,7 @@ mod grants;
 mod instances;
 mod languages;
 mod limits;
+mod oversized;
 mod owner;
 mod parking;
 mod permissions;

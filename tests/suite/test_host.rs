@@ -73,7 +73,12 @@ pub(crate) async fn friend(prefix: &str) -> Client {
 
 /// Logs a client in to an account, which may be the host's own.
 pub(crate) async fn client(account: &Account) -> Client {
-    let mut client = Client::login(&prosody().await.connector().unwrap(), account, "suite").await.unwrap();
+    client_on(prosody().await, account).await
+}
+
+/// Logs a client in to an account on this server.
+pub(crate) async fn client_on(server: &XmppServer, account: &Account) -> Client {
+    let mut client = Client::login(&server.connector().unwrap(), account, "suite").await.unwrap();
     client.available().await.unwrap();
     // Until the server has processed the presence, it may store messages to the account instead.
     client.catch_up(SOON).await.unwrap();
@@ -294,12 +299,16 @@ impl Plan {
     }
 
     /// Lets the first account reach its server by this transport.
-    pub(crate) async fn over(mut self, transport: Transport) -> Self {
-        let prosody = prosody().await;
-        let front = Front::before(prosody.ports().http, prosody.certificate()).await.unwrap();
+    pub(crate) async fn over(self, transport: Transport) -> Self {
+        self.over_to(prosody().await, transport).await
+    }
+
+    /// Lets the first account reach this server, on which it is, by this transport.
+    pub(crate) async fn over_to(mut self, server: &XmppServer, transport: Transport) -> Self {
+        let front = Front::before(server.ports().http, server.certificate()).await.unwrap();
         let (name, account) = &self.accounts[0];
-        let server = transport.by(transport.port(prosody, &front), prosody.certificate());
-        self.home.add_account(name, account, server).unwrap();
+        let way = transport.by(transport.port(server, &front), server.certificate());
+        self.home.add_account(name, account, way).unwrap();
         self.front = Some(front);
         self
     }
