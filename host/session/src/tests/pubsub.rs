@@ -95,7 +95,6 @@ fn a_change_of_a_node_is_no_message_of_a_person() {
         "<subscription node='news' jid='bot@example.org' subscription='subscribed'/>",
         "<configuration node='news'><x xmlns='jabber:x:data' type='result'/></configuration>",
         "<collection node='all'><associate node='news'/></collection>",
-        "<items node='news'/>",
     ] {
         test.hear_xml(&format!(
             "<message xmlns='jabber:client' from='{SERVICE}'><event xmlns='http://jabber.org/protocol/pubsub#event'>{told}\
@@ -131,6 +130,7 @@ fn a_node_says_what_became_of_items_and_of_itself() {
     let event = "http://jabber.org/protocol/pubsub#event";
     for (content, kind, id) in [
         ("<items node='n'><retract id='7'/></items>", PubsubKind::Retracted, Some("7")),
+        ("<items node='n'/>", PubsubKind::Item, None),
         ("<purge node='n'/>", PubsubKind::Purged, None),
         ("<delete node='n'/>", PubsubKind::Deleted, None),
     ] {

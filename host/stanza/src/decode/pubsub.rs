@@ -6,7 +6,7 @@ use xmpp_parsers::message::{Message as WireMessage, MessageType};
 use xmpp_parsers::ns;
 
 use super::extensions::names;
-use super::{jid_attribute, xml_within};
+use super::{cut_note, jid_attribute, xml_within};
 use crate::iq_payload::MAX_BYTES;
 use crate::text::is_one_line;
 use crate::types::{Body, MAX_ITEM_ID, MAX_NODE_CHANGES, MAX_NODE_ITEMS, NodeChange, NodeEvent, NodeItem, NodePage};
@@ -48,16 +48,34 @@ pub(super) fn event(message: &WireMessage, own: &FullJid) -> Option<NodeEvent> {
         return of_owner(notice, own);
     };
     let child = event.children().find(|child| child.has_ns(ns::PUBSUB_EVENT))?;
+    let named = child.attr("node").filter(|node| is_name(node))?;
+    let (node, mut through) = (of_items(child).unwrap_or(named), collections(message));
+    if node != named {
+        through.push(named.to_owned());
+    }
     let changes: Vec<_> = match child.name() {
-        "items" => child.children().filter_map(change).take(MAX_NODE_CHANGES).collect(),
+        // A node that keeps no items and sends no payloads has none to name (section 7.1.3.6).
+        "items" if child.children().next().is_none() && cut_note(&message.payloads).is_none() => {
+            vec![NodeChange::Item(NodeItem::default())]
+        }
+        "items" => {
+            let is_of_node = |one: &&Element| one.attr("node").is_none_or(|of| of == node);
+            child.children().filter(is_of_node).filter_map(change).take(MAX_NODE_CHANGES).collect()
+        }
         "purge" => vec![NodeChange::Purged],
         "delete" => vec![NodeChange::Deleted],
         "subscription" => of_subscription(child, own).into_iter().collect(),
         // A new configuration is no message of a person, either.
         _ => Vec::new(),
     };
-    let node = child.attr("node").filter(|node| is_name(node))?.to_owned();
-    Some(NodeEvent { node, collections: collections(message), changes })
+    Some(NodeEvent { node: node.to_owned(), collections: through, changes })
+}
+
+/// Returns the node that the items themselves name. To subscribers of a collection, Openfire names the collection around
+/// the items, and their own node only at each of them.
+fn of_items(items: &Element) -> Option<&str> {
+    let mut nodes = items.children().filter(|_| items.name() == "items").filter_map(|one| one.attr("node"));
+    nodes.next().filter(|node| is_name(node))
 }
 
 /// Reads a service's notice that the owner of a node changed a subscription or an affiliation of the account (XEP-0060, sections

@@ -16,6 +16,8 @@ fn what_a_node_says_is_about_its_items_itself_or_our_subscription() {
     for (inside, changes) in [
         ("<items node='n'><retract id='a'/><retract id='b'/></items>", vec![gone("a"), gone("b")]),
         ("<items node='n'><item id='1'/><retract id='b'/></items>", vec![NodeChange::Item(item), gone("b")]),
+        // A node that keeps no items, and sends no payloads: somebody has published.
+        ("<items node='n'/>", vec![NodeChange::Item(NodeItem::default())]),
         ("<purge node='n'/>", vec![NodeChange::Purged]),
         ("<delete node='n'><redirect uri='xmpp:a@b?;node=m'/></delete>", vec![NodeChange::Deleted]),
         ("<subscription node='n' jid='me@house' subscription='none'/>", vec![NodeChange::Unsubscribed { id: None }]),
@@ -32,6 +34,7 @@ fn what_a_node_says_is_about_its_items_itself_or_our_subscription() {
     }
     for nothing in [
         "<configuration node='n'/>",
+        "<items node='n'><later xmlns='urn:x'/></items>",
         "<collection node='n'><associate node='m'/></collection>",
         "<subscription node='n' jid='other@house' subscription='none'/>",
         "<subscription node='n' jid='other@house' subscription='subscribed'/>",
@@ -45,6 +48,34 @@ fn what_a_node_says_is_about_its_items_itself_or_our_subscription() {
     let (_, changes) = told(spaced);
     let [NodeChange::Item(NodeItem { xml: Some(xml), .. })] = changes.as_slice() else { panic!("{changes:?}") };
     assert!(xml.contains("geoloc"), "{xml}");
+    // Which items there were is not known if a part of the message was left out.
+    let event = "<event xmlns='http://jabber.org/protocol/pubsub#event'><items node='n'/></event>";
+    let cut = format!("{event}<{CUT} xmlns='{}'>too long</{CUT}>", NOTES.as_str());
+    assert!(message("from='pubsub.far'", &cut).pubsub.unwrap().changes.is_empty());
+}
+
+/// XEP-0060, schema of events: an item may name its own node. Openfire does so for subscribers of a collection.
+#[test]
+fn an_item_of_a_collection_is_of_the_node_that_it_names() {
+    let told = |items: &str| {
+        let event =
+            format!("<event xmlns='http://jabber.org/protocol/pubsub#event'><items node='all'>{items}</items></event>");
+        let event = message("from='pubsub.far'", &event).pubsub.unwrap();
+        let ids = event.changes.into_iter().map(|change| match change {
+            NodeChange::Item(NodeItem { id: Some(id), .. }) | NodeChange::Retracted(id) => id,
+            other => panic!("{other:?}"),
+        });
+        (event.node, event.collections, ids.collect::<Vec<_>>().concat())
+    };
+    let of = |node: &str, collections: &[&str], ids: &str| {
+        (node.to_owned(), collections.iter().map(|&name| name.to_owned()).collect::<Vec<_>>(), ids.to_owned())
+    };
+    assert_eq!(told("<item id='1' node='n'/><item id='2' node='n'/>"), of("n", &["all"], "12"));
+    assert_eq!(told("<retract id='1' node='n'/><item id='2'/><item id='3' node='m'/>"), of("n", &["all"], "12"));
+    assert_eq!(told("<item id='1' node='all'/><item id='2'/>"), of("all", &[], "12"));
+    for odd in ["<item id='1' node=''/><item id='2'/>", "<item id='1' node='a&#xA;b'/><item id='2'/>"] {
+        assert_eq!(told(odd), of("all", &[], "2"), "{odd}");
+    }
 }
 
 /// XEP-0060, sections 8.8.4 and 8.9.4: such a notice is no event of the node.
