@@ -398,7 +398,9 @@ fn decode_presence(mut presence: WirePresence, own: &FullJid) -> Presence {
         show: presence.show.as_ref().map(show),
         status: first(&notes, "status", &presence.statuses),
         priority: presence.priority.0,
-        delay: payload("delay", ns::DELAY).and_then(extensions::stamp),
+        delay: payload("delay", ns::DELAY)
+            .and_then(extensions::stamp)
+            .or_else(|| payload("x", extensions::OLDER_DELAY).and_then(extensions::older_stamp)),
         avatar: payload("x", AVATAR).and_then(presence::avatar),
         caps: payload("c", ns::CAPS).and_then(presence::caps).map(Box::new),
         from: presence.from.unwrap_or_else(|| own.to_bare().into()),

@@ -378,11 +378,18 @@ fn in_utc(time: DateTime) -> Option<Timestamp> {
     time.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
 
-/// Same as [`stamp`], for older services: in UTC, without a zone (XEP-0091, section 2).
-fn older_stamp<'a>(delay: impl Xml<'a>) -> Option<Timestamp> {
+/// Same as [`stamp`], for older services: in UTC, without a zone (XEP-0091, section 2). Some of them left out leading zeros
+/// of the month and the day.
+pub(super) fn older_stamp<'a>(delay: impl Xml<'a>) -> Option<Timestamp> {
     let text = delay.attr("stamp")?;
-    let older = || in_utc(DateTime::strptime("%Y%m%dT%H:%M:%S", text).ok()?);
-    time(text).or_else(older).filter(|at| is_sendable_time(*at))
+    let older = |text: &str| in_utc(DateTime::strptime("%Y%m%dT%H:%M:%S", text).ok()?);
+    let short = || {
+        let (date, clock) = text.split_once('T')?;
+        let (year, rest) = date.split_at_checked(4)?;
+        let (month, day) = rest.split_at_checked(1)?;
+        older(&format!("{year}0{month}{day:0>2}T{clock}"))
+    };
+    time(text).or_else(|| older(text)).or_else(short).filter(|at| is_sendable_time(*at))
 }
 
 #[cfg(test)]

@@ -248,6 +248,32 @@ fn a_stamp_has_a_date_a_time_and_one_zone() {
     }
 }
 
+/// XEP-0091. Without its stamp, a stored message would count as new, and commands in it would run.
+#[test]
+fn an_old_stamp_may_lack_leading_zeros() {
+    for (stamp, at) in [
+        ("20080608T09:16:20", Some("2008-06-08T09:16:20Z")),
+        ("200868T09:16:20", Some("2008-06-08T09:16:20Z")),
+        ("2008618T09:16:20", Some("2008-06-18T09:16:20Z")),
+        ("2008131T09:16:20", Some("2008-01-31T09:16:20Z")),
+        ("2008118T09:16:20", Some("2008-11-08T09:16:20Z")),
+        ("20081301T09:16:20", None),
+        ("200860T09:16:20", None),
+        ("2008é1T09:16:20", None),
+        ("2008T09:16:20", None),
+    ] {
+        let delay = format!("<x xmlns='jabber:x:delay' from='house' stamp='{stamp}'/>");
+        let at = at.map(|at| at.parse::<Timestamp>().unwrap());
+        let read = message("from='a@b'", &delay);
+        assert_eq!((read.delayed, read.at), (at.is_some(), at.unwrap_or_else(now)), "{stamp}");
+        assert_eq!(presence("from='a@b/c'", &delay).delay, at, "{stamp}");
+    }
+    let both = "<x xmlns='jabber:x:delay' stamp='20080608T09:16:20'/><delay xmlns='urn:xmpp:delay' \
+                stamp='2020-01-02T03:04:05Z'/>";
+    assert_eq!(presence("from='a@b/c'", both).delay, Some("2020-01-02T03:04:05Z".parse().unwrap()));
+    assert_eq!(presence("from='a@b/c'", "<x xmlns='jabber:x:delay'/>").delay, None);
+}
+
 /// XEP-0060, section 6.1: a service may keep several subscriptions of one address, each with an id.
 #[test]
 fn the_id_of_a_subscription_is_read() {
