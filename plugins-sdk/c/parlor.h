@@ -271,7 +271,7 @@ typedef struct parlor_hook {
 typedef struct parlor_pubsub {
   const char *kind;          /* item, retracted, purged, deleted, subscribed or unsubscribed */
   const char *service, *node;
-  const char *id;            /* of the item; NULL where the kind is about the whole node */
+  const char *id;            /* of the item; NULL where the kind is about the whole node, or it keeps none */
   const char *publisher;     /* as the service says, else NULL */
   const char *xml;           /* the item's element; NULL where it has none, or is cut */
   bool cut;                  /* the host left the element out, since it has more than 224 KiB */

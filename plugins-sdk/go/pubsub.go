@@ -14,7 +14,8 @@ type PubsubEvent struct {
 	Kind string
 	// Service is a domain, or the account that the node is of.
 	Service, Node string
-	// ID is empty where the kind is about the whole node, and Publisher where the service does not say who it was.
+	// ID is empty where the kind is about the whole node, or the node keeps no items. Publisher is empty where the service does not
+	// say who it was.
 	ID, Publisher string
 	// XML is the item's element; empty where it has none, or is Cut.
 	XML string
