@@ -435,6 +435,19 @@ fn a_service_speaks_of_the_nodes_in_a_collection() {
     assert_eq!(last_item(&test).node, "leaf");
     assert_eq!(through(&mut test, "leaf", "others"), 0);
     assert_eq!(through(&mut test, "urn:xmpp:omemo:2:bundles", "all"), 0, "it is reserved");
+    // Openfire names the node at the item, and the collection around it.
+    let within = |test: &mut TestSession, collection: &str, node: &str| {
+        test.forget();
+        test.hear_xml(&format!(
+            "<message xmlns='jabber:client' from='{SERVICE}'><event xmlns='http://jabber.org/protocol/pubsub#event'>\
+             <items node='{collection}'><item id='2' node='{node}'/></items></event></message>"
+        ));
+        test.count("pubsub-item")
+    };
+    assert_eq!(within(&mut test, "all", "leaf"), 1);
+    assert_eq!(last_item(&test).node, "leaf");
+    assert_eq!(within(&mut test, "others", "leaf"), 0);
+    assert_eq!(within(&mut test, "all", "urn:xmpp:omemo:2:bundles"), 0, "it is reserved");
 }
 
 /// After a restart, a server may be back before the service is, or before it reaches other servers.
