@@ -351,6 +351,8 @@ async fn exchange(
 ) -> Result<(Parts, Vec<u8>), NoAnswer> {
     let mut client = http1::Builder::new();
     client.max_headers(MOST_HEADERS).max_buf_size(LONGEST_HEAD);
+    // RFC 9112, section 5.2.
+    client.allow_obsolete_multiline_headers_in_responses(true);
     let (mut sender, connection) = client.handshake(TokioIo::new(stream)).await?;
     let flooded = interim::counted(&mut request);
     let mut answer = pin!(async {
@@ -371,9 +373,10 @@ async fn exchange(
 /// Reads a body of at most `most` bytes.
 async fn whole(head: &Parts, mut body: Incoming, most: usize) -> Result<Vec<u8>, NoAnswer> {
     for (name, plain) in [(header::CONTENT_ENCODING, "identity"), (header::TRANSFER_ENCODING, "chunked")] {
-        if let Some(coding) =
-            head.headers.get(name).filter(|one| !one.as_bytes().eq_ignore_ascii_case(plain.as_bytes()))
-        {
+        let is_other = |coding: &&header::HeaderValue| {
+            !coding.is_empty() && !coding.as_bytes().eq_ignore_ascii_case(plain.as_bytes())
+        };
+        if let Some(coding) = head.headers.get_all(name).iter().find(is_other) {
             return Err(NoAnswer::Compressed(String::from_utf8_lossy(coding.as_bytes()).into_owned()));
         }
     }
@@ -437,22 +440,39 @@ mod tests {
 
     use super::*;
 
+    /// Returns what is read if a server says this.
+    async fn heard(said: String) -> Result<(Parts, Vec<u8>), NoAnswer> {
+        let (ours, mut theirs) = tokio::io::duplex(64 << 10);
+        tokio::spawn(async move {
+            // An answer before the request would be an error.
+            theirs.read_exact(&mut [0]).await.unwrap();
+            theirs.write_all(said.as_bytes()).await.unwrap();
+            // The connection stays open until the client closes it.
+            let _ = theirs.read_to_end(&mut Vec::new()).await;
+        });
+        let request = Request::get("/").body(Full::new(Bytes::new())).unwrap();
+        exchange(ours, request, 100).await
+    }
+
+    /// RFC 9112, section 5.2. A header for the coding that names none says nothing.
+    #[tokio::test]
+    async fn a_head_as_old_servers_write_it_is_read() {
+        let with = |lines: &str| heard(format!("HTTP/1.1 200 OK\r\n{lines}\r\ncontent-length: 2\r\n\r\nok"));
+        let Ok((head, body)) = with("x-folded: a\r\n\tb\r\ncontent-encoding:").await else { panic!("it is refused") };
+        let folded = head.headers["x-folded"].to_str().unwrap();
+        assert_eq!(folded.split_whitespace().collect::<Vec<_>>(), ["a", "b"], "{folded:?}");
+        assert_eq!(body, b"ok");
+        let packed = with("content-encoding: identity\r\ncontent-encoding: gzip").await;
+        assert!(matches!(packed, Err(NoAnswer::Compressed(coding)) if coding == "gzip"));
+    }
+
     /// RFC 9110, section 15.2.
     #[tokio::test]
     async fn interim_answers_may_come_before_an_answer_but_not_without_end() {
         let answered = async |interim: usize| {
-            let (ours, mut theirs) = tokio::io::duplex(64 << 10);
             let interim = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(interim);
-            let said = format!("{interim}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
-            tokio::spawn(async move {
-                // An answer before the request would be an error.
-                theirs.read_exact(&mut [0]).await.unwrap();
-                theirs.write_all(said.as_bytes()).await.unwrap();
-                // The connection stays open until the client closes it.
-                let _ = theirs.read_to_end(&mut Vec::new()).await;
-            });
-            let request = Request::get("/").body(Full::new(Bytes::new())).unwrap();
-            exchange(ours, request, 100).await.map(|(_, body)| body)
+            let said = heard(format!("{interim}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"));
+            said.await.map(|(_, body)| body)
         };
         assert!(matches!(answered(8).await, Ok(body) if body == b"ok"));
         assert!(matches!(answered(200).await, Err(NoAnswer::Broken(cause)) if cause.contains("interim")));
