@@ -40,11 +40,28 @@ impl Head {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// Returns what a header lists, in all its lines (RFC 9110, section 5.3).
+    fn listed<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h str> {
+        let lines = self.headers.iter().filter(move |(known, _)| known == name);
+        lines.flat_map(|(_, value)| value.split(',')).map(str::trim)
+    }
+
     /// Returns whether the connection can carry another request after this body (RFC 9112, section 9.3).
     pub(crate) fn keeps_open(&self) -> bool {
-        let closes = |value: &str| value.split(',').any(|word| word.trim().eq_ignore_ascii_case("close"));
         let says_its_end = self.header("content-length").or_else(|| self.header("transfer-encoding")).is_some();
-        self.is_current && says_its_end && !self.header("connection").is_some_and(closes)
+        self.is_current && says_its_end && !self.listed("connection").any(|word| word.eq_ignore_ascii_case("close"))
+    }
+
+    /// Returns the length of the body, if the head says it. Some proxies repeat it (RFC 9112, section 6.3).
+    fn length(&self) -> Result<Option<u64>, String> {
+        let mut said = self.listed("content-length");
+        let Some(first) = said.next() else { return Ok(None) };
+        let is_number = first.bytes().all(|byte| byte.is_ascii_digit());
+        let length = first.parse().ok().filter(|_| is_number).ok_or("its length is no number")?;
+        if said.any(|other| other != first) {
+            return Err("it has more than one length".to_owned());
+        }
+        Ok(Some(length))
     }
 }
 
@@ -112,18 +129,22 @@ impl<S: AsyncRead + Unpin> Wire<S> {
         most: u64,
         mut take: impl FnMut(&[u8]) -> Result<(), NoBody>,
     ) -> Result<(), NoBody> {
-        if let Some(encoding) = head.header("content-encoding").filter(|one| !one.eq_ignore_ascii_case("identity")) {
-            return Err(NoBody::Compressed(encoding.to_owned()));
+        let is_packed = |coding: &&str| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity");
+        if let Some(coding) = head.listed("content-encoding").find(is_packed) {
+            return Err(NoBody::Compressed(coding.to_owned()));
         }
-        let length = head.header("content-length").map(str::parse).transpose();
-        let length = length.map_err(|_| "its length is no number".to_owned())?;
-        if length.is_some_and(|length| length > most) {
-            return Err(NoBody::TooLarge);
-        }
-        match head.header("transfer-encoding") {
-            Some(coding) if coding.eq_ignore_ascii_case("chunked") => self.chunks(most, &mut take).await,
-            Some(coding) => Err(NoBody::Compressed(coding.to_owned())),
-            None => self.rest(length, &mut take).await,
+        let transfer: Vec<&str> = head.listed("transfer-encoding").filter(|coding| !coding.is_empty()).collect();
+        match transfer.as_slice() {
+            [] => {
+                let length = head.length()?;
+                if length.is_some_and(|length| length > most) {
+                    return Err(NoBody::TooLarge);
+                }
+                self.rest(length, &mut take).await
+            }
+            // The chunks count, whatever length is said beside them.
+            [coding] if coding.eq_ignore_ascii_case("chunked") => self.chunks(most, &mut take).await,
+            _ => Err(NoBody::Compressed(transfer.join(", "))),
         }
     }
 
@@ -149,14 +170,15 @@ impl<S: AsyncRead + Unpin> Wire<S> {
     }
 
     async fn next_head(&mut self) -> Result<Head, String> {
+        let mut config = httparse::ParserConfig::default();
+        config.allow_obsolete_multiline_headers_in_responses(true);
         loop {
             let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
             let mut parsed = httparse::Response::new(&mut headers);
-            match parsed.parse(&self.bytes) {
+            match config.parse_response(&mut parsed, &self.bytes) {
                 Ok(httparse::Status::Complete(length)) => {
-                    let headers = parsed.headers.iter().map(|header| {
-                        (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).into_owned())
-                    });
+                    let headers = parsed.headers.iter();
+                    let headers = headers.map(|header| (header.name.to_ascii_lowercase(), unfolded(header.value)));
                     let head = Head {
                         status: parsed.code.unwrap_or_default(),
                         reason: parsed.reason.unwrap_or_default().to_owned(),
@@ -254,11 +276,16 @@ impl<S: AsyncRead + Unpin> Wire<S> {
 
     /// Skips the trailer fields behind the last chunk, and the empty line that ends them.
     async fn trailer(&mut self) -> Result<(), String> {
+        let mut passed = 0;
         loop {
             if let Some(end) = self.bytes.windows(2).position(|two| two == b"\r\n") {
                 self.bytes.drain(..end + 2);
                 if end == 0 {
                     return Ok(());
+                }
+                passed += end;
+                if passed > LONGEST_HEAD {
+                    return Err("what follows it does not end".to_owned());
                 }
             } else if self.bytes.len() > LONGEST_LINE {
                 return Err("what follows it does not end".to_owned());
@@ -268,6 +295,16 @@ impl<S: AsyncRead + Unpin> Wire<S> {
             }
         }
     }
+}
+
+/// Returns the value of a header as one line. Old servers break a long one into several (RFC 9112, section 5.2).
+fn unfolded(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(value);
+    if !text.contains(['\r', '\n']) {
+        return text.into_owned();
+    }
+    let lines = text.split(['\r', '\n']).map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -303,6 +340,59 @@ mod tests {
         for bad in ["3\r\nabcd\r\n0\r\n\r\n", "3\r\nab", "x\r\n", "3\r\nabc\r\n", ""] {
             assert!(chunks(bad, 50).await.is_err(), "{bad:?}");
         }
+    }
+
+    /// RFC 9110, section 5.3, and RFC 9112, section 6.3.
+    #[tokio::test]
+    async fn all_lines_of_a_header_say_where_a_body_ends() {
+        for twice in ["content-length: 3\r\ncontent-length: 3\r\n", "content-length: 3, 3\r\n"] {
+            assert_eq!(body(twice, "abcd", 10).await, Ok(b"abc".to_vec()), "{twice}");
+        }
+        for odd in ["3\r\ncontent-length: 4", "3, 4", "3,", "+3", "", "0x3", "99999999999999999999"] {
+            let read = body(&format!("content-length: {odd}\r\n"), "abcd", 10).await;
+            assert!(matches!(read, Err(NoBody::Broken(_))), "{odd}: {read:?}");
+        }
+        for packed in
+            ["content-encoding: identity\r\ncontent-encoding", "transfer-encoding: chunked\r\ntransfer-encoding"]
+        {
+            let read = body(&format!("{packed}: gzip\r\n"), "0\r\n\r\n", 10).await;
+            assert!(matches!(read, Err(NoBody::Compressed(_))), "{packed}: {read:?}");
+        }
+        assert_eq!(body("content-encoding:\r\ncontent-length: 3\r\n", "abcd", 10).await, Ok(b"abc".to_vec()));
+        let both = "content-length: 99\r\ntransfer-encoding: chunked\r\n";
+        assert_eq!(body(both, "3\r\nabc\r\n0\r\n\r\n", 10).await, Ok(b"abc".to_vec()));
+    }
+
+    #[tokio::test]
+    async fn what_follows_the_last_chunk_is_bounded() {
+        let after = async |lines: usize| chunks(&format!("1\r\na\r\n0\r\n{}\r\n", "x: y\r\n".repeat(lines)), 5).await;
+        assert_eq!(after(2).await, Ok(b"a".to_vec()));
+        assert!(matches!(after(LONGEST_HEAD).await, Err(NoBody::Broken(_))));
+    }
+
+    /// RFC 9112, section 9.3.
+    #[tokio::test]
+    async fn a_connection_that_the_server_closes_takes_no_more_requests() {
+        for (lines, expected) in [
+            ("", true),
+            ("connection: keep-alive\r\n", true),
+            ("connection: x, Close\r\n", false),
+            ("connection: keep-alive\r\nConnection: close\r\n", false),
+        ] {
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n{lines}\r\n");
+            let head = Wire::new(answer.as_bytes()).head().await.unwrap();
+            assert_eq!(head.keeps_open(), expected, "{lines}");
+        }
+    }
+
+    /// RFC 9112, section 5.2.
+    #[tokio::test]
+    async fn a_header_that_was_broken_into_lines_is_one_line() {
+        let answer = b"HTTP/1.1 200 OK\r\nx-folded: a\r\n\tb\r\n  c\r\ncontent-length: 3\r\n\r\nabc";
+        let mut wire = Wire::new(&answer[..]);
+        let head = wire.head().await.unwrap();
+        assert_eq!(head.header("x-folded"), Some("a b c"));
+        assert_eq!(wire.body(&head, 3).await, Ok(b"abc".to_vec()));
     }
 
     #[tokio::test]
