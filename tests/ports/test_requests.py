@@ -176,7 +176,7 @@ class Forms(test_layer.Case):
         texts: dict[str, Any] = test_layer.errbot("""
             @botcmd
             def ask(self, msg, args):
-                requests.post("https://api.example.org/", data={"a": 1, "b": [b"2"]}, files={"f": ("tea.txt", b"tea"), "g": io.BytesIO(b"cup"), "h": ("h.txt", "é", "text/plain"), "kind": (None, "upload")})
+                requests.post("https://api.example.org/", data={"a": 1, "b": [b"2\\xff"]}, files={"f": ("tea.txt", b"tea"), "g": io.BytesIO(b"cup"), "h": ("h.txt", "é", "text/plain"), "kind": (None, "upload")})
 
             @botcmd
             def twice(self, msg, args):
@@ -190,7 +190,7 @@ class Forms(test_layer.Case):
         await self.begun(texts)
         self.host.answers["https://api.example.org/"] = {}
         await self.host.says("!ask")
-        self.assertEqual(self.sent(), ({"a": 1, "b": "2", "kind": "upload"}, {"f": ("tea.txt", b"tea"), "g": ("g", b"cup"), "h": ("h.txt", "é", "text/plain")}, None))
+        self.assertEqual(self.sent(), ({"a": 1, "b": b"2\xff", "kind": "upload"}, {"f": ("tea.txt", b"tea"), "g": ("g", b"cup"), "h": ("h.txt", "é", "text/plain")}, None))
         for command in ("!twice", "!list"):
             with self.assertRaisesRegex(NotImplementedError, "two fields of one name in a form with files"):
                 await self.host.says(command)

@@ -87,7 +87,7 @@ async def fetch(
 
     `params` are added to the query, before a fragment. The body is `json` as JSON, or `data`, of which a mapping is sent as a form. With
     `files` it is a form of both: `{"file": ("balcony.png", picture, "image/png")}`. In `params` and `data`, a list or tuple is a field for
-    each of its values, and `None` is no field. The host writes the `credentials`, settings of that
+    each of its values, bytes are sent as they are, and `None` is no field. The host writes the `credentials`, settings of that
     type, where `{{name}}` stands in headers, query and body. `follow`: how many redirects are followed, 10 at most. `timeout`: in seconds,
     or a `timedelta`.
     """
@@ -294,7 +294,9 @@ def by_name(headers: Iterable[Any]) -> dict[str, str]:
 
 
 def _query(value: object) -> str:
-    """A text as a query has it. The places of credentials stay as they are."""
+    """A text, or bytes, as a query has it. The places of credentials stay as they are."""
+    if isinstance(value, (bytes, bytearray)):
+        return quote_plus(bytes(value), safe="{}")
     return quote_plus(whole(str(value)), safe="{}")
 
 
@@ -313,7 +315,7 @@ def _pairs(fields: Mapping[str, object]) -> str:
 
 def _form(fields: Mapping[str, object], files: Mapping[str, FormFile]) -> Tuple[bytes, str]:
     """A form of fields and files as browsers send it (RFC 7578), and its content-type."""
-    parts = [(f'form-data; name="{_escaped(name)}"', encoded(str(value))) for name, value in _each(fields)]
+    parts = [(f'form-data; name="{_escaped(name)}"', _content(value)) for name, value in _each(fields)]
     for name, file in files.items():
         given = (name, file) if isinstance(file, (bytes, str)) else file
         # A line end in the media type would begin another header.
@@ -326,6 +328,11 @@ def _form(fields: Mapping[str, object], files: Mapping[str, FormFile]) -> Tuple[
     lines = [encoded(f"--{boundary}\r\ncontent-disposition: {head}\r\n\r\n") + content for head, content in parts]
     body = b"\r\n".join([*lines, f"--{boundary}--\r\n".encode()])
     return body, f"multipart/form-data; boundary={boundary}"
+
+
+def _content(value: object) -> bytes:
+    """The value of a field in a form with files: bytes as they are, anything else as a text."""
+    return bytes(value) if isinstance(value, (bytes, bytearray)) else encoded(str(value))
 
 
 def encoded(content: Union[bytes, str]) -> bytes:

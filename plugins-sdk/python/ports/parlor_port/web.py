@@ -92,7 +92,7 @@ async def fetch(
         listed = pairs(files)
         fields = [*pairs(data or {}), *((name, one[1]) for name, one in listed if _is_field(one))]
         return await http.fetch(
-            method.upper(), url, headers=dict(given), data=_of_names(_texts(fields)),
+            method.upper(), url, headers=dict(given), data=_of_names(_single(fields)),
             files=_of_names((name, file(name, one)) for name, one in listed if not _is_field(one)), follow=follow, timeout=seconds(timeout))
     if data is not None and not isinstance(data, (bytes, str)):
         data = urlencode(pairs(data), doseq=True)
@@ -118,11 +118,11 @@ def _is_field(given: Any) -> bool:
     return isinstance(given, (tuple, list)) and len(given) > 1 and given[0] is None
 
 
-def _texts(fields: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """The fields of a form beside files, each value of a list by itself, and bytes as the text that they are."""
+def _single(fields: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """The fields of a form beside files, each value of a list by itself."""
     for name, value in fields:
         for one in value if isinstance(value, (tuple, list)) else (value,):
-            yield name, one.decode("utf-8", "replace") if isinstance(one, bytes) else one
+            yield name, one
 
 
 def file(name: str, given: Any) -> tuple[Any, ...]:

@@ -448,7 +448,7 @@ async def call(message: Message) -> None:
             told = [setting("tea"), settings.get("greeting"), settings.get("milk"), setting("greting", 1), setting("greting")]
             await reply(message, str(told))
         case ["web", url]:
-            answer = await http.get(url, params={"city": "Verona & more", "key": "{{api_key}}", "leaf": ["green", "white"], "milk": None})
+            answer = await http.get(url, params={"city": "Verona & more", "key": "{{api_key}}", "leaf": ["green", "white"], "milk": None, "cup": b"\xff "})
             await reply(message, answer.text)
         case ["promises"]:
             await promises.add_all(["kept", "broken"])
