@@ -1879,12 +1879,59 @@ static parlor_error form_of(const parlor_http_part *parts, const char **type, pl
   return PARLOR_OK;
 }
 
+/* Encodes a text for a query and a form, and gives its end. The braces stay: they are those of {{name}}, the place of a credential. */
+static char *form_text(char *end, const char *text) {
+  static const char digits[] = "0123456789ABCDEF";
+  for (; *text; text++) {
+    unsigned char sign = (unsigned char)*text;
+    bool is_letter = (sign >= 'A' && sign <= 'Z') || (sign >= 'a' && sign <= 'z');
+    if (sign == ' ') {
+      *end++ = '+';
+    } else if (is_letter || (sign >= '0' && sign <= '9') || strchr("-._~{}", sign)) {
+      *end++ = (char)sign;
+    } else {
+      *end++ = '%';
+      *end++ = digits[sign >> 4];
+      *end++ = digits[sign & 15];
+    }
+  }
+  return end;
+}
+
+/* Fields as a query and a form have them (application/x-www-form-urlencoded of the URL standard). */
+static const char *form_fields(const parlor_field *fields) {
+  size_t count = field_count(fields), size = 1;
+  for (size_t at = 0; at < count; at++) {
+    if (fields[at].value) size += 3 * (strlen(fields[at].name) + strlen(fields[at].value)) + 2;
+  }
+  char *pairs = take(size), *end = pairs;
+  for (size_t at = 0; at < count; at++) {
+    if (!fields[at].value) continue;
+    if (end > pairs) *end++ = '&';
+    end = form_text(end, fields[at].name);
+    *end++ = '=';
+    end = form_text(end, fields[at].value);
+  }
+  *end = 0;
+  return pairs;
+}
+
+/* The address with its whole query. A client does not send the fragment, the part from the # on (RFC 3986, section 3.5). */
+static const char *address_of(const parlor_http_request *request) {
+  const char *url = request->url ? request->url : "", *query = form_fields(request->query);
+  if (!*query) return url;
+  size_t end = strcspn(url, "#");
+  return parlor_format("%.*s%c%s%s", (int)end, url, memchr(url, '?', end) ? '&' : '?', query, url + end);
+}
+
 /* Puts a request as the contract has it into `asked`. */
 static parlor_error request_of(const parlor_http_request *request, parlor_plugin_http_request_t *asked) {
-  const char *body = request->json ? request->json : request->body, *type = request->json ? "application/json" : NULL;
-  plugin_list_u8_t whole = body_of(body, request->json ? 0 : request->size);
-  if ((request->body != NULL) + (request->json != NULL) + (request->form != NULL) > 1) {
-    return invalid("request", "has more than one of body, json and form");
+  const char *fields = request->fields ? form_fields(request->fields) : NULL;
+  const char *text = request->json ? request->json : fields, *body = text ? text : request->body;
+  const char *type = request->json ? "application/json" : fields ? "application/x-www-form-urlencoded" : NULL;
+  plugin_list_u8_t whole = body_of(body, text ? 0 : request->size);
+  if ((request->body != NULL) + (request->json != NULL) + (request->form != NULL) + (fields != NULL) > 1) {
+    return invalid("request", "has more than one of body, json, form and fields");
   }
   parlor_error error = request->form ? form_of(request->form, &type, &whole) : PARLOR_OK;
   if (error) return error;
@@ -1895,7 +1942,7 @@ static parlor_error request_of(const parlor_http_request *request, parlor_plugin
   uint64_t *timeout = lasting_for(request->timeout);
   *asked = (parlor_plugin_http_request_t){
       .method = parlor_text(request->method ? request->method : "GET"),
-      .url = parlor_text(request->url ? request->url : ""),
+      .url = parlor_text(address_of(request)),
       .body = {body || request->form, whole},
       .credentials = {names, credentials},
       .follow = request->follow,

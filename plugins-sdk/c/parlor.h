@@ -1054,7 +1054,7 @@ typedef struct parlor_http_part {
 } parlor_http_part;
 
 /* A request. A field of 0 or NULL is left out: the method is GET then, and a body without `size` ends with its NUL. It has one of `body`,
- * `json` and `form`. */
+ * `json`, `form` and `fields`. */
 typedef struct parlor_http_request {
   const char *method, *url;
   const parlor_field *headers;    /* ends with one whose name is NULL */
@@ -1066,6 +1066,10 @@ typedef struct parlor_http_request {
   double timeout;                 /* in seconds; 0 = as long as the host allows */
   const char *json;               /* a body that is JSON, with its content-type unless the headers have one; see `parlor_quote` */
   const parlor_http_part *form;   /* a body that is a form of these parts, with its content-type */
+  const parlor_field *query;      /* added to the query of `url`, before a fragment. The texts may be any, such as what a person wrote:
+                                   * they are encoded, except the braces of {{name}}. A value of NULL is left out. It ends as headers do */
+  const parlor_field *fields;     /* a body that is a form without files, encoded as `query` is, with its content-type unless the headers
+                                   * have one */
 } parlor_http_request;
 
 /* The answer. A status from 400 on is no error. */
@@ -1086,6 +1090,9 @@ typedef struct parlor_http_response {
  *         {"title", "The balcony"}, {"file", picture, size, .file_name = "balcony.png", .media_type = "image/png"}, {0}};
  *     error = parlor_http_fetch(
  *         &(parlor_http_request){.method = "POST", .url = "https://api.example.org/pictures", .form = form}, &answer);
+ *
+ *     const parlor_field query[] = {{"city", city}, {0}};
+ *     error = parlor_http_fetch(&(parlor_http_request){.url = "https://api.example.org/weather", .query = query}, &answer);
  */
 parlor_error parlor_http_fetch(const parlor_http_request *request, parlor_http_response *response);
 

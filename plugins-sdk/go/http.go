@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -25,6 +26,9 @@ type HTTPRequest struct {
 	Method string
 	// URL is https://host[:port]/path[?query], or the same with http where the grant says so.
 	URL string
+	// Query is added to that of the URL, before a fragment: the values by name, such as a url.Values. They may be any text, such as what
+	// a person wrote. They are encoded here, except the braces of {{name}}, the place of a credential, and come in the order of their names.
+	Query map[string][]string
 	// Header has the values by name.
 	Header map[string]string
 	// Body may be nil.
@@ -33,6 +37,8 @@ type HTTPRequest struct {
 	JSON any
 	// Form is sent as a form of these parts in the place of Body, with its content-type.
 	Form []HTTPPart
+	// Fields are sent as a form without files in the place of Body, encoded as Query is, with its content-type unless Header has one.
+	Fields map[string][]string
 	// Credentials are settings of that type. The host writes each where {{name}} stands in the header, the query and the body.
 	Credentials []string
 	// Follow is how many redirects are followed, 10 at most.
@@ -70,13 +76,16 @@ type HTTPResponse struct {
 //
 //	weather, err := parlor.HTTPDo(ctx, parlor.HTTPRequest{URL: "https://api.example.org/weather?key={{api_key}}", Credentials: []string{"api_key"}})
 //
-// It gives Invalid where more than one of Body, JSON and Form is given.
+// It gives Invalid where more than one of Body, JSON, Form and Fields is given.
 //
 //	form := []parlor.HTTPPart{
 //		{Name: "title", Content: []byte("The balcony")},
 //		{Name: "file", FileName: "balcony.png", MediaType: "image/png", Content: picture},
 //	}
 //	answer, err := parlor.HTTPDo(ctx, parlor.HTTPRequest{Method: "POST", URL: "https://api.example.org/pictures", Form: form})
+//
+//	query := map[string][]string{"city": {city}}
+//	weather, err := parlor.HTTPDo(ctx, parlor.HTTPRequest{URL: "https://api.example.org/weather", Query: query})
 func HTTPDo(ctx context.Context, request HTTPRequest) (*HTTPResponse, error) {
 	asked, err := request.wire()
 	if err != nil {
@@ -91,8 +100,9 @@ func HTTPDo(ctx context.Context, request HTTPRequest) (*HTTPResponse, error) {
 }
 
 func (request HTTPRequest) wire() (http.Request, error) {
+	url := withQuery(request.URL, request.Query)
 	asked := http.Request{
-		Method: request.Method, Url: request.URL, Credentials: request.Credentials, Follow: request.Follow, Timeout: expires(request.Timeout),
+		Method: request.Method, Url: url, Credentials: request.Credentials, Follow: request.Follow, Timeout: expires(request.Timeout),
 	}
 	if asked.Method == "" {
 		asked.Method = "GET"
@@ -123,20 +133,22 @@ func (request HTTPRequest) wire() (http.Request, error) {
 // Returns the body, and its content-type if the body has one of its own.
 func (request HTTPRequest) content() (body []byte, kind string, err error) {
 	given := 0
-	for _, is := range []bool{request.Body != nil, request.JSON != nil, request.Form != nil} {
+	for _, is := range []bool{request.Body != nil, request.JSON != nil, request.Form != nil, request.Fields != nil} {
 		if is {
 			given++
 		}
 	}
 	switch {
 	case given > 1:
-		return nil, "", &Invalid{Argument: "request", Reason: "has more than one of Body, JSON and Form"}
+		return nil, "", &Invalid{Argument: "request", Reason: "has more than one of Body, JSON, Form and Fields"}
 	case request.JSON != nil:
 		body, err = marshal(request.JSON)
 		return body, "application/json", err
 	case request.Form != nil:
 		body, kind = form(request.Form)
 		return body, kind, nil
+	case request.Fields != nil:
+		return []byte(formFields(request.Fields)), "application/x-www-form-urlencoded", nil
 	}
 	return request.Body, "", nil
 }
@@ -160,6 +172,52 @@ func form(parts []HTTPPart) (body []byte, kind string) {
 
 // Escapes a name for a header as browsers do (RFC 7578, section 4.2).
 var escaped = strings.NewReplacer("\"", "%22", "\r", "%0D", "\n", "%0A")
+
+// Returns an address with more fields in its query. A client does not send the fragment, the part from the # on (RFC 3986, section 3.5).
+func withQuery(url string, query map[string][]string) string {
+	fields := formFields(query)
+	if fields == "" {
+		return url
+	}
+	address, fragment, hasFragment := strings.Cut(url, "#")
+	if strings.Contains(address, "?") {
+		address += "&" + fields
+	} else {
+		address += "?" + fields
+	}
+	if hasFragment {
+		address += "#" + fragment
+	}
+	return address
+}
+
+// Returns fields as a query and a form have them (application/x-www-form-urlencoded of the URL standard), in the order of their names.
+func formFields(fields map[string][]string) string {
+	var pairs []string
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		for _, value := range fields[name] {
+			pairs = append(pairs, formText(name)+"="+formText(value))
+		}
+	}
+	return strings.Join(pairs, "&")
+}
+
+// Encodes a text for a query and a form. The braces stay: they are those of {{name}}, the place of a credential.
+func formText(text string) string {
+	encoded := make([]byte, 0, len(text))
+	for at := range len(text) {
+		sign := text[at]
+		switch {
+		case sign == ' ':
+			encoded = append(encoded, '+')
+		case '0' <= sign && sign <= '9', 'A' <= sign && sign <= 'Z', 'a' <= sign && sign <= 'z', strings.IndexByte("-._~{}", sign) >= 0:
+			encoded = append(encoded, sign)
+		default:
+			encoded = fmt.Appendf(encoded, "%%%02X", sign)
+		}
+	}
+	return string(encoded)
+}
 
 // Returns an address without its query, which may have a secret of the plugin's own, and without what stands behind a #, which is the key
 // of an encrypted file.

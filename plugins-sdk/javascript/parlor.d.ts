@@ -670,10 +670,18 @@ export interface FormFile {
   bytes: Uint8Array | string;
 }
 
+/** Fields of a query or a form. A list has several values of one field, and `undefined` and `null` leave it out. */
+export type WebFields = Record<string, string | number | boolean | null | undefined | (string | number | boolean)[]>;
+
 /** The options of a request. */
 export interface FetchOptions {
   /** In capitals, `GET` otherwise. */
   method?: string;
+  /**
+   * It is added to the query of the address, before a fragment. Names and values may be any text, such as what a person wrote: they are
+   * encoded, except the braces of `{{name}}`, the place of a credential.
+   */
+  query?: WebFields;
   /** By their names, or as pairs of a name and a value, of which several may have one name. */
   headers?: Readonly<Record<string, string>> | Iterable<readonly [string, string]>;
   body?: string | Uint8Array;
@@ -681,6 +689,8 @@ export interface FetchOptions {
   json?: unknown;
   /** A body of fields and files, as browsers send a form (RFC 7578), with its `content-type`. */
   form?: Record<string, string | number | FormFile | (string | number | FormFile)[]>;
+  /** A body that is a form without files (`application/x-www-form-urlencoded`), encoded as `query` is, with its `content-type`. */
+  fields?: WebFields;
   /** Settings of the type `credential`: the host writes each where `{{name}}` stands in headers, query and body. */
   credentials?: string[];
   /** How many redirects are followed, 10 at most; none otherwise. */
@@ -692,7 +702,8 @@ export interface FetchOptions {
 /**
  * Makes a request over the web, and gives the whole answer; a status from 400 on is no error. Permission: `http.fetch`.
  *
- *     const weather = await fetch("https://api.example.org/weather?key={{api_key}}", { credentials: ["api_key"] });
+ *     const query = { city: "Verona", key: "{{api_key}}" };
+ *     const weather = await fetch("https://api.example.org/weather", { query, credentials: ["api_key"] });
  *     if (weather.ok) console.log(weather.json().temperature);
  */
 export function fetch(url: string, options?: FetchOptions & { stream?: false }): Promise<WebResponse>;

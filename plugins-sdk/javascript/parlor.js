@@ -826,7 +826,7 @@ const ELSEWHERE = [
   [/\b(require|module|exports)\b/, "modules are imported: import { name } from \"./file.js\", and what npm has is bundled with the plugin"],
   [/\b(process|Deno|Bun|__dirname|__filename)\b/, "this is no Node.js: there are settings in the place of its environment, and storage in that of files"],
   [/\bBuffer\b/, "this is no Node.js: bytes are a Uint8Array"],
-  [/\bURL(SearchParams)?\b/, "this is no browser: a regular expression splits an address, `encodeURIComponent` writes a query, and `follow` of `fetch` follows redirects"],
+  [/\bURL(SearchParams)?\b/, "this is no browser: a regular expression splits an address, `query` of `fetch` writes a query, `decodeURIComponent` reads one, and `follow` of `fetch` follows redirects"],
   [/\bIntl\b/, "`schedules.format` writes a time for any zone"],
   [/\bAbort(Controller|Signal)\b/, "this is no browser: `fetch` takes a `timeout`, and `within` gives up a wait"],
   [/\bstructuredClone\b/, "this is no browser: JSON.parse(JSON.stringify(value)) copies a value"],
@@ -2212,13 +2212,39 @@ function headerPairs(call, headers) {
   });
 }
 
+// A text as a query and a form have it. The braces stay: they are those of `{{name}}`, the place of a credential.
+const formText = (text) =>
+  encodeURIComponent(String(text).toWellFormed())
+    .replace(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`)
+    .replace(/%7[BD]/g, (sign) => decodeURIComponent(sign))
+    .replaceAll("%20", "+");
+
+// Fields as a query and a form have them (application/x-www-form-urlencoded of the URL standard). A list has several values of one field.
+function formFields(place, fields) {
+  if (typeof fields !== "object" || fields === null || Array.isArray(fields)) misfit(place, "an object", fields);
+  const pairs = fields instanceof Map ? [...fields] : Object.entries(fields);
+  return pairs
+    .flatMap(([name, value]) => (Array.isArray(value) ? value : [value]).map((one) => [name, one]))
+    .filter(([, value]) => value !== undefined && value !== null)
+    .map((pair) => pair.map(formText).join("="))
+    .join("&");
+}
+
+// An address with more fields in its query. A client does not send the fragment, the part from the # on (RFC 3986, section 3.5).
+function withQuery(url, query) {
+  const fields = formFields("fetch: query", query);
+  const [, address, fragment] = /^([^#]*)(.*)$/s.exec(url);
+  return fields ? `${address}${address.includes("?") ? "&" : "?"}${fields}${fragment}` : url;
+}
+
 // The headers and the body of what is sent. `type`: that of a body that is a text.
-function toWeb(call, { headers = {}, json, form, body }, type) {
+function toWeb(call, { headers = {}, json, form, fields, body }, type) {
   const given = headerPairs(call, headers).map(([name, value]) => ({ name: String(name), value: String(value) }));
-  const bodies = Object.entries({ json, form, body }).filter(([, one]) => one !== undefined);
+  const bodies = Object.entries({ json, form, fields, body }).filter(([, one]) => one !== undefined);
   if (bodies.length > 1) throw new TypeError(`${call} takes ${bodies.map(([name]) => name).join(" or ")}, not both`);
   if (json !== undefined) [body, type] = [asJson(`${call}: json`, json), "application/json"];
   else if (form !== undefined) ({ body, type } = asForm(form));
+  else if (fields !== undefined) [body, type] = [formFields(`${call}: fields`, fields), "application/x-www-form-urlencoded"];
   else if (typeof body !== "string") type = undefined;
   if (type !== undefined && !given.some(({ name }) => name.toLowerCase() === "content-type")) {
     given.push({ name: "content-type", value: type });
@@ -2226,16 +2252,16 @@ function toWeb(call, { headers = {}, json, form, body }, type) {
   return { headers: given, body: typeof body === "string" ? encode(body.toWellFormed()) : body };
 }
 
-const OPTIONS = ["method", "headers", "body", "json", "form", "credentials", "follow", "timeout", "stream"];
+const OPTIONS = ["method", "query", "headers", "body", "json", "form", "fields", "credentials", "follow", "timeout", "stream"];
 
 export const fetch = noticing("fetch", async (url, options = {}) => {
   refuseOthers("fetch: options", options, OPTIONS);
-  const { method = "GET", credentials = [], follow = 0, timeout, stream = false } = options;
+  const { method = "GET", query = {}, credentials = [], follow = 0, timeout, stream = false } = options;
   const parts = isInParts(options.body) ? options.body : undefined;
   if (parts && !stream) throw new TypeError("fetch takes a body in parts only with stream: true");
   const { headers, body } = toWeb("fetch", parts ? { ...options, body: undefined } : options);
   const request = {
-    method, url: String(url), headers, body, credentials, follow,
+    method, url: withQuery(String(url), query), headers, body, credentials, follow,
     timeout: timeout === undefined ? undefined : Math.max(1, milliseconds("fetch: timeout", timeout)),
   };
   if (!stream) return new WebResponse(await web.fetch(request));

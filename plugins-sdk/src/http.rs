@@ -5,7 +5,10 @@
 //! # #[derive(serde::Deserialize)]
 //! # struct Weather { temperature: f64 }
 //! # async fn example() -> Result<()> {
-//! let weather: Weather = http::get("https://api.example.org/weather?city=Verona&key={{api_key}}")
+//! let city = "Castelfranco Veneto & Asolo";
+//! let weather: Weather = http::get("https://api.example.org/weather")
+//!     .query("city", city)
+//!     .query("key", "{{api_key}}")
 //!     .credential("api_key")
 //!     .send()
 //!     .await?
@@ -34,6 +37,7 @@
 //! ```
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::hash::{DefaultHasher, Hasher};
 use std::time::Duration;
 
@@ -44,6 +48,7 @@ use crate::as_json;
 use crate::bindings::parlor::plugin::http;
 use crate::error::{Error, Result};
 use crate::failure::{located, of_call};
+use crate::fields::push_field;
 use crate::timers;
 use crate::turns::in_turn;
 
@@ -110,6 +115,18 @@ impl Request {
         self
     }
 
+    /// Adds a field to the query of the address, before a fragment. The name and the value may be any text, such as what a person wrote:
+    /// they are encoded here, except the braces of `{{name}}`, the place of a credential.
+    pub fn query(mut self, name: impl AsRef<str>, value: impl Display) -> Self {
+        let url = &mut self.0.url;
+        // A client does not send the fragment, the part from the # on (RFC 3986, section 3.5).
+        let fragment = url.find('#').map(|at| url.split_off(at)).unwrap_or_default();
+        url.push(if url.contains('?') { '&' } else { '?' });
+        push_field(url, name.as_ref(), &value);
+        url.push_str(&fragment);
+        self
+    }
+
     /// Lets the host replace `{{name}}` in headers, query and body by a credential: a setting of the type `credential`.
     pub fn credential(mut self, name: impl Into<String>) -> Self {
         self.0.credentials.push(name.into());
@@ -127,9 +144,34 @@ impl Request {
     /// [`Error::Other`]: it cannot be written as JSON.
     #[track_caller]
     pub fn json(self, value: &impl Serialize) -> Result<Self> {
+        Ok(self.of_type("application/json").body(as_json::bytes(value)?))
+    }
+
+    /// Sets the body to the fields of a form without files, with its `content-type` unless the request has one. They are encoded as
+    /// by [`Request::query`].
+    ///
+    /// ```no_run
+    /// # use parlor_sdk::prelude::*;
+    /// # async fn example(song: &str) -> Result<()> {
+    /// let fields = [("title", song), ("key", "{{api_key}}")];
+    /// http::post("https://api.example.org/songs").fields(fields).credential("api_key").send().await?.success()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn fields<N: AsRef<str>, V: Display>(self, fields: impl IntoIterator<Item = (N, V)>) -> Self {
+        let mut form = String::new();
+        for (name, value) in fields {
+            if !form.is_empty() {
+                form.push('&');
+            }
+            push_field(&mut form, name.as_ref(), &value);
+        }
+        self.of_type("application/x-www-form-urlencoded").body(form)
+    }
+
+    /// Says of which media type the body is, unless the author has said it.
+    fn of_type(self, media_type: &str) -> Self {
         let is_typed = named(&self.0.headers, CONTENT_TYPE).is_some();
-        let typed = if is_typed { self } else { self.header(CONTENT_TYPE, "application/json") };
-        Ok(typed.body(as_json::bytes(value)?))
+        if is_typed { self } else { self.header(CONTENT_TYPE, media_type) }
     }
 
     /// Sets the body to a form of these parts, with its `content-type`, as browsers send files (RFC 7578).

@@ -63,6 +63,7 @@ mod error;
 #[doc(hidden)]
 pub mod export;
 mod failure;
+mod fields;
 pub mod files;
 pub mod hooks;
 pub mod http;

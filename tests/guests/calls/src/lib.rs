@@ -144,7 +144,7 @@ async fn outcome(outcome: Result<Option<String>>) -> Result<()> {
 /// Makes a call, and returns what is to be told of it.
 async fn call(name: &str, rest: &str) -> Result<Option<String>> {
     let told = match name {
-        "fetch" | "json" | "form" | "exchange" | "much" | "missing" | "unreachable" => ask(name).await?,
+        "fetch" | "json" | "form" | "fields" | "exchange" | "much" | "missing" | "unreachable" => ask(name).await?,
         "upload" | "encrypted" | "short" | "picture" => return upload(name, rest).await,
         "open" => open(rest).await?,
         "again" => {
@@ -206,6 +206,11 @@ async fn ask(name: &str) -> Result<String> {
             let file = Part::file("file", "a\r\n\".txt", "text/plain\r\nx: y", "one\ntwo");
             let answer = post("form").multipart([Part::text("ti\"tle", "tëa 🍕"), file]).send().await?;
             Ok(answer.status.to_string())
+        }
+        "fields" => {
+            let title = "tëa & \"pie\"=1+2 100%/~!'()* {x}";
+            let request = post("songs?day=1").query("title", title).fields([("key", "5"), ("title", title)]);
+            Ok(request.send().await?.status.to_string())
         }
         "exchange" => {
             let mut exchange = post("tea").open().await?;

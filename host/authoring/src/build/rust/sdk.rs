@@ -40,6 +40,7 @@ pub(in super::super) const SOURCES: &[(&str, &str)] = sources![
     "error.rs",
     "export.rs",
     "failure.rs",
+    "fields.rs",
     "files.rs",
     "hooks.rs",
     "http.rs",

@@ -44,6 +44,13 @@ static parlor_error form(const char *rest) {
   return post(&(parlor_http_request){.method = "POST", .url = "https://api.example.org/form", .form = parts});
 }
 
+static parlor_error fields(const char *rest) {
+  (void)rest;
+  static const parlor_field title[] = {{"title", "tëa & \"pie\"=1+2 100%/~!'()* {x}"}, {"none", NULL}, {0}};
+  const parlor_field form[] = {{"key", "5"}, title[0], {0}};
+  return post(&(parlor_http_request){.method = "POST", .url = "https://api.example.org/songs?day=1", .query = title, .fields = form});
+}
+
 static parlor_error both(const char *rest) {
   (void)rest;
   parlor_http_response answer;
@@ -378,7 +385,7 @@ static parlor_error price(const char *rest) {
 }
 
 static const named_call calls[] = {
-    {"fetch", fetch}, {"json", json}, {"form", form}, {"both", both}, {"exchange", exchange}, {"much", much}, {"missing", missing}, {"unreachable", unreachable},
+    {"fetch", fetch}, {"json", json}, {"form", form}, {"fields", fields}, {"both", both}, {"exchange", exchange}, {"much", much}, {"missing", missing}, {"unreachable", unreachable},
     {"upload", upload}, {"encrypted", encrypted}, {"short", shorter}, {"picture", picture}, {"open", open_file}, {"blame", blame},
     {"size", size}, {"again", again}, {"address", address}, {"keep", keep}, {"price", price},
     {"publish", publish}, {"retract", retract}, {"create", create}, {"configure", configure}, {"purge", purge}, {"delete", delete},

@@ -47,6 +47,11 @@ const calls: Record<string, (rest: string) => Promise<string | void>> = {
     const answer = await fetch("https://api.example.org/form", { method: "POST", form });
     return JSON.stringify(answer.status);
   },
+  async fields() {
+    const title = "tëa & \"pie\"=1+2 100%/~!'()* {x}";
+    const options = { method: "POST", query: { title, none: undefined }, fields: { key: 5, title } };
+    return JSON.stringify((await fetch("https://api.example.org/songs?day=1", options)).status);
+  },
   async exchange() {
     const body = inParts("one ", new Uint8Array([116, 195, 171, 97]), " two");
     const answer = await fetch("https://api.example.org/tea", { method: "POST", body, stream: true });
