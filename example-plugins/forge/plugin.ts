@@ -1,6 +1,6 @@
 // Tells rooms what happens in repositories. The host has verified each request before it comes here.
 
-import { log, NotFound, on, rooms, setting, storage, waitUntil, type Webhook } from "parlor";
+import { log, NotFound, on, rooms, setting, storage, waitUntil, type Webhook, webhooks } from "parlor";
 import * as github from "./github.ts";
 import * as gitlab from "./gitlab.ts";
 import { name, type News } from "./news.ts";
@@ -16,7 +16,6 @@ const REMEMBERED = 50;
 
 /** The content type of a webhook at GitHub if nobody chooses another one. The event is in one field of the form. */
 const FORM = "application/x-www-form-urlencoded";
-const FIELD = "payload=";
 
 on("webhook", { webhook: "github" }, (hook) => tell(hook, "x-github-event", github.read));
 on("webhook", { webhook: "gitea" }, (hook) => tell(hook, "x-gitea-event", github.readGitea));
@@ -51,8 +50,7 @@ function read(hook: Webhook, event: string, reader: Reader): News | undefined {
 /** Returns the body of an event. */
 function payload(hook: Webhook): unknown {
   if (!hook.headers["content-type"]?.toLowerCase().startsWith(FORM)) return hook.json();
-  const field = hook.text().split("&").find((one) => one.startsWith(FIELD)) ?? FIELD;
-  return JSON.parse(decodeURIComponent(field.slice(FIELD.length).replaceAll("+", " ")));
+  return JSON.parse(webhooks.field(hook.text(), "payload") ?? "");
 }
 
 /** Returns the room that is told of a repository. */

@@ -2096,6 +2096,40 @@ const char *parlor_webhook_header(const parlor_webhook *hook, const char *name) 
   return NULL;
 }
 
+/* The value of a digit, or -1. */
+static int digit_of(char sign) {
+  if (sign >= '0' && sign <= '9') return sign - '0';
+  if (sign >= 'a' && sign <= 'f') return sign - 'a' + 10;
+  return sign >= 'A' && sign <= 'F' ? sign - 'A' + 10 : -1;
+}
+
+/* A text of a query or a form. A % without two digits behind it stays. */
+static const char *form_decoded(const char *text, size_t length) {
+  char *decoded = take(length), *end = decoded;
+  for (size_t at = 0; at < length; at++) {
+    int high = length - at > 2 ? digit_of(text[at + 1]) : -1, low = high < 0 ? -1 : digit_of(text[at + 2]);
+    if (text[at] == '%' && low >= 0) {
+      *end++ = (char)(high * 16 + low);
+      at += 2;
+    } else {
+      *end++ = text[at] == '+' ? ' ' : text[at];
+    }
+  }
+  *end = 0;
+  return decoded;
+}
+
+const char *parlor_webhook_field(const char *fields, const char *name) {
+  while (fields && *fields) {
+    size_t length = strcspn(fields, "&"), key = strcspn(fields, "=&");
+    if (length > 0 && !strcmp(form_decoded(fields, key), name)) {
+      return key < length ? form_decoded(fields + key + 1, length - key - 1) : "";
+    }
+    fields += length + (fields[length] == '&');
+  }
+  return NULL;
+}
+
 parlor_error parlor_webhooks_answer(const char *id, const parlor_webhook_answer *answer) {
   if (answer->body && answer->json) return invalid("answer", "has more than one of body and json");
   plugin_string_t request = parlor_text(id);

@@ -232,6 +232,10 @@ typedef struct parlor_webhook {
 /* The first header of this name, however it is spelled. NULL: there is none. */
 const char *parlor_webhook_header(const parlor_webhook *hook, const char *name);
 
+/* The value of the first field of this name, decoded, of a query or of a body that is a form without files
+ * (application/x-www-form-urlencoded), such as `hook->query` or `hook->body`. NULL: there is none. It ends at a %00. */
+const char *parlor_webhook_field(const char *fields, const char *name);
+
 /* A due time of a schedule of this plugin. */
 typedef struct parlor_due_time {
   const char *name; /* of the schedule */

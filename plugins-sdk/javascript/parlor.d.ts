@@ -813,6 +813,11 @@ export const webhooks: {
    * Permission: `webhooks.receive`.
    */
   address(name: string): Promise<string>;
+  /**
+   * Returns the value of the first field of this name, decoded, of a query or of a body that is a form without files
+   * (`application/x-www-form-urlencoded`): `webhooks.field(hook.query, "room")`, `webhooks.field(hook.text(), "payload")`.
+   */
+  field(fields: string | null | undefined, name: string): string | undefined;
 };
 
 /** A due time of a schedule of this plugin. `late` is in seconds: from then until the host told the plugin. */

@@ -2301,7 +2301,17 @@ export const webhooks = {
     await posted.answer(hook.id, { status: answer.status ?? 200, headers, body });
   }),
   address: noticing("webhooks.address", async (name) => posted.address(name)),
+  field(fields, name) {
+    const pairs = (fields ?? "").split("&").filter((pair) => pair !== "").map((pair) => /^([^=]*)=?(.*)$/s.exec(pair));
+    const found = pairs.find(([, key]) => formDecoded(key) === name);
+    return found && formDecoded(found[2]);
+  },
 };
+
+// A text of a query or a form. A `%` without two digits behind it stays.
+const formDecoded = (text) =>
+  text.replaceAll("+", " ").replace(/(?:%[0-9a-f]{2})+/gi, (signs) =>
+    asText(Uint8Array.from(signs.slice(1).split("%"), (digits) => parseInt(digits, 16))));
 
 // Schedules
 

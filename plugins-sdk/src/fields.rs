@@ -22,3 +22,35 @@ fn push_encoded(to: &mut String, text: &str) {
         }
     }
 }
+
+/// Returns the value of the first field of this name, decoded.
+pub(crate) fn find_field(fields: &str, name: &str) -> Option<String> {
+    fields.split('&').filter(|field| !field.is_empty()).find_map(|field| {
+        let (key, value) = field.split_once('=').unwrap_or((field, ""));
+        (decoded(key) == name).then(|| decoded(value))
+    })
+}
+
+/// A `%` without two digits behind it stays, and bytes that are not UTF-8 are replaced.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        rest = behind;
+        match (first, byte_of(behind)) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = behind.get(2..).unwrap_or_default();
+            }
+            (b'+', _) => bytes.push(b' '),
+            _ => bytes.push(*first),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Returns the byte that the first two digits say.
+fn byte_of(text: &[u8]) -> Option<u8> {
+    let digit = |at: usize| text.get(at).and_then(|sign| char::from(*sign).to_digit(16));
+    u8::try_from(digit(0)? * 16 + digit(1)?).ok()
+}

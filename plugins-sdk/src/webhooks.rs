@@ -26,6 +26,7 @@ use crate::as_json;
 use crate::bindings::parlor::plugin::webhooks::{self, Response};
 use crate::error::Result;
 use crate::failure::{located, of_call};
+use crate::fields::find_field;
 use crate::http::add_header;
 use crate::turns::in_turn;
 use crate::types::Webhook;
@@ -111,9 +112,34 @@ pub fn address(name: impl AsRef<str>) -> impl Future<Output = Result<String>> {
     })
 }
 
+/// Returns the value of the first field of this name, decoded, of a query or of a body that is a form without files
+/// (`application/x-www-form-urlencoded`).
+///
+/// ```
+/// # use parlor_sdk::prelude::*;
+/// # fn example(hook: &Webhook) {
+/// let room = webhooks::field(hook.query.as_deref(), "room");
+/// let payload = webhooks::field(&*hook.text(), "payload");
+/// # }
+/// assert_eq!(webhooks::field("title=But+soft%21&day=1", "title").as_deref(), Some("But soft!"));
+/// ```
+pub fn field<'f>(fields: impl Into<Option<&'f str>>, name: impl AsRef<str>) -> Option<String> {
+    find_field(fields.into()?, name.as_ref())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_of_a_query_are_decoded_and_the_first_one_of_a_name_counts() {
+        let query = "a&&ro%6fm=t%C3%ABa+%26+pie=2&room=no&odd=%zz%4&bad=%FF&empty=";
+        let value = |name: &str| field(query, name);
+        assert_eq!(value("room").as_deref(), Some("tëa & pie=2"));
+        assert_eq!((value("odd").as_deref(), value("bad").as_deref()), (Some("%zz%4"), Some("\u{fffd}")));
+        assert_eq!((value("a").as_deref(), value("empty").as_deref()), (Some(""), Some("")));
+        assert_eq!((value(""), value("b"), field(None::<&str>, "a")), (None, None, None));
+    }
 
     #[test]
     fn an_answer_says_of_what_type_its_body_is() {

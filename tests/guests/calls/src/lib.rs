@@ -40,7 +40,13 @@ async fn start() -> Result<()> {
     on("webhook").webhook("ask").run(|hook: Webhook| async move {
         let kind = hook.header("X-Kind").unwrap_or("-").to_owned();
         let (query, body) = (or_none(hook.query.as_deref()), hook.text());
-        let text = format!("{} {} {query} {kind}: {body}", hook.method, or_none(hook.path.as_deref()));
+        let text = if hook.path.as_deref() == Some("fields") {
+            let of_body = |name: &str| webhooks::field(&*body, name).unwrap_or_else(|| "-".to_owned());
+            let room = webhooks::field(hook.query.as_deref(), "room").unwrap_or_default();
+            format!("{room}: {}, {}", of_body("payload"), of_body("none"))
+        } else {
+            format!("{} {} {query} {kind}: {body}", hook.method, or_none(hook.path.as_deref()))
+        };
         let answer = webhooks::Answer::text(text).status(201).header("etag", "v1");
         LAST.replace(Some(hook.clone()));
         webhooks::answer(&hook, answer).await

@@ -211,6 +211,10 @@ static parlor_error asked(const parlor_event *event, void *context) {
   const char *kind = parlor_webhook_header(hook, "X-Kind");
   const char *place = parlor_format("%s %s", or_none(hook->path), or_none(hook->query));
   const char *body = parlor_format("%s %s %s: %.*s", hook->method, place, or_none(kind), (int)hook->size, hook->body);
+  if (hook->path && !strcmp(hook->path, "fields")) {
+    const char *room = parlor_webhook_field(hook->query, "room"), *payload = parlor_webhook_field(hook->body, "payload");
+    body = parlor_format("%s: %s, %s", or_none(room), or_none(payload), or_none(parlor_webhook_field(hook->body, "none")));
+  }
   const parlor_field headers[] = {{"etag", "v1"}, {0}};
   return parlor_webhooks_answer(hook->id, &(parlor_webhook_answer){.status = 201, .headers = headers, .body = body});
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -340,6 +341,11 @@ func asked(ctx context.Context, hook *parlor.Webhook) error {
 	last = hook.ID
 	place := fmt.Sprintf("%s %s %s", hook.Method, orNone(hook.Path), orNone(hook.Query))
 	body := fmt.Sprintf("%s %s: %s", place, orNone(hook.Header["x-kind"]), hook.Body)
+	if hook.Path == "fields" {
+		query, _ := url.ParseQuery(hook.Query)
+		form, _ := url.ParseQuery(string(hook.Body))
+		body = fmt.Sprintf("%s: %s, %s", query.Get("room"), form.Get("payload"), orNone(form.Get("none")))
+	}
 	header := map[string]string{"etag": "v1"}
 	return parlor.WebhooksAnswer(ctx, hook, parlor.WebhookAnswer{Status: 201, Header: header, Body: []byte(body)})
 }

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import date, time
 from typing import Optional
+from urllib.parse import parse_qs
 
 import people
 from parlor import (
@@ -178,6 +179,9 @@ async def asked(hook: Webhook) -> None:
     global last
     last = hook
     text = f"{hook.method} {hook.path or '-'} {hook.query or '-'} {hook.headers.get('x-kind', '-')}: {hook.text}"
+    if hook.path == "fields":
+        query, form = parse_qs(hook.query or ""), parse_qs(hook.text)
+        text = f"{query['room'][0]}: {form['payload'][0]}, {form.get('none', ['-'])[0]}"
     await webhooks.answer(hook, 201, text=text, headers={"etag": "v1"})
 
 

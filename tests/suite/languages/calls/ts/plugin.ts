@@ -193,7 +193,11 @@ let last: Webhook | undefined;
 
 on("webhook", { webhook: "ask" }, async (hook) => {
   last = hook;
-  const body = `${hook.method} ${hook.path ?? "-"} ${hook.query ?? "-"} ${hook.headers["x-kind"] ?? "-"}: ${hook.text()}`;
+  let body = `${hook.method} ${hook.path ?? "-"} ${hook.query ?? "-"} ${hook.headers["x-kind"] ?? "-"}: ${hook.text()}`;
+  if (hook.path === "fields") {
+    const [payload, none] = ["payload", "none"].map((name) => webhooks.field(hook.text(), name));
+    body = `${webhooks.field(hook.query, "room")}: ${payload}, ${none ?? "-"}`;
+  }
   await webhooks.answer(hook, { status: 201, headers: { etag: "v1" }, body });
 });
 
