@@ -1879,7 +1879,7 @@ static parlor_error form_of(const parlor_http_part *parts, const char **type, pl
   return PARLOR_OK;
 }
 
-/* Encodes a text for a query and a form, and gives its end. The braces stay: they are those of {{name}}, the place of a credential. */
+/* Encodes a text for a query and a form, and gives its end. Braces are encoded, too: a {{name}} of a person must not become a credential. */
 static char *form_text(char *end, const char *text) {
   static const char digits[] = "0123456789ABCDEF";
   for (; *text; text++) {
@@ -1887,7 +1887,7 @@ static char *form_text(char *end, const char *text) {
     bool is_letter = (sign >= 'A' && sign <= 'Z') || (sign >= 'a' && sign <= 'z');
     if (sign == ' ') {
       *end++ = '+';
-    } else if (is_letter || (sign >= '0' && sign <= '9') || strchr("-._~{}", sign)) {
+    } else if (is_letter || (sign >= '0' && sign <= '9') || strchr("-._~", sign)) {
       *end++ = (char)sign;
     } else {
       *end++ = '%';

@@ -1071,7 +1071,8 @@ typedef struct parlor_http_request {
   const char *json;               /* a body that is JSON, with its content-type unless the headers have one; see `parlor_quote` */
   const parlor_http_part *form;   /* a body that is a form of these parts, with its content-type */
   const parlor_field *query;      /* added to the query of `url`, before a fragment. The texts may be any, such as what a person wrote:
-                                   * they are encoded, except the braces of {{name}}. A value of NULL is left out. It ends as headers do */
+                                   * they are encoded, braces as well; write {{name}} of a credential into `url`. A value of NULL is left
+                                   * out. It ends as headers do */
   const parlor_field *fields;     /* a body that is a form without files, encoded as `query` is, with its content-type unless the headers
                                    * have one */
 } parlor_http_request;

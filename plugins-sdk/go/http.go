@@ -27,7 +27,8 @@ type HTTPRequest struct {
 	// URL is https://host[:port]/path[?query], or the same with http where the grant says so.
 	URL string
 	// Query is added to that of the URL, before a fragment: the values by name, such as a url.Values. They may be any text, such as what
-	// a person wrote. They are encoded here, except the braces of {{name}}, the place of a credential, and come in the order of their names.
+	// a person wrote. They are encoded here, braces as well, and come in the order of their names. Write the place of a credential,
+	// {{name}}, into the URL.
 	Query map[string][]string
 	// Header has the values by name.
 	Header map[string]string
@@ -202,7 +203,7 @@ func formFields(fields map[string][]string) string {
 	return strings.Join(pairs, "&")
 }
 
-// Encodes a text for a query and a form. The braces stay: they are those of {{name}}, the place of a credential.
+// Encodes a text for a query and a form. Braces are encoded, too: a {{name}} of a person must not become a credential.
 func formText(text string) string {
 	encoded := make([]byte, 0, len(text))
 	for at := range len(text) {
@@ -210,7 +211,7 @@ func formText(text string) string {
 		switch {
 		case sign == ' ':
 			encoded = append(encoded, '+')
-		case '0' <= sign && sign <= '9', 'A' <= sign && sign <= 'Z', 'a' <= sign && sign <= 'z', strings.IndexByte("-._~{}", sign) >= 0:
+		case '0' <= sign && sign <= '9', 'A' <= sign && sign <= 'Z', 'a' <= sign && sign <= 'z', strings.IndexByte("-._~", sign) >= 0:
 			encoded = append(encoded, sign)
 		default:
 			encoded = fmt.Appendf(encoded, "%%%02X", sign)

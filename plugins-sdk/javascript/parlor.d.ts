@@ -679,7 +679,7 @@ export interface FetchOptions {
   method?: string;
   /**
    * It is added to the query of the address, before a fragment. Names and values may be any text, such as what a person wrote: they are
-   * encoded, except the braces of `{{name}}`, the place of a credential.
+   * encoded, braces as well. Write the place of a credential, `{{name}}`, into the address.
    */
   query?: WebFields;
   /** By their names, or as pairs of a name and a value, of which several may have one name. */
@@ -702,8 +702,8 @@ export interface FetchOptions {
 /**
  * Makes a request over the web, and gives the whole answer; a status from 400 on is no error. Permission: `http.fetch`.
  *
- *     const query = { city: "Verona", key: "{{api_key}}" };
- *     const weather = await fetch("https://api.example.org/weather", { query, credentials: ["api_key"] });
+ *     const options = { query: { city: "Verona" }, credentials: ["api_key"] };
+ *     const weather = await fetch("https://api.example.org/weather?key={{api_key}}", options);
  *     if (weather.ok) console.log(weather.json().temperature);
  */
 export function fetch(url: string, options?: FetchOptions & { stream?: false }): Promise<WebResponse>;

@@ -2212,11 +2212,10 @@ function headerPairs(call, headers) {
   });
 }
 
-// A text as a query and a form have it. The braces stay: they are those of `{{name}}`, the place of a credential.
+// A text as a query and a form have it. Braces are encoded, too: a `{{name}}` of a person must not become a credential.
 const formText = (text) =>
   encodeURIComponent(String(text).toWellFormed())
     .replace(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`)
-    .replace(/%7[BD]/g, (sign) => decodeURIComponent(sign))
     .replaceAll("%20", "+");
 
 // Fields as a query and a form have them (application/x-www-form-urlencoded of the URL standard). A list has several values of one field.

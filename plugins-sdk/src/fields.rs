@@ -2,7 +2,8 @@
 
 use std::fmt::{Display, Write as _};
 
-/// Appends a field. Its name and its value may be any text.
+/// Appends a field. Its name and its value may be any text, such as what a person wrote. Braces are encoded as well: a `{{name}}` of a
+/// person must not become a credential.
 pub(crate) fn push_field(to: &mut String, name: &str, value: &dyn Display) {
     push_encoded(to, name);
     to.push('=');
@@ -13,8 +14,7 @@ fn push_encoded(to: &mut String, text: &str) {
     for byte in text.bytes() {
         if byte == b' ' {
             to.push('+');
-        } else if byte.is_ascii_alphanumeric() || b"-._~{}".contains(&byte) {
-            // The braces are those of `{{name}}`, the place of a credential.
+        } else if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             to.push(char::from(byte));
         } else {
             // Writing to a text cannot fail.

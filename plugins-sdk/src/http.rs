@@ -6,9 +6,8 @@
 //! # struct Weather { temperature: f64 }
 //! # async fn example() -> Result<()> {
 //! let city = "Castelfranco Veneto & Asolo";
-//! let weather: Weather = http::get("https://api.example.org/weather")
+//! let weather: Weather = http::get("https://api.example.org/weather?key={{api_key}}")
 //!     .query("city", city)
-//!     .query("key", "{{api_key}}")
 //!     .credential("api_key")
 //!     .send()
 //!     .await?
@@ -116,7 +115,7 @@ impl Request {
     }
 
     /// Adds a field to the query of the address, before a fragment. The name and the value may be any text, such as what a person wrote:
-    /// they are encoded here, except the braces of `{{name}}`, the place of a credential.
+    /// they are encoded here, braces as well. So write the place of a credential, `{{name}}`, into the address.
     pub fn query(mut self, name: impl AsRef<str>, value: impl Display) -> Self {
         let url = &mut self.0.url;
         // A client does not send the fragment, the part from the # on (RFC 3986, section 3.5).
@@ -153,8 +152,8 @@ impl Request {
     /// ```no_run
     /// # use parlor_sdk::prelude::*;
     /// # async fn example(song: &str) -> Result<()> {
-    /// let fields = [("title", song), ("key", "{{api_key}}")];
-    /// http::post("https://api.example.org/songs").fields(fields).credential("api_key").send().await?.success()?;
+    /// let fields = [("title", song), ("day", "today")];
+    /// http::post("https://api.example.org/songs").fields(fields).send().await?.success()?;
     /// # Ok(()) }
     /// ```
     pub fn fields<N: AsRef<str>, V: Display>(self, fields: impl IntoIterator<Item = (N, V)>) -> Self {

@@ -1,6 +1,6 @@
 """Requests over the web, which the host makes for the plugin. Needs `http.fetch`.
 
-    weather = await http.get("https://api.example.org/weather", params={"city": "Verona", "key": "{{api_key}}"}, credentials=["api_key"])
+    weather = await http.get("https://api.example.org/weather?key={{api_key}}", params={"city": "Verona"}, credentials=["api_key"])
     temperature = weather.raise_for_status().json()["temperature"]
     await http.post("https://hooks.example.org/notes", json={"text": "hello"})
     await http.post("https://hooks.example.org/pictures", files={"file": ("balcony.png", picture, "image/png")})
@@ -88,7 +88,8 @@ async def fetch(
     `params` are added to the query, before a fragment. The body is `json` as JSON, or `data`, of which a mapping is sent as a form. With
     `files` it is a form of both: `{"file": ("balcony.png", picture, "image/png")}`. In `params` and `data`, a list or tuple is a field for
     each of its values, bytes are sent as they are, and `None` is no field. The host writes the `credentials`, settings of that
-    type, where `{{name}}` stands in headers, query and body. `follow`: how many redirects are followed, 10 at most. `timeout`: in seconds,
+    type, where `{{name}}` stands in headers, `url` and body; in `params` and a form of `data`, braces are encoded. `follow`: how many
+    redirects are followed, 10 at most. `timeout`: in seconds,
     or a `timedelta`.
     """
     request = _request("http.fetch", method, url, params, headers, json, data, files, credentials, timeout, follow)
@@ -294,10 +295,10 @@ def by_name(headers: Iterable[Any]) -> dict[str, str]:
 
 
 def _query(value: object) -> str:
-    """A text, or bytes, as a query has it. The places of credentials stay as they are."""
+    """A text, or bytes, as a query has it. Braces are encoded, too: a `{{name}}` that a person wrote must not become a credential."""
     if isinstance(value, (bytes, bytearray)):
-        return quote_plus(bytes(value), safe="{}")
-    return quote_plus(whole(str(value)), safe="{}")
+        return quote_plus(bytes(value))
+    return quote_plus(whole(str(value)))
 
 
 def _each(fields: Mapping[str, object]) -> Iterator[Tuple[str, object]]:

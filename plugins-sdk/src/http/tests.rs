@@ -43,12 +43,12 @@ fn a_body_as_json_says_so() {
 fn fields_are_written_so_that_no_text_of_a_person_becomes_another_field() {
     let text = "tëa & \"pie\"=1+2 100%/~!'()*";
     let encoded = "t%C3%ABa+%26+%22pie%22%3D1%2B2+100%25%2F~%21%27%28%29%2A";
-    let Request(one) = get("https://example.org/a#b").query("q&", text).query("n", 5).query("key", "{{api_key}}");
-    assert_eq!(one.url, format!("https://example.org/a?q%26={encoded}&n=5&key={{{{api_key}}}}#b"));
+    let Request(one) = get("https://example.org/a#b").query("q&", text).query("n", 5).query("person", "{{api_key}}");
+    assert_eq!(one.url, format!("https://example.org/a?q%26={encoded}&n=5&person=%7B%7Bapi_key%7D%7D#b"));
     let Request(one) = get("https://example.org/?a=1").query("b", "");
     assert_eq!(one.url, "https://example.org/?a=1&b=");
-    let Request(one) = post("https://example.org/").fields([("q", text), ("key", "{{api_key}}")]);
-    assert_eq!(one.body, Some(format!("q={encoded}&key={{{{api_key}}}}").into_bytes()));
+    let Request(one) = post("https://example.org/").fields([("q", text), ("person", "{{api_key}}")]);
+    assert_eq!(one.body, Some(format!("q={encoded}&person=%7B%7Bapi_key%7D%7D").into_bytes()));
     let kind = "application/x-www-form-urlencoded";
     assert_eq!(one.headers, [Header { name: "content-type".to_owned(), value: kind.to_owned() }]);
     let typed = post("https://example.org/").header("Content-Type", "text/plain").fields([("a", 1)]);

@@ -214,7 +214,7 @@ async fn ask(name: &str) -> Result<String> {
             Ok(answer.status.to_string())
         }
         "fields" => {
-            let title = "tëa & \"pie\"=1+2 100%/~!'()* {x}";
+            let title = "tëa & \"pie\"=1+2 100%/~!'()* {{x}}";
             let request = post("songs?day=1").query("title", title).fields([("key", "5"), ("title", title)]);
             Ok(request.send().await?.status.to_string())
         }

@@ -46,7 +46,7 @@ static parlor_error form(const char *rest) {
 
 static parlor_error fields(const char *rest) {
   (void)rest;
-  static const parlor_field title[] = {{"title", "tëa & \"pie\"=1+2 100%/~!'()* {x}"}, {"none", NULL}, {0}};
+  static const parlor_field title[] = {{"title", "tëa & \"pie\"=1+2 100%/~!'()* {{x}}"}, {"none", NULL}, {0}};
   const parlor_field form[] = {{"key", "5"}, title[0], {0}};
   return post(&(parlor_http_request){.method = "POST", .url = "https://api.example.org/songs?day=1", .query = title, .fields = form});
 }

@@ -100,7 +100,7 @@ func call(ctx context.Context, name, rest string) (string, error) {
 			{Name: "file", FileName: "a\r\n\".txt", MediaType: "text/plain\r\nx: y", Content: []byte("one\ntwo")},
 		}})
 	case "fields":
-		title := []string{"tëa & \"pie\"=1+2 100%/~!'()* {x}"}
+		title := []string{"tëa & \"pie\"=1+2 100%/~!'()* {{x}}"}
 		query, fields := map[string][]string{"title": title}, map[string][]string{"title": title, "key": {"5"}}
 		return post(ctx, parlor.HTTPRequest{URL: "https://api.example.org/songs?day=1", Query: query, Fields: fields})
 	case "both":

@@ -41,7 +41,7 @@ async def call(name: str, rest: str) -> Optional[str]:
             note = {"file": ("a\r\n\".txt", b"one\ntwo", "text/plain\r\nx: y")}
             return str((await http.post("https://api.example.org/form", data={'ti"tle': "tëa 🍕"}, files=note)).status)
         case "fields":
-            title = {"title": "tëa & \"pie\"=1+2 100%/~!'()* {x}"}
+            title = {"title": "tëa & \"pie\"=1+2 100%/~!'()* {{x}}"}
             given = await http.post("https://api.example.org/songs?day=1", params=title, data={"key": 5, **title})
             return str(given.status)
         case "both":

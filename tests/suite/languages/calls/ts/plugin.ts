@@ -48,7 +48,7 @@ const calls: Record<string, (rest: string) => Promise<string | void>> = {
     return JSON.stringify(answer.status);
   },
   async fields() {
-    const title = "tëa & \"pie\"=1+2 100%/~!'()* {x}";
+    const title = "tëa & \"pie\"=1+2 100%/~!'()* {{x}}";
     const options = { method: "POST", query: { title, none: undefined }, fields: { key: 5, title } };
     return JSON.stringify((await fetch("https://api.example.org/songs?day=1", options)).status);
   },
