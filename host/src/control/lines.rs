@@ -1,6 +1,6 @@
 //! The last lines of the log, kept in memory for queries. Bounded in lines and in bytes.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt::{Debug, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,10 +14,11 @@ use tracing_subscriber::layer::{Context, Layer};
 
 use super::views::Line;
 
-/// The most lines that are kept. The oldest line of the plugin with the most bytes is dropped first.
-const MOST_LINES: usize = 10_000;
-/// The most bytes that are kept.
+/// The most bytes that are kept. Lines about no account keep a quarter of them. The accounts share the rest: one whose lines take no
+/// more than its part, of as many parts as there are accounts in the log, loses none to others.
 const MOST_BYTES: usize = 4 << 20;
+/// A short line counts as one of this many bytes, so at most 10,485 lines are kept.
+const LEAST: usize = 400;
 /// A longer text in a line is truncated to this many bytes.
 const LONGEST: usize = 4 << 10;
 /// Further fields of a line are omitted.
@@ -65,10 +66,10 @@ impl Said {
         self.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
     }
 
-    /// Returns how many bytes the line takes.
+    /// Returns how many bytes the line counts as.
     fn size(&self) -> usize {
         let fields = self.fields.iter().map(|field| size_of_val(field) + field.1.len());
-        size_of::<Self>() + self.message.len() + fields.sum::<usize>()
+        LEAST.max(size_of::<Self>() + self.message.len() + fields.sum::<usize>())
     }
 }
 
@@ -91,35 +92,84 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Buffer {
-    lines: VecDeque<Arc<Said>>,
+    /// The lines by their numbers.
+    lines: BTreeMap<u64, Arc<Said>>,
     bytes: usize,
-    /// The bytes of each plugin's lines (by it or about it), and of all other lines.
-    shares: HashMap<Option<String>, usize>,
+    /// The lines about each account, and those about none.
+    shares: HashMap<Option<String>, Share>,
+    /// The bytes of each account's lines, with its name.
+    largest: BTreeSet<(usize, String)>,
     next: u64,
+}
+
+/// The lines about one account, or about none.
+#[derive(Debug, Default)]
+struct Share {
+    bytes: usize,
+    /// The lines of each plugin (by it or about it), and all other ones.
+    plugins: HashMap<Option<String>, Part>,
+}
+
+/// The lines about one account and one plugin.
+#[derive(Debug, Default)]
+struct Part {
+    bytes: usize,
+    /// The numbers of the lines, the oldest first.
+    numbers: VecDeque<u64>,
 }
 
 impl Buffer {
     fn put(&mut self, line: Said) {
-        self.bytes += line.size();
-        *self.shares.entry(line.owner().map(str::to_owned)).or_default() += line.size();
-        self.lines.push_back(Arc::new(line));
-        while self.lines.len() > MOST_LINES || self.bytes > MOST_BYTES {
+        let (account, size) = (line.account().map(str::to_owned), line.size());
+        let share = self.shares.entry(account.clone()).or_default();
+        let part = share.plugins.entry(line.owner().map(str::to_owned)).or_default();
+        part.bytes += size;
+        part.numbers.push_back(line.number);
+        let before = share.bytes;
+        share.bytes += size;
+        let after = share.bytes;
+        self.bytes += size;
+        self.lines.insert(line.number, Arc::new(line));
+        self.order(account, before, after);
+        while self.bytes > MOST_BYTES {
             self.forget();
         }
     }
 
-    /// Drops the oldest line of the owner with the most bytes: a plugin that floods the log displaces its own lines.
+    /// Drops a line. Lines about no account keep a quarter of the bytes; of the rest, the account with the most bytes loses a line. Of
+    /// these lines, the oldest one of the plugin with the most bytes goes. So whoever floods the log displaces the own lines.
     fn forget(&mut self) {
-        let largest = self.shares.iter().max_by_key(|(_, bytes)| **bytes).map(|(owner, _)| owner.as_deref());
-        let oldest = self.lines.iter().position(|line| largest.is_none_or(|largest| line.owner() == largest));
-        let Some(gone) = self.lines.remove(oldest.unwrap_or(0)) else { return };
-        self.bytes -= gone.size();
-        let owner = gone.owner().map(str::to_owned);
-        if let Some(share) = self.shares.get_mut(&owner) {
-            *share -= gone.size();
-            if *share == 0 {
-                self.shares.remove(&owner);
-            }
+        let of_none = self.shares.get(&None::<String>).map_or(0, |share| share.bytes);
+        let largest = self.largest.last().filter(|_| of_none <= MOST_BYTES / 4);
+        let account = largest.map(|(_, name)| name.clone());
+        let Some(share) = self.shares.get_mut(&account) else { return };
+        let largest = share.plugins.iter().max_by_key(|(_, part)| part.bytes);
+        let Some(plugin) = largest.map(|(plugin, _)| plugin.clone()) else { return };
+        let Some(part) = share.plugins.get_mut(&plugin) else { return };
+        let number = part.numbers.pop_front();
+        let Some(gone) = number.and_then(|number| self.lines.remove(&number)) else { return };
+        let (size, before) = (gone.size(), share.bytes);
+        part.bytes -= size;
+        if part.numbers.is_empty() {
+            share.plugins.remove(&plugin);
+        }
+        share.bytes -= size;
+        let after = share.bytes;
+        if after == 0 {
+            self.shares.remove(&account);
+        }
+        self.bytes -= size;
+        self.order(account, before, after);
+    }
+
+    /// Notes how many bytes the lines about an account take.
+    fn order(&mut self, account: Option<String>, before: usize, after: usize) {
+        let Some(name) = account else { return };
+        let mut entry = (before, name);
+        self.largest.remove(&entry);
+        if after > 0 {
+            entry.0 = after;
+            self.largest.insert(entry);
         }
     }
 }
@@ -178,8 +228,8 @@ impl Lines {
     /// Returns the lines after this number that match the filter, and the number of the newest line of all.
     pub fn after(&self, number: u64, wanted: &Wanted) -> (Vec<Arc<Said>>, u64) {
         let kept = self.kept();
-        let skip = kept.lines.partition_point(|line| line.number <= number);
-        let lines = kept.lines.iter().skip(skip).filter(|line| wanted.takes(line)).cloned().collect();
+        let later = kept.lines.range(number.saturating_add(1)..).map(|(_, line)| line);
+        let lines = later.filter(|line| wanted.takes(line)).cloned().collect();
         (lines, kept.next)
     }
 
@@ -297,13 +347,68 @@ mod tests {
         assert_eq!(newest, 3_000);
         assert!(kept.iter().map(|line| line.message.len()).sum::<usize>() <= MOST_BYTES);
         assert_eq!(kept.last().unwrap().number, 3_000);
-        let lines = with_lines(|| (0..MOST_LINES + 5).for_each(|_| tracing::info!("x")));
-        assert_eq!(lines.after(0, &Wanted::default()).0.len(), MOST_LINES);
+        let most_lines = MOST_BYTES / LEAST;
+        let lines = with_lines(|| (0..most_lines + 5).for_each(|_| tracing::info!("x")));
+        assert_eq!(lines.after(0, &Wanted::default()).0.len(), most_lines);
         assert_eq!(lines.after(0, &Wanted::default()).0[0].number, 6);
         // A field takes more memory than its text.
         let many =
             || tracing::info!(a = 1, b = 1, c = 1, d = 1, e = 1, f = 1, g = 1, h = 1, i = 1, j = 1, k = 1, l = 1, "x");
-        let lines = with_lines(|| (0..MOST_LINES).for_each(|_| many()));
-        assert!(lines.after(0, &Wanted::default()).0.len() < MOST_LINES);
+        let lines = with_lines(|| (0..most_lines).for_each(|_| many()));
+        assert!(lines.after(0, &Wanted::default()).0.len() < most_lines);
+    }
+
+    /// Returns how many lines with this message there are.
+    fn count(lines: &Lines, message: &str) -> usize {
+        lines.after(0, &Wanted::default()).0.iter().filter(|line| &*line.message == message).count()
+    }
+
+    #[test]
+    fn lines_about_an_account_displace_no_lines_of_others() {
+        let lines = with_lines(|| {
+            for _ in 0..1_000 {
+                tracing::info!("of the host");
+                tracing::info!(plugin = "shared", account = "blue", "of blue");
+            }
+            for _ in 0..20_000 {
+                tracing::info!(plugin = "shared", account = "red", "of red");
+                tracing::info!(account = "red", room = "hall@rooms.example.org", "red enters a room");
+            }
+        });
+        assert_eq!([count(&lines, "of the host"), count(&lines, "of blue")], [1_000; 2]);
+        // The rest is for it: both kinds of its lines have an equal share.
+        let own = ["of red", "red enters a room"].map(|message| count(&lines, message));
+        assert!(own.iter().sum::<usize>() > 8_000 && own[0].abs_diff(own[1]) < 2, "{own:?}");
+    }
+
+    #[test]
+    fn many_accounts_leave_a_quarter_to_the_lines_of_the_host() {
+        let lines = with_lines(|| {
+            (0..2_000).for_each(|_| tracing::info!("of the host"));
+            for number in 0..20_000 {
+                tracing::info!(account = format!("a{}", number % 5_000), "of an account");
+            }
+        });
+        let most_lines = MOST_BYTES / LEAST;
+        assert_eq!(count(&lines, "of the host"), 2_000);
+        assert_eq!(count(&lines, "of an account"), most_lines - 2_000);
+        let kept = lines.kept();
+        assert_eq!(kept.bytes, kept.lines.values().map(|line| line.size()).sum::<usize>());
+        assert_eq!((kept.shares.len(), kept.largest.len()), (5_001, 5_000));
+    }
+
+    #[test]
+    fn a_plugin_that_floods_the_log_displaces_its_own_lines() {
+        let lines = with_lines(|| {
+            tracing::info!(plugin = "quiet", account = "main", "of the quiet one");
+            (0..20_000).for_each(|_| tracing::info!(plugin = "loud", account = "main", "of the loud one"));
+        });
+        assert_eq!(count(&lines, "of the quiet one"), 1);
+        let lines = with_lines(|| (0..20_000).for_each(|_| tracing::info!(account = "main", "x")));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines.clone()), || {
+            (0..20_000).for_each(|_| tracing::info!("of the host"));
+        });
+        // Lines about no account take what the accounts leave, and at least a quarter.
+        assert_eq!(count(&lines, "of the host"), MOST_BYTES / 4 / LEAST);
     }
 }
