@@ -29,6 +29,9 @@ const LINES: usize = 60;
 /// The most accounts whose logs are shown to a session of some accounts.
 const MOST_LOGS: usize = 4;
 
+/// The last lines of a plugin on one account, or why the host does not tell them now.
+type Log = Result<Vec<Line>, String>;
+
 /// Adds the page.
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
     routes.page("/plugins/{id}", Role::Viewer.of_accounts(), page)
@@ -115,9 +118,9 @@ async fn of_accounts(visit: &Visit, id: &PluginId) -> Result<Reply, Problem> {
         h2 id="log" { "Log" }
         div data-live id="lines" {
             @if logs.is_empty() { p { "It runs on none of your accounts." } }
-            @for (account, lines) in &logs {
+            @for (account, log) in &logs {
                 @if logs.len() > 1 { h3 { "On " (stranger(account)) } }
-                (runs::log(lines))
+                (shown_log(log))
             }
         }
         p.hint { "Its versions and its secrets are changed by sessions of the whole host: ask the people who run it." }
@@ -126,14 +129,24 @@ async fn of_accounts(visit: &Visit, id: &PluginId) -> Result<Reply, Problem> {
 }
 
 /// Reads the log of a plugin on one account.
-fn log_of(client: &Client, id: &PluginId, account: String) -> Result<(String, Vec<Line>), ClientError> {
+fn log_of(client: &Client, id: &PluginId, account: String) -> Result<(String, Log), ClientError> {
     let target = format!("/v1/logs?plugin={id}&account={}&lines={LINES}", escaped(&account));
-    let lines = match client.lines(&target) {
-        // The account may start, sleep, or go to another node of a cluster at this moment.
-        Err(ClientError::Refused { status: 404 | 409 | 503, .. }) => Vec::new(),
-        lines => lines?.collect::<Result<_, _>>()?,
+    let log = match client.lines(&target) {
+        // The account may start, sleep, or go to another node of a cluster at this moment, or the host has too much to do.
+        Err(ClientError::Refused { status: 404 | 409 | 503, reason }) => Err(reason),
+        lines => Ok(lines?.collect::<Result<Vec<_>, _>>()?),
     };
-    Ok((account, lines))
+    Ok((account, log))
+}
+
+/// Shows the log of a plugin on one account, or why it is not shown.
+fn shown_log(log: &Log) -> Markup {
+    html! {
+        @match log {
+            Ok(lines) => { (runs::log(lines)) }
+            Err(reason) => { p.warning role="note" { "Not shown now: " (stranger(reason)) } }
+        }
+    }
 }
 
 /// Reads the settings of a plugin; none if the host refuses that.
@@ -260,5 +273,20 @@ fn shown(visit: &Visit, id: &PluginId, known: &Known) -> Markup {
         (versions::shown(visit, id, entry, versions))
         h2 id="log" { "Log" }
         div data-live id="lines" { (by_host(&|| runs::log(lines))) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_the_host_does_not_tell_now_has_the_reason_in_its_place() {
+        let log = |log: Log| shown_log(&log).into_string();
+        let refused = log(Err("too many requests: try again in a moment".to_owned()));
+        assert!(refused.contains("Not shown now: ") && refused.contains("try again in a moment"), "{refused}");
+        assert!(!refused.contains("<pre"), "{refused}");
+        let told = log(Ok(Vec::new()));
+        assert!(told.contains("<pre") && !told.contains("Not shown"), "{told}");
     }
 }
