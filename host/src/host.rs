@@ -75,7 +75,7 @@ pub use lock::LOCK;
 pub(crate) use reload::{comes, in_force};
 pub(crate) use sleeping::{Asleep, wake_named, wake_one, why_awake};
 pub use standing::PluginStatus;
-pub(crate) use standing::{PluginHealth, health};
+pub(crate) use standing::{PluginHealth, health, status_on};
 
 /// Maximum time that plugins may delay the log-in.
 const INITIALIZE: Duration = Duration::from_secs(10);
@@ -337,9 +337,7 @@ impl Host {
 
     /// Waits until every plugin runs, has failed, or waits for the session.
     pub async fn settled(&self) {
-        let settling =
-            join_all(self.plugins.lock().await.values().flat_map(Plugin::supervised).map(Supervised::settled));
-        settling.await;
+        self.plugins.settled(None).await;
     }
 
     /// Returns the configuration in force: the one that was last read, except for what only a restart can change.
@@ -365,7 +363,7 @@ impl Host {
             let plugin = plugins.remove(id)?;
             let all = plugins.values().flat_map(Plugin::supervised);
             let running: Vec<_> = all.filter_map(Supervised::instance).collect();
-            let left = self.leaving.begin(id, plugin.rows(id, None, &running));
+            let left = self.leaving.begin(id, plugin.rows(id, None, &running, &|_| true));
             (plugin, left)
         };
         plugin.stop().await;

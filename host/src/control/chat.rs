@@ -169,7 +169,8 @@ async fn first(host: &Host, account: &Shared, node: &str, title: &str, owner: &J
             Err(reason) => ended(Err(reason)),
         };
     }
-    let (mut status, reach) = (show::status(host).await, Reach::of(host, &owner.to_bare()).await);
+    let reach = Reach::of(host, &owner.to_bare()).await;
+    let mut status = show::status(host, reach.own().as_ref()).await;
     reach.narrow(&mut status);
     match node {
         "status" => ended(Ok(status_lines(&status))),
@@ -205,7 +206,7 @@ async fn change(
         tracing::warn!(%owner, command = node, plugin = %id, %reason, "the command of an owner failed");
         "this failed; the log of the host says why".to_owned()
     })?;
-    settle(host).await;
+    settle(host, reach.own().as_ref()).await;
     let mut places = show::plugin(host, id).await;
     places.retain(|plugin| reach.shows(plugin));
     Ok(plugins(&places))

@@ -16,8 +16,9 @@ use parlor_base::id::PluginId;
 use parlor_config::{AccountConfig, AccountName, Config, Selector};
 use parlor_plugins::admin::PluginAdmin;
 use parlor_plugins::policy::Policy;
+use parlor_runtime::account::Shared;
 
-use super::request::Session;
+use super::request::{Request, Session};
 use super::views::{Plugin, Process, Status};
 use crate::host::Host;
 
@@ -51,14 +52,10 @@ impl Reach {
     /// Returns the reach of a session of the window at this moment: that of the person to whom its link was sent, or the accounts
     /// that its link was printed for. Another account that got the name of one of these is none of them.
     pub(super) async fn of_session(host: &Host, session: &Session) -> Self {
-        match (&session.accounts, &session.jid) {
-            (Some(named), _) => {
-                let config = host.config();
-                let own = own_accounts(host, &config, &|account| is_named(named, account));
-                Self::read(config, own).await
-            }
-            (None, Some(jid)) => Self::of(host, jid).await,
-            (None, None) => Self { is_whole: true, ..Self::default() },
+        let config = host.config();
+        match accounts_of(host, &config, session) {
+            Some(own) => Self::read(config, own).await,
+            None => Self { is_whole: true, ..Self::default() },
         }
     }
 
@@ -92,6 +89,11 @@ impl Reach {
     /// Returns whether the person controls the whole host.
     pub(super) fn is_whole(&self) -> bool {
         self.is_whole
+    }
+
+    /// Returns the accounts of the person. None: each.
+    pub(super) fn own(&self) -> Option<BTreeSet<AccountName>> {
+        (!self.is_whole).then(|| self.accounts.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
     /// Returns whether an account is one of the person's.
@@ -135,7 +137,7 @@ impl Reach {
             }
             (plugin.grants, plugin.rooms) = (None, None);
             plugin.source.clear();
-            if plugin.is_behind() || plugin.state == "waiting" {
+            if plugin.is_behind() || ["waiting", "refused"].contains(&plugin.state.as_str()) {
                 plugin.reason = Some(UNTOLD.to_owned());
             }
         }
@@ -171,6 +173,32 @@ impl Reach {
              run the host to install it once more for your accounts alone, under another id"
         ))
     }
+}
+
+/// Returns the accounts that a session of the window reaches at this moment, without waiting for the disk. None: it reaches the whole
+/// host.
+fn accounts_of(host: &Host, config: &Config, session: &Session) -> Option<BTreeSet<AccountName>> {
+    let own = match (&session.accounts, &session.jid) {
+        (Some(named), _) => own_accounts(host, config, &|account| is_named(named, account)),
+        (None, Some(jid)) if !config.is_owned_by(jid) => {
+            own_accounts(host, config, &|account| account.owners.contains(jid))
+        }
+        (None, _) => return None,
+    };
+    Some(own)
+}
+
+/// Returns the accounts of this host that the session of a request reaches: no other ones are asked anything for it.
+pub(super) fn reached(host: &Host, request: &Request) -> Vec<Arc<Shared>> {
+    match only(host, request) {
+        Some(own) => own.iter().filter_map(|name| host.account(name)).collect(),
+        None => host.accounts(),
+    }
+}
+
+/// Returns the accounts that a session of some accounts reaches. None: the request is of somebody who controls the whole host.
+pub(super) fn only(host: &Host, request: &Request) -> Option<BTreeSet<AccountName>> {
+    request.by.as_ref().and_then(|session| accounts_of(host, &host.config(), session))
 }
 
 /// Returns the names of somebody's accounts. While the name of an account goes to another address, nobody has the account: the account
@@ -326,6 +354,20 @@ mod tests {
         let mut all = whole.clone();
         Reach { is_whole: true, ..Reach::default() }.narrow(&mut all);
         assert_eq!(all, whole);
+    }
+
+    /// It has a place on each account where it has run before, with the reason of the whole host.
+    #[test]
+    fn an_owner_is_not_told_why_a_plugin_that_also_runs_elsewhere_was_refused() {
+        let refused = |id: &str| Plugin {
+            state: "refused".to_owned(),
+            reason: Some("/home/bob/new.wasm cannot be read".to_owned()),
+            ..plugin(id, Some("red"))
+        };
+        let mut plugins = vec![refused("both"), refused("own")];
+        reach().narrow_plugins(&mut plugins);
+        let reasons: Vec<_> = plugins.iter().filter_map(|one| one.reason.as_deref()).collect();
+        assert_eq!(reasons, [UNTOLD, "/home/bob/new.wasm cannot be read"]);
     }
 
     #[test]

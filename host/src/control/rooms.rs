@@ -1,5 +1,6 @@
 //! The rooms of accounts on the control socket: showing them, and entering and leaving them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -20,11 +21,12 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Actor, Bookmark};
 use parlor_store::By;
 
+use super::reach::reached;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::views::{Left, Room, RoomPlugin, Status};
 use super::{addresses, audit};
-use crate::host::{Host, PluginStatus};
+use crate::host::{Host, PluginStatus, status_on};
 
 /// The most of a stranger's text that is shown, in bytes.
 pub(super) const LONGEST: usize = 1 << 10;
@@ -90,7 +92,8 @@ fn left_view(departure: &Departure) -> Left {
 /// Returns the rooms of all accounts, or of one, with the plugins that may do something in them.
 pub(super) async fn list(host: &Host, request: &Request) -> Result<Vec<Room>, Refusal> {
     let accounts = accounts(host, request)?;
-    let plugins = host.status().await;
+    let names = accounts.iter().map(|account| account.name.clone()).collect();
+    let plugins = status_on(host, Some(&names)).await;
     let mut rooms = Vec::new();
     for account in accounts {
         rooms.extend(of(&account).into_iter().map(|room| with_plugins(room, &account, &plugins)));
@@ -127,7 +130,7 @@ fn may_in(one: &PluginStatus, jid: &BareJid, is_contact: &dyn Fn(&BareJid) -> bo
 
 /// Returns a room of an account as it is now.
 async fn current(host: &Host, account: &Shared, jid: &BareJid) -> Room {
-    let plugins = host.status().await;
+    let plugins = status_on(host, Some(&BTreeSet::from([account.name.clone()]))).await;
     let snapshot = account.snapshot();
     let never = RoomRecord { state: RoomState::Out, since: None, next: None, departure: None, entered: false };
     let record = snapshot.room_records.rooms.get(jid).map_or(&never, |record| &**record);
@@ -287,9 +290,13 @@ fn room(request: &Request) -> Result<BareJid, Refusal> {
     addresses::room(text).map_err(Refusal::Value)
 }
 
-/// Returns all accounts, or the one that a request names.
+/// Returns all accounts that the session of a request reaches, or the one that the request names.
 pub(super) fn accounts(host: &Host, request: &Request) -> Result<Vec<Arc<Shared>>, Refusal> {
-    if request.value("account").is_some() { account(host, request).map(|one| vec![one]) } else { Ok(host.accounts()) }
+    if request.value("account").is_some() {
+        account(host, request).map(|one| vec![one])
+    } else {
+        Ok(reached(host, request))
+    }
 }
 
 /// Returns the account that a request names, or the only one.

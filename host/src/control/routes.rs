@@ -6,6 +6,7 @@ mod keys;
 mod settings;
 mod webhooks;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,7 +132,7 @@ impl Routes {
     ) -> Result<Answer, Refusal> {
         let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
         match (&request.method, &path[..]) {
-            (&Method::GET, ["v1", "status"]) => self.status().await,
+            (&Method::GET, ["v1", "status"]) => self.status(&request).await,
             (&Method::GET, ["v1", "audit"]) => json(&audit::read(&self.handle.host, &request, &self.followers).await?),
             (&Method::GET, ["v1", "logs"]) => self.logs(&request, client),
             (&Method::GET, ["v1", "plugins", id]) => self.plugin(&plugin(id)?).await,
@@ -193,18 +194,27 @@ impl Routes {
             (&Method::GET, ["v1", "plugins", id, "settings"]) => settings::show(&self.handle.host, &plugin(id)?).await,
             (&Method::POST, ["v1", "plugins", id, "settings"]) => {
                 settings::change(&self.handle, &plugin(id)?, &request, &by).await?;
-                settle(&self.handle.host).await;
-                self.status().await
+                self.settled_status(&request).await
             }
             (&Method::POST, ["v1", "plugins", id, step @ ("enable" | "disable")]) => {
-                self.switch(&plugin(id)?, *step == "enable", &by).await
+                self.switch(&plugin(id)?, &request, *step == "enable", &by).await
             }
             _ => Err(no_route(&path)),
         }
     }
 
-    async fn status(&self) -> Result<Answer, Refusal> {
-        json(&show::status(&self.handle.host).await)
+    /// Answers with the state of the host, or with that of the accounts of a session of some accounts: each has its own, and does not
+    /// wait for what there is of others.
+    async fn status(&self, request: &Request) -> Result<Answer, Refusal> {
+        let host = &self.handle.host;
+        json(&show::status(host, reach::only(host, request).as_ref()).await)
+    }
+
+    /// Does the same once the plugins that were started run or have failed.
+    async fn settled_status(&self, request: &Request) -> Result<Answer, Refusal> {
+        let host = &self.handle.host;
+        settle(host, reach::only(host, request).as_ref()).await;
+        self.status(request).await
     }
 
     async fn plugin(&self, id: &PluginId) -> Result<Answer, Refusal> {
@@ -326,8 +336,7 @@ impl Routes {
         self.handle.host.hold_to_policy().await;
         let applying = async { self.order(order).await?.map_err(Refusal::NotApplied) };
         audit::recorded(&self.handle.host, request, by, &[], applying).await?;
-        settle(&self.handle.host).await;
-        self.status().await
+        self.settled_status(request).await
     }
 
     async fn restart(&self, id: PluginId, request: &Request, by: &By) -> Result<Answer, Refusal> {
@@ -340,19 +349,17 @@ impl Routes {
         };
         let accounts = switching::restarted_on(&self.handle.host, &id).await;
         audit::recorded(&self.handle.host, request, by, &accounts.iter().collect::<Vec<_>>(), restarting).await?;
-        settle(&self.handle.host).await;
-        self.status().await
+        self.settled_status(request).await
     }
 
     /// Lets a plugin run, or keeps it from running.
-    async fn switch(&self, id: &PluginId, is_enabled: bool, by: &By) -> Result<Answer, Refusal> {
+    async fn switch(&self, id: &PluginId, request: &Request, is_enabled: bool, by: &By) -> Result<Answer, Refusal> {
         let host = &self.handle.host;
         if !actions::will_have_plugin(host, id).await {
             return Err(Refusal::NoPlugin(id.clone()));
         }
         switching::switch(host, &self.handle.orders, id, is_enabled, by).await.map_err(Refusal::NotApplied)?;
-        settle(host).await;
-        self.status().await
+        self.settled_status(request).await
     }
 
     /// Gives the host an order, and waits until it is done.
@@ -384,10 +391,10 @@ impl Routes {
     }
 }
 
-/// Waits until every started plugin runs or has failed.
-pub(super) async fn settle(host: &Host) {
+/// Waits until every started plugin runs or has failed, or every one on these accounts.
+pub(super) async fn settle(host: &Host, only: Option<&BTreeSet<AccountName>>) {
     // After the timeout the response shows the current state.
-    let _ = tokio::time::timeout(SETTLING, host.settled()).await;
+    let _ = tokio::time::timeout(SETTLING, host.plugins.settled(only)).await;
 }
 
 /// Returns the response to a request that is refused.

@@ -15,7 +15,7 @@ use super::http::{self, Answer, SharedReader};
 use super::listening::Listening;
 #[cfg(feature = "cluster")]
 use super::nodes;
-use super::reach::requests::Limits;
+use super::reach::requests::{self, Limits};
 use super::refusal::Refusal;
 use super::request::Request;
 use super::routes::{self, Routes};
@@ -169,11 +169,8 @@ async fn answer(
     client: SharedReader<OwnedReadHalf>,
     peer: u32,
 ) -> Result<Answer, Refusal> {
+    let _place = requests::place(&routes.handle.host, &request).await?;
     let limits = Limits::of(&routes.handle.host, &mut request).await?;
-    let _place = match &limits {
-        Some(limits) => Some(limits.place().await?),
-        None => None,
-    };
     let answer = Box::pin(carried_out(routes, request, client, peer)).await;
     match limits {
         Some(limits) => limits.narrowed(answer).await,

@@ -1,6 +1,6 @@
 //! Converts the host's state into the views of the control socket.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jid::BareJid;
@@ -29,7 +29,7 @@ use super::views::{
     Webhooks, absolute,
 };
 use super::{VERSION, health, rooms};
-use crate::host::{Asleep, Host, PluginStatus, why_awake};
+use crate::host::{Asleep, Host, PluginStatus, status_on, why_awake};
 use crate::memory;
 
 /// The most of a reason that is shown, in bytes.
@@ -38,9 +38,9 @@ const LONGEST: usize = 4 << 10;
 /// the longest address.
 const LONGEST_COMMAND: usize = 16 << 10;
 
-/// Returns the state of the host, without the limits and denied calls of its plugins.
-pub(super) async fn status(host: &Host) -> Status {
-    let mut status = status_of(host, &host.status().await);
+/// Returns the state of the host, without the limits and denied calls of its plugins. `only`: no other accounts are looked at.
+pub(super) async fn status(host: &Host, only: Option<&BTreeSet<AccountName>>) -> Status {
+    let mut status = status_of(host, &status_on(host, only).await, only);
     for plugin in &mut status.plugins {
         plugin.limits.clear();
         plugin.denied.clear();
@@ -50,7 +50,7 @@ pub(super) async fn status(host: &Host) -> Status {
 
 /// Returns the state of the host, with the limits and denied calls of each plugin.
 pub(super) async fn closely(host: &Host) -> Status {
-    status_of(host, &host.status_with_storage().await)
+    status_of(host, &host.status_with_storage().await, None)
 }
 
 /// Returns one plugin on each of its accounts, with its limits, denied calls and grants, and the account's connection.
@@ -223,9 +223,11 @@ fn encryption_view(account: &Shared) -> Encryption {
     }
 }
 
-fn status_of(host: &Host, plugins: &[PluginStatus]) -> Status {
-    let config = host.config();
-    let (awake, asleep) = (host.accounts(), host.asleep());
+fn status_of(host: &Host, plugins: &[PluginStatus], only: Option<&BTreeSet<AccountName>>) -> Status {
+    let (config, mut asleep) = (host.config(), host.asleep());
+    asleep.retain(|one| only.is_none_or(|only| only.contains(&one.name)));
+    let awake =
+        only.map_or_else(|| host.accounts(), |only| only.iter().filter_map(|name| host.account(name)).collect());
     Status {
         node: None,
         nodes: Vec::new(),
@@ -245,7 +247,7 @@ fn status_of(host: &Host, plugins: &[PluginStatus]) -> Status {
         policy_error: host.policy_fault().map(|fault| escape_untrusted(&fault, LONGEST)),
         config_error: host.config_fault().map(|fault| escape_untrusted(&fault, LONGEST)),
         webhooks_error: host.listening.fault().map(|fault| escape_untrusted(&fault, LONGEST)),
-        components: components(host, &config, &asleep),
+        components: if only.is_none() { components(host, &config, &asleep) } else { Vec::new() },
         accounts: accounts(host, &config, &awake, &asleep),
         plugins: plugins.iter().map(plugin_view).collect(),
     }

@@ -1,7 +1,8 @@
 //! The plugins of a host, by their ids.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::join_all;
 use parlor_base::id::PluginId;
 use parlor_config::AccountName;
 use parlor_runtime::supervisor::Supervised;
@@ -36,5 +37,16 @@ impl Plugins {
         find: impl Fn(&Supervised) -> Option<T>,
     ) -> Option<Vec<(AccountName, T)>> {
         Some(self.lock().await.get(id)?.on_each(find))
+    }
+
+    /// Waits until every plugin on each of these accounts runs, has failed, or waits for the session. None: on all accounts.
+    pub(crate) async fn settled(&self, only: Option<&BTreeSet<AccountName>>) {
+        let is_meant = |account: &AccountName| only.is_none_or(|only| only.contains(account));
+        let settling = {
+            let plugins = self.lock().await;
+            let all = plugins.values().flat_map(|plugin| plugin.on_each(|one| Some(one.settled())));
+            join_all(all.filter(|(account, _)| is_meant(account)).map(|(_, settled)| settled))
+        };
+        settling.await;
     }
 }

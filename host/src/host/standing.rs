@@ -1,6 +1,6 @@
 //! The status of every plugin, as seen from outside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -96,6 +96,11 @@ pub(crate) async fn health(host: &Host) -> Vec<PluginHealth> {
     all
 }
 
+/// Returns the status of every plugin on each of these accounts, and of those that run on none. None: on all accounts.
+pub(crate) async fn status_on(host: &Host, only: Option<&BTreeSet<AccountName>>) -> Vec<PluginStatus> {
+    host.standing(None, only).await
+}
+
 /// The sizes of the data that plugins keep in the store.
 pub(super) struct Sizes {
     /// The bytes in the storage of each.
@@ -115,7 +120,7 @@ impl Sizes {
 impl Host {
     /// Returns the status of every plugin, sorted by id.
     pub async fn status(&self) -> Vec<PluginStatus> {
-        self.standing(None).await
+        self.standing(None, None).await
     }
 
     /// Returns the status of every plugin, with the size of what it keeps in the store.
@@ -126,7 +131,7 @@ impl Host {
             Ok::<_, StoreError>(Sizes { storage: data.sizes().await?, requests: data.request_sizes().await? })
         };
         let kept = timeout(PATIENCE, kept).await;
-        self.standing(kept.ok().and_then(Result::ok).as_ref()).await
+        self.standing(kept.ok().and_then(Result::ok).as_ref(), None).await
     }
 
     /// Returns the status of one plugin. A disabled plugin is shown with its record on each account where it has run: a
@@ -137,19 +142,22 @@ impl Host {
         rows.flat_map(|row| row.with_record(&accounts)).collect()
     }
 
-    async fn standing(&self, kept: Option<&Sizes>) -> Vec<PluginStatus> {
+    async fn standing(&self, kept: Option<&Sizes>, only: Option<&BTreeSet<AccountName>>) -> Vec<PluginStatus> {
+        let is_meant = |account: &AccountName| only.is_none_or(|only| only.contains(account));
         let plugins = self.plugins.lock().await;
-        let running: Vec<_> = plugins.values().flat_map(Plugin::supervised).filter_map(Supervised::instance).collect();
+        let running = plugins.values().flat_map(Plugin::supervised).filter_map(Supervised::instance);
+        let running: Vec<_> = running.filter(|instance| is_meant(&instance.account.name)).collect();
         let config = self.config();
         let rows = |(id, plugin): (&PluginId, &Plugin)| {
-            let mut rows = plugin.rows(id, kept, &running);
+            let mut rows = plugin.rows(id, kept, &running, &is_meant);
             for row in rows.iter_mut().filter(|row| row.account.is_none() && row.state == State::Stopped) {
                 row.why_nowhere = Some(why_nowhere(&config, &plugin.entry));
             }
             rows
         };
         let mut all: Vec<_> = plugins.iter().flat_map(rows).collect();
-        all.extend(self.leaving.rows(|id| !plugins.contains_key(id)));
+        let leaving = self.leaving.rows(|id| !plugins.contains_key(id)).into_iter();
+        all.extend(leaving.filter(|row| row.account.as_ref().is_none_or(is_meant)));
         all.sort_by(|a, b| a.id.cmp(&b.id));
         all
     }
@@ -222,10 +230,16 @@ impl PluginStatus {
 }
 
 impl Plugin {
-    /// Returns its status on each account, beside all instances that run; one row without an account if it may not
+    /// Returns its status on each account that is meant, beside all instances that run there; one row without an account if it may not
     /// run, or if there is no account for it.
     /// The size of the storage is known only once the store was asked.
-    pub(super) fn rows(&self, id: &PluginId, kept: Option<&Sizes>, running: &[Arc<Instance>]) -> Vec<PluginStatus> {
+    pub(super) fn rows(
+        &self,
+        id: &PluginId,
+        kept: Option<&Sizes>,
+        running: &[Arc<Instance>],
+        is_meant: &dyn Fn(&AccountName) -> bool,
+    ) -> Vec<PluginStatus> {
         let refused = |state| PluginStatus {
             version: self.version.clone(),
             not_replaced: self.not_replaced.clone(),
@@ -242,6 +256,7 @@ impl Plugin {
             }],
             Standing::Admitted { admitted, on, .. } => on
                 .iter()
+                .filter(|(account, _)| is_meant(account))
                 .map(|(account, supervised)| {
                     let instance = supervised.instance();
                     let held = instance.as_ref().map(|instance| Grants::clone(&instance.mailbox.grants()));

@@ -10,11 +10,12 @@ use hyper::header::HeaderValue;
 use hyper::{Method, StatusCode};
 use jiff::Timestamp;
 use parlor_base::escape::escape_untrusted;
+use parlor_config::AccountName;
 use serde_json::Value;
 
-use super::Reach;
 use super::places::{Place, Places};
 use super::rate::Changes;
+use super::{Reach, only};
 use crate::control::INCOMPLETE_HEADER;
 use crate::control::audit::{Audit, lines};
 use crate::control::follow;
@@ -140,15 +141,6 @@ impl Limits {
         Ok(Some(Self { reach, about, shown, since }))
     }
 
-    /// Takes a place for carrying the request out, which is held until there is an answer.
-    pub(in crate::control) async fn place(&self) -> Result<Place, Refusal> {
-        let accounts = self.reach.accounts.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
-        PLACES.take(accounts).await.ok_or_else(|| {
-            let says = "too many requests of sessions of some accounts are being carried out: try again in a moment";
-            Refusal::Passing(says.to_owned())
-        })
-    }
-
     /// Leaves out of an answer what is not of the accounts. Faults of the host name its files and nodes, so only its log says more of
     /// these.
     pub(in crate::control) async fn narrowed(&self, answer: Result<Answer, Refusal>) -> Result<Answer, Refusal> {
@@ -240,6 +232,18 @@ impl Limits {
             }
         }
     }
+}
+
+/// Takes a place for a request of a session of some accounts, which is held until there is an answer. Nothing is looked up before: to
+/// check a request may take long, too. None: the request is of somebody who controls the whole host.
+pub(in crate::control) async fn place(host: &Host, request: &Request) -> Result<Option<Place>, Refusal> {
+    let Some(own) = only(host, request) else { return Ok(None) };
+    let accounts = own.iter().map(AccountName::as_str).collect::<Vec<_>>().join(" ");
+    let place = PLACES.take(accounts).await.ok_or_else(|| {
+        let says = "too many requests of sessions of some accounts are being carried out: try again in a moment";
+        Refusal::Passing(says.to_owned())
+    });
+    place.map(Some)
 }
 
 /// Returns whether the log is to say something once more.

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::timeout;
 
 use crate::control::http::{Answer, json};
+use crate::control::reach::reached;
 use crate::control::refusal::Refusal;
 use crate::control::request::Request;
 use crate::control::show;
@@ -28,11 +29,11 @@ const GIVING_UP: Duration = Duration::from_secs(5);
 /// The most of an address that is shown, in bytes.
 const LONGEST: usize = 1 << 10;
 
-/// Answers with the keys of each account.
+/// Answers with the keys of each account that the session reaches.
 pub(super) async fn all(host: &Host, request: &Request) -> Result<Answer, Refusal> {
     let person = person(request)?;
     let mut shown = Vec::new();
-    for account in host.accounts() {
+    for account in reached(host, request) {
         match look(&account, person.clone()).await {
             // An account that is being removed has no keys to show.
             Err(Refusal::Keys(CallError::Stopped)) => {}

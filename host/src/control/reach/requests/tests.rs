@@ -1,10 +1,16 @@
 //! Tests of what sessions of some accounts may ask for, and of what they are answered.
 
+use std::collections::BTreeMap;
+
 use hyper::body::Bytes;
+use jid::BareJid;
 use serde_json::json as value;
 
+use super::super::reached;
 use super::super::tests::{plugin, reach};
 use super::*;
+use crate::control::request::Session;
+use crate::host::tests::offline_host;
 
 fn request(line: &str) -> Request {
     let (method, target) = line.split_once(' ').unwrap();
@@ -222,6 +228,49 @@ async fn older_entries_of_the_audit_have_places_among_those_of_the_account() {
         assert!(matches!(pass_over(&mut request), Err(Refusal::Value(_))), "{wrong}");
     }
     assert_eq!(pass_over(&mut request("GET /v1/audit?account=red")).unwrap(), 0);
+}
+
+#[tokio::test]
+async fn sessions_of_some_accounts_have_few_places_and_those_of_the_whole_host_need_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = offline_host(folder.path()).await;
+    let of = |accounts: Option<BTreeMap<AccountName, BareJid>>| {
+        let by = Session { name: "quiet-otter".to_owned(), jid: None, accounts };
+        Request { by: Some(by), ..request("GET /v1/status") }
+    };
+    assert!(place(&host, &of(None)).await.unwrap().is_none());
+    assert!(place(&host, &request("GET /v1/status")).await.unwrap().is_none());
+    let mut places = Vec::new();
+    let refused = loop {
+        match place(&host, &of(Some(BTreeMap::new()))).await {
+            Ok(place) => places.push(place.unwrap()),
+            Err(refusal) => break refusal,
+        }
+    };
+    assert_eq!((places.len(), refused.status()), (4, StatusCode::SERVICE_UNAVAILABLE));
+    assert!(refused.to_string().contains("try again in a moment"), "{refused}");
+    host.stop().await;
+}
+
+/// What is not looked at cannot keep the answer waiting, and none of its faults is told.
+#[tokio::test]
+async fn a_session_of_some_accounts_has_no_other_ones_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = offline_host(folder.path()).await;
+    let main = host.account(&"main".parse().unwrap()).unwrap();
+    let of = |accounts: Option<BTreeMap<AccountName, BareJid>>| {
+        let by = Session { name: "quiet-otter".to_owned(), jid: None, accounts };
+        Request { by: Some(by), ..request("GET /v1/status") }
+    };
+    let own = BTreeMap::from([(main.name.clone(), main.own.clone())]);
+    let another = BTreeMap::from([(main.name.clone(), "former@example.org".parse().unwrap())]);
+    for (session, count) in [(None, 1), (Some(own), 1), (Some(another), 0), (Some(BTreeMap::new()), 0)] {
+        let request = of(session);
+        assert_eq!(reached(&host, &request).len(), count, "{request:?}");
+        let status = show::status(&host, only(&host, &request).as_ref()).await;
+        assert_eq!(status.accounts.len(), count, "{request:?}");
+    }
+    host.stop().await;
 }
 
 /// Another customer had it.
