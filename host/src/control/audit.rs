@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use super::reach::reached;
 use super::refusal::Refusal;
 use super::request::{Request, Session};
 use super::switching::on_each;
@@ -158,7 +159,7 @@ pub(super) async fn read(host: &Host, request: &Request, waiting: &Arc<Semaphore
     let query = query(request)?;
     let audit = audit::of(host);
     // The numbers include everything until now.
-    audit::count(host).await;
+    audit::count_on(host, &reached(host, request)).await;
     // Subscribed before it is read, so that no entry between the two is missed.
     let mut news = audit.news();
     news.mark_unchanged();

@@ -137,18 +137,18 @@ impl Routes {
             (&Method::GET, ["v1", "logs"]) => self.logs(&request, client),
             (&Method::GET, ["v1", "plugins", id]) => self.plugin(&plugin(id)?).await,
             (&Method::GET, ["v1", "plugins", id, "explain"]) => self.explain(&plugin(id)?, &request).await,
-            (&Method::GET, ["v1", "plugins", id, "webhooks"]) => self.webhooks(&plugin(id)?).await,
+            (&Method::GET, ["v1", "plugins", id, "webhooks"]) => self.webhooks(&plugin(id)?, &request).await,
             (&Method::POST, ["v1", "plugins", id, "webhooks", what @ ("replay" | "drop")]) => {
                 let id = plugin(id)?;
                 let of = self.webhooks_of(&id, request.value("account")).await?;
                 webhooks::change(&self.handle.host, (&id, of), what, &request, &by).await?;
-                self.webhooks(&id).await
+                self.webhooks(&id, &request).await
             }
             (&Method::POST, ["v1", "plugins", id, "webhooks", "rotate"]) => {
                 self.rotate(&plugin(id)?, &request, &by).await
             }
-            (&Method::GET, ["v1", "schedules"]) => self.schedules(None).await,
-            (&Method::GET, ["v1", "plugins", id, "schedules"]) => self.schedules(Some(&plugin(id)?)).await,
+            (&Method::GET, ["v1", "schedules"]) => self.schedules(None, &request).await,
+            (&Method::GET, ["v1", "plugins", id, "schedules"]) => self.schedules(Some(&plugin(id)?), &request).await,
             (&Method::POST, ["v1", "plugins", id, "schedules", step @ ("pause" | "resume")]) => {
                 self.pause(&plugin(id)?, &request, *step == "pause", &by).await
             }
@@ -235,9 +235,11 @@ impl Routes {
         json(&answers)
     }
 
-    async fn webhooks(&self, id: &PluginId) -> Result<Answer, Refusal> {
-        let mut shown = Vec::new();
-        for (account, webhooks) in self.webhooks_of(id, None).await? {
+    async fn webhooks(&self, id: &PluginId, request: &Request) -> Result<Answer, Refusal> {
+        let (mut shown, own) = (Vec::new(), reach::only(&self.handle.host, request));
+        let mut all = self.webhooks_of(id, None).await?;
+        all.retain(|(account, _)| own.as_ref().is_none_or(|own| own.contains(account)));
+        for (account, webhooks) in all {
             let (requests, waiting) = webhooks.requests(SHOWN_REQUESTS).await.map_err(Refusal::Store)?;
             let (states, failures) = (webhooks.states(), webhooks.failed_attempts());
             shown.push(show::webhooks(&account, &states, (requests.as_slice(), waiting), &failures));
@@ -263,7 +265,7 @@ impl Routes {
             Ok::<_, Refusal>(())
         };
         audit::recorded(&self.handle.host, request, by, &accounts, rotating).await?;
-        self.webhooks(id).await
+        self.webhooks(id, request).await
     }
 
     /// Returns the webhooks of a plugin on each of its accounts, or on this one.
@@ -276,9 +278,9 @@ impl Routes {
         on_accounts(all, id, only)
     }
 
-    /// Returns the schedules of a plugin, or of all.
-    async fn schedules(&self, id: Option<&PluginId>) -> Result<Answer, Refusal> {
-        let host = &self.handle.host;
+    /// Returns the schedules of a plugin, or of all, on each account that the session reaches.
+    async fn schedules(&self, id: Option<&PluginId>, request: &Request) -> Result<Answer, Refusal> {
+        let (host, own) = (&self.handle.host, reach::only(&self.handle.host, request));
         let ids = match id {
             Some(id) => vec![id.clone()],
             None => host.plugins.ids().await,
@@ -287,7 +289,8 @@ impl Routes {
         for one in ids {
             let all = host.plugins.on_each(&one, |supervised| Some(supervised.schedules())).await;
             // One of several plugins may have been removed in between.
-            let all = if id.is_some() { on_accounts(all, &one, None)? } else { all.unwrap_or_default() };
+            let mut all = if id.is_some() { on_accounts(all, &one, None)? } else { all.unwrap_or_default() };
+            all.retain(|(account, _)| own.as_ref().is_none_or(|own| own.contains(account)));
             for (account, schedules) in all {
                 let states = schedules.states().await.map_err(Refusal::Store)?;
                 shown.push(show::schedules(&one, &account, &states));
@@ -323,7 +326,7 @@ impl Routes {
             Ok::<_, Refusal>(())
         };
         audit::recorded(&self.handle.host, request, by, &accounts, pausing).await?;
-        self.schedules(Some(id)).await
+        self.schedules(Some(id), request).await
     }
 
     async fn reload(

@@ -55,17 +55,13 @@ pub(super) async fn closely(host: &Host) -> Status {
 
 /// Returns one plugin on each of its accounts, with its limits, denied calls and grants, and the account's connection.
 pub(super) async fn plugin(host: &Host, id: &PluginId) -> Vec<Plugin> {
-    let config = host.config();
     // There may be thousands of both.
-    let connections: HashMap<_, _> = host
-        .accounts()
-        .iter()
-        .map(|account| account_view(&config, account))
-        .map(|account| (account.name, account.connection))
-        .collect();
+    let connection = |account: Arc<Shared>| (account.name.to_string(), account.connection().borrow().as_str());
+    let connections: HashMap<_, _> = host.accounts().into_iter().map(connection).collect();
     let shown = |status: &PluginStatus| {
         let plugin = plugin_view(status);
-        let connection = plugin.account.as_ref().and_then(|account| connections.get(account)).cloned();
+        let connection =
+            plugin.account.as_ref().and_then(|account| connections.get(account)).map(|state| (*state).to_owned());
         Plugin { connection, grants: status.grants.as_ref().map(grants_view), ..plugin }
     };
     host.status_of(id).await.iter().map(shown).collect()

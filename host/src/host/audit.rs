@@ -182,7 +182,12 @@ pub(crate) async fn since(host: &Host, name: &str) -> Result<Option<i64>, StoreE
 
 /// Writes the counts of all plugins.
 pub(crate) async fn count(host: &Host) {
-    write(&host.store.audit(), host.accounts().iter()).await;
+    count_on(host, &host.accounts()).await;
+}
+
+/// Writes the counts of the plugins on these accounts.
+pub(crate) async fn count_on(host: &Host, accounts: &[Arc<Shared>]) {
+    write(&host.store.audit(), accounts.iter()).await;
 }
 
 /// Writes the counts of the plugins on these accounts, and entries that could not be written. If that fails, such as on a full disk, they
