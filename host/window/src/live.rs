@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::sleep;
 
-use crate::frame::{Frame, stored};
+use crate::frame::{Frame, MOST_LIVE, stored};
 use crate::problem::Problem;
 use crate::role::Role;
 use crate::secret::Secret;
@@ -52,7 +52,9 @@ pub(crate) async fn live<S: Clone + Send + Sync + 'static>(
         Ok((visit, _)) => visit,
         Err(answer) => return *answer,
     };
-    let own = frame.shares.live(&visit.seen.secret, visit.session.jid.as_deref());
+    // A few sessions must not take the places of all others.
+    let is_busy = frame.live.available_permits() <= MOST_LIVE / 2;
+    let own = frame.shares.live(&visit.seen.secret, visit.session.jid.as_deref(), is_busy);
     let Some(places) = own.zip(Arc::clone(&frame.live).try_acquire_owned().ok()) else {
         return frame.show(&visit.seen, Err(Problem::new(503, "too many pages are told of changes already")));
     };

@@ -48,12 +48,16 @@ impl Shares {
         self.of(session.digest(), |share| share.requests.take(1.0).is_ok())
     }
 
-    /// Takes a place for a live page of a session, until it is dropped. `person`: the JID to which its link was sent. None: there are
-    /// too many.
-    pub(crate) fn live(&self, session: &Secret, person: Option<&str>) -> Option<OwnedSemaphorePermit> {
+    /// Takes a place for a live page of a session, until it is dropped. `person`: the JID to which its link was sent. `is_busy`: so many
+    /// places are taken that each session has one alone. None: there are too many.
+    pub(crate) fn live(&self, session: &Secret, person: Option<&str>, is_busy: bool) -> Option<OwnedSemaphorePermit> {
         // Otherwise one person would take the places of all others, by a few sessions.
         let whose = person.map_or_else(|| session.digest(), str::to_owned);
-        self.of(whose, |share| Arc::clone(&share.live).try_acquire_owned().ok())
+        let most = if is_busy { 1 } else { MOST_LIVE };
+        self.of(whose, |share| {
+            let has_room = MOST_LIVE - share.live.available_permits() < most;
+            if has_room { Arc::clone(&share.live).try_acquire_owned().ok() } else { None }
+        })
     }
 
     fn of<T>(&self, whose: String, take: impl FnOnce(&Share) -> T) -> T {
@@ -83,34 +87,34 @@ mod tests {
     #[tokio::test]
     async fn a_session_has_so_many_live_pages_and_gives_them_back() {
         let (shares, one, other) = (Shares::default(), Secret::random().unwrap(), Secret::random().unwrap());
-        let mut open: Vec<_> = std::iter::from_fn(|| shares.live(&one, None)).collect();
+        let mut open: Vec<_> = std::iter::from_fn(|| shares.live(&one, None, false)).collect();
         assert_eq!(open.len(), MOST_LIVE);
-        assert!(shares.live(&other, None).is_some());
+        assert!(shares.live(&other, None, false).is_some());
         open.pop();
-        assert!(shares.live(&one, None).is_some());
+        assert!(shares.live(&one, None, false).is_some());
     }
 
     #[tokio::test]
     async fn the_sessions_of_a_person_have_so_many_live_pages_together() {
         let (shares, one, other) = (Shares::default(), Secret::random().unwrap(), Secret::random().unwrap());
         let (ann, bob) = (Some("ann@example.org"), Some("bob@example.org"));
-        let open: Vec<_> = std::iter::from_fn(|| shares.live(&one, ann)).collect();
+        let open: Vec<_> = std::iter::from_fn(|| shares.live(&one, ann, false)).collect();
         assert_eq!(open.len(), MOST_LIVE);
-        assert!(shares.live(&other, ann).is_none() && shares.live(&other, bob).is_some());
-        assert!(shares.live(&other, None).is_some());
+        assert!(shares.live(&other, ann, false).is_none() && shares.live(&other, bob, false).is_some());
+        assert!(shares.live(&other, None, false).is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn sessions_that_took_nothing_lately_are_forgotten_and_no_other_ones() {
         let (shares, busy) = (Shares::default(), Secret::random().unwrap());
-        let place = shares.live(&busy, None).unwrap();
+        let place = shares.live(&busy, None, false).unwrap();
         while shares.has_request(&busy) {}
         for _ in 0..10 * MOST {
             assert!(shares.has_request(&Secret::random().unwrap()));
             tokio::time::advance(Duration::from_secs(1)).await;
             assert!(shares.0.lock().unwrap().len() <= MOST);
         }
-        let others: Vec<_> = std::iter::from_fn(|| shares.live(&busy, None)).collect();
+        let others: Vec<_> = std::iter::from_fn(|| shares.live(&busy, None, false)).collect();
         assert_eq!(others.len(), MOST_LIVE - 1, "its open page is still counted");
         drop(place);
     }

@@ -777,6 +777,25 @@ async fn a_session_takes_no_places_of_others_for_live_pages() {
     assert_eq!(look(&one).await.status().as_u16(), 200);
 }
 
+/// It takes more than a dozen sessions to take all places.
+#[tokio::test]
+async fn a_few_sessions_take_no_places_of_all_others_for_live_pages() {
+    let rig = start();
+    let (mut open, mut counts) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        let (cookie, before) = (rig.log_in(Role::Viewer).await, open.len());
+        for _ in 0..10 {
+            let request = Request::builder().uri("/live").header(HOST, "localhost:8470").header(COOKIE, &cookie);
+            let answered = answer(&rig.site, rig.router.clone(), request.body(Body::empty()).unwrap()).await;
+            if answered.status().as_u16() == 200 {
+                open.push(answered);
+            }
+        }
+        counts.push(open.len() - before);
+    }
+    assert_eq!(counts, [8, 4, 1, 1, 1]);
+}
+
 #[tokio::test]
 async fn a_person_can_stop_the_changes_of_a_page() {
     let rig = start();
