@@ -39,7 +39,8 @@ async fn carry_out(routes: &Routes, node: &str, body: &[u8], withdrawn: impl Fut
     };
     if request.method == hyper::Method::POST {
         let (node, path) = (request.passed_by.as_deref(), request.path.join("/"));
-        tracing::info!(node, path, "another node passes on a command of its owner");
+        // A line with an account displaces lines of this account alone.
+        tracing::info!(node, path, account = request.value("account"), "another node passes on a command of its owner");
     }
     // The far end of the client's connection: it closes when the client of the other node is gone.
     let (client, connection) = tokio::io::duplex(1);
