@@ -21,7 +21,7 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Actor, Bookmark};
 use parlor_store::By;
 
-use super::reach::reached;
+use super::reach::{self, reached};
 use super::refusal::Refusal;
 use super::request::Request;
 use super::views::{Left, Room, RoomPlugin, Status};
@@ -307,7 +307,9 @@ fn account(host: &Host, request: &Request) -> Result<Arc<Shared>, Refusal> {
     }
     if let Some(name) = wanted {
         let config = host.config();
-        let near = suggestion(config.meant_by(name).map(AccountName::as_str));
+        // A session of some accounts is not told of others.
+        let meant = config.meant_by(name).filter(|_| reach::only(host, request).is_none());
+        let near = suggestion(meant.map(AccountName::as_str));
         return Err(Refusal::NoAccount(format!("{}{near}", escape_untrusted(name, LONGEST))));
     }
     // The names are for refusals alone, and there may be 100,000.

@@ -37,6 +37,8 @@ const INCOMPLETE: HeaderValue = HeaderValue::from_static("a%20part%20of%20the%20
 const SAYS: Duration = Duration::from_mins(1);
 /// When the log last said that.
 static SAID: Mutex<Option<Instant>> = Mutex::new(None);
+/// When the log last said why a request was not carried out. Refusals, which a session can have as often as it likes, hide none of that.
+static SAID_WHY: Mutex<Option<Instant>> = Mutex::new(None);
 /// The changes of plugins by sessions.
 static CHANGES: Changes = Changes::new();
 /// The requests of such sessions that are carried out now.
@@ -153,7 +155,7 @@ impl Limits {
                 other if other.status().is_server_error() => no_answer(),
                 _ => return refusal,
             };
-            if is_news(&SAID, Instant::now()) {
+            if is_news(&SAID_WHY, Instant::now()) {
                 tracing::warn!(%refusal, "a request of a session of some accounts was not carried out");
             }
             told

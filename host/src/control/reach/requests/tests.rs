@@ -10,6 +10,7 @@ use super::super::reached;
 use super::super::tests::{plugin, reach};
 use super::*;
 use crate::control::request::Session;
+use crate::control::rooms;
 use crate::host::tests::offline_host;
 
 fn request(line: &str) -> Request {
@@ -270,6 +271,22 @@ async fn a_session_of_some_accounts_has_no_other_ones_looked_at() {
         let status = show::status(&host, only(&host, &request).as_ref()).await;
         assert_eq!(status.accounts.len(), count, "{request:?}");
     }
+    host.stop().await;
+}
+
+/// In a cluster, the refusal of another node comes as its answer.
+#[tokio::test]
+async fn no_refusal_of_a_node_names_a_similar_account_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = offline_host(folder.path()).await;
+    let of = |accounts: Option<BTreeMap<AccountName, BareJid>>| {
+        let by = Session { name: "quiet-otter".to_owned(), jid: None, accounts };
+        let request = Request { by: Some(by), ..request("GET /v1/rooms?account=mian") };
+        rooms::accounts(&host, &request).unwrap_err().to_string()
+    };
+    assert!(of(None).contains("\"main\""), "{}", of(None));
+    let told = of(Some(BTreeMap::new()));
+    assert!(told.contains("mian") && !told.contains("main"), "{told}");
     host.stop().await;
 }
 
