@@ -57,9 +57,9 @@ class Tables(unittest.TestCase):
         annotated = {name for kind in (types.Event, types.StateEvent, types.RedactionEvent) for name in kind.__annotations__}
         self.assertEqual(public(event) | annotated, surface.EVENT)
         contents = (types.TextMessageEventContent(), types.MediaMessageEventContent(), types.MemberStateEventContent(), types.PowerLevelStateEventContent(),
-                    SimpleNamespace(redacts=1))
+                    types.RoomNameStateEventContent(), types.RoomTopicStateEventContent(), SimpleNamespace(redacts=1))
         self.assertEqual(public(*contents), surface.CONTENT)
-        self.assertEqual(public(client) - {"invited"}, lacks.CLIENT)
+        self.assertEqual(public(client) - {"invited", "set_text"}, lacks.CLIENT)
         self.assertEqual(public(importlib.import_module("mautrix.util.config").BaseProxyConfig()), surface.SETTINGS)
         self.assertEqual(public(importlib.import_module("maubot.sched").Scheduler()) - {"stop"}, lacks.SCHED)
         for name, options in surface.OPTIONS.items():

@@ -513,8 +513,8 @@ FIRST_READ = ("each file is read before it is called, also one that it rejects",
 SAVED = ("settings are the owner's: a change lasts until the plugin ends", "`await parlor.storage.set(…)`, with the permission `storage`")
 
 #: Events of `EventType` that the layer passes on.
-EVENTS = {"ROOM_MESSAGE", "REACTION", "ROOM_MEMBER", "ROOM_REDACTION", "ROOM_POWER_LEVELS", "ALL"}
-HEARD = {"m.room.message", "m.reaction", "m.room.member", "m.room.redaction", "m.room.power_levels"}
+EVENTS = {"ROOM_MESSAGE", "REACTION", "ROOM_MEMBER", "ROOM_REDACTION", "ROOM_POWER_LEVELS", "ROOM_NAME", "ROOM_TOPIC", "ALL"}
+HEARD = {"m.room.message", "m.reaction", "m.room.member", "m.room.redaction", "m.room.power_levels", "m.room.name", "m.room.topic"}
 #: Those that the layer tells as states of a room.
 STATES = {"ROOM_MEMBER", "ROOM_POWER_LEVELS", "ROOM_NAME", "ROOM_TOPIC", "ROOM_CANONICAL_ALIAS", "ROOM_CREATE", "ROOM_JOIN_RULES"}
 #: Those of data of the account.
@@ -531,7 +531,7 @@ ALIASES = (
     "nothing, if the names are among them; else a list of names",
 )
 NO_STATE = ("XMPP has no such state, or the layer does not tell it: `MNotFound`", "`parlor.rooms.get(room)`: reference/api/rooms.md")
-NO_EVENT = ("the layer passes on messages, reactions, retractions, invitations, levels, and who enters and leaves rooms", "`parlor.on(…)`: reference/events.md names all events")
+NO_EVENT = ("the layer passes on messages, reactions, retractions, invitations, levels, names and subjects of rooms, and who enters and leaves rooms", "`parlor.on(…)`: reference/events.md names all events")
 OFF = ("nobody but the plugin calls it; with an event alone, it is called if its regular expression is found there", "nothing, if that is what it needs")
 BY_NAME = (
     "in a room, an author is `ROOM/NICK`, and others can take the nickname. A list with the author's own JID has it, if the room shows it and"

@@ -73,6 +73,7 @@ pub(super) const LAYER: &[(&str, &str)] = files!["../../../../plugins-sdk/python
     "maubot/media.py",
     "maubot/plugin_base.py",
     "maubot/room_state.py",
+    "maubot/room_texts.py",
     "maubot/running.py",
     "maubot/sched.py",
     "maubot/state.py",

@@ -325,6 +325,7 @@ def _plugin(framework: str, kind: Any, renamed: dict[str, str], environment: dic
         more |= {"slash": True} if kind.webhook and kind.has_slash else {}
         more |= {"watches": True} if kind.draft.watches else {}
         more |= {"levels": True} if kind.draft.hears_levels else {}
+        more |= {"texts": True} if kind.draft.hears_texts else {}
         more |= {"database": kind.draft.database} if kind.draft.database else {}
         more |= {"meta": kind.meta} if kind.meta else {}
         more |= {"replies": True} if kind.knows_replies else {}

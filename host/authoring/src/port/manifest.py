@@ -34,6 +34,8 @@ class Draft:
     watches: bool = False
     #: It hears of their levels.
     hears_levels: bool = False
+    #: It hears of names and subjects of rooms.
+    hears_texts: bool = False
     joins_rooms: bool = False
     #: It makes people leave rooms, or invites them; or it may have rooms take back messages of others.
     moderates: bool = False
@@ -194,6 +196,7 @@ def _permissions(draft: Draft) -> Iterator[str]:
     if draft.knows_rooms or draft.knows_people:
         yield '"rooms.read" = { scope = ["*"], reason = "%s" }' % (
             "to see who enters and leaves rooms" if draft.watches
+            else "to see the names and subjects of rooms" if draft.hears_texts
             else "to know people in rooms by their addresses" if draft.knows_people else "to tell rooms from people")
     if draft.joins_rooms:
         yield '"rooms.join" = { scope = ["*"], reason = "to enter and leave rooms" }'

@@ -21,6 +21,17 @@ GIVES = (
     " those of people raise `MForbidden`",
     "nothing, once the owner has granted it; `parlor.rooms.set_role` and `set_affiliation` for more",
 )
+#: The types of events about names and subjects of rooms.
+NAMES, TOPICS = {"ROOM_NAME", "m.room.name"}, {"ROOM_TOPIC", "m.room.topic"}
+NEW_NAMES = (
+    "the host tells of no new name by itself: it is heard of with the next message that the plugin gets from the room, or when somebody there enters,"
+    " leaves or changes, and of a room that the account enters, too. Nobody tells who gave it: the sender is the room",
+    "nothing; `parlor.rooms.get(room).name` for the name of now",
+)
+NEW_TOPICS = (
+    "it is also heard of when the account enters a room. Nobody tells who set the subject: the sender is the room, or the account if the plugin set it",
+    "nothing",
+)
 RULES = (
     "a room lets everybody enter, or members: other rules raise `MForbidden`. plugin.toml asks for `rooms.configure`, and the account has to own the room",
     "nothing, once the owner has granted it",

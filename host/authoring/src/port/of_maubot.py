@@ -229,13 +229,16 @@ class Maubot:
         elif kind in of_matrix.LEVELS:
             self.draft.watches = self.draft.knows_rooms = self.draft.hears_levels = True
             self.checker.tell("check", module, one, f"@event.on({ast.unparse(given_to)})", *of_matrix.CHANGES)
+        elif kind in of_matrix.NAMES | of_matrix.TOPICS:
+            self.draft.knows_rooms = self.draft.hears_texts = True
+            self.checker.tell("check", module, one, f"@event.on({ast.unparse(given_to)})", *(of_matrix.NEW_NAMES if kind in of_matrix.NAMES else of_matrix.NEW_TOPICS))
         elif kind in lacks.OF_MEMBERS:
             self.draft.watches = self.draft.knows_rooms = True
             self.checker.tell("check", module, one, "who enters and leaves rooms", *lacks.MEMBERS)
         elif name in ("maubot.handlers.command.passive", "maubot.handlers.event.on"):
             self.draft.hears = self.draft.answers = True
             if kind == "ALL":
-                self.draft.watches = self.draft.knows_rooms = self.draft.hears_levels = True
+                self.draft.watches = self.draft.knows_rooms = self.draft.hears_levels = self.draft.hears_texts = True
                 self.checker.tell("check", module, one, "@event.on(EventType.ALL)", *lacks.NO_EVENT)
             if kind in ("ROOM_REDACTION", "m.room.redaction"):
                 self.checker.tell("check", module, one, "messages that are taken back", *lacks.TAKEN_BACK)

@@ -42,7 +42,7 @@ CONTENT = {
     "msgtype", "body", "format", "formatted_body", "relates_to", "new_content", "get_reply_to", "get_edit", "get_thread_parent", "set_reply", "set_edit",
     "trim_reply_fallback", "url", "info", "file", "membership", "displayname", "reason", "avatar_url", "is_direct", "redacts", "get",
     "deserialize", "serialize", "json", "users", "users_default", "events", "events_default", "state_default", "invite", "ban", "kick", "redact",
-    "get_user_level", "get_event_level", "set_user_level", "ensure_user_level", "set_event_level",
+    "get_user_level", "get_event_level", "set_user_level", "ensure_user_level", "set_event_level", "name", "topic",
 }
 #: The name that plugins use as well, though it is no public one.
 RELATION = "_relates_to"

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from types import SimpleNamespace
-from typing import Any, Mapping, Optional
+from typing import Any, Awaitable, Mapping, Optional
 
 import aiohttp
 import mautrix.client
@@ -29,6 +29,8 @@ class Client(mautrix.client.Client):
     def __init__(self) -> None:
         #: The latest invitations, by their rooms.
         self._invitations: "OrderedDict[str, Any]" = OrderedDict()
+        #: The names and subjects that the plugin has set, by their rooms and types.
+        self._texts: dict[tuple[str, EventType], str] = {}
 
     def invited(self, invite: Any) -> None:
         """Keeps an invitation in mind."""
@@ -181,9 +183,11 @@ class Client(mautrix.client.Client):
         `rooms.configure`. `MForbidden`: the room does not let the account, or it is another state."""
         kind = event_type if isinstance(event_type, EventType) else EventType.find(str(event_type))
         if kind is EventType.ROOM_TOPIC:
-            await allowed(rooms.set_subject(str(room_id), made_rooms.text_of(content, "topic")))
+            topic = made_rooms.text_of(content, "topic")
+            await self._set_text(str(room_id), kind, topic, rooms.set_subject(str(room_id), topic))
         elif kind is EventType.ROOM_NAME:
-            await allowed(rooms.configure(str(room_id), {"roomname": made_rooms.text_of(content, "name")}))
+            name = made_rooms.text_of(content, "name")
+            await self._set_text(str(room_id), kind, name, rooms.configure(str(room_id), {"roomname": name}))
         elif kind is EventType.ROOM_POWER_LEVELS:
             await levels.give(str(room_id), content)
         elif kind is EventType.ROOM_JOIN_RULES:
@@ -191,6 +195,19 @@ class Client(mautrix.client.Client):
         else:
             raise MForbidden(f"a plugin cannot set {kind} in XMPP")
         return EventID("")
+
+    async def _set_text(self, room: str, kind: EventType, text: str, call: Awaitable[Any]) -> None:
+        """Sets the name or the subject of a room. The event may come before the answer."""
+        self._texts[room, kind] = text
+        try:
+            await allowed(call)
+        except BaseException:
+            self._texts.pop((room, kind), None)
+            raise
+
+    def set_text(self, room: str, kind: EventType) -> Optional[str]:
+        """The name or the subject of a room that the plugin has set last, once."""
+        return self._texts.pop((room, kind), None)
 
     async def create_room(
         self, alias_localpart: Optional[str] = None, visibility: Any = None, preset: Any = None, name: Optional[str] = None,

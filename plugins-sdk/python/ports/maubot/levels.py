@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, AsyncIterator, Awaitable, Callable, Iterator, Literal, Mapping, Optional, Sequence
 
 from mautrix.errors import MForbidden, MNotFound
-from mautrix.types import EventType, PowerLevelStateEventContent, StateEvent, Unsigned
+from mautrix.types import EventType, PowerLevelStateEventContent, StateEvent
 from parlor import errors, rooms, user
 from parlor_port import places, ready
 
@@ -175,9 +175,5 @@ class Seen:
         seen.update(now)
         if before.get(name, 0) == level:
             return None
-        event = room_state.event(room, EventType.ROOM_POWER_LEVELS, "", PowerLevelStateEventContent(dict(seen)))
-        event.prev_content = PowerLevelStateEventContent(before)
-        event.unsigned = Unsigned(event.prev_content)
-        event.sender = room_state.actor_of(occupant)
-        event.client = client
-        return event
+        contents = PowerLevelStateEventContent(dict(seen)), PowerLevelStateEventContent(before)
+        return room_state.changed(client, room, EventType.ROOM_POWER_LEVELS, *contents, room_state.actor_of(occupant))

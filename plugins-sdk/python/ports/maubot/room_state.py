@@ -61,6 +61,16 @@ def event(room: str, kind: EventType, key: str, state: Any) -> StateEvent:
     return made
 
 
+def changed(client: Any, room: str, kind: EventType, now: Any, before: Any, sender: UserID) -> StateEvent:
+    """A state that has changed, as an event. `before`: what it was. None: nobody knows."""
+    made = event(room, kind, "", now)
+    made.prev_content = before
+    made.unsigned = Unsigned(before)
+    made.sender = sender
+    made.client = client
+    return made
+
+
 def actor_of(occupant: Any) -> UserID:
     """The person who did something to another one; the room, if it does not tell."""
     nick = getattr(occupant.actor, "nick", None)

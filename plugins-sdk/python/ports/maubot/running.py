@@ -19,6 +19,7 @@ from .handlers import event as events
 from .levels import Seen
 from .loader import PluginLoader, PluginMeta
 from .plugin_base import Plugin
+from .room_texts import Texts
 from .state import invite_event, member_event, name_event, redaction_event
 from .webapp import PluginWebApp, address
 
@@ -37,15 +38,16 @@ def run(
     meta: Optional[Mapping[str, str]] = None,
     replies: bool = False,
     levels: bool = False,
+    texts: bool = False,
 ) -> None:
     """Runs a plugin. `settings`: by the keys that it uses, the names of the settings and how they are read. `hears`: whether it listens to
     messages, and so asks for `messages.read`. `webhook`: the name of its webhook, if it takes requests. `slash`: whether it puts paths
     behind the address of the webhook without a `/`. `watches`: whether it listens to people who enter and leave rooms, and so asks for
     `rooms.read`. `database`: the package by whose names it uses a database, `asyncpg` or `sqlalchemy`. It asks for `storage` then. `meta`: the
     version and the license in maubot.yaml, if it reads them. `replies`: whether it knows answers by `RelationType.REPLY`, as older ones do.
-    `levels`: whether it listens to the levels of people, and so asks for `rooms.read`."""
+    `levels`: whether it listens to the levels of people, and so asks for `rooms.read`. `texts`: the same for names and subjects of rooms."""
     Replies.have_type = replies
-    Runner(kind, name, settings or {}, hears, webhook, slash, watches, database, meta or {}, levels).begin()
+    Runner(kind, name, settings or {}, hears, webhook, slash, watches, database, meta or {}, levels, texts).begin()
 
 
 class Runner:
@@ -53,7 +55,7 @@ class Runner:
 
     def __init__(
         self, kind: type[Plugin], name: str, settings: Mapping[str, tuple[str, str]], hears: bool, webhook: str, slash: bool, watches: bool,
-        database: str, meta: Mapping[str, str], levels: bool,
+        database: str, meta: Mapping[str, str], levels: bool, texts: bool,
     ) -> None:
         self._kind = kind
         self._name = name
@@ -63,6 +65,7 @@ class Runner:
         self._slash = slash
         self._watches = watches
         self._levels = levels
+        self._texts = texts
         self._meta = PluginMeta(name, **meta)
         #: Opens the database of a plugin. None: it has none.
         self._open = _opener(database)
@@ -92,6 +95,8 @@ class Runner:
             parlor.on("roomInviteReceived")(partial(self._state, invite_event))
         if self._levels:
             self._watch_levels(Seen())
+        if self._texts:
+            self._watch_texts(Texts())
         if self._webhook:
             parlor.on("webhook", webhook=self._webhook)(self._take)
         parlor.on_stop(self._stop)
@@ -105,6 +110,17 @@ class Runner:
         parlor.on("occupantLeft")(partial(_note, seen.part))
         parlor.on("occupantChanged")(partial(self._state, seen.change))
         parlor.on("affiliationChanged")(partial(self._state, seen.affiliate))
+
+    def _watch_texts(self, seen: Texts) -> None:
+        """Listens to names and subjects of rooms."""
+        parlor.on_ready(seen.ready)
+        parlor.on("chatRoomOpened")(partial(self._state, seen.entered))
+        parlor.on("roomLeft")(partial(_note, seen.leave))
+        parlor.on("roomSubjectChanged")(partial(self._state, seen.subject))
+        for event in ("occupantJoined", "occupantLeft", "occupantChanged"):
+            parlor.on(event)(partial(self._state, seen.of_occupant))
+        if self._hears:
+            parlor.on("message", kind="groupchat")(partial(self._state, seen.of_message))
 
     async def _start(self) -> None:
         values = port.values_of(self._settings)
@@ -210,7 +226,7 @@ class Runner:
         await self._state(partial(member_event, is_there=is_there), occupant)
 
     async def _state(self, event_of: Callable[[Any, Any], Any], about: Any) -> None:
-        """Something has happened to somebody in a room, or somebody invites the account."""
+        """Something has happened to a room, or to somebody there, or somebody invites the account."""
         if self._plugin is None:
             return
         event = event_of(self._plugin.client, about)
