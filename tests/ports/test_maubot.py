@@ -34,6 +34,22 @@ class Beginning(test_layer.Case):
             config="tea: green\n"), tea="green")
         self.assertEqual(await self.answers("!show"), ["['green', None, False]"])
 
+    async def test_an_update_may_look_into_what_is_there_and_change_it(self) -> None:
+        await self.begun(plugin(
+            "@classmethod\ndef get_config_class(cls):\n    return Config\n"
+            "async def start(self) -> None:\n    self.config.load_and_update()\n"
+            "@command.new\nasync def show(self, evt: MessageEvent) -> None:\n"
+            "    await evt.reply('`%s`' % [self.config[one] for one in ('words', 'tea.kind', 'tea.cups', 'secret', 'other', 'new.x')])",
+            "from mautrix.util.config import BaseProxyConfig\nclass Config(BaseProxyConfig):\n    def do_update(self, helper):\n"
+            "        self['words'] = list(helper.base['words']) if 'words' in helper.base else []\n"
+            # The other values below `tea` stay.
+            "        helper.copy('tea.kind')\n        helper.base['tea.cups'] = helper.base['tea.cups'] + 1\n"
+            "        helper.base['secret'] = helper.source.get('secret', 'generate') + '!'\n"
+            "        self['other'] = 'own'\n        helper.base['new.x'] = 3\n",
+            config="words: [a]\ntea:\n  kind: green\n  cups: 1\nsecret: generate\nother: o\n"),
+            words=["b", "c"], tea_kind="mint", tea_cups=1, secret="s", other="o")
+        self.assertEqual(await self.answers("!show"), ["`[['b', 'c'], 'mint', 2, 's!', 'own', 3]`"])
+
     async def test_settings_are_copied_as_they_were(self) -> None:
         await self.begun(plugin(
             "@classmethod\ndef get_config_class(cls):\n    return BaseProxyConfig\n"

@@ -33,6 +33,18 @@ class _Tree:
         inner[last] = value
 
 
+def _take_changes(into: dict[str, Any], values: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    """Takes over the values that are not what they were before, also single ones of a mapping."""
+    for key, value in values.items():
+        known = before.get(key)
+        if key in before and value == known:
+            continue
+        if isinstance(value, Mapping) and isinstance(known, Mapping) and isinstance(into.get(key), dict):
+            _take_changes(into[key], value, known)
+        else:
+            into[key] = value
+
+
 class RecursiveDict:
     """A mapping by dotted keys, of values that somebody else may hold, too."""
 
@@ -76,7 +88,8 @@ class ConfigUpdateHelper:
 
     def __init__(self, config: "BaseProxyConfig") -> None:
         self.source = config
-        self.base = BaseProxyConfig({})
+        #: The values that the plugin uses then: those of now, until it changes them.
+        self.base = config.clone()
 
     def copy(self, from_path: str, to_path: Any = None) -> None:
         """Takes one value over."""
@@ -102,13 +115,13 @@ class BaseProxyConfig:
 
     def load_and_update(self) -> None:
         """Reads the settings, and lets the plugin take over what it uses."""
+        before = copy.deepcopy(self._data.values)
         helper = ConfigUpdateHelper(self)
         self.do_update(helper)
-        # A plugin may compute more, and read what it did not take over.
-        merged = _Tree(copy.deepcopy(self._data.values))
-        for key in helper.base:
-            merged.put(key, helper.base[key])
-        self._data = merged
+        # A plugin may compute more, also in its own settings, and read what it did not take over.
+        merged = copy.deepcopy(self._data.values)
+        _take_changes(merged, helper.base._data.values, before)
+        self._data = _Tree(merged)
 
     def load(self) -> None:
         """They are there already."""
