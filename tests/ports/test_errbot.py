@@ -22,6 +22,90 @@ class Earlier(test_layer.Case):
         """))
         self.assertEqual(await self.answers("!mute") + await self.answers("!mute"), ["mute: True", "mute: False"])
 
+    async def test_decorators_of_one_command_belong_together_in_any_order(self) -> None:
+        texts = test_layer.errbot("""
+            @botcmd(syntax="NAME")
+            @arg_botcmd("name")
+            @arg_botcmd("--times", type=int, default=1)
+            def above(self, msg, name, times):
+                return f"{name} {times}"
+
+            @arg_botcmd("name", unpack_args=False)
+            @botcmd(name="below_it")
+            def below(self, msg, args):
+                return f"{args.name}!"
+
+            @botcmd(admin_only=True)
+            @arg_botcmd("name")
+            def closed(self, msg, name):
+                return name
+
+            @arg_botcmd("name")
+            @botcmd(admin_only=True)
+            def shut(self, msg, name):
+                return name
+
+            @botcmd
+            @botcmd(admin_only=True)
+            def locked(self, msg, args):
+                return args
+        """)
+        texts["a.py"] = "from errbot import arg_botcmd\n" + texts["a.py"]
+        await self.begun(texts)
+        self.assertEqual(await self.answers("!above tea --times 2"), ["tea 2"])
+        self.assertEqual(await self.answers("!below it tea"), ["tea!"])
+        for name in ("closed", "shut", "locked"):
+            self.assertEqual(bool(self.host.declared[name].get("allow")), True, name)
+            self.assertEqual(await self.answers(f"!{name} tea"), ["tea"])
+
+    async def test_a_method_of_two_kinds_is_told_and_stays_with_the_admins(self) -> None:
+        texts = test_layer.errbot("""
+            @re_botcmd(pattern="^tea$", prefixed=False)
+            @botcmd(admin_only=True)
+            def a(self, msg, args):
+                return "a"
+
+            @botcmd
+            @re_botcmd(pattern="^milk$", prefixed=False, admin_only=True)
+            def b(self, msg, args):
+                return "b"
+        """)
+        found = [one for one in sample.port(texts)["findings"] if "the same method" in one["what"]]
+        self.assertEqual([one["what"] for one in found], ["@botcmd and @re_botcmd of the same method"] * 2)
+        await self.begun(texts)
+        self.assertEqual(await self.answers("tea"), [])
+        self.assertTrue(self.host.declared["b"]["allow"])
+
+    async def test_a_poller_is_stopped_by_what_it_is_given(self) -> None:
+        await self.begun(test_layer.errbot("""
+            def activate(self):
+                super().activate()
+                self.start_poller(5, self.tell, args=("tea",))
+                self.start_poller(5, self.tell, args=("milk",))
+                self.start_poller(5, self.tell, args=["juice"], kwargs={"mark": "?"})
+                # Brackets alone make no tuple.
+                self.start_poller(5, self.tell, args=(3))
+
+            def tell(self, what, mark="."):
+                self.send(self.build_identifier("alice@example.org"), f"{what}{mark}")
+
+            @botcmd(split_args_with=None)
+            def stop(self, msg, args):
+                self.stop_poller(self.tell, *((args,) if args else ()))
+                return str(len(self.current_pollers))
+        """))
+
+        async def ring() -> list[str]:
+            for one in [one for one in self.host.timers if not one.ended]:
+                await one.later()
+            return [text for _, text in self.host.take()]
+
+        self.assertEqual(await ring(), ["tea.", "milk.", "juice?", "3."])
+        self.assertEqual(await self.answers("!stop milk"), ["3"])
+        self.assertEqual(await ring(), ["tea.", "juice?", "3."])
+        # Without a word of what they are given, all are.
+        self.assertEqual(await self.answers("!stop"), ["0"])
+
     def test_a_method_that_takes_the_connection_is_told(self) -> None:
         for given, told in (
             ("callback_message(self, conn, mess)", ["a.py:6 callback_message(conn, mess)"]), ("callback_message(self, mess)", []),

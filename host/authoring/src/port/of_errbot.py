@@ -221,6 +221,7 @@ class Errbot:
             draft.reads_files = True
             self.checker.tell("check", module, function, "callback_stream()", *lacks.READ_FILES)
             self.checker.tell("check", module, function, "files that are rejected", *lacks.FIRST_READ)
+        self._kinds(module, function)
         for one in function.decorator_list:
             call = one if isinstance(one, ast.Call) else None
             kind = DECORATORS.get(module.dotted(call.func if call else one) or "")
@@ -238,6 +239,15 @@ class Errbot:
                 draft.hears = True
                 # The layer asks for it unless the source says that there is none.
                 draft.has_prefix |= "prefixed" not in given or checks.may_be_true(given["prefixed"])
+
+    def _kinds(self, module: Module, function: tree.Function) -> None:
+        """Tells of a method that several decorators make different things of."""
+        named = [DECORATORS[name] for name in (module.dotted(one.func if isinstance(one, ast.Call) else one) or "" for one in function.decorator_list) if name in DECORATORS]
+        # The decorators of arguments belong to the one of the command.
+        kinds = sorted({one.removeprefix("arg_") for one in named})
+        if len(kinds) > 1:
+            self.checker.tell("lacks", module, function, f"{' and '.join(f'@{one}' for one in kinds)} of the same method",
+                              "the layer does what the highest of them says, and nothing else", "a method for each, which may call the same function")
 
     def _options(self, module: Module, node: ast.expr, kind: str, given: dict) -> None:
         def tell(option: str, why: str, instead: str) -> None:

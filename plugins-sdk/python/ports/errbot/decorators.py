@@ -85,6 +85,27 @@ def _noted(function: Callable[..., Any], declared: Declared) -> Callable[..., An
     return function
 
 
+def _of_admins(function: Callable[..., Any], admin_only: bool) -> bool:
+    """Whether a method is for admins: this decorator says so, or another one of the same method."""
+    earlier = getattr(function, NOTED, None)
+    return admin_only or isinstance(earlier, Declared) and earlier.admin_only
+
+
+def _command(
+    function: Callable[..., Any], name: Optional[str], admin_only: bool, hidden: Optional[bool], template: Optional[str], flow_only: bool
+) -> Declared:
+    """What the decorators of a command say together, in any order."""
+    declared = getattr(function, NOTED, None)
+    if not isinstance(declared, Declared) or declared.kind not in ("command", "arguments"):
+        declared = Declared("command", function.__name__, _of_admins(function, False))
+    declared.name = name or declared.name
+    declared.admin_only |= admin_only
+    declared.hidden |= bool(hidden)
+    declared.template = template or declared.template
+    declared.flow_only |= flow_only
+    return declared
+
+
 def botcmd(
     *functions: Callable[..., Any], split_args_with: Optional[str] = "", hidden: Optional[bool] = None, name: Optional[str] = None,
     admin_only: bool = False, syntax: Optional[str] = None, template: Optional[str] = None, flow_only: bool = False, **_: Any,
@@ -92,9 +113,10 @@ def botcmd(
     """Makes a command of a method: `def basket_add(self, msg, args)` is `!basket add`."""
 
     def note(function: Callable[..., Any]) -> Callable[..., Any]:
-        return _noted(function, Declared(
-            "command", name or function.__name__, admin_only, bool(hidden), split_args_with=split_args_with, syntax=syntax or "",
-            template=template, flow_only=flow_only))
+        declared = _command(function, name, admin_only, hidden, template, flow_only)
+        declared.split_args_with = split_args_with
+        declared.syntax = syntax or declared.syntax
+        return _noted(function, declared)
 
     return note(functions[0]) if functions else note
 
@@ -107,13 +129,9 @@ def arg_botcmd(
     options.pop("historize", None)
 
     def note(function: Callable[..., Any]) -> Callable[..., Any]:
-        declared = getattr(function, NOTED, None) or Declared("arguments", name or function.__name__)
-        declared.name = name or declared.name
-        declared.admin_only |= admin_only
-        declared.hidden |= bool(hidden)
+        declared = _command(function, name, admin_only, hidden, template, flow_only)
+        declared.kind = "arguments"
         declared.unpack_args &= unpack_args
-        declared.flow_only |= flow_only
-        declared.template = template or declared.template
         declared.arguments.append((names, options))
         return _noted(function, declared)
 
@@ -130,7 +148,7 @@ def re_botcmd(
     def note(function: Callable[..., Any]) -> Callable[..., Any]:
         compiled = re.compile(pattern if pattern is not None else function.__name__, flags)
         return _noted(function, Declared(
-            "pattern", name or function.__name__, admin_only, bool(hidden), pattern=compiled, prefixed=prefixed, matchall=matchall,
+            "pattern", name or function.__name__, _of_admins(function, admin_only), bool(hidden), pattern=compiled, prefixed=prefixed, matchall=matchall,
             template=template, flow_only=flow_only))
 
     return note(functions[0]) if functions else note

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from typing import Any, Callable, Iterator, Mapping, Optional
+from typing import Any, Callable, Iterable, Iterator, Mapping, Optional
 
 import parlor
 from parlor_port import running as port
@@ -254,14 +254,16 @@ class BotPlugin:
         self, interval: float, method: Callable[..., Any], times: Optional[int] = None, args: Any = None, kwargs: Any = None
     ) -> None:
         """Calls a method each so many seconds, the first time when they have passed."""
-        poll = _Poll(self, method, times, tuple(args or ()), dict(kwargs or {}))
+        poll = _Poll(self, method, times, _given(args), dict(kwargs or {}))
         poll.timer = parlor.every(interval, poll.ring)
         self._parlor_pollers.append(poll)
 
     def stop_poller(self, method: Callable[..., Any], args: Any = None, kwargs: Any = None) -> None:
-        """Calls it no more."""
+        """Calls it no more. It may be called with several arguments: without any, all of these end."""
+        given = (_given(args), dict(kwargs or {}))
         for one in [one for one in self._parlor_pollers if one.method == method]:
-            one.end()
+            if given in (((), {}), (one.args, one.named)):
+                one.end()
 
     async def _parlor_flush(self) -> None:
         """Writes what is kept, and says what is to be said. Nothing is said about changes that were not stored."""
@@ -335,6 +337,11 @@ class BotPlugin:
         value = self._parlor_kept.get(key, default)
         yield value
         self._parlor_kept[key] = value
+
+
+def _given(args: Any) -> tuple[Any, ...]:
+    """The arguments of a poller. Some plugins write one without a comma: `args=(3)`."""
+    return tuple(args) if isinstance(args, Iterable) else () if args is None else (args,)
 
 
 class _Poll:
