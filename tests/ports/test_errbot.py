@@ -1,6 +1,8 @@
 """Plugins of errbot that were written for earlier versions, and helpers of it: `python3 -m unittest discover tests/ports`."""
 
+import tomllib
 import unittest
+from types import SimpleNamespace
 
 import sample
 import test_layer
@@ -75,6 +77,44 @@ class Earlier(test_layer.Case):
         await self.begun(texts)
         self.assertEqual(await self.answers("tea"), [])
         self.assertTrue(self.host.declared["b"]["allow"])
+
+    async def test_webhooks_and_settings_of_classes_that_it_inherits_from_are_its_own(self) -> None:
+        texts = {**test_layer.errbot("pass"), "a.py": f"""{HEAD}from errbot import webhook
+from ways import Ways
+
+class A(Ways, BotPlugin):
+    @botcmd
+    def show(self, msg, args):
+        return f"{{self.config['PLACE']}} {{self.heard}}"
+
+    @webhook
+    def own(self, request):
+        return "own"
+""", "ways.py": """from errbot import webhook
+
+class Ways:
+    heard = ""
+
+    def get_configuration_template(self):
+        return {"PLACE": "here"}
+
+    @webhook("/tea/<kind>")
+    def tea(self, request, kind):
+        self.heard += f"{kind} {request}"
+        return "yes"
+
+    @webhook("/own")
+    def own(self, request):
+        return "theirs"
+"""}
+        result = sample.port(texts)
+        manifest = tomllib.loads(result["files"]["plugin.toml"])
+        self.assertEqual((sorted(manifest["webhook"]), [*manifest["settings"]]), (["own", "tea"], ["place"]))
+        await self.begun(texts, place="here")
+        [tea] = [handler for name, options, handler in self.host.listeners if options.get("webhook") == "tea"]
+        await tea(SimpleNamespace(headers={}, query=None, path="tea/green", text="milk"))
+        self.assertEqual([text for _, _, text in self.host.webhooks], ["yes"])
+        self.assertEqual(await self.answers("!show"), ["here green milk"])
 
     async def test_a_poller_is_stopped_by_what_it_is_given(self) -> None:
         await self.begun(test_layer.errbot("""

@@ -341,7 +341,9 @@ class Errbot:
         self.draft.keeps |= is_kept
 
     def _settings(self, module: Module, node: ast.ClassDef) -> dict:
-        function = next((one for one in node.body if isinstance(one, tree.FUNCTIONS) and one.name == "get_configuration_template"), None)
+        # It may be the method of a class that this one inherits from.
+        found = ((*kind, one) for kind in self.lineage(module, node) for one in kind[1].body if isinstance(one, tree.FUNCTIONS))
+        module, node, function = next((one for one in found if one[2].name == "get_configuration_template"), (module, node, None))
         if function is None:
             return {}
         try:
@@ -360,9 +362,14 @@ class Errbot:
             return {}
 
     def _webhooks(self, module: Module, node: ast.ClassDef) -> dict:
-        found = {}
-        for function in (one for one in node.body if isinstance(one, tree.FUNCTIONS)):
-            for one in function.decorator_list:
+        found: dict[str, str] = {}
+        methods = [(owner, one) for owner, kind in self.lineage(module, node) for one in kind.body if isinstance(one, tree.FUNCTIONS)]
+        names: set[str] = set()
+        for module, function in methods:
+            # A method of the class itself takes the place of those that it inherits.
+            is_hidden = function.name in names
+            names.add(function.name)
+            for one in () if is_hidden else function.decorator_list:
                 call = one if isinstance(one, ast.Call) else None
                 if DECORATORS.get(module.dotted(call.func if call else one) or "") != "webhook":
                     continue
