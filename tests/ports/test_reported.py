@@ -33,6 +33,24 @@ class Python(unittest.TestCase):
                  "tea/b/__init__.py": "", "tea/b/c.py": "from ..d import GREEN\nfrom ...e import BLACK\n", "tea/d.py": "GREEN = 1\n", "e.py": "BLACK = 2\n"}
         self.assertEqual(lacking(sample.port(texts)), ["tea/b/c.py:2 from ...e"])
 
+    def test_expressions_that_python_does_not_take_are_told(self) -> None:
+        texts = plugin(
+            '@command.passive(regex=r"^(?i)on|x$")\nasync def a(self, evt, match):\n    return re.search("(", "a"), re.match("a(?s)b", "a"), re.sub(X, "", "a")\n'
+            '@command.passive(r"(?i)on|\\(?i\\)|[(?i)]|(?i:x)", field=lambda evt: evt.content.body)\nasync def b(self, evt, match):\n    return X.search("*"), re.split("*")',
+            'import re\nX = re.compile(r"a (?x)")\n')
+        self.assertEqual([one.partition(":")[2] for one in lacking(sample.port(texts))], [
+            "4 the expression 'a (?x)'", "8 the expression '^(?i)on|x$'", "10 the expression '('", "10 the expression 'a(?s)b'", "13 the expression '*'"])
+        texts = test_layer.errbot("""
+            @re_botcmd(pattern=r"tea(?i)", prefixed=False)
+            def a(self, msg, match):
+                return match[0]
+
+            @re_botcmd(pattern=r"\\btea", flags=re.X)
+            def b(self, msg, match):
+                return match[0]
+        """)
+        self.assertEqual(lacking(sample.port(texts)), ["a.py:7 the expression 'tea(?i)'"])
+
     def test_names_methods_and_options_that_are_gone_are_told(self) -> None:
         texts = test_layer.errbot("""
             @botcmd

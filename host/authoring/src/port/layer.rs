@@ -10,6 +10,7 @@ macro_rules! files {
 pub(super) const PROGRAM: &[(&str, &str)] = files!["":
     "awaits.py",
     "checks.py",
+    "expressions.py",
     "fstrings.py",
     "lacks.py",
     "main.py",

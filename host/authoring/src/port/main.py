@@ -14,6 +14,7 @@ from typing import Any, Iterator, Optional
 
 import awaits
 import checks
+import expressions
 import lacks
 import manifest
 import of_environ
@@ -89,6 +90,7 @@ def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[s
     checker.unread = {one.file: (one.line, one.why) for one in findings}
     environment = of_environ.run(checker, draft)
     checker.run()
+    expressions.run(checker)
     if found == "errbot":
         kind: Any = of_errbot.Errbot(checker, read, draft, files)
         kind.run()
