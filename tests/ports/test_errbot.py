@@ -78,6 +78,64 @@ class Earlier(test_layer.Case):
         self.assertEqual(await self.answers("tea"), [])
         self.assertTrue(self.host.declared["b"]["allow"])
 
+    async def test_answers_of_other_functions_that_wait_are_given_one_by_one(self) -> None:
+        texts = {**test_layer.errbot("pass"), "a.py": f"""{HEAD}import requests
+
+class Helper:
+    def execute(self, url):
+        yield "begin"
+        yield requests.get(url).text
+
+    def plain(self):
+        yield "plain"
+
+class A(BotPlugin):
+    def helper(self):
+        return Helper()
+
+    @botcmd
+    def a(self, msg, args):
+        \"\"\"Asks.\"\"\"
+        yield from self.helper().execute("https://api.example.org/é")  # é
+        if args:
+            yield  from(
+                requests.get("https://api.example.org/é").text.split(args))
+        yield from self.helper().plain()
+        for one in self.helper().execute("https://api.example.org/é"):
+            yield one.upper()
+        else:
+            yield "end"
+        for one in self.helper().plain():
+            self.log.debug(one)
+        try:
+            yield from [requests.get("https://api.example.org/é").text]
+        finally:
+            yield from ()
+
+    @botcmd
+    def b(self, msg, args):
+        if args: yield from self.helper().execute("https://api.example.org")
+
+    @botcmd
+    def c(self, msg, args):
+        yield from self.helper().plain()
+
+    @botcmd
+    def d(self, msg, args):
+        for one in self.helper().execute("https://api.example.org"):
+            return one
+"""}
+        result = sample.port(texts)
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "lacks")], ["b() waits", "self.helper().execute() waits"])
+        self.assertIn("    def c(self, msg, args):\n        yield from self.helper().plain()", result["files"]["a.py"])
+        await self.begun({**texts, "a.py": texts["a.py"].replace("        if args: yield from", "        if args:\n            yield from")})
+        self.host.answers["https://api.example.org/%C3%A9"] = self.host.answers["https://api.example.org"] = "tea or milk"
+        self.assertEqual(len(sample.told(result, "changed")), 9)
+        self.assertEqual(await self.answers("!a or"), ["begin", '"tea or milk"', '"tea ', ' milk"', "plain", "BEGIN", '"TEA OR MILK"', "end", '"tea or milk"'])
+        self.assertEqual(await self.answers("!b x"), ["begin", '"tea or milk"'])
+        self.assertEqual(await self.answers("!c"), ["plain"])
+        self.assertEqual(await self.answers("!d"), ["begin"])
+
     async def test_webhooks_and_settings_of_classes_that_it_inherits_from_are_its_own(self) -> None:
         texts = {**test_layer.errbot("pass"), "a.py": f"""{HEAD}from errbot import webhook
 from ways import Ways

@@ -113,10 +113,10 @@ class Waiting(unittest.TestCase):
             ("def a(self):\n    return max(requests.get(u) for u in ['https://a.example'])", "requests.get() waits"),
             ("@property\ndef a(self):\n    return requests.get('https://a.example')", "a() waits"),
             ("def __str__(self):\n    return requests.get('https://a.example').text", "__str__() waits"),
-            ("def a(self):\n    yield from requests.get('https://a.example')", "a() waits"),
+            ("def a(self):\n    b = yield from requests.get('https://a.example')", "a() waits"),
             ("def a(self):\n    yield requests.get('https://a.example')\n    return 1", "a() waits"),
             ("def a(self):\n    time.sleep(1)\ndef b(self):\n    return map(self.a, [1])", "self.a is handed on"),
-            ("def a(self):\n    yield 1\n    time.sleep(1)\ndef b(self):\n    for x in self.a():\n        pass", "self.a() yields and waits"),
+            ("def a(self):\n    yield 1\n    time.sleep(1)\ndef b(self):\n    return [x for x in self.a()]", "self.a() yields and waits"),
         ):
             text, result = self.text(body)
             compile(text, "a.py", "exec")

@@ -7,6 +7,7 @@ and the calls get an `await`. Nothing else of the source changes.
 
 import ast
 import builtins
+import re
 from types import SimpleNamespace
 from typing import Any, Collection, Iterator, Optional
 
@@ -30,6 +31,8 @@ DECORATORS = {"staticmethod", "classmethod", "abc.abstractmethod"}
 TAKERS = {"start_poller", "stop_poller"}
 #: Those that take one to run it in a thread, which the layer awaits.
 THREADS = {"run_in_executor", "to_thread"}
+#: The words before what another function yields.
+DELEGATION = re.compile(rb"yield[ \t]+from\b[ \t]*")
 #: How many functions may give a session on.
 _MOST_STEPS = 5
 #: Methods of Python's own types: a call of this name is hardly one of the plugin's.
@@ -252,8 +255,9 @@ class Sources:
                 why = f"@{name} makes something else of it"
         if is_generator(function):
             body = list(tree.within(function))
-            if any(isinstance(one, ast.YieldFrom) for one in body):
-                why = "an `async def` has no `yield from`"
+            several = {one.value: one for one in body if isinstance(one, ast.Expr)}
+            if any(isinstance(one, ast.YieldFrom) and (one not in several or _delegates(module, one) is None) for one in body):
+                why = "an `async def` has no `yield from`, and this one has no line of its own, or gives a value"
             # Of a command of errbot that yields, only that is an answer: it drops the value.
             elif _returns(function) and not tree.decorators(module, function) & surface.COMMANDS:
                 why = "an `async def` that yields cannot return a value"
@@ -283,6 +287,15 @@ def holders(module: Module, makers: Collection[str]) -> set[str]:
 
 def is_generator(function: Function) -> bool:
     return any(isinstance(one, (ast.Yield, ast.YieldFrom)) for one in tree.within(function))
+
+
+def _delegates(module: Module, node: ast.YieldFrom) -> Optional[int]:
+    """Returns how many bytes the words `yield from` have, if nothing else than a comment stands on the lines of this statement."""
+    lines = module.text.split("\n")
+    first, last = lines[node.lineno - 1].encode(), lines[(node.end_lineno or 1) - 1].encode()
+    words = DELEGATION.match(first, node.col_offset)
+    is_alone = not first[: node.col_offset].strip() and (last[node.end_col_offset :].strip() or b"#").startswith(b"#")
+    return words.end() - words.start() if words is not None and is_alone else None
 
 
 def _returns(function: Function) -> list[ast.Return]:
@@ -342,11 +355,13 @@ class Rewriter:
             done.update(_taken(node))
         elif isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load) and node not in done:
             self._value(node, around)
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.YieldFrom):
+            self._delegation(node.value, around)
         elif isinstance(node, ast.FunctionDef) and node in self.sources.waiting:
             self._edit(node.lineno, node.col_offset, 0, "async ")
             self._drop(_returns(node) if is_generator(node) else [])
         if isinstance(node, (ast.For, ast.comprehension)) and isinstance(node.iter, ast.Call):
-            self._loop(node.iter, around)
+            self._loop(node, node.iter, around)
         apart = is_apart or isinstance(node, (ast.Lambda, ast.GeneratorExp))
         if isinstance(node, tree.FUNCTIONS):
             # Its decorators and defaults belong to what is around it.
@@ -401,10 +416,31 @@ class Rewriter:
         except (SyntaxError, ValueError):
             return False
 
-    def _loop(self, call: ast.Call, around: list[ast.AST]) -> None:
+    def _yields(self, call: ast.Call, around: list[ast.AST]) -> bool:
+        """Whether a call is one of a function that yields, and waits now."""
         called = self.sources.called(self.module, around, call)
-        if any(one in self.sources.waiting and isinstance(one, ast.FunctionDef) and is_generator(one) for one in called):
+        return any(one in self.sources.waiting and isinstance(one, ast.FunctionDef) and is_generator(one) for one in called)
+
+    def _loop(self, node: "ast.For | ast.comprehension", call: ast.Call, around: list[ast.AST]) -> None:
+        if not self._yields(call, around):
+            return
+        function = next((one for one in reversed(around) if isinstance(one, tree.FUNCTIONS)), None)
+        if isinstance(node, ast.For) and function in self.sources.waiting:
+            self._edit(node.lineno, node.col_offset, 0, "async ")
+            self.changed.add(node.lineno)
+        else:
             self.tell(call, f"{ast.unparse(call.func)[:100]}() yields and waits", "a plain loop cannot await it", "write `async for`")
+
+    def _delegation(self, node: ast.YieldFrom, around: list[ast.AST]) -> None:
+        """Makes a loop of `yield from`, which an `async def` does not have."""
+        function = next((one for one in reversed(around) if isinstance(one, tree.FUNCTIONS)), None)
+        size = _delegates(self.module, node)
+        if not isinstance(function, ast.FunctionDef) or function not in self.sources.waiting or size is None:
+            return
+        waits = isinstance(node.value, ast.Call) and self._yields(node.value, around)
+        self._edit(node.lineno, node.col_offset, 0, f"{'async ' if waits else ''}for parlor_one in ", size)
+        self._edit(node.end_lineno, node.end_col_offset, 2, ": yield parlor_one")
+        self.changed.add(node.lineno)
 
     def _value(self, node: ast.expr, around: list[ast.AST]) -> None:
         if isinstance(node, ast.Attribute) and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")):
