@@ -133,12 +133,14 @@ async fn a_credential_goes_to_its_server_alone_and_comes_back_to_nobody() {
     let head = format!("HTTP/1.1 200 OK\r\nx-echo: {TOKEN}\r\ncontent-length: {}\r\n\r\n", echoed.len());
     web.put_raw(&format!("/?key={encoded}"), head + &echoed);
     let args = |url: &str| {
-        let headers = json!([["authorization", "Bearer {{pass}}"]]);
+        let headers = json!([["authorization", "Bearer {{pass}}"], ["title", "What of {{pass}}?"]]);
         json!({ "url": url, "method": "POST", "headers": headers, "body": "my {{pass}}", "credentials": ["pass"] })
     };
     let answer = fetch(&host, args(&url(&web, "/?key={{pass}}"))).await.unwrap();
     let sent = web.requests().concat();
     assert!(sent.contains(&format!("authorization: Bearer {TOKEN}\r\n")), "{sent}");
+    // The manifest binds it to one header, and a person may have written the title.
+    assert!(sent.contains("title: What of {{pass}}?\r\n"), "{sent}");
     assert!(sent.ends_with(&format!("my {TOKEN}")) && sent.starts_with(&format!("POST /?key={encoded} ")), "{sent}");
     assert!(!answer.to_string().contains("canary") && answer["status"] == 200, "{answer}");
     // Towards a server that it is not bound to, and without TLS.

@@ -12,6 +12,7 @@
 pub mod admin;
 pub mod admission;
 pub mod approved;
+pub mod binding;
 pub mod component;
 pub mod components;
 pub mod consent;

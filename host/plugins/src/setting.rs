@@ -4,13 +4,12 @@
 
 use std::fmt;
 
-use parlor_base::document::{DocumentError, Node, Section};
+use parlor_base::document::{DocumentError, Section};
 use parlor_base::nearest::nearest;
-use parlor_base::permission::ScopeKind;
 use parlor_base::quantity;
-use parlor_session::permissions::Scope;
 use serde_json::Value;
 
+use crate::binding::Binding;
 use crate::manifest::keys::{self, MAX_DESCRIPTION};
 
 /// The maximum length of a text in a setting, in bytes.
@@ -54,9 +53,9 @@ pub enum SettingKind {
     Duration,
     /// A text that no log, error or other plugin may show.
     Secret,
-    /// A text that not even the plugin gets: the host writes it into requests to these servers, and verifies requests to
-    /// webhooks by it. Without servers it only verifies requests.
-    Credential(Option<Scope>),
+    /// A text that not even the plugin gets: the host writes it into requests, and verifies requests to webhooks by it. Without a
+    /// binding it only verifies requests.
+    Credential(Option<Binding>),
 }
 
 impl SettingKind {
@@ -191,14 +190,16 @@ impl Setting {
             "jid" => SettingKind::Jid,
             "duration" => SettingKind::Duration,
             "secret" => SettingKind::Secret,
-            "credential" => SettingKind::Credential(section.get("hosts").map(|hosts| bound(&hosts)).transpose()?),
+            "credential" => SettingKind::Credential(Binding::read(section)?),
             other => return Err(node.value_error(unknown_kind(other))),
         };
         if let (Some(choices), false) = (section.get("choices"), matches!(kind, SettingKind::Choice(_))) {
             return Err(choices.error(format!("only a setting of the type choice has `choices`, this one is a {kind}")));
         }
-        if let (Some(hosts), false) = (section.get("hosts"), matches!(kind, SettingKind::Credential(_))) {
-            return Err(hosts.error(format!("only a setting of the type credential has `hosts`, this one is a {kind}")));
+        let of_credentials = ["hosts", "insert_in"].into_iter().find_map(|key| section.get(key));
+        if let (Some(node), false) = (of_credentials, matches!(kind, SettingKind::Credential(_))) {
+            let key = node.key();
+            return Err(node.error(format!("only a setting of the type credential has `{key}`, this one is a {kind}")));
         }
         let description = section.require("description", "say what it is for")?.sentence(MAX_DESCRIPTION)?;
         let required = section.get("required").map_or(Ok(false), |node| node.boolean())?;
@@ -231,17 +232,6 @@ impl Setting {
 fn unknown_kind(written: &str) -> String {
     let near = nearest(written, KINDS).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
     format!("unknown type of setting `{}`; known are {}{near}", written.escape_debug(), KINDS.join(", "))
-}
-
-/// Parses the servers that a credential is bound to.
-fn bound(node: &Node<'_>) -> Result<Scope, DocumentError> {
-    let entries = node.strings(MAX_CHOICES)?;
-    let open = entries.iter().find(|entry| entry.ends_with('*') || entry.contains("http://"));
-    if let Some(open) = open {
-        let open = open.escape_debug();
-        return Err(node.error(format!("`{open}` binds it to no server: list hosts that are asked over TLS")));
-    }
-    Scope::parse(ScopeKind::Servers, &entries).map_err(|error| node.error(error.to_string()))
 }
 
 #[cfg(test)]

@@ -319,7 +319,7 @@ fn headers(section: &Section<'_>) -> Result<Vec<String>, DocumentError> {
 }
 
 /// Parses the name of a header (RFC 9110, section 5.1).
-fn header(node: &Node<'_>, name: &str) -> Result<String, DocumentError> {
+pub(crate) fn header(node: &Node<'_>, name: &str) -> Result<String, DocumentError> {
     let is_token = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
     if name.is_empty() || name.len() > MAX_HEADER || !name.bytes().all(is_token) {
         return Err(node.wants(&format!("the name of a header, at most {MAX_HEADER} bytes")));

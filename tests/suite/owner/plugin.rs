@@ -590,7 +590,7 @@ async fn inspect_and_add_show_which_servers_a_plugin_asks_how_and_where_its_cred
     let bytes = with_manifest(&std::fs::read(&path).unwrap(), |manifest| format!("{manifest}\n{settings}")).unwrap();
     std::fs::write(&path, bytes).unwrap();
     let inspected = run(&home, &["inspect", &path], 0).await.stdout;
-    let key = "setting   pass (credential, which only goes to https://api.example.org, required): a key\n";
+    let key = "setting   pass (credential, which only goes to https://api.example.org, in headers and the query, required): a key\n";
     assert!(inspected.contains(key), "{inspected}");
     let added = run(&home, &["add", &path, "--yes", "--grant-all", "--disabled"], 0).await.stdout;
     for said in [inspected, added] {

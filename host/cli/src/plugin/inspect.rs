@@ -218,8 +218,13 @@ pub(super) fn sheet(examined: &Examined, source: &str) -> String {
 fn setting_in_words(setting: &Setting) -> String {
     let secret = match &setting.kind {
         SettingKind::Secret => ", which reaches the plugin".to_owned(),
-        SettingKind::Credential(Some(servers)) => {
-            format!(", which only goes to {}", escape_untrusted(&servers.entries().join(", "), LONGEST))
+        SettingKind::Credential(Some(binding)) => {
+            let servers = binding.servers().entries().join(", ");
+            format!(
+                ", which only goes to {}, in {}",
+                escape_untrusted(&servers, LONGEST),
+                binding.places().join(" and ")
+            )
         }
         // The manifest's reader refuses one that no webhook names.
         SettingKind::Credential(None) => ", which only verifies requests to webhooks".to_owned(),

@@ -71,9 +71,13 @@ fn goes_further(name: &str, old: &Manifest, new: &Manifest) -> Option<String> {
     let [before, after] = [old, new].map(|manifest| manifest.settings.get(name).map(|setting| &setting.kind));
     match (before, after) {
         (Some(SettingKind::Credential(before)), Some(SettingKind::Credential(Some(after)))) => {
-            let is_reached = |host: &String| before.as_ref().is_some_and(|before| covers_entry(before, host));
-            let more: Vec<_> = after.entries().into_iter().filter(|host| !is_reached(host)).collect();
-            (!more.is_empty()).then(|| format!("it would also go to {}", more.join(" and ")))
+            let is_reached = |host: &String| before.as_ref().is_some_and(|before| covers_entry(before.servers(), host));
+            let more: Vec<_> = after.servers().entries().into_iter().filter(|host| !is_reached(host)).collect();
+            if !more.is_empty() {
+                return Some(format!("it would also go to {}", more.join(" and ")));
+            }
+            let places = after.places_beyond(before.as_ref()?);
+            (!places.is_empty()).then(|| format!("it would also be written into {}", places.join(" and ")))
         }
         (Some(SettingKind::Credential(_)), Some(kind)) if !matches!(kind, SettingKind::Credential(_)) => {
             Some("the plugin itself would get it".to_owned())
@@ -133,6 +137,11 @@ mod tests {
             assert_eq!(says(old, new), "");
         }
         assert_eq!(goes_further("other", &one, &secret), None);
+        let in_body = manifest(
+            "type = \"credential\"\nhosts = [\"a.example.org\"]\ninsert_in = [\"header x-key\", \"body\"]\n",
+        );
+        assert_eq!(says(&one, &in_body), "it would also be written into the body");
+        assert_eq!(says(&in_body, &one), "it would also be written into headers and the query");
         // A credential that only verifies webhooks is not sent to any server.
         let verifies = manifest(
             "type = \"credential\"\n[permissions]\n\"webhooks.receive\" = { reason = \"r\" }\n\

@@ -24,7 +24,7 @@ use parlor_web::{Answer, Hop, Late, Method, Outgoing, WebError};
 use tokio::time::timeout;
 use wasmtime::component::Accessor;
 
-use self::credentials::Credentials;
+use self::credentials::{Credentials, Part};
 use self::script::scripted;
 use self::underway::Underway;
 use super::pacing::slow_down;
@@ -89,9 +89,9 @@ async fn fetch(
         return Err(CallError::invalid("request.follow", format!("at most {MOST_REDIRECTS}")));
     }
     let bytes = size(&request);
-    let body = request.body.take();
     let Prepared { to, method, mut sent, credentials, is_in_query, filled, kept: _kept } =
         prepare(instance, call, room.as_ref(), &request, bytes).await?;
+    let body = request.body.take();
     let script = instance.account.web_script.get();
     let plain = script.and_then(|_| body.clone());
     let (whole, is_in_body) = match body {
@@ -206,6 +206,7 @@ async fn prepare(
     credentials.may_go_to(&method, &to).map_err(|unbound| unbound.denied(instance, &to))?;
     credentials.refuse_in_path(&request.url)?;
     credentials.warn_of_others(instance, &request.url, request.headers.iter().map(|header| header.value.as_str()));
+    credentials.warn_of_body(instance, request.body.as_deref().unwrap_or_default());
     let memory = instance.hold(bytes + credentials.growth())?;
     let kept = Kept { _memory: memory, _open: OpenWebRequest::begin(instance)? };
     one_more(instance).await?;
@@ -230,7 +231,7 @@ fn headers(
         if credentials.are_there() && asks_for_a_part(name) {
             return Err(CallError::invalid("request.headers", "a plugin with credentials asks for whole answers"));
         }
-        let value = credentials.fill("request.headers", value.as_bytes())?;
+        let value = credentials.fill(Part::Header(name), value.as_bytes())?;
         length += name.len() + value.len();
         if length > LONGEST_HEADERS {
             return Err(CallError::invalid("request.headers", format!("longer than {LONGEST_HEADERS} bytes together")));
@@ -251,7 +252,7 @@ fn asks_for_a_part(header: &str) -> bool {
 
 /// Returns a body with its credentials, and whether it has any. A body without credentials is not copied.
 fn filled_body(credentials: &Credentials, body: Vec<u8>) -> Result<(Vec<u8>, bool), CallError> {
-    let filled = match credentials.fill("request.body", &body)? {
+    let filled = match credentials.fill(Part::Body, &body)? {
         Cow::Owned(filled) => Some(filled),
         Cow::Borrowed(_) => None,
     };

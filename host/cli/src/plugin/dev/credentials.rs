@@ -100,7 +100,7 @@ pub(super) fn remarks(manifest: &Manifest, by_hand: &ByHand) -> Vec<String> {
 /// Returns the credentials of a plugin that go to servers, with those.
 fn bindings(manifest: &Manifest) -> impl Iterator<Item = (&str, &Scope)> {
     manifest.settings.iter().filter_map(|(name, setting)| match &setting.kind {
-        SettingKind::Credential(Some(servers)) => Some((name.as_str(), servers)),
+        SettingKind::Credential(Some(binding)) => Some((name.as_str(), binding.servers())),
         _ => None,
     })
 }

@@ -9,8 +9,9 @@ use memchr::{memchr_iter, memmem};
 use parlor_base::escape::escape_untrusted;
 use parlor_base::permission::Permission;
 use parlor_base::web_address::{WebAddress, encoded};
+use parlor_plugins::binding::Binding;
 use parlor_plugins::setting::SettingKind;
-use parlor_session::permissions::{Scope, Target};
+use parlor_session::permissions::Target;
 use parlor_stanza::error::CallError;
 use parlor_web::Method;
 
@@ -34,10 +35,30 @@ pub(super) struct Credential {
     name: String,
     /// The text that stands for it, such as `{{token}}`.
     place: Vec<u8>,
-    /// The servers that it is bound to.
-    servers: Scope,
+    /// The servers that it is bound to, and the parts of a request that it is written into.
+    binding: Binding,
     /// Never shown, not even in an error.
     value: String,
+}
+
+/// A part of a request that a credential may stand in.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Part<'a> {
+    /// The value of this header.
+    Header(&'a str),
+    Query,
+    Body,
+}
+
+impl Part<'_> {
+    /// Returns the argument that it is in.
+    fn argument(self) -> &'static str {
+        match self {
+            Self::Header(_) => "request.headers",
+            Self::Query => "request.url",
+            Self::Body => "request.body",
+        }
+    }
 }
 
 /// A credential that is not bound to a server.
@@ -56,8 +77,16 @@ impl Unbound {
 }
 
 impl Credential {
-    pub(super) fn new(name: String, value: String, servers: Scope) -> Self {
-        Self { place: format!("{{{{{name}}}}}").into(), name, servers, value }
+    pub(super) fn new(name: String, value: String, binding: Binding) -> Self {
+        Self { place: format!("{{{{{name}}}}}").into(), name, binding, value }
+    }
+
+    fn is_for(&self, part: Part<'_>) -> bool {
+        match part {
+            Part::Header(name) => self.binding.is_for_header(name),
+            Part::Query => self.binding.is_for_query(),
+            Part::Body => self.binding.is_for_body(),
+        }
     }
 }
 
@@ -70,11 +99,11 @@ impl Credentials {
         }
         let (values, hidden) = instance.settings.credentials(room, &names);
         let find = |(name, value): (String, Option<String>)| {
-            let Some(SettingKind::Credential(Some(servers))) = instance.settings.kind(&name) else {
+            let Some(SettingKind::Credential(Some(binding))) = instance.settings.kind(&name) else {
                 return Err(invalid("each is the name of a setting of the type credential with `hosts`".to_owned()));
             };
             let value = value.ok_or_else(|| CallError::NotFound(name.clone()))?;
-            Ok(Credential::new(name, value, servers.clone()))
+            Ok(Credential::new(name, value, binding.clone()))
         };
         Ok(Self { used: names.into_iter().zip(values).map(find).collect::<Result<_, _>>()?, hidden })
     }
@@ -82,10 +111,11 @@ impl Credentials {
     /// Checks that each is bound to the server, and that the request goes over TLS.
     pub(super) fn may_go_to(&self, method: &Method, to: &WebAddress) -> Result<(), Unbound> {
         let target = Target::Web { method: method.as_str(), address: to };
-        let unbound = self.used.iter().find(|one| !to.is_secure() || !one.servers.covers(target, &|_| false));
+        let is_bound = |one: &Credential| one.binding.servers().covers(target, &|_| false);
+        let unbound = self.used.iter().find(|one| !to.is_secure() || !is_bound(one));
         match unbound {
             None => Ok(()),
-            Some(one) => Err(Unbound { name: one.name.clone(), servers: one.servers.entries() }),
+            Some(one) => Err(Unbound { name: one.name.clone(), servers: one.binding.servers().entries() }),
         }
     }
 
@@ -110,15 +140,15 @@ impl Credentials {
         if self.used.is_empty() { 0 } else { 2 * MOST_ADDED }
     }
 
-    /// Writes them where their names stand.
-    pub(super) fn fill<'a>(&self, argument: &str, text: &'a [u8]) -> Result<Cow<'a, [u8]>, CallError> {
-        self.filled(argument, text, |value| value.as_bytes().into())
+    /// Writes those that are for this header or the body where their names stand.
+    pub(super) fn fill<'a>(&self, part: Part<'_>, text: &'a [u8]) -> Result<Cow<'a, [u8]>, CallError> {
+        self.filled(part, text, |value| value.as_bytes().into())
     }
 
     /// Does the same in the query of an address.
     pub(super) fn fill_query(&self, to: &WebAddress) -> Result<WebAddress, CallError> {
         let Some(query) = to.query() else { return Ok(to.clone()) };
-        match self.filled("request.url", query.as_bytes(), |value| encoded(value).into_bytes().into())? {
+        match self.filled(Part::Query, query.as_bytes(), |value| encoded(value).into_bytes().into())? {
             Cow::Borrowed(_) => Ok(to.clone()),
             Cow::Owned(filled) => to
                 .with_query(&String::from_utf8_lossy(&filled))
@@ -129,7 +159,8 @@ impl Credentials {
     /// Refuses a place for one of them before the query of an address: the server would get the name itself.
     pub(super) fn refuse_in_path(&self, url: &str) -> Result<(), CallError> {
         let path = url.split(['?', '#']).next().unwrap_or_default();
-        match self.stands_in(&[], path.as_bytes()) {
+        let stands = |one: &&Credential| memmem::find(path.as_bytes(), &one.place).is_some();
+        match self.used.iter().find(stands).map(|one| &one.name) {
             None => Ok(()),
             Some(name) => Err(CallError::invalid(
                 "request.url",
@@ -163,6 +194,19 @@ impl Credentials {
         );
     }
 
+    /// Warns about a place for one of them in a body that it is not for: the server gets the name itself. The author may have meant it,
+    /// or a person wrote it.
+    pub(super) fn warn_of_body(&self, instance: &Instance, body: &[u8]) {
+        let is_left = |one: &&Credential| !one.is_for(Part::Body) && memmem::find(body, &one.place).is_some();
+        let Some(credential) = self.used.iter().find(is_left).map(|one| &one.name) else { return };
+        if instance.may_log() {
+            tracing::warn!(
+                plugin = %instance.plugin, account = %instance.account.name, credential,
+                "a body has a place for a credential, and is sent as it stands: insert_in in plugin.toml has no body"
+            );
+        }
+    }
+
     /// Returns the first name in `{{` and `}}` that is none of theirs. A text with other characters between them is no name.
     pub(super) fn other<'a>(&self, text: &'a str) -> Option<&'a str> {
         let is_part = |letter: u8| letter.is_ascii_alphanumeric() || letter == b'_' || letter == b'-';
@@ -171,14 +215,14 @@ impl Credentials {
         places.filter(is_name).find(|name| self.used.iter().all(|one| one.name != **name))
     }
 
-    /// Returns a credential whose name occurs in a part of a body. Names there are not replaced: the server would get the name
-    /// itself. `before` is the end of the parts before it, as [`Credentials::end_of`] keeps it.
+    /// Returns a credential for bodies whose name occurs in a part of a body. Names there are not replaced: the server would get the
+    /// name itself. `before` is the end of the parts before it, as [`Credentials::end_of`] keeps it.
     pub(super) fn stands_in(&self, before: &[u8], part: &[u8]) -> Option<&str> {
         let is_in = |one: &&Credential| {
             let across = [before, &part[..part.len().min(one.place.len())]].concat();
             memmem::find(&across, &one.place).is_some() || memmem::find(part, &one.place).is_some()
         };
-        self.used.iter().find(is_in).map(|one| one.name.as_str())
+        self.used.iter().filter(|one| one.is_for(Part::Body)).find(is_in).map(|one| one.name.as_str())
     }
 
     /// Adds a part to the end of the parts before it, as far as the name of a credential could begin there.
@@ -190,7 +234,7 @@ impl Credentials {
 
     fn filled<'a>(
         &self,
-        argument: &str,
+        part: Part<'_>,
         text: &'a [u8],
         written: impl Fn(&str) -> Cow<'_, [u8]>,
     ) -> Result<Cow<'a, [u8]>, CallError> {
@@ -199,14 +243,14 @@ impl Credentials {
         }
         let (mut filled, mut done) = (Vec::new(), 0);
         for at in memchr_iter(b'{', text).filter(|at| text[*at..].starts_with(b"{{")) {
-            let here = |one: &&Credential| at >= done && text[at..].starts_with(&one.place);
+            let here = |one: &&Credential| at >= done && one.is_for(part) && text[at..].starts_with(&one.place);
             let Some(one) = self.used.iter().find(here) else { continue };
             filled.extend_from_slice(&text[done..at]);
             filled.extend_from_slice(&written(&one.value));
             done = at + one.place.len();
             if filled.len() > done + MOST_ADDED {
                 let reason = format!("the credentials would add more than {MOST_ADDED} bytes");
-                return Err(CallError::invalid(argument, reason));
+                return Err(CallError::invalid(part.argument(), reason));
             }
         }
         if done == 0 {

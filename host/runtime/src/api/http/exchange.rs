@@ -58,9 +58,9 @@ pub(super) async fn open<T: Send + 'static>(
     }
     let bytes = size(&request);
     let length = length(&mut request)?;
-    let body = request.body.take();
     let Prepared { to, method, mut sent, credentials, kept, .. } =
         prepare(&instance, &call, room.as_ref(), &request, bytes).await?;
+    let body = request.body.take();
     let patience = request.timeout.map_or(sent.patience, |given| sent.patience.min(Duration::from_millis(given)));
     // A body that is read in parts takes no memory.
     (sent.patience, sent.most) = (patience, u64::MAX);

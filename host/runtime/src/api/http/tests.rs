@@ -1,24 +1,43 @@
 //! Tests of how credentials are written into requests.
 
 use parlor_base::permission::ScopeKind;
+use parlor_plugins::binding::Binding;
 use parlor_session::permissions::Scope;
 
-use super::credentials::{Credential, Credentials};
+use super::credentials::{Credential, Credentials, Part};
 use crate::bindings::parlor::plugin::http::Header;
 use crate::settings::Hidden;
 
 const TOKEN: &str = "s3cr3t/+token";
 
+/// A binding to a server for headers and the query.
+fn bound() -> Binding {
+    Binding::new(Scope::parse(ScopeKind::Servers, &["api.example.org"]).unwrap())
+}
+
+/// Credentials for all parts of a request.
 fn token() -> Credentials {
-    let servers = Scope::parse(ScopeKind::Servers, &["api.example.org"]).unwrap();
     let all = [("token", TOKEN), ("other", "{{token}} of another")];
-    let all = all.map(|(name, value)| Credential::new(name.to_owned(), value.to_owned(), servers.clone()));
+    let all = all.map(|(name, value)| Credential::new(name.to_owned(), value.to_owned(), bound().with_body()));
     Credentials { used: all.into(), hidden: Hidden::of([TOKEN]).into() }
+}
+
+/// Whoever writes to a bot may write the name of a credential, and read it at the service that the bot sends texts to.
+#[test]
+fn a_credential_is_written_into_no_body_unless_its_manifest_says_so() {
+    let used = vec![Credential::new("token".to_owned(), TOKEN.to_owned(), bound())];
+    let credentials = Credentials { used, hidden: Hidden::of([TOKEN]).into() };
+    let text = b"title: {{token}}";
+    assert_eq!(credentials.fill(Part::Body, text).unwrap().as_ref(), text);
+    assert_eq!(credentials.fill(Part::Header("title"), text).unwrap().as_ref(), format!("title: {TOKEN}").as_bytes());
+    // As the host leaves it in parts as well, they are not refused.
+    assert_eq!(credentials.stands_in(b"", text), None);
 }
 
 #[test]
 fn a_credential_stands_where_its_name_stood_and_is_not_looked_through_itself() {
-    let filled = |text: &str| String::from_utf8(token().fill("x", text.as_bytes()).unwrap().into_owned()).unwrap();
+    let filled =
+        |text: &str| String::from_utf8(token().fill(Part::Body, text.as_bytes()).unwrap().into_owned()).unwrap();
     assert_eq!(filled("Bearer {{token}}"), format!("Bearer {TOKEN}"));
     assert_eq!(filled("{{{token}}} {{token}{{token}}"), format!("{{{TOKEN}}} {{{{token}}{TOKEN}"));
     assert_eq!(filled("{{other}}, {{unknown}}"), "{{token}} of another, {{unknown}}");
@@ -105,9 +124,8 @@ fn the_name_of_a_credential_is_found_in_parts_wherever_they_meet() {
 #[test]
 fn an_address_shows_a_credential_also_if_it_begins_with_one_that_the_request_uses() {
     let shows = |used: &str, address: &str| {
-        let servers = Scope::parse(ScopeKind::Servers, &["api.example.org"]).unwrap();
         let all = ["password", "password of juliet", "juliet:password"];
-        let used = vec![Credential::new("used".to_owned(), used.to_owned(), servers)];
+        let used = vec![Credential::new("used".to_owned(), used.to_owned(), bound())];
         Credentials { used, hidden: Hidden::of(all).into() }.others_are_shown_by(address)
     };
     for (used, address, expected) in [
@@ -126,6 +144,6 @@ fn an_address_shows_a_credential_also_if_it_begins_with_one_that_the_request_use
 #[test]
 fn many_names_cannot_make_a_request_large() {
     let many = "{{other}}".repeat(100_000);
-    assert!(token().fill("x", many.as_bytes()).is_err());
-    assert!(token().fill("x", "{{other}}".repeat(100).as_bytes()).is_ok());
+    assert!(token().fill(Part::Body, many.as_bytes()).is_err());
+    assert!(token().fill(Part::Body, "{{other}}".repeat(100).as_bytes()).is_ok());
 }

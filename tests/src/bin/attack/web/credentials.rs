@@ -79,7 +79,7 @@ fn encoded(pass: &str) -> String {
 
 /// Builds a request that uses the credential in a header and in its body.
 fn with_pass(url: &str) -> Value {
-    let headers = json!([["authorization", "Bearer {{pass}}"]]);
+    let headers = json!([["authorization", "Bearer {{pass}}"], ["title", "a person's {{pass}}"]]);
     json!({ "url": url, "method": "POST", "headers": headers, "body": "my {{pass}}", "credentials": ["pass"] })
 }
 
@@ -100,6 +100,7 @@ async fn credential(trial: &mut Trial) -> Result<String> {
         sent.contains(&format!("authorization: Bearer {pass}\r\n")) && sent.ends_with(&format!("my {pass}")),
         "the server does not get the credential"
     );
+    ensure!(sent.contains("title: a person's {{pass}}\r\n"), "a text of a person was filled in");
     // Towards others, without TLS, and in places that are not filled.
     for url in [other.url("/"), plain.url("/"), web.url("/").replace("localhost", "127.0.0.1")] {
         fails(stage, "http.fetch", &with_pass(&url), &["denied"]).await?;
