@@ -94,41 +94,42 @@ fn named_in_go(text: &str) -> String {
         .replace("go.bytecodealliance.org/pkg/wit/async", "parlor/internal/tasks")
 }
 
-/// Has each call tell the SDK its name and its address, or the first text, so that an error can name both. One that waits tells it
-/// again when it has its answer, since others may have called meanwhile.
+/// Has the result of each call name the call and its address, or the first text, so that an error can name both. The result itself
+/// has them, since other calls begin and end while it is decoded.
 fn noted_in_go(text: &str) -> String {
     let package = text.lines().find_map(|line| line.strip_prefix("package ")).unwrap_or_default();
-    let (mut noted, mut note) = (String::new(), String::new());
+    let (mut noted, mut name_it) = (String::new(), String::new());
     let mut is_of_handler = false;
     for line in text.lines() {
         if is_of_handler && line.contains("wasm_import_") {
-            noted.extend(["witAsync.InTurn()\n", &note]);
+            noted.push_str("witAsync.InTurn()\n");
         }
-        noted.extend([line, "\n"]);
-        if line.starts_with(WAITS) {
-            noted.push_str(&note);
+        noted.push_str(line);
+        if line.contains(" = witTypes.Err[") && line.contains("types.Error](") {
+            noted.push_str(&name_it);
         }
+        noted.push('\n');
         if line.starts_with("func ") {
-            note.clear();
+            name_it.clear();
             is_of_handler = false;
         }
-        let Some((name, rest)) = line.strip_prefix("func ").and_then(|rest| rest.split_once('(')) else { continue };
-        if name.is_empty() || !line.ends_with("types.Error] {") {
-            continue;
-        }
+        let Some((name, rest)) = call_in_go(line) else { continue };
         let parameters = rest.split_once(") ").map_or("", |(parameters, _)| parameters);
         let first = parameters.split(", ").next().and_then(|one| one.strip_suffix(" string"));
         let about = if parameters.split(", ").any(|one| one == "jid string") { Some("jid") } else { first };
         let call = format!("{package}.{name}");
         is_of_handler = OF_HANDLERS.contains(&call.as_str());
-        note = format!("witRuntime.Called(\"{call}\", {})\n", about.unwrap_or("\"\""));
-        noted.push_str(&note);
+        name_it = format!(".Of(\"{call}\", {})", about.unwrap_or("\"\""));
     }
     noted
 }
 
-/// How a line of the bindings begins that waits for the host's answer.
-const WAITS: &str = "witAsync.SubtaskWait(";
+/// Returns the name of a call that can fail, and the rest of its first line, if this line is one.
+fn call_in_go(line: &str) -> Option<(&str, &str)> {
+    let (name, rest) = line.strip_prefix("func ")?.split_once('(')?;
+    let is_call = !name.is_empty() && !name.starts_with("wasm_") && line.ends_with("types.Error] {");
+    is_call.then_some((name, rest))
+}
 
 /// The calls that the host treats as calls of a handler: the handler's room may have settings of its own, and a handler that
 /// waits for a person takes no place. In Go, such a call waits until the handler's own task has a turn.

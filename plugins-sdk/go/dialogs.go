@@ -82,7 +82,7 @@ func ask(ctx context.Context, about string, begin func() wit.Result[uint64, type
 	}
 	answer, err := Value(result)
 	if failed, ok := err.(*CallError); ok {
-		// Other calls may have been answered since.
+		// The call itself knows the question's number alone.
 		failed.Argument = about
 	}
 	if err != nil {

@@ -178,9 +178,9 @@ func (failed *CallError) Unwrap() error { return failed.Err }
 const deepest = 32
 
 // Says which call failed: the last function of this package before the author's own, or the generated one that the author called.
-func inCall(err error) *CallError {
+func inCall(called wit.Called, err error) *CallError {
 	const own = "parlor."
-	failed := &CallError{Call: abi.Last.Name, Argument: named(abi.Last.About), Err: err}
+	failed := &CallError{Call: called.Name, Argument: named(called.About), Err: err}
 	places := make([]uintptr, deepest)
 	frames := runtime.CallersFrames(places[:runtime.Callers(2, places)])
 	for {
@@ -226,7 +226,7 @@ func Value[T any](result wit.Result[T, types.Error]) (T, error) {
 		return result.Ok(), nil
 	}
 	var none T
-	return none, inCall(failure(result.Err()))
+	return none, inCall(result.Called(), failure(result.Err()))
 }
 
 // Done is the same for functions that give nothing.

@@ -110,7 +110,7 @@ async fn an_authors_own_tests_in_go_run_without_a_host() {
     let plugin = begun("repeat", "go", folder.path()).await;
     built(&plugin, &folder).await;
     fs::write(plugin.join("plugin_test.go"), TESTS_IN_GO).unwrap();
-    tested_in_go(&plugin, "--- PASS: TestAnAnswerNeedsAHost");
+    tested_in_go(&plugin, "--- PASS: TestAnErrorNamesItsOwnCallAfterOthersHaveFailed");
     // The example plugin has unit tests as well.
     let karma = example("karma");
     built(&karma, &folder).await;
@@ -234,6 +234,7 @@ const TESTS_IN_GO: &str = r#"package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -241,6 +242,8 @@ import (
 
 	"parlor"
 	"parlor/contract/rooms"
+	"parlor/contract/types"
+	"parlor/contract/wit"
 )
 
 func TestAnAnswerNeedsAHost(t *testing.T) {
@@ -267,5 +270,20 @@ func TestAGeneratedCallSaysSoToo(t *testing.T) {
 		}
 	}()
 	rooms.GetAll()
+}
+
+func TestAnErrorNamesItsOwnCallAfterOthersHaveFailed(t *testing.T) {
+	failed := func(name, about string) wit.Result[wit.Unit, types.Error] {
+		return wit.Err[wit.Unit](types.MakeErrorOffline()).Of(name, about)
+	}
+	kick, join := failed("rooms.Kick", "r@x"), failed("rooms.Open", "s@x")
+	for call, result := range map[string]wit.Result[wit.Unit, types.Error]{
+		`rooms.Kick "r@x" at `: kick, `rooms.Open "s@x" at `: join,
+	} {
+		var err *parlor.CallError
+		if !errors.As(parlor.Done(result), &err) || !strings.HasPrefix(err.Where(), call) || !errors.Is(err, parlor.ErrOffline) {
+			t.Fatal(call, err)
+		}
+	}
 }
 "#;

@@ -49,7 +49,12 @@ type Result[T any, E any] struct {
 	tag    uint8
 	value  T
 	failed E
+	// The call that failed; nil if it is not known.
+	called *Called
 }
+
+// Called is a generated function that an author called, such as rooms.Kick, and whom or what the call was about.
+type Called struct{ Name, About string }
 
 // Ok is a call that did what was asked.
 func Ok[T any, E any](value T) Result[T, E] {
@@ -59,6 +64,22 @@ func Ok[T any, E any](value T) Result[T, E] {
 // Err is one that did not.
 func Err[T any, E any](failed E) Result[T, E] {
 	return Result[T, E]{tag: ResultErr, failed: failed}
+}
+
+// Of notes whose result it is, if the call failed; for the generated code. Other calls begin and end while an answer is decoded.
+func (result Result[T, E]) Of(name, about string) Result[T, E] {
+	if result.tag == ResultErr {
+		result.called = &Called{name, about}
+	}
+	return result
+}
+
+// Called is the call that failed; empty where that is not known.
+func (result Result[T, E]) Called() Called {
+	if result.called == nil {
+		return Called{}
+	}
+	return *result.called
 }
 
 // Tag says which case it is.

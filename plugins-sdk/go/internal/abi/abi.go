@@ -1,4 +1,4 @@
-// Package abi is what the generated code stands on: memory that the host writes into, and the names of calls.
+// Package abi is what the generated code stands on: memory that the host writes into, and texts as the host takes them.
 package abi
 
 import (
@@ -34,15 +34,6 @@ func allocate(size, align uintptr) unsafe.Pointer {
 		panic("an alignment that no type of the contract has")
 	}
 	return memory
-}
-
-// Last is the generated function that was answered last, such as rooms.Kick, and whom or what it was about: for the error that it may
-// give. No other goroutine runs between the answer and the error.
-var Last struct{ Name, About string }
-
-// Called is called by the generated code when an author's call begins, and when one that waited has its answer.
-func Called(name, about string) {
-	Last.Name, Last.About = name, about
 }
 
 // Memory that the host has written and nobody has read yet. Calls get their answers while others run, so no call holds that of its own.
