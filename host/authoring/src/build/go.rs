@@ -255,6 +255,15 @@ mod tests {
         let (named, failed) = (rooms.matches(".Of(\"rooms.").count(), rooms.matches(" = witTypes.Err[").count());
         assert!(failed > 0 && named == failed && !rooms.contains("Called("), "{named} of {failed}");
         assert!(rooms.contains(".Of(\"rooms.Open\", jid)\n"), "an error names the address");
+        // A call whose task is cancelled has no answer that could be decoded.
+        let waits = rooms.matches("witAsync.SubtaskWait(").count();
+        assert!(waits > 0 && rooms.matches("\nif !witAsync.SubtaskWait(").count() == waits, "{waits}");
+        let stops =
+            "\nreturn witTypes.Err[types.Room, types.Error](types.MakeErrorStopped()).Of(\"rooms.Open\", jid)\n";
+        assert!(rooms.contains(stops), "a call fails then");
+        let archive = fs::read_to_string(folder.path().join(".parlor/sdk/contract/archive/wit_bindings.go")).unwrap();
+        assert!(archive.contains("CancelRead: wasm_stream_") && archive.contains("CancelRead: wasm_future_"));
+        assert!(!archive.contains("CancelRead: nil"));
         // The calls of a handler are made in its own turn.
         for (package, calls) in [("settings", 1), ("http", 2), ("dialogs", 3), ("rooms", 0)] {
             let file = folder.path().join(format!(".parlor/sdk/contract/{package}/wit_bindings.go"));

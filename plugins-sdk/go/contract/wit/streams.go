@@ -20,9 +20,10 @@ type StreamVtable[T any] struct {
 
 // StreamReader is a stream of the host's.
 type StreamReader[T any] struct {
-	vtable *StreamVtable[T]
-	handle int32
-	ended  bool
+	vtable  *StreamVtable[T]
+	handle  int32
+	ended   bool
+	stopped bool
 }
 
 // MakeStreamReader is for the generated code.
@@ -39,12 +40,18 @@ func (stream *StreamReader[T]) Read(items []T) int {
 	defer pinner.Unpin()
 	size := uintptr(stream.vtable.Size)
 	buffer := abi.Allocate(pinner, size*uintptr(len(items)), uintptr(stream.vtable.Align))
-	ended, count := tasks.Read(stream.vtable.Read(stream.handle, buffer, uint32(len(items))), stream.handle)
-	stream.ended = ended
+	begun := stream.vtable.Read(stream.handle, buffer, uint32(len(items)))
+	ended, count, stopped := tasks.Read(begun, stream.handle, stream.vtable.CancelRead)
+	stream.ended, stream.stopped = ended, stopped
 	for i := range count {
 		items[i] = stream.vtable.Lift(unsafe.Add(buffer, uintptr(i)*size))
 	}
 	return count
+}
+
+// Stopped says whether it ended before its end, since the call of the host was cancelled whose handler read it.
+func (stream *StreamReader[T]) Stopped() bool {
+	return stream.stopped
 }
 
 // Drop tells the host that nobody reads on.
@@ -84,17 +91,29 @@ func MakeFutureReader[T any](vtable *FutureVtable[T], handle int32) *FutureReade
 	return &FutureReader[T]{vtable, handle}
 }
 
-// Read waits for it. It can be read once.
+// Read waits for it. It can be read once. It panics where Get returns false.
 func (future *FutureReader[T]) Read() T {
+	value, ok := future.Get()
+	if !ok {
+		panic("the call of the host was cancelled whose handler read a future")
+	}
+	return value
+}
+
+// Get waits for it, once. It returns false if the call of the host was cancelled whose handler waits.
+func (future *FutureReader[T]) Get() (value T, ok bool) {
 	if future.handle == 0 {
 		panic("a future is read once")
 	}
 	pinner := &runtime.Pinner{}
 	defer pinner.Unpin()
 	buffer := abi.Allocate(pinner, uintptr(future.vtable.Size), uintptr(future.vtable.Align))
-	tasks.Read(future.vtable.Read(future.handle, buffer), future.handle)
 	defer future.Drop()
-	return future.vtable.Lift(buffer)
+	begun := future.vtable.Read(future.handle, buffer)
+	if _, _, stopped := tasks.Read(begun, future.handle, future.vtable.CancelRead); stopped {
+		return value, false
+	}
+	return future.vtable.Lift(buffer), true
 }
 
 // Drop tells the host that nobody waits for it.

@@ -21,6 +21,11 @@ func subtaskDrop(subtask uint32)
 //go:wasmimport $root [subtask-cancel]
 func subtaskCancel(subtask uint32) uint32
 
+// The caller of the task whose turn it is has given it up, and gets no result.
+//
+//go:wasmimport [export]$root [task-cancel]
+func taskCancel()
+
 //go:wasmimport $root [context-get-0]
 func contextGet() uint32
 

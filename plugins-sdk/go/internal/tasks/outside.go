@@ -23,6 +23,8 @@ func subtaskDrop(uint32) { panic(abi.Outside("[subtask-drop]")) }
 
 func subtaskCancel(uint32) uint32 { panic(abi.Outside("[subtask-cancel]")) }
 
+func taskCancel() { panic(abi.Outside("[task-cancel]")) }
+
 func contextGet() uint32 { panic(abi.Outside("[context-get-0]")) }
 
 func contextSet(uint32) { panic(abi.Outside("[context-set-0]")) }

@@ -15,6 +15,7 @@ const (
 	subtaskEvent    = 1
 	streamReadEvent = 2
 	futureReadEvent = 4
+	cancelledEvent  = 6
 )
 
 // A call that has an answer has this state, or a later one.
@@ -28,6 +29,9 @@ const (
 
 // The code of a read that has to wait.
 const blocked = 0xFFFFFFFF
+
+// How a read ended that was given up.
+const givenUp = 2
 
 // How often others may run before a turn ends. There may be several rounds, since a goroutine that goes on may let another one go on.
 // Without an end, a goroutine that never waits would keep out all events. A handler that has not returned is given more time than
@@ -52,6 +56,8 @@ type Task struct {
 	give        func()
 	given       chan struct{}
 	hasReturned bool
+	// Whether the caller has given it up. It has returned then, and without a result.
+	isCancelled bool
 	// The ends of the stream by which another task's turn woke this one; zero if none did.
 	wakes, woken uint32
 	// The goroutines that wait for a turn of this task.
@@ -68,10 +74,28 @@ var (
 	// The one that starts the plugin. It lasts as long as the plugin: goroutines that outlive their own task have their turns in it.
 	first *Task
 	// The goroutines that wait for the host, by the handles that it will tell about.
-	waiters = map[uint32]chan uint32{}
+	waiters = map[uint32]waiter{}
+	// The ends of streams that woke tasks which were cancelled before they heard of it: the writable ones, by the readable ones.
+	unheard = map[uint32]uint32{}
 	// How many goroutines wait for the host, or for a goroutine of this package.
 	parked int
 )
+
+// A goroutine that waits for what the host will tell about a handle.
+type waiter struct {
+	answer chan uint32
+	// The goroutine's own task; nil if that is over.
+	own *Task
+	// The task that has the handle in its set.
+	in *Task
+	// Gives up what it waits for, and returns how far that came.
+	giveUp func(handle uint32) uint32
+}
+
+func (one waiter) goOn(code uint32) {
+	parked--
+	one.answer <- code
+}
 
 // Run begins a task; for the generated code.
 func Run(handle func(*Task)) uint32 {
@@ -142,12 +166,81 @@ func Callback(event, handle, code uint32) uint32 {
 		subtaskDrop(handle)
 	case streamReadEvent, futureReadEvent:
 		task.answered(handle, code)
+	case cancelledEvent:
+		// A result that is there is given instead.
+		if task.give == nil && !task.hasReturned {
+			task.cancel()
+		}
+		if task.isCancelled && task != first {
+			return exits
+		}
 	}
 	return task.turn()
 }
 
+// Ends a task that its caller has given up (Component Model, Canonical ABI, task.cancel). Its goroutines that wait for the host go on
+// without an answer, in the first task like all that outlive their own one. The first task also takes over what others wait for here.
+// It has a turn for that, and no goroutine runs before.
+func (task *Task) cancel() {
+	thread := acquirem()
+	defer releasem(thread)
+	taskCancel()
+	task.hasReturned, task.isCancelled = true, true
+	for handle, one := range waiters {
+		switch {
+		case one.own == task:
+			one.in.leave(handle)
+			delete(waiters, handle)
+			one.goOn(one.giveUp(handle))
+		case one.in == task:
+			task.handOver(handle)
+			one.in = first
+			waiters[handle] = one
+		}
+	}
+	if task == first {
+		return
+	}
+	for at := range rings {
+		if rings[at].of == task {
+			task.handOver(rings[at].handle)
+			rings[at].of = first
+		}
+	}
+	if task.woken != 0 {
+		task.handOver(task.woken)
+		unheard[task.woken] = task.wakes
+	}
+	for _, came := range task.awaited {
+		parked--
+		close(came)
+	}
+	task.awaited = nil
+	if task.set != 0 {
+		waitableSetDrop(task.set)
+	}
+	delete(all, task.number())
+	first.wake()
+}
+
+// Moves a handle to the set of the first task.
+func (task *Task) handOver(handle uint32) {
+	if task != first {
+		task.waits--
+		first.join(handle)
+	}
+}
+
+// IsCancelled says whether the caller of this task has given it up; nil is no task.
+func (task *Task) IsCancelled() bool {
+	return task != nil && task.isCancelled
+}
+
 // Return gives the host the result of a task, in a turn of that task; for the generated code.
 func (task *Task) Return(give func()) {
+	if task.isCancelled {
+		return
+	}
 	task.give = give
 	if current != task {
 		task.wake()
@@ -156,19 +249,25 @@ func (task *Task) Return(give func()) {
 	<-task.given
 }
 
-// SubtaskWait waits until a call of the host has its answer; for the generated code.
-func SubtaskWait(status uint32) {
-	if status&0xF != returned {
-		wait(status >> 4)
-	}
+// SubtaskWait waits until a call of the host has its answer; for the generated code. It returns false if there is none, since the task
+// of the goroutine was cancelled.
+func SubtaskWait(status uint32) bool {
+	return status&0xF == returned || wait(status>>4, giveUpSubtask) == returned
 }
 
-// Read gives how a read of a stream or a future went: whether the other end is gone, and how much came.
-func Read(code uint32, handle int32) (ended bool, count int) {
+func giveUpSubtask(handle uint32) uint32 {
+	state := subtaskCancel(handle)
+	subtaskDrop(handle)
+	return state
+}
+
+// Read gives how a read of a stream or a future went: whether the other end is gone, how much came, and whether the read was given up,
+// since the task of the goroutine was cancelled.
+func Read(code uint32, handle int32, cancel func(handle int32) uint32) (ended bool, count int, isGivenUp bool) {
 	if code == blocked {
-		code = wait(uint32(handle))
+		code = wait(uint32(handle), func(handle uint32) uint32 { return cancel(int32(handle)) })
 	}
-	return code&0xF != 0, int(code >> 4)
+	return code&0xF != 0, int(code >> 4), code&0xF == givenUp
 }
 
 // Beside runs each action in a goroutine of its own, which it may end, and waits until all of these have ended.
@@ -201,12 +300,15 @@ func Beside(actions []func()) {
 }
 
 // Waits for what the host will tell about a handle, in the task whose turn it is.
-func wait(handle uint32) uint32 {
-	answer := make(chan uint32, 1)
-	waiters[handle] = answer
+func wait(handle uint32, giveUp func(handle uint32) uint32) uint32 {
+	// The collector may have whoever allocates wait for it, and this task may be cancelled then.
+	thread := acquirem()
+	one := waiter{answer: make(chan uint32, 1), own: Own(), in: current, giveUp: giveUp}
+	waiters[handle] = one
 	current.join(handle)
 	parked++
-	return <-answer
+	releasem(thread)
+	return <-one.answer
 }
 
 func (task *Task) join(handle uint32) {
@@ -236,15 +338,20 @@ func (task *Task) answered(handle, code uint32) {
 		task.wakes, task.woken = 0, 0
 		return
 	}
-	answer, ok := waiters[handle]
+	if wakes, ok := unheard[handle]; ok {
+		streamDropReadable(handle)
+		streamDropWritable(wakes)
+		delete(unheard, handle)
+		return
+	}
+	one, ok := waiters[handle]
 	if !ok {
 		hasRung(handle)
 		task.rings = true
 		return
 	}
 	delete(waiters, handle)
-	parked--
-	answer <- code
+	one.goOn(code)
 }
 
 // Has the host give this task a turn, from that of another one: it is told that a stream that it reads has an item.
