@@ -1,5 +1,6 @@
 //! Plugins in Go.
 
+use parlor_runtime::supervisor::State;
 use parlor_tests::folder::Folder;
 use parlor_tests::peer::archive::{Script, honest};
 use parlor_tests::policy::Entry;
@@ -10,7 +11,7 @@ use super::{
     MANIFEST, actions, asked, begins_and_answers, built, built_reader, does_as_expected, example, holds_no_password,
     is_ready_again, is_refused, online, parlor, passes_its_tests, talks, with_archive,
 };
-use crate::test_host::{Plan, SOON, friend, running};
+use crate::test_host::{A_MOMENT, Plan, SOON, friend, running};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_plugin_in_go_builds_at_once_and_answers() {
@@ -298,6 +299,74 @@ func greet(ctx context.Context, message *parlor.Message) error {
 
 func says(ctx context.Context, message *parlor.Message) error {
 	return parlor.ReplyInChat(ctx, message, message.Body+" "+parlor.SettingsGet("greeting", ""))
+}
+"#;
+
+/// It sleeps for longer than a plugin has to be idle, and gets no event meanwhile that could wake its goroutines.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parked_plugin_in_go_that_sleeps_when_it_starts_gets_the_message_that_wakes_it() {
+    let folder = Folder::new().unwrap();
+    let manifest = MANIFEST.replacen("[plugin]\n", "[plugin]\nparks = true\n", 1);
+    for (file, text) in [("plugin.toml", manifest.as_str()), ("go.mod", MODULE), ("plugin.go", SLEEPS)] {
+        folder.write(format!("plugin/{file}"), text).unwrap();
+    }
+    let sleeps = built(&folder.path().join("plugin"), &folder).await;
+    let idles = |entry: Entry| asked(entry).limit("idle", "100 ms");
+    let host = Plan::new().await.bytes("actions", &sleeps, idles).start().await;
+    let mut juliet = friend("juliet").await;
+    let bot = host.account().jid.clone();
+    for start in 2..=4 {
+        let parked = async {
+            while host.state("actions").await != State::Parked {
+                tokio::time::sleep(A_MOMENT).await;
+            }
+        };
+        assert!(tokio::time::timeout(SOON, parked).await.is_ok(), "it is not parked before start {start}");
+        juliet.chat(bot.clone(), "hello").await.unwrap();
+        juliet.wait_body(&bot, &format!("start {start}"), SOON).await.unwrap();
+    }
+    assert_eq!(host.restarts("actions").await, 0);
+    host.stop().await;
+}
+
+const SLEEPS: &str = r#"package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"parlor"
+)
+
+func main() { parlor.Start(start) }
+
+func start(ctx context.Context) error {
+	began, woken := time.Now(), make(chan string)
+	go func() {
+		time.Sleep(300 * time.Millisecond)
+		woken <- "it slept"
+	}()
+	time.Sleep(200 * time.Millisecond)
+	<-woken
+	if slept := time.Since(began); slept < 300*time.Millisecond {
+		return fmt.Errorf("it slept for %s", slept)
+	}
+	starts, _, err := parlor.StorageGet[int](ctx, "starts")
+	if err != nil {
+		return err
+	}
+	starts++
+	if err := parlor.StorageSet(ctx, "starts", starts, 0); err != nil {
+		return err
+	}
+	_, err = parlor.OnMessage(parlor.Filter{Kind: "chat"}, func(ctx context.Context, message *parlor.Message) error {
+		if message.Body == "" {
+			return nil
+		}
+		return parlor.Reply(ctx, message, fmt.Sprintf("start %d", starts))
+	})
+	return err
 }
 "#;
 
