@@ -45,6 +45,7 @@ use wasm_encoder::{ComponentSection as _, CustomSection};
 use wasm_metadata::Producers;
 
 use self::fresh::{Sources, alone_in};
+use self::trusted::Way;
 
 pub use self::fresh::is_no_source;
 pub use self::trusted::Outside;
@@ -288,9 +289,8 @@ pub fn fresh(folder: &Path, consent: Consent) -> Result<PathBuf, BuildError> {
 
 /// Refuses a folder whose compiler works outside of any sandbox, unless the user has agreed. This is checked for each
 /// build and not where users are asked, since the contents of a watched folder may change.
-fn check_trust(folder: &Path, language: Language) -> Result<(), BuildError> {
-    let outside =
-        Outside::of_language(folder, language).map_err(|error| BuildError::File { path: folder.to_owned(), error })?;
+fn check_trust(folder: &Path, way: Way) -> Result<(), BuildError> {
+    let outside = Outside::of_way(folder, way).map_err(|error| BuildError::File { path: folder.to_owned(), error })?;
     match outside.filter(|outside| !outside.is_trusted()) {
         Some(outside) => Err(BuildError::NotTrusted { folder: folder.to_owned(), does: outside.does() }),
         None => Ok(()),
@@ -300,20 +300,21 @@ fn check_trust(folder: &Path, language: Language) -> Result<(), BuildError> {
 /// Builds the folder, which the caller has locked.
 fn build_alone(request: &Request) -> Result<Built, BuildError> {
     let folder = &request.folder;
-    let Some(language) = Language::of(folder) else {
+    let Some(way) = Way::of(folder) else {
         return Err(BuildError::NotAPlugin(folder.clone()));
     };
     match request.consent {
         Consent::Given => {}
-        Consent::Remembered => check_trust(folder, language)?,
+        Consent::Remembered => check_trust(folder, way)?,
     }
+    let language = way.language;
     // This comes before anything is read: files saved from now on may or may not be in the result.
     let sources = Sources::of(folder);
     let (text, manifest) = read_manifest(folder)?;
     equip(folder)?;
     let made = match language {
         Language::Rust => rust::make(folder, request.traces)?,
-        Language::Python => python::make(folder, &manifest)?,
+        Language::Python => python::make(folder, &manifest, way.is_linked)?,
         Language::JavaScript | Language::TypeScript => javascript::make(folder, &manifest)?,
         Language::Go => go::make(folder, &manifest)?,
         Language::C => c::make(folder, &manifest, request.traces)?,

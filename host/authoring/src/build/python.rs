@@ -166,13 +166,13 @@ pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
     Ok(())
 }
 
-/// Makes a component of the folder.
-pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildError> {
+/// Makes a component of the folder, by componentize-py alone if the folder [is linked](is_linked).
+pub(super) fn make(folder: &Path, manifest: &Manifest, is_linked: bool) -> Result<Made, BuildError> {
     let package = manifest.name.to_string();
     let wit = contract::of(manifest).map_err(|reason| BuildError::Component { package: package.clone(), reason })?;
     let python = COMPONENTIZE.python()?;
     check(&python, folder, &package)?;
-    let component = if is_linked(folder) {
+    let component = if is_linked {
         linked(&python, &wit, folder, &package)?
     } else {
         imported(&python, &wit, folder, active_packages().as_deref(), &package)?

@@ -20,6 +20,22 @@ use super::{Language, data_folder, python};
 /// The maximum number of folders that are remembered.
 const REMEMBERED: usize = 1_000;
 
+/// How a folder is built. A build decides this once, before it asks whether the user agreed: the folder may change meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Way {
+    pub(super) language: Language,
+    /// Whether componentize-py links it. Only then can code in Python write.
+    pub(super) is_linked: bool,
+}
+
+impl Way {
+    /// Returns `None` if the folder is no plugin's. Folders in Python are searched for libraries.
+    pub(super) fn of(folder: &Path) -> Option<Self> {
+        let language = Language::of(folder)?;
+        Some(Self { language, is_linked: language == Language::Python && python::is_linked(folder) })
+    }
+}
+
 /// A folder whose build works outside of any sandbox.
 #[derive(Debug)]
 pub struct Outside {
@@ -42,15 +58,15 @@ enum Does {
 impl Outside {
     /// Returns `None` if a build of the folder is sandboxed.
     pub fn of(folder: &Path) -> io::Result<Option<Self>> {
-        Language::of(folder).map_or(Ok(None), |language| Self::of_language(folder, language))
+        Way::of(folder).map_or(Ok(None), |way| Self::of_way(folder, way))
     }
 
-    /// Does the same for a folder in this language.
-    pub(super) fn of_language(folder: &Path, language: Language) -> io::Result<Option<Self>> {
-        let does = match language {
+    /// Does the same for a folder that is built in this way.
+    pub(super) fn of_way(folder: &Path, way: Way) -> io::Result<Option<Self>> {
+        let does = match way.language {
             Language::Rust => Does::RunsCode,
             Language::Go | Language::C => Does::ReadsFiles,
-            Language::Python if python::is_linked(folder) => Does::WritesFiles,
+            Language::Python if way.is_linked => Does::WritesFiles,
             Language::Python | Language::JavaScript | Language::TypeScript => return Ok(None),
         };
         Ok(Some(Self { folder: fs::canonicalize(folder)?, does }))
@@ -171,6 +187,23 @@ mod tests {
             let one = folder(root.path(), name, "plugin.py").unwrap();
             assert_eq!((one.does, one.is_within_another()), (Does::WritesFiles, false), "{name}");
         }
+    }
+
+    /// Otherwise a folder that changes between the two could write without the user's consent.
+    #[test]
+    fn what_the_user_is_asked_about_is_what_is_built_although_the_folder_changes() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("plugin.py"), "").unwrap();
+        let (before, library) = (Way::of(root.path()).unwrap(), root.path().join("fast-wasm32-wasi.so"));
+        fs::write(&library, "").unwrap();
+        assert!(!before.is_linked && Outside::of_way(root.path(), before).unwrap().is_none());
+        let linked = Way::of(root.path()).unwrap();
+        fs::remove_file(&library).unwrap();
+        assert!(linked.is_linked && Outside::of_way(root.path(), linked).unwrap().is_some());
+        // A build has no other search than that.
+        let (build, python) = (include_str!("../build.rs"), include_str!("python.rs"));
+        assert_eq!(build.matches("Way::of(").count(), 1);
+        assert!(!build.contains("is_linked(") && python.matches(" is_linked(").count() == 1, "python.rs declares it");
     }
 
     #[test]

@@ -12,10 +12,10 @@ use crate::target::say;
 
 /// Asks once for each folder, on a terminal; without one, `--trust` is required.
 pub(super) fn check(folder: &Path, is_trusted: bool, as_json: bool) -> anyhow::Result<Consent> {
-    let outside = Outside::of(folder).with_context(|| format!("cannot look into {}", folder.escaped()))?;
     if is_trusted {
         return Ok(Consent::Given);
     }
+    let outside = Outside::of(folder).with_context(|| format!("cannot look into {}", folder.escaped()))?;
     let Some(outside) = outside.filter(|outside| !outside.is_trusted()) else { return Ok(Consent::Remembered) };
     let what = format!("to build {} {}", folder.escaped(), outside.does());
     let Some(terminal) = Terminal::open_unless(as_json) else {
