@@ -26,6 +26,7 @@ use crate::connect::Link;
 use crate::delivery;
 use crate::error::StreamError;
 use crate::names::stream_of;
+use crate::queue::asked;
 use crate::streams::{is_gone, prepare_objects};
 
 /// How long an upload or a download may take.
@@ -159,7 +160,7 @@ impl Bucket {
     }
 
     async fn purge(&self, subject: String) -> Result<(), String> {
-        self.stream().await?.purge().filter(subject).await.map(drop).map_err(|error| error.to_string())
+        asked(self.stream().await?.purge().filter(subject).into_future()).await.map(drop)
     }
 
     /// Returns the names of uploads that begin with these tokens and of which there are parts, at most so many.
@@ -192,8 +193,9 @@ impl Bucket {
 
     /// Returns the subjects of messages that match this one, at most so many, with how many messages each has.
     async fn subjects(&self, filter: String, most: usize) -> Result<Vec<(String, usize)>, String> {
-        let subjects = self.stream().await?.info_with_subjects(filter).await.map_err(|error| error.to_string())?;
-        subjects.take(most).try_collect().await.map_err(|error| error.to_string())
+        let stream = self.stream().await?;
+        let subjects = asked(stream.info_with_subjects(filter)).await?;
+        asked(subjects.take(most).try_collect()).await
     }
 
     /// Returns an object to [read](Self::read) it; `None` if it is not there, or if parts of it are not.
@@ -250,8 +252,7 @@ impl Bucket {
 
     /// Returns the stream in which NATS keeps it.
     async fn stream(&self) -> Result<Stream<()>, String> {
-        let stream = self.link.jetstream.get_stream_no_info(stream_of(&self.name)).await;
-        stream.map_err(|error| error.to_string())
+        asked(self.link.jetstream.get_stream_no_info(stream_of(&self.name))).await
     }
 
     /// Returns the subject of the parts of an upload.

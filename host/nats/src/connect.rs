@@ -18,6 +18,7 @@ use crate::answer::{ANSWER, Last, Stored, acknowledged, found, removed};
 use crate::denials::Denials;
 use crate::error::{ConnectError, PutError};
 use crate::fitness::check;
+use crate::queue::asked;
 
 /// How long connecting and logging in may take.
 const CONNECTING: Duration = Duration::from_secs(2);
@@ -293,9 +294,8 @@ impl Link {
 
     /// Removes the messages of a subject before this revision.
     pub(crate) async fn purge(&self, stream: String, subject: &str, before: Revision) -> Result<(), String> {
-        let stream = self.jetstream.get_stream_no_info(stream).await.map_err(|error| error.to_string())?;
-        let purge = stream.purge().filter(subject).sequence(before);
-        purge.await.map(drop).map_err(|error| error.to_string())
+        let stream = asked(self.jetstream.get_stream_no_info(stream)).await?;
+        asked(stream.purge().filter(subject).sequence(before).into_future()).await.map(drop)
     }
 
     /// Removes the message of a subject that has one at most, unless a later one than that of this revision has come.

@@ -6,6 +6,7 @@ use async_nats::jetstream::consumer::push::{Ordered, OrderedConfig};
 use tokio::time::timeout;
 
 use crate::connect::Link;
+use crate::queue::asked;
 
 /// How long several servers may take to begin a delivery, and how often they are asked. The one that is to deliver may be lost while the
 /// others do not know it yet. Nobody answers then, and the next request may reach another server.
@@ -18,7 +19,7 @@ const ATTEMPTS: usize = 5;
 /// once it has it.
 pub(crate) async fn begin(link: &Link, stream: &str, config: OrderedConfig) -> Result<(String, Ordered), String> {
     if link.replicas == 1 {
-        return Box::pin(begin_once(link, stream, config)).await;
+        return asked(begin_once(link, stream, config)).await;
     }
     for _ in 0..ATTEMPTS {
         let once = Box::pin(begin_once(link, stream, config.clone()));

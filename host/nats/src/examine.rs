@@ -19,6 +19,7 @@ use crate::error::{ConnectError, PutError, StateError, StreamError};
 use crate::keys::{self, Found};
 use crate::names::Cluster;
 use crate::overview::Overview;
+use crate::queue::queued;
 use crate::record::named_key;
 use crate::seal::KeyId;
 use crate::shared;
@@ -87,9 +88,9 @@ async fn missing_right(link: &Link, cluster: &Cluster) -> Option<String> {
     let denied = join_all(denied).await;
     // Nodes hear one another there. A message of one's own comes after the denial of the subscription.
     let own = cluster.requests_subject(&format!("probe-{:016x}", rand::random::<u64>()), "control");
-    let mut heard = link.client.subscribe(own.clone()).await.ok()?;
+    let mut heard = queued(link.client.subscribe(own.clone())).await?;
     let began = Instant::now();
-    link.client.publish(own.clone(), Bytes::new()).await.ok()?;
+    queued(link.client.publish(own.clone(), Bytes::new())).await?;
     let has_come = timeout(ANSWER, heard.next()).await.is_ok_and(|message| message.is_some());
     let unheard = || link.unheard(&own).or_else(|| link.missing(&own, began));
     denied.into_iter().flatten().next().or_else(|| if has_come { None } else { unheard() })

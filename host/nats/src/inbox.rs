@@ -4,8 +4,8 @@
 //! it was sent to, and only if it was sent a short time ago: a message that somebody kept and sends again does nothing.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::mem::Discriminant;
-use std::pin::pin;
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -20,6 +20,7 @@ use crate::envelope::{
     refuse_older, seal,
 };
 use crate::names::Cluster;
+use crate::queue::queued;
 use crate::requests::{MOST_IN_AN_ANSWER, PART, RequestError, Requests, unix_time};
 
 /// How far the clocks of two nodes may differ. A request that was sent earlier or later than that is refused.
@@ -172,7 +173,7 @@ impl Inbox {
         let reason = "it takes only requests that are sealed with the key of the cluster; run the same version of parlor on all nodes";
         if let Some(told) = refuse_older(&message.payload, self.process, reason) {
             // Without a connection, the node that asks finds this one silent.
-            _ = self.client.publish(reply, told).await;
+            _ = queued(self.client.publish(reply, told)).await;
         }
     }
 }
@@ -217,14 +218,11 @@ impl Asked {
 
     /// Answers with what the work yields, and gives up once the node that asks does.
     pub async fn answer(self, work: impl Future<Output = Vec<u8>>) {
-        let mut work = pin!(timeout(self.within, work));
-        self.reply.send(Says::Working, b"").await;
-        let answer = loop {
-            tokio::select! {
-                biased;
-                answer = &mut work => break answer,
-                () = sleep(SIGN) => self.reply.send(Says::Working, b"").await,
-            }
+        // The work goes on while a sign waits for its place in the queue of the connection.
+        let answer = tokio::select! {
+            biased;
+            never = self.reply.give_signs() => match never {},
+            answer = timeout(self.within, work) => answer,
         };
         // Nobody waits for one that is late.
         let Ok(answer) = answer else { return };
@@ -236,7 +234,9 @@ impl Asked {
         let of = answer.len().div_ceil(PART).max(1);
         for number in 0..of {
             let part = answer.get(number * PART..).unwrap_or_default();
-            self.reply.send(Says::Part(number, of), &part[..part.len().min(PART)]).await;
+            if !self.reply.send(Says::Part(number, of), &part[..part.len().min(PART)]).await {
+                return;
+            }
         }
     }
 
@@ -247,21 +247,30 @@ impl Asked {
 }
 
 impl Reply {
+    /// Says at once that this node works on the request, and then again and again.
+    async fn give_signs(&self) -> Infallible {
+        loop {
+            self.send(Says::Working, b"").await;
+            sleep(SIGN).await;
+        }
+    }
+
     async fn refuse(&self, reason: String) {
         self.send(Says::Refused(reason), b"").await;
     }
 
-    async fn send(&self, says: Says, body: &[u8]) {
+    /// Returns whether it is on its way.
+    async fn send(&self, says: Says, body: &[u8]) -> bool {
         // In the queue of the connection, signs of work would hold up all else: work may last longer than NATS is away.
         if matches!(says, Says::Working) && self.client.connection_state() != State::Connected {
-            return;
+            return false;
         }
         let head = AnswerHead { format: FORMAT, id: self.id.clone(), by: self.process, says };
         let place = Place::Answer { subject: &self.own, id: &self.id };
         // A part is never too long.
-        let Some(message) = seal(&self.cluster, place, &head, body) else { return };
+        let Some(message) = seal(&self.cluster, place, &head, body) else { return false };
         // Without a connection, the node that asks finds this one silent.
-        _ = self.client.publish(self.subject.clone(), message).await;
+        queued(self.client.publish(self.subject.clone(), message)).await.is_some()
     }
 }
 

@@ -44,6 +44,7 @@ mod names;
 mod overview;
 mod permit;
 mod pulse;
+mod queue;
 mod record;
 mod requests;
 mod room;

@@ -19,6 +19,7 @@ use crate::delivery;
 use crate::error::{LogError, PutError};
 use crate::fields::TextFields;
 use crate::names::Cluster;
+use crate::queue::asked;
 use crate::record::{self, Kind, MOST_IN_A_CHANGE, MOST_IN_A_RECORD, Position, Record, RecordError};
 use crate::seal::{KeyId, Seal, key_of};
 
@@ -440,7 +441,7 @@ impl LogReader {
     pub(crate) async fn close(&mut self) {
         if let Some((name, messages)) = self.delivery.take() {
             drop(messages);
-            _ = self.link.jetstream.delete_consumer_from_stream(&name, &self.stream).await;
+            _ = asked(self.link.jetstream.delete_consumer_from_stream(&name, &self.stream)).await;
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::envelope::{
     AnswerHead, EnvelopeError, FORMAT, MOST_IN_A_REQUEST, Place, RequestHead, Says, new_id, open, seal,
 };
 use crate::names::Cluster;
+use crate::queue::queued;
 use crate::state::State;
 
 pub use error::RequestError;
@@ -124,7 +125,7 @@ impl Requests {
             return Err(RequestError::Cut);
         }
         let inbox = link.client.new_inbox();
-        let subscriber = link.client.subscribe(inbox.clone()).await.map_err(|_| RequestError::Cut)?;
+        let subscriber = queued(link.client.subscribe(inbox.clone())).await.ok_or(RequestError::Cut)?;
         let mut head = RequestHead {
             format: FORMAT,
             id: new_id(),
@@ -172,8 +173,8 @@ impl Requests {
         let too_large = || RequestError::TooLarge { found: body.len(), most: MOST_IN_A_REQUEST };
         let message = seal(&self.state.cluster, Place::Request(&subject), head, body).ok_or_else(too_large)?;
         // With a subject for answers, a server says at once that nobody listens.
-        let sent = link.client.publish_with_reply(subject, head.reply.clone(), message).await;
-        sent.map_err(|_| RequestError::Cut)
+        let sent = queued(link.client.publish_with_reply(subject, head.reply.clone(), message)).await;
+        sent.ok_or(RequestError::Cut)
     }
 
     /// Returns the number of the process that answered last for a node.

@@ -11,6 +11,7 @@ use crate::connect::Link;
 use crate::error::{ConnectError, PutError, StreamError};
 use crate::fitness::check_leader;
 use crate::names::{Cluster, stream_of};
+use crate::queue::asked;
 
 /// The largest message of a log: a record and its headers.
 const MOST_IN_A_LOG: i32 = 1024 * 1024;
@@ -125,9 +126,9 @@ fn common(replicas: usize, name: String, subjects: Vec<String>) -> Config {
 
 async fn make(link: &Link, needed: Config) -> Result<(), StreamError> {
     let began = Instant::now();
-    let made = link.jetstream.get_or_create_stream(needed.clone()).await.map_err(|error| {
+    let made = asked(link.jetstream.get_or_create_stream(needed.clone())).await.map_err(|error| {
         let right = link.missing("$JS.API.", began);
-        let cause = right.map_or_else(|| error.to_string(), |right| ConnectError::Denied(right).to_string());
+        let cause = right.map_or(error, |right| ConnectError::Denied(right).to_string());
         StreamError::Server { stream: needed.name.clone(), cause }
     })?;
     compare(&made.cached_info().config, &needed)?;
