@@ -272,12 +272,14 @@ class Task {
 // In which call of the host everything that runs now was woken.
 let current = new Task();
 
-function waited(result, made) {
+// `isEndless`: nobody waits for its end to call again.
+function waited(result, made, isEndless = false) {
   const task = current;
-  open++;
+  const counts = isEndless ? 0 : 1;
+  open += counts;
   const ends = (isRefused) => {
     current = task;
-    open--;
+    open -= counts;
     if (!isRefused) nextTurn();
     task.pending.delete(done);
     task.wake();
@@ -297,7 +299,7 @@ function waited(result, made) {
   return done;
 }
 
-// How many calls the host has not answered, and what makes those again, the oldest first, that it refused for being too many.
+// How many calls that end the host has not answered, and what makes those again, the oldest first, that it refused for being too many.
 let open = 0;
 const refused = [];
 const isRefusal = (error) => error instanceof OverLimit && error.limit.endsWith(" open calls");
@@ -306,6 +308,8 @@ const isRefusal = (error) => error instanceof OverLimit && error.limit.endsWith(
 // that may wait for ever, such as for a promise, have no turn that others could wait for.
 const MOST_AT_ONCE = 128;
 const ENDLESS = ["api.waitUntil", "dialogs.begin", "dialogs.beginInRoom", "dialogs.wait", "timers.sleep"];
+// Those of them whose end nobody knows.
+const UNSURE = ["api.waitUntil", "dialogs.wait"];
 let atOnce = 0;
 const queue = [];
 
@@ -320,7 +324,7 @@ function inTurn(name, call, made) {
       broken(typed(thrown, made));
       return;
     }
-    waited(result, made).then(kept, (error) => {
+    waited(result, made, UNSURE.includes(name)).then(kept, (error) => {
       if (isRefusal(error) && open > 0) refused.push(() => begin(kept, broken));
       else broken(error);
     });
@@ -467,7 +471,8 @@ async function run(action) {
     for (let turn = 0; turn < 20 && !isDone() && task.pending.size === 0; turn++) await undefined;
     if (isDone() && task.pending.size === 0) break;
     if (task.pending.size === 0) {
-      waited(timersCalls.sleep(pause)).catch(nothing);
+      // After it, no call that was refused would find more room.
+      waited(timersCalls.sleep(pause), undefined, true).catch(nothing);
       pause = Math.min(pause * 2, 50);
     }
     // Not a race of all of them: each would remember every turn that it was waited for.

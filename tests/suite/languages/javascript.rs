@@ -159,6 +159,55 @@ async fn a_plugin_in_javascript_reads_a_whole_archive_beside_what_else_it_does()
     assert!(lines.iter().all(|line| line.get("message") != "plugin ended"));
 }
 
+/// A call that is refused is made again when another one ends. Those that wait for a promise may never end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_in_javascript_beside_waits_without_an_end_is_refused_and_does_not_wait_as_well() {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    folder.write("plugin/plugin.js", FULL_OF_WAITS).unwrap();
+    let plugin = built(&folder.path().join("plugin"), &folder).await;
+    let few = |entry: Entry| asked(entry).limit("open_calls", 4);
+    let host = Plan::new().await.bytes("actions", &plugin, few).start().await;
+    running(&host, "actions").await;
+    let bot = host.account().jid.clone();
+    let mut juliet = friend("juliet").await;
+    juliet.chat(bot.clone(), "keep").await.unwrap();
+    host.logged("kept", &[]).await;
+    juliet.chat(bot.clone(), "fill").await.unwrap();
+    host.logged("filled", &[]).await;
+    // Another handler polls meanwhile.
+    juliet.chat(bot.clone(), "idle").await.unwrap();
+    host.logged("idle", &[]).await;
+    juliet.chat(bot, "keep").await.unwrap();
+    host.logged("OverLimit", &[]).await;
+    host.stop().await;
+}
+
+const FULL_OF_WAITS: &str = r#"import { log, on, promise, storage, waitUntil } from "parlor";
+
+on("message", { kind: "chat" }, async ({ body }) => {
+  if (body === "fill") {
+    const names = ["actionsA", "actionsB", "actionsC", "actionsD"];
+    for (const name of names) await promise(name);
+    const all = names.map((name) => waitUntil(name));
+    log.info("filled");
+    await Promise.all(all);
+  }
+  if (body === "idle") {
+    log.info("idle");
+    await new Promise(() => {});
+  }
+  if (body === "keep") {
+    try {
+      await storage.set("k", 1);
+      log.info("kept");
+    } catch (error) {
+      log.info(error.name);
+    }
+  }
+});
+"#;
+
 /// Row 136: a server may answer before it has the whole body, and take no more of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_in_javascript_whose_body_is_not_wanted_has_the_servers_answer() {
