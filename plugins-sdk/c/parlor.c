@@ -2523,6 +2523,8 @@ parlor_error parlor_storage_keys(const char *prefix, const char ***keys, size_t 
   const char **all = NULL;
   size_t known = 0, room = 0;
   bool more = false;
+  *keys = NULL;
+  *count = 0;
   do {
     parlor_plugin_storage_page_t page;
     parlor_plugin_types_error_t error;
@@ -2565,6 +2567,8 @@ parlor_error parlor_storage_entries(const char *prefix, parlor_entry **entries, 
   plugin_string_t begin = parlor_text(prefix), after;
   collected found = {0};
   bool more = false;
+  *entries = NULL;
+  *count = 0;
   do {
     parlor_plugin_storage_entries_page_t page;
     parlor_plugin_types_error_t error;
@@ -2582,6 +2586,8 @@ parlor_error parlor_storage_range(const parlor_range *range, parlor_entry **entr
   plugin_string_t after;
   collected found = {0};
   bool more = false;
+  *entries = NULL;
+  *count = 0;
   do {
     parlor_plugin_storage_key_range_t wanted = {.prefix = parlor_text(range->prefix ? range->prefix : ""), .descending = range->descending};
     wanted.from.is_some = range->from != NULL;

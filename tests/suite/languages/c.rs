@@ -15,6 +15,42 @@ use super::{
 };
 use crate::test_host::{Plan, SOON, friend, running};
 
+/// Like all other calls: an author who goes on after an error finds no entries.
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_of_what_is_stored_are_empty_in_c_if_the_call_fails() {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    folder.write("plugin/plugin.c", LISTS).unwrap();
+    let plugin = built(&folder.path().join("plugin"), &folder).await;
+    // Without the permission `storage`.
+    let host = Plan::new().await.bytes("actions", &plugin, talks).start().await;
+    running(&host, "actions").await;
+    let bot = host.account().jid.clone();
+    let mut friend = friend("friend").await;
+    friend.chat(bot.clone(), "list").await.unwrap();
+    friend.wait_body(&bot, "1 0 none, 1 0 none, 1 0 none", SOON).await.unwrap();
+    host.stop().await;
+}
+
+const LISTS: &str = r#"#include "parlor.h"
+
+static parlor_error list(const parlor_event *event, void *context) {
+  (void)context;
+  const char *old, **keys = &old;
+  parlor_entry one, *entries = &one, *range = &one;
+  size_t first = 1, second = 1, third = 1;
+  bool a = parlor_storage_keys("", &keys, &first) == PARLOR_DENIED;
+  bool b = parlor_storage_entries("", &entries, &second) == PARLOR_DENIED;
+  bool c = parlor_storage_range(&(parlor_range){.prefix = ""}, &range, &third) == PARLOR_DENIED;
+  return parlor_reply(event->message, "%d %zu %s, %d %zu %s, %d %zu %s", a, first, keys ? "some" : "none", b, second,
+                      entries ? "some" : "none", c, third, range ? "some" : "none");
+}
+
+parlor_error parlor_start(void) {
+  return parlor_on("message", &(parlor_filter){.kind = "chat", .prefix = "list"}, list, NULL);
+}
+"#;
+
 /// This happens if `plugin dev` runs in one terminal and `plugin test` in another, in a folder that was just cloned.
 #[tokio::test(flavor = "multi_thread")]
 async fn several_may_build_one_folder_at_once() {
