@@ -89,7 +89,7 @@ func init() {
 
 func initialize() wit.Result[wit.Unit, string] {
 	alone = tasks.Own()
-	err := guard(func() error {
+	err := toItsEnd("the plugin's start", func() error {
 		pluginMain()
 		if starting == nil {
 			return errors.New("main does not call parlor.Start")
@@ -134,7 +134,7 @@ func handleEvent(raw listen.Event) wit.Result[wit.Unit, wit.Unit] {
 func stop() {
 	alone = tasks.Own()
 	for _, stop := range stopping {
-		if err := guard(func() error { return stop(context.Background()) }); err != nil {
+		if err := toItsEnd("a handler of stop", func() error { return stop(context.Background()) }); err != nil {
 			slog.Error("stopping failed: " + logged(err))
 		}
 	}
@@ -147,7 +147,7 @@ func handle(called []*listener, event *Event) bool {
 	actions := make([]func(), len(called))
 	for at, listener := range called {
 		actions[at] = func() {
-			err := errors.New("the handler has ended its goroutine")
+			err := endedGoroutine("the handler")
 			defer func() {
 				if err != nil {
 					slog.Error(fmt.Sprintf("a handler of %s failed: %s", event.what(), logged(err)))
@@ -160,6 +160,15 @@ func handle(called []*listener, event *Event) bool {
 	tasks.Beside(actions)
 	return allWell
 }
+
+// Runs an action in a goroutine of its own, which it may end: the host would wait for one that does so in the goroutine of the task.
+func toItsEnd(what string, action func() error) error {
+	err := endedGoroutine(what)
+	tasks.Beside([]func(){func() { err = guard(action) }})
+	return err
+}
+
+func endedGoroutine(what string) error { return errors.New(what + " has ended its goroutine") }
 
 // Turns a panic into an error with its stack.
 func guard(action func() error) (err error) {

@@ -302,6 +302,23 @@ func says(ctx context.Context, message *parlor.Message) error {
 }
 "#;
 
+/// The host would wait for the start until its time is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_in_go_whose_start_ends_its_goroutine_is_refused_with_that_reason() {
+    let folder = Folder::new().unwrap();
+    let source = "package main\n\nimport (\n\t\"context\"\n\t\"runtime\"\n\n\t\"parlor\"\n)\n\n\
+                  func main() { parlor.Start(start) }\n\nfunc start(ctx context.Context) error {\n\truntime.Goexit()\n\treturn nil\n}\n";
+    for (file, text) in [("plugin.toml", MANIFEST), ("go.mod", MODULE), ("plugin.go", source)] {
+        folder.write(format!("plugin/{file}"), text).unwrap();
+    }
+    let plugin = built(&folder.path().join("plugin"), &folder).await;
+    let host = Plan::new().await.bytes("actions", &plugin, asked).start().await;
+    let state = host.state("actions").await;
+    let says = "the plugin's start has ended its goroutine";
+    assert!(matches!(&state, State::Refused(reason) if reason.contains(says)), "{state:?}");
+    host.stop().await;
+}
+
 /// It sleeps for longer than a plugin has to be idle, and gets no event meanwhile that could wake its goroutines.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_plugin_in_go_that_sleeps_when_it_starts_gets_the_message_that_wakes_it() {
