@@ -2,6 +2,7 @@
 
 pub(super) mod answers;
 pub(super) mod configuring;
+mod departures;
 mod entering;
 pub(super) mod invitations;
 pub(super) mod leaving;

@@ -134,6 +134,39 @@ fn the_owner_decides_whether_we_come_back_after_a_kick() {
     }
 }
 
+/// Openfire removes people who were silent for longer than its administrator allows with the code of a kick, and without an actor.
+/// Other services leave out the actor of a kick by a moderator, too (XEP-0045, section 8.2).
+#[test]
+fn a_removal_for_silence_is_no_kick_by_a_person() {
+    let remove = |test: &mut TestSession, reason: &str, actor: Option<&str>| {
+        let gone = with_muc(occupant("bot", PresenceKind::Unavailable, &[110, 307]), |muc| {
+            muc.actor = actor.map(|nick| types::Actor { nick: Some(nick.to_owned()), jid: None });
+            muc.reason = Some(reason.to_owned());
+        });
+        test.presence(gone);
+        assert_eq!(room(test).left, Some("kicked"), "plugins get what the room says");
+        test.forget();
+    };
+    let silent = "User exceeded idle time limit.";
+    for rejoin in ["never", "kicked-once"] {
+        let mut test = with_policy(rejoin);
+        for wait in [30, 60] {
+            remove(&mut test, silent, None);
+            assert_eq!(record(&test).state, RoomState::Waiting, "{rejoin}");
+            assert!(enters_after(&mut test, wait), "{rejoin} {wait}");
+            test.presence(occupant("bot", PresenceKind::Available, &[110]));
+        }
+        // The removals before did not count as kicks.
+        kick(&mut test);
+        assert_eq!(record(&test).state == RoomState::Waiting, rejoin == "kicked-once", "{rejoin}");
+    }
+    for (reason, actor) in [(silent, Some("juliet")), ("too loud", None)] {
+        let mut test = with_policy("never");
+        remove(&mut test, reason, actor);
+        assert_eq!(record(&test).state, RoomState::Out, "{reason}");
+    }
+}
+
 #[test]
 fn a_kick_before_the_bookmarks_came_is_not_forgotten_when_they_do() {
     let mut test = TestSession::new(settings(&[("rejoin", json!("always"))]));
