@@ -306,6 +306,10 @@ impl RoomTurn<'_, '_> {
 
     fn try_another_nick(&mut self) -> bool {
         let jid = self.jid;
+        if let Some(room) = self.rooms.shown.get_mut(jid) {
+            // The room lists everyone again, and does not tell who leaves until then.
+            Arc::make_mut(room).empty();
+        }
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return false };
         // The taken one is the one from before.
         if membership.is_renamed {

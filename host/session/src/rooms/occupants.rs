@@ -288,7 +288,9 @@ impl RoomTurn<'_, '_> {
         // Checked only for a change of nickname, since it iterates over all rooms.
         let has_bytes = muc.nick.is_none() || self.rooms.has_bytes();
         let Some(room) = self.rooms.shown.get_mut(jid) else { return };
-        let ourselves = muc.status.contains(&OURSELVES) || room.nick == nick;
+        // Before we are in, an occupant whom the room has listed under our nickname is another one, such as our ghost.
+        let is_another = stage == Stage::Entering && room.occupants.contains_key(nick);
+        let ourselves = muc.status.contains(&OURSELVES) || (room.nick == nick && !is_another);
         // If there is no room for the longer name, the occupant leaves, and no other one joins.
         let fits = |new: &&str| ourselves || new.len() <= nick.len() || has_bytes;
         if let Some(new) = muc.nick.as_deref().filter(|_| muc.status.contains(&RENAMED)).filter(fits) {
@@ -426,6 +428,7 @@ fn rename(room: &mut Room, old: &str, new: &str, ourselves: bool) -> Option<Arc<
     let mut occupant = Arc::unwrap_or_clone(room.let_go(old)?);
     // vCards are stored by address.
     occupant.card = None;
+    occupant.own |= ourselves;
     new.clone_into(&mut occupant.nick);
     room.take_in(Arc::new(occupant.clone()));
     occupant.previous_nick = Some(old.to_owned());

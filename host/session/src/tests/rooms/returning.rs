@@ -215,6 +215,51 @@ fn our_nickname_is_taken_back_when_our_ghost_goes() {
     assert_eq!((room(&test).nick.as_str(), room(&test).joined), ("bot_2", true));
 }
 
+/// Gateways list occupants before they refuse our nickname, and our ghost among them. It may go while we enter.
+#[test]
+fn whoever_goes_while_we_enter_is_not_in_the_list() {
+    let nicks = |test: &TestSession| room(test).occupants.keys().cloned().collect::<Vec<_>>();
+    let entering = |listed: &[&str]| {
+        let mut test = TestSession::connected(Settings::default());
+        test.in_room();
+        test.bind();
+        test.roster(Vec::new());
+        for nick in listed {
+            test.presence(occupant(nick, PresenceKind::Available, &[]));
+        }
+        test
+    };
+    for status in [&[][..], &[307, 333]] {
+        let mut test = entering(&["juliet", "bot"]);
+        test.presence(occupant("bot", PresenceKind::Unavailable, status));
+        assert_eq!(nicks(&test), ["juliet"], "{status:?}: our ghost went, and we are not refused");
+        test.presence(occupant("robot", PresenceKind::Available, &[110, 210]));
+        assert_eq!(nicks(&test), ["juliet", "robot"], "{status:?}");
+    }
+    // The room does not tell us who leaves between two attempts.
+    let mut test = entering(&["juliet", "bot"]);
+    test.presence(presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error("conflict"))));
+    test.presence(occupant("bot_2", PresenceKind::Available, &[110]));
+    assert_eq!(nicks(&test), ["bot_2"]);
+    // Somebody else has our nickname, and takes another one.
+    let renamed = |status: &[u16]| {
+        with_muc(occupant("bot", PresenceKind::Unavailable, status), |muc| muc.nick = Some("robin".to_owned()))
+    };
+    let mut test = entering(&["bot"]);
+    test.presence(renamed(&[303]));
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    assert_eq!((nicks(&test), room(&test).nick.as_str()), (vec!["bot".to_owned(), "robin".to_owned()], "bot"));
+    test.bind();
+    test.roster(Vec::new());
+    assert_eq!(test.lines().last().unwrap(), "> available to room@muc.example.org/bot entering", "it is ours");
+    // A gateway gives us another nickname before it says that we are in, and then again.
+    let mut test = entering(&["bot"]);
+    test.presence(occupant("robin", PresenceKind::Available, &[110]));
+    test.presence(renamed(&[110, 303]));
+    assert_eq!(nicks(&test), ["robin"]);
+    assert!(room(&test).occupants.get("robin").unwrap().own);
+}
+
 #[test]
 fn a_nickname_that_the_room_gave_us_or_that_nobody_may_see_is_not_changed_back() {
     let mut test = TestSession::connected(Settings::default());
