@@ -114,7 +114,7 @@ fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> In
         {
             return Incoming::Bookmarks(changes);
         }
-        let pubsub = pubsub::event(&message, own).map(Box::new);
+        let pubsub = pubsub::events(&message, own);
         return Incoming::Message(Box::new(Message { pubsub, ..read_message(message, None, None, own, now) }));
     };
     if !is_own_account(message.from.as_ref(), own) {
@@ -340,7 +340,7 @@ fn assemble<'a, E: Xml<'a>>(
         device_trust: None,
         encrypted: found.encrypted,
         sealed_by,
-        pubsub: None,
+        pubsub: Vec::new(),
         from,
         to,
         raw,

@@ -43,10 +43,13 @@ impl Features {
             self.seen.note_archived(None, &id, &message);
         }
         let is_sealed = !message.encrypted.is_empty() || message.sealed_by.is_some();
-        if let Some(event) = message.pubsub.take() {
+        let events = std::mem::take(&mut message.pubsub);
+        if !events.is_empty() {
             let is_contact = self.roster.has(&message.from.to_bare());
-            if !list_said(&mut self.encryption, &message.from, &event, is_contact, turn) {
-                self.pubsub.said(&message.from, *event, &self.roster, turn);
+            for event in events {
+                if !list_said(&mut self.encryption, &message.from, &event, is_contact, turn) {
+                    self.pubsub.said(&message.from, event, &self.roster, turn);
+                }
             }
             // Servers send these for each change of a node, such as a mood or an avatar, and nobody said anything by them.
             if message.body.is_none() && !is_sealed {

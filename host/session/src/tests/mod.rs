@@ -145,7 +145,7 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
         device_trust: None,
         encrypted: Vec::new(),
         sealed_by: None,
-        pubsub: None,
+        pubsub: Vec::new(),
         raw: some_raw(),
     }
 }

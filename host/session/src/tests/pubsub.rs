@@ -416,6 +416,25 @@ fn a_plugin_hears_that_the_owner_of_a_node_ended_its_subscription() {
     assert_eq!((last_item(&test).kind, test.count("message")), (PubsubKind::Unsubscribed, 0), "nobody said anything");
 }
 
+/// An owner who removes several subscribers may have the service tell each of them of all.
+#[test]
+fn our_subscription_ends_wherever_it_is_in_the_notice() {
+    for inside in [
+        "<subscriptions node='news'><subscription jid='romeo@example.org' subscription='none'/><subscription \
+         jid='bot@example.org' subscription='none'/></subscriptions>",
+        "<subscriptions><subscription node='other' jid='bot@example.org' subscription='none'/><subscription node='news' \
+         jid='bot@example.org' subscription='none'/></subscriptions>",
+    ] {
+        let mut test = TestSession::connected(Settings::default());
+        subscribed(&mut test, 1, "news");
+        test.hear_xml(&format!(
+            "<message xmlns='jabber:client' from='{SERVICE}'><pubsub xmlns='http://jabber.org/protocol/pubsub'>{inside}\
+             </pubsub></message>"
+        ));
+        assert_eq!((test.count("pubsub-item"), test.session.features.pubsub.len()), (1, 0), "{inside}");
+    }
+}
+
 /// XEP-0248, section 5.2: who subscribes to a collection gets the items of the nodes in it.
 #[test]
 fn a_service_speaks_of_the_nodes_in_a_collection() {

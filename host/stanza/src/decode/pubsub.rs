@@ -13,6 +13,8 @@ use crate::types::{Body, MAX_ITEM_ID, MAX_NODE_CHANGES, MAX_NODE_ITEMS, NodeChan
 
 /// The maximum length of the name of a node, in bytes.
 const MAX_NODE: usize = 1_024;
+/// The maximum number of nodes read from one message. Nearly all are about one.
+const MAX_NODES: usize = 32;
 /// The maximum number of collections read from one message.
 const MAX_COLLECTIONS: usize = 16;
 /// The namespace of headers (XEP-0131).
@@ -37,59 +39,101 @@ pub(super) fn answer(payload: &Element) -> Option<Body> {
     }
 }
 
-/// Reads the event of a node in a message to the account that is bound as `own`. It may have no changes. Messages of rooms and
+/// Reads the events of nodes in a message to the account that is bound as `own`. They may have no changes. Messages of rooms and
 /// returned messages cannot contain events.
-pub(super) fn event(message: &WireMessage, own: &FullJid) -> Option<NodeEvent> {
+pub(super) fn events(message: &WireMessage, own: &FullJid) -> Vec<NodeEvent> {
+    let mut told = Told::default();
     if matches!(message.type_, MessageType::Groupchat | MessageType::Error) {
-        return None;
+        return told.events;
     }
     let Some(event) = message.payloads.iter().find(|payload| payload.is("event", ns::PUBSUB_EVENT)) else {
-        let notice = message.payloads.iter().find(|payload| payload.is("pubsub", ns::PUBSUB))?;
-        return of_owner(notice, own);
+        if let Some(notice) = message.payloads.iter().find(|payload| payload.is("pubsub", ns::PUBSUB)) {
+            of_owner(notice, own, &mut told);
+        }
+        return told.events;
     };
-    let child = event.children().find(|child| child.has_ns(ns::PUBSUB_EVENT))?;
-    let named = child.attr("node").filter(|node| is_name(node))?;
-    let (node, mut through) = (of_items(child).unwrap_or(named), collections(message));
-    if node != named {
-        through.push(named.to_owned());
+    for child in event.children().filter(|child| child.has_ns(ns::PUBSUB_EVENT)) {
+        let Some(node) = child.attr("node").filter(|node| is_name(node)) else { continue };
+        match child.name() {
+            // A node that keeps no items and sends no payloads has none to name (section 7.1.3.6).
+            "items" if child.children().next().is_none() && cut_note(&message.payloads).is_none() => {
+                told.add(node, [NodeChange::Item(NodeItem::default())]);
+            }
+            "items" => told.add_items(node, child),
+            "purge" => told.add(node, [NodeChange::Purged]),
+            "delete" => told.add(node, [NodeChange::Deleted]),
+            "subscription" => told.add(node, of_subscription(child, own)),
+            // A new configuration is no message of a person, either.
+            _ => told.add(node, None),
+        }
     }
-    let changes: Vec<_> = match child.name() {
-        // A node that keeps no items and sends no payloads has none to name (section 7.1.3.6).
-        "items" if child.children().next().is_none() && cut_note(&message.payloads).is_none() => {
-            vec![NodeChange::Item(NodeItem::default())]
-        }
-        "items" => {
-            let is_of_node = |one: &&Element| one.attr("node").is_none_or(|of| of == node);
-            child.children().filter(is_of_node).filter_map(change).take(MAX_NODE_CHANGES).collect()
-        }
-        "purge" => vec![NodeChange::Purged],
-        "delete" => vec![NodeChange::Deleted],
-        "subscription" => of_subscription(child, own).into_iter().collect(),
-        // A new configuration is no message of a person, either.
-        _ => Vec::new(),
-    };
-    Some(NodeEvent { node: node.to_owned(), collections: through, changes })
+    let collections = collections(message);
+    for event in &mut told.events {
+        event.collections.splice(0..0, collections.iter().cloned());
+    }
+    told.events
 }
 
-/// Returns the node that the items themselves name. To subscribers of a collection, Openfire names the collection around
-/// the items, and their own node only at each of them.
-fn of_items(items: &Element) -> Option<&str> {
-    let mut nodes = items.children().filter(|_| items.name() == "items").filter_map(|one| one.attr("node"));
-    nodes.next().filter(|node| is_name(node))
+/// What a message tells of nodes: [`MAX_NODE_CHANGES`] changes of [`MAX_NODES`] nodes at most.
+#[derive(Default)]
+struct Told {
+    events: Vec<NodeEvent>,
+    /// The number of changes of all nodes.
+    changes: usize,
+}
+
+impl Told {
+    /// Adds changes of a node, as far as there is room. Without any, the message still is no message of a person.
+    fn add(&mut self, node: &str, changes: impl IntoIterator<Item = NodeChange>) {
+        if self.events.last().is_none_or(|last| last.node != node) {
+            if self.events.len() >= MAX_NODES {
+                return;
+            }
+            self.events.push(NodeEvent { node: node.to_owned(), collections: Vec::new(), changes: Vec::new() });
+        }
+        let Some(event) = self.events.last_mut() else { return };
+        let known = event.changes.len();
+        event.changes.extend(changes.into_iter().take(MAX_NODE_CHANGES - self.changes));
+        self.changes += event.changes.len() - known;
+    }
+
+    /// Adds the items of a node. To subscribers of a collection, Openfire names the collection around the items, and their own
+    /// node only at each of them.
+    fn add_items(&mut self, named: &str, items: &Element) {
+        for item in items.children() {
+            let node = item.attr("node").unwrap_or(named);
+            if !is_name(node) {
+                continue;
+            }
+            self.add(node, change(item));
+            let last = self.events.last_mut().filter(|last| last.node == node && node != named);
+            if let Some(event) = last.filter(|event| !event.collections.iter().any(|one| one == named)) {
+                event.collections.push(named.to_owned());
+            }
+        }
+        if self.events.is_empty() {
+            self.add(named, None);
+        }
+    }
 }
 
 /// Reads a service's notice that the owner of a node changed a subscription or an affiliation of the account (XEP-0060, sections
 /// 8.8.4 and 8.9.4). It is no event of the node, and has the namespace of requests. Affiliations are none for plugins.
-fn of_owner(notice: &Element, own: &FullJid) -> Option<NodeEvent> {
-    let child = notice.children().find(|child| child.has_ns(ns::PUBSUB))?;
-    let changed = match child.name() {
-        "subscription" => child,
-        "subscriptions" => child.get_child("subscription", ns::PUBSUB)?,
-        "affiliations" => child.get_child("affiliation", ns::PUBSUB)?,
-        _ => return None,
-    };
-    let node = changed.attr("node").or_else(|| child.attr("node")).filter(|node| is_name(node))?.to_owned();
-    Some(NodeEvent { node, collections: Vec::new(), changes: of_subscription(changed, own).into_iter().collect() })
+fn of_owner(notice: &Element, own: &FullJid, told: &mut Told) {
+    for child in notice.children().filter(|child| child.has_ns(ns::PUBSUB)) {
+        let mut add = |changed: &Element| {
+            if let Some(node) = changed.attr("node").or_else(|| child.attr("node")).filter(|node| is_name(node)) {
+                told.add(node, of_subscription(changed, own));
+            }
+        };
+        let all = |name: &'static str| child.children().filter(move |changed| changed.is(name, ns::PUBSUB));
+        match child.name() {
+            "subscription" => add(child),
+            "subscriptions" => all("subscription").for_each(add),
+            "affiliations" => all("affiliation").for_each(add),
+            _ => {}
+        }
+    }
 }
 
 /// Reads what became of the account's subscription. The account is subscribed by its bare address. Services may also tell

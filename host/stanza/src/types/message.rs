@@ -134,8 +134,8 @@ pub struct Message {
     /// How it is encrypted, as an element or a hint (XEP-0380) says, if its text is only for clients that cannot decrypt it. `session` reports
     /// it unless it decrypts it.
     pub sealed_by: Option<Encryption>,
-    /// The event of a publish-subscribe node in it (XEP-0060). `session` checks whether its sender may send it.
-    pub pubsub: Option<Box<NodeEvent>>,
+    /// The events of publish-subscribe nodes in it (XEP-0060), mostly one. `session` checks whether its sender may send them.
+    pub pubsub: Vec<NodeEvent>,
     /// The stanza itself, for plugins that may see XML.
     pub raw: RawStanza,
 }

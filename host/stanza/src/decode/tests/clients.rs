@@ -8,7 +8,7 @@ use crate::types::{NodeChange, NodeItem};
 fn what_a_node_says_is_about_its_items_itself_or_our_subscription() {
     let told = |inside: &str| {
         let event = format!("<event xmlns='http://jabber.org/protocol/pubsub#event'>{inside}</event>");
-        message("from='pubsub.far'", &event).pubsub.map(|event| (event.node, event.changes)).unwrap_or_default()
+        message("from='pubsub.far'", &event).pubsub.pop().map(|event| (event.node, event.changes)).unwrap_or_default()
     };
     let change = |changes: Vec<NodeChange>| ("n".to_owned(), changes);
     let gone = |id: &str| NodeChange::Retracted(id.to_owned());
@@ -51,7 +51,7 @@ fn what_a_node_says_is_about_its_items_itself_or_our_subscription() {
     // Which items there were is not known if a part of the message was left out.
     let event = "<event xmlns='http://jabber.org/protocol/pubsub#event'><items node='n'/></event>";
     let cut = format!("{event}<{CUT} xmlns='{}'>too long</{CUT}>", NOTES.as_str());
-    assert!(message("from='pubsub.far'", &cut).pubsub.unwrap().changes.is_empty());
+    assert!(message("from='pubsub.far'", &cut).pubsub.pop().unwrap().changes.is_empty());
 }
 
 /// XEP-0060, schema of events: an item may name its own node. Openfire does so for subscribers of a collection.
@@ -60,55 +60,64 @@ fn an_item_of_a_collection_is_of_the_node_that_it_names() {
     let told = |items: &str| {
         let event =
             format!("<event xmlns='http://jabber.org/protocol/pubsub#event'><items node='all'>{items}</items></event>");
-        let event = message("from='pubsub.far'", &event).pubsub.unwrap();
-        let ids = event.changes.into_iter().map(|change| match change {
-            NodeChange::Item(NodeItem { id: Some(id), .. }) | NodeChange::Retracted(id) => id,
-            other => panic!("{other:?}"),
+        let events = message("from='pubsub.far'", &event).pubsub.into_iter().map(|event| {
+            let ids = event.changes.into_iter().map(|change| match change {
+                NodeChange::Item(NodeItem { id: Some(id), .. }) | NodeChange::Retracted(id) => id,
+                other => panic!("{other:?}"),
+            });
+            format!("{} in {:?}: {}", event.node, event.collections, ids.collect::<Vec<_>>().concat())
         });
-        (event.node, event.collections, ids.collect::<Vec<_>>().concat())
+        events.collect::<Vec<_>>()
     };
-    let of = |node: &str, collections: &[&str], ids: &str| {
-        (node.to_owned(), collections.iter().map(|&name| name.to_owned()).collect::<Vec<_>>(), ids.to_owned())
-    };
-    assert_eq!(told("<item id='1' node='n'/><item id='2' node='n'/>"), of("n", &["all"], "12"));
-    assert_eq!(told("<retract id='1' node='n'/><item id='2'/><item id='3' node='m'/>"), of("n", &["all"], "12"));
-    assert_eq!(told("<item id='1' node='all'/><item id='2'/>"), of("all", &[], "12"));
+    assert_eq!(told("<item id='1' node='n'/><item id='2' node='n'/>"), ["n in [\"all\"]: 12"]);
+    assert_eq!(
+        told("<retract id='1' node='n'/><item id='2'/><item id='3' node='m'/>"),
+        ["n in [\"all\"]: 1", "all in []: 2", "m in [\"all\"]: 3"]
+    );
+    assert_eq!(told("<item id='1' node='all'/><item id='2'/>"), ["all in []: 12"]);
     for odd in ["<item id='1' node=''/><item id='2'/>", "<item id='1' node='a&#xA;b'/><item id='2'/>"] {
-        assert_eq!(told(odd), of("all", &[], "2"), "{odd}");
+        assert_eq!(told(odd), ["all in []: 2"], "{odd}");
     }
 }
-
-/// XEP-0060, sections 8.8.4 and 8.9.4: such a notice is no event of the node.
-#[test]
-fn the_owner_of_a_node_changes_our_subscription() {
-    let told = |inside: &str| {
-        let notice = format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'>{inside}</pubsub>");
-        message("from='pubsub.far'", &notice).pubsub.map(|event| (event.node, event.changes))
-    };
-    let change = |changes: Vec<NodeChange>| Some(("n".to_owned(), changes));
-    let (none, active) = ("jid='me@house' subscription='none'", "jid='me@house' subscription='subscribed' subid='s'");
-    let [ended, approved] =
-        [vec![NodeChange::Unsubscribed { id: None }], vec![NodeChange::Subscribed { id: Some("s".to_owned()) }]];
-    for (inside, changes) in [
-        (format!("<subscription node='n' {none}/>"), ended.clone()),
-        (format!("<subscription node='n' {active}/>"), approved),
-        (format!("<subscriptions><subscription node='n' {none}/></subscriptions>"), ended.clone()),
-        (format!("<subscriptions node='n'><subscription {none}/></subscriptions>"), ended),
-        ("<subscription node='n' jid='other@house' subscription='none'/>".to_owned(), Vec::new()),
-        (
-            "<affiliations><affiliation node='n' jid='me@house' affiliation='none'/></affiliations>".to_owned(),
-            Vec::new(),
-        ),
-    ] {
-        assert_eq!(told(&inside), change(changes), "{inside}");
-    }
     let other = ["<items node='n'><item id='1'/></items>", "<subscription jid='me@house' subscription='none'/>", ""];
     for nothing in other {
         assert_eq!(told(nothing), None, "{nothing}");
     }
     let groupchat =
         "<pubsub xmlns='http://jabber.org/protocol/pubsub'><subscription node='n' subscription='none'/></pubsub>";
-    assert_eq!(message("from='pubsub.far' type='groupchat'", groupchat).pubsub, None);
+    assert!(message("from='pubsub.far' type='groupchat'", groupchat).pubsub.is_empty());
+}
+
+/// A service may tell of several subscriptions at once, such as those of all subscribers, or of one address with several ids.
+#[test]
+fn all_nodes_and_subscriptions_that_a_message_tells_of_are_read_within_limits() {
+    let told = |payload: &str| {
+        let events = message("from='pubsub.far'", payload).pubsub;
+        events.into_iter().map(|event| (event.node, event.changes)).collect::<Vec<_>>()
+    };
+    let notice = |inside: &str| told(&format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'>{inside}</pubsub>"));
+    let event =
+        |inside: &str| told(&format!("<event xmlns='http://jabber.org/protocol/pubsub#event'>{inside}</event>"));
+    let of =
+        |node: &str, jid: &str, rest: &str| format!("<subscription {node} jid='{jid}' subscription='none' {rest}/>");
+    let ended = |id: &str| NodeChange::Unsubscribed { id: Some(id.to_owned()) };
+    let others_first = format!("{}{}", of("", "other@house", ""), of("", "me@house", "subid='a'"));
+    assert_eq!(
+        notice(&format!("<subscriptions node='n'>{others_first}{}</subscriptions>", of("", "me@house", "subid='b'"))),
+        [("n".to_owned(), vec![ended("a"), ended("b")])]
+    );
+    let two = format!("{}{}", of("node='m'", "me@house", "subid='a'"), of("node='n'", "me@house", "subid='b'"));
+    let both = [("m".to_owned(), vec![ended("a")]), ("n".to_owned(), vec![ended("b")])];
+    assert_eq!(notice(&format!("<subscriptions>{two}</subscriptions>")), both);
+    assert_eq!(notice(&two), both);
+    assert_eq!(event(&two), both);
+    let many =
+        notice(&format!("<subscriptions node='n'>{}</subscriptions>", of("", "me@house", "subid='a'").repeat(100)));
+    assert_eq!((many.len(), many[0].1.len()), (1, 64));
+    let node = |node: usize| format!("<items node='{node}'>{}</items>", "<item id='1'/>".repeat(3));
+    let nodes: Vec<String> = (0..100).map(node).collect();
+    let many = event(&nodes.concat());
+    assert_eq!((many.len(), many.iter().map(|(_, changes)| changes.len()).sum::<usize>()), (32, 64));
 }
 
 /// XEP-0248, section 5.2.
@@ -116,7 +125,7 @@ fn the_owner_of_a_node_changes_our_subscription() {
 fn an_event_names_the_collections_through_which_it_comes() {
     let through = |headers: &str| {
         let event = "<event xmlns='http://jabber.org/protocol/pubsub#event'><items node='n'/></event>";
-        message("from='pubsub.far'", &format!("{event}{headers}")).pubsub.map(|event| event.collections).unwrap()
+        message("from='pubsub.far'", &format!("{event}{headers}")).pubsub.pop().unwrap().collections
     };
     let shim = |inside: &str| format!("<headers xmlns='http://jabber.org/protocol/shim'>{inside}</headers>");
     let two =
