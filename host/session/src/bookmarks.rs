@@ -1,4 +1,4 @@
-//! Bookmarks: rooms that the account has stored for all of its clients (XEP-0402).
+//! Bookmarks: rooms that the account has stored for all of its clients (XEP-0402, XEP-0048).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -56,6 +56,18 @@ impl From<NoBookmarks> for CallError {
     }
 }
 
+/// The places of the bookmarks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Place {
+    /// The newer one, in which each bookmark is an item (XEP-0402).
+    #[default]
+    Newer,
+    /// An older one (XEP-0048), and the newer one has none.
+    Older,
+    /// An older one, and meanwhile at least one in the newer one.
+    Both,
+}
+
 /// The bookmarks of the account, as far as the server has sent them.
 #[derive(Debug, Default)]
 pub(super) struct BookmarkList {
@@ -65,8 +77,7 @@ pub(super) struct BookmarkList {
     asked: bool,
     /// Whether a place that may have some did not answer.
     untold: bool,
-    /// Whether they are in an older place, and none is in the place for new ones.
-    pub(super) older: bool,
+    place: Place,
     /// The rooms that were set to be entered automatically between the last two times that the bookmarks came.
     newly: BTreeSet<BareJid>,
 }
@@ -75,7 +86,7 @@ impl BookmarkList {
     /// Copies the other bookmarks to the newer place, which has one now: at the next log-in they would no longer be
     /// found in the older one.
     fn carry(&mut self, put_down: &BareJid, plain: bool, turn: &mut Turn<'_>) {
-        if !std::mem::take(&mut self.older) {
+        if std::mem::take(&mut self.place) == Place::Newer {
             return;
         }
         let all = self.all.clone().unwrap_or_default();
@@ -99,6 +110,11 @@ impl BookmarkList {
                 NoBookmarks::NotKept
             }
         })
+    }
+
+    /// Returns whether some are in an older place alone.
+    pub(super) fn is_older(&self) -> bool {
+        self.place != Place::Newer
     }
 
     /// Notes that nothing more comes of the request.
@@ -137,7 +153,7 @@ impl BookmarkList {
 
     /// Sets the known bookmarks. Later changes by other clients are followed.
     fn came(&mut self, all: Vec<Bookmark>, place: BookmarkPlace, rooms: &mut Rooms, turn: &mut Turn<'_>) {
-        self.older = place != BookmarkPlace::Items;
+        self.place = if place == BookmarkPlace::Items { Place::Newer } else { Place::Older };
         self.untold = false;
         let all: Bookmarks = all.into_iter().map(|one| (one.room.clone(), Arc::new(one))).collect();
         let known = self.all.replace(all.clone());
@@ -195,7 +211,7 @@ impl BookmarkList {
             (BookmarkIq::Carry(_), Ok(_)) => {}
             (BookmarkIq::Carry(room), Err(error)) => {
                 tracing::warn!(account = turn.account(), %room, %error, "a bookmark stays where older clients keep them");
-                self.older = true;
+                self.place = Place::Both;
                 turn.changed = true;
             }
             (
@@ -256,7 +272,31 @@ impl BookmarkList {
             return;
         }
         for change in changes {
+            if self.place == Place::Older && !matches!(change, BookmarkChange::Stored(_)) {
+                self.place = Place::Both;
+            }
             self.apply(change, Listed::Already, rooms, turn);
+        }
+    }
+
+    /// Handles the list that another client stored in the older place (XEP-0048). Only what differs counts as changed. Once there are
+    /// bookmarks in the newer place, the list may be what an older client knows of them, or the rest of what was brought there.
+    fn stored(&mut self, all: Vec<Bookmark>, rooms: &mut Rooms, turn: &mut Turn<'_>) {
+        let known = self.all.clone().unwrap_or_default();
+        match self.place {
+            Place::Older => {}
+            // The server may have the first ones in both places.
+            Place::Newer if known.is_empty() && !all.is_empty() => return self.fetch_again(turn),
+            Place::Newer | Place::Both => return,
+        }
+        let listed: BTreeSet<BareJid> = all.iter().map(|bookmark| bookmark.room.clone()).collect();
+        for room in known.keys().filter(|room| !listed.contains(*room)) {
+            self.apply(BookmarkChange::Removed(room.clone()), Listed::Already, rooms, turn);
+        }
+        for bookmark in all {
+            if known.get(&bookmark.room).is_none_or(|before| **before != bookmark) {
+                self.apply(BookmarkChange::Set(bookmark), Listed::Already, rooms, turn);
+            }
         }
     }
 
@@ -297,6 +337,7 @@ impl BookmarkList {
                     rooms.leave_bookmarked(room, turn);
                 }
             }
+            BookmarkChange::Stored(all) => self.stored(all, rooms, turn),
         }
     }
 
@@ -369,7 +410,7 @@ impl BookmarkList {
         if self.get(room).is_none() {
             return turn.answer(answer, Err(CallError::NotFound(format!("a bookmark of {room}"))));
         }
-        if self.older {
+        if self.is_older() {
             let why = "forgetting a bookmark where older clients keep them (XEP-0048): put one down first, which brings all \
                        of them to where each can be forgotten (XEP-0402)";
             return turn.answer(answer, Err(CallError::Unsupported(why.to_owned())));

@@ -274,7 +274,7 @@ impl Features {
             rooms: self.rooms.shown.clone(),
             room_records: self.rooms.records.clone(),
             bookmarks: self.bookmarks.known(common),
-            bookmarks_older: self.bookmarks.older,
+            bookmarks_older: self.bookmarks.is_older(),
             own: Arc::clone(&common.own_disco.listed),
             known: self.disco.known.clone(),
             archive: self.archives.own_archive(common),

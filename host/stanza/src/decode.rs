@@ -110,7 +110,7 @@ fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> In
         // The account's own storage sends from its bare JID (XEP-0163, section 4.3.1); others could forge this.
         if is_own_account(message.from.as_ref(), own)
             && let Some(event) = message.payloads.iter().find(|payload| payload.is("event", ns::PUBSUB_EVENT))
-            && let Some(changes) = bookmarks::changes(event)
+            && let Some(changes) = bookmarks::changes(event, cut_note(&message.payloads).is_some())
         {
             return Incoming::Bookmarks(changes);
         }

@@ -24,6 +24,8 @@ const HOST_FEATURES: &[(&str, When)] = &[
     ("http://jabber.org/protocol/muc", |settings| settings.allow_muc),
     ("jabber:iq:version", always),
     ("jabber:x:conference", |settings| settings.allow_muc),
+    // The same where the server has only those of older clients (XEP-0048).
+    ("storage:bookmarks+notify", |settings| settings.allow_muc && settings.allow_bookmarks),
     // The host follows other clients' changes of the bookmarks (XEP-0402, section 4).
     ("urn:xmpp:bookmarks:1+notify", |settings| settings.allow_muc && settings.allow_bookmarks),
     ("urn:xmpp:ping", always),

@@ -146,7 +146,11 @@ fn act_on_room(test: &mut TestSession, open: &mut Open, jid: BareJid, what: u8) 
 fn mark(test: &mut TestSession, which: u8, autojoin: bool) {
     let room = room(which);
     let set = Bookmark { room, name: None, autojoin, nick: None, password: None, extensions: None, is_cut: false };
-    let change = if which < 200 { BookmarkChange::Set(set) } else { BookmarkChange::AllRemoved };
+    let change = match which {
+        ..190 => BookmarkChange::Set(set),
+        190..220 => BookmarkChange::Stored(vec![set]),
+        220.. => BookmarkChange::AllRemoved,
+    };
     test.hear(Incoming::Bookmarks(vec![change]));
 }
 

@@ -38,10 +38,13 @@ fn stored(parent: &Element) -> Vec<Bookmark> {
     all.take(MAX_BOOKMARKS).collect()
 }
 
-/// Reads changes from a notification of the own account; `None` if it has another subject.
-pub(super) fn changes(event: &Element) -> Option<Vec<BookmarkChange>> {
-    let about = |child: &&Element| child.attr("node") == Some(ns::BOOKMARKS2);
-    let child = event.children().find(about)?;
+/// Reads changes from a notification of the own account; `None` if it has another subject. `is_cut`: a part of it was left out.
+pub(super) fn changes(event: &Element, is_cut: bool) -> Option<Vec<BookmarkChange>> {
+    let about = |node: &'static str| event.children().find(move |child| child.attr("node") == Some(node));
+    let Some(child) = about(ns::BOOKMARKS2) else {
+        // Of a cut list, those that are missing would count as removed.
+        return about(ns::BOOKMARKS).and_then(list).filter(|_| !is_cut).map(|change| vec![change]);
+    };
     match child.name() {
         "purge" | "delete" => Some(vec![BookmarkChange::AllRemoved]),
         "items" => {
@@ -53,6 +56,13 @@ pub(super) fn changes(event: &Element) -> Option<Vec<BookmarkChange>> {
         }
         _ => None,
     }
+}
+
+/// Reads the whole list from a notification of the older place. That an item or the node is gone does not say that there are no
+/// bookmarks: the service may have replaced the item, and a client may have brought all of them to the newer place.
+fn list(child: &Element) -> Option<BookmarkChange> {
+    let item = Some(child).filter(|child| child.is("items", ns::PUBSUB_EVENT))?.get_child("item", ns::PUBSUB_EVENT)?;
+    item.has_child("storage", ns::BOOKMARKS).then(|| BookmarkChange::Stored(stored(item)))
 }
 
 fn item(item: &Element, namespace: &str) -> Option<Bookmark> {

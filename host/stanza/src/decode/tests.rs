@@ -1,5 +1,6 @@
 //! Tests of reading stanzas as servers and strangers write them.
 
+mod bookmarks;
 mod clients;
 mod retraction;
 mod rooms;

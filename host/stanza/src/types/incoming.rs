@@ -25,7 +25,7 @@ pub enum Incoming {
     Request(Request),
     /// An answer to a request of this account.
     Answer(Answer),
-    /// Another client of this account changed bookmarks (XEP-0402). `decode` ensures that it comes from the own
+    /// Another client of this account changed bookmarks (XEP-0402, XEP-0048). `decode` ensures that it comes from the own
     /// account.
     Bookmarks(Vec<BookmarkChange>),
     /// A stanza that is not trusted, for this reason. It is counted and dropped.

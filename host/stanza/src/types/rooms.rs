@@ -205,6 +205,8 @@ pub enum BookmarkChange {
     Removed(BareJid),
     /// All bookmarks were removed.
     AllRemoved,
+    /// These are all bookmarks of the older place (XEP-0048), where each change stores the whole list.
+    Stored(Vec<Bookmark>),
 }
 
 /// An invitation to a room or its decline, sent to a person or to the room.

@@ -1,6 +1,6 @@
 //! Bookmarks, and the rooms that are entered because of them.
 
-use parlor_stanza::types::BookmarkChange::{AllRemoved, Removed, Set};
+use parlor_stanza::types::BookmarkChange::{AllRemoved, Removed, Set, Stored};
 use parlor_stanza::types::BookmarkPlace;
 
 use super::*;
@@ -301,6 +301,74 @@ fn bookmarks_are_followed_as_other_clients_change_them() {
     test.hear(Incoming::Bookmarks(vec![Set(bookmark(true))]));
     test.hear(Incoming::Bookmarks(vec![Removed(bare(ROOM))]));
     assert!(test.lines().is_empty(), "a plugin opened it");
+}
+
+/// Returns a test that has just connected to a server that keeps these bookmarks in the older place alone.
+fn with_older(bookmarks: Vec<types::Bookmark>) -> TestSession {
+    let mut test = TestSession::new(Settings::default());
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.roster_alone(Vec::new());
+    let id = test.asked(|ask| *ask == Ask::Bookmarks { place: BookmarkPlace::Items });
+    test.answer(None, id, Err(stanza_error("item-not-found")));
+    test.bookmarks(bookmarks);
+    test.forget();
+    test
+}
+
+/// Row 32. XEP-0048: each change of an older client stores the whole list.
+#[test]
+fn lists_of_older_clients_are_followed_where_they_are_all_that_there_is() {
+    let other = || types::Bookmark { room: bare("other@muc.example.org"), ..bookmark(false) };
+    let mut test = with_older(vec![other()]);
+    test.hear_xml(
+        "<message xmlns='jabber:client' from='bot@example.org'><event xmlns='http://jabber.org/protocol/pubsub#event'><items \
+         node='storage:bookmarks'><item id='current'><storage xmlns='storage:bookmarks'><conference \
+         jid='room@muc.example.org' autojoin='true'><nick>Puck</nick></conference></storage></item></items></event></message>",
+    );
+    assert_eq!(test.lines(), ["> available to room@muc.example.org/Puck entering"]);
+    assert!(test.session.snapshot().bookmarks.unwrap().keys().eq([&bare(ROOM)]), "the other one is gone");
+    test.presence(occupant("Puck", PresenceKind::Available, &[110]));
+    // The account has left it. A change of another bookmark does not bring it back.
+    let mut test = with_older(vec![bookmark(true)]);
+    let mut closed = close(&mut test);
+    let _ = got(&mut closed);
+    test.forget();
+    test.hear(Incoming::Bookmarks(vec![Stored(vec![bookmark(true), other()])]));
+    assert!(test.lines().is_empty(), "{:?}", test.lines);
+    assert_eq!(test.session.snapshot().bookmarks.unwrap().len(), 2);
+    let mut removed = test.ask(RemoveBookmark { jid: bare(ROOM) });
+    assert!(matches!(got(&mut removed), Some(Err(CallError::Unsupported(_)))), "they still are in the older place");
+
+    let mut test = with_older(vec![bookmark(true)]);
+    test.presence(occupant("Puck", PresenceKind::Available, &[110]));
+    test.forget();
+    test.hear(Incoming::Bookmarks(vec![Stored(Vec::new())]));
+    assert_eq!(test.lines(), ["> unavailable to room@muc.example.org/Puck"]);
+}
+
+/// A client that brings all bookmarks to the newer place empties the older one.
+#[test]
+fn a_list_of_older_clients_does_not_count_beside_the_newer_place() {
+    let other = || types::Bookmark { room: bare("other@muc.example.org"), ..bookmark(false) };
+    for is_older in [true, false] {
+        let mut test =
+            if is_older { with_older(vec![other()]) } else { bookmarked(Settings::default(), vec![other()]) };
+        test.hear(Incoming::Bookmarks(vec![Set(bookmark(false))]));
+        test.hear(Incoming::Bookmarks(vec![Stored(Vec::new())]));
+        assert_eq!(test.session.snapshot().bookmarks.unwrap().len(), 2, "{is_older}");
+    }
+    // The first bookmark: the server is asked in which place it is.
+    let mut test = bookmarked(Settings::default(), Vec::new());
+    test.forget();
+    test.hear(Incoming::Bookmarks(vec![Stored(Vec::new())]));
+    assert!(test.lines().is_empty());
+    for _ in 0..2 {
+        test.hear(Incoming::Bookmarks(vec![Stored(vec![bookmark(true)])]));
+    }
+    assert_eq!(test.lines(), ["> ask bookmarks"], "once");
+    test.bookmarks(vec![bookmark(true)]);
+    assert_eq!(test.lines(), ["> available to room@muc.example.org/Puck entering"]);
 }
 
 #[test]
