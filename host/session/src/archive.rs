@@ -54,6 +54,8 @@ const ASK_AGAIN: Duration = Duration::from_mins(1);
 pub struct Archived {
     /// The archive's id of the message.
     pub id: String,
+    /// The id that is written in the message, until the page has come.
+    inner_id: Option<String>,
     /// When it was archived. None: the server does not say.
     pub stamp: Option<Timestamp>,
     /// The message itself.
@@ -220,11 +222,12 @@ impl Archives {
             Err(CallError::Stanza(error)) => Err(error),
             Err(error) => return turn.answer(running.answer, Err(error)),
         };
-        for archived in &running.kept {
-            let hash = self.uids.hash((&running.archive, &archived.id));
+        let archive = running.archive.clone();
+        let (answer, result) = running.end(outcome);
+        for archived in result.iter().flat_map(|page| &page.messages) {
+            let hash = self.uids.hash((&archive, &archived.id));
             self.uids.note(hash);
         }
-        let (answer, result) = running.end(outcome);
         turn.answer(answer, result);
     }
 
@@ -347,7 +350,7 @@ impl Archives {
         roster: &Roster,
         turn: &mut Turn<'_>,
     ) {
-        let ArchiveResult { from, queryid, id, stamp, message, author, weight } = result;
+        let ArchiveResult { from, queryid, id, inner_id, stamp, message, author, weight } = result;
         let running = queryid.and_then(|queryid| self.running.get_mut(&queryid));
         let Some(running) = running.filter(|running| running.archive == from) else {
             turn.ignored += 1;
@@ -367,7 +370,7 @@ impl Archives {
         } else if message.kind != MessageKind::Groupchat {
             name_occupant(&mut message, rooms, roster);
         }
-        if !running.keep(Archived { id, stamp, message, undecryptable, weight }) {
+        if !running.keep(Archived { id, inner_id, stamp, message, undecryptable, weight }) {
             turn.ignored += 1;
         }
     }

@@ -71,12 +71,13 @@ impl Running {
         self,
         outcome: Result<Body, Box<StanzaError>>,
     ) -> (Answer<ArchivePage>, Result<ArchivePage, CallError>) {
-        let Self { of_room, query, kept, cut, cursor_known, answer, .. } = self;
+        let Self { of_room, query, mut kept, cut, cursor_known, answer, .. } = self;
         let result = match outcome {
             Ok(Body::ArchiveFin(fin)) if is_at_the_wrong_index(&query.cursor, &fin, kept.is_empty()) => {
                 Err(cannot_begin_at_an_index())
             }
             Ok(Body::ArchiveFin(mut fin)) => {
+                take_inner_ids(&mut kept, &fin);
                 if cut {
                     // The archive's information is not true of the part that was kept.
                     fin.complete = false;
@@ -92,6 +93,23 @@ impl Running {
             Err(error) => Err(refused(&query, of_room, error)),
         };
         (answer, result)
+    }
+}
+
+/// Gives messages the ids by which the archive knows them. jackal gives each result a random id instead. The ids within the messages
+/// count only if the archive itself says that the page begins and ends with them, since others may write such ids, too.
+fn take_inner_ids(kept: &mut VecDeque<Archived>, fin: &ArchiveFin) {
+    let is_meant = |archived: Option<&Archived>, edge: Option<&String>| {
+        archived.is_some_and(|archived| edge.is_some_and(|edge| archived.inner_id.as_ref() == Some(edge)))
+    };
+    if !is_meant(kept.front(), fin.first.as_ref()) || !is_meant(kept.back(), fin.last.as_ref()) {
+        return;
+    }
+    for archived in kept {
+        if let Some(id) = archived.inner_id.take() {
+            archived.message.stanza_id = Some(id.clone());
+            archived.id = id;
+        }
     }
 }
 

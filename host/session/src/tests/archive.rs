@@ -61,6 +61,7 @@ fn heavy_result(test: &mut TestSession, from: &str, queryid: &str, id: &str, inn
         from: jid(from),
         queryid: Some(queryid.to_owned()),
         id: id.to_owned(),
+        inner_id: inner.stanza_id.clone(),
         stamp: None,
         message: Some(Box::new(inner)),
         author: None,
@@ -131,6 +132,7 @@ fn a_result_counts_only_from_whom_was_asked_and_while_its_query_runs() {
         from: jid(OWN),
         queryid: None,
         id: "forged".to_owned(),
+        inner_id: None,
         stamp: None,
         message: Some(Box::new(hello(ROMEO))),
         author: None,
@@ -143,6 +145,30 @@ fn a_result_counts_only_from_whom_was_asked_and_while_its_query_runs() {
     result(&mut test, OWN, &queryid, "2", hello(ROMEO));
     assert_eq!(test.session.ignored(), 10, "it does not run any more");
     assert!(test.events.iter().all(|event| &*event.name != "message"), "no result is news");
+}
+
+/// jackal gives each result a random id. Its messages have the ids of the archive, and so has the end of the page.
+#[test]
+fn random_ids_of_results_are_not_taken_for_those_of_the_archive() {
+    let numbered = |id: &str| Message { stanza_id: Some(id.to_owned()), ..hello(ROMEO) };
+    for (first, last, expected) in [
+        (Some("1"), Some("3"), ["1", "2", "3"]),
+        (Some("a"), Some("c"), ["a", "b", "c"]),
+        (Some("1"), Some("c"), ["a", "b", "c"]),
+        (None, None, ["a", "b", "c"]),
+    ] {
+        let mut test = with_archive();
+        let mut page = query(&mut test, of(None, 5, Cursor::Start));
+        let (_, id, asked) = asked_page(&test);
+        for (random, inner) in [("a", "1"), ("b", "2"), ("c", "3")] {
+            result(&mut test, OWN, &asked.queryid, random, numbered(inner));
+        }
+        let (first, last) = (first.map(str::to_owned), last.map(str::to_owned));
+        let fin = ArchiveFin { complete: true, first, last, ..ArchiveFin::default() };
+        test.answer(None, id, Ok(Body::ArchiveFin(fin)));
+        let page = got(&mut page).unwrap().unwrap();
+        assert_eq!(ids(&page), expected);
+    }
 }
 
 /// Rows 37.

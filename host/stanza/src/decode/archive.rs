@@ -42,24 +42,24 @@ pub(super) fn result(mut message: WireMessage, at: usize, own: &FullJid, now: Ti
             read = Some(read_message(inner, None, stamp, own, now));
         }
     }
-    archived(ArchiveResult { from, queryid, id, stamp, message: None, author, weight }, read)
+    archived(ArchiveResult { from, queryid, id, inner_id: None, stamp, message: None, author, weight }, read)
 }
 
 /// Returns a result with this message, which is history.
 pub(super) fn archived(result: ArchiveResult, message: Option<Message>) -> Incoming {
-    let (mut stamp, id) = (result.stamp, &result.id);
+    let (mut stamp, mut inner_id) = (result.stamp, None);
     // An invitation that a room forwards is no message here, either.
     let message = message.filter(|message| !message.is_text_of_room()).map(|mut message| {
         // The archive knows when the message arrived; a stamp of its author may be any time.
         message.at = stamp.filter(|_| message.claimed_at.is_some()).unwrap_or(message.at);
         stamp = stamp.or_else(|| message.delayed.then_some(message.at));
         message.delayed = true;
-        message.stanza_id = Some(id.clone());
+        inner_id = message.stanza_id.replace(result.id.clone());
         // An old invitation is shown but not followed.
         message.invite = None;
         Box::new(message)
     });
-    Incoming::Archived(Box::new(ArchiveResult { stamp, message, ..result }))
+    Incoming::Archived(Box::new(ArchiveResult { stamp, inner_id, message, ..result }))
 }
 
 /// Returns the real author of a room's message, if its archive tells it (XEP-0313, section 5.1.1).

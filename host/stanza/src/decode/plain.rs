@@ -162,6 +162,7 @@ impl PlainMessage {
             from: envelope.from.unwrap_or_else(|| Jid::from(own.to_bare())),
             queryid: attr("queryid"),
             id: attr("id").unwrap_or_default(),
+            inner_id: None,
             stamp,
             message: None,
             author: None,

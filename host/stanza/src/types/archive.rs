@@ -48,6 +48,8 @@ pub struct ArchiveResult {
     pub queryid: Option<String>,
     /// The archive's id of the message.
     pub id: String,
+    /// The id that the archive has written into the message, unless somebody else did (XEP-0359).
+    pub inner_id: Option<String>,
     /// When it was archived.
     pub stamp: Option<Timestamp>,
     /// The message. None: there is none that can be read.
