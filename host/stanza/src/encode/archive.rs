@@ -1,18 +1,23 @@
 //! Writes requests to archives (XEP-0313, XEP-0059, XEP-0441).
 
+use jiff::{SignedDuration, Timestamp};
 use minidom::Element;
 use xmpp_parsers::ns;
 
 use super::{clean, name, text};
 use crate::types::{ArchivePreferences, ArchiveQuery, Cursor, MAM};
 
+/// The longest time that is no millisecond.
+const ALMOST_A_MILLISECOND: SignedDuration = SignedDuration::from_nanos(999_999);
+
 /// Returns the request for one page of an archive (XEP-0313, section 4.1).
 pub(super) fn query(query: ArchiveQuery) -> Element {
     let ArchiveQuery { queryid, with, start, end, max, cursor } = query;
     let fields = [
         ("with", with.map(|with| with.to_string())),
-        ("start", start.map(|start| start.to_string())),
-        ("end", end.map(|end| end.to_string())),
+        ("start", start.map(moment)),
+        // Rounded up: what came at that moment is part of the page.
+        ("end", end.map(|end| moment(end.checked_add(ALMOST_A_MILLISECOND).unwrap_or(end)))),
     ];
     let fields: Vec<_> = fields.into_iter().filter_map(|(var, value)| Some(field(var, value?, None))).collect();
     let form = (!fields.is_empty()).then(|| {
@@ -31,6 +36,13 @@ pub(super) fn query(query: ArchiveQuery) -> Element {
     };
     let set = Element::builder("set", ns::RSM).append(text("max", ns::RSM, max.to_string())).append_all(place);
     Element::builder("query", MAM).attr(name("queryid"), clean(queryid)).append_all(form).append(set.build()).build()
+}
+
+/// Writes a time, rounded down to the millisecond: Tigase reads all digits of a fraction as a number of milliseconds, so that nine of
+/// them are up to eleven days.
+fn moment(at: Timestamp) -> String {
+    let is_whole = at.subsec_millisecond() == 0;
+    at.strftime(if is_whole { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S.%3fZ" }).to_string()
 }
 
 fn field(var: &'static str, value: String, kind: Option<&'static str>) -> Element {

@@ -313,6 +313,24 @@ fn a_page_is_asked_for_as_the_standard_says() {
     }
 }
 
+/// Tigase reads all digits of a fraction as a number of milliseconds.
+#[test]
+fn times_for_an_archive_have_milliseconds_or_none() {
+    for (at, start, end) in [
+        ("2026-11-20T06:24:00Z", "2026-11-20T06:24:00Z", "2026-11-20T06:24:00Z"),
+        ("2026-11-20T06:24:00.5Z", "2026-11-20T06:24:00.500Z", "2026-11-20T06:24:00.500Z"),
+        ("2026-11-20T06:24:00.987654321Z", "2026-11-20T06:24:00.987Z", "2026-11-20T06:24:00.988Z"),
+        ("2026-11-20T06:24:00.000000001Z", "2026-11-20T06:24:00Z", "2026-11-20T06:24:00.001Z"),
+    ] {
+        let at: Timestamp = at.parse().unwrap();
+        let query = ArchiveQuery { start: Some(at), end: Some(at), ..ArchiveQuery::default() };
+        let written = asked(Ask::Archive(Box::new(query)));
+        for value in [start, end] {
+            assert!(written.contains(&format!(">{value}</value>")), "{value}: {written}");
+        }
+    }
+}
+
 /// Settings `message_archiving`.
 #[test]
 fn preferences_are_written_with_both_lists() {
