@@ -19,6 +19,8 @@ const UNREACHABLE: u16 = 330;
 const UNANSWERED: &str = "User seems to be unreachable";
 /// The beginning of Openfire's reason for removing someone who was silent for longer than its administrator allows.
 const SILENT: &str = "User exceeded idle time limit";
+/// The beginning of the reason with which older clusters of Tigase kick everyone in the rooms of a node that is gone.
+const NODE_GONE: &str = "MUC component is disconnected";
 /// The words in the status with which ejabberd and `MongooseIM` remove someone for whom a server returned a message.
 const RETURNED: [&str; 2] = ["sent an error", "kicked"];
 
@@ -48,7 +50,7 @@ pub(super) fn why_left(muc: &MucUser, status: Option<&str>) -> &'static str {
     } else if has(TROUBLE) || has(UNREACHABLE) || is_taken_for_gone(muc, status) {
         // The first code is sent together with 307, which older clients know.
         "error"
-    } else if has(SHUTDOWN) {
+    } else if has(SHUTDOWN) || is_by_service(muc, NODE_GONE) {
         // Spectrum sends this code together with 307, too.
         "shutdown"
     } else if has(KICKED) {
@@ -80,6 +82,10 @@ pub(super) fn kept_reason(muc: &MucUser, status: Option<&str>) -> Option<String>
 /// Returns whether the service removed someone by itself because they were silent, which is no kick by a person. The lack of an
 /// actor alone does not tell: a room need not name the moderator (XEP-0045, section 8.2).
 pub(super) fn is_for_silence(muc: &MucUser) -> bool {
-    let says_so = muc.reason.as_deref().is_some_and(|reason| reason.starts_with(SILENT));
-    muc.actor.is_none() && muc.status.contains(&KICKED) && says_so
+    muc.status.contains(&KICKED) && is_by_service(muc, SILENT)
+}
+
+/// Returns whether the reason begins with these words of a service, and the room names no moderator who may have written them.
+fn is_by_service(muc: &MucUser, words: &str) -> bool {
+    muc.actor.is_none() && muc.reason.as_deref().is_some_and(|reason| reason.starts_with(words))
 }

@@ -278,8 +278,9 @@ impl RoomTurn<'_, '_> {
         let no_muc = MucUser::default();
         let muc = presence.muc.as_deref().unwrap_or(&no_muc);
         let Some(nick) = presence.from.resource().map(jid::ResourceRef::as_str) else {
-            // Bifröst writes so, under the room's own address, to somebody whom it does not know any more.
-            if muc.status.contains(&OURSELVES) {
+            // Bifröst writes so, under the room's own address, to somebody whom it does not know any more, and a cluster of Tigase to
+            // those in rooms of a node that is gone. The second leaves out the code.
+            if muc.status.contains(&OURSELVES) || why_left(muc, None) == "shutdown" {
                 return self.we_are_out(stage, muc, kept_status(presence.status.clone()));
             }
             self.turn.ignored += 1;

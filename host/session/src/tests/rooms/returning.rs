@@ -800,6 +800,28 @@ fn a_room_that_does_not_know_us_is_entered_again() {
     assert_eq!(test.lines(), ["> available to room@muc.example.org/bot entering"]);
 }
 
+/// A cluster of Tigase writes so under the room's own address, without the code for ourselves. Older ones send the code of a kick.
+#[test]
+fn a_room_whose_node_is_gone_is_entered_again() {
+    let reason = "MUC component is disconnected.";
+    for (status, actor, why) in
+        [(332, None, Some("shutdown")), (307, None, Some("shutdown")), (307, Some("juliet"), None)]
+    {
+        let mut test = TestSession::connected(Settings::default());
+        test.in_room();
+        let mut gone = with_muc(occupant("bot", PresenceKind::Unavailable, &[status]), |muc| {
+            muc.reason = Some(reason.to_owned());
+            muc.actor = actor.map(|nick: &str| types::Actor { nick: Some(nick.to_owned()), jid: None });
+        });
+        gone.from = jid(ROOM);
+        test.presence(gone);
+        assert_eq!(room(&test).left, why, "{status} {actor:?}");
+        test.forget();
+        test.wait(30);
+        assert_eq!(test.lines().iter().any(|line| line.contains("entering")), why.is_some(), "{status} {actor:?}");
+    }
+}
+
 /// Bifröst has lost its occupants after a restart, and writes so under its own address to somebody who speaks.
 #[test]
 fn a_room_that_puts_us_out_under_its_own_address_is_entered_again() {
