@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jid::BareJid;
+use jid::{BareJid, Jid};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Actor, Message, MucUser, Presence, PresenceKind, kept};
 
@@ -207,7 +207,9 @@ impl RoomTurn<'_, '_> {
         // Some services omit the code; this very session has no other address, and only who makes a room is told so.
         let is_made = muc.status.contains(&CREATED) && room.nick == nick.as_str();
         let has_our_address = || muc.jid.as_ref().is_some_and(|real| real.is_full() && *real == self.turn.own);
-        let ourselves = muc.status.contains(&OURSELVES) || (stage == Stage::Entering && (is_made || has_our_address()));
+        let is_named =
+            muc.status.contains(&OURSELVES) && !is_other_client(self, stage, nick.as_str(), muc.jid.as_ref());
+        let ourselves = is_named || (stage == Stage::Entering && (is_made || has_our_address()));
         // Once we are in, no other occupant has our nickname.
         let ours = ourselves || (stage.is_in() && room.nick == nick.as_str());
         let is_renamed = ours && stage.is_in() && room.nick != nick.as_str();
@@ -291,7 +293,12 @@ impl RoomTurn<'_, '_> {
         let Some(room) = self.rooms.shown.get_mut(jid) else { return };
         // Before we are in, an occupant whom the room has listed under our nickname is another one, such as our ghost.
         let is_another = stage == Stage::Entering && room.occupants.contains_key(nick);
-        let ourselves = muc.status.contains(&OURSELVES) || (room.nick == nick && !is_another);
+        // Once we are in, that is another client of the account, unless it gets our nickname.
+        let is_elsewhere = stage.is_in()
+            && muc.nick.as_deref() != Some(room.nick.as_str())
+            && room.occupants.get(nick).is_some_and(|known| !known.own);
+        let is_named = muc.status.contains(&OURSELVES) && !is_elsewhere;
+        let ourselves = is_named || (room.nick == nick && !is_another);
         // If there is no room for the longer name, the occupant leaves, and no other one joins.
         let fits = |new: &&str| ourselves || new.len() <= nick.len() || has_bytes;
         if let Some(new) = muc.nick.as_deref().filter(|_| muc.status.contains(&RENAMED)).filter(fits) {
@@ -384,6 +391,16 @@ impl RoomTurn<'_, '_> {
             Stage::Outside { .. } => {}
         }
     }
+}
+
+/// Returns whether a presence with the code for ourselves is about another client of the account, under a nickname of its own: Tigase
+/// sends the code to all clients of an account.
+fn is_other_client(one: &RoomTurn<'_, '_>, stage: Stage, nick: &str, real: Option<&Jid>) -> bool {
+    let own = &one.turn.own;
+    let is_another = real.is_some_and(|real| real.is_full() && real != own && real.to_bare() == own.to_bare());
+    let is_asked_for = one.rooms.memberships.get(one.jid).is_some_and(|membership| membership.nick == nick);
+    let is_ours = one.rooms.shown.get(one.jid).is_some_and(|room| room.nick == nick);
+    stage.is_in() && is_another && !is_asked_for && !is_ours
 }
 
 /// Enters a room that has listed our nickname, and named nobody as us: some gateways omit the code 110. Returns whether it did.

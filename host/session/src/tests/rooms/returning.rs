@@ -800,6 +800,32 @@ fn a_room_that_does_not_know_us_is_entered_again() {
     assert_eq!(test.lines(), ["> available to room@muc.example.org/bot entering"]);
 }
 
+/// Tigase sends the code 110 to all clients of an account, whichever of them it is about.
+#[test]
+fn another_client_of_the_account_is_not_taken_for_this_one() {
+    let phone = |nick: &str, kind: PresenceKind, status: &[u16]| {
+        with_muc(occupant(nick, kind, status), |muc| muc.jid = Some(jid("bot@example.org/phone")))
+    };
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.presence(phone("mobile", PresenceKind::Available, &[110]));
+    assert_eq!((test.lines(), room(&test).nick.as_str()), (vec!["occupantJoined".to_owned()], "bot"));
+    test.presence(with_muc(phone("mobile", PresenceKind::Unavailable, &[110, 303]), |muc| {
+        muc.nick = Some("tablet".to_owned());
+    }));
+    test.presence(phone("tablet", PresenceKind::Available, &[110]));
+    assert_eq!((room(&test).nick.as_str(), room(&test).occupants.contains_key("mobile")), ("bot", false));
+    test.forget();
+    test.presence(with_muc(phone("tablet", PresenceKind::Unavailable, &[110]), |muc| {
+        muc.nick = Some("tablet".to_owned());
+    }));
+    assert_eq!(test.lines(), ["occupantLeft"]);
+    assert!(room(&test).joined && room(&test).occupants.get("bot").unwrap().own);
+    // Under our own nickname, the address may be that of any client.
+    test.presence(phone("bot", PresenceKind::Unavailable, &[110, 307]));
+    assert_eq!(room(&test).left, Some("kicked"));
+}
+
 /// A cluster of Tigase writes so under the room's own address, without the code for ourselves. Older ones send the code of a kick.
 #[test]
 fn a_room_whose_node_is_gone_is_entered_again() {
