@@ -279,8 +279,8 @@ impl BookmarkList {
         }
     }
 
-    /// Handles the list that another client stored in the older place (XEP-0048). Only what differs counts as changed. Once there are
-    /// bookmarks in the newer place, the list may be what an older client knows of them, or the rest of what was brought there.
+    /// Handles the list that another client stored in the older place (XEP-0048). Only what differs counts as changed. Once there
+    /// are bookmarks in the newer place, the list may be what an older client knows of them, or the rest of what was brought there.
     fn stored(&mut self, all: Vec<Bookmark>, rooms: &mut Rooms, turn: &mut Turn<'_>) {
         let known = self.all.clone().unwrap_or_default();
         match self.place {

@@ -280,8 +280,8 @@ impl RoomTurn<'_, '_> {
         let no_muc = MucUser::default();
         let muc = presence.muc.as_deref().unwrap_or(&no_muc);
         let Some(nick) = presence.from.resource().map(jid::ResourceRef::as_str) else {
-            // Bifröst writes so, under the room's own address, to somebody whom it does not know any more, and a cluster of Tigase to
-            // those in rooms of a node that is gone. The second leaves out the code.
+            // Bifröst writes so, under the room's own address, to somebody whom it does not know any more, and a cluster of
+            // Tigase to those in rooms of a node that is gone. The second leaves out the code.
             if muc.status.contains(&OURSELVES) || why_left(muc, None) == "shutdown" {
                 return self.we_are_out(stage, muc, kept_status(presence.status.clone()));
             }
@@ -393,8 +393,8 @@ impl RoomTurn<'_, '_> {
     }
 }
 
-/// Returns whether a presence with the code for ourselves is about another client of the account, under a nickname of its own: Tigase
-/// sends the code to all clients of an account.
+/// Returns whether a presence with the code for ourselves is about another client of the account, under a nickname of its own:
+/// Tigase sends the code to all clients of an account.
 fn is_other_client(one: &RoomTurn<'_, '_>, stage: Stage, nick: &str, real: Option<&Jid>) -> bool {
     let own = &one.turn.own;
     let is_another = real.is_some_and(|real| real.is_full() && real != own && real.to_bare() == own.to_bare());

@@ -38,8 +38,8 @@ pub(super) fn query(query: ArchiveQuery) -> Element {
     Element::builder("query", MAM).attr(name("queryid"), clean(queryid)).append_all(form).append(set.build()).build()
 }
 
-/// Writes a time, rounded down to the millisecond: Tigase reads all digits of a fraction as a number of milliseconds, so that nine of
-/// them are up to eleven days.
+/// Writes a time, rounded down to the millisecond: Tigase reads all digits of a fraction as a number of milliseconds, so that
+/// nine of them are up to eleven days.
 fn moment(at: Timestamp) -> String {
     let is_whole = at.subsec_millisecond() == 0;
     at.strftime(if is_whole { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S.%3fZ" }).to_string()

@@ -134,7 +134,7 @@ fn the_owner_decides_whether_we_come_back_after_a_kick() {
     }
 }
 
-/// Openfire removes people who were silent for longer than its administrator allows with the code of a kick, and without an actor.
+/// Openfire removes people who were silent for longer than its administrator allows with the code of a kick, without an actor.
 /// Other services leave out the actor of a kick by a moderator, too (XEP-0045, section 8.2).
 #[test]
 fn a_removal_for_silence_is_no_kick_by_a_person() {

@@ -826,7 +826,7 @@ fn another_client_of_the_account_is_not_taken_for_this_one() {
     assert_eq!(room(&test).left, Some("kicked"));
 }
 
-/// A cluster of Tigase writes so under the room's own address, without the code for ourselves. Older ones send the code of a kick.
+/// A cluster of Tigase writes so under the room's own address, without the code 110. Older ones send the code of a kick.
 #[test]
 fn a_room_whose_node_is_gone_is_entered_again() {
     let reason = "MUC component is disconnected.";
