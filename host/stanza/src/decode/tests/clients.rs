@@ -79,6 +79,31 @@ fn an_item_of_a_collection_is_of_the_node_that_it_names() {
         assert_eq!(told(odd), ["all in []: 2"], "{odd}");
     }
 }
+
+/// XEP-0060, sections 8.8.4 and 8.9.4: such a notice is no event of the node.
+#[test]
+fn the_owner_of_a_node_changes_our_subscription() {
+    let told = |inside: &str| {
+        let notice = format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'>{inside}</pubsub>");
+        message("from='pubsub.far'", &notice).pubsub.pop().map(|event| (event.node, event.changes))
+    };
+    let change = |changes: Vec<NodeChange>| Some(("n".to_owned(), changes));
+    let (none, active) = ("jid='me@house' subscription='none'", "jid='me@house' subscription='subscribed' subid='s'");
+    let [ended, approved] =
+        [vec![NodeChange::Unsubscribed { id: None }], vec![NodeChange::Subscribed { id: Some("s".to_owned()) }]];
+    for (inside, changes) in [
+        (format!("<subscription node='n' {none}/>"), ended.clone()),
+        (format!("<subscription node='n' {active}/>"), approved),
+        (format!("<subscriptions><subscription node='n' {none}/></subscriptions>"), ended.clone()),
+        (format!("<subscriptions node='n'><subscription {none}/></subscriptions>"), ended),
+        ("<subscription node='n' jid='other@house' subscription='none'/>".to_owned(), Vec::new()),
+        (
+            "<affiliations><affiliation node='n' jid='me@house' affiliation='none'/></affiliations>".to_owned(),
+            Vec::new(),
+        ),
+    ] {
+        assert_eq!(told(&inside), change(changes), "{inside}");
+    }
     let other = ["<items node='n'><item id='1'/></items>", "<subscription jid='me@house' subscription='none'/>", ""];
     for nothing in other {
         assert_eq!(told(nothing), None, "{nothing}");
