@@ -59,7 +59,7 @@ pub(super) fn archived(result: ArchiveResult, message: Option<Message>) -> Incom
         message.invite = None;
         Box::new(message)
     });
-    Incoming::Archived(Box::new(ArchiveResult { stamp, inner_id, message, ..result }))
+    Incoming::Archived(Box::new(ArchiveResult { inner_id, stamp, message, ..result }))
 }
 
 /// Returns the real author of a room's message, if its archive tells it (XEP-0313, section 5.1.1).
