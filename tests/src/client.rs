@@ -193,9 +193,12 @@ impl Client {
         ];
         let form = format!("<x xmlns='jabber:x:data' type='submit'>{}</x>", fields.concat());
         let config = format!("<query xmlns='http://jabber.org/protocol/muc#owner'>{form}</query>");
-        let items: Vec<_> = members.iter().map(|jid| format!("<item affiliation='member' jid='{jid}'/>")).collect();
-        let list = format!("<query xmlns='http://jabber.org/protocol/muc#admin'>{}</query>", items.concat());
-        for payload in [config, list] {
+        // Prosody reads the first item of a request only.
+        let list = members.iter().map(|jid| {
+            let item = format!("<item affiliation='member' jid='{jid}'/>");
+            format!("<query xmlns='http://jabber.org/protocol/muc#admin'>{item}</query>")
+        });
+        for payload in std::iter::once(config).chain(list) {
             let payload: Element = payload.parse()?;
             self.ask(Iq::Set { from: None, to: Some(room.clone().into()), id: String::new(), payload }, limit).await?;
         }
