@@ -7,9 +7,13 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_secs(5);
 /// Change, in bytes, that justifies an immediate walk through the heap.
 const CHANGE: u64 = 8 << 20;
-/// Number of checks after which the heap is walked through in any case: memory freed below a block in use changes
+/// Number of checks after which the heap is walked through without such a change: memory freed below a block in use changes
 /// nothing outside.
 const LOOKS: u32 = 12;
+/// Number of checks after which that of a busy host is walked through.
+const LOOKS_IF_BUSY: u32 = 120;
+/// CPU time between two checks from which a host is busy: a fiftieth of a core.
+const BUSY: Duration = Duration::from_millis(100);
 
 /// Returns the size of a page, which is the unit of `/proc/self/statm`.
 fn page() -> u64 {
@@ -40,11 +44,12 @@ fn measured() -> Option<[u64; 2]> {
 pub async fn give_back() {
     tokio::time::sleep(LOOK).await;
     let mut looks = tokio::time::interval(LOOK);
-    let mut heap = Heap::at(allocated());
+    let (mut heap, mut spent) = (Heap::at(allocated()), spent_time());
     loop {
         looks.tick().await;
         let before = allocated();
-        if heap.is_worth_a_walk(before) {
+        let since = std::mem::replace(&mut spent, spent_time());
+        if heap.is_worth_a_walk(before, spent.saturating_sub(since) >= BUSY) {
             // Both take locks for some milliseconds. The start of a host with many accounts lasts through several walks.
             let _ = tokio::task::spawn_blocking(|| {
                 trim();
@@ -54,6 +59,12 @@ pub async fn give_back() {
             heap.was_walked(before, allocated());
         }
     }
+}
+
+/// Returns the CPU time that all threads of the process have used.
+fn spent_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 /// When the heap was walked through, and its sizes in bytes then.
@@ -74,10 +85,13 @@ impl Heap {
 
     /// Returns whether the heap has changed enough, or its last walk was long enough ago.
     ///
-    /// A walk stops all allocations for up to tens of milliseconds. A busy host takes at once again what the last one gave back, so that
-    /// is no reason for the next one.
-    fn is_worth_a_walk(&mut self, size: u64) -> bool {
+    /// A walk stops all allocations for tens of milliseconds: with a thousand busy accounts, for 50 ms. So a busy host, which would take
+    /// at once again what it gave back, waits until it is quiet, and ten minutes at most.
+    fn is_worth_a_walk(&mut self, size: u64, is_busy: bool) -> bool {
         self.since += 1;
+        if is_busy {
+            return self.since >= LOOKS_IF_BUSY;
+        }
         let (most, least) = (self.before.max(self.after) + CHANGE, self.after.saturating_sub(CHANGE));
         self.since >= LOOKS || size >= most || size < least
     }
@@ -185,21 +199,42 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_a_busy_host_takes_again_is_given_back_once_a_minute() {
+    fn memory_that_a_host_takes_again_is_given_back_once_a_minute() {
         const MIB: u64 = 1 << 20;
         let mut heap = Heap::at(20 * MIB);
-        assert!(heap.is_worth_a_walk(20 * MIB), "the memory of the start");
+        assert!(heap.is_worth_a_walk(20 * MIB, false), "the memory of the start");
         heap.was_walked(20 * MIB, 10 * MIB);
         // It comes back as soon as there is work.
         for look in 1..LOOKS {
-            assert!(!heap.is_worth_a_walk(20 * MIB), "look {look}");
+            assert!(!heap.is_worth_a_walk(20 * MIB, false), "look {look}");
         }
-        assert!(heap.is_worth_a_walk(20 * MIB), "a minute has passed");
+        assert!(heap.is_worth_a_walk(20 * MIB, false), "a minute has passed");
         heap.was_walked(20 * MIB, 10 * MIB);
-        assert!(heap.is_worth_a_walk(28 * MIB), "more than ever");
+        assert!(heap.is_worth_a_walk(28 * MIB, false), "more than ever");
         heap.was_walked(28 * MIB, 27 * MIB);
-        assert!(!heap.is_worth_a_walk(20 * MIB));
-        assert!(heap.is_worth_a_walk(18 * MIB), "a burst is over");
+        assert!(!heap.is_worth_a_walk(20 * MIB, false));
+        assert!(heap.is_worth_a_walk(18 * MIB, false), "a burst is over");
+    }
+
+    #[test]
+    fn a_busy_host_gives_memory_back_when_it_is_quiet_or_ten_minutes_have_passed() {
+        const MIB: u64 = 1 << 20;
+        let mut heap = Heap::at(20 * MIB);
+        heap.was_walked(20 * MIB, 10 * MIB);
+        assert!(!heap.is_worth_a_walk(90 * MIB, true));
+        assert!(heap.is_worth_a_walk(90 * MIB, false), "quiet again");
+        heap.was_walked(90 * MIB, 80 * MIB);
+        let looks = (1..).find(|_| heap.is_worth_a_walk(90 * MIB, true));
+        assert_eq!(looks.map(|looks| looks * LOOK), Some(Duration::from_mins(10)));
+    }
+
+    #[test]
+    fn work_counts_as_used_time() {
+        let before = spent_time();
+        while spent_time() < before + Duration::from_millis(2) {
+            std::hint::spin_loop();
+        }
+        assert!(spent_time() - before < Duration::from_mins(1));
     }
 
     #[test]

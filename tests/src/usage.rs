@@ -51,6 +51,27 @@ pub fn peak_kib(process: u32) -> Result<u64> {
     memory_kib(process, "VmHWM")
 }
 
+/// The memory of a process before it grows.
+pub struct Before {
+    process: u32,
+    anonymous_kib: u64,
+    of_files_kib: u64,
+}
+
+impl Before {
+    /// Measures it, and lets the peak begin anew.
+    pub fn growth_of(process: u32) -> Result<Self> {
+        forget_peak(process)?;
+        Ok(Self { process, anonymous_kib: anonymous_kib(process)?, of_files_kib: of_files_kib(process)? })
+    }
+
+    /// Returns by how much the process has grown at most, in KiB. Pages of its program that it uses again do not count.
+    pub fn grown_kib(&self) -> Result<u64> {
+        let of_files = self.of_files_kib.max(of_files_kib(self.process)?);
+        Ok(peak_kib(self.process)?.saturating_sub(self.anonymous_kib + of_files))
+    }
+}
+
 /// Resets a process's peak to its present resident memory.
 pub fn forget_peak(process: u32) -> Result<()> {
     let file = format!("/proc/{process}/clear_refs");

@@ -29,8 +29,8 @@ const PAIRED: u32 = 1_000;
 const BASE: f64 = 20.0;
 /// The most resident memory of each further plugin, in KiB.
 const EACH: f64 = 52.0;
-/// How long, in seconds, memory must not have fallen to count as settled.
-const SETTLED: u32 = 7;
+/// How long, in seconds, memory must not have fallen to count as settled. A host looks every five seconds whether it was quiet.
+const SETTLED: u32 = 12;
 const LOOK: Duration = Duration::from_secs(1);
 /// The number of messages that are not answered yet.
 const IN_FLIGHT: u64 = 100;

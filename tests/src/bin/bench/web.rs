@@ -138,14 +138,14 @@ async fn large(server: &Server, stage: &mut Stage) -> Result<Vec<Row>> {
             stage.order(&small).await?;
         }
         let host = stage.host.id();
-        let before = settled(host).await?;
-        usage::forget_peak(host)?;
+        settled(host).await?;
+        let before = usage::Before::growth_of(host)?;
         let begin = Instant::now();
         let bytes = stage.order(&large).await?;
         let took = begin.elapsed();
         ensure!(bytes == BODY, "of {BODY} bytes, {bytes} were {way}");
-        let grown = usage::peak_kib(host)?.saturating_sub(before);
-        let row = Row::alone(Part::Web, format!("100 MiB {way}: the host grew by"), mib(grown), Unit::Mib);
+        let row = format!("100 MiB {way}: the host grew by");
+        let row = Row::alone(Part::Web, row, mib(before.grown_kib()?), Unit::Mib);
         rows.push(row.goal(Goal::AtMost(GROWTH)));
         let rate = mib(BODY >> 10) / took.as_secs_f64();
         rows.push(Row::alone(Part::Web, format!("100 MiB {way}: MiB in a second"), rate, Unit::Mib));

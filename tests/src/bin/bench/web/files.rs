@@ -58,10 +58,10 @@ async fn rows_on(software: Software, name: &str) -> Result<Vec<Row>> {
     }
     let before = stage.begin().await?;
     let url = stage.upload(FILE).await?;
-    let going = row(name, "going", stage.grown(before)?);
+    let going = row(name, "going", before.grown_kib()?);
     let before = stage.begin().await?;
     stage.read(&url, FILE).await?;
-    let coming = row(name, "coming", stage.grown(before)?);
+    let coming = row(name, "coming", before.grown_kib()?);
     stage.host.stop(SOON).await?;
     Ok(vec![going, coming])
 }
@@ -161,15 +161,9 @@ impl Stage {
         Ok(())
     }
 
-    /// Returns the host's memory once it has settled, in KiB. Its peak begins anew.
-    async fn begin(&self) -> Result<u64> {
-        let before = settled(self.host.id()).await?;
-        usage::forget_peak(self.host.id())?;
-        Ok(before)
-    }
-
-    /// Returns by how much the host grew at most, in KiB.
-    fn grown(&self, before: u64) -> Result<u64> {
-        Ok(usage::peak_kib(self.host.id())?.saturating_sub(before))
+    /// Returns the host's memory once it has settled.
+    async fn begin(&self) -> Result<usage::Before> {
+        settled(self.host.id()).await?;
+        usage::Before::growth_of(self.host.id())
     }
 }
