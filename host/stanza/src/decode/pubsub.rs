@@ -15,7 +15,7 @@ use crate::types::{Body, MAX_ITEM_ID, MAX_NODE_CHANGES, MAX_NODE_ITEMS, NodeChan
 const MAX_NODE: usize = 1_024;
 /// The maximum number of nodes read from one message. Nearly all are about one.
 const MAX_NODES: usize = 32;
-/// The maximum number of collections read from one message.
+/// The maximum number of collections read from the headers of one message, and from the items of one node.
 const MAX_COLLECTIONS: usize = 16;
 /// The namespace of headers (XEP-0131).
 const SHIM: &str = "http://jabber.org/protocol/shim";
@@ -107,6 +107,7 @@ impl Told {
             }
             self.add(node, change(item));
             let last = self.events.last_mut().filter(|last| last.node == node && node != named);
+            let last = last.filter(|event| event.collections.len() < MAX_COLLECTIONS);
             if let Some(event) = last.filter(|event| !event.collections.iter().any(|one| one == named)) {
                 event.collections.push(named.to_owned());
             }

@@ -143,6 +143,11 @@ fn all_nodes_and_subscriptions_that_a_message_tells_of_are_read_within_limits() 
     let nodes: Vec<String> = (0..100).map(node).collect();
     let many = event(&nodes.concat());
     assert_eq!((many.len(), many.iter().map(|(_, changes)| changes.len()).sum::<usize>()), (32, 64));
+    let within = |collection: usize| format!("<items node='{collection}'><item id='1' node='n'/></items>");
+    let items: Vec<String> = (0..100).map(within).collect();
+    let all = format!("<event xmlns='http://jabber.org/protocol/pubsub#event'>{}</event>", items.concat());
+    let many = message("from='pubsub.far'", &all).pubsub;
+    assert_eq!((many.len(), many[0].collections.len()), (1, 16));
 }
 
 /// XEP-0248, section 5.2.
