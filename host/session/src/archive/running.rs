@@ -97,10 +97,12 @@ impl Running {
 }
 
 /// Gives messages the ids by which the archive knows them. jackal gives each result a random id instead. The ids within the
-/// messages count only if the archive itself says that the page begins and ends with them, since others may write such ids, too.
+/// messages count only if the archive itself says that the page begins and ends with them, and not with the ids of the results:
+/// others may write such ids, too.
 fn take_inner_ids(kept: &mut VecDeque<Archived>, fin: &ArchiveFin) {
     let is_meant = |archived: Option<&Archived>, edge: Option<&String>| {
-        archived.is_some_and(|archived| edge.is_some_and(|edge| archived.inner_id.as_ref() == Some(edge)))
+        let both = archived.zip(edge);
+        both.is_some_and(|(archived, edge)| archived.id != *edge && archived.inner_id.as_ref() == Some(edge))
     };
     if !is_meant(kept.front(), fin.first.as_ref()) || !is_meant(kept.back(), fin.last.as_ref()) {
         return;

@@ -155,6 +155,7 @@ fn random_ids_of_results_are_not_taken_for_those_of_the_archive() {
         (Some("1"), Some("3"), ["1", "2", "3"]),
         (Some("a"), Some("c"), ["a", "b", "c"]),
         (Some("1"), Some("c"), ["a", "b", "c"]),
+        (Some("x"), Some("z"), ["a", "b", "c"]),
         (None, None, ["a", "b", "c"]),
     ] {
         let mut test = with_archive();
@@ -169,6 +170,17 @@ fn random_ids_of_results_are_not_taken_for_those_of_the_archive() {
         let page = got(&mut page).unwrap().unwrap();
         assert_eq!(ids(&page), expected);
     }
+    // The ids of the results are those of the archive, and somebody has written another one into a message.
+    let mut test = with_archive();
+    let mut page = query(&mut test, of(None, 5, Cursor::Start));
+    let (_, id, asked) = asked_page(&test);
+    for (known, inner) in [("a", "a"), ("b", "forged"), ("c", "c")] {
+        result(&mut test, OWN, &asked.queryid, known, numbered(inner));
+    }
+    let (first, last) = (Some("a".to_owned()), Some("c".to_owned()));
+    let fin = ArchiveFin { complete: true, first, last, ..ArchiveFin::default() };
+    test.answer(None, id, Ok(Body::ArchiveFin(fin)));
+    assert_eq!(ids(&got(&mut page).unwrap().unwrap()), ["a", "b", "c"]);
 }
 
 /// Rows 37.
