@@ -101,9 +101,10 @@ impl Places {
 }
 
 impl Requests {
-    /// Returns the number of the first request that waits and may have a place.
-    fn first(&self) -> Option<u64> {
-        self.queue.iter().find(|(_, accounts)| self.carried_out.has_room(accounts)).map(|(number, _)| *number)
+    /// Returns the first request that waits and may have a place, with its accounts.
+    fn first(&self) -> Option<(u64, &str)> {
+        let first = self.queue.iter().find(|(_, accounts)| self.carried_out.has_room(accounts));
+        first.map(|(number, accounts)| (*number, accounts.as_str()))
     }
 
     /// Has a request wait, and returns its number. None: there are too many.
@@ -152,11 +153,12 @@ impl Waiting {
     /// Takes a place if this is the first request that may have one.
     fn take(&self) -> bool {
         let mut requests = self.places.requests();
-        if requests.first() != Some(self.number) {
+        let Some((number, accounts)) = requests.first() else { return false };
+        if number != self.number {
             return false;
         }
-        let own = requests.queue.iter().find(|(number, _)| *number == self.number);
-        own.map(|(_, accounts)| accounts.clone()).is_some_and(|accounts| requests.carried_out.add(&accounts))
+        let accounts = accounts.to_owned();
+        requests.carried_out.add(&accounts)
     }
 }
 
