@@ -42,10 +42,7 @@ impl Reach {
     /// Returns the reach of a person at this moment.
     pub(super) async fn of(host: &Host, owner: &BareJid) -> Self {
         let config = host.config();
-        if config.is_owned_by(owner) {
-            return Self { is_whole: true, ..Self::default() };
-        }
-        let own = own_accounts(host, &config, &|account| account.owners.contains(owner));
+        let own = accounts_of_person(host, &config, owner);
         Self::read(config, own).await
     }
 
@@ -53,14 +50,13 @@ impl Reach {
     /// that its link was printed for. Another account that got the name of one of these is none of them.
     pub(super) async fn of_session(host: &Host, session: &Session) -> Self {
         let config = host.config();
-        match accounts_of(host, &config, session) {
-            Some(own) => Self::read(config, own).await,
-            None => Self { is_whole: true, ..Self::default() },
-        }
+        let own = accounts_of(host, &config, session);
+        Self::read(config, own).await
     }
 
-    /// Returns the reach of somebody who has these accounts. It waits for the disk.
-    async fn read(config: Arc<Config>, own: BTreeSet<AccountName>) -> Self {
+    /// Returns the reach of somebody who has these accounts. It waits for the disk. None: that of an owner of the whole host.
+    async fn read(config: Arc<Config>, own: Option<BTreeSet<AccountName>>) -> Self {
+        let Some(own) = own else { return Self { is_whole: true, ..Self::default() } };
         // A policy that cannot be read gives nobody a plugin.
         let reading = tokio::task::spawn_blocking(move || {
             let policy = PluginAdmin::new(&config).policy().unwrap_or_default();
@@ -178,14 +174,17 @@ impl Reach {
 /// Returns the accounts that a session of the window reaches at this moment, without waiting for the disk. None: it reaches the whole
 /// host.
 fn accounts_of(host: &Host, config: &Config, session: &Session) -> Option<BTreeSet<AccountName>> {
-    let own = match (&session.accounts, &session.jid) {
-        (Some(named), _) => own_accounts(host, config, &|account| is_named(named, account)),
-        (None, Some(jid)) if !config.is_owned_by(jid) => {
-            own_accounts(host, config, &|account| account.owners.contains(jid))
-        }
-        (None, _) => return None,
-    };
-    Some(own)
+    match (&session.accounts, &session.jid) {
+        (Some(named), _) => Some(own_accounts(host, config, &|account| is_named(named, account))),
+        (None, Some(jid)) => accounts_of_person(host, config, jid),
+        (None, None) => None,
+    }
+}
+
+/// Returns the accounts of which somebody is an owner. None: the whole host is this person's.
+fn accounts_of_person(host: &Host, config: &Config, owner: &BareJid) -> Option<BTreeSet<AccountName>> {
+    let own = || own_accounts(host, config, &|account| account.owners.contains(owner));
+    (!config.is_owned_by(owner)).then(own)
 }
 
 /// Returns the accounts of this host that the session of a request reaches: no other ones are asked anything for it.
