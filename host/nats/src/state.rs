@@ -17,6 +17,7 @@ use crate::drains;
 use crate::error::{LogError, PutError, StartError, StateError};
 use crate::log::last_token;
 use crate::names::{self, Cluster};
+use crate::queue::asked;
 use crate::streams::{MOST_IN_THE_STATE, prepare_state};
 
 /// The format that this version writes, and the only one that it reads.
@@ -199,8 +200,8 @@ impl State {
         let (name, subject) = (self.cluster.state_stream(), self.cluster.pulse_subject());
         self.link.touch(&name, subject.clone(), ANSWER).await?;
         let silent = || StateError::Silent(self.cluster.to_string());
-        let stream = self.link.jetstream.get_stream_no_info(name).await.map_err(|_| silent())?;
-        let last = stream.get_last_raw_message_by_subject(&subject).await.map_err(|_| silent())?;
+        let stream = asked(self.link.jetstream.get_stream_no_info(name)).await.map_err(|_| silent())?;
+        let last = asked(stream.get_last_raw_message_by_subject(&subject)).await.map_err(|_| silent())?;
         Ok(u64::try_from(last.time.unix_timestamp()).unwrap_or(0))
     }
 

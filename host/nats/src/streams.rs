@@ -50,7 +50,7 @@ pub(crate) async fn unfit(link: &Link, cluster: &Cluster) -> Vec<StreamError> {
     let all = std::iter::once(state(link.replicas, cluster)).chain(logs).chain(buckets);
     let compared = join_all(all.map(|needed| async move {
         // One that is not there is created by the first node that needs it.
-        let found = link.jetstream.get_stream(needed.name.as_str()).await.ok()?;
+        let found = asked(link.jetstream.get_stream(needed.name.as_str())).await.ok()?;
         compare(&found.cached_info().config, &needed).err()
     }));
     compared.await.into_iter().flatten().collect()
