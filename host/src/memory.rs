@@ -10,7 +10,7 @@ const CHANGE: u64 = 8 << 20;
 /// Number of checks after which the heap is walked through without such a change: memory freed below a block in use changes
 /// nothing outside.
 const LOOKS: u32 = 12;
-/// Number of checks after which that of a busy host is walked through.
+/// Number of checks after which the heap of a busy host is walked through.
 const LOOKS_IF_BUSY: u32 = 120;
 /// CPU time between two checks from which a host is busy: a fiftieth of a core.
 const BUSY: Duration = Duration::from_millis(100);

@@ -56,15 +56,15 @@ impl From<NoBookmarks> for CallError {
     }
 }
 
-/// The places of the bookmarks.
+/// Where the server keeps the bookmarks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Place {
-    /// The newer one, in which each bookmark is an item (XEP-0402).
+    /// The newer place, in which each bookmark is an item (XEP-0402).
     #[default]
     Newer,
-    /// An older one (XEP-0048), and the newer one has none.
+    /// An older place alone (XEP-0048).
     Older,
-    /// An older one, and meanwhile at least one in the newer one.
+    /// An older place, and by now the newer one as well.
     Both,
 }
 
@@ -112,7 +112,7 @@ impl BookmarkList {
         })
     }
 
-    /// Returns whether some are in an older place alone.
+    /// Returns whether some may be in an older place alone.
     pub(super) fn is_older(&self) -> bool {
         self.place != Place::Newer
     }

@@ -14,8 +14,8 @@ use tracing_subscriber::layer::{Context, Layer};
 
 use super::views::Line;
 
-/// The most bytes that are kept. Lines about no account keep a quarter of them. The accounts share the rest: one whose lines take no
-/// more than its part, of as many parts as there are accounts in the log, loses none to others.
+/// The most bytes that are kept. Lines about no account keep a quarter of them. The accounts in the log have equal parts of the rest:
+/// an account whose lines take no more than its part loses none to others.
 const MOST_BYTES: usize = 4 << 20;
 /// A short line counts as one of this many bytes, so at most 10,485 lines are kept.
 const LEAST: usize = 400;
@@ -136,8 +136,8 @@ impl Buffer {
         }
     }
 
-    /// Drops a line. Lines about no account keep a quarter of the bytes; of the rest, the account with the most bytes loses a line. Of
-    /// these lines, the oldest one of the plugin with the most bytes goes. So whoever floods the log displaces the own lines.
+    /// Drops a line about no account if such lines take more than a quarter of the bytes, or else one about the account with the most
+    /// bytes. Of these lines, the oldest one of the plugin with the most bytes goes. So a flood of lines displaces itself.
     fn forget(&mut self) {
         let of_none = self.shares.get(&None::<String>).map_or(0, |share| share.bytes);
         let largest = self.largest.last().filter(|_| of_none <= MOST_BYTES / 4);

@@ -30,7 +30,7 @@ use crate::visit::{Notices, Seen, Visit};
 const LONGEST_PAGE: usize = 2 << 20;
 /// The most parameters of a query that are read.
 const MOST_PARAMETERS: usize = 64;
-/// Maximum number of browsers that are notified of changes at once. While half of the places are taken, each session has one alone.
+/// Maximum number of browsers that are notified of changes at once. Once half of the places are taken, each session has one at most.
 pub(crate) const MOST_LIVE: usize = 24;
 
 /// The path of the events that tell a page of changes.

@@ -49,7 +49,7 @@ impl Shares {
     }
 
     /// Takes a place for a live page of a session, until it is dropped. `person`: the JID to which its link was sent. `is_busy`: so many
-    /// places are taken that each session has one alone. None: there are too many.
+    /// places are taken that each session has one at most. None: there are too many.
     pub(crate) fn live(&self, session: &Secret, person: Option<&str>, is_busy: bool) -> Option<OwnedSemaphorePermit> {
         // Otherwise one person would take the places of all others, by a few sessions.
         let whose = person.map_or_else(|| session.digest(), str::to_owned);
