@@ -255,8 +255,8 @@ class Sources:
                 why = f"@{name} makes something else of it"
         if is_generator(function):
             body = list(tree.within(function))
-            several = {one.value: one for one in body if isinstance(one, ast.Expr)}
-            if any(isinstance(one, ast.YieldFrom) and (one not in several or _delegates(module, one) is None) for one in body):
+            statements = {one.value for one in body if isinstance(one, ast.Expr)}
+            if any(isinstance(one, ast.YieldFrom) and (one not in statements or _delegates(module, one) is None) for one in body):
                 why = "an `async def` has no `yield from`, and this one has no line of its own, or gives a value"
             # Of a command of errbot that yields, only that is an answer: it drops the value.
             elif _returns(function) and not tree.decorators(module, function) & surface.COMMANDS:
