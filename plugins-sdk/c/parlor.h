@@ -1064,8 +1064,8 @@ typedef struct parlor_http_request {
   const parlor_field *headers;    /* ends with one whose name is NULL */
   const char *body;               /* as many bytes as `size` says */
   size_t size;
-  const char *const *credentials; /* settings of that type, NULL behind the last; the host writes each where {{name}} stands in headers,
-                                   * query and body */
+  const char *const *credentials; /* settings of that type, NULL behind the last; the host writes each where {{name}} stands, in the parts
+                                   * that insert_in in plugin.toml lists; without it, in headers and the query */
   uint8_t follow;                 /* how many redirects are followed, 10 at most */
   double timeout;                 /* in seconds; 0 = as long as the host allows */
   const char *json;               /* a body that is JSON, with its content-type unless the headers have one; see `parlor_quote` */

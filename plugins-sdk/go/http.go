@@ -40,7 +40,8 @@ type HTTPRequest struct {
 	Form []HTTPPart
 	// Fields are sent as a form without files in the place of Body, encoded as Query is, with its content-type unless Header has one.
 	Fields map[string][]string
-	// Credentials are settings of that type. The host writes each where {{name}} stands in the header, the query and the body.
+	// Credentials are settings of that type. The host writes each where {{name}} stands, in the parts of the request that insert_in in
+	// plugin.toml lists; without it, in the header and the query.
 	Credentials []string
 	// Follow is how many redirects are followed, 10 at most.
 	Follow uint8

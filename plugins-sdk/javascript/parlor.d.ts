@@ -691,7 +691,10 @@ export interface FetchOptions {
   form?: Record<string, string | number | FormFile | (string | number | FormFile)[]>;
   /** A body that is a form without files (`application/x-www-form-urlencoded`), encoded as `query` is, with its `content-type`. */
   fields?: WebFields;
-  /** Settings of the type `credential`: the host writes each where `{{name}}` stands in headers, query and body. */
+  /**
+   * Settings of the type `credential`. The host writes each where `{{name}}` stands, in the parts of the request that `insert_in` in
+   * `plugin.toml` lists; without it, in headers and the query.
+   */
   credentials?: string[];
   /** How many redirects are followed, 10 at most; none otherwise. */
   follow?: number;

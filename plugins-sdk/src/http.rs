@@ -126,7 +126,8 @@ impl Request {
         self
     }
 
-    /// Lets the host replace `{{name}}` in headers, query and body by a credential: a setting of the type `credential`.
+    /// Lets the host replace `{{name}}` by a credential: a setting of the type `credential`. It does so in the parts of the request that
+    /// `insert_in` in `plugin.toml` lists; without it, in headers and the query.
     pub fn credential(mut self, name: impl Into<String>) -> Self {
         self.0.credentials.push(name.into());
         self

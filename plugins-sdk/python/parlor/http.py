@@ -87,10 +87,10 @@ async def fetch(
 
     `params` are added to the query, before a fragment. The body is `json` as JSON, or `data`, of which a mapping is sent as a form. With
     `files` it is a form of both: `{"file": ("balcony.png", picture, "image/png")}`. In `params` and `data`, a list or tuple is a field for
-    each of its values, bytes are sent as they are, and `None` is no field. The host writes the `credentials`, settings of that
-    type, where `{{name}}` stands in headers, `url` and body; in `params` and a form of `data`, braces are encoded. `follow`: how many
-    redirects are followed, 10 at most. `timeout`: in seconds,
-    or a `timedelta`.
+    each of its values, bytes are sent as they are, and `None` is no field. Braces are encoded in `params`, and in a form without `files`.
+    The host writes the `credentials`, settings of that type, where `{{name}}` stands, in the parts of the request that `insert_in` in
+    `plugin.toml` lists; without it, in headers and the query. `follow`: how many redirects are followed, 10 at most. `timeout`: in
+    seconds, or a `timedelta`.
     """
     request = _request("http.fetch", method, url, params, headers, json, data, files, credentials, timeout, follow)
     answer = await _http.fetch(request)
