@@ -295,10 +295,8 @@ def by_name(headers: Iterable[Any]) -> dict[str, str]:
 
 
 def _query(value: object) -> str:
-    """A text, or bytes, as a query has it. Braces are encoded, too: a `{{name}}` that a person wrote must not become a credential."""
-    if isinstance(value, (bytes, bytearray)):
-        return quote_plus(bytes(value))
-    return quote_plus(whole(str(value)))
+    """A name or a value as a query has it. Braces are encoded, too: a `{{name}}` that a person wrote must not become a credential."""
+    return quote_plus(_content(value))
 
 
 def _each(fields: Mapping[str, object]) -> Iterator[Tuple[str, object]]:
@@ -332,7 +330,7 @@ def _form(fields: Mapping[str, object], files: Mapping[str, FormFile]) -> Tuple[
 
 
 def _content(value: object) -> bytes:
-    """The value of a field in a form with files: bytes as they are, anything else as a text."""
+    """The value of a field: bytes as they are, anything else as a text."""
     return bytes(value) if isinstance(value, (bytes, bytearray)) else encoded(str(value))
 
 
