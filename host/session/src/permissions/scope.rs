@@ -293,16 +293,10 @@ impl Scope {
             }
             (Inner::Stanzas(_), Some((_, to))) => self.one_recipient().is_some_and(|(_, one)| one.as_str() == to),
             (Inner::Nodes(patterns), _) => patterns.iter().all(NodePattern::is_one),
-            (Inner::Stanzas(_), None)
-            | (
-                Inner::Whole
-                | Inner::Quota(_)
-                | Inner::Servers(_)
-                | Inner::Files(_)
-                | Inner::Namespaces(_)
-                | Inner::Plugins(_),
-                _,
-            ) => true,
+            // The parser of URLs takes a star in the name of a server.
+            (Inner::Servers(patterns), _) => patterns.iter().all(WebPattern::is_one),
+            (Inner::Namespaces(patterns) | Inner::Plugins(patterns), _) => !patterns.contains(&NamePattern::All),
+            (Inner::Stanzas(_), None) | (Inner::Whole | Inner::Quota(_) | Inner::Files(_), _) => true,
         }
     }
 

@@ -501,6 +501,10 @@ fn a_denial_of_a_target_that_is_spelled_like_a_wider_entry_gives_no_command() {
         (Permission::VcardRead, "contacts"),
         (Permission::StanzaSend, "message:*"),
         (Permission::StanzaSend, "iq:contacts"),
+        (Permission::HttpFetch, "GET https://*.example.org"),
+        (Permission::HttpFetch, "GET http://*.example.org:8080"),
+        (Permission::IqAnswer, "*"),
+        (Permission::PluginsCall, "*"),
     ] {
         let CallError::Denied { hint, .. } = denial("echo", permission, Some(scope.to_owned())) else {
             panic!("{scope}")

@@ -149,6 +149,11 @@ impl WebPattern {
             && self.path.as_deref().is_none_or(|path| is_below(address.path(), path))
     }
 
+    /// Returns whether it covers one server.
+    pub(super) fn is_one(&self) -> bool {
+        matches!(self.servers, Servers::One { .. })
+    }
+
     /// Returns whether it lists exactly this address of the network. For a name that resolves to it, the entry must
     /// cover every method and path, since the name's own entry restricts them.
     pub(super) fn lists(&self, address: SocketAddr, by_name: bool) -> bool {
