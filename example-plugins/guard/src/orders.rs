@@ -11,6 +11,9 @@ use crate::act::{Kit, bare, occupants, tell};
 /// The longest pause of slow mode, in seconds.
 const MAX_PAUSE: i64 = 3_600;
 
+/// What a moderator writes before an address that is no nickname.
+const ADDRESS: &str = "xmpp:";
+
 /// The prefix of what is stored of slow mode.
 const SLOW: &str = "slow/";
 
@@ -24,7 +27,7 @@ pub(crate) async fn add(kit: &Rc<Kit>) -> Result<()> {
     let given = Rc::clone(kit);
     commands::declare("ban", "Puts somebody out of the room for good")
         .text("who")
-        .about("A nickname, or an address")
+        .about("A nickname, or an address; with xmpp: before it, an address alone")
         .rest("reason")
         .optional()
         .allow(Role::Moderator)
@@ -55,15 +58,18 @@ pub(crate) async fn answer(by: &Occupant, text: &str) -> Result<()> {
 
 async fn ban(kit: Rc<Kit>, command: Command) -> Result<()> {
     let Some(by) = rooms::occupant_of(&command.message)? else { return Ok(()) };
-    let (room, who) = (by.room.as_str(), command.text("who")?);
+    let (room, written) = (by.room.as_str(), command.text("who")?);
+    let (who, is_address) = written.strip_prefix(ADDRESS).map_or((written, false), |address| (address, true));
     let name = moderation::nick(who);
     let reason =
         if command.has("reason") { command.text("reason")?.to_owned() } else { format!("{} says so", by.nick) };
-    let is_at = |jid: &str| bare(jid).eq_ignore_ascii_case(bare(who));
-    let is_meant = |one: &Occupant| one.nick == who || one.jid.as_deref().is_some_and(is_at);
-    let meant: Vec<_> = occupants(room)?.into_iter().filter(is_meant).collect();
+    let meant = meant(occupants(room)?, who, is_address);
     if meant.iter().any(is_spared) {
         return answer(&by, &format!("{name} is a moderator or a member, whom I leave alone")).await;
+    }
+    if meant.is_empty() && !is_address && who.contains('@') && was_nickname(&kit, room, who) {
+        return answer(&by, &format!("somebody was called {name} here; say !ban {ADDRESS}{name} for the address"))
+            .await;
     }
     let known = meant.iter().find_map(|one| one.jid.as_deref()).map(bare);
     let done = match (known, meant.first()) {
@@ -85,6 +91,22 @@ async fn ban(kit: Rc<Kit>, command: Command) -> Result<()> {
         }
         Err(error) => answer(&by, &error.to_string()).await,
     }
+}
+
+/// Returns the occupants whom a moderator means. A nickname may be spelled like the address of somebody else: moderators see
+/// nicknames, so an address counts only if nobody is called so.
+fn meant(there: Vec<Occupant>, who: &str, is_address: bool) -> Vec<Occupant> {
+    let is_at = |one: &Occupant| one.jid.as_deref().is_some_and(|jid| bare(jid).eq_ignore_ascii_case(bare(who)));
+    let is_called = |one: &Occupant| !is_address && one.nick == who;
+    let is_nickname = there.iter().any(is_called);
+    there.into_iter().filter(|one| if is_nickname { is_called(one) } else { is_at(one) }).collect()
+}
+
+/// Returns whether somebody was lately called so in a room, who is not known to have that address.
+fn was_nickname(kit: &Kit, room: &str, who: &str) -> bool {
+    let (judge, name) = (kit.judge.borrow(), moderation::nick(who));
+    let key = judge.author(room, &name).or_else(|| judge.absent(room, &name).map(|(key, _)| key));
+    key.is_some_and(|key| !key.eq_ignore_ascii_case(bare(who)))
 }
 
 /// Returns whether somebody who is not in the room is a member of it, or more.
