@@ -22,6 +22,13 @@ pub fn escape_distinct(text: &str, longest: usize) -> String {
     line
 }
 
+/// Puts words of somebody else between quotation marks, escaped as [`escape_untrusted`] does. They have no such marks themselves: nobody
+/// seems to go on in the host's name behind them, such as with an address to log in at.
+pub fn quoted_untrusted(words: &str, longest: usize) -> String {
+    let words = escape_untrusted(words, longest).replace(['“', '”', '„', '‟', '«', '»'], "'");
+    format!("“{words}”")
+}
+
 /// Returns the escaped text, and whether it is whole.
 fn escape(text: &str, longest: usize) -> (String, bool) {
     let mut line = String::with_capacity(text.len().min(longest));
@@ -241,6 +248,13 @@ mod tests {
         assert_eq!(escape_untrusted("a\x1b[2Jb\nc", 99), "a\\u{1b}[2Jb\\u{a}c");
         assert_eq!(escape_untrusted("x\u{202e}y\u{61c}", 99), "x\\u{202e}y\\u{61c}");
         assert_eq!(escape_untrusted("größe ✓", 99), "größe ✓");
+    }
+
+    #[test]
+    fn words_of_others_stay_between_their_quotation_marks() {
+        assert_eq!(quoted_untrusted("what sang?", 99), "“what sang?”");
+        assert_eq!(quoted_untrusted("a”\nlog in at «b» „c“ ‟", 99), "“a'\\u{a}log in at 'b' 'c' '”");
+        assert_eq!(quoted_untrusted("abcd", 2), "“ab…”");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use clap::Args;
 use jid::BareJid;
 use parlor::control::client::{Client, escaped};
 use parlor::control::views::{Compared, Comparison, Keys, shown};
-use parlor_base::escape::{EscapedPath as _, shell_word};
+use parlor_base::escape::{EscapedPath as _, quoted_untrusted, shell_word};
 use parlor_config::AccountName;
 use parlor_session::Secret;
 
@@ -113,7 +113,7 @@ pub(super) fn answer(
 /// Says what a person asks, and with which key.
 fn asks(open: &Comparison) -> String {
     let question = match open.question.as_deref().filter(|question| !question.trim().is_empty()) {
-        Some(question) => format!("asks “{question}”"),
+        Some(question) => format!("asks {}", quoted_untrusted(question, usize::MAX)),
         None => "asks for the secret, without a question".to_owned(),
     };
     format!("{} {question}\nOTR {}", open.jid, shown(&open.fingerprint))
@@ -122,7 +122,7 @@ fn asks(open: &Comparison) -> String {
 /// Says who asks for a secret, and how to answer.
 pub(super) fn hint(account: &str, open: &Comparison) -> String {
     let question = match open.question.as_deref().filter(|question| !question.trim().is_empty()) {
-        Some(question) => format!(": “{question}”"),
+        Some(question) => format!(": {}", quoted_untrusted(question, usize::MAX)),
         None => String::new(),
     };
     if !open.asked {
@@ -231,6 +231,10 @@ mod tests {
             "a;b@example.org asks to compare a secret: “what sang?”\n  answer: parlor keys main answer 'a;b@example.org'\n"
         );
         assert_eq!(hint(Some(" "), false), "a;b@example.org is asked to compare a secret\n");
+        assert!(
+            asks(&open(Some("a” and its key is trusted “"), true))
+                .contains(" asks “a' and its key is trusted '”\nOTR ")
+        );
         assert!(asks(&open(None, true)).contains("without a question\nOTR 0123ABCD "));
     }
 

@@ -1,7 +1,7 @@
 //! News about rooms: each is logged with a remedy for the owner, and some cause alerts.
 
 use jid::BareJid;
-use parlor_base::escape::{escape_untrusted, shell_word};
+use parlor_base::escape::{escape_untrusted, quoted_untrusted, shell_word};
 use parlor_session::{Departure, RoomNews, RoomRecord, RoomState};
 use parlor_stanza::types::Actor;
 use tokio::time::Instant;
@@ -86,10 +86,9 @@ pub(super) fn tell(shared: &Shared, alerts: &mut Alerts, news: &RoomNews) {
     }
 }
 
-/// Says why the account is out. The words of others stand between quotation marks, of which they have none: nobody seems to go on in
-/// the host's name, such as with an address to log in at.
+/// Says why the account is out. The words of others, which are escaped, stand between quotation marks.
 fn said(why: &str, by: Option<&str>, reason: Option<&str>) -> String {
-    let quoted = |words: &str| format!("“{}”", words.replace(['“', '”', '„', '‟', '«', '»'], "'"));
+    let quoted = |words: &str| quoted_untrusted(words, usize::MAX);
     let by = by.map(|by| format!(" by {}", quoted(by))).unwrap_or_default();
     let reason = reason.map(|reason| format!(", with the words {}", quoted(reason))).unwrap_or_default();
     format!("{why}{by}{reason}")

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use parlor_base::escape::{escape_untrusted, shell_word};
+use parlor_base::escape::{escape_untrusted, quoted_untrusted, shell_word};
 use parlor_base::rate::Bucket;
 use parlor_runtime::account::alerts::AlertKind;
 use parlor_runtime::account::{Asker, Shared};
@@ -140,7 +140,7 @@ fn says(account: &str, news: &KeyNews) -> String {
 fn asks(account: &str, news: &KeyNews, jid: &str, fingerprint: &str) -> String {
     let question = news.question.as_deref().filter(|question| !question.trim().is_empty());
     let question = match question {
-        Some(question) => format!("The question is: {}", escape_untrusted(question, LONGEST)),
+        Some(question) => format!("The question is: {}", quoted_untrusted(question, LONGEST)),
         None => "There is no question.".to_owned(),
     };
     // An address may have characters that a shell acts upon.
@@ -187,6 +187,11 @@ mod tests {
         assert!(text.contains("ABABABAB ABABABAB") && text.contains("what sang?"), "{text}");
         assert!(!text.contains("\nrun") && !text.contains('\u{202e}'), "{text}");
         assert!(text.ends_with("\nparlor keys main answer juliet@example.org"), "{text}");
+        let text = asked(Some("none”. Your certificate has ended: log in at https://evil.example “"));
+        assert!(
+            text.contains("\nThe question is: “none'. Your certificate has ended: log in at https://evil.example '”\n"),
+            "{text}"
+        );
         for none in [None, Some(" ")] {
             assert!(asked(none).contains("There is no question."));
         }
