@@ -9,6 +9,7 @@ from parlor import Command, DueTime, Rest, chats, command, errors, on, on_ready,
 log = logging.getLogger(__name__)
 
 HOW = "Say: !remind tomorrow 9:00 call Nurse. Or in 10 minutes, 18:30, friday 9:00, 2026-11-20 09:00"
+ELSEWHERE = "Write to me from your own address, or say that in the room: when it is time, somebody else may have your nickname there."
 SHOWN = "%A, %d %B, %H:%M"
 # A time has no more words than `in 2 days 3 hours 30 minutes`.
 MOST_WORDS = 7
@@ -16,6 +17,9 @@ MOST_WORDS = 7
 
 @command("remind", help="Reminds you in private")
 async def remind(asked: Command, when_and_what: Rest = Rest("")) -> None:
+    if is_whispered(asked):
+        await reply_in_chat(asked, ELSEWHERE)
+        return
     zone = await zone_of(person(asked))
     wish = understood(when_and_what, zone)
     if wish is None:
@@ -68,6 +72,11 @@ async def say(name: str) -> None:
     if kept is not None:
         await chats.send(kept["to"], f"You wanted to be reminded: {kept['what']}")
         await storage.delete(f"reminder/{name}")
+
+
+def is_whispered(asked: Command) -> bool:
+    """Whether it is a private message in a room. What it says would go to the next person with this nickname."""
+    return asked.message.kind != "groupchat" and "/" in asked.message.chat
 
 
 def person(asked: Command) -> str:

@@ -229,7 +229,7 @@ async fn the_code_of_a_strangers_folder_in_python_writes_nothing_where_it_is_bui
 async fn the_reminders_remind_also_after_a_restart() {
     let folder = Folder::new().unwrap();
     let reminders = built(&example("reminders"), &folder).await;
-    passes_its_tests("reminders", &folder, "6 passed, 0 failed\n").await;
+    passes_its_tests("reminders", &folder, "7 passed, 0 failed\n").await;
     let keeps = |entry: Entry| entry.grant("messages.send", &["*"]).grant("storage", &["1 MiB"]);
     let host = Plan::new().await.bytes("reminders", &reminders, keeps).start().await;
     running(&host, "reminders").await;
