@@ -75,7 +75,7 @@ async def say(name: str) -> None:
 
 
 def is_whispered(asked: Command) -> bool:
-    """Whether it is a private message in a room. What it says would go to the next person with this nickname."""
+    """Whether it is a private message in a room. Its reminder would go to the next person with this nickname."""
     return asked.message.kind != "groupchat" and "/" in asked.message.chat
 
 

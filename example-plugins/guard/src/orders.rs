@@ -11,7 +11,7 @@ use crate::act::{Kit, bare, occupants, tell};
 /// The longest pause of slow mode, in seconds.
 const MAX_PAUSE: i64 = 3_600;
 
-/// What a moderator writes before an address that is no nickname.
+/// The prefix by which a moderator says that an address follows, and no nickname.
 const ADDRESS: &str = "xmpp:";
 
 /// The prefix of what is stored of slow mode.
