@@ -3,6 +3,7 @@
 pub(super) mod ad_hoc;
 mod chats;
 mod disco;
+mod early;
 mod encryption;
 mod focus;
 mod iq;
@@ -75,6 +76,8 @@ pub struct Features {
     pub(super) carbons: Carbons,
     /// Stanzas for a session that a previous process left. They are held until the roster identifies their senders.
     pub(super) held: Option<HeldBack>,
+    /// Presence that came before the roster, which is awaited.
+    early: HeldBack,
     pub(super) seen: Seen,
     pub(super) archives: Archives,
     pub(super) disco: Discovery,
@@ -100,6 +103,7 @@ impl Features {
             bookmarks: BookmarkList::default(),
             carbons: Carbons::default(),
             held: None,
+            early: HeldBack::default(),
             seen: Seen::new(),
             archives: Archives::new(),
             disco: Discovery::new(),
@@ -154,7 +158,8 @@ impl Features {
         }
         match incoming {
             Incoming::Message(message) => self.message(message, turn),
-            Incoming::Presence(mut presence) => {
+            Incoming::Presence(presence) => {
+                let Some(mut presence) = early::before_roster(self, presence, turn) else { return };
                 self.disco.caps_came(&mut presence, &self.roster, &self.rooms, turn);
                 self.presence(*presence, turn);
             }

@@ -59,6 +59,8 @@ pub(super) struct Roster {
     pub(super) doubts: Doubts,
     /// Whether this stream's server has roster versions.
     pub(super) versions_offered: bool,
+    /// Whether it was asked for, and may come yet.
+    pub(super) may_come: bool,
 }
 
 impl Roster {
@@ -209,6 +211,7 @@ impl Roster {
     }
 
     pub(super) fn ask_roster(&mut self, turn: &mut Turn<'_>) {
+        self.may_come = true;
         let version = self.known_version();
         let versioned = version.as_ref().is_some_and(|version| !version.is_empty());
         turn.ask(None, Ask::Roster { version }, Waiting::Roster { versioned, late: false }, ROSTER_PATIENCE);
@@ -236,6 +239,7 @@ impl Roster {
         views: &mut ContactViews<'_>,
         turn: &mut Turn<'_>,
     ) {
+        self.may_come = outcome.as_ref().is_err_and(CallError::may_pass);
         match outcome {
             Ok(Body::Roster { version, items }) => self.came(version, items, views, turn),
             Ok(Body::Empty) if versioned => self.is_current(views, turn),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jid::{FullJid, Jid};
 use parlor_stanza::types::Offers;
 
+use super::early::take_in_early;
 use super::{Features, HeldBack};
 use crate::bookmarks::BookmarkList;
 use crate::encryption::{publishing, sending};
@@ -65,7 +66,7 @@ impl Features {
     /// Continues once the roster has come, or will not.
     pub(super) fn roster_settled(&mut self, turn: &mut Turn<'_>) {
         if turn.announced {
-            return;
+            return take_in_early(self, turn);
         }
         turn.announce_first(self.held.is_some());
         // A hidden account gets no presence.
@@ -74,6 +75,7 @@ impl Features {
         for held in self.held.take().unwrap_or_default().stanzas {
             self.take_in(held, turn);
         }
+        take_in_early(self, turn);
         if !turn.promises.is_resolved("chatBoxesFetched") {
             turn.fire("chatBoxesInitialized", Payload::None);
             turn.fire("chatBoxesFetched", Payload::None);
@@ -183,6 +185,7 @@ impl Features {
         for held in self.held.take().unwrap_or_default().stanzas {
             self.take_in(held, turn);
         }
+        self.early = HeldBack::default();
         turn.end_iqs();
         self.archives.end(turn);
         self.cards.end_changes(turn);

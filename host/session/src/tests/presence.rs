@@ -73,6 +73,39 @@ fn presence_of_strangers_and_of_ourselves_is_nobodys() {
     assert_eq!(test.session.snapshot().contacts.unwrap().len(), 2);
 }
 
+/// A server may need longer for the roster than it is waited for, and says only once who is online.
+#[test]
+fn who_is_online_is_known_if_the_roster_comes_late() {
+    let client = |name: &str, kind: PresenceKind| presence(&format!("{name}@example.org/home"), kind);
+    let status = |test: &TestSession, name: &str| {
+        let contacts = test.session.snapshot().contacts.unwrap();
+        contacts[&bare(&format!("{name}@example.org"))].chat_status()
+    };
+    let mut test = TestSession::new(Settings::default());
+    test.bind();
+    let id = test.asked(|ask| matches!(ask, Ask::Roster { .. }));
+    test.presence(client("romeo", PresenceKind::Available));
+    test.wait(20);
+    for name in ["nurse", "paris", "tybalt"] {
+        test.presence(client(name, PresenceKind::Available));
+    }
+    test.presence(client("paris", PresenceKind::Unavailable));
+    test.forget();
+    let entries = ["romeo", "nurse", "paris"].map(|name| item(&format!("{name}@example.org"), "both"));
+    test.answer(None, id, Ok(Body::Roster { version: None, items: entries.to_vec() }));
+    assert_eq!(["romeo", "nurse", "paris"].map(|name| status(&test, name)), ["online", "online", "offline"]);
+    assert_eq!(test.count("contactPresenceChanged"), 4);
+
+    // What was said on a stream does not count after it.
+    let mut test = TestSession::new(Settings::default());
+    test.bind();
+    test.presence(client("romeo", PresenceKind::Available));
+    test.run(Session::suspended);
+    test.bind();
+    test.roster(vec![item(ROMEO, "both")]);
+    assert_eq!(status(&test, "romeo"), "offline");
+}
+
 /// Prosody (its issue 1121) takes an account for gone when an older session of the same client ends late, and tells it so.
 #[test]
 fn an_account_that_its_server_takes_for_gone_shows_itself_again() {
