@@ -27,7 +27,8 @@ fn whole(version: &str, items: Vec<RosterItem>) -> Body {
 }
 
 fn push(test: &mut TestSession, version: &str, item: RosterItem) {
-    let query = Query::RosterPush { version: Some(version.to_owned()), item, xml: "<iq/>".to_owned() };
+    let query =
+        Query::RosterPush { version: Some(version.to_owned()), item, of_client: false, xml: "<iq/>".to_owned() };
     test.hear(Incoming::Request(Request { from: None, id: "push".to_owned(), query }));
 }
 
@@ -128,6 +129,23 @@ fn a_push_without_a_version_changes_the_roster_and_not_its_version() {
     push(&mut test, &"v".repeat(5_000), item(NURSE, "from"));
     with_versions(&mut test);
     assert_eq!(asked_version(&test).as_deref(), Some("v1"));
+}
+
+/// ejabberd permits an entry for one client of a contact, beside that of the contact.
+#[test]
+fn what_becomes_of_the_entry_of_one_client_is_nothing_to_the_contact() {
+    let mut test = TestSession::connected(Settings::default());
+    let push_of_client = |test: &mut TestSession, item: RosterItem| {
+        let query = Query::RosterPush { version: None, item, of_client: true, xml: "<iq/>".to_owned() };
+        test.hear(Incoming::Request(Request { from: None, id: "push".to_owned(), query }));
+    };
+    push_of_client(&mut test, item(ROMEO, "none"));
+    push_of_client(&mut test, item(ROMEO, "remove"));
+    assert_eq!(test.lines(), ["> reply Done", "> reply Done"]);
+    assert_eq!(contact(&test, ROMEO).unwrap().subscription, "both");
+    // A gateway may have no other entry.
+    push_of_client(&mut test, item("icq.example.org", "both"));
+    assert_eq!(contact(&test, "icq.example.org").unwrap().subscription, "both");
 }
 
 /// A flood of presence does not copy the roster: each snapshot shares all unchanged contacts with the previous one.

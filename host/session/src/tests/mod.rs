@@ -366,7 +366,7 @@ impl TestSession {
     }
 
     fn push(&mut self, item: RosterItem) {
-        let query = Query::RosterPush { version: None, item, xml: "<iq/>".to_owned() };
+        let query = Query::RosterPush { version: None, item, of_client: false, xml: "<iq/>".to_owned() };
         self.hear(Incoming::Request(Request { from: None, id: "push".to_owned(), query }));
     }
 

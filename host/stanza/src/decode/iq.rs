@@ -68,16 +68,16 @@ pub(super) fn order(from: Option<Jid>, to: Option<Jid>, id: String, payload: Ele
     }
     let version = payload.attr("ver").map(str::to_owned);
     let mut items = payload.children().filter(|child| child.is("item", ns::ROSTER));
-    let item = match (items.next(), items.next()) {
-        (Some(item), None) => roster_item(item, Sent::Push),
+    let read = match (items.next(), items.next()) {
+        (Some(item), None) => roster_item(item, Sent::Push).map(|read| (read, is_of_client(item))),
         // A push has exactly one item; any other number is answered with an error.
         (None | Some(_), _) => None,
     };
-    let Some(item) = item else {
+    let Some((item, of_client)) = read else {
         return Incoming::Request(Request { from, id, query: Query::Malformed });
     };
     let stanza = Stanza::Iq(Iq::Set { from: from.clone(), to, id: id.clone(), payload });
-    let query = Query::RosterPush { version, item, xml: RawStanza::from(stanza).to_xml() };
+    let query = Query::RosterPush { version, item, of_client, xml: RawStanza::from(stanza).to_xml() };
     Incoming::Request(Request { from, id, query })
 }
 
@@ -149,7 +149,9 @@ fn body(payload: &Element) -> Body {
     if payload.is("query", ns::ROSTER) {
         // One invalid entry must not cost the whole roster.
         let items = payload.children().filter(|child| child.is("item", ns::ROSTER));
-        let items = items.filter_map(|item| roster_item(item, Sent::Result)).collect();
+        // The later of two entries counts: that of the contact itself, and not that of one of its clients.
+        let (of_clients, own): (Vec<_>, Vec<_>) = items.partition(|item| is_of_client(item));
+        let items = of_clients.into_iter().chain(own).filter_map(|item| roster_item(item, Sent::Result)).collect();
         return Body::Roster { version: payload.attr("ver").map(str::to_owned), items };
     }
     if payload.is("query", ns::DISCO_INFO) {
@@ -187,6 +189,12 @@ fn body(payload: &Element) -> Body {
 enum Sent {
     Push,
     Result,
+}
+
+/// Returns whether the address of a roster item has a resource. Beside the entry of the contact itself, old clients made such
+/// entries on servers that permit them, such as ejabberd.
+fn is_of_client(item: &Element) -> bool {
+    item.attr("jid").is_some_and(|jid| jid.contains('/'))
 }
 
 /// Reads one roster item (RFC 6121, section 2.1.2); `None` if it has no address. It is read by hand, because the RFC

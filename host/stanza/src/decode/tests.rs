@@ -896,7 +896,7 @@ fn roster_pushes_count_only_from_the_own_account() {
             ask: true,
             groups: vec!["g".to_owned()],
         };
-        let Query::RosterPush { version, item, xml } = request.query else { panic!("a push") };
+        let Query::RosterPush { version, item, of_client: false, xml } = request.query else { panic!("a push") };
         assert_eq!((version.as_deref(), item), (Some("9"), expected));
         assert!(xml.starts_with("<iq") && xml.contains("friend@far") && xml.contains("<group>g</group>"), "{xml}");
     }

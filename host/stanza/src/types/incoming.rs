@@ -99,6 +99,8 @@ pub enum Query {
         version: Option<String>,
         /// The entry that changed.
         item: RosterItem,
+        /// Whether the entry has the address of one client of the contact.
+        of_client: bool,
         /// The whole stanza, for plugins.
         xml: String,
     },

@@ -325,3 +325,25 @@ fn the_id_of_a_subscription_is_read() {
     };
     assert_eq!((id("subid='s'").as_deref(), id("subid=''"), id("")), (Some("s"), None, None));
 }
+
+/// ejabberd permits an entry for one client of a contact, beside that of the contact.
+#[test]
+fn an_entry_of_a_roster_for_one_client_does_not_replace_that_of_the_contact() {
+    let whole = "<item jid='a@b' subscription='both'/>";
+    let client = "<item jid='a@b/c' ask='subscribe'/>";
+    for entries in [format!("{whole}{client}"), format!("{client}{whole}")] {
+        let roster = format!("<query xmlns='jabber:iq:roster'>{entries}</query>");
+        let Incoming::Answer(Answer { outcome: Ok(Body::Roster { items, .. }), .. }) = iq("type='result'", &roster)
+        else {
+            panic!("a roster")
+        };
+        let counts = items.last().unwrap();
+        assert_eq!((counts.subscription.as_str(), counts.ask), ("both", false), "{entries}");
+    }
+    let is_of_client = |entry: &str| match iq("type='set'", &format!("<query xmlns='jabber:iq:roster'>{entry}</query>"))
+    {
+        Incoming::Request(Request { query: Query::RosterPush { of_client, .. }, .. }) => of_client,
+        other => panic!("expected a push, found {other:?}"),
+    };
+    assert_eq!([whole, client].map(is_of_client), [false, true]);
+}
