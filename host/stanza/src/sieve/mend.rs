@@ -42,7 +42,7 @@ pub fn is_odd(head: &[u8], children: usize) -> bool {
     let kind = attributes(head).find(|(name, _)| *name == b"type").map(|(_, value)| unquoted(value));
     match super::tag::name_of(head) {
         b"iq" => match kind {
-            Some(b"get" | b"set") => children != 1,
+            Some(b"get" | b"set") => children != 1 || !attributes(head).any(|(name, _)| name == b"id"),
             // The one permitted child can be anything, and as large as a roster.
             Some(b"result") => children > 1,
             _ => true,
@@ -379,7 +379,12 @@ fn mend_presence(presence: &mut Element) {
 
 fn mend_iq(iq: &mut Element) {
     match iq.attr("type") {
-        Some("get" | "set") if iq.children().count() == 1 => {}
+        Some("get" | "set") if iq.children().count() == 1 => {
+            // Some servers push changes of the roster without an id.
+            if iq.attr("id").is_none() && iq.has_child("query", ns::ROSTER) {
+                iq.attrs_mut().insert(Namespace::NONE, name("id"), String::new());
+            }
+        }
         Some("get" | "set") => malformed(iq),
         Some("error") => {
             let is_error = |child: &Element| child.name() == "error" && own(child);

@@ -121,6 +121,14 @@ fn a_request_that_cannot_be_read_stays_a_request() {
     assert!(mended("<iq from='a@b' id='7' type='result'>text<a xmlns='u:a'/></iq>").unwrap().contains("u:a"));
 }
 
+/// Some servers push changes without an id, which RFC 6120, section 8.2.3, demands.
+#[test]
+fn a_change_of_the_roster_needs_no_id() {
+    let xml = mended("<iq type='set'><query xmlns='jabber:iq:roster'><item jid='a@b'/></query></iq>").unwrap();
+    assert!(xml.contains("jid='a@b'") && xml.contains(" id=''"), "{xml}");
+    assert_eq!(mended("<iq type='set'><a xmlns='u:a'/></iq>"), None);
+}
+
 /// RFC 6120, section 8.2.3: a result has at most one child. The requester gets the first.
 #[test]
 fn an_answer_with_too_much_in_it_is_an_answer() {
