@@ -74,14 +74,18 @@ impl Roster {
         }
     }
 
-    /// Returns the entry after the change, and whether to ask for presence afterwards.
+    /// Returns the entry after the change, and whether to ask afterwards for a presence that is not seen.
     fn wanted_item(
         &self,
         jid: &BareJid,
         change: ContactChange,
         turn: &mut Turn<'_>,
     ) -> Result<(RosterItem, bool), CallError> {
-        let known = self.entry(jid).map(|contact| contact.to_item());
+        // A change that is on its way is part of this one, which would otherwise undo it.
+        let pending = turn.iqs.last_contact(jid);
+        let is_leaving = pending.is_some_and(ContactIq::removes) && !matches!(change, ContactChange::Remove);
+        let pending = pending.and_then(|pending| pending.item.clone());
+        let known = pending.or_else(|| self.entry(jid).map(|contact| contact.to_item())).filter(|_| !is_leaving);
         if let ContactChange::Add { fullname } = change {
             if *jid == turn.own.to_bare() {
                 return Err(CallError::invalid("jid", "is this account itself"));
@@ -89,7 +93,6 @@ impl Roster {
             if known.is_none() && self.is_full() {
                 return Err(CallError::OverLimit("the roster is full".to_owned()));
             }
-            let is_seen = known.as_ref().is_some_and(|item| matches!(item.subscription.as_str(), "to" | "both"));
             let mut item = known.unwrap_or_else(|| RosterItem {
                 jid: jid.clone(),
                 name: None,
@@ -100,7 +103,7 @@ impl Roster {
             if let Some(name) = fullname {
                 item.name = Some(name).filter(|name| !name.is_empty());
             }
-            return Ok((item, !is_seen));
+            return Ok((item, true));
         }
         let mut item = known.ok_or_else(|| CallError::NotFound(format!("{jid} in the roster")))?;
         match change {
@@ -137,7 +140,9 @@ impl Roster {
                     if let Err(error) = turn.make_room_for_iq() {
                         return turn.answer(answer, Err(error));
                     }
-                    let pending = ContactIq { jid, item: Some(item.clone()), subscribe, pushed: false, answer };
+                    let number = turn.iqs.last_contact(&jid).map_or(0, |last| last.number + 1);
+                    let (pushed, overtaken, wanted) = (false, false, Some(item.clone()));
+                    let pending = ContactIq { jid, item: wanted, subscribe, pushed, number, overtaken, answer };
                     turn.ask(None, Ask::SetRoster(item), Waiting::Contact(pending), PATIENCE);
                 }
                 Err(error) => turn.answer(answer, Err(error)),
@@ -154,7 +159,8 @@ impl Roster {
                 return turn.answer(answer, Err(error));
             }
             let to = Some(Jid::from(jid.clone()));
-            let pending = ContactIq { jid, item: None, subscribe: false, pushed: false, answer };
+            let (subscribe, pushed, number, overtaken) = (false, false, 0, false);
+            let pending = ContactIq { jid, item: None, subscribe, pushed, number, overtaken, answer };
             let kind = PresenceOutKind::Subscribed;
             // The push is the answer. The id of this request is never sent, so it cannot be answered.
             turn.expect(None, Waiting::Contact(pending), PATIENCE);
@@ -174,8 +180,13 @@ impl Roster {
         views: &mut ContactViews<'_>,
         turn: &mut Turn<'_>,
     ) {
-        let ContactIq { jid, item, subscribe, pushed, answer } = pending;
-        let is_removal = item.as_ref().is_some_and(|item| item.subscription == "remove");
+        let is_removal = pending.removes();
+        let ContactIq { jid, item, subscribe, pushed, number, answer, .. } = pending;
+        // A server answers in the order of the requests.
+        turn.common.iqs.take_contacts(&jid, &mut turn.common.deadlines, |earlier| {
+            earlier.overtaken |= earlier.number < number;
+            false
+        });
         match outcome {
             // It is gone already (RFC 6121, section 2.5.3), and no push reported that: a server may lose data.
             Err(CallError::Stanza(error)) if is_removal && error.condition == "item-not-found" => {}
@@ -190,14 +201,14 @@ impl Roster {
                 }
             }
             Some(item) => {
-                // The state of the subscription does not come from this answer.
+                // The state of the subscription does not come from this answer. A new entry has none.
                 let known = self.get(&jid).map(|contact| (contact.subscription.clone(), contact.ask));
-                let (subscription, ask) = known.unwrap_or((item.subscription, item.ask));
+                let (subscription, ask) = known.unwrap_or_else(|| ("none".to_owned(), false));
                 self.put_contact(RosterItem { subscription, ask, ..item }, None, views, turn);
             }
             None => {}
         }
-        if subscribe {
+        if subscribe && !self.get(&jid).is_some_and(|contact| contact.is_seen()) {
             let to = Some(Jid::from(jid.clone()));
             let kind = PresenceOutKind::Subscribe;
             turn.send(Outgoing::Presence(PresenceOut { to, kind, ..PresenceOut::default() }));
@@ -211,8 +222,10 @@ impl Roster {
     /// the effect of the answer.
     pub(super) fn contact_pushed(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let sees_us = self.get(jid).is_some_and(|contact| contact.sees_us());
+        // The push of a removal says nothing of an entry that is being added again.
+        let is_gone = !self.has(jid);
         let settled = turn.common.iqs.take_contacts(jid, &mut turn.common.deadlines, |pending| {
-            pending.pushed = true;
+            pending.pushed |= pending.removes() == is_gone;
             pending.item.is_none() && sees_us
         });
         for pending in settled {

@@ -181,6 +181,16 @@ impl PendingIqs {
         });
     }
 
+    /// Returns the last pending change of this contact's entry.
+    pub(super) fn last_contact(&self, jid: &BareJid) -> Option<&ContactIq> {
+        let changes = self.0.values().filter_map(|iq| match &iq.waiting {
+            Waiting::Contact(pending) => Some(pending),
+            _ => None,
+        });
+        let open = changes.filter(|pending| pending.jid == *jid && pending.item.is_some() && !pending.overtaken);
+        open.max_by_key(|pending| pending.number)
+    }
+
     /// Removes the pending changes of this contact that are completed according to `settles`.
     pub(super) fn take_contacts(
         &mut self,

@@ -396,6 +396,57 @@ fn what_cannot_be_done_with_a_contact_is_said_before_anything_is_sent() {
     assert_eq!(early, Some(Err(CallError::NotReady("rosterContactsFetched"))));
 }
 
+/// Plugins may change a contact at the same time.
+#[test]
+fn a_change_does_not_undo_one_that_is_on_its_way() {
+    let group = |name: &str| ContactChange::SetGroups(vec![name.to_owned()]);
+    let mut test = TestSession::connected(Settings::default());
+    let mut renamed = change(&mut test, ROMEO, ContactChange::Rename("R.".to_owned()));
+    let first = set(&test).0;
+    let mut grouped = change(&mut test, ROMEO, group("Verona"));
+    let (second, asked) = set(&test);
+    assert_eq!((asked.name.as_deref(), asked.groups.len()), (Some("R."), 1));
+    for id in [first, second] {
+        test.answer(None, id, Ok(Body::Empty));
+    }
+    assert_eq!((got(&mut renamed), got(&mut grouped)), (Some(Ok(())), Some(Ok(()))));
+    let romeo = contact(&test, ROMEO).unwrap();
+    assert_eq!((romeo.fullname.as_str(), romeo.groups.len(), romeo.subscription.as_str()), ("R.", 1, "both"));
+    // Somebody who is being added can be changed already.
+    change(&mut test, NURSE, add(Some("Nurse")));
+    change(&mut test, NURSE, group("Capulet"));
+    assert_eq!(set(&test).1.name.as_deref(), Some("Nurse"));
+}
+
+#[test]
+fn who_is_added_again_while_they_are_removed_is_asked_again() {
+    for push_first in [true, false] {
+        let mut test = TestSession::connected(Settings::default());
+        let mut removed = change(&mut test, ROMEO, ContactChange::Remove);
+        let first = set(&test).0;
+        let mut renamed = change(&mut test, ROMEO, ContactChange::Rename("R.".to_owned()));
+        assert!(matches!(got(&mut renamed), Some(Err(CallError::NotFound(_)))));
+        let mut added = change(&mut test, ROMEO, add(None));
+        let (second, asked) = set(&test);
+        assert_eq!(asked.subscription, "none");
+        if push_first {
+            test.push(item(ROMEO, "remove"));
+        }
+        test.answer(None, first, Ok(Body::Empty));
+        if !push_first {
+            test.push(item(ROMEO, "remove"));
+        }
+        assert_eq!(got(&mut removed), Some(Ok(())));
+        assert!(contact(&test, ROMEO).is_none());
+        test.forget();
+        test.answer(None, second, Ok(Body::Empty));
+        assert_eq!(got(&mut added), Some(Ok(())));
+        let romeo = contact(&test, ROMEO).unwrap();
+        assert_eq!((romeo.subscription.as_str(), romeo.ask), ("none", true));
+        assert_eq!(test.lines(), [format!("> subscribe to {ROMEO}")]);
+    }
+}
+
 /// RFC 6121, section 2.5.3.
 #[test]
 fn who_is_gone_from_the_servers_roster_can_be_removed() {
