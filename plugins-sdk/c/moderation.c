@@ -449,7 +449,8 @@ static int64_t thousandths(double seconds) {
 
 parlor_rules parlor_rules_default(void) {
   return (parlor_rules){
-      .joins = 8, .join_window = 30, .repeats = 3, .crowd_repeats = 6, .unreadable = 3, .repeat_window = 120, .newcomer = 600};
+      .joins = 8, .join_window = 30, .message_window = 10, .repeats = 3, .crowd_repeats = 6, .unreadable = 3, .repeat_window = 120,
+      .newcomer = 600};
 }
 
 static bool is_over(size_t count, size_t most) {
@@ -556,16 +557,23 @@ static bool is_long(const char *text) {
   return length >= SHORT_TEXT;
 }
 
-/* The messages of a room within the window for repeats are those from here on. */
-static size_t first_recent(const place *at, const parlor_rules *rules, int64_t now) {
+/* The messages of a room within a window are those from here on. */
+static size_t first_recent(const place *at, double window, int64_t now) {
   size_t first = at->message_count;
-  while (first && now - at->messages[first - 1].at < thousandths(rules->repeat_window)) first--;
+  while (first && now - at->messages[first - 1].at < thousandths(window)) first--;
   return first;
+}
+
+/* Whether somebody sent too many messages, with this one. */
+static bool is_flood(const place *at, const parlor_rules *rules, const char *key, int64_t now) {
+  size_t count = 1;
+  for (size_t i = first_recent(at, rules->message_window, now); i < at->message_count; i++) count += !strcmp(at->messages[i].key, key);
+  return is_over(count, rules->messages);
 }
 
 /* Whether this was said too often, with this message. */
 static bool is_repeated(const place *at, const parlor_rules *rules, const char *key, const parlor_said *said, int64_t now) {
-  size_t first = first_recent(at, rules, now);
+  size_t first = first_recent(at, rules->repeat_window, now);
   for (size_t i = 0; i < PARLOR_MOST_TEXTS && said->texts[i]; i++) {
     size_t by_one = 1, by_all = 1;
     for (size_t j = first; j < at->message_count; j++) {
@@ -583,7 +591,7 @@ static bool is_repeated(const place *at, const parlor_rules *rules, const char *
 static bool is_sealed_too_often(const place *at, const parlor_rules *rules, const char *key, const parlor_said *said, int64_t now) {
   if (!said->is_unreadable) return false;
   size_t count = 1;
-  for (size_t i = first_recent(at, rules, now); i < at->message_count; i++) {
+  for (size_t i = first_recent(at, rules->repeat_window, now); i < at->message_count; i++) {
     count += at->messages[i].is_unreadable && !strcmp(at->messages[i].key, key);
   }
   return is_over(count, rules->unreadable);
@@ -616,6 +624,7 @@ parlor_verdict parlor_judge_hear(parlor_judge *judge, const parlor_rules *rules,
   const slowed *slow = slow_mode(judge, room);
   place *here = known_place(judge, room, at);
   bool repeats = is_repeated(here, rules, key, said, at), seals = is_sealed_too_often(here, rules, key, said, at);
+  bool floods = is_flood(here, rules, key, at);
   person *author = known_person(here, key, at);
   bool was_settled = author->is_settled;
   if (!was_settled && !author->has_spoken) {
@@ -641,6 +650,8 @@ parlor_verdict parlor_judge_hear(parlor_judge *judge, const parlor_rules *rules,
     verdict.offence = PARLOR_OFFENCE_UNREADABLE;
   } else if (repeats) {
     verdict.offence = PARLOR_OFFENCE_REPEAT;
+  } else if (floods) {
+    verdict.offence = PARLOR_OFFENCE_FLOOD;
   }
   remember(here, key, author->nick, said, at);
   return verdict;

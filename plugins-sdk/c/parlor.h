@@ -648,13 +648,15 @@ typedef struct parlor_judge {
 
 /* The rules of rooms. Times are in seconds. */
 typedef struct parlor_rules {
-  size_t joins;         /* how many newcomers may enter within the window; 0 = any number */
-  double join_window;   /* the window for joins */
-  size_t repeats;       /* how often one person may say the same; 0 = as often as they like */
-  size_t crowd_repeats; /* how often several people may say the same; 0 = as often as they like */
-  size_t unreadable;    /* how many messages that cannot be read one person may send; 0 = any number */
-  double repeat_window; /* the window for repeated texts, and for messages that cannot be read */
-  double newcomer;      /* how long after the first message somebody is a newcomer */
+  size_t joins;          /* how many newcomers may enter within the window; 0 = any number */
+  double join_window;    /* the window for joins */
+  size_t messages;       /* how many messages one person may send within the window, at most 200; 0 = any number */
+  double message_window; /* the window for messages */
+  size_t repeats;        /* how often one person may say the same; 0 = as often as they like */
+  size_t crowd_repeats;  /* how often several people may say the same; 0 = as often as they like */
+  size_t unreadable;     /* how many messages that cannot be read one person may send; 0 = any number */
+  double repeat_window;  /* the window for repeated texts, and for messages that cannot be read */
+  double newcomer;       /* how long after the first message somebody is a newcomer */
 } parlor_rules;
 
 /* Those of the plugin guard. A judge takes them where the rules are NULL. */
@@ -668,6 +670,7 @@ typedef enum parlor_offence {
   PARLOR_OFFENCE_REPEAT,     /* its text was said too often */
   PARLOR_OFFENCE_SEALED,     /* it cannot be read, so it may have a link, and its author is a newcomer */
   PARLOR_OFFENCE_UNREADABLE, /* its author sent too many messages that cannot be read */
+  PARLOR_OFFENCE_FLOOD,      /* its author sent too many messages within the window */
 } parlor_offence;
 
 /* The most texts of a message that are compared, and the most messages of a room that are remembered. */

@@ -449,6 +449,10 @@ export namespace moderation {
     joins?: number;
     /** The window for joins. 30. */
     joinWindow?: number;
+    /** How many messages one person may send within the window, at most 200; 0 = any number. 0. */
+    messages?: number;
+    /** The window for messages. 10. */
+    messageWindow?: number;
     /** How often one person may say the same; 0 = as often as they like. 3. */
     repeats?: number;
     /** How often several people may say the same; 0 = as often as they like. 6. */
@@ -462,11 +466,11 @@ export namespace moderation {
   }
 
   /**
-   * A rule that a message breaks. `early`: it came too early in slow mode. `link`: it has a link or a file, and its author is a newcomer.
-   * `repeat`: its text was said too often. `sealed`: it cannot be read, so it may have a link, and its author is a newcomer.
-   * `unreadable`: its author sent too many messages that cannot be read.
+   * A rule that a message breaks. `early`: it came too early in slow mode. `flood`: its author sent too many messages within the window.
+   * `link`: it has a link or a file, and its author is a newcomer. `repeat`: its text was said too often. `sealed`: it cannot be read, so it
+   * may have a link, and its author is a newcomer. `unreadable`: its author sent too many messages that cannot be read.
    */
-  type Offence = "early" | "link" | "repeat" | "sealed" | "unreadable";
+  type Offence = "early" | "flood" | "link" | "repeat" | "sealed" | "unreadable";
 
   /** The parts of a message that the rules check. */
   interface Said {

@@ -1415,7 +1415,9 @@ export const moderation = (() => {
   // Characters that could disguise a nickname.
   const HIDING = /[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]/g;
 
-  const RULES = { joins: 8, joinWindow: 30, repeats: 3, crowdRepeats: 6, unreadable: 3, repeatWindow: 120, newcomer: 600 };
+  const RULES = {
+    joins: 8, joinWindow: 30, messages: 0, messageWindow: 10, repeats: 3, crowdRepeats: 6, unreadable: 3, repeatWindow: 120, newcomer: 600,
+  };
   const SAID = { id: null, texts: [], hasLink: false, isCommand: false, isUnreadable: false };
 
   // The table of letters, which only plugins that judge something read.
@@ -1617,15 +1619,21 @@ export const moderation = (() => {
       return Object.assign(this.people.get(key), { seen: now });
     }
 
-    // The messages within the window for repeats.
-    recent(rules, now) {
-      const window = milliseconds(rules.repeatWindow);
+    // The messages within a window.
+    recent(seconds, now) {
+      const window = milliseconds(seconds);
       return this.messages.slice(this.messages.findLastIndex((one) => now - one.at >= window) + 1);
+    }
+
+    // Whether somebody sent too many messages, with this one.
+    isFlood(rules, key, now) {
+      const count = () => 1 + this.recent(rules.messageWindow, now).filter((one) => one.key === key).length;
+      return rules.messages > 0 && isOver(count(), rules.messages);
     }
 
     // Whether this was said too often, with this message.
     isRepeated(rules, key, said, now) {
-      const recent = this.recent(rules, now);
+      const recent = this.recent(rules.repeatWindow, now);
       return said.texts.some((text) => {
         const isLong = [...text].length >= SHORT;
         const same = recent.filter((one) => one.texts.includes(text));
@@ -1637,7 +1645,7 @@ export const moderation = (() => {
 
     // Whether somebody sent too many messages that cannot be read, with this one.
     isUnreadable(rules, key, said, now) {
-      const count = () => 1 + this.recent(rules, now).filter((one) => one.isUnreadable && one.key === key).length;
+      const count = () => 1 + this.recent(rules.repeatWindow, now).filter((one) => one.isUnreadable && one.key === key).length;
       return said.isUnreadable && isOver(count(), rules.unreadable);
     }
   }
@@ -1702,6 +1710,7 @@ export const moderation = (() => {
       const [wanted, heard, at] = [whole(rules), { ...SAID, ...said }, time(now)];
       const pause = this.#slow.get(room);
       const place = this.#room(room, at);
+      const isFlood = place.isFlood(wanted, key, at);
       const isRepeated = place.isRepeated(wanted, key, heard, at);
       const isUnreadable = place.isUnreadable(wanted, key, heard, at);
       const person = place.person(key, at);
@@ -1718,7 +1727,7 @@ export const moderation = (() => {
       if (isEarly) return { offence: "early", hasSettled, pause: pause / 1000 };
       if (heard.hasLink && !isSettled) return { offence: "link", hasSettled };
       if (heard.isUnreadable && !isSettled) return { offence: "sealed", hasSettled };
-      return { offence: isUnreadable ? "unreadable" : isRepeated ? "repeat" : undefined, hasSettled };
+      return { offence: isUnreadable ? "unreadable" : isRepeated ? "repeat" : isFlood ? "flood" : undefined, hasSettled };
     }
 
     author(room, nick) {

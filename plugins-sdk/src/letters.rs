@@ -1,9 +1,12 @@
-//! The letters and digits of the moderation kit, from a table of its own.
+//! The letters and digits of the moderation kit, from a table of its own, and the texts that are compared by them.
 //!
 //! The standard library of each language has those of some version of Unicode, and each toolchain of another one. With one table, a
 //! text is the same to the kit in each language. The SDKs for the other languages have the same table, and a test compares them.
 
 use std::sync::LazyLock;
+
+/// The most bytes of a text that are compared.
+pub(crate) const MAX_TEXT: usize = 200;
 
 /// The letters and digits of Unicode 14.0: code points that are alphabetic (`-`), and numbers that are not (`+`).
 ///
@@ -81,4 +84,49 @@ pub(crate) fn is_letter_or_digit(sign: char) -> bool {
 /// Returns whether this is a letter.
 pub(crate) fn is_letter(sign: char) -> bool {
     run_of(sign).is_some_and(|run| run.is_letter)
+}
+
+/// Returns the lines of a text that do not begin with `>`, without the breaks between them.
+pub(crate) fn unquoted(text: &str) -> String {
+    text.split('\n').filter(|line| !line.starts_with('>')).collect()
+}
+
+/// Returns the part of a text that has at most so many bytes.
+pub(crate) fn cut(text: &str, most: usize) -> &str {
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or_default()]
+}
+
+/// Returns the letters and digits of a text, each in its small letter. If it has none, as with emojis, all but its spaces are
+/// returned. Nothing else is changed: a letter with an accent is not the same as that letter and an accent behind it, which is a
+/// sign.
+pub(crate) fn normalized(text: &str) -> String {
+    // The rest can be long, and would be cut off below.
+    let letters = text.chars().filter(|sign| is_letter_or_digit(*sign)).flat_map(char::to_lowercase).take(MAX_TEXT);
+    let letters: String = letters.collect();
+    let signs = || -> String { text.chars().filter(|sign| !sign.is_whitespace()).take(MAX_TEXT).collect() };
+    let found = if letters.is_empty() { signs() } else { letters };
+    cut(&found, MAX_TEXT).to_owned()
+}
+
+/// Returns whether clients are likely to show this word as a link.
+pub(crate) fn is_link(word: &str) -> bool {
+    let begins = word.trim_start_matches(|sign: char| !is_letter_or_digit(sign));
+    let has_scheme = word
+        .split_once("://")
+        .is_some_and(|(scheme, rest)| scheme.ends_with(|sign: char| sign.is_ascii_alphanumeric()) && !rest.is_empty());
+    let is_named = ["www.", "xmpp:", "magnet:"]
+        .iter()
+        .any(|name| begins.get(..name.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(name)));
+    has_scheme || is_named || is_bare_address(begins)
+}
+
+/// Returns whether a word is an address without a scheme, such as `example.org/x`, which many clients show as a link. Without
+/// the slash it may be the name of a file.
+fn is_bare_address(word: &str) -> bool {
+    let address = word.split_once('/').and_then(|(host, _)| host.rsplit_once('.'));
+    let is_label = |label: &str| !label.is_empty() && label.chars().all(|sign| is_letter_or_digit(sign) || sign == '-');
+    address.is_some_and(|(name, top)| {
+        top.chars().count() >= 2 && top.chars().all(is_letter) && name.split('.').all(is_label)
+    })
 }

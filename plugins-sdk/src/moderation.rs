@@ -2,7 +2,7 @@
 //! nothing of the host's: tell it what happens, and act on its verdicts, as `example-plugins/guard` does.
 //!
 //! - floods of joins: [`Judge::join`];
-//! - repeated texts, links of newcomers, slow mode, and messages that cannot be read: [`Judge::hear`];
+//! - floods of messages, repeated texts, links of newcomers, slow mode, and messages that cannot be read: [`Judge::hear`];
 //! - the last messages of a person, to retract them: [`Judge::messages`].
 //!
 //! Each list has an upper bound, above which the oldest entry is forgotten, so that no crowd can fill the memory.
@@ -51,7 +51,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::letters::{is_letter, is_letter_or_digit};
+use crate::letters::{cut, is_link, normalized, unquoted};
 use crate::stanza::ns;
 use crate::types::{Affiliation, Message, Occupant, Role, Undecryptable};
 
@@ -69,8 +69,6 @@ const MAX_SLOW: usize = 200;
 const MAX_ID: usize = 256;
 /// Several people say shorter texts without any bad intent: "good morning".
 const SHORT: usize = 14;
-/// The most bytes of a text that are compared.
-const MAX_TEXT: usize = 200;
 /// The most texts of a message that are compared.
 const MAX_TEXTS: usize = 4;
 /// The longest name of a person that is remembered as it is, in bytes.
@@ -85,6 +83,10 @@ pub struct Rules {
     pub joins: usize,
     /// The window for joins.
     pub join_window: Duration,
+    /// How many messages one person may send within the window, at most 200; 0 = any number, which is the default.
+    pub messages: usize,
+    /// The window for messages.
+    pub message_window: Duration,
     /// How often one person may say the same; 0 = as often as they like.
     pub repeats: usize,
     /// How often several people may say the same; 0 = as often as they like.
@@ -102,6 +104,8 @@ impl Default for Rules {
         Self {
             joins: 8,
             join_window: Duration::from_secs(30),
+            messages: 0,
+            message_window: Duration::from_secs(10),
             repeats: 3,
             crowd_repeats: 6,
             unreadable: 3,
@@ -116,6 +120,8 @@ impl Default for Rules {
 pub enum Offence {
     /// It came too early in slow mode, with this pause.
     Early(Duration),
+    /// Its author sent too many messages within the window.
+    Flood,
     /// It has a link or a file, and its author is a newcomer.
     Link,
     /// Its text was said too often.
@@ -245,26 +251,33 @@ impl Place {
         person
     }
 
+    /// Returns the messages within a window, the last ones first.
+    fn recent(&self, window: Duration, now: i64) -> impl Iterator<Item = &Remembered> {
+        self.messages.iter().rev().take_while(move |one| now - one.at < milliseconds(window))
+    }
+
+    /// Returns whether somebody sent too many messages, with this one.
+    fn is_flood(&self, rules: &Rules, key: &str, now: i64) -> bool {
+        is_over(1 + self.recent(rules.message_window, now).filter(|one| one.key == key).count(), rules.messages)
+    }
+
     /// Returns whether this was said too often, with this message.
     fn is_repeated(&self, rules: &Rules, key: &str, said: &Said, now: i64) -> bool {
         let is_long = |text: &String| text.chars().count() >= SHORT;
-        let is_recent = |one: &&Remembered| now - one.at < milliseconds(rules.repeat_window);
         said.texts.iter().any(|text| {
-            let same = || self.messages.iter().rev().take_while(is_recent).filter(|one| one.texts.contains(text));
+            let same = || self.recent(rules.repeat_window, now).filter(|one| one.texts.contains(text));
             let by_one = 1 + same().filter(|one| one.key == key).count();
             let by_all = 1 + same().count();
             let is_meant = !said.is_command || is_long(text);
-            let is_over = |count: usize, most: usize| most > 0 && count > most;
             is_meant && (is_over(by_one, rules.repeats) || is_long(text) && is_over(by_all, rules.crowd_repeats))
         })
     }
 
     /// Returns whether somebody sent too many messages that cannot be read, with this one.
     fn is_unreadable(&self, rules: &Rules, key: &str, said: &Said, now: i64) -> bool {
-        let is_recent = |one: &&Remembered| now - one.at < milliseconds(rules.repeat_window);
-        let recent = self.messages.iter().rev().take_while(is_recent);
-        let count = 1 + recent.filter(|one| one.is_unreadable && one.key == key).count();
-        said.is_unreadable && rules.unreadable > 0 && count > rules.unreadable
+        let recent = self.recent(rules.repeat_window, now);
+        said.is_unreadable
+            && is_over(1 + recent.filter(|one| one.is_unreadable && one.key == key).count(), rules.unreadable)
     }
 }
 
@@ -330,6 +343,7 @@ impl Judge {
         let now = now.as_millisecond();
         let pause = self.slow.get(room).copied();
         let place = self.room(room, now);
+        let is_flood = place.is_flood(rules, key, now);
         let is_repeated = place.is_repeated(rules, key, &said, now);
         let is_unreadable = place.is_unreadable(rules, key, &said, now);
         let person = place.person(key, now);
@@ -346,7 +360,8 @@ impl Judge {
             None if said.has_link && !is_settled => Some(Offence::Link),
             None if said.is_unreadable && !is_settled => Some(Offence::Sealed),
             None if is_unreadable => Some(Offence::Unreadable),
-            None => is_repeated.then_some(Offence::Repeat),
+            None if is_repeated => Some(Offence::Repeat),
+            None => is_flood.then_some(Offence::Flood),
         };
         if place.messages.len() >= MAX_MESSAGES {
             place.messages.pop_front();
@@ -396,32 +411,14 @@ impl Judge {
     }
 }
 
+/// Returns whether there are more than a rule allows, which may allow any number.
+fn is_over(count: usize, most: usize) -> bool {
+    most > 0 && count > most
+}
+
 /// Returns a duration in milliseconds.
 fn milliseconds(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Returns the lines of a text that do not begin with `>`, without the breaks between them.
-fn unquoted(text: &str) -> String {
-    text.split('\n').filter(|line| !line.starts_with('>')).collect()
-}
-
-/// Returns the part of a text that has at most so many bytes.
-fn cut(text: &str, most: usize) -> &str {
-    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    &text[..end.unwrap_or_default()]
-}
-
-/// Returns the letters and digits of a text, each in its small letter. If it has none, as with emojis, all but its spaces are
-/// returned. Nothing else is changed: a letter with an accent is not the same as that letter and an accent behind it, which is a
-/// sign.
-fn normalized(text: &str) -> String {
-    // The rest can be long, and would be cut off below.
-    let letters = text.chars().filter(|sign| is_letter_or_digit(*sign)).flat_map(char::to_lowercase).take(MAX_TEXT);
-    let letters: String = letters.collect();
-    let signs = || -> String { text.chars().filter(|sign| !sign.is_whitespace()).take(MAX_TEXT).collect() };
-    let found = if letters.is_empty() { signs() } else { letters };
-    cut(&found, MAX_TEXT).to_owned()
 }
 
 /// Returns the normalized texts of a message, without empty ones.
@@ -431,26 +428,7 @@ pub fn comparable<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
 
 /// Returns whether clients are likely to show a link in this text.
 pub fn has_link(text: &str) -> bool {
-    text.split_whitespace().any(|word| {
-        let begins = word.trim_start_matches(|sign: char| !is_letter_or_digit(sign));
-        let has_scheme = word.split_once("://").is_some_and(|(scheme, rest)| {
-            scheme.ends_with(|sign: char| sign.is_ascii_alphanumeric()) && !rest.is_empty()
-        });
-        let is_named = ["www.", "xmpp:", "magnet:"]
-            .iter()
-            .any(|name| begins.get(..name.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(name)));
-        has_scheme || is_named || is_bare_address(begins)
-    })
-}
-
-/// Returns whether a word is an address without a scheme, such as `example.org/x`, which many clients show as a link. Without
-/// the slash it may be the name of a file.
-fn is_bare_address(word: &str) -> bool {
-    let address = word.split_once('/').and_then(|(host, _)| host.rsplit_once('.'));
-    let is_label = |label: &str| !label.is_empty() && label.chars().all(|sign| is_letter_or_digit(sign) || sign == '-');
-    address.is_some_and(|(name, top)| {
-        top.chars().count() >= 2 && top.chars().all(is_letter) && name.split('.').all(is_label)
-    })
+    text.split_whitespace().any(is_link)
 }
 
 /// Returns the key by which a person in a room is known: the occupant id, else the address, else the nickname.

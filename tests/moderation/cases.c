@@ -211,7 +211,8 @@ static const parlor_rules *rules_of(const json *own, const json *all, parlor_rul
   if (!own) return NULL;
 #define NUMBER(name) number_of(field(own, name), number_of(field(all, name), 0))
   *rules = (parlor_rules){
-      .joins = (size_t)NUMBER("joins"), .join_window = NUMBER("join_window") / 1000, .repeats = (size_t)NUMBER("repeats"),
+      .joins = (size_t)NUMBER("joins"), .join_window = NUMBER("join_window") / 1000, .messages = (size_t)NUMBER("messages"),
+      .message_window = NUMBER("message_window") / 1000, .repeats = (size_t)NUMBER("repeats"),
       .crowd_repeats = (size_t)NUMBER("crowd_repeats"), .unreadable = (size_t)NUMBER("unreadable"),
       .repeat_window = NUMBER("repeat_window") / 1000, .newcomer = NUMBER("newcomer") / 1000};
   return rules;
@@ -278,7 +279,7 @@ static const parlor_occupant *occupant_of(const json *given) {
 }
 
 static const char *words(parlor_verdict verdict) {
-  static const char *const offences[] = {"fine", "early", "link", "repeat", "sealed", "unreadable"};
+  static const char *const offences[] = {"fine", "early", "link", "repeat", "sealed", "unreadable", "flood"};
   const char *pause = verdict.offence == PARLOR_OFFENCE_EARLY ? parlor_format(" %.0f", verdict.pause * 1000) : "";
   return parlor_format("%s%s%s", offences[verdict.offence], pause, verdict.has_settled ? " settled" : "");
 }

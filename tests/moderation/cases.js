@@ -28,7 +28,7 @@ function digest({ comparable, hasLink }, ranges) {
   return sum;
 }
 
-const WINDOWS = ["join_window", "repeat_window", "newcomer"];
+const WINDOWS = ["join_window", "message_window", "repeat_window", "newcomer"];
 const camel = (name) => name.replace(/_./g, (part) => part[1].toUpperCase());
 
 function rulesOf(given) {

@@ -37,7 +37,7 @@ class Runner:
     def __init__(self, moderation: Any, rules: dict[str, int]) -> None:
         self.kit = moderation
         self.judge = moderation.Judge()
-        windows = ("join_window", "repeat_window", "newcomer")
+        windows = ("join_window", "message_window", "repeat_window", "newcomer")
         given = {name: timedelta(milliseconds=value) if name in windows else value for name, value in rules.items()}
         self.rules = moderation.Rules(**given)
         self.wrong: list[str] = []

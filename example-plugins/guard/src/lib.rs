@@ -54,6 +54,8 @@ fn read() -> Result<Settings> {
     let rules = Rules {
         joins: settings::get_or("joins", usual.joins)?,
         join_window: settings::duration("join_window")?.unwrap_or(usual.join_window),
+        messages: settings::get_or("messages", usual.messages)?,
+        message_window: settings::duration("message_window")?.unwrap_or(usual.message_window),
         repeats: settings::get_or("repeats", usual.repeats)?,
         crowd_repeats: settings::get_or("crowd_repeats", usual.crowd_repeats)?,
         unreadable: settings::get_or("unreadable", usual.unreadable)?,
@@ -156,6 +158,7 @@ async fn judge(kit: &Rc<Kit>, room: &str, nick: &str, author: Option<Occupant>, 
     let why = match verdict.offence {
         None => return Ok(()),
         Some(Offence::Early(pause)) => format!("slow mode is on: one message in {} s", pause.as_secs()),
+        Some(Offence::Flood) => "too many messages at once".to_owned(),
         Some(Offence::Link) => "newcomers may not send links yet".to_owned(),
         Some(Offence::Repeat) => "this was said too often".to_owned(),
         Some(Offence::Sealed) => "newcomers may not send encrypted messages yet".to_owned(),

@@ -16,8 +16,8 @@
 //		return parlor.Done(rooms.Retract(message.Chat, message.StanzaID, wit.Some("no links yet")))
 //	}
 //
-// Judge.Join finds floods of joins; Judge.Hear repeated texts, links of newcomers, messages too early in slow mode, and messages that
-// cannot be read; Judge.Messages has the last messages of a person, to retract them.
+// Judge.Join finds floods of joins; Judge.Hear floods of messages, repeated texts, links of newcomers, messages too early in slow mode, and
+// messages that cannot be read; Judge.Messages has the last messages of a person, to retract them.
 //
 // Each list has an upper bound, above which the oldest entry is forgotten, so that no crowd can fill the memory. The SDKs for the other
 // languages have the same kit.
@@ -67,6 +67,9 @@ type Rules struct {
 	// Joins is how many newcomers may enter within the JoinWindow; 0 = any number.
 	Joins      int
 	JoinWindow time.Duration
+	// Messages is how many messages one person may send within the MessageWindow, at most 200; 0 = any number.
+	Messages      int
+	MessageWindow time.Duration
 	// Repeats is how often one person may say the same, and CrowdRepeats how often several people may; 0 = as often as they like.
 	Repeats, CrowdRepeats int
 	// Unreadable is how many messages that cannot be read one person may send; 0 = any number.
@@ -80,8 +83,8 @@ type Rules struct {
 // DefaultRules are those of the plugin guard.
 func DefaultRules() Rules {
 	return Rules{
-		Joins: 8, JoinWindow: 30 * time.Second, Repeats: 3, CrowdRepeats: 6, Unreadable: 3, RepeatWindow: 2 * time.Minute,
-		Newcomer: 10 * time.Minute,
+		Joins: 8, JoinWindow: 30 * time.Second, MessageWindow: 10 * time.Second, Repeats: 3, CrowdRepeats: 6, Unreadable: 3,
+		RepeatWindow: 2 * time.Minute, Newcomer: 10 * time.Minute,
 	}
 }
 
@@ -91,6 +94,8 @@ type Offence string
 const (
 	// OffenceEarly: it came too early in slow mode.
 	OffenceEarly Offence = "early"
+	// OffenceFlood: its author sent too many messages within the window.
+	OffenceFlood Offence = "flood"
 	// OffenceLink: it has a link or a file, and its author is a newcomer.
 	OffenceLink Offence = "link"
 	// OffenceRepeat: its text was said too often.
@@ -249,15 +254,21 @@ func (place *place) person(key string, now int64) *person {
 	return one
 }
 
-// Counts the messages of this kind within the window for repeats.
-func (place *place) recent(rules Rules, now int64, isMeant func(one *remembered) bool) int {
+// Counts the messages of this kind within a window.
+func (place *place) recent(window time.Duration, now int64, isMeant func(one *remembered) bool) int {
 	count := 0
-	for at := len(place.messages) - 1; at >= 0 && now-place.messages[at].at < rules.RepeatWindow.Milliseconds(); at-- {
+	for at := len(place.messages) - 1; at >= 0 && now-place.messages[at].at < window.Milliseconds(); at-- {
 		if isMeant(&place.messages[at]) {
 			count++
 		}
 	}
 	return count
+}
+
+// Whether somebody sent too many messages, with this one.
+func (place *place) isFlood(rules Rules, key string, now int64) bool {
+	count := 1 + place.recent(rules.MessageWindow, now, func(one *remembered) bool { return one.key == key })
+	return isOver(count, rules.Messages)
 }
 
 // Whether this was said too often, with this message.
@@ -268,8 +279,8 @@ func (place *place) isRepeated(rules Rules, key string, said Said, now int64) bo
 			return false
 		}
 		has := func(one *remembered) bool { return slices.Contains(one.texts, text) }
-		byOne := 1 + place.recent(rules, now, func(one *remembered) bool { return one.key == key && has(one) })
-		return isOver(byOne, rules.Repeats) || isLong && isOver(1+place.recent(rules, now, has), rules.CrowdRepeats)
+		byOne := 1 + place.recent(rules.RepeatWindow, now, func(one *remembered) bool { return one.key == key && has(one) })
+		return isOver(byOne, rules.Repeats) || isLong && isOver(1+place.recent(rules.RepeatWindow, now, has), rules.CrowdRepeats)
 	})
 }
 
@@ -278,7 +289,7 @@ func (place *place) isUnreadable(rules Rules, key string, said Said, now int64) 
 	if !said.IsUnreadable {
 		return false
 	}
-	count := 1 + place.recent(rules, now, func(one *remembered) bool { return one.isUnreadable && one.key == key })
+	count := 1 + place.recent(rules.RepeatWindow, now, func(one *remembered) bool { return one.isUnreadable && one.key == key })
 	return isOver(count, rules.Unreadable)
 }
 
@@ -349,6 +360,7 @@ func (judge *Judge) Hear(rules Rules, room, key string, said Said, now time.Time
 	at := now.UnixMilli()
 	pause, isSlow := judge.slow[room]
 	place := judge.room(room, at)
+	isFlood := place.isFlood(rules, key, at)
 	isRepeated, isUnreadable := place.isRepeated(rules, key, said, at), place.isUnreadable(rules, key, said, at)
 	author := place.person(key, at)
 	wasSettled := author.isSettled
@@ -373,6 +385,8 @@ func (judge *Judge) Hear(rules Rules, room, key string, said Said, now time.Time
 		verdict.Offence = OffenceUnreadable
 	case isRepeated:
 		verdict.Offence = OffenceRepeat
+	case isFlood:
+		verdict.Offence = OffenceFlood
 	}
 	if len(place.messages) >= MaxMessages {
 		place.messages = slices.Delete(place.messages, 0, 1)

@@ -18,7 +18,7 @@ host's: tell it what happens, and act on its verdicts.
             await rooms.retract(message.chat, message.stanza_id, "no links yet")
 
 - floods of joins: `Judge.join`;
-- repeated texts, links of newcomers, slow mode, and messages that cannot be read: `Judge.hear`;
+- floods of messages, repeated texts, links of newcomers, slow mode, and messages that cannot be read: `Judge.hear`;
 - the last messages of a person, to retract them: `Judge.messages`.
 
 Each list has an upper bound, above which the oldest entry is forgotten, so that no crowd can fill the memory. The SDKs for the
@@ -72,10 +72,10 @@ _HIDING = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MILLISECOND = timedelta(milliseconds=1)
 
-#: A rule that a message breaks. `early`: it came too early in slow mode. `link`: it has a link or a file, and its author is a newcomer.
-#: `repeat`: its text was said too often. `sealed`: it cannot be read, so it may have a link, and its author is a newcomer. `unreadable`:
-#: its author sent too many messages that cannot be read.
-Offence = Literal["early", "link", "repeat", "sealed", "unreadable"]
+#: A rule that a message breaks. `early`: it came too early in slow mode. `flood`: its author sent too many messages within the window.
+#: `link`: it has a link or a file, and its author is a newcomer. `repeat`: its text was said too often. `sealed`: it cannot be read, so it
+#: may have a link, and its author is a newcomer. `unreadable`: its author sent too many messages that cannot be read.
+Offence = Literal["early", "flood", "link", "repeat", "sealed", "unreadable"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,10 @@ class Rules:
     joins: int = 8
     #: The window for joins.
     join_window: Seconds = 30
+    #: How many messages one person may send within the window, at most 200; 0 = any number.
+    messages: int = 0
+    #: The window for messages.
+    message_window: Seconds = 10
     #: How often one person may say the same; 0 = as often as they like.
     repeats: int = 3
     #: How often several people may say the same; 0 = as often as they like.
@@ -208,19 +212,24 @@ class _Place:
         person.seen = now
         return person
 
-    def recent(self, rules: Rules, now: int) -> Iterator[_Remembered]:
-        """The messages within the window for repeats, the last ones first."""
-        window = in_milliseconds(rules.repeat_window)
+    def recent(self, seconds: Seconds, now: int) -> Iterator[_Remembered]:
+        """The messages within a window, the last ones first."""
+        window = in_milliseconds(seconds)
         for one in reversed(self.messages):
             if now - one.at >= window:
                 return
             yield one
 
+    def is_flood(self, rules: Rules, key: str, now: int) -> bool:
+        """Whether somebody sent too many messages, with this one."""
+        count = 1 + sum(one.key == key for one in self.recent(rules.message_window, now))
+        return _is_over(count, rules.messages)
+
     def is_repeated(self, rules: Rules, key: str, said: Said, now: int) -> bool:
         """Whether this was said too often, with this message."""
         for text in said.texts:
             is_long = len(text) >= _SHORT
-            same = [one.key for one in self.recent(rules, now) if text in one.texts]
+            same = [one.key for one in self.recent(rules.repeat_window, now) if text in one.texts]
             by_one = _is_over(1 + same.count(key), rules.repeats)
             by_all = is_long and _is_over(1 + len(same), rules.crowd_repeats)
             if (is_long or not said.is_command) and (by_one or by_all):
@@ -231,7 +240,7 @@ class _Place:
         """Whether somebody sent too many messages that cannot be read, with this one."""
         if not said.is_unreadable:
             return False
-        count = 1 + sum(one.is_unreadable and one.key == key for one in self.recent(rules, now))
+        count = 1 + sum(one.is_unreadable and one.key == key for one in self.recent(rules.repeat_window, now))
         return _is_over(count, rules.unreadable)
 
 
@@ -298,6 +307,7 @@ class Judge:
         at = _time(now)
         pause = self._slow.get(room)
         place = self._room(room, at)
+        is_flood = place.is_flood(rules, key, at)
         is_repeated = place.is_repeated(rules, key, said, at)
         is_unreadable = place.is_unreadable(rules, key, said, at)
         person = place.person(key, at)
@@ -320,6 +330,8 @@ class Judge:
             offence = "unreadable"
         elif is_repeated:
             offence = "repeat"
+        elif is_flood:
+            offence = "flood"
         id = said.id if said.id is not None and _length(said.id) <= _MAX_ID else None
         place.messages.append(_Remembered(id, key, person.nick, tuple(said.texts), said.is_unreadable, at))
         wait = pause / 1000 if is_early and pause is not None else None

@@ -3,6 +3,7 @@
 mod cases;
 
 use super::*;
+use crate::letters::MAX_TEXT;
 
 const ROOM: &str = "garden@x";
 
@@ -10,6 +11,8 @@ fn rules() -> Rules {
     Rules {
         joins: 2,
         join_window: Duration::from_secs(10),
+        messages: 0,
+        message_window: Duration::from_secs(10),
         repeats: 2,
         crowd_repeats: 3,
         unreadable: 2,

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::letters::RUNS;
+use crate::letters::{RUNS, is_letter, is_letter_or_digit};
 use crate::types::{Extensions, Fallback, File, Reply};
 
 const CASES: &str = include_str!("../../../../tests/moderation/cases.json");
@@ -162,6 +162,8 @@ fn rules_of(case: &Value, all: &Value) -> Rules {
     Rules {
         joins: count(number("joins")),
         join_window: time("join_window"),
+        messages: count(number("messages")),
+        message_window: time("message_window"),
         repeats: count(number("repeats")),
         crowd_repeats: count(number("crowd_repeats")),
         unreadable: count(number("unreadable")),
@@ -174,6 +176,7 @@ fn words(verdict: &Verdict) -> String {
     let offence = match verdict.offence {
         None => "fine".to_owned(),
         Some(Offence::Early(pause)) => format!("early {}", pause.as_millis()),
+        Some(Offence::Flood) => "flood".to_owned(),
         Some(Offence::Link) => "link".to_owned(),
         Some(Offence::Repeat) => "repeat".to_owned(),
         Some(Offence::Sealed) => "sealed".to_owned(),
