@@ -57,6 +57,14 @@ async fn begun(name: &str, language: &str, around: &Path) -> PathBuf {
     around.join(name)
 }
 
+/// Returns the block of a page for authors that is this file of a plugin.
+fn block_of(page: &str, file: &str) -> String {
+    let page = fs::read_to_string(example("../docs/author").join(page)).unwrap();
+    let mut blocks = page.split("\n```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
+    let found = blocks.find(|(head, _)| head.split_once(' ').is_some_and(|(_, name)| name == file));
+    format!("{}\n", found.unwrap_or_else(|| panic!("no block for {file}")).1)
+}
+
 /// The name of the folder of each plugin in Rust, in that of [`rust_place`].
 const RUST_FOLDER: &str = "repeat";
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use parlor_tests::folder::Folder;
 
-use super::{begun, begun_in_rust, example, parlor, rust_place};
+use super::{begun, begun_in_rust, block_of, parlor, rust_place};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_rust_takes_one_bid_at_a_time() {
@@ -109,8 +109,5 @@ async fn tried(plugin: &Path) -> String {
 
 /// Returns the page's block for this file.
 fn shown(file: &str) -> String {
-    let page = fs::read_to_string(example("../docs/author/in-order.md")).unwrap();
-    let mut blocks = page.split("\n```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
-    let found = blocks.find(|(head, _)| head.split_once(' ').is_some_and(|(_, name)| name == file));
-    format!("{}\n", found.unwrap_or_else(|| panic!("no block for {file}")).1)
+    block_of("in-order.md", file)
 }

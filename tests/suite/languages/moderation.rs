@@ -2,10 +2,11 @@
 
 use std::fs;
 
+use parlor_tests::folder::Folder;
 use serde_json::Value;
 
 use super::go::MODULE;
-use super::{actions, example};
+use super::{actions, begun, block_of, example, parlor};
 
 fn part(name: &str) -> String {
     fs::read_to_string(example("../tests/moderation").join(name)).unwrap()
@@ -54,6 +55,19 @@ async fn the_kit_for_c_says_what_the_one_for_rust_says() {
     let (runner, table) = (part("cases.c"), in_c(&part("cases.json")));
     let files = [("plugin.c", C), ("cases.c", runner.as_str()), ("table.c", table.as_str())];
     says_all(&files).await;
+}
+
+/// The plugin of `docs/author/moderation.md`, with the manifest and the test of that page.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_gives_voice_to_people_who_answer_its_question() {
+    let around = Folder::new().unwrap();
+    let plugin = begun("doorkeeper", "python", around.path()).await;
+    fs::remove_file(plugin.join("tests/first.chat")).unwrap();
+    for file in ["plugin.toml", "plugin.py", "tests/door.chat"] {
+        fs::write(plugin.join(file), block_of("moderation.md", file)).unwrap();
+    }
+    let tried = parlor(&["plugin", "test", "--trust", plugin.to_str().unwrap()]).await;
+    assert_eq!(tried.stdout, "3 passed, 0 failed\n", "{tried:?}");
 }
 
 /// Returns a source file in C with this text, line by line, since C reads no other files.
