@@ -379,13 +379,12 @@ fn mend_presence(presence: &mut Element) {
 
 fn mend_iq(iq: &mut Element) {
     match iq.attr("type") {
-        Some("get" | "set") if iq.children().count() == 1 => {
-            // Some servers push changes of the roster without an id.
-            if iq.attr("id").is_none() && iq.has_child("query", ns::ROSTER) {
-                iq.attrs_mut().insert(Namespace::NONE, name("id"), String::new());
-            }
+        Some("get" | "set") if iq.children().count() != 1 => malformed(iq),
+        // Some servers push changes of the roster without an id.
+        Some("get" | "set") if iq.attr("id").is_none() && iq.has_child("query", ns::ROSTER) => {
+            iq.attrs_mut().insert(Namespace::NONE, name("id"), String::new());
         }
-        Some("get" | "set") => malformed(iq),
+        Some("get" | "set") => {}
         Some("error") => {
             let is_error = |child: &Element| child.name() == "error" && own(child);
             let error = iq.children().find(|child| is_error(child)).or_else(|| error_within(iq));
