@@ -206,7 +206,9 @@ async fn prepare(
     credentials.may_go_to(&method, &to).map_err(|unbound| unbound.denied(instance, &to))?;
     credentials.refuse_in_path(&request.url)?;
     credentials.warn_of_others(instance, &request.url, request.headers.iter().map(|header| header.value.as_str()));
-    credentials.warn_of_body(instance, request.body.as_deref().unwrap_or_default());
+    let headers_of = request.headers.iter().map(|one| (Part::Header(&one.name), one.value.as_bytes()));
+    let parts = headers_of.chain([(Part::Query, request.url.as_bytes())]);
+    credentials.warn_of_left(instance, parts.chain(request.body.as_deref().map(|body| (Part::Body, body))));
     let memory = instance.hold(bytes + credentials.growth())?;
     let kept = Kept { _memory: memory, _open: OpenWebRequest::begin(instance)? };
     one_more(instance).await?;

@@ -165,7 +165,7 @@ impl Credentials {
             Some(name) => Err(CallError::invalid(
                 "request.url",
                 format!(
-                    "the host writes no credential into a path: write {{{{{name}}}}} in the query, a header or the body"
+                    "the host writes no credential into a path: write {{{{{name}}}}} in a part that insert_in lists"
                 ),
             )),
         }
@@ -194,15 +194,18 @@ impl Credentials {
         );
     }
 
-    /// Warns about a place for one of them in a body that it is not for: the server gets the name itself. The author may have meant it,
+    /// Warns about a place for one of them in a part that it is not for: the server gets the name itself. The author may have meant it,
     /// or a person wrote it.
-    pub(super) fn warn_of_body(&self, instance: &Instance, body: &[u8]) {
-        let is_left = |one: &&Credential| !one.is_for(Part::Body) && memmem::find(body, &one.place).is_some();
-        let Some(credential) = self.used.iter().find(is_left).map(|one| &one.name) else { return };
+    pub(super) fn warn_of_left<'a>(&self, instance: &Instance, mut parts: impl Iterator<Item = (Part<'a>, &'a [u8])>) {
+        let left = |(part, text): (Part<'a>, &[u8])| {
+            let is_left = |one: &&Credential| !one.is_for(part) && memmem::find(text, &one.place).is_some();
+            Some((part, &self.used.iter().find(is_left)?.name))
+        };
+        let Some((part, credential)) = parts.find_map(left) else { return };
         if instance.may_log() {
             tracing::warn!(
-                plugin = %instance.plugin, account = %instance.account.name, credential,
-                "a body has a place for a credential, and is sent as it stands: insert_in in plugin.toml has no body"
+                plugin = %instance.plugin, account = %instance.account.name, credential, argument = part.argument(),
+                "a place for a credential is sent as it stands: insert_in in plugin.toml does not list this part of a request"
             );
         }
     }
