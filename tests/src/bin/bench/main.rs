@@ -64,27 +64,33 @@ async fn bench(flags: &Bench) -> Result<()> {
         // After the table, which shows by how much a promise was missed.
         return languages::kept(&rows);
     }
-    let (rows, measured) = rows(flags).await?;
+    let (rows, failures) = rows(flags).await?;
     if flags.json {
         println!("{}", row::to_json(&rows));
     } else {
         println!("{}", row::to_text(&rows));
     }
-    // After the rows of the other parts, which took minutes.
-    measured?;
     // A page of some parts would lack the others.
     if flags.only.is_empty() {
         let command = if flags.by_profile { "cargo xtask bench --by-profile" } else { "cargo xtask bench" };
-        let page = page::write(&rows, command)?;
+        let missing: Vec<_> = failures.iter().map(|failure| failure.part).collect();
+        let page = page::write(&rows, &missing, command)?;
         if !flags.json {
             println!("written to {}", page.display());
         }
     }
-    Ok(())
+    // After the rows of the other parts, which took minutes.
+    failed(&failures)
 }
 
-/// Measures the parts that are wanted, in their order. Also returns an error that names each part that cannot be measured.
-async fn rows(flags: &Bench) -> Result<(Vec<Row>, Result<()>)> {
+/// A part that cannot be measured.
+struct Failure {
+    part: Part,
+    why: String,
+}
+
+/// Measures the parts that are wanted, in their order. Also returns those that cannot be measured.
+async fn rows(flags: &Bench) -> Result<(Vec<Row>, Vec<Failure>)> {
     let is_wanted = |part: &Part| flags.only.is_empty() || flags.only.contains(part);
     let programs = programs(flags, is_wanted(&Part::Echo)).await?;
     let parts = Part::value_variants().iter().copied().filter(is_wanted);
@@ -97,27 +103,28 @@ async fn each(
     parts: impl IntoIterator<Item = Part>,
     limit: impl Fn(Part) -> Duration,
     measure: impl AsyncFn(Part) -> Result<Vec<Row>>,
-) -> (Vec<Row>, Result<()>) {
+) -> (Vec<Row>, Vec<Failure>) {
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for part in parts {
         eprintln!("measuring {}", part.name());
         match within(limit(part), Box::pin(measure(part))).await {
             Ok(measured) => rows.extend(measured),
             Err(error) => {
-                let failure = format!("cannot measure {}: {error:#}", part.name());
-                eprintln!("{failure}");
-                failures.push(failure);
+                let why = format!("cannot measure {}: {error:#}", part.name());
+                eprintln!("{why}");
+                failures.push(Failure { part, why });
             }
         }
     }
-    (rows, failed(&failures))
+    (rows, failures)
 }
 
-fn failed(failures: &[String]) -> Result<()> {
+fn failed(failures: &[Failure]) -> Result<()> {
     if failures.is_empty() {
         return Ok(());
     }
-    bail!("{}", failures.join("; "))
+    let reasons: Vec<_> = failures.iter().map(|failure| failure.why.as_str()).collect();
+    bail!("{}", reasons.join("; "))
 }
 
 /// Returns the time limit of a part, some three times as long as it takes on two cores; one that exceeds it hangs.
@@ -190,7 +197,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_part_that_hangs_or_fails_is_named_and_the_rows_of_the_others_are_kept() {
         let parts = [Part::Echo, Part::Calls, Part::Storage, Part::Web];
-        let (rows, measured) = each(parts, limit, async |part| match part {
+        let (rows, failures) = each(parts, limit, async |part| match part {
             Part::Calls => pending().await,
             Part::Storage => Err(anyhow!("no disk")),
             _ => Ok(vec![Row::alone(part, "a row", 1.0, Unit::Calls)]),
@@ -198,18 +205,18 @@ mod tests {
         .await;
         let of: Vec<_> = rows.iter().map(|row| row.part).collect();
         assert_eq!(of, [Part::Echo, Part::Web]);
-        let error = measured.unwrap_err().to_string();
+        let error = failed(&failures).unwrap_err().to_string();
         assert_eq!(error, "cannot measure calls: not done within 600s; cannot measure storage: no disk");
     }
 
     #[tokio::test(start_paused = true)]
     async fn parts_that_are_measured_one_after_the_other_share_no_limit() {
         let slow = Duration::from_mins(9);
-        let (rows, measured) = each(Part::value_variants().iter().copied(), limit, async |part| {
+        let (rows, failures) = each(Part::value_variants().iter().copied(), limit, async |part| {
             tokio::time::sleep(slow).await;
             Ok(vec![Row::alone(part, "a row", 1.0, Unit::Calls)])
         })
         .await;
-        assert!(measured.is_ok() && rows.len() == Part::value_variants().len(), "{measured:?}");
+        assert!(failed(&failures).is_ok() && rows.len() == Part::value_variants().len());
     }
 }

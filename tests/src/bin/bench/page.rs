@@ -11,6 +11,7 @@ use plotters::drawing::IntoDrawingArea as _;
 use plotters::prelude::SVGBackend;
 use plotters::series::LineSeries;
 use plotters::style::{BLUE, WHITE};
+use xtask::Part;
 
 use crate::row::{Beside, Row};
 
@@ -57,17 +58,17 @@ impl Plot {
     }
 }
 
-/// Writes the page and its plots, and by which command they were made. Returns the page's path.
-pub(crate) fn write(rows: &[Row], command: &str) -> Result<PathBuf> {
+/// Writes the page and its plots, which parts could not be measured, and by which command all was made. Returns the page's path.
+pub(crate) fn write(rows: &[Row], missing: &[Part], command: &str) -> Result<PathBuf> {
     let path = docs::folder().join(PAGE);
     let save = |path: &PathBuf, text: String| {
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
     };
-    for plot in Plot::ALL {
+    for plot in Plot::ALL.into_iter().filter(|plot| rows.iter().any(|row| row.point_of(*plot).is_some())) {
         save(&path.with_file_name(plot.file()), drawn(plot, rows)?)?;
     }
     let day = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
-    save(&path, page(rows, command, &day, &machine()))?;
+    save(&path, page(rows, missing, command, &day, &machine()))?;
     Ok(path)
 }
 
@@ -82,16 +83,20 @@ fn machine() -> String {
     format!("{cores} cores of {}, Linux {version}", model.map_or("an unknown processor", |(_, model)| model.trim()))
 }
 
-fn page(rows: &[Row], command: &str, day: &str, machine: &str) -> String {
+fn page(rows: &[Row], missing: &[Part], command: &str, day: &str, machine: &str) -> String {
     let mut text = format!(
         "<!-- Made by `{command}` on {day}; a change here is lost. -->\n\n\
          # What parlor costs\n\n\
          Measured on {day} on {machine}, all in one run. Compare the columns: on another machine all figures are others. A ratio is \
          the median of those of neighbouring turns. `{command}` measures this and writes this page.\n"
     );
+    // Writing to a string cannot fail, here and below.
+    if !missing.is_empty() {
+        let names: Vec<_> = missing.iter().map(|part| part.title()).collect();
+        let _ = write!(text, "\nNot measured, because of an error: {}.\n", names.join("; "));
+    }
     for rows in rows.chunk_by(|one, next| one.part == next.part) {
         let title = rows[0].part.title();
-        // Writing to a string cannot fail, here and below.
         let _ = write!(text, "\n## {}{}\n\n", title[..1].to_uppercase(), &title[1..]);
         text.push_str("| what | measured | beside | ratio | goal | |\n|---|---|---|---|---|---|\n");
         for row in rows {
@@ -142,8 +147,6 @@ fn drawn(plot: Plot, rows: &[Row]) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use xtask::Part;
-
     use super::*;
     use crate::row::{Goal, Unit};
 
@@ -158,12 +161,13 @@ mod tests {
 
     #[test]
     fn the_page_has_every_row_and_the_plots_that_have_points() {
-        let page = page(&rows(), "cargo xtask bench", "2026-01-02", "2 cores of one kind");
+        let page = page(&rows(), &[Part::Storage], "cargo xtask bench", "2026-01-02", "2 cores of one kind");
         for part in [
             "Measured on 2026-01-02 on 2 cores of one kind",
             "| CPU a message, 10 plugins | 30.0 µs | one plugin: 30.0 µs | 1.00 | at most 1.10× | reached |",
             "| CPU a message, 1000 plugins | 60.0 µs | one plugin: 30.0 µs | 2.00 | at most 1.10× | missed |",
             "(performance-cpu.svg)",
+            "\nNot measured, because of an error: what a plugin stores, on disk when it is told so.\n",
         ] {
             assert!(page.contains(part), "{part}: {page}");
         }
