@@ -327,7 +327,7 @@ impl Judge {
             joins.pop_front();
         }
         joins.push_back(Join { key: key.to_owned(), at: now, is_handled: false });
-        if rules.joins == 0 || joins.len() <= rules.joins {
+        if !is_over(joins.len(), rules.joins) {
             return Vec::new();
         }
         let new = joins.iter_mut().filter(|one| !one.is_handled);
