@@ -122,7 +122,8 @@ func rulesOf(own, all map[string]float64) moderation.Rules {
 	span := func(name string) time.Duration { return time.Duration(number(name)) * time.Millisecond }
 	return moderation.Rules{
 		Joins: number("joins"), JoinWindow: span("join_window"), Messages: number("messages"), MessageWindow: span("message_window"),
-		Repeats: number("repeats"), CrowdRepeats: number("crowd_repeats"), Unreadable: number("unreadable"), RepeatWindow: span("repeat_window"), Newcomer: span("newcomer"),
+		Repeats: number("repeats"), CrowdRepeats: number("crowd_repeats"), Unreadable: number("unreadable"),
+		RepeatWindow: span("repeat_window"), Newcomer: span("newcomer"),
 	}
 }
 
