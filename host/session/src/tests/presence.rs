@@ -3,6 +3,7 @@
 use parlor_stanza::types::Show;
 
 use super::*;
+use crate::features::MAX_HELD;
 
 fn romeo(test: &TestSession) -> Arc<Contact> {
     Arc::clone(&test.session.snapshot().contacts.unwrap()[&bare(ROMEO)])
@@ -104,6 +105,45 @@ fn who_is_online_is_known_if_the_roster_comes_late() {
     test.bind();
     test.roster(vec![item(ROMEO, "both")]);
     assert_eq!(status(&test, "romeo"), "offline");
+}
+
+/// Otherwise a contact who left while there was no space would stay online.
+#[test]
+fn the_newest_presence_counts_if_there_is_no_space_before_the_roster() {
+    let nurse = "nurse@example.org";
+    let mut test = TestSession::new(Settings::default());
+    test.bind();
+    let id = test.asked(|ask| matches!(ask, Ask::Roster { .. }));
+    test.wait(20);
+    test.presence(client("a", 0, None, None));
+    test.presence(client("b", 0, None, None));
+    test.presence(presence(&format!("{nurse}/home"), PresenceKind::Available));
+    for number in 3..MAX_HELD {
+        test.presence(presence(&format!("stranger{number}@example.org/home"), PresenceKind::Available));
+    }
+    let told = test.now;
+    test.presence(client("a", 0, Some(Show::Away), None));
+    test.presence(presence(nurse, PresenceKind::Unavailable));
+    test.wait(5);
+    test.answer(None, id, Ok(Body::Roster { version: None, items: vec![item(ROMEO, "both"), item(nurse, "both")] }));
+    let of = |name: &str| romeo(&test).resources.iter().find(|client| client.name == name).cloned().unwrap();
+    assert_eq!((of("a").show, of("b").show), (Some(Show::Away), None));
+    assert!(of("a").since == told && of("b").since == told, "the time of the presence, and not of the roster");
+    assert_eq!(test.session.snapshot().contacts.unwrap()[&bare(nurse)].chat_status(), "offline");
+}
+
+#[test]
+fn what_a_room_said_before_it_was_entered_does_not_count_once_the_roster_has_come() {
+    let mut test = TestSession::new(Settings::default());
+    test.bind();
+    let id = test.asked(|ask| matches!(ask, Ask::Roster { .. }));
+    test.wait(20);
+    test.presence(presence(&format!("{ROOM}/nurse"), PresenceKind::Available));
+    test.in_room();
+    test.answer(None, id, Ok(Body::Roster { version: None, items: Vec::new() }));
+    let rooms = test.session.snapshot().rooms;
+    let occupants: Vec<&str> = rooms[&bare(ROOM)].occupants.keys().map(|nick| &**nick).collect();
+    assert_eq!(occupants, ["bot", "juliet"]);
 }
 
 /// Prosody (its issue 1121) takes an account for gone when an older session of the same client ends late, and tells it so.
