@@ -1,6 +1,7 @@
 //! The screens of `parlor keys`.
 
 use parlor::control::views::{Keys, shown};
+use parlor_base::escape::quoted_untrusted;
 
 use super::compare::hint;
 use crate::fleet::{MANY, NAMED};
@@ -113,7 +114,8 @@ fn people(on: &Keys) -> String {
             text.put(format_args!("{}\n", person(on, &key.jid)));
             last = Some(&key.jid);
         }
-        let label = key.label.as_ref().map(|label| format!(" “{label}”")).unwrap_or_default();
+        let label =
+            key.label.as_ref().map(|label| format!(" {}", quoted_untrusted(label, usize::MAX))).unwrap_or_default();
         let gone = if key.listed || key.kind != "omemo" { "" } else { ", not in use" };
         text.put(format_args!("  {}  {}{label}, seen {}{gone}\n", key.trust, key.name(), second(&key.last_seen)));
         text.put(format_args!("    {}\n", shown(&key.fingerprint)));
@@ -187,6 +189,16 @@ mod tests {
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert_eq!(known(&all(Vec::new())), "main, bot@example.org: blind trust\nno keys of others\n");
         assert_eq!(known(&[]), "no accounts\n");
+    }
+
+    #[test]
+    fn the_name_that_a_person_gave_a_key_does_not_go_on_as_words_of_the_host() {
+        let named = Key {
+            label: Some("phone”, trusted by you “".to_owned()),
+            ..key("juliet@example.org", Some(7), "blind")
+        };
+        let text = known(&all(vec![named]));
+        assert!(text.contains("OMEMO device 7 “phone', trusted by you '”, seen 2026"), "{text}");
     }
 
     #[test]

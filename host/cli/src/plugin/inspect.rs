@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use clap::Args;
-use parlor_base::escape::escape_untrusted;
+use parlor_base::escape::{escape_untrusted, quoted_untrusted};
 use parlor_base::id::PluginId;
 use parlor_config::url::Url;
 use parlor_plugins::admin::{Offer, PluginAdmin};
@@ -146,7 +146,8 @@ fn published(entry: &Entry) -> String {
 
 /// Describes the signer.
 fn signed_by(signer: Option<&KeyName>, comment: Option<&str>) -> String {
-    let comment = comment.map(|comment| format!(", who says “{comment}”")).unwrap_or_default();
+    let comment =
+        comment.map(|comment| format!(", who says {}", quoted_untrusted(comment, usize::MAX))).unwrap_or_default();
     signer.map_or_else(|| NOBODY.to_owned(), ToString::to_string) + &comment
 }
 
