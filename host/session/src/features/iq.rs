@@ -131,8 +131,12 @@ impl Features {
             Query::DiscoItems { node } => Reply::NoItems { node },
             Query::Version => Reply::Version,
             Query::Time => Reply::Time(turn.now),
-            // The entry of one client says nothing of the contact, which has another.
-            Query::RosterPush { of_client: true, item, .. } if self.roster.has(&item.jid) => Reply::Done,
+            // The entry of one client says nothing of the contact, which has another. A gateway may have no other one.
+            Query::RosterPush { of_client: true, item, .. }
+                if item.jid.node().is_some() && self.roster.has(&item.jid) =>
+            {
+                Reply::Done
+            }
             Query::RosterPush { version, item, xml, .. } => {
                 let (roster, mut views) = self.roster_and_views();
                 roster.pushed(version, item, xml, &mut views, turn);

@@ -146,6 +146,8 @@ fn what_becomes_of_the_entry_of_one_client_is_nothing_to_the_contact() {
     // A gateway may have no other entry.
     push_of_client(&mut test, item("icq.example.org", "both"));
     assert_eq!(contact(&test, "icq.example.org").unwrap().subscription, "both");
+    push_of_client(&mut test, item("icq.example.org", "remove"));
+    assert!(contact(&test, "icq.example.org").is_none());
 }
 
 /// A flood of presence does not copy the roster: each snapshot shares all unchanged contacts with the previous one.
