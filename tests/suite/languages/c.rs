@@ -19,7 +19,9 @@ use crate::test_host::{Plan, SOON, friend, running};
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_of_what_is_stored_are_empty_in_c_if_the_call_fails() {
     let folder = Folder::new().unwrap();
-    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    let optional = r#""to keep", optional = true }
+"rooms.send" = { scope = ["*"], reason = "to answer there", optional = true }"#;
+    folder.write("plugin/plugin.toml", MANIFEST.replace(r#""to keep" }"#, optional)).unwrap();
     folder.write("plugin/plugin.c", LISTS).unwrap();
     let plugin = built(&folder.path().join("plugin"), &folder).await;
     // Without the permission `storage`.
