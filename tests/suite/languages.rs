@@ -328,3 +328,9 @@ type = "string"
 default = "hello"
 description = "What it says"
 "#;
+
+/// Returns the manifest of one that answers where it was asked, also in rooms if it may.
+fn manifest_of_answers() -> String {
+    let optional = r#""rooms.send" = { scope = ["*"], reason = "to answer there", optional = true }"#;
+    MANIFEST.replacen("[permissions]", &format!("[permissions]\n{optional}"), 1)
+}

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     MANIFEST, actions, begins_and_answers, begun, built, built_reader, does_as_expected, example, holds_no_password,
-    is_ready_again, is_refused, parlor, passes, passes_its_tests, talks, with_archive,
+    is_ready_again, is_refused, manifest_of_answers, parlor, passes, passes_its_tests, talks, with_archive,
 };
 use crate::test_host::{Plan, SOON, friend, running};
 
@@ -19,9 +19,8 @@ use crate::test_host::{Plan, SOON, friend, running};
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_of_what_is_stored_are_empty_in_c_if_the_call_fails() {
     let folder = Folder::new().unwrap();
-    let optional = r#""to keep", optional = true }
-"rooms.send" = { scope = ["*"], reason = "to answer there", optional = true }"#;
-    folder.write("plugin/plugin.toml", MANIFEST.replace(r#""to keep" }"#, optional)).unwrap();
+    let manifest = manifest_of_answers().replace(r#""to keep" }"#, r#""to keep", optional = true }"#);
+    folder.write("plugin/plugin.toml", manifest).unwrap();
     folder.write("plugin/plugin.c", LISTS).unwrap();
     let plugin = built(&folder.path().join("plugin"), &folder).await;
     // Without the permission `storage`.

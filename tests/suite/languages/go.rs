@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 
 use super::{
     MANIFEST, actions, asked, begins_and_answers, built, built_reader, does_as_expected, example, holds_no_password,
-    is_ready_again, is_refused, online, parlor, passes_its_tests, talks, with_archive,
+    is_ready_again, is_refused, manifest_of_answers, online, parlor, passes_its_tests, talks, with_archive,
 };
 use crate::test_host::{A_MOMENT, Plan, SOON, friend, running};
 
@@ -323,7 +323,7 @@ async fn a_plugin_in_go_whose_start_ends_its_goroutine_is_refused_with_that_reas
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_plugin_in_go_that_sleeps_when_it_starts_gets_the_message_that_wakes_it() {
     let folder = Folder::new().unwrap();
-    let manifest = MANIFEST.replacen("[plugin]\n", "[plugin]\nparks = true\n", 1);
+    let manifest = manifest_of_answers().replacen("[plugin]\n", "[plugin]\nparks = true\n", 1);
     for (file, text) in [("plugin.toml", manifest.as_str()), ("go.mod", MODULE), ("plugin.go", SLEEPS)] {
         folder.write(format!("plugin/{file}"), text).unwrap();
     }
