@@ -7,9 +7,10 @@ use parlor_base::document::{DocumentError, Node, Section};
 use parlor_base::permission::ScopeKind;
 use parlor_session::permissions::Scope;
 
-use crate::setting::MAX_CHOICES;
-use crate::webhook;
+use crate::header::header;
 
+/// The most servers of one credential.
+pub(crate) const MAX_SERVERS: usize = 64;
 /// The most places of one credential.
 pub(crate) const MAX_PLACES: usize = 16;
 
@@ -112,7 +113,7 @@ impl Place {
             "query" => Ok(Self::Query),
             "body" => Ok(Self::Body),
             _ => match place.strip_prefix("header ") {
-                Some(name) => Ok(Self::Header(webhook::header(node, name)?)),
+                Some(name) => Ok(Self::Header(header(node, name)?)),
                 None => Err(node.wants("a list of `header`, `header NAME`, `query` and `body`")),
             },
         }
@@ -130,7 +131,7 @@ impl Place {
 
 /// Parses the servers that a credential is bound to.
 fn bound(node: &Node<'_>) -> Result<Scope, DocumentError> {
-    let entries = node.strings(MAX_CHOICES)?;
+    let entries = node.strings(MAX_SERVERS)?;
     let open = entries.iter().find(|entry| entry.ends_with('*') || entry.contains("http://"));
     if let Some(open) = open {
         let open = open.escape_debug();

@@ -16,6 +16,7 @@ pub mod binding;
 pub mod component;
 pub mod components;
 pub mod consent;
+mod header;
 pub mod index;
 pub mod limits;
 pub mod listing;

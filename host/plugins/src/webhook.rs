@@ -6,6 +6,7 @@ mod verification;
 use parlor_base::document::{DocumentError, Node, Section};
 use parlor_base::nearest::nearest;
 
+use crate::header::{MAX_HEADER, header};
 use crate::manifest::keys::{self, MAX_DESCRIPTION, MAX_LISTED, MAX_WEBHOOK_NAME};
 
 use verification::{Encoding, Hash};
@@ -13,8 +14,6 @@ use verification::{Encoding, Hash};
 pub use below::below;
 pub use verification::{Given, Once, TrialAnswer, UNKNOWN, Unverified, Verification, VerifiedBy};
 
-/// The maximum length of a header's name or of a prefix, in bytes.
-const MAX_HEADER: usize = 64;
 
 /// A webhook that a plugin's author declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -316,15 +315,6 @@ fn headers(section: &Section<'_>) -> Result<Vec<String>, DocumentError> {
         Ok(name)
     });
     listed.collect()
-}
-
-/// Parses the name of a header (RFC 9110, section 5.1).
-pub(crate) fn header(node: &Node<'_>, name: &str) -> Result<String, DocumentError> {
-    let is_token = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
-    if name.is_empty() || name.len() > MAX_HEADER || !name.bytes().all(is_token) {
-        return Err(node.wants(&format!("the name of a header, at most {MAX_HEADER} bytes")));
-    }
-    Ok(name.to_ascii_lowercase())
 }
 
 /// Parses the text before a signature. A comma separates signatures.

@@ -7,7 +7,7 @@ use parlor_base::id::PluginId;
 use parlor_session::event::LONGEST_NAME;
 
 use super::{MAX_ENTRIES, MAX_LICENSE, MAX_REASON, MAX_SETTING_NAME};
-use crate::binding::MAX_PLACES;
+use crate::binding::{MAX_PLACES, MAX_SERVERS};
 use crate::setting;
 
 /// The maximum length of a description, in bytes.
@@ -150,7 +150,7 @@ fn settings() -> Vec<Key> {
             .within(format!("1 to {}", setting::MAX_CHOICES)),
         key("hosts", "list of servers", "Where a credential goes, as entries of `http.fetch` over TLS, none of them `*`; with the type `credential`, and only with it. It may be left out where the credential only verifies requests to a webhook.", "hosts = [\"https://api.example.org\"]")
             .or("none")
-            .within(format!("1 to {}", setting::MAX_CHOICES)),
+            .within(format!("1 to {MAX_SERVERS}")),
         key("insert_in", "list of texts", "The parts of a request that the host writes a credential into: `header` for the value of each header, `header NAME` for that of one, `query` and `body`. A `{{name}}` elsewhere is sent as it stands, as people may have written it; with `hosts` only.", "insert_in = [\"header authorization\"]")
             .or("`[\"header\", \"query\"]`")
             .within(format!("1 to {MAX_PLACES}")),
