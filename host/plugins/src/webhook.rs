@@ -14,7 +14,6 @@ use verification::{Encoding, Hash};
 pub use below::below;
 pub use verification::{Given, Once, TrialAnswer, UNKNOWN, Unverified, Verification, VerifiedBy};
 
-
 /// A webhook that a plugin's author declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {

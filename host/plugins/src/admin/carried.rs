@@ -137,9 +137,8 @@ mod tests {
             assert_eq!(says(old, new), "");
         }
         assert_eq!(goes_further("other", &one, &secret), None);
-        let in_body = manifest(
-            "type = \"credential\"\nhosts = [\"a.example.org\"]\ninsert_in = [\"header x-key\", \"body\"]\n",
-        );
+        let in_body =
+            manifest("type = \"credential\"\nhosts = [\"a.example.org\"]\ninsert_in = [\"header x-key\", \"body\"]\n");
         assert_eq!(says(&one, &in_body), "it would also be written into the body");
         assert_eq!(says(&in_body, &one), "it would also be written into headers and the query");
         // A credential that only verifies webhooks is not sent to any server.
