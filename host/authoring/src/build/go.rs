@@ -252,7 +252,7 @@ mod tests {
         let lists = rooms.matches("for index, items := 0, witRuntime.Take(").count();
         assert!(lists > 0 && !rooms.contains("for index := 0;"), "{lists}");
         // The result has the call's name: others are called while it is decoded.
-        let failed =
+        let failed: usize =
             [" = witTypes.Err[", "\nreturn witTypes.Err["].map(|error| rooms.matches(error).count()).iter().sum();
         let named = rooms.matches(".Of(\"rooms.").count();
         assert!(named > 0 && named == failed && !rooms.contains("Called("), "{named} of {failed}");
