@@ -24,7 +24,8 @@ async fn lists_of_what_is_stored_are_empty_in_c_if_the_call_fails() {
     folder.write("plugin/plugin.c", LISTS).unwrap();
     let plugin = built(&folder.path().join("plugin"), &folder).await;
     // Without the permission `storage`.
-    let host = Plan::new().await.bytes("actions", &plugin, talks).start().await;
+    let granted = |entry| talks(entry).grant("stanza.send", &["iq"]);
+    let host = Plan::new().await.bytes("actions", &plugin, granted).start().await;
     running(&host, "actions").await;
     let bot = host.account().jid.clone();
     let mut friend = friend("friend").await;
