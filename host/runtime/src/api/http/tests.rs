@@ -60,7 +60,7 @@ fn a_place_for_a_credential_in_a_path_is_refused() {
         let result = token.refuse_in_path(url);
         assert_eq!(result.is_err(), is_refused, "{url}");
         let text = result.err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(!is_refused || text.contains("no credential into a path: write {{token}} in the query"), "{text}");
+        assert!(!is_refused || text.contains("no credential into a path: write {{token}} in a part that"), "{text}");
     }
 }
 
