@@ -85,8 +85,8 @@ impl Heap {
 
     /// Returns whether the heap has changed enough, or its last walk was long enough ago.
     ///
-    /// A walk stops all allocations for tens of milliseconds: with a thousand busy accounts, for 50 ms. So a busy host, which would take
-    /// at once again what it gave back, waits until it is quiet, and ten minutes at most.
+    /// A walk stops all allocations for up to tens of milliseconds. A busy host would take at once again what it gave back, so it waits
+    /// until it is quiet, for ten minutes at most.
     fn is_worth_a_walk(&mut self, size: u64, is_busy: bool) -> bool {
         self.since += 1;
         if is_busy {

@@ -1,6 +1,6 @@
-//! Where the host writes a credential: to which servers, and into which parts of a request.
+//! The servers that get a credential, and the parts of a request that the host writes it into.
 //!
-//! The host fills in a place such as `{{api_key}}` and cannot know who wrote it there. What people write is mostly in bodies, so a
+//! The host fills in a place such as `{{api_key}}`, and cannot know who wrote it there. Texts of people are mostly in bodies, so a
 //! credential goes into a body only if the author says so.
 
 use parlor_base::document::{DocumentError, Node, Section};
@@ -19,6 +19,17 @@ pub(crate) const MAX_PLACES: usize = 16;
 pub struct Binding {
     servers: Scope,
     places: Vec<Place>,
+}
+
+/// A part of a request that a credential may stand in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// The value of the header with this name.
+    Header(&'a str),
+    /// The query of the address.
+    Query,
+    /// The body, if it is sent as a whole.
+    Body,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,17 +57,16 @@ impl Binding {
 
     /// Parses `hosts` and `insert_in` of `[settings.NAME]`.
     pub(super) fn read(section: &Section<'_>) -> Result<Option<Self>, DocumentError> {
-        let (hosts, places) = (section.get("hosts"), section.get("insert_in"));
-        match (hosts, places) {
-            (None, None) => Ok(None),
-            (None, Some(places)) => {
-                Err(places.error("without `hosts` it goes into no request: list the servers in `hosts`"))
-            }
-            (Some(hosts), None) => Ok(Some(Self::new(bound(&hosts)?))),
-            (Some(hosts), Some(places)) => {
-                Ok(Some(Self { servers: bound(&hosts)?, places: Place::read_all(&places)? }))
-            }
+        let places = section.get("insert_in");
+        let Some(hosts) = section.get("hosts") else {
+            let why = "without `hosts` it goes into no request: list the servers in `hosts`";
+            return places.map_or(Ok(None), |places| Err(places.error(why)));
+        };
+        let mut binding = Self::new(bound(&hosts)?);
+        if let Some(places) = places {
+            binding.places = Place::read_all(&places)?;
         }
+        Ok(Some(binding))
     }
 
     /// Returns the servers.
@@ -64,23 +74,14 @@ impl Binding {
         &self.servers
     }
 
-    /// Returns whether it is written into the value of this header.
-    pub fn is_for_header(&self, name: &str) -> bool {
+    /// Returns whether it is written into this part of a request.
+    pub fn is_for(&self, part: Part<'_>) -> bool {
         self.places.iter().any(|place| match place {
-            Place::Headers => true,
-            Place::Header(one) => one.eq_ignore_ascii_case(name),
-            Place::Query | Place::Body => false,
+            Place::Headers => matches!(part, Part::Header(_)),
+            Place::Header(one) => matches!(part, Part::Header(name) if one.eq_ignore_ascii_case(name)),
+            Place::Query => part == Part::Query,
+            Place::Body => part == Part::Body,
         })
-    }
-
-    /// Returns whether it is written into the query of an address.
-    pub fn is_for_query(&self) -> bool {
-        self.places.contains(&Place::Query)
-    }
-
-    /// Returns whether it is written into a body.
-    pub fn is_for_body(&self) -> bool {
-        self.places.contains(&Place::Body)
     }
 
     /// Lists the places in words.
@@ -91,7 +92,7 @@ impl Binding {
     /// Lists the places, in words, that another binding does not have.
     pub(crate) fn places_beyond(&self, other: &Self) -> Vec<String> {
         let is_beyond = |place: &&Place| match place {
-            Place::Header(name) => !other.is_for_header(name),
+            Place::Header(name) => !other.is_for(Part::Header(name)),
             Place::Headers | Place::Query | Place::Body => !other.places.contains(place),
         };
         self.places.iter().filter(is_beyond).map(Place::in_words).collect()
@@ -158,8 +159,8 @@ mod tests {
     #[test]
     fn a_credential_goes_into_headers_and_the_query_unless_the_author_says_where() {
         let goes = |binding: &Binding| {
-            let headers = ["authorization", "X-Key"].map(|name| binding.is_for_header(name));
-            (headers, binding.is_for_query(), binding.is_for_body())
+            let headers = ["authorization", "X-Key"].map(|name| binding.is_for(Part::Header(name)));
+            (headers, binding.is_for(Part::Query), binding.is_for(Part::Body))
         };
         assert_eq!(goes(&binding("")), ([true, true], true, false));
         assert_eq!(goes(&binding("insert_in = [\"header x-key\"]")), ([false, true], false, false));

@@ -56,7 +56,7 @@ impl From<NoBookmarks> for CallError {
     }
 }
 
-/// Where the server keeps the bookmarks.
+/// The place in which the server keeps the bookmarks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Place {
     /// The newer place, in which each bookmark is an item (XEP-0402).

@@ -137,7 +137,7 @@ impl Buffer {
     }
 
     /// Drops a line about no account if such lines take more than a quarter of the bytes, or else one about the account with the most
-    /// bytes. Of these lines, the oldest one of the plugin with the most bytes goes. So a flood of lines displaces itself.
+    /// bytes. The plugin with the most bytes there loses its oldest line. So a flood of lines displaces itself.
     fn forget(&mut self) {
         let of_none = self.shares.get(&None::<String>).map_or(0, |share| share.bytes);
         let largest = self.largest.last().filter(|_| of_none <= MOST_BYTES / 4);

@@ -17,6 +17,7 @@ use parlor_base::held::Holding;
 use parlor_base::permission::Permission;
 use parlor_base::rate::Bucket;
 use parlor_base::web_address::WebAddress;
+use parlor_plugins::binding::Part;
 use parlor_session::permissions::{CallName, Target};
 use parlor_stanza::error::CallError;
 use parlor_web::header::{HeaderName, HeaderValue};
@@ -24,7 +25,7 @@ use parlor_web::{Answer, Hop, Late, Method, Outgoing, WebError};
 use tokio::time::timeout;
 use wasmtime::component::Accessor;
 
-use self::credentials::{Credentials, Part};
+use self::credentials::Credentials;
 use self::script::scripted;
 use self::underway::Underway;
 use super::pacing::slow_down;

@@ -41,7 +41,7 @@ pub(super) fn before_roster(
     }
     presence.delay.get_or_insert(turn.now);
     let Some(Incoming::Presence(presence)) = features.early.hold(Incoming::Presence(presence)) else { return None };
-    // There is no space. What is held of the same client must not count instead of this.
+    // There is no space. Older presence of the same client must not count instead of this.
     features.early.forget_older(&presence.from);
     match features.early.hold(Incoming::Presence(presence)) {
         Some(Incoming::Presence(presence)) => Some(presence),
@@ -55,7 +55,7 @@ pub(super) fn take_in_early(features: &mut Features, turn: &mut Turn<'_>) {
         return;
     }
     for held in std::mem::take(&mut features.early).stanzas {
-        // What a room said before the account entered it is not true any more.
+        // Presence of a room from before the account entered it is out of date.
         let is_of_room = matches!(&held, Incoming::Presence(presence) if features.rooms.has(&presence.from.to_bare()));
         if !is_of_room {
             features.take_in(held, turn);

@@ -97,7 +97,7 @@ fn who_is_online_is_known_if_the_roster_comes_late() {
     assert_eq!(["romeo", "nurse", "paris"].map(|name| status(&test, name)), ["online", "online", "offline"]);
     assert_eq!(test.count("contactPresenceChanged"), 4);
 
-    // What was said on a stream does not count after it.
+    // Presence that came on an earlier stream does not count.
     let mut test = TestSession::new(Settings::default());
     test.bind();
     test.presence(client("romeo", PresenceKind::Available));

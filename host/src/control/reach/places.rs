@@ -69,8 +69,8 @@ impl Places {
         Self { requests: Mutex::new(requests), freed: Notify::const_new() }
     }
 
-    /// Takes a place for a request of a session of these accounts, and may wait a moment for that. Of those that wait, the first one
-    /// that may have a place gets it. None: there are too many.
+    /// Takes a place for a request of a session of these accounts, and may wait a moment for that. The first
+    /// waiting request that may have a place gets it. None: there are too many.
     pub(super) async fn take(&'static self, accounts: String) -> Option<Place> {
         let waiting = {
             let mut requests = self.requests();

@@ -64,7 +64,7 @@ pub(crate) fn write(rows: &[Row], missing: &[Part], command: &str) -> Result<Pat
     let save = |path: &PathBuf, text: String| {
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
     };
-    for plot in Plot::ALL.into_iter().filter(|plot| rows.iter().any(|row| row.point_of(*plot).is_some())) {
+    for plot in with_points(rows) {
         save(&path.with_file_name(plot.file()), drawn(plot, rows)?)?;
     }
     let day = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
@@ -114,11 +114,16 @@ fn page(rows: &[Row], missing: &[Part], command: &str, day: &str, machine: &str)
             let (what, value, goal) = (&row.what, row.value, row.goal_text());
             let _ = writeln!(text, "| {what} | {value} | {beside} | {ratio} | {goal} | {verdict} |");
         }
-        for plot in Plot::ALL.into_iter().filter(|plot| rows.iter().any(|row| row.point_of(*plot).is_some())) {
+        for plot in with_points(rows) {
             let _ = write!(text, "\n![{}]({})\n", plot.title(), plot.file());
         }
     }
     text
+}
+
+/// Returns the plots that these rows have points of.
+fn with_points(rows: &[Row]) -> impl Iterator<Item = Plot> {
+    Plot::ALL.into_iter().filter(|plot| rows.iter().any(|row| row.point_of(*plot).is_some()))
 }
 
 /// Draws a plot as SVG.

@@ -9,7 +9,7 @@ use memchr::{memchr_iter, memmem};
 use parlor_base::escape::escape_untrusted;
 use parlor_base::permission::Permission;
 use parlor_base::web_address::{WebAddress, encoded};
-use parlor_plugins::binding::Binding;
+use parlor_plugins::binding::{Binding, Part};
 use parlor_plugins::setting::SettingKind;
 use parlor_session::permissions::Target;
 use parlor_stanza::error::CallError;
@@ -41,26 +41,6 @@ pub(super) struct Credential {
     value: String,
 }
 
-/// A part of a request that a credential may stand in.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Part<'a> {
-    /// The value of this header.
-    Header(&'a str),
-    Query,
-    Body,
-}
-
-impl Part<'_> {
-    /// Returns the argument that it is in.
-    fn argument(self) -> &'static str {
-        match self {
-            Self::Header(_) => "request.headers",
-            Self::Query => "request.url",
-            Self::Body => "request.body",
-        }
-    }
-}
-
 /// A credential that is not bound to a server.
 pub(super) struct Unbound {
     name: String,
@@ -76,17 +56,18 @@ impl Unbound {
     }
 }
 
+/// Returns the argument of the call that a part of a request is in.
+fn argument(part: Part<'_>) -> &'static str {
+    match part {
+        Part::Header(_) => "request.headers",
+        Part::Query => "request.url",
+        Part::Body => "request.body",
+    }
+}
+
 impl Credential {
     pub(super) fn new(name: String, value: String, binding: Binding) -> Self {
         Self { place: format!("{{{{{name}}}}}").into(), name, binding, value }
-    }
-
-    fn is_for(&self, part: Part<'_>) -> bool {
-        match part {
-            Part::Header(name) => self.binding.is_for_header(name),
-            Part::Query => self.binding.is_for_query(),
-            Part::Body => self.binding.is_for_body(),
-        }
     }
 }
 
@@ -198,13 +179,13 @@ impl Credentials {
     /// or a person wrote it.
     pub(super) fn warn_of_left<'a>(&self, instance: &Instance, mut parts: impl Iterator<Item = (Part<'a>, &'a [u8])>) {
         let left = |(part, text): (Part<'a>, &[u8])| {
-            let is_left = |one: &&Credential| !one.is_for(part) && memmem::find(text, &one.place).is_some();
+            let is_left = |one: &&Credential| !one.binding.is_for(part) && memmem::find(text, &one.place).is_some();
             Some((part, &self.used.iter().find(is_left)?.name))
         };
         let Some((part, credential)) = parts.find_map(left) else { return };
         if instance.may_log() {
             tracing::warn!(
-                plugin = %instance.plugin, account = %instance.account.name, credential, argument = part.argument(),
+                plugin = %instance.plugin, account = %instance.account.name, credential, argument = argument(part),
                 "a place for a credential is sent as it stands: insert_in in plugin.toml does not list this part of a request"
             );
         }
@@ -225,7 +206,7 @@ impl Credentials {
             let across = [before, &part[..part.len().min(one.place.len())]].concat();
             memmem::find(&across, &one.place).is_some() || memmem::find(part, &one.place).is_some()
         };
-        self.used.iter().filter(|one| one.is_for(Part::Body)).find(is_in).map(|one| one.name.as_str())
+        self.used.iter().filter(|one| one.binding.is_for(Part::Body)).find(is_in).map(|one| one.name.as_str())
     }
 
     /// Adds a part to the end of the parts before it, as far as the name of a credential could begin there.
@@ -246,14 +227,14 @@ impl Credentials {
         }
         let (mut filled, mut done) = (Vec::new(), 0);
         for at in memchr_iter(b'{', text).filter(|at| text[*at..].starts_with(b"{{")) {
-            let here = |one: &&Credential| at >= done && one.is_for(part) && text[at..].starts_with(&one.place);
+            let here = |one: &&Credential| at >= done && one.binding.is_for(part) && text[at..].starts_with(&one.place);
             let Some(one) = self.used.iter().find(here) else { continue };
             filled.extend_from_slice(&text[done..at]);
             filled.extend_from_slice(&written(&one.value));
             done = at + one.place.len();
             if filled.len() > done + MOST_ADDED {
                 let reason = format!("the credentials would add more than {MOST_ADDED} bytes");
-                return Err(CallError::invalid(part.argument(), reason));
+                return Err(CallError::invalid(argument(part), reason));
             }
         }
         if done == 0 {

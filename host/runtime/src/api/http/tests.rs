@@ -1,10 +1,10 @@
 //! Tests of how credentials are written into requests.
 
 use parlor_base::permission::ScopeKind;
-use parlor_plugins::binding::Binding;
+use parlor_plugins::binding::{Binding, Part};
 use parlor_session::permissions::Scope;
 
-use super::credentials::{Credential, Credentials, Part};
+use super::credentials::{Credential, Credentials};
 use crate::bindings::parlor::plugin::http::Header;
 use crate::settings::Hidden;
 
@@ -22,7 +22,7 @@ fn token() -> Credentials {
     Credentials { used: all.into(), hidden: Hidden::of([TOKEN]).into() }
 }
 
-/// Whoever writes to a bot may write the name of a credential, and read it at the service that the bot sends texts to.
+/// A person may write the name of a credential to a bot, and read the credential at the service that the bot sends texts to.
 #[test]
 fn a_credential_is_written_into_no_body_unless_its_manifest_says_so() {
     let used = vec![Credential::new("token".to_owned(), TOKEN.to_owned(), bound())];

@@ -253,7 +253,7 @@ async fn sessions_of_some_accounts_have_few_places_and_those_of_the_whole_host_n
     host.stop().await;
 }
 
-/// What is not looked at cannot keep the answer waiting, and none of its faults is told.
+/// So other accounts cannot keep the answer waiting, and their faults are not told.
 #[tokio::test]
 async fn a_session_of_some_accounts_has_no_other_ones_looked_at() {
     let folder = tempfile::tempdir().unwrap();
