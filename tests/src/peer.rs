@@ -287,6 +287,14 @@ impl Session {
         Ok(None)
     }
 
+    /// Answers the client's requests until it has sent nothing for so long. Its other stanzas are dropped.
+    pub async fn until_quiet(&mut self, quiet: Duration) -> Result<()> {
+        while let Ok(stanza) = timeout(quiet, self.read()).await {
+            self.answer_or_give(stanza?).await?;
+        }
+        Ok(())
+    }
+
     async fn until_available(&mut self) -> Result<()> {
         loop {
             if let Stanza::Presence(Presence { type_: PresenceType::None, to: None, .. }) = self.next().await? {

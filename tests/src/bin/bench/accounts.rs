@@ -45,6 +45,9 @@ const PROBES: u64 = 1_000;
 const PROBE: Duration = Duration::from_millis(5);
 /// The time between two messages to the same busy account.
 const PACE: Duration = Duration::from_secs(1);
+/// How long an account sends nothing once it has logged in. What it does for itself after its presence, such as publishing its
+/// keys, waits for answers, and would else happen while something is measured.
+const QUIET: Duration = Duration::from_secs(2);
 /// The timeout of everything that is not measured.
 const SOON: Duration = Duration::from_mins(3);
 
@@ -170,12 +173,18 @@ pub(crate) fn account(number: u32) -> Result<(String, Account)> {
     Ok((format!("bot-{number}"), Account { jid, password: "any".to_owned() }))
 }
 
-/// Waits until so many clients have logged in. Returns them, and how long it took until each had, in order.
+/// Waits until so many clients have logged in and have nothing more to do. Returns them, and how long it took until each had
+/// logged in, in order.
 async fn accepted(peer: &Arc<Peer>, count: u32) -> Result<(Vec<Session>, Vec<Duration>)> {
     let begin = Instant::now();
     let each = (0..count).map(|_| {
         let peer = Arc::clone(peer);
-        let accepting = tokio::spawn(async move { anyhow::Ok((peer.accept(SOON).await?, begin.elapsed())) });
+        let accepting = tokio::spawn(async move {
+            let mut session = peer.accept(SOON).await?;
+            let time = begin.elapsed();
+            session.until_quiet(QUIET).await?;
+            anyhow::Ok((session, time))
+        });
         async { accepting.await? }
     });
     let (sessions, mut times): (Vec<_>, Vec<_>) = try_join_all(each).await?.into_iter().unzip();
