@@ -116,7 +116,9 @@ pub(crate) fn numbered(code: &str) -> Option<(&'static str, &'static str)> {
         "409" => ("conflict", "cancel"),
         "500" => ("internal-server-error", "wait"),
         "501" => ("feature-not-implemented", "cancel"),
-        "502" | "503" | "510" => ("service-unavailable", "cancel"),
+        // Another server could not be reached, as during an outage.
+        "502" => ("service-unavailable", "wait"),
+        "503" | "510" => ("service-unavailable", "cancel"),
         _ => return None,
     })
 }

@@ -194,6 +194,8 @@ fn the_condition_of_an_error_is_found_wherever_it_is() {
         ("<error code='404' type='cancel'>Not Found</error>", "item-not-found", "cancel", Some("Not Found")),
         ("<error code='407'/>", "registration-required", "auth", None),
         ("<error code='409' type='wait'> \n</error>", "conflict", "wait", None),
+        ("<error code='502'>Unknown host</error>", "service-unavailable", "wait", Some("Unknown host")),
+        ("<error code='503'/>", "service-unavailable", "cancel", None),
         ("<error code='299'>odd</error>", "undefined-condition", "cancel", None),
         (&format!("<error code='404'><gone {stanzas}/>odd</error>"), "gone", "cancel", None),
     ] {

@@ -39,6 +39,7 @@ fn an_error_stays_an_answer_however_odd_it_is() {
         ("<error/>".to_owned(), "undefined-condition"),
         ("<error code='409'/>".to_owned(), "<conflict"),
         ("<error code='500'/>".to_owned(), "type='wait'"),
+        ("<error code='502'/>".to_owned(), "type='wait'"),
         ("<error code='404' type='cancel'>Not Found</error>".to_owned(), ">Not Found<"),
         (format!("<error type='odd'><item-not-found {stanzas}/></error>"), "item-not-found"),
         (format!("<error type='cancel'><teapot {stanzas}/></error>"), ">teapot<"),
