@@ -20,6 +20,8 @@ pub(super) enum Answers {
 
 /// The words for what only a server does.
 const NO_SERVER: &str = "this is an address of a component, which keeps nothing for it";
+/// The words for a node that is asked about.
+const NO_NODE: &str = "there is no such node";
 
 /// Returns the answer to a request; `None` if it is none.
 pub(super) fn answer(request: &Iq, by: Answers) -> Option<Stanza> {
@@ -29,18 +31,33 @@ pub(super) fn answer(request: &Iq, by: Answers) -> Option<Stanza> {
         Iq::Result { .. } | Iq::Error { .. } => return None,
     };
     let (from, to, id) = (to.clone(), from.clone(), id.clone());
-    let answer = if is_get && payload.is("ping", ns::PING) {
-        Iq::Result { from, to, id, payload: None }
-    } else if is_get && payload.is("query", ns::DISCO_INFO) && payload.attr("node").is_none() {
-        Iq::Result { from, to, id, payload: Some(info(by)) }
+    let node = payload.attr("node");
+    // An empty node means none, and the answer repeats it.
+    let names_node = node.is_some_and(|node| !node.is_empty());
+    let asks = |namespace: &str| is_get && payload.is("query", namespace);
+    let is_discovery = asks(ns::DISCO_INFO) || asks(ns::DISCO_ITEMS);
+    let outcome = if is_get && payload.is("ping", ns::PING) {
+        Ok(None)
+    } else if is_discovery && names_node {
+        Err((DefinedCondition::ItemNotFound, NO_NODE))
+    } else if asks(ns::DISCO_INFO) {
+        Ok(Some(info(by, node)))
+    } else if asks(ns::DISCO_ITEMS) {
+        // An entity without items has an empty list (XEP-0030, section 4.1).
+        Ok(Some(Element::builder("query", ns::DISCO_ITEMS).attr(name("node"), node).build()))
     } else {
-        let error = StanzaError::new(ErrorType::Cancel, DefinedCondition::ServiceUnavailable, "en", NO_SERVER);
-        Iq::Error { from, to, id, error, payload: None }
+        Err((DefinedCondition::ServiceUnavailable, NO_SERVER))
     };
-    Some(Stanza::Iq(answer))
+    Some(Stanza::Iq(match outcome {
+        Ok(payload) => Iq::Result { from, to, id, payload },
+        Err((condition, words)) => {
+            let error = StanzaError::new(ErrorType::Cancel, condition, "en", words);
+            Iq::Error { from, to, id, error, payload: None }
+        }
+    }))
 }
 
-fn info(by: Answers) -> Element {
+fn info(by: Answers, node: Option<&str>) -> Element {
     let (category, kind) = match by {
         Answers::Domain => ("component", "generic"),
         Answers::Account => ("account", "registered"),
@@ -50,7 +67,7 @@ fn info(by: Answers) -> Element {
     let features = [ns::DISCO_INFO, ns::PING];
     let features =
         features.map(|feature| Element::builder("feature", ns::DISCO_INFO).attr(name("var"), feature).build());
-    Element::builder("query", ns::DISCO_INFO).append(identity).append_all(features).build()
+    Element::builder("query", ns::DISCO_INFO).attr(name("node"), node).append(identity).append_all(features).build()
 }
 
 /// Returns the refusal of a request to see an address.

@@ -301,6 +301,26 @@ async fn what_only_a_server_does_is_answered_without_one() {
     assert!(answer.starts_with("<iq") && answer.contains("'result'") && answer.contains("'7'"), "{answer}");
 }
 
+/// XEP-0030, sections 3 and 4.
+#[tokio::test]
+async fn whoever_looks_into_the_domain_finds_no_items_and_no_nodes() {
+    let server = Server::start().await;
+    let (_component, [_echo], mut stream) = server.component(["echo"]).await;
+    for (kind, node, expected) in [
+        ("info", "", "<identity"),
+        ("info", "node=''", "<identity"),
+        ("info", "node='other'", "item-not-found"),
+        ("items", "", "'result'"),
+        ("items", "node=''", "'result'"),
+        ("items", "node='other'", "item-not-found"),
+    ] {
+        let query = format!("<query xmlns='http://jabber.org/protocol/disco#{kind}' {node}/>");
+        stream.say(&format!("<iq from='a@b/c' to='bots.house' id='8' type='get'>{query}</iq>")).await;
+        let answer = stream.until("</iq>").await;
+        assert!(answer.contains(expected) && answer.contains(" to='a@b/c'"), "{kind} {node}: {answer}");
+    }
+}
+
 #[tokio::test]
 async fn whoever_an_address_appeared_to_is_told_when_it_goes() {
     let server = Server::start().await;
