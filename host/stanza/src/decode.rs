@@ -20,7 +20,7 @@ use crate::encode::AVATAR;
 use crate::error::{StanzaError, numbered};
 use crate::raw::{BroadcastPresence, RawStanza, returned};
 use crate::sieve::mend::{CUT, NOTES};
-use crate::text::{is_one_line, kept, name};
+use crate::text::{is_one_line, kept, name, trimmed};
 use crate::types::{Carbon, Incoming, Message, MessageKind, Presence, PresenceKind, RosterItem, Show, address};
 use crate::xml::Xml;
 
@@ -434,9 +434,9 @@ fn stanza_error(error: &Element) -> StanzaError {
     let kind = error.attr("type").filter(|kind| ERROR_KINDS.contains(kind)).unwrap_or(usual);
     let texts = || error.children().filter(defined).filter(|child| child.name() == "text");
     let of_lang = |lang: Option<&str>| texts().find(|text| text.attr_ns(&Namespace::XML, "lang") == lang);
-    let text = of_lang(None).or_else(|| of_lang(Some("en"))).or_else(|| texts().next()).map(Element::text);
+    let text = of_lang(None).or_else(|| of_lang(Some("en"))).or_else(|| texts().next()).and_then(trimmed);
     // Its text was that of the error itself.
-    let text = text.or_else(|| of_old.map(|_| error.text().trim().to_owned()).filter(|text| !text.is_empty()));
+    let text = text.or_else(|| of_old.and_then(|_| trimmed(error)));
     let moved = condition.filter(|condition| matches!(condition.name(), "gone" | "redirect"));
     let xml = xml_within(error, MAX_ERROR).unwrap_or_else(|| {
         let short = Element::builder("error", ns::DEFAULT_NS).attr(name("type"), kind);

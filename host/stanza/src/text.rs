@@ -1,6 +1,7 @@
 //! Texts, characters and names that a stanza can contain.
 
 use jiff::Timestamp;
+use minidom::Element;
 use minidom::rxml::NcName;
 
 /// The namespace of namespace declarations. Written again, an element or attribute in it would become a declaration
@@ -12,6 +13,14 @@ pub(crate) const RESERVED: &str = "http://www.w3.org/";
 /// Returns whether XML can contain this text, and it has no control characters.
 pub fn is_sendable(text: &str) -> bool {
     is_usual(text) || text.chars().all(is_sendable_char)
+}
+
+/// Returns the text of an element without the white space around it, which some programs write for the layout; `None` if
+/// there is no other text.
+pub(crate) fn trimmed(element: &Element) -> Option<String> {
+    let text = element.text();
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// Returns whether there is nothing but letters, signs and spaces of ASCII in this text, as in nearly all ids.

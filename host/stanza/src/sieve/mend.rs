@@ -19,7 +19,7 @@ use xmpp_parsers::stream_features::StreamFeatures;
 use crate::error::numbered;
 use crate::sieve::limits::MAX_TOKEN;
 use crate::sieve::lost::Lost;
-use crate::text::{DECLARATIONS, name};
+use crate::text::{DECLARATIONS, name, trimmed};
 use crate::types::address;
 
 /// The namespace that replaces an unreadable payload. Such a request is answered like every request of an unknown kind.
@@ -269,11 +269,8 @@ pub fn stream_error(bytes: &[u8]) -> Lost {
         "xml-not-well-formed" => "not-well-formed",
         condition => condition,
     };
-    Lost::Stream {
-        condition: printable(condition),
-        text: element.get_child("text", ns::XMPP_STREAMS).map(|text| printable(&text.text())),
-        elsewhere: element.get_child("see-other-host", ns::XMPP_STREAMS).map(|place| printable(&place.text())),
-    }
+    let part = |name: &str| element.get_child(name, ns::XMPP_STREAMS).and_then(trimmed).map(|text| printable(&text));
+    Lost::Stream { condition: printable(condition), text: part("text"), elsewhere: part("see-other-host") }
 }
 
 fn parse(bytes: &[u8]) -> Option<Element> {
@@ -424,7 +421,7 @@ fn malformed(iq: &mut Element) {
 fn mend_error(error: Option<&Element>) -> Element {
     let said = |child: &&Element| child.has_ns(ns::XMPP_STANZAS);
     let condition = error.and_then(|error| error.children().filter(said).find(|child| child.name() != "text"));
-    let text = error.and_then(|error| error.get_child("text", ns::XMPP_STANZAS)).map(Element::text);
+    let text = error.and_then(|error| error.get_child("text", ns::XMPP_STANZAS)).and_then(trimmed);
     let kind = error.and_then(|error| error.attr("type"));
     let of_old = error.filter(|_| condition.is_none()).and_then(|error| numbered(error.attr("code")?));
     let kind = kind.filter(|kind| matches!(*kind, "auth" | "cancel" | "continue" | "modify" | "wait"));
@@ -450,8 +447,7 @@ fn mend_error(error: Option<&Element>) -> Element {
     let known = errors.find(|error| StanzaError::try_from(error.clone()).is_ok());
     known.unwrap_or_else(|| {
         let text = text.clone().or_else(|| condition.map(|condition| condition.name().to_owned()));
-        let of_itself = || error.filter(|_| of_old.is_some()).map(|error| error.text().trim().to_owned());
-        let text = text.or_else(of_itself).filter(|text| !text.is_empty());
+        let text = text.or_else(|| error.filter(|_| of_old.is_some()).and_then(trimmed));
         build(bare(of_old.map_or("undefined-condition", |(condition, _)| condition)), text)
     })
 }

@@ -189,6 +189,9 @@ fn the_condition_of_an_error_is_found_wherever_it_is() {
     assert_eq!(told(&format!("{german}{english}")).as_deref(), Some("full"));
     assert_eq!(told(&format!("{german}{english}{}", text("", "busy"))).as_deref(), Some("busy"));
     assert_eq!(told(&german).as_deref(), Some("voll"));
+    // Some programs break the lines of a text, or write an empty one.
+    assert_eq!(told(&format!("<text {stanzas}>\n\tthe queue is full\n</text>")).as_deref(), Some("the queue is full"));
+    assert_eq!(told(&format!("<text {stanzas}> \n</text>")), None);
     // XEP-0086 had a number alone.
     for (of_old, condition, kind, text) in [
         ("<error code='404' type='cancel'>Not Found</error>", "item-not-found", "cancel", Some("Not Found")),

@@ -43,6 +43,7 @@ fn an_error_stays_an_answer_however_odd_it_is() {
         ("<error code='404' type='cancel'>Not Found</error>".to_owned(), ">Not Found<"),
         (format!("<error type='odd'><item-not-found {stanzas}/></error>"), "item-not-found"),
         (format!("<error type='cancel'><teapot {stanzas}/></error>"), ">teapot<"),
+        (format!("<error type='cancel'><teapot {stanzas}/><text {stanzas}> </text></error>"), ">teapot<"),
         (format!("<error type='cancel'><teapot {stanzas}/><text {stanzas}>short and stout</text></error>"), "stout"),
         (format!("<error type='cancel'><gone {stanzas}/><a xmlns='u:a'/><b xmlns='u:b'/></error>"), "gone"),
         (format!("<x xmlns='u:x'/><y xmlns='u:y'/><error type='wait'><conflict {stanzas}/></error>"), "conflict"),
@@ -253,6 +254,26 @@ fn a_condition_of_before_is_known_by_its_name_of_today() {
     let xml = format!("<stream:error><xml-not-well-formed xmlns='{}'/></stream:error>", ns::XMPP_STREAMS);
     let condition = "not-well-formed".to_owned();
     assert_eq!(stream_error(xml.as_bytes()), Lost::Stream { condition, text: None, elsewhere: None });
+}
+
+/// Some programs break the lines of what they write, or write an empty text.
+#[test]
+fn the_layout_of_a_stream_error_is_none_of_its_words() {
+    let read = |text: &str, place: &str| {
+        let xml = format!(
+            "<stream:error><see-other-host xmlns='{0}'>{place}</see-other-host><text xmlns='{0}'>{text}</text></stream:error>",
+            ns::XMPP_STREAMS
+        );
+        stream_error(xml.as_bytes())
+    };
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    let lost = |text, elsewhere| Lost::Stream {
+        condition: "see-other-host".to_owned(),
+        text: owned(text),
+        elsewhere: owned(elsewhere),
+    };
+    assert_eq!(read("\n  moved\n", "\n  b.house:5222\n"), lost(Some("moved"), Some("b.house:5222")));
+    assert_eq!(read(" ", ""), lost(None, None));
 }
 
 /// XEP-0440, section 3: a client uses a type that it knows. RFC 6120, section 4.3.2: unknown features are ignored.
