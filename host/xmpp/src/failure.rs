@@ -18,12 +18,12 @@ pub(super) fn features_failure(error: RecvFeaturesError, domain: &str) -> Connec
 }
 
 pub(super) fn stream_failure(error: &StreamError, domain: &str) -> ConnectError {
-    let elsewhere = match &error.condition {
-        DefinedCondition::SeeOtherHost(place) => Some(printable(place)),
-        _ => None,
+    let (condition, elsewhere) = match &error.condition {
+        DefinedCondition::SeeOtherHost(place) => ("see-other-host".to_owned(), words(place)),
+        condition => (condition.to_string(), None),
     };
-    let text = error.get_best_text(Vec::new()).map(|(_, text)| printable(text));
-    ended(&error.condition.to_string(), text, elsewhere, domain)
+    let text = error.get_best_text(Vec::new()).and_then(|(_, text)| words(text));
+    ended(&condition, text, elsewhere, domain)
 }
 
 /// Returns the error for a stream that the server ended with this condition, and perhaps with a redirect.
@@ -58,7 +58,12 @@ pub(super) fn of_named(error: ConnectError, settings: &LinkSettings, domain: &st
 
 /// Returns the text that a server sent with a condition, in English if there are several languages.
 pub(super) fn said(texts: &BTreeMap<String, String>) -> Option<String> {
-    let text = texts.get("en").or_else(|| texts.values().next())?.trim();
+    words(texts.get("en").or_else(|| texts.values().next())?)
+}
+
+/// Returns a text without the white space around it, which is layout; `None` if there is no other text.
+fn words(text: &str) -> Option<String> {
+    let text = text.trim();
     (!text.is_empty()).then(|| printable(text))
 }
 
@@ -77,5 +82,15 @@ mod tests {
             down.to_string(),
             "the server ended the stream: system-shutdown (so\\u{1b}rry); it goes down and is come back to; nothing is to be done"
         );
+    }
+
+    #[test]
+    fn a_redirect_may_be_broken_into_lines() {
+        let error = |place: &str, text: &str| {
+            stream_failure(&StreamError::new(DefinedCondition::SeeOtherHost(place.to_owned()), "en", text), "house")
+        };
+        assert_eq!(error("\n  other:5222\n", "").elsewhere(), Some("other:5222"));
+        let nowhere = ConnectError::Stream { condition: "see-other-host".to_owned(), text: Some("moved".to_owned()) };
+        assert_eq!(error(" ", "\n  moved\n"), nowhere);
     }
 }
