@@ -199,7 +199,7 @@ impl RoomTurn<'_, '_> {
             membership.entered_at = self.turn.deadlines.elapsed();
         }
         membership.stage = Stage::Inside;
-        let before = std::mem::take(&mut membership.before);
+        let before = std::mem::take(&mut membership.before).occupants;
         // Kept: a room that its service lost is created again when we come back, with the same configuration.
         let configure = membership.configure.clone();
         let was_put_out = self.rooms.records.is_put_out(jid);
@@ -370,7 +370,7 @@ impl RoomTurn<'_, '_> {
         let jid = self.jid;
         self.rooms.resend.forget(jid);
         let membership = self.rooms.memberships.get_mut(jid);
-        let before = membership.map(|membership| std::mem::take(&mut membership.before)).unwrap_or_default();
+        let before = membership.map(|membership| std::mem::take(&mut membership.before).occupants).unwrap_or_default();
         tell_changes_since(self.rooms, jid, &before, self.turn);
         let farewell = match error {
             // The room is closed for good (XEP-0045, section 10.9).

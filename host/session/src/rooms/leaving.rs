@@ -8,7 +8,7 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Outgoing, PresenceOut, PresenceOutKind};
 
 use super::entering::JOIN_PATIENCE;
-use super::membership::{Farewell, Farewells, Reason, Stage, Tells};
+use super::membership::{Before, Farewell, Farewells, Reason, Stage, Tells};
 use super::occupants::entered_without_code;
 use super::{RoomTurn, Rooms, may_wait, not_open};
 use crate::event::Payload;
@@ -161,7 +161,7 @@ impl RoomTurn<'_, '_> {
         if let Some(room) = self.rooms.shown.get_mut(jid) {
             let room = Arc::make_mut(room);
             if room.joined {
-                membership.before = std::mem::take(&mut room.occupants);
+                membership.before = Before { bytes: room.bytes, occupants: std::mem::take(&mut room.occupants) };
             }
             room.empty();
         }

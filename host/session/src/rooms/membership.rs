@@ -66,6 +66,14 @@ pub(crate) enum Tells {
     Present,
 }
 
+/// The occupants of a room from before we had to enter again.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    pub(super) occupants: OrdMap<String, Arc<Occupant>>,
+    /// Their size in bytes.
+    pub(super) bytes: usize,
+}
+
 /// The internal state that belongs to a [`Room`].
 #[derive(Debug)]
 pub(crate) struct Membership {
@@ -107,8 +115,7 @@ pub(crate) struct Membership {
     pub(super) is_renamed: bool,
     /// The time up to which we know the messages.
     pub(super) known_until: Option<Timestamp>,
-    /// The occupants from before we had to enter again.
-    pub(super) before: OrdMap<String, Arc<Occupant>>,
+    pub(super) before: Before,
 }
 
 impl Membership {
@@ -137,7 +144,7 @@ impl Membership {
             untold: false,
             is_renamed: false,
             known_until: None,
-            before: OrdMap::new(),
+            before: Before::default(),
         }
     }
 

@@ -7,7 +7,7 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Actor, Message, MucUser, Presence, PresenceKind, kept};
 
 use super::departures::{MAX_REASON, is_for_silence, kept_reason, why_left};
-use super::membership::{Farewell, Farewells, Membership, Stage};
+use super::membership::{Before, Farewell, Farewells, Membership, Stage};
 use super::rejoining::{rejoins, tell_owner};
 use super::renaming::take_nick_back;
 use super::{RoomTurn, Rooms};
@@ -47,6 +47,17 @@ impl Room {
         let occupant = self.occupants.remove(nick)?;
         self.bytes -= occupant.bytes();
         Some(occupant)
+    }
+
+    /// Notes that the occupant with our nickname is another client of the account from now on. If there is no room, the occupant
+    /// goes: a room may give us further nicknames without end.
+    fn give_nick_up(&mut self, has_room: bool) {
+        let nick = self.nick.clone();
+        if !has_room {
+            self.let_go(&nick);
+        } else if let Some(other) = self.occupants.get_mut(&nick) {
+            Arc::make_mut(other).own = false;
+        }
     }
 }
 
@@ -141,16 +152,34 @@ impl Room {
     }
 }
 
+/// Returns how many occupants all rooms have, and how many bytes these take. Those from before we had to enter a room again
+/// count until we are in, as far as the room has not listed as many.
+fn taken(rooms: &Rooms) -> (usize, usize) {
+    let add = |(count, bytes): (usize, usize), room: &Arc<Room>| (count + room.occupants.len(), bytes + room.bytes);
+    let listed = rooms.shown.values().fold((0, 0), add);
+    let again = rooms.memberships.iter().filter(|(_, membership)| !membership.before.occupants.is_empty());
+    again.fold(listed, |(count, bytes), (jid, Membership { before, .. })| {
+        let (here, taken) = rooms.shown.get(jid).map_or((0, 0), |room| (room.occupants.len(), room.bytes));
+        (count + before.occupants.len().saturating_sub(here), bytes + before.bytes.saturating_sub(taken))
+    })
+}
+
 impl Rooms {
     fn has_room_for_occupant(&self, room: &Room) -> bool {
         let here = room.occupants.len();
-        let everywhere = || self.shown.values().map(|room| room.occupants.len()).sum::<usize>();
-        here < OWN_SHARE || (here < MAX_OCCUPANTS && everywhere() < MAX_ALL_OCCUPANTS && self.has_bytes())
+        // A room that we had to enter again lists mostly the same as before.
+        let had = |before: &Before| here < before.occupants.len() && room.bytes < before.bytes;
+        let has_had = self.memberships.get(&room.jid).is_some_and(|membership| had(&membership.before));
+        let has_room = || {
+            let (count, bytes) = taken(self);
+            count < MAX_ALL_OCCUPANTS && bytes < MAX_ALL_BYTES
+        };
+        here < OWN_SHARE || (here < MAX_OCCUPANTS && (has_had || has_room()))
     }
 
     /// Returns whether there is room for more data about occupants.
     fn has_bytes(&self) -> bool {
-        self.shown.values().map(|room| room.bytes).sum::<usize>() < MAX_ALL_BYTES
+        taken(self).1 < MAX_ALL_BYTES
     }
 
     /// Reports a changed affiliation. Returns `true` if the message has no other content.
@@ -234,16 +263,19 @@ impl RoomTurn<'_, '_> {
             actor: None,
             card: before.and_then(|before| before.card.clone()),
         };
-        if !ours && before.is_none() && !self.rooms.has_room_for_occupant(room) {
+        // A room that we leave need not list us.
+        let is_bounded = !ours || stage == Stage::Leaving;
+        if is_bounded && before.is_none() && !self.rooms.has_room_for_occupant(room) {
             self.turn.ignored += 1;
             return;
         }
         // Changes of known occupants always count, except for texts for which there is no room.
-        if !ours && before.is_some_and(|before| occupant.bytes() > before.bytes()) && !self.rooms.has_bytes() {
+        if is_bounded && before.is_some_and(|before| occupant.bytes() > before.bytes()) && !self.rooms.has_bytes() {
             occupant.status = None;
             occupant.jid = before.and_then(|before| before.jid.clone());
             occupant.hats = before.map(|before| before.hats.clone()).unwrap_or_default();
         }
+        let has_room = !is_renamed || self.rooms.has_room_for_occupant(room);
         let occupant = Arc::new(occupant);
         // If another client of the account keeps the old nickname, a room does not report that ours was changed.
         if is_renamed && let Some(membership) = self.rooms.membership(jid) {
@@ -254,8 +286,8 @@ impl RoomTurn<'_, '_> {
         if ourselves && stage == Stage::Entering {
             room.welcomed(muc.status.contains(&SHOWS_JIDS), muc.status.contains(&LOGGED));
         }
-        if is_renamed && let Some(other) = room.occupants.get_mut(&room.nick) {
-            Arc::make_mut(other).own = false;
+        if is_renamed {
+            room.give_nick_up(has_room);
         }
         if ours {
             room.nick.clone_from(&occupant.nick);

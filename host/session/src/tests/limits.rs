@@ -206,6 +206,85 @@ fn what_is_known_of_occupants_takes_so_many_bytes() {
     assert_eq!(test.session.snapshot().rooms[&bare(ROOM)].occupants.len(), 102);
 }
 
+/// A room decides which nickname we have, and may give us another one without end.
+#[test]
+fn a_room_that_renames_us_without_end_has_no_more_occupants() {
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    let there = |test: &TestSession| test.session.snapshot().rooms[&bare(ROOM)].occupants.clone();
+    for number in 0..occupants::MAX_OCCUPANTS + 100 {
+        test.presence(occupant(&format!("bot{number}"), PresenceKind::Available, &[110]));
+    }
+    let known = there(&test);
+    assert_eq!(known.len(), occupants::MAX_OCCUPANTS);
+    let own: Vec<_> = known.values().filter(|one| one.own).map(|one| one.nick.as_str()).collect();
+    assert_eq!(own, [format!("bot{}", occupants::MAX_OCCUPANTS + 99)]);
+    // It may name us as one occupant after the other, with texts that are known of each.
+    let person = jid(&format!("{0}@example.org/{0}", "a".repeat(1_000)));
+    for (number, nick) in known.keys().enumerate() {
+        let mut presence = occupant(nick, PresenceKind::Available, &[110]);
+        presence.status = Some(format!("{number:01024}"));
+        let muc = presence.muc.as_mut().unwrap();
+        muc.jid = Some(person.clone());
+        muc.hats = vec![types::Hat { uri: "h".repeat(128), title: "h".repeat(128) }; 16];
+        test.presence(presence);
+        test.forget();
+    }
+    let bytes = there(&test).values().map(|one| one.bytes()).sum::<usize>();
+    assert!(bytes < occupants::MAX_ALL_BYTES + 100_000, "{bytes}");
+    // Nor does it grow while we leave it.
+    let _closed = test.ask(CloseRoom { by: InstanceId(1), jid: bare(ROOM) });
+    let count = there(&test).len();
+    for number in 0..2 * occupants::MAX_OCCUPANTS {
+        test.presence(occupant(&format!("again{number}"), PresenceKind::Available, &[110]));
+    }
+    assert!(there(&test).len() <= count.max(occupants::MAX_OCCUPANTS), "{}", there(&test).len());
+}
+
+/// A service may put us out of room after room, and let us in nowhere.
+#[test]
+fn occupants_from_before_we_enter_rooms_again_count_too() {
+    let mut test = TestSession::connected(Settings::default());
+    let room = |number: usize| format!("r{number}@muc.example.org");
+    let person = jid(&format!("{0}@example.org/{0}", "a".repeat(1_000)));
+    let told = |number: usize, nick: usize| {
+        let mut presence = occupant("o", PresenceKind::Available, &[]);
+        presence.from = jid(&format!("{}/{nick:01000}", room(number)));
+        presence.status = Some("d".repeat(1_024));
+        presence.muc.as_mut().unwrap().jid = Some(person.clone());
+        presence
+    };
+    let most = occupants::MAX_ALL_BYTES / 5_000;
+    let count = |test: &TestSession, number: usize| test.session.snapshot().rooms[&bare(&room(number))].occupants.len();
+    let mut known = Vec::new();
+    for number in 0..2 {
+        let _opened =
+            test.ask(OpenRoom { by: InstanceId(1), jid: bare(&room(number)), options: RoomOptions::default() });
+        let from = jid(&format!("{}/bot", room(number)));
+        test.presence(Presence { from: from.clone(), ..occupant("bot", PresenceKind::Available, &[110]) });
+        for nick in 0..most {
+            test.presence(told(number, nick));
+        }
+        known.push(count(&test, number));
+        // It refuses a presence, and then says that we are not in it.
+        test.presence(Presence { from, ..occupant("bot", PresenceKind::Error(stanza_error("not-allowed")), &[]) });
+        let id = test.asked_of(&format!("{}/bot", room(number)), |ask| *ask == Ask::Ping);
+        test.answer(Some(&format!("{}/bot", room(number))), id, Err(stanza_error("not-acceptable")));
+        assert_eq!(count(&test, number), 0);
+        test.forget();
+    }
+    assert!(known[0] > most / 2, "{known:?}");
+    assert_eq!(known[1], occupants::OWN_SHARE, "there is no room for more");
+    // The same occupants have room in it again.
+    for nick in 0..most {
+        test.presence(told(0, nick));
+    }
+    assert!(count(&test, 0).abs_diff(known[0]) < 2, "{} of {}", count(&test, 0), known[0]);
+    let from = jid(&format!("{}/bot", room(0)));
+    test.presence(Presence { from, ..occupant("bot", PresenceKind::Available, &[110]) });
+    assert!(test.count("occupantLeft") < 2, "nobody counts as gone");
+}
+
 /// A server may send what it kept for the account before its answer with the roster.
 #[test]
 fn what_waits_for_the_roster_is_bounded_in_bytes() {
