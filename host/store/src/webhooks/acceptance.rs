@@ -62,7 +62,8 @@ pub struct WebhookRequest {
 }
 
 impl WebhookRequest {
-    fn bytes(&self) -> usize {
+    /// Returns about how many bytes it takes in the store.
+    pub fn bytes(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         let [query, path] = [&self.query, &self.path].map(|text| text.as_ref().map_or(0, String::len));
         ENTRY + query + path + headers + self.body.len()

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 /// change of the account.
 pub(super) const CONFIRMED: Duration = Duration::from_secs(5);
 
-/// The bytes that a request takes beside its body. Of small requests, as many find a place as the host has connections.
+/// The bytes that a request takes beside what its sender wrote. Of small requests, as many find a place as the host has connections.
 const BESIDE: usize = 16 << 10;
 
 /// The reason why a change is not known to be made.
@@ -34,7 +34,7 @@ pub(super) enum Unmade {
 
 /// Returns a place for a request that waits for the store; `None` if too many wait.
 pub(super) fn place(unstored: &Arc<Semaphore>, request: &WebhookRequest) -> Option<OwnedSemaphorePermit> {
-    let bytes = u32::try_from(request.body.len().saturating_add(BESIDE)).unwrap_or(u32::MAX);
+    let bytes = u32::try_from(request.bytes().saturating_add(BESIDE)).unwrap_or(u32::MAX);
     Arc::clone(unstored).try_acquire_many_owned(bytes).ok()
 }
 
@@ -298,6 +298,20 @@ pub(super) mod tests {
         assert_eq!(refused, 1, "each takes some bytes more than its body");
         stage.log_says(Says::Written);
         stage.accepted_again().await;
+    }
+
+    #[test]
+    fn a_request_takes_a_place_for_all_that_its_sender_wrote() {
+        let unstored = Arc::new(Semaphore::new(1 << 20));
+        let count = |request: &WebhookRequest| {
+            let places: Vec<_> = std::iter::from_fn(|| place(&unstored, request)).collect();
+            places.len()
+        };
+        assert!(count(&request()) > 50);
+        let long = || "x".repeat(40_000);
+        let (query, path) = (Some(long()), Some(long()));
+        let large = WebhookRequest { query, path, headers: vec![("x-long".to_owned(), long())], ..request() };
+        assert!(count(&large) <= (1 << 20) / 120_000);
     }
 
     /// The plugin gets it, since the sender may not retry.
