@@ -218,14 +218,17 @@ fn join(all: &mut ArchivePage, mut page: ArchivePage, backwards: bool) {
     all.fin.count = all.fin.count.or(page.fin.count);
 }
 
-/// Returns whether the plugin may read this message: its grant may cover only encrypted ones. `with` is the address of
-/// the query, which was checked already.
+/// Returns whether the plugin may read this message: its grant may cover only encrypted ones, and its owner may keep it to rooms.
+/// `with` is the address of the query.
 fn reads(instance: &Instance, with: Option<&Jid>, archived: &Archived) -> bool {
-    if archived.undecryptable.is_some() || archived.message.encryption.is_some() {
-        return true;
-    }
-    let chat = with.unwrap_or(&archived.message.chat);
-    let wanted = Use::Call(Permission::ArchiveRead, Target::Message { chat, is_encrypted: false });
+    let is_encrypted = archived.undecryptable.is_some() || archived.message.encryption.is_some();
+    reads_of(instance, with.unwrap_or(&archived.message.chat), is_encrypted)
+}
+
+/// Returns whether the plugin may read messages of a conversation, or encrypted ones, as it is granted now. A query of the whole
+/// archive also finds those with occupants of rooms that its owner keeps it from.
+fn reads_of(instance: &Instance, chat: &Jid, is_encrypted: bool) -> bool {
+    let wanted = Use::Call(Permission::ArchiveRead, Target::Message { chat, is_encrypted });
     let is_contact = |jid: &BareJid| instance.account.snapshot().is_contact(jid);
     instance.mailbox.decide(wanted, Some(&is_contact)).is_some_and(Decision::allows)
 }
@@ -236,5 +239,41 @@ fn archived_message(archived: &Archived, xml: bool) -> ArchivedMessage {
         stamp: archived.stamp.map(types::date_time),
         message: types::message(&archived.message, xml),
         undecryptable: archived.undecryptable.map(|reason| reason.as_str().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parlor_plugins::limits::Limits;
+    use parlor_session::permissions::{Grants, RoomList};
+
+    use super::*;
+    use crate::instance::tests::instance as disconnected_instance;
+
+    /// A query of the whole archive is about nobody in particular.
+    #[tokio::test]
+    async fn nothing_of_other_rooms_is_read_from_the_whole_archive_encrypted_or_not() {
+        for (granted, reads_plain) in [("*", true), ("encrypted:*", false)] {
+            let grants = format!("\"archive.read\" = [\"{granted}\"]");
+            let (instance, _mailbox) = disconnected_instance(&grants, Limits::default());
+            let reads = |chat: &str| {
+                let chat: Jid = chat.parse().unwrap();
+                [false, true].map(|is_encrypted| reads_of(&instance, &chat, is_encrypted))
+            };
+            assert_eq!(reads("other@muc.example.org/juliet"), [reads_plain, true], "{granted}");
+            let kept = RoomList::new([RoomList::room("lounge@muc.example.org").unwrap()]);
+            let grants = Grants::clone(&instance.mailbox.grants()).in_rooms(Some(kept));
+            instance.account.router.grant(&instance.mailbox, Arc::new(grants));
+            assert!(may_read(&instance, CallName::ArchiveQuery, None).is_ok(), "it may ask");
+            for own in ["lounge@muc.example.org/juliet", "juliet@example.org"] {
+                assert_eq!(reads(own), [reads_plain, true], "{granted} {own}");
+            }
+            assert_eq!(reads("other@muc.example.org/juliet"), [false; 2], "{granted}");
+            // The grant may be taken back while a page is on its way.
+            instance.account.router.grant(&instance.mailbox, Arc::default());
+            assert_eq!(reads("juliet@example.org"), [false; 2], "{granted}");
+        }
     }
 }
