@@ -161,7 +161,7 @@ impl RoomTurn<'_, '_> {
         if let Some(room) = self.rooms.shown.get_mut(jid) {
             let room = Arc::make_mut(room);
             if room.joined {
-                membership.before = Before { bytes: room.bytes, occupants: std::mem::take(&mut room.occupants) };
+                membership.before = Before::of(room);
             }
             room.empty();
         }

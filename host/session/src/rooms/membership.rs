@@ -74,6 +74,21 @@ pub(super) struct Before {
     pub(super) bytes: usize,
 }
 
+impl Before {
+    /// Takes the occupants of a room, without their vCards: the cache forgets these, and counts them no more.
+    pub(super) fn of(room: &mut Room) -> Self {
+        let (mut occupants, bytes) = (std::mem::take(&mut room.occupants), room.bytes);
+        let shown = occupants.values().filter(|occupant| occupant.card.is_some());
+        let nicks: Vec<String> = shown.map(|occupant| occupant.nick.clone()).collect();
+        for nick in &nicks {
+            if let Some(occupant) = occupants.get_mut(nick).map(Arc::make_mut) {
+                occupant.card = None;
+            }
+        }
+        Self { occupants, bytes }
+    }
+}
+
 /// The internal state that belongs to a [`Room`].
 #[derive(Debug)]
 pub(crate) struct Membership {

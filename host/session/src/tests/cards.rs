@@ -424,6 +424,24 @@ fn the_card_of_an_occupant_is_not_that_of_who_has_the_nickname_next() {
     assert!(is_asked_for(&mut test), "nobody told us who left meanwhile");
 }
 
+/// Each room that has to be entered again could hold as many as the cache may.
+#[test]
+fn occupants_from_before_a_room_is_entered_again_hold_no_cards() {
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    let mut answer = get(&mut test, &format!("{ROOM}/juliet"), false);
+    come(&mut test, card("Juliet", None));
+    assert!(got(&mut answer).unwrap().is_ok());
+    assert!(test.session.snapshot().rooms[&bare(ROOM)].occupants["juliet"].card.is_some());
+    // The room has forgotten us.
+    test.presence(occupant("bot", PresenceKind::Unavailable, &[]));
+    let id = test.asked(|ask| *ask == Ask::Ping);
+    test.answer(Some(&format!("{ROOM}/bot")), id, Err(stanza_error("not-acceptable")));
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    let Payload::Occupant(gone) = test.last("occupantLeft") else { panic!("an occupant") };
+    assert!(gone.nick == "juliet" && gone.card.is_none(), "{gone:?}");
+}
+
 #[test]
 fn presence_says_what_is_known_of_the_own_picture() {
     let mut test = TestSession::connected(Settings::default());
