@@ -99,8 +99,10 @@ fn is_same_bare(one: &Jid, other: &Jid) -> bool {
 }
 
 fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> Incoming {
-    // People in a room see this message, so it must not be possible to hide it from bots by labelling it as a copy.
-    if message.type_ == MessageType::Groupchat && !message.bodies.is_empty() {
+    // People in a room see this message, so it must not be possible to hide it from bots by labelling it as a copy. A subject, a
+    // reaction or an encrypted text has no body. Copies come from the account, and results of an archive from the room itself.
+    let is_of_occupant = message.from.as_ref().is_some_and(Jid::is_full);
+    if message.type_ == MessageType::Groupchat && (is_of_occupant || !message.bodies.is_empty()) {
         return Incoming::Message(Box::new(read_message(message, None, None, own, now)));
     }
     if let Some(at) = archive::find(&message) {

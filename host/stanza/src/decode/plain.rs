@@ -93,6 +93,11 @@ impl Envelope {
         }
         (kind != MessageKind::Error).then_some(Self { from, to, kind })
     }
+
+    /// Returns whether an occupant said it to a room.
+    fn is_of_occupant(&self) -> bool {
+        self.kind == MessageKind::Groupchat && self.from.as_ref().is_some_and(Jid::is_full)
+    }
 }
 
 impl PlainMessage {
@@ -101,6 +106,8 @@ impl PlainMessage {
         let root = element.root();
         let envelope = Envelope::of(root, addresses)?;
         let archived = match result_in(root) {
+            // What an occupant of a room says is no result of its archive.
+            Some(_) if envelope.is_of_occupant() => return None,
             Some(result) => {
                 let message = forwarded_in(result)?;
                 let inner = Envelope::of(message, addresses).filter(|_| are_usual(message))?;

@@ -133,6 +133,10 @@ fn what_archives_send_is_read() {
         assert!(is_read_alike(&result(" odd='1'", "<message xmlns='jabber:client'/>"), lang));
         assert!(is_read_alike(&result("", &inner.replace("<body>", "<body xml:lang='de'>")), lang));
     }
+    let of_occupant =
+        |from: &str| result("", &inner).replacen("<message", &format!("<message type='groupchat' from='{from}'"), 1);
+    assert!(is_read_alike(&of_occupant("hall@muc"), None));
+    assert!(!is_read_alike(&of_occupant("hall@muc/you"), None), "the library reads it");
     let without_stamp = result("", &inner).replace("<delay xmlns='urn:xmpp:delay' stamp='2026-11-20T06:24:00Z'/>", "");
     assert!(is_read_alike(&without_stamp, None));
     assert!(is_read_alike(

@@ -17,6 +17,33 @@ fn a_room_speaks_of_itself_under_its_own_address() {
     assert_eq!(seen.muc.unwrap().occupant_id.as_deref(), Some("o1"));
 }
 
+/// People see a new subject or a reaction, whatever its author writes beside it.
+#[test]
+fn what_an_occupant_says_is_no_copy_and_no_result_of_an_archive() {
+    let within = forwarded(INNER);
+    let reaction = "<reactions xmlns='urn:xmpp:reactions:0' id='m'><reaction>👎</reaction></reactions>";
+    for label in [
+        format!("<sent xmlns='urn:xmpp:carbons:2'>{within}</sent>"),
+        "<received xmlns='urn:xmpp:carbons:2'/>".to_owned(),
+        format!("<result {RESULT}>{within}</result>"),
+        "<result xmlns='urn:xmpp:mam:2'/>".to_owned(),
+    ] {
+        for content in
+            [format!("<subject>spam</subject>{label}{reaction}"), format!("{label}<subject>spam</subject>{reaction}")]
+        {
+            let said = message("from='r@muc/n' type='groupchat'", &content);
+            assert_eq!(
+                (said.subject.as_deref(), said.nick.as_deref(), said.carbon),
+                (Some("spam"), Some("n"), None),
+                "{content}"
+            );
+            assert!(said.extensions.is_some_and(|extensions| extensions.reactions.is_some()), "{content}");
+        }
+        let by_room = read(&format!("<message xmlns='jabber:client' from='r@muc' type='groupchat'>{label}</message>"));
+        assert!(matches!(by_room, Incoming::Archived(_) | Incoming::Refused(_)), "{label}");
+    }
+}
+
 /// XEP-0421, section 5, and XEP-0317. A room that knows them removes those of others, so that of two one is forged.
 #[test]
 fn ids_of_occupants_and_hats_are_read_if_there_is_one_of_each() {
