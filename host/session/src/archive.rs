@@ -25,7 +25,7 @@ use crate::disco::Discovery;
 use crate::iq::{PATIENCE, Waiting, random_id};
 use crate::messages::{Seen, name_occupant};
 use crate::records::encryption::UndecryptableReason;
-use crate::records::room::keep_trusted_ids;
+use crate::records::room::{Room, keep_trusted_ids};
 use crate::rooms::Rooms;
 use crate::roster::Roster;
 use crate::turn::{Common, Turn};
@@ -363,9 +363,13 @@ impl Archives {
         let room = rooms.shown.get(&running.archive).filter(|_| running.of_room).map(|room| &**room);
         keep_trusted_ids(room, &mut message);
         if running.of_room {
+            let is_ours = room.is_some_and(|room| room.is_ours(&message));
             message.own = match author {
-                Some(author) => author.to_bare() == turn.own.to_bare(),
-                None => room.is_some_and(|room| room.is_ours(&message)),
+                // If the room shows us no addresses, somebody else may have written ours, to hide the message from plugins.
+                Some(author) => {
+                    author.to_bare() == turn.own.to_bare() && (is_ours || room.is_none_or(Room::names_people))
+                }
+                None => is_ours,
             };
         } else if message.kind != MessageKind::Groupchat {
             name_occupant(&mut message, rooms, roster);

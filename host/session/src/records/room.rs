@@ -96,6 +96,11 @@ impl Room {
         self.about.features.iter().any(|feature| feature == wanted)
     }
 
+    /// Returns whether the room shows us the addresses of people.
+    pub(crate) fn names_people(&self) -> bool {
+        self.shows_jids || self.role == "moderator"
+    }
+
     /// Returns whether only the room can have sent what came from this address of it. Under our own nickname nobody else can send to
     /// us, and `MongooseIM` sends refusals that way.
     pub(crate) fn is_itself(&self, from: &Jid) -> bool {

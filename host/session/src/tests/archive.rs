@@ -237,6 +237,38 @@ fn archived_messages_of_somebody_who_had_our_nickname_are_not_ours() {
     assert_eq!(own, [true, false, true], "it may be ours, with an id from before the service restarted");
 }
 
+/// A service may give an address that an occupant wrote into a message as that of its author.
+#[test]
+fn archived_messages_are_ours_by_their_address_only_where_the_room_shows_addresses() {
+    for (role, expected) in [("participant", [true, false]), ("moderator", [true, true])] {
+        let mut test = with_archive();
+        test.in_room();
+        let mut here = occupant("bot", PresenceKind::Available, &[]);
+        role.clone_into(&mut here.muc.as_mut().unwrap().role);
+        test.presence(here);
+        let mut page = query(&mut test, of(Some(ROOM), 5, Cursor::Start));
+        says(&mut test, ROOM, Ok(disco("conference", &[MAM])));
+        let (_, id, asked) = asked_page(&test);
+        for nick in ["bot", "mallory"] {
+            let said = message(&format!("{ROOM}/{nick}"), MessageKind::Groupchat, "hello");
+            test.hear(Incoming::Archived(Box::new(ArchiveResult {
+                from: jid(ROOM),
+                queryid: Some(asked.queryid.clone()),
+                id: nick.to_owned(),
+                inner_id: None,
+                stamp: None,
+                message: Some(Box::new(said)),
+                author: Some(jid(OWN)),
+                weight: 100,
+            })));
+        }
+        test.answer(Some(ROOM), id, Ok(fin(true)));
+        let page = got(&mut page).unwrap().unwrap();
+        let own: Vec<_> = page.messages.iter().map(|one| one.message.own).collect();
+        assert_eq!(own, expected, "{role}");
+    }
+}
+
 /// Rows 37. Another client of the account is in the room, or was.
 #[test]
 fn what_was_said_with_an_occupant_alone_is_a_conversation_of_its_own() {
