@@ -243,8 +243,14 @@ impl Roster {
         match outcome {
             Ok(Body::Roster { version, items }) => self.came(version, items, views, turn),
             Ok(Body::Empty) if versioned => self.is_current(views, turn),
-            // Small servers leave out an empty list. Those with versions may mean that nothing has changed since none.
+            // Small servers leave out an empty list.
             Ok(Body::Empty) if !self.versions_offered => self.came(None, Vec::new(), views, turn),
+            // Nothing has changed since no version, or all of it comes as pushes (RFC 6121, section 2.6.3). A request that names
+            // no version is answered by the list itself.
+            Ok(Body::Empty) => {
+                self.versions_offered = false;
+                self.ask_roster(turn);
+            }
             Ok(_) => turn.roster_failed("the server's answer was no roster"),
             // Everything went on without it after the first time limit.
             Err(CallError::TimedOut) => self.ask_roster(turn),

@@ -93,14 +93,25 @@ fn versions_are_spoken_of_only_to_a_server_that_gives_them() {
     assert!(matches!(test.kept[..], [KeepRoster::Nothing]));
     test.push(item(ROMEO, "both"));
     assert_eq!(test.kept.len(), 1, "what has no version is not kept");
+}
 
-    let mut test = TestSession::new(Settings::default());
-    with_versions(&mut test);
-    assert_eq!(asked_version(&test).as_deref(), Some(""), "the first time there is none yet");
-    answer_roster(&mut test, Body::Empty);
-    assert!(test.session.snapshot().contacts.is_none(), "nothing holds where nothing was known");
-    let mut roster = test.wait_until("roster");
-    assert!(matches!(got(&mut roster), Some(Err(CallError::Rejected(_)))));
+/// RFC 6121, section 2.6.3: it may send the contacts as pushes, or have none.
+#[test]
+fn a_server_that_knows_of_no_change_since_no_version_is_asked_without_one() {
+    let all = Body::Roster { version: None, items: vec![item(NURSE, "both")] };
+    for (answer, expected) in [(Body::Empty, vec![]), (all, vec![NURSE])] {
+        let mut test = TestSession::new(Settings::default());
+        with_versions(&mut test);
+        assert_eq!(asked_version(&test).as_deref(), Some(""), "the first time there is none yet");
+        let mut roster = test.wait_until("roster");
+        answer_roster(&mut test, Body::Empty);
+        assert!(test.session.snapshot().contacts.is_none(), "nothing holds where nothing was known");
+        assert!(got(&mut roster).is_none(), "it may still come");
+        assert_eq!(asked_version(&test), None);
+        answer_roster(&mut test, answer);
+        assert!(matches!(got(&mut roster), Some(Ok(Payload::None))));
+        assert_eq!(known(&test), expected);
+    }
 }
 
 /// RFC 6121, section 2.1.4, demands an empty list.
