@@ -145,8 +145,9 @@ async fn take(counts: &Counts, are_all_known: bool, mut passage: Passage<'_>, he
     }
     let request = head.request(to, body);
     let outcome = to.pass(request, verified).await;
+    let end = if outcome == Outcome::Repeated { End::Repeated } else { End::Accepted };
     let passed = match outcome {
-        Outcome::Stored => Reply::empty(to.status_of_stored()),
+        Outcome::Stored | Outcome::Repeated => Reply::empty(to.status_of_stored()),
         Outcome::Answer(answer) => Reply { status: answer.status, headers: answer.headers, body: answer.body },
         Outcome::NoAnswer(status) => Reply::empty(status),
         Outcome::Again => {
@@ -158,7 +159,7 @@ async fn take(counts: &Counts, are_all_known: bool, mut passage: Passage<'_>, he
             return busy(counts);
         }
     };
-    (passage.end, passage.sent) = (End::Accepted, passed.body.len());
+    (passage.end, passage.sent) = (end, passed.body.len());
     counts.passed.fetch_add(1, Relaxed);
     passed
 }
@@ -178,6 +179,8 @@ struct Passage<'h> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Accepted,
+    /// Accepted, and not stored again.
+    Repeated,
     Refused,
     /// Refused because of its length. Its sender is not told that, and nobody would look for it.
     Oversized,
@@ -190,6 +193,7 @@ impl End {
     fn as_str(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
+            Self::Repeated => "repeated",
             Self::Refused => "refused",
             Self::Oversized => "oversized",
             Self::Delayed => "delayed",

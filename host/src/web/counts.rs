@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 /// The received requests, by outcome.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// They were or will be delivered to the plugin, or it has answered.
+    /// They were or will be delivered to the plugin, or it has answered. Those that came again count, too.
     pub passed: AtomicU64,
     /// Their webhook is unknown, or they were not verified.
     pub refused: AtomicU64,

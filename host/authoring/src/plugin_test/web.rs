@@ -103,7 +103,7 @@ pub(super) fn bring(hooked: &Hooked, plugin: Option<&Supervised>, notes: &Notes)
     let (notes, verified) = (notes.clone(), door.trust(&request.body));
     tokio::spawn(async move {
         let (status, body) = match door.pass(request, verified).await {
-            Reply::Stored => return,
+            Reply::Stored | Reply::Repeated => return,
             Reply::Answer(answer) => (answer.status, String::from_utf8_lossy(&answer.body).into_owned()),
             Reply::NoAnswer(status) => (status, String::new()),
             Reply::Again | Reply::Busy | Reply::Failed => (503, String::new()),

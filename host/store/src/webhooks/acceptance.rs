@@ -115,6 +115,12 @@ pub(crate) fn accept(
     acceptance: Acceptance,
     now: i64,
 ) -> rusqlite::Result<Accepted> {
+    // Also while there is no space: it is stored, and its sender need not retry until there is.
+    if let Some(once) = acceptance.once
+        && came_before(edit, owner, &request.webhook, &once, now)?
+    {
+        return Ok(Accepted::Again);
+    }
     let (waiting, mut bytes) = size(edit, owner)?;
     let weight = i64::try_from(request.bytes()).unwrap_or(i64::MAX);
     let most = i64::try_from(acceptance.most_bytes).unwrap_or(i64::MAX);
@@ -130,9 +136,7 @@ pub(crate) fn accept(
     if let Some(once) = acceptance.once {
         edit.write(FORGET_ONCE, params![now - REMEMBERED])?;
         let whose = params![owner.account.as_str(), owner.plugin.as_str(), request.webhook, once, now];
-        if edit.write(REMEMBER, whose)? == 0 {
-            return Ok(Accepted::Again);
-        }
+        edit.write(REMEMBER, whose)?;
     }
     let state = if acceptance.waits { RequestState::Waits } else { RequestState::Unanswered };
     insert(edit, owner, request, state, weight, now)?;
@@ -142,6 +146,14 @@ pub(crate) fn accept(
         forget_old(edit, owner, KEPT)?;
     }
     Ok(Accepted::As(id))
+}
+
+/// Returns whether a request with this signature is stored, or was.
+fn came_before(file: &Connection, owner: &Owner, webhook: &str, once: &[u8; 32], now: i64) -> rusqlite::Result<bool> {
+    let mut found = file.prepare(
+        "SELECT 1 FROM webhook_once WHERE account = ?1 AND plugin = ?2 AND webhook = ?3 AND once = ?4 AND at >= ?5",
+    )?;
+    found.exists(params![owner.account.as_str(), owner.plugin.as_str(), webhook, once, now - REMEMBERED])
 }
 
 fn insert(

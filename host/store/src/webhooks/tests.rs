@@ -114,6 +114,20 @@ async fn what_may_come_once_is_stored_once_and_of_others_each() {
     assert_eq!(webhooks.waiting().await.unwrap(), 3);
 }
 
+/// Its sender did not hear that it was stored, and would retry until there is space.
+#[tokio::test]
+async fn what_came_before_is_known_also_while_there_is_no_space() {
+    let store = Store::in_memory();
+    let webhooks = webhooks(&store);
+    let once = Acceptance { once: Some([7; 32]), most: 1, ..ALL };
+    assert!(matches!(accept(&webhooks, b"x", once).await, Accepted::As(_)));
+    assert_eq!(accept(&webhooks, b"x", once).await, Accepted::Again);
+    assert_eq!(accept(&webhooks, b"x", Acceptance { most: 9, most_bytes: 1, ..once }).await, Accepted::Again);
+    let other = Acceptance { once: Some([8; 32]), ..once };
+    assert_eq!(accept(&webhooks, b"x", other).await, Accepted::Full);
+    assert_eq!(webhooks.waiting().await.unwrap(), 1);
+}
+
 #[tokio::test]
 async fn what_was_not_passed_on_after_all_may_come_again() {
     let store = Store::in_memory();

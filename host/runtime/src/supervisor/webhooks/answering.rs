@@ -57,7 +57,7 @@ async fn noted(passing: &Passing, may_act: &MayAct, id: i64, reply: Reply) -> Re
     let status = match &reply {
         Reply::Answer(WebhookAnswer { status, .. }) | Reply::NoAnswer(status) => *status,
         // The plugin has not heard of it, or another node may have the account by now. The sender asks again.
-        Reply::Stored | Reply::Again | Reply::Busy | Reply::Failed => {
+        Reply::Stored | Reply::Repeated | Reply::Again | Reply::Busy | Reply::Failed => {
             // If it takes longer, the task goes on.
             _ = timeout(CONFIRMED, passing.take_back(id)).await;
             return reply;

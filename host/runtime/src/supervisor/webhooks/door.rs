@@ -5,10 +5,10 @@ use std::sync::Arc;
 use parlor_base::permission::Permission;
 use parlor_plugins::secret::FormerSecret;
 use parlor_plugins::webhook::{Given, Mode, Once, TrialAnswer, Unverified, Verification, VerifiedBy, Webhook};
-use parlor_store::{Acceptance, Accepted, TallyKind, Traffic, WebhookRequest};
+use parlor_store::{Acceptance, TallyKind, Traffic, WebhookRequest};
 
 use super::super::{Shared, Supervised};
-use super::reply::{Reply, refused};
+use super::reply::{Reply, queued};
 use super::{answering, storing};
 use crate::instance::WebhookAnswer;
 use crate::webhooks::{GivenToken, Webhooks};
@@ -160,9 +160,6 @@ impl Door {
             webhooks.queue.load().arrived.notify_waiters();
             accepted
         };
-        match storing::in_time(runtime, accepting).await {
-            Ok(Accepted::As(_)) => Reply::Stored,
-            other => refused(&other),
-        }
+        queued(&storing::in_time(runtime, accepting).await)
     }
 }
