@@ -9,6 +9,7 @@ pub(super) mod leaving;
 pub(super) mod membership;
 pub(super) mod occupants;
 pub(super) mod opening;
+mod ourselves;
 mod registering;
 pub(super) mod rejoining;
 pub(super) mod renaming;

@@ -92,7 +92,7 @@ impl RoomTurn<'_, '_> {
         let jid = self.jid;
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         membership.stage = Stage::Entering;
-        membership.is_missed = false;
+        (membership.is_missed, membership.is_nick_over) = (false, false);
         membership.not_before = None;
         membership.tells = Tells::Past;
         self.rooms.records.joining(jid);

@@ -128,6 +128,8 @@ pub(crate) struct Membership {
     pub(super) untold: bool,
     /// Whether the settings, or the bookmark while we are out, have given another nickname that the room was not asked for yet.
     pub(super) is_renamed: bool,
+    /// Whether the room has said that our nickname is over, and not yet which one follows.
+    pub(super) is_nick_over: bool,
     /// The time up to which we know the messages.
     pub(super) known_until: Option<Timestamp>,
     pub(super) before: Before,
@@ -158,6 +160,7 @@ impl Membership {
             is_missed: false,
             untold: false,
             is_renamed: false,
+            is_nick_over: false,
             known_until: None,
             before: Before::default(),
         }

@@ -8,6 +8,7 @@ use parlor_stanza::types::{Actor, Message, MucUser, Presence, PresenceKind, kept
 
 use super::departures::{MAX_REASON, is_for_silence, kept_reason, why_left};
 use super::membership::{Before, Farewell, Farewells, Membership, Stage};
+use super::ourselves::{CREATED, OURSELVES, is_of_before, is_ourselves};
 use super::rejoining::{rejoins, tell_owner};
 use super::renaming::take_nick_back;
 use super::{RoomTurn, Rooms};
@@ -29,8 +30,6 @@ pub(crate) const OWN_SHARE: usize = 64;
 /// Maximum length of a nickname, in bytes (RFC 7622, section 3.4).
 const MAX_NICK: usize = 1_023;
 // The meanings of a room's status codes (XEP-0045, section 15.6).
-const OURSELVES: u16 = 110;
-const CREATED: u16 = 201;
 const RENAMED: u16 = 303;
 const SHOWS_JIDS: u16 = 100;
 const LOGGED: u16 = 170;
@@ -201,6 +200,10 @@ impl RoomTurn<'_, '_> {
         let Some(stage) = self.rooms.stage(jid) else { return };
         self.heard();
         match presence.kind {
+            // The room has refused another nickname, for which we do not ask any more.
+            PresenceKind::Error(ref error) if stage == Stage::Entering && is_of_before(self, &presence.from, error) => {
+                self.turn.ignored += 1;
+            }
             PresenceKind::Error(error) => {
                 // A jid that did not let us in will not confirm our leaving.
                 self.rooms.farewells.none_is_due(jid);
@@ -231,14 +234,10 @@ impl RoomTurn<'_, '_> {
             self.turn.ignored += 1;
             return;
         };
+        self.take_nick_told_late(stage, nick.as_str(), presence.muc.as_deref());
         let Some(room) = self.rooms.shown.get(jid) else { return };
         let muc = presence.muc.unwrap_or_else(|| room.as_known_or_plain(nick.as_str()));
-        // Some services omit the code; this very session has no other address, and only who makes a room is told so.
-        let is_made = muc.status.contains(&CREATED) && room.nick == nick.as_str();
-        let has_our_address = || muc.jid.as_ref().is_some_and(|real| real.is_full() && *real == self.turn.own);
-        let is_named =
-            muc.status.contains(&OURSELVES) && !is_other_client(self, stage, nick.as_str(), muc.jid.as_ref());
-        let ourselves = is_named || (stage == Stage::Entering && (is_made || has_our_address()));
+        let ourselves = is_ourselves(self, stage, nick.as_str(), &muc);
         // Once we are in, no other occupant has our nickname.
         let ours = ourselves || (stage.is_in() && room.nick == nick.as_str());
         let is_renamed = ours && stage.is_in() && room.nick != nick.as_str();
@@ -321,7 +320,8 @@ impl RoomTurn<'_, '_> {
             return;
         };
         // Checked only for a change of nickname, since it iterates over all rooms.
-        let has_bytes = muc.nick.is_none() || self.rooms.has_bytes();
+        let renamed = muc.nick.as_deref().filter(|new| !new.is_empty());
+        let has_bytes = renamed.is_none() || self.rooms.has_bytes();
         let Some(room) = self.rooms.shown.get_mut(jid) else { return };
         // Before we are in, an occupant whom the room has listed under our nickname is another one, such as our ghost.
         let is_another = stage == Stage::Entering && room.occupants.contains_key(nick);
@@ -333,21 +333,19 @@ impl RoomTurn<'_, '_> {
         let ourselves = is_named || (room.nick == nick && !is_another);
         // If there is no room for the longer name, the occupant leaves, and no other one joins.
         let fits = |new: &&str| ourselves || new.len() <= nick.len() || has_bytes;
-        if let Some(new) = muc.nick.as_deref().filter(|_| muc.status.contains(&RENAMED)).filter(fits) {
-            if new.is_empty() || new.len() > MAX_NICK {
+        if let Some(new) = renamed.filter(|_| muc.status.contains(&RENAMED)).filter(fits) {
+            if new.len() > MAX_NICK {
                 self.turn.ignored += 1;
                 return;
             }
-            let renamed = rename(Arc::make_mut(room), nick, new, ourselves);
-            self.turn.follow(FollowUp::OccupantRenamed(jid.clone(), nick.to_owned(), new.to_owned()));
-            if ourselves && let Some(membership) = self.rooms.membership(jid) {
-                membership.is_called(new);
+            return self.renamed(stage, nick, new, ourselves);
+        }
+        // Some services leave the new one out, and name us by it next.
+        if ourselves && muc.status.contains(&RENAMED) {
+            if let Some(membership) = self.rooms.membership(jid) {
+                membership.is_nick_over = true;
             }
-            self.turn.changed = true;
-            if let Some(occupant) = renamed.filter(|_| matches!(stage, Stage::Inside | Stage::Configuring)) {
-                fire_occupant(self.rooms, "occupantChanged", occupant, self.turn);
-            }
-            return take_nick_back(self, nick);
+            return;
         }
         let status = kept_status(presence.status.clone());
         if ourselves {
@@ -366,6 +364,35 @@ impl RoomTurn<'_, '_> {
             fire_occupant(self.rooms, "occupantLeft", Arc::new(occupant), self.turn);
         }
         take_nick_back(self, nick);
+    }
+
+    /// Notes that an occupant has another nickname.
+    fn renamed(&mut self, stage: Stage, old: &str, new: &str, ourselves: bool) {
+        let jid = self.jid;
+        let Some(room) = self.rooms.shown.get_mut(jid) else { return };
+        let renamed = rename(Arc::make_mut(room), old, new, ourselves);
+        self.turn.follow(FollowUp::OccupantRenamed(jid.clone(), old.to_owned(), new.to_owned()));
+        if ourselves && let Some(membership) = self.rooms.membership(jid) {
+            membership.is_called(new);
+        }
+        self.turn.changed = true;
+        if let Some(occupant) = renamed.filter(|_| matches!(stage, Stage::Inside | Stage::Configuring)) {
+            fire_occupant(self.rooms, "occupantChanged", occupant, self.turn);
+        }
+        take_nick_back(self, old);
+    }
+
+    /// Notes our new nickname, if the room has said that the old one is over, and not which one follows.
+    fn take_nick_told_late(&mut self, stage: Stage, new: &str, muc: Option<&MucUser>) {
+        let jid = self.jid;
+        if !stage.is_in() || !muc.is_some_and(|muc| is_ourselves(self, stage, new, muc)) {
+            return;
+        }
+        let is_over = self.rooms.membership(jid).is_some_and(|own| std::mem::take(&mut own.is_nick_over));
+        let old = self.rooms.shown.get(jid).map(|room| room.nick.clone()).filter(|old| old != new);
+        if let Some(old) = old.filter(|_| is_over) {
+            self.renamed(stage, &old, new, true);
+        }
     }
 
     fn we_are_out(&mut self, stage: Stage, muc: &MucUser, status: Option<String>) {
@@ -423,16 +450,6 @@ impl RoomTurn<'_, '_> {
             Stage::Outside { .. } => {}
         }
     }
-}
-
-/// Returns whether a presence with the code for ourselves is about another client of the account, under a nickname of its own:
-/// Tigase sends the code to all clients of an account.
-fn is_other_client(one: &RoomTurn<'_, '_>, stage: Stage, nick: &str, real: Option<&Jid>) -> bool {
-    let own = &one.turn.own;
-    let is_another = real.is_some_and(|real| real.is_full() && real != own && real.to_bare() == own.to_bare());
-    let is_asked_for = one.rooms.memberships.get(one.jid).is_some_and(|membership| membership.nick == nick);
-    let is_ours = one.rooms.shown.get(one.jid).is_some_and(|room| room.nick == nick);
-    stage.is_in() && is_another && !is_asked_for && !is_ours
 }
 
 /// Enters a room that has listed our nickname, and named nobody as us: some gateways omit the code 110. Returns whether it did.

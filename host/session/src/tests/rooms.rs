@@ -312,6 +312,52 @@ fn what_we_may_do_in_a_room_is_in_its_record() {
     }
 }
 
+/// XEP-0045, section 7.6, gives the new one in the item. Some services leave it out.
+#[test]
+fn our_own_new_nickname_is_known_also_if_the_room_names_it_only_with_our_next_presence() {
+    for (status, written) in [(&[110, 303][..], None), (&[110, 303], Some("")), (&[303], None)] {
+        let mut test = TestSession::connected(Settings::default());
+        test.in_room();
+        test.presence(with_muc(occupant("bot", PresenceKind::Unavailable, status), |muc| {
+            muc.nick = written.map(str::to_owned);
+        }));
+        assert!(room(&test).joined && test.lines().is_empty(), "{status:?}: we are still in");
+        test.presence(occupant("bot2", PresenceKind::Available, &[110]));
+        let told = last_occupant(&test, "occupantChanged");
+        assert_eq!((told.nick.as_str(), told.previous_nick.as_deref(), told.own), ("bot2", Some("bot"), true));
+        assert_eq!(test.lines(), ["occupantChanged"], "{status:?}");
+        let nicks: Vec<_> = room(&test).occupants.keys().cloned().collect();
+        assert_eq!((nicks, room(&test).nick.as_str()), (vec!["bot2".to_owned(), "juliet".to_owned()], "bot2"));
+    }
+    // It is over only once: another client of ours may keep the present one.
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.presence(occupant("bot", PresenceKind::Unavailable, &[110, 303]));
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    test.presence(occupant("bot2", PresenceKind::Available, &[110]));
+    assert!(room(&test).occupants.contains_key("bot") && room(&test).nick == "bot2");
+}
+
+/// XEP-0045, section 7.2.9, has the code 110 beside it.
+#[test]
+fn a_nickname_that_the_service_gives_us_says_that_we_are_in() {
+    let given = |nick: &str, real: Option<&str>| {
+        with_muc(occupant(nick, PresenceKind::Available, &[210]), |muc| muc.jid = real.map(jid))
+    };
+    for real in [None, Some("bot@example.org"), Some("bot@example.org/parlor")] {
+        let mut test = TestSession::connected(Settings::default());
+        let mut opened = test.open_room(None);
+        test.presence(given("romeo", Some("romeo@example.org/orchard")));
+        test.presence(given("elsewhere", Some("bot@example.org/other")));
+        assert!(got(&mut opened).is_none() && !room(&test).joined, "they are others");
+        test.presence(given("Bot-1", real));
+        assert_eq!(got(&mut opened).unwrap().unwrap().nick, "Bot-1", "{real:?}");
+        // Later, it is said of others.
+        test.presence(given("Bot-2", None));
+        assert_eq!(room(&test).nick, "Bot-1", "{real:?}");
+    }
+}
+
 #[test]
 fn our_own_new_nickname_is_known() {
     let mut test = TestSession::connected(Settings::default());

@@ -256,7 +256,9 @@ fn a_listed_room_in_which_the_nickname_is_taken_is_tried_again_with_each_other_o
     let mut test = TestSession::connected(settings(&listed));
     let refused = |test: &mut TestSession| {
         for _ in 0..20 {
-            test.presence(presence(&format!("{ROOM}/Support"), PresenceKind::Error(stanza_error("conflict"))));
+            let asked = test.session.snapshot().rooms.get(&bare(ROOM)).map(|room| format!("{ROOM}/{}", room.nick));
+            let Some(asked) = asked else { break };
+            test.presence(presence(&asked, PresenceKind::Error(stanza_error("conflict"))));
         }
         let record = test.session.snapshot().room_records.rooms[&bare(ROOM)].clone();
         let why = record.departure.as_ref().map(|departure| departure.why);

@@ -151,15 +151,14 @@ fn a_subject_beside_an_empty_body_is_one() {
 
 #[test]
 fn our_ghost_does_not_keep_us_out() {
-    let conflict = || presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error("conflict")));
     let mut test = TestSession::connected(Settings::default());
     test.in_room();
     test.bind();
     test.roster(Vec::new());
     test.forget();
-    test.presence(conflict());
+    refuse(&mut test);
     assert_eq!(test.lines(), ["> available to room@muc.example.org/bot_2 entering"]);
-    test.presence(conflict());
+    refuse(&mut test);
     assert_eq!(test.lines(), ["> available to room@muc.example.org/bot_3 entering"]);
     test.presence(occupant("bot_3", PresenceKind::Available, &[110]));
     assert_eq!((room(&test).nick.as_str(), room(&test).joined), ("bot_3", true));
@@ -168,10 +167,45 @@ fn our_ghost_does_not_keep_us_out() {
     let entering = "> available to room@muc.example.org/bot entering".to_owned();
     assert!(test.lines().contains(&entering), "it may be gone by now");
     for _ in 0..20 {
-        test.presence(conflict());
+        refuse(&mut test);
     }
     assert_eq!(test.count("roomLeft"), 1, "but not for ever");
     assert_eq!(room(&test).left, Some("refused"));
+}
+
+/// Refuses the nickname that we ask for now.
+fn refuse(test: &mut TestSession) {
+    let asked = format!("{ROOM}/{}", room(test).nick);
+    test.presence(presence(&asked, PresenceKind::Error(stanza_error("conflict"))));
+}
+
+/// The room gets each presence of ours, and may refuse a nickname more than once.
+#[test]
+fn a_nickname_that_is_refused_twice_does_not_use_up_the_next_one() {
+    let conflict = |from: &str| presence(from, PresenceKind::Error(stanza_error("conflict")));
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.bind();
+    test.roster(Vec::new());
+    test.forget();
+    test.presence(conflict(&format!("{ROOM}/bot")));
+    assert_eq!(test.lines(), ["> available to room@muc.example.org/bot_2 entering"]);
+    test.presence(conflict(&format!("{ROOM}/bot")));
+    assert!(test.lines().is_empty(), "{:?}", room(&test).nick);
+    // Some services answer by the address of the room.
+    test.presence(conflict(ROOM));
+    assert_eq!(test.lines(), ["> available to room@muc.example.org/bot_3 entering"]);
+    test.presence(occupant("bot_3", PresenceKind::Available, &[110]));
+    assert_eq!((room(&test).nick.as_str(), room(&test).joined), ("bot_3", true));
+    // A plugin asks for another one at once.
+    let mut test = TestSession::connected(Settings::default());
+    let mut first = test.open_room(None);
+    test.presence(conflict(&format!("{ROOM}/bot")));
+    assert!(matches!(got(&mut first), Some(Err(CallError::Stanza(_)))));
+    let mut second = test.open_room(Some("robin"));
+    test.presence(conflict(&format!("{ROOM}/bot")));
+    test.presence(occupant("robin", PresenceKind::Available, &[110]));
+    assert!(got(&mut second).unwrap().unwrap().joined);
 }
 
 /// Enters the room on a new stream, while somebody else has our nickname.
