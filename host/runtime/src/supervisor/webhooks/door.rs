@@ -160,6 +160,7 @@ impl Door {
             webhooks.queue.load().arrived.notify_waiters();
             accepted
         };
-        queued(&storing::in_time(runtime, accepting).await)
+        let accepted = storing::in_time(runtime, accepting).await;
+        queued(&accepted)
     }
 }
