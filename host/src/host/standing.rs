@@ -98,7 +98,7 @@ pub(crate) async fn health(host: &Host) -> Vec<PluginHealth> {
 
 /// Returns the status of every plugin on each of these accounts, and of those that run on none. None: on all accounts.
 pub(crate) async fn status_on(host: &Host, only: Option<&BTreeSet<AccountName>>) -> Vec<PluginStatus> {
-    host.standing(None, only).await
+    host.standing(None, only, None).await
 }
 
 /// The sizes of the data that plugins keep in the store.
@@ -120,29 +120,41 @@ impl Sizes {
 impl Host {
     /// Returns the status of every plugin, sorted by id.
     pub async fn status(&self) -> Vec<PluginStatus> {
-        self.standing(None, None).await
+        self.standing(None, None, None).await
     }
 
     /// Returns the status of every plugin, with the size of what it keeps in the store.
     pub async fn status_with_storage(&self) -> Vec<PluginStatus> {
+        self.standing_with_storage(None).await
+    }
+
+    /// Does the same for one plugin, or for each.
+    async fn standing_with_storage(&self, plugin: Option<&PluginId>) -> Vec<PluginStatus> {
         // A disk that does not respond must not block the status.
         let data = self.store.data(Clock::Machine);
         let kept = async {
             Ok::<_, StoreError>(Sizes { storage: data.sizes().await?, requests: data.request_sizes().await? })
         };
         let kept = timeout(PATIENCE, kept).await;
-        self.standing(kept.ok().and_then(Result::ok).as_ref(), None).await
+        self.standing(kept.ok().and_then(Result::ok).as_ref(), None, plugin).await
     }
 
     /// Returns the status of one plugin. A disabled plugin is shown with its record on each account where it has run: a
     /// record outlives instances.
     pub async fn status_of(&self, id: &PluginId) -> Vec<PluginStatus> {
         let accounts = self.accounts();
-        let rows = self.status_with_storage().await.into_iter().filter(|row| row.id == *id);
+        let rows = self.standing_with_storage(Some(id)).await.into_iter();
         rows.flat_map(|row| row.with_record(&accounts)).collect()
     }
 
-    async fn standing(&self, kept: Option<&Sizes>, only: Option<&BTreeSet<AccountName>>) -> Vec<PluginStatus> {
+    /// Returns the status of plugins. `only`: on these accounts alone. `plugin`: this one alone. A row takes several KiB, and there may
+    /// be thousands.
+    async fn standing(
+        &self,
+        kept: Option<&Sizes>,
+        only: Option<&BTreeSet<AccountName>>,
+        plugin: Option<&PluginId>,
+    ) -> Vec<PluginStatus> {
         let is_meant = |account: &AccountName| only.is_none_or(|only| only.contains(account));
         let plugins = self.plugins.lock().await;
         let running = plugins.values().flat_map(Plugin::supervised).filter_map(Supervised::instance);
@@ -155,8 +167,9 @@ impl Host {
             }
             rows
         };
-        let mut all: Vec<_> = plugins.iter().flat_map(rows).collect();
-        let leaving = self.leaving.rows(|id| !plugins.contains_key(id)).into_iter();
+        let mut all: Vec<_> = meant(&plugins, plugin).into_iter().flat_map(rows).collect();
+        let is_asked = |id: &PluginId| plugin.is_none_or(|asked| asked == id);
+        let leaving = self.leaving.rows(|id| is_asked(id) && !plugins.contains_key(id)).into_iter();
         all.extend(leaving.filter(|row| row.account.as_ref().is_none_or(is_meant)));
         all.sort_by(|a, b| a.id.cmp(&b.id));
         all
@@ -165,6 +178,14 @@ impl Host {
     /// Returns the number of tasks on the current runtime, and on those of accounts and guests.
     pub(crate) fn tasks(&self) -> usize {
         Handle::current().metrics().num_alive_tasks() + self.threads.tasks() + self.engine.tasks()
+    }
+}
+
+/// Returns one of these plugins, or all.
+fn meant<'p, T>(all: &'p BTreeMap<PluginId, T>, plugin: Option<&PluginId>) -> Vec<(&'p PluginId, &'p T)> {
+    match plugin {
+        Some(id) => all.get_key_value(id).into_iter().collect(),
+        None => all.iter().collect(),
     }
 }
 
@@ -343,6 +364,16 @@ impl Drop for Left {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A customer who may see one plugin asks for it as often as there are places for that.
+    #[test]
+    fn the_status_of_one_plugin_is_that_of_no_other() {
+        let [echo, other, missing] = ["echo", "other", "missing"].map(|id| id.parse::<PluginId>().unwrap());
+        let all = BTreeMap::from([(echo.clone(), 1), (other.clone(), 2)]);
+        assert_eq!(meant(&all, Some(&other)), [(&other, &2)]);
+        assert!(meant(&all, Some(&missing)).is_empty());
+        assert_eq!(meant(&all, None), [(&echo, &1), (&other, &2)]);
+    }
 
     #[test]
     fn a_plugin_that_runs_nowhere_here_is_not_said_to_have_a_wrong_entry() {

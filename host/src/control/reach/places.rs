@@ -1,5 +1,8 @@
 //! How many requests of sessions of some accounts are carried out at once. The control socket has few connections, and a request to
 //! enter a room may wait for half a minute: a customer could keep all others waiting, and those who run the host.
+//!
+//! Sets of accounts that overlap count as different ones. If they counted together, an owner of many accounts would take the places of
+//! all who have one of them. Only those who run the host can give somebody several sets.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
