@@ -3,6 +3,8 @@
 //! The node that gets a request asks the others whose webhook it is, and passes the request to that one, which verifies and
 //! delivers it as if it had come there. Strangers can ask for webhooks that do not exist, so few searches run at once.
 
+mod shares;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use parlor_web::server::{Arrived, Memory, NoBody, Reply};
 use parlor_web::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 
+use self::shares::Shares;
 use super::address::{address, parts};
 use super::{Counts, End, Head, Passage, busy, door_of, refused, take};
 use crate::cluster::{Serving, framed};
@@ -26,6 +29,8 @@ pub(super) const ANSWER: Duration = Duration::from_mins(3);
 const LONGEST_BODY: usize = MOST_IN_A_REQUEST - (192 << 10);
 /// The most requests of other nodes at once, beside searches; further ones are refused.
 const REQUESTS: usize = 32;
+/// Those of them that are carried out now.
+static SHARES: Shares = Shares::new();
 
 /// The node that has a webhook.
 #[derive(Debug, PartialEq, Eq)]
@@ -172,6 +177,11 @@ async fn answer(host: &Host, bytes: &[u8], is_question: bool) -> Vec<u8> {
             if door.as_ref().is_none_or(|door| body.len() > door.longest_body()) {
                 return written(oversized(counts, door.as_ref()));
             }
+            // Held until there is an answer.
+            let Some(_share) = door.as_ref().and_then(|door| SHARES.take(door.account())) else {
+                drop(Passage { counts, door: door.as_ref(), end: End::Delayed, received: 0, sent: 0 });
+                return written(busy(counts));
+            };
             let head = Head { method, query, sender, headers: header_map(&headers) };
             let passage = Passage { counts, door: door.as_ref(), end: End::Abandoned, received: 0, sent: 0 };
             written(take(counts, are_all_known, passage, &head, body.to_vec()).await)

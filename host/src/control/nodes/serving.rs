@@ -5,6 +5,7 @@ use parlor_nats::Asked;
 use super::passed::{self, Given};
 use super::way;
 use crate::cluster::Serving;
+use crate::control::reach::requests::place_of_passed;
 use crate::control::refusal::Refusal;
 use crate::control::routes::Routes;
 
@@ -35,6 +36,11 @@ async fn carry_out(routes: &Routes, node: &str, body: &[u8], withdrawn: impl Fut
             return Given::of(Err(Refusal::Value("a log is followed on its own node".to_owned()))).await;
         }
         Ok(read) => read,
+        Err(refusal) => return Given::of(Err(refusal)).await,
+    };
+    // Held until there is an answer. Without it, the customers of a host could take all places of those who run it.
+    let _place = match place_of_passed(&routes.handle.host, &request).await {
+        Ok(place) => place,
         Err(refusal) => return Given::of(Err(refusal)).await,
     };
     if request.method == hyper::Method::POST {

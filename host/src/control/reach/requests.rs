@@ -43,6 +43,9 @@ static SAID_WHY: Mutex<Option<Instant>> = Mutex::new(None);
 static CHANGES: Changes = Changes::new();
 /// The requests of such sessions that are carried out now.
 static PLACES: Places = Places::new();
+/// Those that other nodes of the cluster have passed on. Each node has places of its own, and all of them may ask one.
+#[cfg(feature = "cluster")]
+static PASSED: Places = Places::new();
 
 /// The subject of a request, as far as it decides who may make it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,9 +242,19 @@ impl Limits {
 /// Takes a place for a request of a session of some accounts, which is held until there is an answer. Nothing is looked up before: to
 /// check a request may take long, too. None: the request is of somebody who controls the whole host.
 pub(in crate::control) async fn place(host: &Host, request: &Request) -> Result<Option<Place>, Refusal> {
+    place_among(&PLACES, host, request).await
+}
+
+/// Takes a place for a request that another node has passed on, in the same way.
+#[cfg(feature = "cluster")]
+pub(in crate::control) async fn place_of_passed(host: &Host, request: &Request) -> Result<Option<Place>, Refusal> {
+    place_among(&PASSED, host, request).await
+}
+
+async fn place_among(places: &'static Places, host: &Host, request: &Request) -> Result<Option<Place>, Refusal> {
     let Some(own) = only(host, request) else { return Ok(None) };
     let accounts = own.iter().map(AccountName::as_str).collect::<Vec<_>>().join(" ");
-    let place = PLACES.take(accounts).await.ok_or_else(|| {
+    let place = places.take(accounts).await.ok_or_else(|| {
         let says = "too many requests of sessions of some accounts are being carried out: try again in a moment";
         Refusal::Passing(says.to_owned())
     });

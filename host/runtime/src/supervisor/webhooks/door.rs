@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parlor_base::permission::Permission;
+use parlor_config::AccountName;
 use parlor_plugins::secret::FormerSecret;
 use parlor_plugins::webhook::{Given, Mode, Once, TrialAnswer, Unverified, Verification, VerifiedBy, Webhook};
 use parlor_store::{Acceptance, TallyKind, Traffic, WebhookRequest};
@@ -68,6 +69,11 @@ impl Candidate {
 }
 
 impl Door {
+    /// Returns the account whose plugin gets the requests.
+    pub fn account(&self) -> &AccountName {
+        &self.shared.account.name
+    }
+
     /// Returns the largest body that it takes, in bytes.
     pub fn longest_body(&self) -> usize {
         /// The most that the rest of an event may take.

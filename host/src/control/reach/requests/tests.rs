@@ -253,6 +253,27 @@ async fn sessions_of_some_accounts_have_few_places_and_those_of_the_whole_host_n
     host.stop().await;
 }
 
+/// A customer may use the windows of several nodes.
+#[cfg(feature = "cluster")]
+#[tokio::test]
+async fn sessions_of_some_accounts_have_few_places_among_requests_that_other_nodes_pass_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = offline_host(folder.path()).await;
+    let by = Session { name: "quiet-otter".to_owned(), jid: None, accounts: Some(BTreeMap::new()) };
+    let of_customer = Request { by: Some(by), ..request("GET /v1/status") };
+    let mut places = Vec::new();
+    let refused = loop {
+        match place_of_passed(&host, &of_customer).await {
+            Ok(place) => places.push(place),
+            Err(refusal) => break refusal,
+        }
+        assert!(places.len() < 32, "these are all places of a node");
+    };
+    assert_eq!((places.len(), refused.status()), (4, StatusCode::SERVICE_UNAVAILABLE));
+    assert!(place_of_passed(&host, &request("GET /v1/status")).await.unwrap().is_none());
+    host.stop().await;
+}
+
 /// So other accounts cannot keep the answer waiting, and their faults are not told.
 #[tokio::test]
 async fn a_session_of_some_accounts_has_no_other_ones_looked_at() {

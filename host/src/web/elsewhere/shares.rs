@@ -1,0 +1,83 @@
+//! How many of the requests that other nodes pass on are carried out at once for one account. A plugin may take two minutes for an
+//! answer, so one account could keep the requests to all others waiting.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parlor_config::AccountName;
+
+/// The most requests to one account at once while there are no more in all. After that, each account has one: so one leaves as many
+/// places to the others.
+const MOST_EACH: usize = super::REQUESTS / 2;
+
+/// The requests that are carried out now, for each account.
+#[derive(Debug)]
+pub(super) struct Shares(Mutex<BTreeMap<AccountName, usize>>);
+
+/// The place of a request among those of its account, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Share<'s> {
+    shares: &'s Shares,
+    account: AccountName,
+}
+
+impl Shares {
+    /// Begins without any.
+    pub(super) const fn new() -> Self {
+        Self(Mutex::new(BTreeMap::new()))
+    }
+
+    /// Takes a place for a request to this account. None: the account has its share.
+    pub(super) fn take(&self, account: &AccountName) -> Option<Share<'_>> {
+        let mut now = self.now();
+        let (all, own) = (now.values().sum::<usize>(), now.get(account).copied().unwrap_or_default());
+        let most = if all < MOST_EACH { MOST_EACH } else { 1 };
+        if own >= most {
+            return None;
+        }
+        now.insert(account.clone(), own + 1);
+        Some(Share { shares: self, account: account.clone() })
+    }
+
+    /// Locks the numbers. Held for a moment only.
+    fn now(&self) -> MutexGuard<'_, BTreeMap<AccountName, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        let mut now = self.shares.now();
+        if let Some(count) = now.get_mut(&self.account) {
+            *count -= 1;
+            if *count == 0 {
+                now.remove(&self.account);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::REQUESTS;
+    use super::*;
+
+    /// Returns as many places for this account as there are.
+    fn all_of<'s>(shares: &'s Shares, name: &str) -> Vec<Share<'s>> {
+        let account: AccountName = name.parse().unwrap();
+        std::iter::from_fn(|| shares.take(&account)).collect()
+    }
+
+    #[test]
+    fn one_account_does_not_take_the_places_of_all_others() {
+        let shares = Shares::new();
+        let mut busy = all_of(&shares, "busy");
+        assert_eq!(busy.len(), REQUESTS / 2);
+        let others: Vec<_> = (0..REQUESTS / 2).map(|number| all_of(&shares, &format!("other{number}"))).collect();
+        assert!(others.iter().all(|own| own.len() == 1), "{others:?}");
+        drop(busy.pop());
+        assert!(all_of(&shares, "busy").is_empty(), "others have half of the places");
+        drop((busy, others));
+        assert!(shares.now().is_empty(), "nothing is remembered of those that are over");
+    }
+}
