@@ -15,7 +15,7 @@ use parlor_web::server::{Arrived, Memory, NoBody, Reply};
 use parlor_web::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 
-use self::shares::Shares;
+use self::shares::{REQUESTS, Shares};
 use super::address::{address, parts};
 use super::{Counts, End, Head, Passage, busy, door_of, refused, take};
 use crate::cluster::{Serving, framed};
@@ -27,9 +27,7 @@ const SEARCH: Duration = Duration::from_secs(2);
 pub(super) const ANSWER: Duration = Duration::from_mins(3);
 /// The longest body that is passed on, in bytes. A head of the longest size fits beside it.
 const LONGEST_BODY: usize = MOST_IN_A_REQUEST - (192 << 10);
-/// The most requests of other nodes at once, beside searches; further ones are refused.
-const REQUESTS: usize = 32;
-/// Those of them that are carried out now.
+/// The requests of other nodes that are carried out now.
 static SHARES: Shares = Shares::new();
 
 /// The node that has a webhook.

@@ -91,6 +91,7 @@ impl Before {
 
 /// The internal state that belongs to a [`Room`].
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each of them says something of its own")]
 pub(crate) struct Membership {
     pub(crate) stage: Stage,
     pub(super) reason: Reason,

@@ -6,9 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use parlor_config::AccountName;
 
+/// The most requests of other nodes at once, beside searches; further ones are refused.
+pub(super) const REQUESTS: usize = 32;
 /// The most requests to one account at once while there are no more in all. After that, each account has one: so one leaves as many
 /// places to the others.
-const MOST_EACH: usize = super::REQUESTS / 2;
+const MOST_EACH: usize = REQUESTS / 2;
 
 /// The requests that are carried out now, for each account.
 #[derive(Debug)]
@@ -59,7 +61,6 @@ impl Drop for Share<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::REQUESTS;
     use super::*;
 
     /// Returns as many places for this account as there are.
