@@ -85,15 +85,19 @@ async fn signatures(trial: &mut Trial) -> Result<String> {
     }
     stage.during().await?;
     took_nothing(stage).await?;
-    // Requests with a valid signature are accepted. One that signs its time is accepted once, even after a restart.
+    // Requests with a valid signature are accepted. One that signs its time is stored once, even after a restart: who sends it
+    // again gets the same answer, as a sender that did not get the first one.
     ensure!(hooks.signed(&body).await? == 202, "a request that is signed is refused");
     let once = format!("{slack_head}{}", slack("once", now));
     ensure!(status(&hooks.send(&once, "once").await?) == 202, "a request that is signed just now is refused");
-    hooks.refuses(&once, "once").await?;
+    ensure!(status(&hooks.send(&once, "once").await?) == 202, "a sender that did not get its answer is refused");
     stage.kill_and_start().await?;
     let hooks = Hooks::open(stage).await?;
-    hooks.refuses(&once, "once").await?;
+    ensure!(status(&hooks.send(&once, "once").await?) == 202, "it is refused after a restart");
     has_stored(stage, "slack", "once").await?;
+    let all = shown(stage, &[]).await?["requests"].take();
+    let count = all.as_array().map_or(0, |all| all.iter().filter(|one| one["webhook"] == "slack").count());
+    ensure!(count == 1, "what was sent again is stored {count} times");
     stage.during().await?;
     Ok(format!("{} of them, and all get the same answer as an address that nobody has", wrong.len() + 13))
 }
