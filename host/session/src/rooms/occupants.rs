@@ -7,7 +7,7 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Actor, Message, MucUser, Presence, PresenceKind, kept};
 
 use super::departures::{MAX_REASON, is_for_silence, kept_reason, why_left};
-use super::membership::{Before, Farewell, Farewells, Membership, Stage};
+use super::membership::{Before, Farewell, Membership, Stage};
 use super::ourselves::{CREATED, OURSELVES, is_of_before, is_ourselves};
 use super::rejoining::{rejoins, tell_owner};
 use super::renaming::take_nick_back;
@@ -124,16 +124,6 @@ fn affiliation_changed(rooms: &Rooms, room: &BareJid, muc: MucUser, turn: &mut T
         card: None,
     };
     fire_occupant(rooms, "affiliationChanged", Arc::new(occupant), turn);
-}
-
-impl Farewells {
-    /// Handles the confirmation of a room that we are out of, which arrived after the time limit for leaving.
-    pub(crate) fn seen_off_late(&mut self, room: &BareJid, presence: &Presence) {
-        let ourselves = presence.muc.as_ref().is_some_and(|muc| muc.status.contains(&OURSELVES));
-        if ourselves && presence.kind == PresenceKind::Unavailable {
-            self.came(room);
-        }
-    }
 }
 
 impl Room {

@@ -1,11 +1,11 @@
 //! Which presences of a room are about us (XEP-0045, sections 7.2 and 15.6).
 
-use jid::Jid;
+use jid::{BareJid, Jid};
 use parlor_stanza::error::StanzaError;
-use parlor_stanza::types::MucUser;
+use parlor_stanza::types::{MucUser, Presence, PresenceKind};
 
 use super::RoomTurn;
-use super::membership::Stage;
+use super::membership::{Farewells, Stage};
 use crate::records::room_record::is_nickname_taken;
 
 /// The status code of a presence about ourselves.
@@ -14,6 +14,16 @@ pub(super) const OURSELVES: u16 = 110;
 pub(super) const CREATED: u16 = 201;
 /// The status code of another nickname, which the service gives us when we enter.
 const ASSIGNED: u16 = 210;
+
+impl Farewells {
+    /// Handles the confirmation of a room that we are out of, which arrived after the time limit for leaving.
+    pub(crate) fn seen_off_late(&mut self, room: &BareJid, presence: &Presence) {
+        let ourselves = presence.muc.as_ref().is_some_and(|muc| muc.status.contains(&OURSELVES));
+        if ourselves && presence.kind == PresenceKind::Unavailable {
+            self.came(room);
+        }
+    }
+}
 
 /// Returns whether an available presence is about us. Some services omit the code for that.
 pub(super) fn is_ourselves(one: &RoomTurn<'_, '_>, stage: Stage, nick: &str, muc: &MucUser) -> bool {
