@@ -25,8 +25,8 @@ pub(crate) const HINT: &str = "urn:xmpp:eme:0";
 pub(crate) const OTR: &str = "urn:xmpp:otr:0";
 /// The namespace of envelopes (XEP-0420).
 pub(crate) const ENVELOPE: &str = "urn:xmpp:sce:1";
-/// Maximum number of prekeys that are read from a bundle, one more than is accepted.
-const MAX_PREKEYS: usize = 201;
+/// Maximum number of prekeys that are read from a bundle. Clients publish 50 to 100, and a session takes one of them.
+const MAX_PREKEYS: usize = 200;
 /// Maximum length of a device's label that is read, in bytes. It has to be whole, since it is signed.
 const MAX_SIGNED: usize = 1_024;
 /// The text for clients that cannot decrypt a message.
@@ -187,14 +187,14 @@ pub fn read_bundle(form: OmemoForm, xml: &str) -> Option<PublishedBundle> {
     };
     let bytes = |element: &Element| unwrapped(&element.text());
     let child = |wanted: &str| element.get_child(wanted, namespace);
-    let prekeys = child("prekeys")?.children().filter(|child| child.is(prekey, namespace)).take(MAX_PREKEYS);
+    let prekeys = child("prekeys")?.children().filter(|child| child.is(prekey, namespace));
     let number = |element: &Element, key: &str| element.attr(key)?.trim().parse().ok();
     Some(PublishedBundle {
         signed_prekey_id: number(child(signed)?, signed_id)?,
         signed_prekey: bytes(child(signed)?)?,
         signature: bytes(child(signature)?)?,
         identity_key: bytes(child(identity)?)?,
-        prekeys: prekeys.filter_map(|one| Some((number(one, prekey_id)?, bytes(one)?))).collect(),
+        prekeys: prekeys.filter_map(|one| Some((number(one, prekey_id)?, bytes(one)?))).take(MAX_PREKEYS).collect(),
     })
 }
 

@@ -41,7 +41,7 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Checks a foreign bundle.
+    /// Checks a foreign bundle. Only its first [`limits::FOREIGN_PREKEYS`] prekeys are read.
     pub fn parse(version: Version, parts: &BundleParts) -> Result<Self, BundleError> {
         let key = |what, bytes: &[u8]| wire::decode_key(version, bytes).ok_or(BundleError::Malformed(what));
         let usable = |what, key: Public| {
@@ -49,9 +49,6 @@ impl Bundle {
         };
         if parts.prekeys.is_empty() {
             return Err(BundleError::NoPrekeys);
-        }
-        if parts.prekeys.len() > limits::FOREIGN_PREKEYS {
-            return Err(BundleError::TooManyPrekeys);
         }
         let identity = wire::decode_identity(version, &parts.identity_key);
         let identity = identity.ok_or(BundleError::Malformed("identity key"))?;
@@ -61,8 +58,8 @@ impl Bundle {
         let signature = parts.signature.as_slice().try_into().map_err(|_| BundleError::Malformed("signature"))?;
         check_signature(version, &identity, &parts.signed_prekey, signature)?;
         let mut ids = BTreeSet::new();
-        let mut prekeys = Vec::with_capacity(parts.prekeys.len());
-        for (id, bytes) in &parts.prekeys {
+        let mut prekeys = Vec::with_capacity(parts.prekeys.len().min(limits::FOREIGN_PREKEYS));
+        for (id, bytes) in parts.prekeys.iter().take(limits::FOREIGN_PREKEYS) {
             if !ids.insert(*id) {
                 return Err(BundleError::SamePrekey(*id));
             }

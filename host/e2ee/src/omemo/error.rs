@@ -18,9 +18,6 @@ pub enum BundleError {
     /// It has no prekey.
     #[error("the bundle has no prekeys; its device has to publish new ones")]
     NoPrekeys,
-    /// It has more prekeys than any real bundle.
-    #[error("the bundle has more than {} prekeys", limits::FOREIGN_PREKEYS)]
-    TooManyPrekeys,
     /// Two prekeys have the same id.
     #[error("the bundle has two prekeys with the id {0}")]
     SamePrekey(u32),

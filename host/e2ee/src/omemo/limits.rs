@@ -9,7 +9,7 @@ pub const USED_PREKEYS: usize = 1_000;
 /// Exchanges that may use one prekey before a bundle without it is published.
 pub const EXCHANGES_OF_A_PREKEY: usize = 32;
 
-/// Prekeys in a foreign bundle.
+/// Prekeys that are read from a foreign bundle. Clients publish 50 to 100, and a session takes one of them.
 pub const FOREIGN_PREKEYS: usize = 200;
 
 /// Devices of the account before the present one that may still be on the server. Beyond it, the oldest is forgotten.

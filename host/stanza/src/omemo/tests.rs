@@ -33,6 +33,19 @@ fn published_bundles_and_device_lists_are_read_back() {
     }
 }
 
+/// Prekeys that cannot be read do not count.
+#[test]
+fn a_bundle_with_many_prekeys_is_read_in_part() {
+    let numbered = |count: u32| (1..=count).map(|id| (id, vec![4_u8; 32])).collect::<Vec<_>>();
+    for form in OmemoForm::ALL {
+        let written = bundle_payload(form, &PublishedBundle { prekeys: numbered(300), ..bundle() }).to_xml();
+        let (prekey, id) = if form == OmemoForm::Older { ("preKeyPublic", "preKeyId") } else { ("pk", "id") };
+        let damaged = format!("<prekeys>{}", format!("<{prekey} {id}='x'/>").repeat(250));
+        let read = read_bundle(form, &written.replace("<prekeys>", &damaged)).unwrap();
+        assert_eq!(read.prekeys, numbered(200), "{form:?}");
+    }
+}
+
 #[test]
 fn a_list_keeps_what_others_wrote_in_it() {
     let namespace = OmemoForm::Current.namespace();
