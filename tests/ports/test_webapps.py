@@ -85,6 +85,21 @@ class Other:
             await sent(path, method=method)
         self.assertEqual([status for _, status, _ in host.webhooks], [404, 404, 404, 404, 405])
 
+    async def test_the_body_of_a_request_is_read_in_parts(self) -> None:
+        texts = maubot("""
+            @web.post("/hook")
+            async def hook(self, req):
+                parts = [part async for part in req.content.iter_chunked(3)]
+                return Response(text=f"{parts} {await req.content.read()} {await req.read()}")
+        """)
+        texts["a.py"] = f"from aiohttp.web import Response\nfrom maubot.handlers import web\n{texts['a.py']}"
+        texts["maubot.yaml"] += "webapp: true\n"
+        self.assertEqual(sample.told(sample.port(texts), "lacks"), [])
+        host = await self.begun(texts)
+        [take] = [take for name, _, take in host.listeners if name == "webhook"]
+        await take(SimpleNamespace(method="POST", query=None, path="hook", headers={}, body=b"green"))
+        self.assertEqual([body for _, _, body in host.webhooks], [b"[b'gre', b'en'] b'' b'green'"])
+
     async def test_parameters_of_a_path_are_below_the_address(self) -> None:
         texts = maubot("""
             @web.get("/polls")

@@ -494,7 +494,7 @@ OF_REQUEST = {
     **dict.fromkeys(("files", "stream"), ("the layer takes no forms with files", "the body")),
     **dict.fromkeys(("remote_addr", "remote_route", "environ", "fullpath", "script_name", "urlparts", "base_url"), (
         "the host has the connection, and does not tell", "a secret, by `verify` and `secret` in plugin.toml")),
-    **dict.fromkeys(("content", "multipart"), ("the body is there as a whole", "`await req.read()`")),
+    "multipart": ("the body is there as a whole", "`await req.read()`"),
     **dict.fromkeys(("app", "config_dict", "loop"), ("there is no web server", "`self`")),
 }
 

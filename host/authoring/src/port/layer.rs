@@ -36,6 +36,7 @@ pub(super) const PROGRAM: &[(&str, &str)] = files!["":
 pub(super) const LAYER: &[(&str, &str)] = files!["../../../../plugins-sdk/python/ports/":
     "aiohttp/__init__.py",
     "aiohttp/hdrs.py",
+    "aiohttp/streams.py",
     "aiohttp/web.py",
     "asyncpg/__init__.py",
     "asyncpg/exceptions.py",

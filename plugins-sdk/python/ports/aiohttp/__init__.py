@@ -9,17 +9,17 @@ where it is read in parts. `web` has the requests and answers of webhooks.
 """
 
 import codecs
-import io
 import json as _json
 import sys
 from http import HTTPStatus
-from typing import Any, AsyncIterator, Coroutine, Generator, NamedTuple, Optional
+from typing import Any, Coroutine, Generator, NamedTuple, Optional
 
 import yarl
 from parlor import errors
 from parlor_port import web as _requests
 
 from . import hdrs, web
+from .streams import StreamReader as StreamReader
 
 #: The usual reasons, by the statuses.
 _PHRASES = {int(one): one.phrase for one in HTTPStatus}
@@ -94,48 +94,6 @@ class FormData:
             self.fields.append((name, value))
         else:
             self.files.append((name, (filename or getattr(value, "name", name), value, content_type)))
-
-
-class StreamReader:
-    """The body of an answer, read in parts."""
-
-    def __init__(self, content: bytes) -> None:
-        self._rest = io.BytesIO(content)
-
-    async def read(self, n: int = -1) -> bytes:
-        """The next bytes, at most so many; without a number, the rest."""
-        return self._rest.read(n)
-
-    async def readany(self) -> bytes:
-        """The rest."""
-        return self._rest.read()
-
-    async def readline(self) -> bytes:
-        """The next line."""
-        return self._rest.readline()
-
-    async def iter_chunked(self, n: int) -> AsyncIterator[bytes]:
-        """The rest, in parts of so many bytes."""
-        while part := self._rest.read(n):
-            yield part
-
-    async def iter_any(self) -> AsyncIterator[bytes]:
-        """The rest, if there is any."""
-        if part := self._rest.read():
-            yield part
-
-    async def iter_chunks(self) -> AsyncIterator[tuple[bytes, bool]]:
-        """The same, with whether a part has ended."""
-        if part := self._rest.read():
-            yield part, True
-
-    def at_eof(self) -> bool:
-        """Whether there is no rest."""
-        return self._rest.tell() == self._rest.getbuffer().nbytes
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while line := self._rest.readline():
-            yield line
 
 
 class ClientResponse:

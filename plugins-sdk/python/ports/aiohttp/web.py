@@ -13,6 +13,8 @@ import parlor
 from parlor_port.running import settled
 from parlor_port.web import Headers
 
+from .streams import StreamReader
+
 
 class Fields(dict[str, Any]):
     """Fields, of which each may be there several times: a key gives the first value."""
@@ -48,6 +50,8 @@ class Request:
         #: The parameters of the path.
         self.match_info: dict[str, str] = dict(match_info or {})
         self._body = bytes(hook.body)
+        #: The body, read in parts. The host has all of it.
+        self.content = StreamReader(self._body)
 
     @property
     def content_type(self) -> str:
