@@ -117,6 +117,7 @@ class Markdown(test_layer.Case):
         ("~~gone~~ `**code**` ``a ` b`` ``c``", "~gone~ `**code**` a ` b `c`"),
         ("2 * 3 * 4, 5*3*2, snake_case_name, ** a **, **", "2 * 3 * 4, 5*3*2, snake_case_name, ** a **, **"),
         ("# Tea #\n## **Green**\n#1 is mint", "*Tea*\n*Green*\n#1 is mint"),
+        ("> #### Tea\n>> # **Green**", "> *Tea*\n>> *Green*"),
         ("* one\n  + **two** *a*\n* *three*\n> *four*", "* one\n  + *two* _a_\n* _three_\n> _four_"),
         ("```py\n**a** *b*\n```\n~~~\n*c*\n```\n~~~\n**d**", "```\n**a** *b*\n```\n```\n*c*\n```\n```\n*d*"),
         ("[**tea**](https://x.example/a_b_c) ![p](https://x.example/p)", "*tea* (https://x.example/a_b_c) p (https://x.example/p)"),

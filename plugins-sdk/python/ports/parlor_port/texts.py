@@ -194,7 +194,7 @@ _INLINE = re.compile(
     |(?<![\w_])_(?![\s_])(?P<emphasis>[^_]{1,1000}?)(?<!\s)_(?![\w_])
     |(?<!~)~~(?![\s~])(?P<gone>[^~]{1,1000}?)(?<!\s)~~(?!~)
     """, re.VERBOSE)  # fmt: skip
-_HEADING = re.compile(r"#{1,6}\s+(\S.*?)(?:\s+#+)?\s*\Z")
+_HEADING = re.compile(r"((?:> ?){0,9})#{1,6}\s+(\S.*?)(?:\s+#+)?\s*\Z")
 _FENCE = re.compile(r"\s*(```+|~~~+)([^`]*)\Z")
 #: An invisible character: a sign behind it begins no markup.
 _JOINER = "\u2060"
@@ -232,7 +232,7 @@ def _lines(text: str, has_html: bool) -> str:
             fence = found[1]
             shown.append("```")
         elif heading := _HEADING.match(line):
-            shown.append(_within("*", _inline(heading[1], has_html)))
+            shown.append(heading[1] + _within("*", _inline(heading[2], has_html)))
         else:
             # A `\` before the end of a line breaks it there, as all ends of lines do in XMPP. Two are the sign itself.
             breaks = bool(after.strip()) and (len(line) - len(line.rstrip("\\"))) % 2 == 1
