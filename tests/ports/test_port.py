@@ -244,6 +244,7 @@ class Told(unittest.TestCase):
             ("def a(self, m):\n    return self._bot.prefix + self.bot_config.BOT_OTHER", "", "self.bot_config"),
         ):
             self.assertEqual(self.lacks(errbot(body, head)), [says], body)
+        self.assertEqual(self.lacks(errbot("def a(self, d):\n    return [*six.iteritems(d), *other.itervalues(d)]", "import six\nimport six as other")), [])
 
     def test_templates_are_taken_along_and_need_a_package(self) -> None:
         for body, head in (
@@ -389,6 +390,7 @@ class Told(unittest.TestCase):
             ("def a(self):\n    pass", "from mautrix.util.async_db import PostgresDatabase", "mautrix.util.async_db.PostgresDatabase"),
             ("async def a(self):\n    self.sched.add_job(1)", "", "self.sched.add_job"),
             ("async def a(self):\n    await self.client.send_image('a', 'mxc://b/c')", "", "'mxc://b/c'"),
+            ("async def a(self, x):\n    return f'see mxc://{x}'", "", "f'see mxc://{x}'"),
             ("async def a(self):\n    return self.webapp_url + '/hook'", "", "self.webapp_url"),
             ("def a(self):\n    return types.PollStartEventContent()", "from mautrix import types", "mautrix.types.PollStartEventContent"),
         ):
@@ -404,6 +406,8 @@ class Told(unittest.TestCase):
             ("async def a(self):\n    await self.client.send_state_event('a', EventType.ROOM_TOPIC, {'topic': 'b'})", types, ["self.client.send_state_event"]),
             ("@command.new('a', aliases=lambda one: one in ('b', 'c'))\nasync def a(self, evt):\n    pass", "", ["aliases=lambda …"]),
             ("def a(self):\n    '''It shows mxc://a/b.'''\n    return EventType.find('x', EventType.Class.STATE)", types, []),
+            ("def a(self):\n    return 'Usage: [mxc://…]'", "", []),
+            ("def a(self, x):\n    return x.startswith('mxc://')", "", ["'mxc://'"]),
             ("def a(self):\n    self.scheduler = object()\n    return self.scheduler", "", []),
             ("def a(self):\n    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())", "import aiohttp", []),
             ("def a(self):\n    pass", "from maubot.handlers.command import CommandHandler, CommandHandlerFunc", []),

@@ -209,7 +209,7 @@ class Checker:
         for node in ast.walk(module.tree):
             if getattr(node, "lineno", 0) in apart:
                 continue
-            if isinstance(node, ast.Attribute) and node.attr in lacks.METHODS_OF_PYTHON_2:
+            if isinstance(node, ast.Attribute) and node.attr in lacks.METHODS_OF_PYTHON_2 and not _is_six(module, node.value):
                 self.tell("lacks", module, node, f".{node.attr}()", lacks.OF_PYTHON_2, lacks.METHODS_OF_PYTHON_2[node.attr])
             elif isinstance(node, ast.Name) and node.id in lacks.NAMES_OF_PYTHON_2 and node.id not in bound:
                 self.tell("lacks", module, node, node.id, lacks.OF_PYTHON_2, lacks.NAMES_OF_PYTHON_2[node.id])
@@ -385,3 +385,8 @@ def is_true(node: Optional[ast.expr]) -> bool:
 def may_be_true(node: Optional[ast.expr]) -> bool:
     """Whether a value is given that is true, or that only the running plugin knows."""
     return node is not None and (not isinstance(node, ast.Constant) or bool(node.value))
+
+
+def _is_six(module: Module, node: ast.AST) -> bool:
+    """Whether it is the package six, whose functions have the names of methods of Python 2."""
+    return isinstance(node, ast.Name) and module.aliases.get(node.id, "") == "six"

@@ -165,9 +165,16 @@ class Maubot:
                 self._decorator(module, one)
         elif isinstance(node, ast.Attribute):
             self._attribute(module, node)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in self._apart:
-            if "mxc://" in node.value:
+        elif isinstance(node, ast.JoinedStr):
+            begun = [one for one in node.values[:-1] if isinstance(one, ast.Constant) and str(one.value).endswith("mxc://")]
+            if begun:
+                self._apart.update(begun)
                 tell("lacks", module, node, ast.unparse(node)[:100], *lacks.MXC)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in self._apart:
+            if re.search(r"mxc://\w", node.value):
+                tell("lacks", module, node, ast.unparse(node)[:100], *lacks.MXC)
+            elif node.value == "mxc://":
+                tell("check", module, node, ast.unparse(node), "no address begins with it", lacks.MXC[1])
             elif "matrix.to/" in node.value:
                 tell("check", module, node, "a link to matrix.to", "it leads to people and rooms of Matrix", "an address of XMPP, `xmpp:…`")
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
