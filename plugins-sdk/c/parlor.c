@@ -1720,6 +1720,14 @@ const char *parlor_settings_get(const char *key) {
   return done && value.is_some ? some(value.val) : NULL;
 }
 
+const char *parlor_settings_get_in(const char *room, const char *key) {
+  plugin_string_t jid = parlor_text(room), name = parlor_text(key);
+  parlor_plugin_settings_option_json_t value;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_settings_get_in(&jid, &name, &value, &error);
+  return done && value.is_some ? some(value.val) : NULL;
+}
+
 const char *parlor_settings_get_text(const char *key, const char *otherwise) {
   return parlor_json_text(parlor_settings_get(key), otherwise);
 }

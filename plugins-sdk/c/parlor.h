@@ -960,6 +960,13 @@ const char *parlor_xml_value(const parlor_element *element, const char *name);
 /* One of the plugin's own settings, as JSON; NULL = it has no value. Free. */
 const char *parlor_settings_get(const char *key);
 
+/* The setting in a room, at any time, as JSON: that of the owner for the room, else the one for everywhere. `parlor_settings_get` gives it
+ * only while a handler handles an event of the room, which timers and schedules do not. NULL = it has no value. Free.
+ *
+ *     const char *greeting = parlor_json_text(parlor_settings_get_in(room, "greeting"), "Hello");
+ */
+const char *parlor_settings_get_in(const char *room, const char *key);
+
 /* The same as a text, a number, or yes and no; `otherwise` where it is nothing of the kind. A duration comes in seconds. */
 const char *parlor_settings_get_text(const char *key, const char *otherwise);
 double parlor_settings_get_number(const char *key, double otherwise);
@@ -1557,6 +1564,7 @@ extern struct parlor_call {
 #define parlor_archive_query_all(...) (PARLOR_CALL("parlor_archive_query_all"), parlor_archive_query_all(__VA_ARGS__))
 #define parlor_api_send(...) (PARLOR_CALL("parlor_api_send"), parlor_api_send(__VA_ARGS__))
 #define parlor_api_send_iq(...) (PARLOR_CALL("parlor_api_send_iq"), parlor_api_send_iq(__VA_ARGS__))
+#define parlor_settings_get_in(room, key) parlor_settings_get_in(parlor_address(room), key)
 #define parlor_settings_set(...) (PARLOR_CALL("parlor_settings_set"), parlor_settings_set(__VA_ARGS__))
 #define parlor_settings_update(...) (PARLOR_CALL("parlor_settings_update"), parlor_settings_update(__VA_ARGS__))
 #define parlor_vcard_update(jid, ...) (PARLOR_CALL("parlor_vcard_update"), parlor_vcard_update(parlor_address(jid), __VA_ARGS__))

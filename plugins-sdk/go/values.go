@@ -28,7 +28,23 @@ func SettingsGet[T any](name string, otherwise T) T {
 	if !abi.IsHosted {
 		return otherwise
 	}
-	text, err := Value(settings.Get(name))
+	return orElse(otherwise, settings.Get(name))
+}
+
+// SettingsGetIn is the setting in a room, at any time: that of the owner for the room, else the one for everywhere. SettingsGet gives it only
+// while a handler handles an event of the room, which timers and schedules do not. Otherwise as SettingsGet. Free.
+//
+//	feeds := parlor.SettingsGetIn(room.Jid, "feeds", []string(nil))
+func SettingsGetIn[T any](room, name string, otherwise T) T {
+	if !abi.IsHosted {
+		return otherwise
+	}
+	return orElse(otherwise, settings.GetIn(room, name))
+}
+
+// The value that the host gave, or the other where it is none that fits.
+func orElse[T any](otherwise T, given wit.Result[wit.Option[string], types.Error]) T {
+	text, err := Value(given)
 	if err != nil {
 		return otherwise
 	}

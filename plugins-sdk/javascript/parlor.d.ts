@@ -610,6 +610,12 @@ export const ns: {
  */
 export function setting<T = any>(name: string): T | undefined;
 export function setting<T>(name: string, otherwise: T): T;
+/**
+ * The setting in a room, at any time: that of the owner for the room, else the one for everywhere. `setting` gives it only while a handler
+ * handles an event of the room, which timers and schedules do not.
+ */
+export function settingIn<T = any>(room: contract.Address, name: string): T | undefined;
+export function settingIn<T>(room: contract.Address, name: string, otherwise: T): T;
 /** Changes a setting for this account and this process. */
 export function setSetting(name: string, value: unknown): Promise<void>;
 

@@ -1953,6 +1953,12 @@ export function setting(name, otherwise) {
   return text === null || text === undefined ? otherwise : JSON.parse(text);
 }
 
+// In a room, whoever asks.
+export function settingIn(room, name, otherwise) {
+  const text = settings.getIn(room, name);
+  return text === null || text === undefined ? otherwise : JSON.parse(text);
+}
+
 export const setSetting = noticing("setSetting", async (name, value) => settings.set(name, asJson("settings.set: value", value)));
 export const emit = noticing("emit", async (name, value) => api.emit(name, value === undefined ? null : asJson("emit: value", value)));
 export const waitUntil = noticing("waitUntil", async (name) => value(await api.waitUntil(name)));

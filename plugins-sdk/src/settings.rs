@@ -24,6 +24,7 @@ use crate::as_json;
 use crate::bindings::parlor::plugin::settings;
 use crate::error::{Error, Result};
 use crate::failure::{located, of_call, placed};
+use crate::types::Entity;
 
 /// The value of a setting. None: the setting does not exist, or is a secret of another plugin.
 ///
@@ -32,6 +33,27 @@ use crate::failure::{located, of_call, placed};
 pub fn get<T: DeserializeOwned>(key: impl AsRef<str>) -> Result<Option<T>> {
     let key = key.as_ref();
     match settings::get(key).map_err(of_call("settings.get", key))? {
+        None => Ok(None),
+        Some(json) => placed(serde_json::from_str(&json).map_err(|error| Error::invalid(key, error))),
+    }
+}
+
+/// The value of a setting in a room, at any time: that of the owner for the room, else the one for everywhere. [`get`] returns it
+/// only while a handler handles an event of the room, which timers and schedules do not.
+///
+/// ```no_run
+/// # use parlor_sdk::prelude::*;
+/// # fn example() -> Result<()> {
+/// for room in rooms::get_all()? {
+///     let feeds: Vec<String> = settings::get_in(&room, "feeds")?.unwrap_or_default();
+///     info!("{}: {feeds:?}", room.jid);
+/// }
+/// # Ok(()) }
+/// ```
+#[track_caller]
+pub fn get_in<T: DeserializeOwned>(room: impl Entity, key: impl AsRef<str>) -> Result<Option<T>> {
+    let (room, key) = (room.address(), key.as_ref());
+    match settings::get_in(&room, key).map_err(of_call("settings.get-in", key))? {
         None => Ok(None),
         Some(json) => placed(serde_json::from_str(&json).map_err(|error| Error::invalid(key, error))),
     }

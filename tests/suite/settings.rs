@@ -27,6 +27,22 @@ async fn set_wins_over_the_owner_the_owner_over_update_and_update_over_the_defau
     host.call("plain", "settings.get", json!({ "key": "nobody knows it" })).await.is(Value::Null);
 }
 
+/// Row 117. A schedule that works for several rooms handles an event of none of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_value_for_a_room_is_read_at_any_time() {
+    let hall = "hall@rooms.localhost";
+    let values = |entry: Entry| entry.set("greeting", "everywhere").set_in(hall, "greeting", "in the hall");
+    let host = Plan::offline().caller(BARE, values).start().await;
+    let get = |room: &str, key: &str| host.call(BARE, "settings.get-in", json!({ "room": room, "key": key }));
+    get(hall, "greeting").await.is(json!({ "value": "in the hall" }));
+    get("Hall@Rooms.localhost/nick", "greeting").await.is(json!({ "value": "in the hall" }));
+    get("ball@rooms.localhost", "greeting").await.is(json!({ "value": "everywhere" }));
+    get(hall, "nobody knows it").await.is(Value::Null);
+    host.call(BARE, "settings.get", json!({ "key": "greeting" })).await.is(json!({ "value": "everywhere" }));
+    // The host's settings are the same in a room.
+    get(hall, "nickname").await.fails("denied");
+}
+
 /// Row 117. Otherwise a misspelt name would silently return nothing, or a default.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_setting_that_nobody_declares_is_warned_of_once_with_the_nearest() {

@@ -32,6 +32,12 @@ class Settings:
         """The value, or `default` if there is none. `setting` is the same."""
         return setting(key, default)
 
+    def get_in(self, room: Any, key: str, default: Any = None) -> Any:
+        """The value in a room, at any time: that of the owner for the room, else the one for everywhere. `get` gives it only while
+        a handler handles an event of the room, which timers and schedules do not."""
+        text = _settings.get_in(room, key)
+        return default if text is None else json.loads(text)
+
     async def set(self, key: str, value: Any) -> None:
         """Changes a setting for this account and this process. `set_setting` is the same."""
         await set_setting(key, value)

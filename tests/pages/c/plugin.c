@@ -264,13 +264,15 @@ static parlor_error keep(const parlor_event *event, void *context) {
 
   // == settings
   const char *greeting = parlor_settings_get_text("greeting", "Hello"), *json = parlor_settings_get("greeting");
+  // In a timer or schedule, which handle no event of the room:
+  const char *in_hall = parlor_json_text(parlor_settings_get_in("hall@rooms.example.org", "greeting"), "Hello");
   if (!error) error = parlor_settings_set("greeting", parlor_quote("Good evening"));
   parlor_plugin_settings_tuple2_string_json_t values[] = {{parlor_text("limit"), parlor_text("12")}};
   if (!error) error = parlor_done(parlor_plugin_settings_set_many(&(parlor_plugin_settings_list_tuple2_string_json_t){values, 1}, &failed), &failed);
   // A new setting, and its default:
   if (!error) error = parlor_settings_update((parlor_field[]){{"colour", "\"red\""}, {0}});
   // ==
-  parlor_log(PARLOR_INFO, "%s %s", greeting, json);
+  parlor_log(PARLOR_INFO, "%s %s %s", greeting, json, in_hall);
 
   // == storage
   const char *points, **keys;

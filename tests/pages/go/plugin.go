@@ -310,12 +310,14 @@ func enters(ctx context.Context) error {
 func keeps(ctx context.Context) error {
 	// == settings
 	greeting := parlor.SettingsGet("greeting", "Hello")
+	// In a timer or schedule, which handle no event of the room:
+	inHall := parlor.SettingsGetIn("hall@rooms.example.org", "greeting", "Hello")
 	changed := parlor.SettingsSet(ctx, "greeting", "Good evening")
 	changedBoth := parlor.SettingsSetMany(ctx, map[string]any{"greeting": "Good evening", "limit": 12})
 	// A new setting, and its default:
 	added := parlor.SettingsUpdate(ctx, map[string]any{"colour": "red"})
 	// ==
-	slog.Info(greeting)
+	slog.Info(greeting + inHall)
 
 	// == storage
 	set := parlor.StorageSet(ctx, "points/juliet", 3, 0)

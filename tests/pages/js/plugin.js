@@ -2,7 +2,7 @@
 
 import {
   answer, api, archive, argument, ask, askAuthor, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, files, hooks, iq, log, moderation, NotFound, ns, occupantOf, on, once,
-  onReady, onStart, onStop, plugins, promises, pubsub, Rejected, reply, replyInChat, rooms, schedules, setSetting, setting, settings, sleep, stanza, Stopped, storage, TimedOut, timers, tokens, user,
+  onReady, onStart, onStop, plugins, promises, pubsub, Rejected, reply, replyInChat, rooms, schedules, setSetting, setting, settingIn, settings, sleep, stanza, Stopped, storage, TimedOut, timers, tokens, user,
   vcard, waitUntil, webhooks,
 } from "parlor";
 
@@ -217,12 +217,14 @@ onReady(async () => {
 onReady(async () => {
   // == settings
   const greeting = setting("greeting", "Hello");
+  // In a timer or schedule, which handle no event of the room:
+  const inHall = settingIn("hall@rooms.example.org", "greeting", "Hello");
   await setSetting("greeting", "Good evening");
   await settings.setMany({ greeting: "Good evening", limit: 12 });
   // A new setting, and its default:
   await settings.update({ colour: "red" });
   // ==
-  log.info(greeting);
+  log.info(greeting, inHall);
 });
 
 onReady(async () => {

@@ -234,12 +234,14 @@ async def enter() -> None:
 async def keep() -> None:
     # == settings
     greeting = setting("greeting", "Hello")  # as settings.get("greeting", "Hello")
+    # In a timer or schedule, which handle no event of the room:
+    in_hall = settings.get_in("hall@rooms.example.org", "greeting", "Hello")
     await set_setting("greeting", "Good evening")  # as settings.set(…)
     await settings.set_many({"greeting": "Good evening", "limit": 12})
     # A new setting, and its default:
     await settings.update({"colour": "red"})
     # ==
-    log.info("%s", greeting)
+    log.info("%s %s", greeting, in_hall)
 
     # == storage
     await storage.set("points/juliet", 3)

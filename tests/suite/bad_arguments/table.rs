@@ -404,6 +404,11 @@ fn nodes() -> Vec<Case> {
 fn kept() -> Vec<Case> {
     vec![
         ("settings.get", json!({}), vec![("key", Name)]),
+        (
+            "settings.get-in",
+            json!({ "room": "hall@rooms.localhost", "key": "greeting" }),
+            vec![("room", Jid), ("key", Name)],
+        ),
         ("settings.set", json!({ "key": "mine", "value": 1 }), vec![("key", Name), ("value", Json)]),
         ("settings.set-many", json!({}), vec![("values", Settings)]),
         ("settings.update", json!({}), vec![("values", Settings)]),

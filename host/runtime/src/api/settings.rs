@@ -15,13 +15,17 @@ use serde_json::Value;
 use wasmtime::component::{Access, Accessor};
 
 use super::pacing::order;
-use super::{answer, bounded, caller, renamed, room_of_caller};
+use super::{answer, bare_jid, bounded, caller, renamed, room_of_caller};
 use crate::bindings::parlor::plugin::settings::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::instance::{Context, Grouping, Instance};
 use crate::settings::{Layer, OwnSettings};
 
-impl Host for Context {}
+impl Host for Context {
+    fn get_in(&mut self, room: String, key: String) -> Result<Option<String>, Error> {
+        answer(get_in(&self.instance, &room, &key))
+    }
+}
 
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
     fn get(mut host: Access<'_, T, Self>, key: String) -> Result<Option<String>, Error> {
@@ -64,6 +68,12 @@ fn get(instance: &Instance, room: Option<&BareJid>, key: &str) -> Result<Option<
         return Ok(Some(Value::from(instance.account.own.as_str()).to_string()));
     }
     Ok(settings.get(key).map(|value| value.to_string()))
+}
+
+/// Returns the value that applies in a room, for code that handles no event of it.
+fn get_in(instance: &Instance, room: &str, key: &str) -> Result<Option<String>, CallError> {
+    let room = bare_jid("room", room)?;
+    get(instance, Some(&room), key)
 }
 
 /// Warns about a name that neither the plugin nor the host has: a misspelt name yields nothing, or a default.

@@ -160,6 +160,7 @@ calls! {
     SchedulesFormat = "schedules" "format";
     SchedulesParse = "schedules" "parse";
     SettingsGet = "settings" "get";
+    SettingsGetIn = "settings" "get-in";
     SettingsSet = "settings" "set";
     SettingsSetMany = "settings" "set-many";
     SettingsUpdate = "settings" "update";

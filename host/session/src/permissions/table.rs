@@ -236,6 +236,7 @@ pub const CALLS: &[Call] = {
         free(CallName::SchedulesParse).local(Nothing),
         // A plugin's own settings are free; the host's settings need `settings.read` and `settings.write`, by key.
         free(CallName::SettingsGet).local(Nothing),
+        free(CallName::SettingsGetIn).local(Nothing),
         free(CallName::SettingsSet).local(Setting),
         free(CallName::SettingsSetMany).local(Setting),
         free(CallName::SettingsUpdate).local(Setting),
@@ -306,6 +307,7 @@ pub const BESIDES: &[Call] = &[
     needs(RoomsConfigure, CallName::RoomsOpen).besides(),
     needs(RoomsConfigure, CallName::RoomsOpenMany).besides(),
     needs(SettingsRead, CallName::SettingsGet).besides(),
+    needs(SettingsRead, CallName::SettingsGetIn).besides(),
     needs(SettingsWrite, CallName::SettingsSet).besides(),
     needs(SettingsWrite, CallName::SettingsSetMany).besides(),
     needs(SettingsWrite, CallName::SettingsUpdate).besides(),

@@ -308,6 +308,10 @@ fn file(args: &Value) -> Result<File> {
 async fn call_settings(function: &str, args: &Value) -> Result<Value> {
     match function {
         "get" => Ok(settings::get::<Value>(text(args, "key")?)?.map_or(Value::Null, |value| json!({ "value": value }))),
+        "get-in" => {
+            let value = settings::get_in::<Value>(text(args, "room")?, text(args, "key")?)?;
+            Ok(value.map_or(Value::Null, |value| json!({ "value": value })))
+        }
         "set" => {
             let (key, value) = (text(args, "key")?, arg::<Value>(args, "value")?);
             match raw_json(&value) {

@@ -221,12 +221,14 @@ async fn keeps() -> Result<()> {
 
     // == settings
     let greeting: Option<String> = settings::get("greeting")?;
+    // In a timer or schedule, which handle no event of the room:
+    let in_hall: Option<String> = settings::get_in("hall@rooms.example.org", "greeting")?;
     settings::set("greeting", "Good evening").await?;
     settings::set_many([("greeting", "Good evening")]).await?;
     // A new setting, and its default:
     settings::update([("colour", "red")]).await?;
     // ==
-    info!("{greeting:?}");
+    info!("{greeting:?} {in_hall:?}");
 
     // == storage
     storage::set("points/juliet", &3).await?;
