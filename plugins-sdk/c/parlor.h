@@ -1370,7 +1370,7 @@ parlor_error parlor_pubsub_publish(const char *service, const char *node, const 
 /* Takes an item back. Needs pubsub.publish. */
 parlor_error parlor_pubsub_retract(const char *service, const char *node, const char *id);
 
-/* Asks for items of a node, 1 to 100 of them. `after` is the `last` of the page before, or NULL; `last` is NULL behind the last page, and may
+/* Asks for items of a node, 1 to 10,000 of them. `after` is the `last` of the page before, or NULL; `last` is NULL behind the last page, and may
  * be left out by NULL. PARLOR_UNSUPPORTED: the service gives no pages after the first. Needs pubsub.read. */
 parlor_error parlor_pubsub_items(const char *service, const char *node, uint32_t most, const char *after, parlor_node_item **items, size_t *count,
                                  const char **last);

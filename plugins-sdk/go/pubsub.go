@@ -97,7 +97,7 @@ func PubsubRetract(ctx context.Context, service, node, id string) error {
 	return done(ctx, node, func() wit.Result[wit.Unit, types.Error] { return pubsub.Retract(service, node, id) })
 }
 
-// PubsubItems asks for items of a node, 1 to 100 of them, and gives what the next page begins after, empty where there is none. It gives
+// PubsubItems asks for items of a node, 1 to 10,000 of them, and gives what the next page begins after, empty where there is none. It gives
 // Unsupported where the service gives no pages after the first. Needs pubsub.read.
 func PubsubItems(ctx context.Context, service, node string, most uint32, after string) (items []NodeItem, last string, err error) {
 	page, err := call(ctx, node, func() wit.Result[pubsub.NodePage, types.Error] {

@@ -54,7 +54,9 @@ pub fn retract(service: impl Entity, node: impl AsRef<str>, id: impl AsRef<str>)
     })
 }
 
-/// Asks for items of a node, 1 to 100 of them. `after` is the `last` of the page before.
+/// Asks for items of a node, 1 to 10,000 of them. `after` is the `last` of the page before.
+///
+/// A service without pages returns the newest items: if as many came as you asked for and `last` is none, ask for more at once.
 ///
 /// [`Error::Unsupported`](crate::Error::Unsupported): the service gives no pages after the first.
 #[track_caller]

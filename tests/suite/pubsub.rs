@@ -118,7 +118,7 @@ async fn a_plugin_publishes_reads_and_hears_of_a_node_that_it_is_granted() {
     let one = host.call(FULL, "pubsub.item", at(json!({ "id": "one" }))).await.ok();
     assert!(one["xml"].as_str().unwrap().contains('x'), "{one}");
     host.call(FULL, "pubsub.item", at(json!({ "id": "nosuch" }))).await.is(Value::Null);
-    let page = host.call(FULL, "pubsub.items", at(json!({ "max": 100 }))).await.ok();
+    let page = host.call(FULL, "pubsub.items", at(json!({ "max": 10_000 }))).await.ok();
     assert!(ids(&page).contains(&"one".to_owned()) && ids(&page).len() == 2, "{page}");
     host.call(FULL, "pubsub.retract", at(json!({ "id": "one" }))).await.ok();
     let gone = item(&host, FULL, heard).await;

@@ -383,7 +383,7 @@ fn nodes() -> Vec<Case> {
     let elements = ["", "x", "<x/>", "<x xmlns='a'/><x xmlns='a'/>", "<x xmlns='a'>\u{1}</x>"].map(Value::from);
     let elements = elements.into_iter().chain([long()]).collect();
     let publish = [("xml", These(elements)), ("id", Id)].into_iter().chain(options()).collect();
-    let page = vec![("max", These(vec![json!(0), json!(101), json!(u32::MAX)])), ("after", Id)];
+    let page = vec![("max", These(vec![json!(0), json!(10_001), json!(u32::MAX)])), ("after", Id)];
     vec![
         ("pubsub.publish", with(json!({ "xml": "<x xmlns='urn:x'/>" })), of(publish)),
         ("pubsub.retract", with(json!({ "id": "1" })), of(vec![("id", Name)])),

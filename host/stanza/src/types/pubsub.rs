@@ -4,8 +4,9 @@ use jid::{BareJid, Jid};
 
 use crate::iq_payload::IqPayload;
 
-/// Maximum number of items that are read from one answer.
-pub const MAX_NODE_ITEMS: usize = 100;
+/// Maximum number of items that are read from one answer. Services without pages give all items in one answer or
+/// never, so this is the number that plugins may have a node keep. The length of a stanza bounds their texts.
+pub const MAX_NODE_ITEMS: usize = 10_000;
 /// Maximum number of changes that are read from one message.
 pub const MAX_NODE_CHANGES: usize = 64;
 /// Maximum length of the id of an item, in bytes.
