@@ -226,6 +226,16 @@ export const argument: {
   rest<const Options extends ArgumentOptions<string> = {}>(options?: Options): Chosen<string, Options>;
 };
 
+/** The SHA-256 of bytes, or of a text as UTF-8. */
+export function sha256(data: string | Uint8Array | ArrayBuffer): Uint8Array;
+/**
+ * The HMAC-SHA256 of bytes, or of a text as UTF-8. The host verifies webhooks by itself: `verify` in plugin.toml. To compare a code that
+ * somebody sent, compare the HMACs of both: `hex(hmacSha256(key, sent)) === hex(hmacSha256(key, own))`. The time that this takes does not
+ * show how much of a wrong code is right.
+ */
+export function hmacSha256(key: string | Uint8Array | ArrayBuffer, data: string | Uint8Array | ArrayBuffer): Uint8Array;
+/** Bytes in hexadecimal digits: `hex(sha256("romeo@example.org"))`. */
+export function hex(bytes: Uint8Array | ArrayBuffer): string;
 /** Waits so many seconds. Other events are handled meanwhile. */
 export function sleep(seconds: number): Promise<void>;
 /**

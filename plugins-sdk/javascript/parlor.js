@@ -835,7 +835,7 @@ const ELSEWHERE = [
   [/\bIntl\b/, "`schedules.format` writes a time for any zone"],
   [/\bAbort(Controller|Signal)\b/, "this is no browser: `fetch` takes a `timeout`, and `within` gives up a wait"],
   [/\bstructuredClone\b/, "this is no browser: JSON.parse(JSON.stringify(value)) copies a value"],
-  [/\bcrypto\b/, "this is no browser: numbers of `Math.random` are good enough for dice, but not for secrets"],
+  [/\bcrypto\b/, "this is no browser: numbers of `Math.random` are good enough for dice, but not for secrets; `sha256` and `hmacSha256` are imported from \"parlor\""],
   [/\bHeaders\b/, "this is no browser: `fetch` takes headers as an object, or as pairs of a name and a value"],
   [/\b(FormData|Blob|ReadableStream)\b/, "this is no browser: `fetch` takes a form as `form`, and a body in parts as an async iterable"],
 ];
@@ -2040,6 +2040,70 @@ class TextEncoder {
 }
 
 Object.assign(globalThis, { TextDecoder, TextEncoder });
+
+// SHA-256 (FIPS 180-4), which this runtime lacks. Its constants are the first 32 bits behind the point of roots of the first primes.
+const PRIMES = [];
+for (let number = 2; PRIMES.length < 64; number++) if (PRIMES.every((prime) => number % prime !== 0)) PRIMES.push(number);
+const behindPoint = (root) => Math.floor((root % 1) * 2 ** 32);
+const ROUNDS = Uint32Array.from(PRIMES, (prime) => behindPoint(Math.cbrt(prime)));
+const BEGIN = Uint32Array.from(PRIMES.slice(0, 8), (prime) => behindPoint(Math.sqrt(prime)));
+const BLOCK = 64;
+const turned = (word, by) => (word >>> by) | (word << (32 - by));
+
+function mixed(state, words) {
+  for (let at = 16; at < BLOCK; at++) {
+    const [early, late] = [words[at - 15], words[at - 2]];
+    words[at] = words[at - 16] + (turned(early, 7) ^ turned(early, 18) ^ (early >>> 3))
+      + words[at - 7] + (turned(late, 17) ^ turned(late, 19) ^ (late >>> 10));
+  }
+  let [a, b, c, d, e, f, g, h] = state;
+  for (let at = 0; at < BLOCK; at++) {
+    const first = (h + (turned(e, 6) ^ turned(e, 11) ^ turned(e, 25)) + ((e & f) ^ (~e & g)) + ROUNDS[at] + words[at]) | 0;
+    const second = ((turned(a, 2) ^ turned(a, 13) ^ turned(a, 22)) + ((a & b) ^ (a & c) ^ (b & c))) | 0;
+    [h, g, f, e, d, c, b, a] = [g, f, e, (d + first) | 0, c, b, a, (first + second) | 0];
+  }
+  [a, b, c, d, e, f, g, h].forEach((word, at) => void (state[at] += word));
+}
+
+function bytesOf(what, data) {
+  if (typeof data === "string") return encode(data.toWellFormed());
+  if (data instanceof ArrayBuffer) return new Uint8Array(data);
+  if (!ArrayBuffer.isView(data)) misfit(what, "a text or bytes", data);
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+// Of several parts, as if they were one.
+function digest(...parts) {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  // A bit behind the data, and its length in bits at the end.
+  const padded = new Uint8Array(Math.ceil((length + 9) / BLOCK) * BLOCK);
+  parts.reduce((at, part) => (padded.set(part, at), at + part.length), 0);
+  padded[length] = 0x80;
+  const view = new DataView(padded.buffer);
+  view.setUint32(padded.length - 8, Math.floor(length / 2 ** 29));
+  view.setUint32(padded.length - 4, length * 8);
+  const [state, words] = [BEGIN.slice(), new Uint32Array(BLOCK)];
+  for (let block = 0; block < padded.length; block += BLOCK) {
+    for (let at = 0; at < 16; at++) words[at] = view.getUint32(block + 4 * at);
+    mixed(state, words);
+  }
+  const bytes = new Uint8Array(32);
+  state.forEach((word, at) => new DataView(bytes.buffer).setUint32(4 * at, word));
+  return bytes;
+}
+
+export const sha256 = (data) => digest(bytesOf("sha256: data", data));
+
+// RFC 2104.
+export function hmacSha256(key, data) {
+  const given = bytesOf("hmacSha256: key", key);
+  const whole = new Uint8Array(BLOCK);
+  whole.set(given.length > BLOCK ? digest(given) : given);
+  const inner = digest(whole.map((byte) => byte ^ 0x36), bytesOf("hmacSha256: data", data));
+  return digest(whole.map((byte) => byte ^ 0x5c), inner);
+}
+
+export const hex = (bytes) => Array.from(bytesOf("hex: bytes", bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 // Requests over the web, and from there
 

@@ -1,9 +1,9 @@
 // Tests what authors expect of JavaScript and of the SDK; see tests.
 
 import {
-  acknowledge, api, argument, bodyWithoutFallback, chats, command, connection, contacts, dialogs, Element, emit, fetch as askWeb, NotReady,
-  occupantOf, off, Offline, on, once, onReady, onStop, OverLimit, parseXml, promise, promises, reply, replyInChat, rooms, send, setSetting,
-  setting, settings, sleep, StanzaError, storage, styling, TimedOut, timers, Unsupported, vcard, waitUntil, within,
+  acknowledge, api, argument, bodyWithoutFallback, chats, command, connection, contacts, dialogs, Element, emit, fetch as askWeb, hex, hmacSha256,
+  NotReady, occupantOf, off, Offline, on, once, onReady, onStop, OverLimit, parseXml, promise, promises, reply, replyInChat, rooms, send, setSetting,
+  setting, settings, sha256, sleep, StanzaError, storage, styling, TimedOut, timers, Unsupported, vcard, waitUntil, within,
 } from "parlor";
 
 import byDefault from "./default.js";
@@ -31,6 +31,16 @@ on("message", { prefix: "decode" }, async (message) => {
     }
   });
   await reply(message, [whole, latin, ...errors].join("\n"));
+});
+
+on("message", { prefix: "hash" }, async (message) => {
+  // FIPS 180-4, and RFC 4231 (cases 2 and 6).
+  const long = hmacSha256(new Uint8Array(131).fill(0xaa), "Test Using Larger Than Block-Size Key - Hash Key First");
+  // One that leaves no room for the length in its last block, and bytes that are a part of others.
+  const bytes = new Uint8Array(64).fill(0x61);
+  const same = hex(sha256("a".repeat(56))) === hex(sha256(bytes.subarray(8)));
+  const all = [sha256("abc"), sha256(""), hmacSha256("Jefe", "what do ya want for nothing?"), long];
+  await reply(message, [...all.map(hex), same].join("\n"));
 });
 
 // types.chat
