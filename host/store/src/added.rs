@@ -79,7 +79,7 @@ impl AddedContacts {
 }
 
 fn load(file: &Connection, account: &str) -> rusqlite::Result<Vec<(PluginId, BareJid)>> {
-    let mut select = file.prepare("SELECT plugin, jid FROM added_contact WHERE account = ?1")?;
+    let mut select = file.prepare_cached("SELECT plugin, jid FROM added_contact WHERE account = ?1")?;
     let rows = select.query_map([account], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
     let mut all = Vec::new();
     for row in rows {

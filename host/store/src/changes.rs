@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, OptionalExtension, Statement, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::change::{Addition, Changed, Owner, Step};
 use super::data::{DELETE, PUT, purge, set_size, size, weight_of};
@@ -144,7 +144,7 @@ struct Present {
 
 /// Looks up one key after another.
 struct Look<'a> {
-    statement: Statement<'a>,
+    statement: CachedStatement<'a>,
     owner: &'a Owner,
     now: i64,
 }
@@ -152,7 +152,7 @@ struct Look<'a> {
 impl<'a> Look<'a> {
     fn new(file: &'a Connection, owner: &'a Owner, now: i64) -> rusqlite::Result<Self> {
         // A long value would be read from many pages of the file.
-        let statement = file.prepare(
+        let statement = file.prepare_cached(
             "SELECT length(value), CASE WHEN length(value) <= ?4 THEN value END, expires FROM plugin_data
              WHERE account = ?1 AND plugin = ?2 AND key = ?3",
         )?;

@@ -308,7 +308,7 @@ fn value(file: &Connection, owner: &Owner, key: &str, now: i64) -> rusqlite::Res
 
 /// Returns the value of a key, and when it expires.
 fn entry(file: &Connection, owner: &Owner, key: &str, now: i64) -> rusqlite::Result<Option<(Vec<u8>, Option<i64>)>> {
-    let mut statement = file.prepare(
+    let mut statement = file.prepare_cached(
         "SELECT value, expires FROM plugin_data
          WHERE account = ?1 AND plugin = ?2 AND key = ?3 AND (expires IS NULL OR expires > ?4)",
     )?;
@@ -326,7 +326,7 @@ pub(super) fn by_owner<T>(
     select: &str,
     read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<BTreeMap<Owner, T>> {
-    let mut statement = file.prepare(select)?;
+    let mut statement = file.prepare_cached(select)?;
     let mut rows = statement.query([])?;
     let mut all = BTreeMap::new();
     while let Some(row) = rows.next()? {
@@ -349,7 +349,7 @@ pub(super) fn write(edit: &Edit<'_>, owner: &Owner, quota: u64, write: &Write, n
     let whose = (owner.account.as_str(), owner.plugin.as_str());
     // An expired entry counts as absent, but still takes up room.
     let mut statement =
-        edit.prepare("SELECT value, expires FROM plugin_data WHERE account = ?1 AND plugin = ?2 AND key = ?3")?;
+        edit.prepare_cached("SELECT value, expires FROM plugin_data WHERE account = ?1 AND plugin = ?2 AND key = ?3")?;
     let present =
         statement.query_row(params![whose.0, whose.1, write.key], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     let taken = present.as_ref().map_or(0, |(value, _): &(Vec<u8>, Option<i64>)| weight(&write.key, value));
@@ -409,7 +409,7 @@ pub(super) fn weight_of(key: &str, value: u64) -> i64 {
 pub(super) fn size(file: &Connection, owner: &Owner) -> rusqlite::Result<i64> {
     let select = "SELECT bytes FROM plugin_data_size WHERE account = ?1 AND plugin = ?2";
     let whose = [owner.account.as_str(), owner.plugin.as_str()];
-    Ok(file.prepare(select)?.query_row(whose, |row| row.get(0)).optional()?.unwrap_or(0))
+    Ok(file.prepare_cached(select)?.query_row(whose, |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
 pub(super) fn set_size(edit: &Edit<'_>, owner: &Owner, bytes: i64) -> rusqlite::Result<()> {

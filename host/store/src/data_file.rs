@@ -97,7 +97,7 @@ fn each<E>(
     owner: &Owner,
     mut with: impl FnMut(StoredValue) -> Result<(), E>,
 ) -> rusqlite::Result<Result<(), E>> {
-    let mut statement = file.prepare(
+    let mut statement = file.prepare_cached(
         "SELECT key, value, expires FROM plugin_data
          WHERE account = ?1 AND plugin = ?2 AND (expires IS NULL OR expires > ?3) ORDER BY key",
     )?;
@@ -116,7 +116,7 @@ fn forget_account(file: &mut Connection, account: &str) -> rusqlite::Result<()> 
     let of_accounts = "SELECT one.name FROM sqlite_schema AS one JOIN pragma_table_info(one.name) AS field \
                        WHERE one.type = 'table' AND field.name = 'account' AND one.name NOT LIKE 'audit%'";
     let tables: Vec<String> = {
-        let mut select = change.prepare(of_accounts)?;
+        let mut select = change.prepare_cached(of_accounts)?;
         select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?
     };
     for table in tables {

@@ -317,7 +317,7 @@ impl<'f> Edit<'f> {
 
     /// Prepares a statement that is executed several times.
     pub(super) fn writing(&self, statement: Statement) -> rusqlite::Result<Writing<'f>> {
-        Ok(Writing { prepared: self.file.prepare(statement.text)?, number: statement.number, edit: *self })
+        Ok(Writing { prepared: self.file.prepare_cached(statement.text)?, number: statement.number, edit: *self })
     }
 
     /// Executes a statement, and passes on each row that it returns.
@@ -327,7 +327,7 @@ impl<'f> Edit<'f> {
         parameters: &[&dyn ToSql],
         mut with: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<()> {
-        let mut prepared = self.file.prepare(statement.text)?;
+        let mut prepared = self.file.prepare_cached(statement.text)?;
         let before = self.rows();
         // SQLite makes all changes before it returns the first row, and counts them after the last.
         let mut is_done = false;
@@ -383,9 +383,8 @@ impl Deref for Edit<'_> {
 }
 
 /// A statement of a change that is executed several times.
-#[derive(Debug)]
 pub(super) struct Writing<'f> {
-    prepared: rusqlite::Statement<'f>,
+    prepared: rusqlite::CachedStatement<'f>,
     number: u16,
     edit: Edit<'f>,
 }

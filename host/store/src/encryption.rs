@@ -349,7 +349,7 @@ fn rows<T>(
     account: &str,
     read: impl Fn(&Row<'_>) -> rusqlite::Result<Option<T>>,
 ) -> rusqlite::Result<Vec<T>> {
-    let mut select = file.prepare(select)?;
+    let mut select = file.prepare_cached(select)?;
     let rows = select.query_map([account], read)?;
     rows.take(MOST).filter_map(Result::transpose).collect()
 }

@@ -27,6 +27,8 @@ const AGAIN: Duration = Duration::from_millis(5);
 const ASIDE: u32 = 1_000;
 /// The maximum memory for pages of an account's file; negative for KiB.
 const CACHE: i32 = -512;
+/// How many statements a file keeps compiled. To compile one takes longer than to execute it.
+const STATEMENTS: usize = 64;
 /// The length of a database header, and the offsets of two numbers in it: see section 1.3 of
 /// <https://sqlite.org/fileformat2.html>.
 const HEADER: u64 = 100;
@@ -117,6 +119,7 @@ pub(super) fn try_open_logged(path: &Path) -> Result<Connection, Unfit> {
     place::make_table(&connection)?;
     // There may be thousands of accounts, of which most do little.
     connection.pragma_update(None, "cache_size", CACHE)?;
+    connection.set_prepared_statement_cache_capacity(0);
     connection.execute_batch("PRAGMA shrink_memory")?;
     Ok(connection)
 }
@@ -233,6 +236,7 @@ fn try_once(path: &Path) -> Result<Connection, Unfit> {
     // The folder may be reached over a symbolic link; the file itself may not be one.
     let mut connection = Connection::open_with_flags(path.canonicalize()?, flags)?;
     connection.busy_timeout(PATIENCE)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // A deferred transaction that reads before it writes would fail at once, instead of waiting, if another process
     // wrote in between.
     connection.set_transaction_behavior(TransactionBehavior::Immediate);
@@ -354,6 +358,6 @@ pub(super) fn set_aside(path: &Path, why: &str) -> Option<PathBuf> {
 /// Returns the triggers and views of a file, which act without being asked.
 pub(super) fn programs(file: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
     let mut select =
-        file.prepare("SELECT name, sql FROM sqlite_schema WHERE type IN ('trigger', 'view') ORDER BY name")?;
+        file.prepare_cached("SELECT name, sql FROM sqlite_schema WHERE type IN ('trigger', 'view') ORDER BY name")?;
     select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }

@@ -130,7 +130,7 @@ fn load_if_made(file: &Connection, account: &str) -> rusqlite::Result<BTreeSet<C
 }
 
 fn load(file: &Connection, account: &str) -> rusqlite::Result<BTreeSet<Carrier>> {
-    let mut statement = file.prepare("SELECT carrier FROM bound_log_in WHERE account = ?1")?;
+    let mut statement = file.prepare_cached("SELECT carrier FROM bound_log_in WHERE account = ?1")?;
     let names: BTreeSet<String> = statement.query_map([account], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     Ok(Carrier::ALL.into_iter().filter(|carrier| names.contains(carrier.name())).collect())
 }

@@ -156,7 +156,7 @@ fn lock(latest: &Mutex<Option<Handled>>) -> MutexGuard<'_, Option<Handled>> {
 fn rooms(edit: &Edit<'_>, owner: &Owner) -> rusqlite::Result<Vec<BareJid>> {
     let whose = params![owner.account.as_str(), owner.plugin.as_str()];
     let mut newest =
-        edit.prepare("SELECT room, at FROM room_position WHERE account = ?1 AND plugin = ?2 ORDER BY at DESC")?;
+        edit.prepare_cached("SELECT room, at FROM room_position WHERE account = ?1 AND plugin = ?2 ORDER BY at DESC")?;
     let all = newest.query_map(whose, |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
     let mut all = all.collect::<rusqlite::Result<Vec<_>>>()?;
     if let Some((_, oldest)) = all.get(MOST_ROOMS as usize) {

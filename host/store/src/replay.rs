@@ -99,11 +99,11 @@ pub(super) fn replay_at(
 
 fn execute(file: &Connection, record: &[u8]) -> Result<(), Stop> {
     // Many writes of one record have the same statement.
-    let mut prepared: Option<(u16, rusqlite::Statement<'_>)> = None;
+    let mut prepared: Option<(u16, rusqlite::CachedStatement<'_>)> = None;
     each(record, |number, values| {
         let statement = match &mut prepared {
             Some((last, statement)) if *last == number => statement,
-            other => &mut other.insert((number, file.prepare(text(number)?)?)).1,
+            other => &mut other.insert((number, file.prepare_cached(text(number)?)?)).1,
         };
         execute_one(statement, number, values)
     })

@@ -139,7 +139,8 @@ fn kept_version(file: &Connection, account: &str) -> rusqlite::Result<Option<Str
 
 fn load(file: &Connection, account: &str) -> rusqlite::Result<Option<KeptRoster>> {
     let Some(version) = kept_version(file, account)? else { return Ok(None) };
-    let mut rows = file.prepare("SELECT jid, name, subscription, ask, groups FROM roster_item WHERE account = ?1")?;
+    let mut rows =
+        file.prepare_cached("SELECT jid, name, subscription, ask, groups FROM roster_item WHERE account = ?1")?;
     let rows = rows.query_map([account], |row| {
         let (jid, groups): (String, String) = (row.get(0)?, row.get(4)?);
         let item = |jid, groups| {

@@ -351,14 +351,14 @@ fn named(file: &Connection, owner: &Owner, name: &str) -> rusqlite::Result<Optio
 fn all(file: &Connection, owner: &Owner) -> rusqlite::Result<Vec<StoredSchedule>> {
     let query =
         format!("SELECT {COLUMNS} FROM schedule WHERE account = ?1 AND plugin = ?2 AND kind <> ?3 ORDER BY name");
-    let mut query = file.prepare(&query)?;
+    let mut query = file.prepare_cached(&query)?;
     query.query_map(params![owner.account.as_str(), owner.plugin.as_str(), UNSET], stored)?.collect()
 }
 
 fn unset(file: &Connection, owner: &Owner) -> rusqlite::Result<Vec<String>> {
     let query = "SELECT name FROM schedule WHERE account = ?1 AND plugin = ?2 AND kind = ?3";
     let whose = params![owner.account.as_str(), owner.plugin.as_str(), UNSET];
-    file.prepare(query)?.query_map(whose, |row| row.get(0))?.collect()
+    file.prepare_cached(query)?.query_map(whose, |row| row.get(0))?.collect()
 }
 
 fn having(file: &Connection) -> rusqlite::Result<BTreeSet<Owner>> {

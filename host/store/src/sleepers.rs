@@ -47,7 +47,7 @@ impl Store {
     /// Stores that these addresses sleep: all of them, or none.
     pub async fn fell_asleep(&self, all: Vec<StoredSleeper>) -> Result<(), StoreError> {
         self.change_own(move |change| {
-            let mut put = change.prepare("INSERT OR REPLACE INTO sleeper VALUES (?1, ?2, ?3)")?;
+            let mut put = change.prepare_cached("INSERT OR REPLACE INTO sleeper VALUES (?1, ?2, ?3)")?;
             for StoredSleeper { jid, since, mark } in &all {
                 put.insert(params![jid.as_str(), since, mark])?;
             }
@@ -59,7 +59,7 @@ impl Store {
     /// Stores that these addresses sleep no longer: all of them, or none.
     pub async fn woke_up(&self, all: Vec<BareJid>) -> Result<(), StoreError> {
         self.change_own(move |change| {
-            let mut delete = change.prepare("DELETE FROM sleeper WHERE jid = ?1")?;
+            let mut delete = change.prepare_cached("DELETE FROM sleeper WHERE jid = ?1")?;
             for jid in &all {
                 delete.execute(params![jid.as_str()])?;
             }
@@ -84,7 +84,7 @@ impl Store {
 }
 
 fn load(file: &Connection) -> rusqlite::Result<Vec<StoredSleeper>> {
-    let mut select = file.prepare("SELECT jid, since, mark FROM sleeper ORDER BY jid")?;
+    let mut select = file.prepare_cached("SELECT jid, since, mark FROM sleeper ORDER BY jid")?;
     let rows = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?)))?;
     let mut all = Vec::new();
     for row in rows {

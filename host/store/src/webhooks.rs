@@ -298,7 +298,7 @@ fn token(
 }
 
 fn addresses(file: &Connection) -> rusqlite::Result<Vec<(PluginId, String, String)>> {
-    let mut statement = file.prepare("SELECT plugin, webhook, token FROM webhook_address")?;
+    let mut statement = file.prepare_cached("SELECT plugin, webhook, token FROM webhook_address")?;
     let mut rows = statement.query([])?;
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
@@ -316,7 +316,7 @@ fn request_sizes(file: &Connection) -> rusqlite::Result<BTreeMap<Owner, (u64, u6
 }
 
 fn next(file: &Connection, owner: &Owner, webhook: &str) -> rusqlite::Result<Option<StoredRequest>> {
-    let mut oldest = file.prepare(
+    let mut oldest = file.prepare_cached(
         "SELECT id, attempts, webhook, sender, method, query, headers, body, path FROM webhook_request
          WHERE account = ?1 AND plugin = ?2 AND webhook = ?3 AND state = 0 ORDER BY id LIMIT 1",
     )?;
@@ -337,7 +337,7 @@ fn next(file: &Connection, owner: &Owner, webhook: &str) -> rusqlite::Result<Opt
 }
 
 fn last(file: &Connection, owner: &Owner, most: u32) -> rusqlite::Result<Vec<ShownRequest>> {
-    let mut newest = file.prepare(
+    let mut newest = file.prepare_cached(
         "SELECT id, webhook, at, sender, method, length(body), attempts, state FROM webhook_request
          WHERE account = ?1 AND plugin = ?2 ORDER BY id DESC LIMIT ?3",
     )?;

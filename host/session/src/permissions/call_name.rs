@@ -194,7 +194,7 @@ calls! {
 
 impl CallName {
     /// The number of calls.
-    pub const COUNT: usize = 173;
+    pub const COUNT: usize = 174;
 
     /// Returns the grouping, named after the interface in `wit/`.
     pub const fn grouping(self) -> &'static str {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jid::{BareJid, Jid};
+use jid::BareJid;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Actor, Message, MucUser, Presence, PresenceKind, kept};
 

@@ -146,7 +146,7 @@ fn cut_old(edit: &Edit<'_>, at: i64, retention: Retention) -> rusqlite::Result<(
     let limit = at.saturating_sub(i64::from(retention.days) * DAY);
     let (mut last, mut is_due) = (0, false);
     {
-        let mut oldest = edit.prepare("SELECT id, at FROM audit_entry WHERE at <= ?1 ORDER BY id")?;
+        let mut oldest = edit.prepare_cached("SELECT id, at FROM audit_entry WHERE at <= ?1 ORDER BY id")?;
         let mut rows = oldest.query([at])?;
         while let Some(row) = rows.next()? {
             let at: i64 = row.get(1)?;
@@ -195,8 +195,9 @@ fn cut_large(edit: &Edit<'_>, at: i64, retention: Retention) -> rusqlite::Result
 
 /// Returns the size of each share in bytes, except for that of decisions; the smallest first.
 fn sizes(edit: &Edit<'_>) -> rusqlite::Result<Vec<(String, i64)>> {
-    let mut sizes =
-        edit.prepare("SELECT share, sum(bytes) FROM audit_entry WHERE share > '' GROUP BY share ORDER BY sum(bytes)")?;
+    let mut sizes = edit.prepare_cached(
+        "SELECT share, sum(bytes) FROM audit_entry WHERE share > '' GROUP BY share ORDER BY sum(bytes)",
+    )?;
     sizes.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
@@ -218,7 +219,7 @@ fn level(shares: &[(String, i64)], mut room: i64) -> i64 {
 fn free(edit: &Edit<'_>, share: &str, mut excess: i64) -> rusqlite::Result<usize> {
     let mut count = 0;
     {
-        let mut oldest = edit.prepare("SELECT bytes FROM audit_entry WHERE share = ?1 ORDER BY id")?;
+        let mut oldest = edit.prepare_cached("SELECT bytes FROM audit_entry WHERE share = ?1 ORDER BY id")?;
         let mut rows = oldest.query([share])?;
         while excess > 0
             && let Some(row) = rows.next()?

@@ -52,7 +52,7 @@ pub struct PolicyChange {
 pub(super) fn read(file: &Connection, plugin: Option<&str>) -> rusqlite::Result<Vec<PolicyRow>> {
     let fields = "SELECT plugin, field, mark, shown FROM audit_policy
         WHERE plugin = ?1 OR (?1 IS NULL AND plugin <> ?2)";
-    let mut select = file.prepare(fields)?;
+    let mut select = file.prepare_cached(fields)?;
     let row = |row: &rusqlite::Row<'_>| {
         Ok(PolicyRow { plugin: row.get(0)?, field: row.get(1)?, mark: row.get(2)?, shown: row.get(3)? })
     };

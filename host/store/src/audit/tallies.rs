@@ -224,7 +224,7 @@ fn bound(edit: &Edit<'_>, (plugin, account): (&str, &str), kind: TallyKind, toda
     if excess == 0 {
         return Ok(());
     }
-    let mut oldest = edit.prepare(
+    let mut oldest = edit.prepare_cached(
         "SELECT what, count FROM audit_tally WHERE plugin = ?1 AND account = ?2 AND kind = ?3 ORDER BY last LIMIT ?4",
     )?;
     let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
@@ -252,7 +252,7 @@ pub(super) fn read(
     account: Option<&str>,
     since: Option<i64>,
 ) -> rusqlite::Result<(Vec<Count>, Vec<KeptTally>)> {
-    let mut counts = file.prepare(
+    let mut counts = file.prepare_cached(
         "SELECT plugin, account, name, sum(count) FROM audit_count
          WHERE (?1 IS NULL OR plugin = ?1) AND (?2 IS NULL OR account = ?2) AND (?3 IS NULL OR day >= ?3)
          GROUP BY plugin, account, name ORDER BY plugin, account, name",
@@ -266,7 +266,7 @@ pub(super) fn read(
     let counts = counts.query_map(params![plugin, account, day], row)?;
     let counts = counts.collect::<rusqlite::Result<_>>()?;
     let Some(plugin) = plugin else { return Ok((counts, Vec::new())) };
-    let mut tallies = file.prepare(
+    let mut tallies = file.prepare_cached(
         "SELECT account, kind, what, first, last, count, sent, received FROM audit_tally
          WHERE plugin = ?1 AND (?2 IS NULL OR account = ?2) AND (?3 IS NULL OR last >= ?3)
          ORDER BY account, kind, last DESC, what",

@@ -223,7 +223,7 @@ fn tables(file: &Connection) -> rusqlite::Result<Vec<String>> {
     let of_accounts = "SELECT one.name FROM main.sqlite_schema AS one JOIN pragma_table_info(one.name) AS field
                        WHERE one.type = 'table' AND field.name = 'account' AND one.name NOT LIKE 'audit%' AND one.name <> ?1
                        ORDER BY one.name";
-    file.prepare(of_accounts)?.query_map([MARKS], |row| row.get(0))?.collect()
+    file.prepare_cached(of_accounts)?.query_map([MARKS], |row| row.get(0))?.collect()
 }
 
 /// Replaces all that a file has of an account by what the attached one has, but for the rows of some tables. Returns how many rows came. The

@@ -61,6 +61,21 @@ fn replayed(records: &[KeptRecord]) -> Vec<String> {
     keys(&file)
 }
 
+/// There may be thousands of accounts with a file each, of which most do little.
+#[test]
+fn a_statement_is_compiled_once_and_kept_except_in_the_files_of_accounts() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = |connection: Connection| {
+        let mut file = StoreFile::new(connection, NoLog);
+        for key in ["one", "two"] {
+            file.change(|edit| put(edit, key)).unwrap();
+        }
+        file.prepare_cached(data::PUT.text).unwrap().get_status(rusqlite::StatementStatus::Run)
+    };
+    assert_eq!(runs(file::try_open(&folder.path().join("all")).unwrap()), 2);
+    assert_eq!(runs(file::try_open_logged(&folder.path().join("one")).unwrap()), 0);
+}
+
 #[test]
 fn a_change_is_one_record_and_one_that_writes_nothing_is_none() {
     let (mut file, log) = logged();

@@ -95,7 +95,8 @@ pub enum Accepted {
 }
 
 pub(super) fn size(file: &Connection, owner: &Owner) -> rusqlite::Result<(i64, i64)> {
-    let mut found = file.prepare("SELECT waiting, bytes FROM webhook_size WHERE account = ?1 AND plugin = ?2")?;
+    let mut found =
+        file.prepare_cached("SELECT waiting, bytes FROM webhook_size WHERE account = ?1 AND plugin = ?2")?;
     let whose = params![owner.account.as_str(), owner.plugin.as_str()];
     let size = found.query_row(whose, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     Ok(size.unwrap_or_default())
@@ -150,7 +151,7 @@ pub(crate) fn accept(
 
 /// Returns whether a request with this signature is stored, or was.
 fn came_before(file: &Connection, owner: &Owner, webhook: &str, once: &[u8; 32], now: i64) -> rusqlite::Result<bool> {
-    let mut found = file.prepare(
+    let mut found = file.prepare_cached(
         "SELECT 1 FROM webhook_once WHERE account = ?1 AND plugin = ?2 AND webhook = ?3 AND once = ?4 AND at >= ?5",
     )?;
     found.exists(params![owner.account.as_str(), owner.plugin.as_str(), webhook, once, now - REMEMBERED])

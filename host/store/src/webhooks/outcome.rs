@@ -64,7 +64,7 @@ fn write_down(edit: &Edit<'_>, owner: &Owner, id: i64, attempts: u32, state: Req
 pub(super) fn give_up_others(edit: &Edit<'_>, owner: &Owner, told: &[String]) -> rusqlite::Result<usize> {
     let whose = params![owner.account.as_str(), owner.plugin.as_str()];
     let waiting = "SELECT DISTINCT webhook FROM webhook_request WHERE account = ?1 AND plugin = ?2 AND state = 0";
-    let mut found = edit.prepare(waiting)?;
+    let mut found = edit.prepare_cached(waiting)?;
     let names = found.query_map(whose, |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
     drop(found);
     let mut ended = 0;
