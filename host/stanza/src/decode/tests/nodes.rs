@@ -37,7 +37,8 @@ fn items_of_nodes() {
 #[test]
 fn a_long_list_of_items_is_read_whole_and_no_endless_one() {
     for (given, read) in [(101, 101), (9_999, 9_999), (10_001, 10_000)] {
-        let items: String = (0..given).map(|number| format!("<item id='{number}'/>")).collect();
+        let items: Vec<_> = (0..given).map(|number| format!("<item id='{number}'/>")).collect();
+        let items = items.concat();
         let answer =
             format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='n'>{items}</items></pubsub>");
         let Body::NodeItems(page) = body_of(&answer) else { panic!("{given} items") };
