@@ -302,7 +302,7 @@ const YES_ABOUT_A_STRANGER: &str = "
     files.upload files.upload-encrypted files.write http.answer http.close http.fetch http.open http.read http.write iq.answer iq.refuse listen.not log.write
     plugins.answer plugins.call plugins.refuse promises.add
     promises.add-all promises.reject rooms.get rooms.get-all rooms.get-many schedules.at schedules.cancel schedules.cron
-    schedules.every schedules.format schedules.list schedules.parse schedules.to-local settings.get storage.add
+    schedules.every schedules.format schedules.list schedules.parse schedules.to-local settings.get settings.get-in storage.add
     storage.change storage.compare-and-set storage.delete storage.entries storage.get storage.list storage.range storage.set
     timers.after timers.cancel timers.every timers.sleep user.bare-jid user.get-status user.jid user.login user.logout user.set-status
     user.set-status-message vcard.get vcard.update webhooks.address webhooks.answer";
