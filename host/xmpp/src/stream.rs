@@ -22,8 +22,8 @@ use super::intake::Found;
 
 /// The number of bytes that wait to be written at which no more is taken.
 const FULL: usize = 2 << 10;
-/// The capacity up to which the buffer for writing is kept.
-const KEEP: usize = 16 << 10;
+/// The capacity up to which the buffer for writing is kept: a stanza behind what may wait. Longer ones are rare, such as own keys.
+const KEEP: usize = 4 << 10;
 /// The header behind which the elements of a component's stream are read: its namespace stands for that of clients
 /// (XEP-0114), and is declared nowhere else.
 const AS_A_CLIENT: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";

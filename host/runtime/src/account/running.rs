@@ -22,6 +22,9 @@ use crate::may_act::next_confirmed;
 /// Number of commands that are done before the link gets its next turn.
 const BATCH: usize = 32;
 
+/// Number of effects for which room is kept. A log-in brings more at once than most inputs after it.
+const EFFECTS: usize = 4;
+
 /// Interval for checking whether the machine slept.
 const LOOK: Duration = Duration::from_secs(15);
 
@@ -138,6 +141,7 @@ impl Worker {
         for effect in effects.drain(..) {
             on_disk::pass(self, effect, &mut batch);
         }
+        effects.shrink_to(EFFECTS);
         // These effects may have caused further ones.
         effects.append(&mut self.effects);
         self.effects = effects;

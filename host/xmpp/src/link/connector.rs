@@ -79,14 +79,16 @@ pub(super) struct Wanted {
 }
 
 /// A handle on the task, which ends when this is dropped.
+///
+/// What its channels carry is boxed: each has room for 32 values from the start, and there are thousands of accounts.
 pub(super) struct Connector {
     task: AbortHandle,
     /// The full JID that is requested.
     pub(super) jid: FullJid,
     settings: watch::Sender<LinkSettings>,
-    wants: mpsc::Sender<Wanted>,
+    wants: mpsc::Sender<Box<Wanted>>,
     /// The reports of the task.
-    pub(super) reports: mpsc::Receiver<Report>,
+    pub(super) reports: mpsc::Receiver<Box<Report>>,
 }
 
 impl Connector {
@@ -125,7 +127,7 @@ impl Connector {
     pub(super) fn want(&self, wanted: Wanted) {
         // The task takes each request before it fulfils it, so there is room. If the task has ended, `reports` shows
         // it.
-        let _ = self.wants.try_send(wanted);
+        let _ = self.wants.try_send(Box::new(wanted));
     }
 
     /// Connects with these settings from now on. A running or pending attempt is restarted at once.
@@ -150,8 +152,8 @@ struct Task {
     follows: watch::Receiver<LinkSettings>,
     log_in: LogIn,
     jid: FullJid,
-    wants: mpsc::Receiver<Wanted>,
-    reports: mpsc::Sender<Report>,
+    wants: mpsc::Receiver<Box<Wanted>>,
+    reports: mpsc::Sender<Box<Report>>,
     pace: Pace,
     attempts: Attempts,
     /// Whether the last connection went to a server that another one redirected to.
@@ -205,7 +207,8 @@ impl Task {
 
     /// Waits until the link wants a connection.
     async fn rest(&mut self) -> Step {
-        let Some(Wanted { mut previous, lost }) = self.wants.recv().await else { return Step::End };
+        let Some(wanted) = self.wants.recv().await else { return Step::End };
+        let Wanted { mut previous, lost } = *wanted;
         self.follows.mark_unchanged();
         let cut = Instant::now();
         self.pace.wanted(lost.as_ref(), cut);
@@ -227,7 +230,7 @@ impl Task {
         let turn = self.turn();
         tokio::time::sleep(turn).await;
         let is_first = std::mem::replace(&mut self.is_first, false);
-        if !is_first && self.reports.send(Report::Trying).await.is_err() {
+        if !is_first && self.tell(Report::Trying).await.is_err() {
             return Step::End;
         }
         Step::Try(quest)
@@ -289,7 +292,12 @@ impl Task {
         self.pace.delivered(Instant::now());
         self.was_in = true;
         let report = Report::Opened { opened: Box::new(opened), is_contested };
-        if self.reports.send(report).await.is_err() { Step::End } else { Step::Rest }
+        if self.tell(report).await.is_err() { Step::End } else { Step::Rest }
+    }
+
+    /// Hands a report to the link. It fails if that is gone.
+    fn tell(&self, report: Report) -> impl Future<Output = Result<(), mpsc::error::SendError<Box<Report>>>> {
+        self.reports.send(Box::new(report))
     }
 
     /// Decides what follows after a failure.
@@ -301,7 +309,7 @@ impl Task {
         // The owner did not choose a server that another one redirected to, so its errors are not final.
         if why.is_verdict() || (why.is_final() && !self.was_in && !self.followed) {
             // The receiver may be gone.
-            let _ = self.reports.send(Report::Failed(why)).await;
+            let _ = self.tell(Report::Failed(why)).await;
             return Step::End;
         }
         if let ConnectError::NotResumed { .. } = why {
@@ -322,7 +330,7 @@ impl Task {
         }
         self.pace.failed(&why);
         let after = self.pause(&quest);
-        if self.reports.send(Report::Retrying { after, why }).await.is_err() {
+        if self.tell(Report::Retrying { after, why }).await.is_err() {
             return Step::End;
         }
         Step::Wait(quest, after)
@@ -339,7 +347,8 @@ impl Task {
 
 /// Polls the connector's reports; ready with `None` if there is no connector.
 pub(super) fn poll_report(connector: &mut Option<Connector>, cx: &mut Context<'_>) -> Poll<Option<Report>> {
-    connector.as_mut().map_or(Poll::Ready(None), |connector| connector.reports.poll_recv(cx))
+    let Some(connector) = connector else { return Poll::Ready(None) };
+    connector.reports.poll_recv(cx).map(|report| report.map(|report| *report))
 }
 
 /// Returns the span of one attempt to log in to a server.
