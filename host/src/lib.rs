@@ -11,4 +11,5 @@ pub mod fuzz;
 pub mod host;
 pub mod memory;
 pub mod systemd;
+mod taken;
 pub mod web;

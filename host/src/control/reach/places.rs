@@ -4,12 +4,14 @@
 //! Sets of accounts that overlap count as different ones. If they counted together, an owner of many accounts would take the places of
 //! all who have one of them. Only those who run the host can give somebody several sets.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::timeout;
+
+use crate::taken::Taken;
 
 /// The most requests of such sessions at once: half of the connections of the control socket.
 const MOST: usize = 16;
@@ -31,19 +33,12 @@ pub(super) struct Places {
 
 #[derive(Debug)]
 struct Requests {
-    carried_out: Counts,
-    waiting: Counts,
+    /// Both by sets of accounts.
+    carried_out: Taken,
+    waiting: Taken,
     /// Those that wait, the first one first: each with its number and its accounts.
     queue: VecDeque<(u64, String)>,
     next: u64,
-}
-
-/// Numbers of requests, for each set of accounts.
-#[derive(Debug)]
-struct Counts {
-    /// The most in all.
-    most: usize,
-    now: BTreeMap<String, usize>,
 }
 
 /// The place of a request, until it is dropped.
@@ -64,8 +59,8 @@ impl Places {
     /// Begins without any.
     pub(super) const fn new() -> Self {
         let requests = Requests {
-            carried_out: Counts::new(MOST),
-            waiting: Counts::new(MOST_WAITING),
+            carried_out: Taken::new(MOST, MOST_EACH),
+            waiting: Taken::new(MOST_WAITING, MOST_EACH),
             queue: VecDeque::new(),
             next: 0,
         };
@@ -118,37 +113,6 @@ impl Requests {
         self.next += 1;
         self.queue.push_back((self.next, accounts.to_owned()));
         Some(self.next)
-    }
-}
-
-impl Counts {
-    const fn new(most: usize) -> Self {
-        Self { most, now: BTreeMap::new() }
-    }
-
-    /// Returns whether there is a place for one more request of these accounts.
-    fn has_room(&self, accounts: &str) -> bool {
-        let (all, own) = (self.now.values().sum::<usize>(), self.now.get(accounts).copied().unwrap_or_default());
-        let most_each = if all < self.most / 2 { MOST_EACH } else { 1 };
-        all < self.most && own < most_each
-    }
-
-    /// Counts a request. Returns false if there is no place for it.
-    fn add(&mut self, accounts: &str) -> bool {
-        let has_room = self.has_room(accounts);
-        if has_room {
-            *self.now.entry(accounts.to_owned()).or_default() += 1;
-        }
-        has_room
-    }
-
-    fn remove(&mut self, accounts: &str) {
-        if let Some(count) = self.now.get_mut(accounts) {
-            *count -= 1;
-            if *count == 0 {
-                self.now.remove(accounts);
-            }
-        }
     }
 }
 
@@ -211,7 +175,7 @@ mod tests {
         // Others have half of the places, so there is one for each set of accounts, and this one has three.
         assert!(of("red rose").is_empty());
         drop((own, others));
-        assert!(PLACES.requests().carried_out.now.is_empty(), "nothing is remembered of those that are over");
+        assert!(PLACES.requests().carried_out.is_empty(), "nothing is remembered of those that are over");
     }
 
     #[test]
@@ -222,7 +186,7 @@ mod tests {
         let counts: Vec<_> = all.iter().map(Vec::len).collect();
         assert_eq!(counts, [&[MOST_EACH; 2][..], &[1; MOST / 2]].concat());
         assert!(of(99).is_empty());
-        let mut waiting = Counts::new(MOST_WAITING);
+        let mut waiting = Taken::new(MOST_WAITING, MOST_EACH);
         let counts = (0..6).map(|number: usize| (0..9).filter(|_| waiting.add(&number.to_string())).count());
         assert_eq!(counts.collect::<Vec<_>>(), [4, 1, 1, 1, 1, 0]);
     }
@@ -248,7 +212,7 @@ mod tests {
         own.push(came.unwrap());
         {
             let mut requests = PLACES.requests();
-            assert!(requests.waiting.now.is_empty() && requests.queue.is_empty());
+            assert!(requests.waiting.is_empty() && requests.queue.is_empty());
             assert_eq!((0..MOST_WAITING).filter(|_| requests.waiting.add("red")).count(), MOST_EACH);
         }
         let began = Instant::now();

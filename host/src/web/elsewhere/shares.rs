@@ -1,20 +1,19 @@
 //! How many of the requests that other nodes pass on are carried out at once for one account. A plugin may take two minutes for an
 //! answer, so one account could keep the requests to all others waiting.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use parlor_config::AccountName;
 
-/// The most requests of other nodes at once, beside searches; further ones are refused.
+use crate::taken::Taken;
+
+/// The most requests of other nodes at once, beside searches; further ones are refused. One account has half of the places while less
+/// than that are taken. After that, each account has one.
 pub(super) const REQUESTS: usize = 32;
-/// The most requests to one account at once while there are no more in all. After that, each account has one: so one leaves as many
-/// places to the others.
-const MOST_EACH: usize = REQUESTS / 2;
 
 /// The requests that are carried out now, for each account.
 #[derive(Debug)]
-pub(super) struct Shares(Mutex<BTreeMap<AccountName, usize>>);
+pub(super) struct Shares(Mutex<Taken>);
 
 /// The place of a request among those of its account, until it is dropped.
 #[derive(Debug)]
@@ -26,36 +25,24 @@ pub(super) struct Share<'s> {
 impl Shares {
     /// Begins without any.
     pub(super) const fn new() -> Self {
-        Self(Mutex::new(BTreeMap::new()))
+        Self(Mutex::new(Taken::new(REQUESTS, REQUESTS / 2)))
     }
 
     /// Takes a place for a request to this account. None: the account has its share.
     pub(super) fn take(&self, account: &AccountName) -> Option<Share<'_>> {
-        let mut now = self.now();
-        let (all, own) = (now.values().sum::<usize>(), now.get(account).copied().unwrap_or_default());
-        let most = if all < MOST_EACH { MOST_EACH } else { 1 };
-        if own >= most {
-            return None;
-        }
-        now.insert(account.clone(), own + 1);
-        Some(Share { shares: self, account: account.clone() })
+        let has_room = self.now().add(account.as_str());
+        has_room.then(|| Share { shares: self, account: account.clone() })
     }
 
     /// Locks the numbers. Held for a moment only.
-    fn now(&self) -> MutexGuard<'_, BTreeMap<AccountName, usize>> {
+    fn now(&self) -> MutexGuard<'_, Taken> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Share<'_> {
     fn drop(&mut self) {
-        let mut now = self.shares.now();
-        if let Some(count) = now.get_mut(&self.account) {
-            *count -= 1;
-            if *count == 0 {
-                now.remove(&self.account);
-            }
-        }
+        self.shares.now().remove(self.account.as_str());
     }
 }
 
