@@ -79,8 +79,9 @@ fn packages(source: &str, part: &str) -> String {
             return false;
         };
         let call = format!("{package}.");
-        let begins =
-            |at: usize| !part[..at].ends_with(|sign: char| sign.is_alphanumeric() || sign == '_' || sign == '.');
+        // An address in a text, such as `hall@rooms.example.org`, is no use of a package.
+        let goes_on = |sign: char| sign.is_alphanumeric() || matches!(sign, '_' | '.' | '@');
+        let begins = |at: usize| !part[..at].ends_with(goes_on);
         part.match_indices(&call).any(|(at, _)| begins(at))
     };
     let used: Vec<_> = imported.filter(is_used).map(|path| format!("`{path}`")).collect();
@@ -96,6 +97,7 @@ mod tests {
         let source = "import (\n\t\"fmt\"\n\t\"parlor\"\n\t\"parlor/contract/rooms\"\n\t\"parlor/contract/wit\"\n\t\"parlor/moderation\"\n)\n";
         for (part, wanted) in [
             ("parlor.RoomsSend(fmt.Sprint(chatrooms.X, a.rooms.Y))", ""),
+            ("parlor.SettingsGetIn(\"hall@rooms.example.org\", \"greeting\", \"\")", ""),
             ("rooms.Kick(room, wit.Some(1))", "It imports `parlor/contract/rooms`, `parlor/contract/wit`.\n\n"),
             ("!moderation.IsSpared(author)", "It imports `parlor/moderation`.\n\n"),
         ] {
