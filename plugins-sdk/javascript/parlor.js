@@ -581,10 +581,7 @@ export const api = grouping("api", apiCalls);
 export const archive = grouping("archive", archiveCalls, { queryAll: streamed });
 // JSON on the way, JavaScript's own values here.
 const valued = {
-  getAttribute: (get) => (...values) => {
-    const text = get(...values);
-    return text === null || text === undefined ? undefined : JSON.parse(text);
-  },
+  getAttribute: (get) => (...values) => parsedOr(get(...values), undefined),
   setAttribute: (set, by) => (jid, name, value, ...others) => set(jid, name, asJson(`${by}: value`, value), ...others),
 };
 export const chats = grouping("chats", chatsCalls, { ...valued, send: identified });
@@ -1948,15 +1945,16 @@ export const ask = noticing("ask", async (iq) => parseXml(await api.sendIq(Strin
 
 // Settings, storage, events and promises: JSON on the way, JavaScript's own values here
 
-export function setting(name, otherwise) {
-  const text = settings.get(name);
+function parsedOr(text, otherwise) {
   return text === null || text === undefined ? otherwise : JSON.parse(text);
 }
 
-// In a room, whoever asks.
+export function setting(name, otherwise) {
+  return parsedOr(settings.get(name), otherwise);
+}
+
 export function settingIn(room, name, otherwise) {
-  const text = settings.getIn(room, name);
-  return text === null || text === undefined ? otherwise : JSON.parse(text);
+  return parsedOr(settings.getIn(room, name), otherwise);
 }
 
 export const setSetting = noticing("setSetting", async (name, value) => settings.set(name, asJson("settings.set: value", value)));
