@@ -45,6 +45,7 @@ pub use parlor_nats::{
     Away, Examined, Export, ExportLook, Import, KeyId, KeyRing, KeyRingError, Look, LostNode, NodeRow, Overview,
     Removal, Step, sees_records,
 };
+pub(crate) use reading::tidy;
 pub use reading::{Reading, ReadingError};
 pub use sharing::SharingError;
 

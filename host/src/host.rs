@@ -227,6 +227,8 @@ impl Host {
         }
         let lock = lock(&config.data)?;
         crate::backup::tidy(&config.data);
+        #[cfg(feature = "cluster")]
+        crate::cluster::tidy(&config.data);
         let engine = Arc::new(Engine::start(compiler, Some(&config.data))?);
         let store = Store::open(&config.data)?;
         moved::check(&config)?;

@@ -1,10 +1,11 @@
 //! Reads what accounts keep in the cluster, wherever they run, for commands.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use jid::BareJid;
 use parlor_base::atomic::{Locked, make_private_folder, try_alone_in};
+use parlor_base::escape::EscapedPath as _;
 use parlor_config::Config;
 use parlor_nats::{Link, Stores, TakeOverError, is_unused};
 use parlor_store::{AccountFile, Accounts, DataError, DataFile, Stage};
@@ -58,7 +59,7 @@ struct Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // If it stays, the next command removes it.
+        // If it stays, the next command or start of the host removes it.
         let _ = fs::remove_dir_all(&self.path);
     }
 }
@@ -110,17 +111,44 @@ fn was_in_a_cluster(data: &Path, jid: &BareJid) -> Result<bool, DataError> {
     })
 }
 
-impl Folder {
-    fn make(data: &Path) -> std::io::Result<Self> {
-        make_private_folder(data)?;
-        for entry in fs::read_dir(data)? {
-            let entry = entry?;
-            let is_one = entry.file_name().to_str().is_some_and(|name| name.starts_with(FOLDER));
-            // A killed process left it.
-            if is_one && try_alone_in(&entry.path()).is_some() {
-                fs::remove_dir_all(entry.path())?;
+/// Removes the copies of accounts that killed commands left: they have keys of messages, which the accounts erase. Called when a host
+/// starts, which must not fail because of that.
+pub(crate) fn tidy(data: &Path) {
+    match remove_leftovers(data) {
+        Ok(removed) => {
+            for folder in removed {
+                tracing::info!(folder = %folder.escaped(), "a command was killed; its copies of accounts, which have keys, are removed");
             }
         }
+        Err(error) => tracing::warn!(
+            %error,
+            "copies of accounts of a killed command, which have keys, cannot be removed: remove {FOLDER}* in the data folder"
+        ),
+    }
+}
+
+/// Removes the folders of killed commands. A command that works has its folder locked. Returns the removed folders.
+fn remove_leftovers(data: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut removed = Vec::new();
+    for entry in fs::read_dir(data)? {
+        let entry = entry?;
+        let is_one = entry.file_name().to_str().is_some_and(|name| name.starts_with(FOLDER));
+        // Not behind a link: its folder could be anything.
+        if is_one
+            && entry.file_type()?.is_dir()
+            && let Some(_lock) = try_alone_in(&entry.path())
+        {
+            fs::remove_dir_all(entry.path())?;
+            removed.push(entry.path());
+        }
+    }
+    Ok(removed)
+}
+
+impl Folder {
+    fn make(data: &Path) -> io::Result<Self> {
+        make_private_folder(data)?;
+        remove_leftovers(data)?;
         let path = data.join(format!("{FOLDER}{}", std::process::id()));
         make_private_folder(&path)?;
         Ok(Self { _lock: try_alone_in(&path), path })
@@ -154,6 +182,13 @@ mod tests {
         assert_eq!(names(), expected);
         drop((folder, in_use));
         assert_eq!(names(), [".reading-3", "reading-2"]);
+        // A host that starts removes it as well.
+        let other = tempfile::tempdir().unwrap();
+        fs::write(other.path().join("mine"), "").unwrap();
+        std::os::unix::fs::symlink(other.path(), data.path().join(".reading-4")).unwrap();
+        tidy(data.path());
+        assert_eq!(names(), [".reading-4", "reading-2"]);
+        assert!(other.path().join("mine").exists(), "a link leads elsewhere");
     }
 
     #[test]

@@ -308,6 +308,19 @@ async fn keys_that_a_killed_restore_left_are_removed_when_the_host_starts() {
     assert!(!is_there("data/.restore") && !is_there(&draft) && is_there(&other));
 }
 
+/// They have the keys of messages that the accounts themselves erase after a while.
+#[tokio::test]
+async fn copies_of_accounts_that_a_killed_command_left_are_removed_when_the_host_starts() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    for file in ["data/.reading-1/accounts/main.db", "data/reading-1/mine"] {
+        home.write(file, "keys").unwrap();
+    }
+    let _host = start_as_it_is(&home).await;
+    let is_there = |file: &str| home.path().join(file).exists();
+    assert!(!is_there("data/.reading-1") && is_there("data/reading-1/mine"));
+}
+
 #[tokio::test]
 async fn accounts_in_a_file_of_their_own_are_restored() {
     let (home, _) = home().await;
