@@ -138,25 +138,54 @@ impl<A> UnansweredRequest<A> {
     }
 
     /// Tells the plugin with this mailbox of the request, and waits for the answer for so long.
-    pub(crate) async fn ask(mut self, mailbox: &Mailbox, mail: Mail, time: Duration) -> Outcome<A> {
+    pub(crate) fn ask(self, mailbox: &Mailbox, mail: Mail, time: Duration) -> impl Future<Output = Outcome<A>> {
+        self.ask_leaving(mailbox, mail, time, drop)
+    }
+
+    /// Does the same. If nobody waits for the answer any more, and there was none, `leave` gets what tells that the handler has ended.
+    pub(crate) async fn ask_leaving(
+        mut self,
+        mailbox: &Mailbox,
+        mail: Mail,
+        time: Duration,
+        leave: impl FnOnce(oneshot::Receiver<Handled>),
+    ) -> Outcome<A> {
         let (mail, handled) = mail.with_receipt();
+        let mut receipt = Receipt { handled, leave: Some(leave) };
         if !mailbox.deliver(mail) {
             return Outcome::NotTold;
         }
         let outcome = tokio::select! {
             biased;
-            answer = &mut self.answer => match answer {
-                Ok(answer) => return Outcome::Answered(answer),
-                Err(_) => Outcome::Failed,
-            },
-            handled = handled => match handled {
+            answer = &mut self.answer => answer.map_or(Outcome::Failed, Outcome::Answered),
+            handled = &mut receipt.handled => match handled {
                 Ok(Handled::Well) => Outcome::Returned,
                 Ok(Handled::Failed | Handled::CutOff) | Err(_) => Outcome::Failed,
             },
             () = tokio::time::sleep(time) => Outcome::Late,
         };
         // It may have answered at the same time.
-        self.answer.try_recv().map_or(outcome, Outcome::Answered)
+        let outcome = self.answer.try_recv().map_or(outcome, Outcome::Answered);
+        if matches!(outcome, Outcome::Answered(_)) {
+            receipt.leave = None;
+        }
+        outcome
+    }
+}
+
+/// Tells that the handler of a request has ended. Dropped before that, it is left to somebody else.
+struct Receipt<L: FnOnce(oneshot::Receiver<Handled>)> {
+    handled: oneshot::Receiver<Handled>,
+    /// None: there was an answer.
+    leave: Option<L>,
+}
+
+impl<L: FnOnce(oneshot::Receiver<Handled>)> Drop for Receipt<L> {
+    fn drop(&mut self) {
+        if let Some(leave) = self.leave.take() {
+            let (_, nothing) = oneshot::channel();
+            leave(std::mem::replace(&mut self.handled, nothing));
+        }
     }
 }
 
@@ -202,5 +231,23 @@ mod tests {
         assert_eq!(one.answer.try_recv(), Ok(1));
         drop(two);
         assert!(!waiting.waits("two") && !waiting.answer("two", 2), "its time is over");
+    }
+
+    #[test]
+    fn a_request_that_is_given_up_without_an_answer_is_left() {
+        let left = std::cell::Cell::new(0);
+        let drop_one = |is_answered: bool| {
+            let (_handler, handled) = oneshot::channel();
+            let mut receipt =
+                Receipt { handled, leave: Some(|_: oneshot::Receiver<Handled>| left.set(left.get() + 1)) };
+            if is_answered {
+                receipt.leave = None;
+            }
+            drop(receipt);
+        };
+        drop_one(true);
+        assert_eq!(left.get(), 0);
+        drop_one(false);
+        assert_eq!(left.get(), 1);
     }
 }

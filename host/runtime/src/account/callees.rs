@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use parlor_base::id::{InstanceId, PluginId};
-use parlor_session::router::Mailbox;
+use parlor_session::router::{Handled, Mailbox};
 use parlor_stanza::error::CallError;
+use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 
 use crate::unanswered::{CallAnswer, Waiting};
 
@@ -44,6 +46,8 @@ struct Known {
     all: Vec<Arc<Callee>>,
     /// The pending requests, as pairs of the asking and the asked plugin.
     pending: Vec<(PluginId, PluginId)>,
+    /// Those for whose answers nobody waits any more, with what tells that the asked plugin has handled them.
+    left: Vec<((PluginId, PluginId), oneshot::Receiver<Handled>)>,
 }
 
 impl Known {
@@ -111,6 +115,12 @@ impl Callees {
         callee.names.iter().any(|one| one == name).then(|| Arc::clone(callee))
     }
 
+    /// Notes a request for whose answer nobody waits any more. It takes a place in the mailbox of the asked plugin until that has
+    /// handled it, so it counts: otherwise a plugin that gives its requests up could send any number.
+    pub(crate) fn leave(&self, pair: (PluginId, PluginId), handled: oneshot::Receiver<Handled>) {
+        self.known().left.push((pair, handled));
+    }
+
     /// Counts a request as waiting until the guard is dropped. A request that would make a plugin wait for itself is
     /// refused.
     pub(crate) fn begin(self: &Arc<Self>, asks: &PluginId, asked: &PluginId) -> Result<Pending, CallError> {
@@ -123,7 +133,9 @@ impl Callees {
             return Err(CallError::OverLimit(format!("{MOST_DEEP} requests wait for one another")));
         }
         let pair = (asks.clone(), asked.clone());
-        if known.pending.iter().filter(|one| **one == pair).count() >= MOST_OF_ONE {
+        known.left.retain_mut(|(_, handled)| handled.try_recv() == Err(TryRecvError::Empty));
+        let left = known.left.iter().filter(|(one, _)| *one == pair).count();
+        if known.pending.iter().filter(|one| **one == pair).count() + left >= MOST_OF_ONE {
             return Err(CallError::OverLimit(format!("{MOST_OF_ONE} requests of this plugin wait for {asked}")));
         }
         known.pending.push(pair.clone());
@@ -182,6 +194,27 @@ mod tests {
         let _many: Vec<_> = (0..MOST_OF_ONE).map(|_| begin("x", "y").unwrap()).collect();
         assert!(matches!(begin("x", "y"), Err(CallError::OverLimit(_))));
         assert!(begin("x", "z").is_ok() && begin("z", "y").is_ok());
+    }
+
+    #[test]
+    fn a_request_that_was_given_up_counts_until_it_was_handled() {
+        let callees = Arc::<Callees>::default();
+        let begin = |asks: &str, asked: &str| callees.begin(&plugin(asks), &plugin(asked));
+        let mut handlers = Vec::new();
+        for _ in 0..MOST_OF_ONE {
+            let _pending = begin("x", "y").unwrap();
+            let (handler, handled) = oneshot::channel();
+            callees.leave((plugin("x"), plugin("y")), handled);
+            handlers.push(handler);
+        }
+        assert!(matches!(begin("x", "y"), Err(CallError::OverLimit(_))));
+        assert!(begin("z", "y").is_ok() && begin("y", "x").is_ok(), "nobody waits for it");
+        handlers.pop().unwrap().send(Handled::Well).unwrap();
+        let last = begin("x", "y").unwrap();
+        assert!(begin("x", "y").is_err());
+        // The instance ends.
+        drop((handlers, last));
+        assert!(begin("x", "y").is_ok() && callees.known().left.is_empty());
     }
 
     #[test]

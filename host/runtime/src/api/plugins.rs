@@ -99,7 +99,8 @@ async fn ask(
     }
     let unanswered = UnansweredRequest::begin(waiting, id, MOST).ok_or_else(|| busy(asked))?;
     let _waits = instance.waits_for_session();
-    Ok(unanswered.ask(mailbox, mail, *time).await)
+    let (callees, pair) = (&instance.account.callees, (instance.plugin.clone(), asked.clone()));
+    Ok(unanswered.ask_leaving(mailbox, mail, *time, |handled| callees.leave(pair, handled)).await)
 }
 
 fn busy(asked: &PluginId) -> CallError {
