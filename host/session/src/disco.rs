@@ -240,6 +240,13 @@ impl Discovery {
         turn.changed |= changed;
     }
 
+    /// Returns whether an entity that was asked for this node has claimed other features since, and this answer is not about
+    /// them.
+    pub(super) fn is_of_before(&self, entity: &Jid, asked: Option<&str>, answer: &Disco) -> bool {
+        let since = self.known.claim(entity).filter(|claim| asked.is_some_and(|asked| caps::node(claim) != asked));
+        since.is_some_and(|claim| !caps::vouches(claim, answer))
+    }
+
     /// Notes that one of them has answered, or will not.
     pub(super) fn no_longer_due(&mut self, entity: &Jid, turn: &mut Turn<'_>) {
         if self.due.is_empty() {

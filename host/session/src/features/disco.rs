@@ -26,6 +26,10 @@ impl Features {
             _ => Err(CallError::Other(format!("{entity} did not say what it is and can do"))),
         });
         let disco = match outcome {
+            // Without a node, it is asked for what it can do now, however often it changes.
+            Ok(disco) if self.disco.is_of_before(entity, node, &disco) => {
+                return turn.ask_info(entity.clone(), None, PATIENCE);
+            }
             Ok(disco) => disco,
             // It does not know the node in its own presence, or no longer. A query without the node may still be
             // answered.

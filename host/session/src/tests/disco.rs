@@ -529,6 +529,35 @@ fn a_client_that_does_not_know_its_own_node_is_asked_without() {
     assert!(matches!(got(&mut asked), Some(Err(CallError::Stanza(_)))), "and not for ever");
 }
 
+/// Rows 114-115. Clients announce one feature after the other while they start.
+#[test]
+fn what_a_client_could_do_before_is_not_what_it_can_do_now() {
+    let mut test = TestSession::connected(Settings::default());
+    test.presence(claiming(JULIET, "before"));
+    let mut asked = test.discover(JULIET);
+    test.presence(claiming(JULIET, VER));
+    test.info(JULIET, features(&["urn:before"]));
+    assert!(got(&mut asked).is_none(), "she has answered for what she claimed when she was asked");
+    assert_eq!((test.times_asked(JULIET), test.info_asked_of(JULIET).1), (2, None));
+    test.info(JULIET, client());
+    assert_eq!(*got(&mut asked).unwrap().unwrap(), client());
+    // Some answer with what they can do now, whatever they are asked for.
+    test.presence(claiming(JULIET, "before"));
+    let mut asked = test.discover(JULIET);
+    test.presence(claiming(JULIET, VER));
+    test.info(JULIET, client());
+    assert_eq!(*got(&mut asked).unwrap().unwrap(), client());
+    assert_eq!(test.times_asked(JULIET), 3);
+    // Nothing proves another hash, so the second answer counts in any case.
+    test.presence(claiming(JULIET, "before"));
+    let mut asked = test.discover(JULIET);
+    test.presence(claiming(JULIET, "other"));
+    test.info(JULIET, features(&["urn:before"]));
+    test.presence(claiming(JULIET, "another"));
+    test.info(JULIET, features(&["urn:now"]));
+    assert_eq!(got(&mut asked).unwrap().unwrap().features, ["urn:now"]);
+}
+
 #[test]
 fn what_others_say_is_bounded() {
     let mut test = TestSession::connected(Settings::default());
