@@ -9,7 +9,11 @@ pub mod lost;
 pub mod mend;
 mod tag;
 
-use crate::sieve::held::{Held, is_whole_message};
+use minidom::rxml;
+use xmpp_parsers::ns;
+
+use crate::sieve::held::{Held, Prefixes, is_whole_message};
+use crate::sieve::limits::ILL_FORMED;
 use crate::sieve::lost::Lost;
 use crate::sieve::tag::{find, local};
 
@@ -305,7 +309,10 @@ impl Sieve {
             return false;
         }
         let (tag, bytes) = (self.held.head(), self.held.bytes());
-        let mended = if self.held.is_stanza() {
+        let mended = if self.held.is_stanza() && self.held.prefixes == Prefixes::Doubtful && !is_readable(bytes) {
+            tracing::debug!("a stanza that is not well-formed was reduced to its start tag");
+            Some(mend::replacement(tag, ILL_FORMED))
+        } else if self.held.is_stanza() {
             let is_odd = self.held.is_odd || mend::is_odd(tag, self.held.direct);
             is_odd.then(|| mend::mend(bytes)).flatten().inspect(|_| {
                 tracing::debug!("a stanza that would have been dropped or misread was mended");
@@ -342,6 +349,19 @@ impl Sieve {
         out.extend_from_slice(&bytes);
         self.held.reuse(bytes);
         self.at = At::Text;
+    }
+}
+
+/// Returns whether the library can read a stanza behind the header of a stream.
+fn is_readable(stanza: &[u8]) -> bool {
+    let header = format!("<stream xmlns='{}' xmlns:stream='{}'>", ns::JABBER_CLIENT, ns::STREAM);
+    let document = [header.as_bytes(), stanza, b"</stream>"].concat();
+    let mut reader = rxml::Reader::new(document.as_slice());
+    loop {
+        match reader.read() {
+            Ok(Some(_)) => {}
+            end => return end.is_ok(),
+        }
     }
 }
 

@@ -72,11 +72,14 @@ struct Attribute {
     is_long: bool,
 }
 
-/// Whether the declarations of prefixes in a start tag were kept.
+/// Whether the names in a stanza are plain, and whether the declarations of prefixes in its start tag were kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Prefixes {
+pub enum Prefixes {
+    /// No name has a prefix so far.
     #[default]
-    Kept,
+    Unused,
+    /// Some have one, which may be declared nowhere, or an attribute may be there twice.
+    Doubtful,
     /// Some were left out, so that nothing with a prefix can be read.
     Lost,
 }
@@ -118,8 +121,8 @@ pub struct Held {
     pub is_odd: bool,
     /// Whether each of [`TEXTS`] was left out for its length.
     texts_lost: [bool; TEXTS.len()],
-    /// The declarations of prefixes in its start tag.
-    prefixes: Prefixes,
+    /// The prefixes of its names, and their declarations in its start tag.
+    pub prefixes: Prefixes,
     /// The limit over which a part was left out.
     cut: Option<&'static str>,
     /// The limit over which everything but the start tag was left out.
@@ -272,6 +275,8 @@ impl Held {
         if self.prefixes == Prefixes::Lost {
             self.bytes = mend::tag_without_prefixes(&self.bytes);
             self.tag = 0;
+        } else if attribute::is_doubtful(&self.bytes) {
+            self.prefixes = Prefixes::Doubtful;
         }
         self.head = self.bytes.len();
         if self.kind == Kind::Own {
@@ -324,8 +329,10 @@ impl Held {
                 return self.over(MANY_ELEMENTS);
             }
         }
-        if self.prefixes == Prefixes::Lost && mend::has_prefix(self.tag()) {
-            return self.over(MANY_ATTRIBUTES);
+        match self.prefixes {
+            Prefixes::Lost if mend::has_prefix(self.tag()) => return self.over(MANY_ATTRIBUTES),
+            Prefixes::Unused if attribute::is_doubtful(self.tag()) => self.prefixes = Prefixes::Doubtful,
+            Prefixes::Unused | Prefixes::Doubtful | Prefixes::Lost => {}
         }
         self.counts.elements += 1;
         self.check_counts()

@@ -19,6 +19,8 @@ pub const FIRST_AND_LAST: usize = 8;
 
 /// Why something was left out.
 pub const LONG: &str = "too long";
+/// Why everything but the start tag was left out of a stanza over which the library would give up the stream.
+pub const ILL_FORMED: &str = "not well-formed";
 pub(crate) const LONG_TOKEN: &str = "a name or an attribute that is too long";
 pub(crate) const LONG_NAMESPACE: &str = "a namespace that is too long";
 pub(crate) const MANY_ELEMENTS: &str = "too many elements";

@@ -228,6 +228,29 @@ fn attributes_of_a_message_hide_no_text() {
     }
 }
 
+/// Servers whose parsers know no namespaces pass such stanzas on, such as `MongooseIM`, and the library would give up the
+/// stream.
+#[test]
+fn a_prefix_that_is_declared_nowhere_ends_no_stream() {
+    let undeclared = ["<p:x/><body>hi</body>", "<x p:a='b'/>", "<x><p:x/></x>", "<x xmlns:p='urn:p'/><p:x/>"];
+    let repeated = ["<x a='b' a='c'/>", "<x xmlns:p='urn:p' xmlns:q='urn:p' p:a='b' q:a='b'/>"];
+    for inner in undeclared.into_iter().chain(repeated) {
+        let seen = after_header(&format!("<message from='m@evil' to='a@b'>{inner}</message>"));
+        assert_eq!(seen, format!("<message from='m@evil' to='a@b'>{}</message>", cut(ILL_FORMED)), "{inner}");
+        let seen = after_header(&format!("<iq from='m@evil' type='get' id='1'>{inner}</iq>"));
+        assert_eq!(seen, "<iq from='m@evil' id='1' type='get'><unreadable xmlns='urn:parlor:unreadable'/></iq>");
+        let seen = after_header(&format!("<presence from='m@evil/x' p:a='b'>{inner}</presence>"));
+        assert_eq!(seen, "<presence from='m@evil/x'/>");
+    }
+    for declared in [
+        "<message xmlns:p='urn:p'><p:x/></message>",
+        "<message><p:x xmlns:p='urn:p' p:a='b' xml:lang='en'><p:x/></p:x></message>",
+        "<message><stream:x/></message>",
+    ] {
+        assert_eq!(after_header(declared), declared);
+    }
+}
+
 /// A client shows the first text, so a second one must not take its place.
 #[test]
 fn a_second_text_does_not_pass_for_one_that_was_too_long() {

@@ -3,6 +3,7 @@
 use super::{Attribute, Held, Kind, Prefixes, is_stanza};
 use crate::sieve::limits::{LONG_NAMESPACE, LONG_TOKEN, MANY_ATTRIBUTES, MAX_SPARE, Use};
 use crate::sieve::lost::Lost;
+use crate::sieve::mend::attributes;
 use crate::sieve::tag::name_of;
 use crate::types::LONGEST_ADDRESS;
 
@@ -89,6 +90,17 @@ impl Held {
             self.cut.get_or_insert(LONG_TOKEN);
         }
     }
+}
+
+/// Returns whether a start tag may be one that servers pass on although it is not well-formed: a name has or declares a prefix,
+/// or two attributes have the same name.
+pub(super) fn is_doubtful(tag: &[u8]) -> bool {
+    let has_colon = |name: &[u8]| name.contains(&b':') && name != b"xml:lang";
+    let mut names: Vec<&[u8]> = attributes(tag).map(|(name, _)| name).collect();
+    names.sort_unstable();
+    has_colon(name_of(tag))
+        || names.iter().copied().any(has_colon)
+        || names.windows(2).any(|neighbours| neighbours[0] == neighbours[1])
 }
 
 /// Returns the attribute name at the end of these bytes, with or without the equals sign.
