@@ -203,8 +203,8 @@ mod tests {
         let mut handlers = Vec::new();
         for _ in 0..MOST_OF_ONE {
             let _pending = begin("x", "y").unwrap();
-            let (handler, handled) = oneshot::channel();
-            callees.leave((plugin("x"), plugin("y")), handled);
+            let (handler, done) = oneshot::channel();
+            callees.leave((plugin("x"), plugin("y")), done);
             handlers.push(handler);
         }
         assert!(matches!(begin("x", "y"), Err(CallError::OverLimit(_))));
