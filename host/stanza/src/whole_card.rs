@@ -8,7 +8,7 @@ use minidom::Element;
 use xmpp_parsers::ns;
 
 use crate::card::{BadPicture, Card, CardChange, MAX_FIELD, Picture, PictureChange};
-use crate::text::{clean, kept};
+use crate::text::{clean, kept, trimmed};
 
 /// A whole vCard, opaque outside this folder. It is cheap to clone and prints as nothing.
 #[derive(Clone, PartialEq, Eq)]
@@ -38,15 +38,13 @@ impl fmt::Debug for WholeCard {
 
 /// Reads the known fields of a card, and keeps the card itself.
 pub fn read(element: &Element) -> Result<(Card, WholeCard), BadPicture> {
-    let text = |parent: &Element, name: &str| {
-        let text = parent.get_child(name, ns::VCARD)?.text();
-        Some(kept(text.trim().to_owned(), MAX_FIELD)).filter(|text| !text.is_empty())
-    };
+    let said = |element: &Element| trimmed(element).map(|text| kept(text, MAX_FIELD));
+    let text = |parent: &Element, name: &str| said(parent.get_child(name, ns::VCARD)?);
     let field = |name| text(element, name);
-    let email = element.children().filter(|child| child.is("EMAIL", ns::VCARD)).find_map(|email| {
-        let plain = || Some(kept(email.text().trim().to_owned(), MAX_FIELD)).filter(|text| !text.is_empty());
-        text(email, "USERID").or_else(plain)
-    });
+    let email = element
+        .children()
+        .filter(|child| child.is("EMAIL", ns::VCARD))
+        .find_map(|email| text(email, "USERID").or_else(|| said(email)));
     let photo = element.get_child("PHOTO", ns::VCARD);
     let binary = photo.and_then(|photo| photo.get_child("BINVAL", ns::VCARD)).map(Element::text);
     let picture = match binary.map(|binary| Picture::read(&binary)) {

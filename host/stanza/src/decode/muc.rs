@@ -7,7 +7,7 @@ use xmpp_parsers::ns;
 
 use super::{bare_jid_attribute, jid_attribute};
 use crate::encode::{MUC_ADMIN, MUC_OWNER};
-use crate::text::{is_one_line, line};
+use crate::text::{is_one_line, line, trimmed};
 use crate::types::{
     Actor, Affiliated, Body, FormField, HATS, Hat, Invite, MAX_AFFILIATED, MAX_FORM_FIELDS, MAX_FORM_VALUES, MAX_HATS,
     MucUser, PresenceKind, Registration, VOICE, VoiceRequest, address,
@@ -119,7 +119,8 @@ pub(super) fn invite(x: &Element, from: &Jid, own: &FullJid) -> Option<Invite> {
             room: bare_jid_attribute(x, "jid")?,
             from: from.clone(),
             to: to(),
-            reason: x.attr("reason").map(str::to_owned).or_else(|| older_reason(x)).filter(|reason| !reason.is_empty()),
+            // Before XEP-0249, the reason was the text.
+            reason: x.attr("reason").map(str::to_owned).or_else(|| trimmed(x)).filter(|reason| !reason.is_empty()),
             password: x.attr("password").map(str::to_owned),
         });
     }
@@ -135,12 +136,6 @@ pub(super) fn invite(x: &Element, from: &Jid, own: &FullJid) -> Option<Invite> {
         reason: reason(invite),
         password: x.get_child("password", ns::MUC_USER).map(Element::text),
     })
-}
-
-/// Returns the reason in an invitation from before XEP-0249, where it is the text.
-fn older_reason(x: &Element) -> Option<String> {
-    let text = x.text();
-    Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// Reads the refusal of an invitation of ours, which the room forwards (XEP-0045, section 7.8.2).
