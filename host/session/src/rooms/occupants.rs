@@ -158,12 +158,12 @@ impl Rooms {
         let here = room.occupants.len();
         // A room that we had to enter again lists mostly the same as before.
         let had = |before: &Before| here < before.occupants.len() && room.bytes < before.bytes;
-        let has_had = self.memberships.get(&room.jid).is_some_and(|membership| had(&membership.before));
+        let has_had = || self.memberships.get(&room.jid).is_some_and(|membership| had(&membership.before));
         let has_room = || {
             let (count, bytes) = taken(self);
             count < MAX_ALL_OCCUPANTS && bytes < MAX_ALL_BYTES
         };
-        here < OWN_SHARE || (here < MAX_OCCUPANTS && (has_had || has_room()))
+        here < OWN_SHARE || (here < MAX_OCCUPANTS && (has_had() || has_room()))
     }
 
     /// Returns whether there is room for more data about occupants.
@@ -309,8 +309,8 @@ impl RoomTurn<'_, '_> {
             self.turn.ignored += 1;
             return;
         };
-        // Checked only for a change of nickname, since it iterates over all rooms.
         let renamed = muc.nick.as_deref().filter(|new| !new.is_empty());
+        // Checked only for a change of nickname, since it iterates over all rooms.
         let has_bytes = renamed.is_none() || self.rooms.has_bytes();
         let Some(room) = self.rooms.shown.get_mut(jid) else { return };
         // Before we are in, an occupant whom the room has listed under our nickname is another one, such as our ghost.
