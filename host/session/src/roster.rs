@@ -57,7 +57,7 @@ pub(super) struct Roster {
     kept: Option<(String, Contacts)>,
     /// Clients that were online on the previous stream and were not yet reported on this one.
     pub(super) doubts: Doubts,
-    /// Whether this stream's server has roster versions.
+    /// Whether this stream's server gives its roster versions: it offers them, and has not answered the empty one without a list.
     pub(super) versions_offered: bool,
     /// Whether it was asked for, and may come yet.
     pub(super) may_come: bool,
@@ -245,8 +245,8 @@ impl Roster {
             Ok(Body::Empty) if versioned => self.is_current(views, turn),
             // Small servers leave out an empty list.
             Ok(Body::Empty) if !self.versions_offered => self.came(None, Vec::new(), views, turn),
-            // Nothing has changed since no version, or all of it comes as pushes (RFC 6121, section 2.6.3). A request that names
-            // no version is answered by the list itself.
+            // Our version was the empty one. The server says that nothing has changed, or sends all contacts as pushes (RFC 6121,
+            // section 2.6.3). A request without a version is answered by the list itself.
             Ok(Body::Empty) => {
                 self.versions_offered = false;
                 self.ask_roster(turn);
