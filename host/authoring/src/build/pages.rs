@@ -27,6 +27,7 @@ const PAGES: &[(&str, &[u8])] = pages![
     "author/hooks.md",
     "author/in-order.md",
     "author/iq.md",
+    "author/libraries.md",
     "author/markup.md",
     "author/missed-messages.md",
     "author/moderation.md",

@@ -1,12 +1,15 @@
-//! Checks that the tables of `docs/author/coming-from.md` name nothing that the SDKs do not have.
+//! Checks that the tables for authors who come from elsewhere name nothing that the SDKs do not have.
 
 use std::collections::BTreeSet;
 
 use super::tests::sources;
 use super::*;
 
-/// The page with the tables.
+/// The page with the tables for frameworks.
 const PAGE: &str = "docs/author/coming-from.md";
+
+/// The page with the table for libraries.
+const LIBRARIES: &str = "docs/author/libraries.md";
 
 /// The columns of a table with a name in each language, behind the first column.
 const COLUMNS: &str = " | Rust | Python | JavaScript, TypeScript | Go | C |";
@@ -91,6 +94,14 @@ fn the_tables_for_those_who_come_from_elsewhere_name_what_the_sdks_have() {
         let (_, table) = page.split_once(&format!("\n### {framework}, in each language\n\n| there")).unwrap();
         assert!(table.starts_with(COLUMNS), "{framework}");
     }
+}
+
+#[test]
+fn the_table_for_libraries_names_what_the_sdks_have() {
+    let page = super::super::read(LIBRARIES).unwrap();
+    assert_eq!(unknown(&page), [""; 0]);
+    let (_, table) = page.split_once("\n## Names in each language\n").unwrap();
+    assert!(table.contains(&format!("\n| for{COLUMNS}\n")));
 }
 
 #[test]
