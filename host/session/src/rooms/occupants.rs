@@ -8,7 +8,7 @@ use parlor_stanza::types::{Actor, Message, MucUser, Presence, PresenceKind, kept
 
 use super::departures::{MAX_REASON, is_for_silence, kept_reason, why_left};
 use super::membership::{Before, Farewell, Membership, Stage};
-use super::ourselves::{CREATED, OURSELVES, is_of_before, is_ourselves};
+use super::ourselves::{CREATED, OURSELVES, is_of_before, is_ourselves, take_nick_told_late};
 use super::rejoining::{rejoins, tell_owner};
 use super::renaming::take_nick_back;
 use super::{RoomTurn, Rooms};
@@ -224,7 +224,7 @@ impl RoomTurn<'_, '_> {
             self.turn.ignored += 1;
             return;
         };
-        self.take_nick_told_late(stage, nick.as_str(), presence.muc.as_deref());
+        take_nick_told_late(self, stage, nick.as_str(), presence.muc.as_deref());
         let Some(room) = self.rooms.shown.get(jid) else { return };
         let muc = presence.muc.unwrap_or_else(|| room.as_known_or_plain(nick.as_str()));
         let ourselves = is_ourselves(self, stage, nick.as_str(), &muc);
@@ -328,7 +328,7 @@ impl RoomTurn<'_, '_> {
                 self.turn.ignored += 1;
                 return;
             }
-            return self.renamed(stage, nick, new, ourselves);
+            return renamed(self, stage, nick, new, ourselves);
         }
         // Some services leave the new one out, and name us by it next.
         if ourselves && muc.status.contains(&RENAMED) {
@@ -354,35 +354,6 @@ impl RoomTurn<'_, '_> {
             fire_occupant(self.rooms, "occupantLeft", Arc::new(occupant), self.turn);
         }
         take_nick_back(self, nick);
-    }
-
-    /// Notes that an occupant has another nickname.
-    fn renamed(&mut self, stage: Stage, old: &str, new: &str, ourselves: bool) {
-        let jid = self.jid;
-        let Some(room) = self.rooms.shown.get_mut(jid) else { return };
-        let renamed = rename(Arc::make_mut(room), old, new, ourselves);
-        self.turn.follow(FollowUp::OccupantRenamed(jid.clone(), old.to_owned(), new.to_owned()));
-        if ourselves && let Some(membership) = self.rooms.membership(jid) {
-            membership.is_called(new);
-        }
-        self.turn.changed = true;
-        if let Some(occupant) = renamed.filter(|_| matches!(stage, Stage::Inside | Stage::Configuring)) {
-            fire_occupant(self.rooms, "occupantChanged", occupant, self.turn);
-        }
-        take_nick_back(self, old);
-    }
-
-    /// Notes our new nickname, if the room has said that the old one is over, and not which one follows.
-    fn take_nick_told_late(&mut self, stage: Stage, new: &str, muc: Option<&MucUser>) {
-        let jid = self.jid;
-        if !stage.is_in() || !muc.is_some_and(|muc| is_ourselves(self, stage, new, muc)) {
-            return;
-        }
-        let is_over = self.rooms.membership(jid).is_some_and(|own| std::mem::take(&mut own.is_nick_over));
-        let old = self.rooms.shown.get(jid).map(|room| room.nick.clone()).filter(|old| old != new);
-        if let Some(old) = old.filter(|_| is_over) {
-            self.renamed(stage, &old, new, true);
-        }
     }
 
     fn we_are_out(&mut self, stage: Stage, muc: &MucUser, status: Option<String>) {
@@ -440,6 +411,22 @@ impl RoomTurn<'_, '_> {
             Stage::Outside { .. } => {}
         }
     }
+}
+
+/// Notes that an occupant has another nickname.
+pub(super) fn renamed(one: &mut RoomTurn<'_, '_>, stage: Stage, old: &str, new: &str, ourselves: bool) {
+    let jid = one.jid;
+    let Some(room) = one.rooms.shown.get_mut(jid) else { return };
+    let occupant = rename(Arc::make_mut(room), old, new, ourselves);
+    one.turn.follow(FollowUp::OccupantRenamed(jid.clone(), old.to_owned(), new.to_owned()));
+    if ourselves && let Some(membership) = one.rooms.membership(jid) {
+        membership.is_called(new);
+    }
+    one.turn.changed = true;
+    if let Some(occupant) = occupant.filter(|_| matches!(stage, Stage::Inside | Stage::Configuring)) {
+        fire_occupant(one.rooms, "occupantChanged", occupant, one.turn);
+    }
+    take_nick_back(one, old);
 }
 
 /// Enters a room that has listed our nickname, and named nobody as us: some gateways omit the code 110. Returns whether it did.

@@ -6,6 +6,7 @@ use parlor_stanza::types::{MucUser, Presence, PresenceKind};
 
 use super::RoomTurn;
 use super::membership::{Farewells, Stage};
+use super::occupants::renamed;
 use crate::records::room_record::is_nickname_taken;
 
 /// The status code of a presence about ourselves.
@@ -51,6 +52,19 @@ fn is_other_client(one: &RoomTurn<'_, '_>, stage: Stage, nick: &str, real: Optio
     let is_asked_for = one.rooms.memberships.get(one.jid).is_some_and(|membership| membership.nick == nick);
     let is_ours = one.rooms.shown.get(one.jid).is_some_and(|room| room.nick == nick);
     stage.is_in() && is_another && !is_asked_for && !is_ours
+}
+
+/// Notes our new nickname, if the room has said that the old one is over, and not which one follows.
+pub(super) fn take_nick_told_late(one: &mut RoomTurn<'_, '_>, stage: Stage, new: &str, muc: Option<&MucUser>) {
+    let jid = one.jid;
+    if !stage.is_in() || !muc.is_some_and(|muc| is_ourselves(one, stage, new, muc)) {
+        return;
+    }
+    let is_over = one.rooms.membership(jid).is_some_and(|own| std::mem::take(&mut own.is_nick_over));
+    let old = one.rooms.shown.get(jid).map(|room| room.nick.clone()).filter(|old| old != new);
+    if let Some(old) = old.filter(|_| is_over) {
+        renamed(one, stage, &old, new, true);
+    }
 }
 
 /// Returns whether an error refuses another nickname than the one that we ask for now. A room may refuse one twice.
