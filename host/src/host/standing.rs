@@ -117,6 +117,16 @@ impl Sizes {
     }
 }
 
+/// Returns the status of one plugin, or of each, with the size of what it keeps in the store.
+async fn with_storage(host: &Host, plugin: Option<&PluginId>) -> Vec<PluginStatus> {
+    // A disk that does not respond must not block the status.
+    let data = host.store.data(Clock::Machine);
+    let kept =
+        async { Ok::<_, StoreError>(Sizes { storage: data.sizes().await?, requests: data.request_sizes().await? }) };
+    let kept = timeout(PATIENCE, kept).await;
+    host.standing(kept.ok().and_then(Result::ok).as_ref(), None, plugin).await
+}
+
 impl Host {
     /// Returns the status of every plugin, sorted by id.
     pub async fn status(&self) -> Vec<PluginStatus> {
@@ -125,25 +135,14 @@ impl Host {
 
     /// Returns the status of every plugin, with the size of what it keeps in the store.
     pub async fn status_with_storage(&self) -> Vec<PluginStatus> {
-        self.standing_with_storage(None).await
-    }
-
-    /// Does the same for one plugin, or for each.
-    async fn standing_with_storage(&self, plugin: Option<&PluginId>) -> Vec<PluginStatus> {
-        // A disk that does not respond must not block the status.
-        let data = self.store.data(Clock::Machine);
-        let kept = async {
-            Ok::<_, StoreError>(Sizes { storage: data.sizes().await?, requests: data.request_sizes().await? })
-        };
-        let kept = timeout(PATIENCE, kept).await;
-        self.standing(kept.ok().and_then(Result::ok).as_ref(), None, plugin).await
+        with_storage(self, None).await
     }
 
     /// Returns the status of one plugin. A disabled plugin is shown with its record on each account where it has run: a
     /// record outlives instances.
     pub async fn status_of(&self, id: &PluginId) -> Vec<PluginStatus> {
         let accounts = self.accounts();
-        let rows = self.standing_with_storage(Some(id)).await.into_iter();
+        let rows = with_storage(self, Some(id)).await.into_iter();
         rows.flat_map(|row| row.with_record(&accounts)).collect()
     }
 
