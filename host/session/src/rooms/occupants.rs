@@ -328,7 +328,7 @@ impl RoomTurn<'_, '_> {
                 self.turn.ignored += 1;
                 return;
             }
-            return renamed(self, stage, nick, new, ourselves);
+            return note_renamed(self, stage, nick, new, ourselves);
         }
         // Some services leave the new one out, and name us by it next.
         if ourselves && muc.status.contains(&RENAMED) {
@@ -414,7 +414,7 @@ impl RoomTurn<'_, '_> {
 }
 
 /// Notes that an occupant has another nickname.
-pub(super) fn renamed(one: &mut RoomTurn<'_, '_>, stage: Stage, old: &str, new: &str, ourselves: bool) {
+pub(super) fn note_renamed(one: &mut RoomTurn<'_, '_>, stage: Stage, old: &str, new: &str, ourselves: bool) {
     let jid = one.jid;
     let Some(room) = one.rooms.shown.get_mut(jid) else { return };
     let occupant = rename(Arc::make_mut(room), old, new, ourselves);

@@ -6,7 +6,7 @@ use parlor_stanza::types::{MucUser, Presence, PresenceKind};
 
 use super::RoomTurn;
 use super::membership::{Farewells, Stage};
-use super::occupants::renamed;
+use super::occupants::note_renamed;
 use crate::records::room_record::is_nickname_taken;
 
 /// The status code of a presence about ourselves.
@@ -63,7 +63,7 @@ pub(super) fn take_nick_told_late(one: &mut RoomTurn<'_, '_>, stage: Stage, new:
     let is_over = one.rooms.membership(jid).is_some_and(|own| std::mem::take(&mut own.is_nick_over));
     let old = one.rooms.shown.get(jid).map(|room| room.nick.clone()).filter(|old| old != new);
     if let Some(old) = old.filter(|_| is_over) {
-        renamed(one, stage, &old, new, true);
+        note_renamed(one, stage, &old, new, true);
     }
 }
 
