@@ -93,14 +93,18 @@ impl Held {
 }
 
 /// Returns whether a start tag may be one that servers pass on although it is not well-formed: a name has or declares a prefix,
-/// or two attributes have the same name.
+/// or two attributes have the same name. Each element of a stream is looked at, so nothing is allocated: of more attributes than
+/// elements have, the library decides.
 pub(super) fn is_doubtful(tag: &[u8]) -> bool {
     let has_colon = |name: &[u8]| name.contains(&b':') && name != b"xml:lang";
-    let mut names: Vec<&[u8]> = attributes(tag).map(|(name, _)| name).collect();
-    names.sort_unstable();
+    let mut before = [&[][..]; 8];
+    let mut names = attributes(tag).map(|(name, _)| name).enumerate();
     has_colon(name_of(tag))
-        || names.iter().copied().any(has_colon)
-        || names.windows(2).any(|neighbours| neighbours[0] == neighbours[1])
+        || names.any(|(at, name)| {
+            let is_again = before[..at.min(before.len())].contains(&name);
+            let is_one_of_many = before.get_mut(at).map(|place| *place = name).is_none();
+            has_colon(name) || is_again || is_one_of_many
+        })
 }
 
 /// Returns the attribute name at the end of these bytes, with or without the equals sign.
