@@ -296,8 +296,8 @@ async fn a_query_or_a_header_that_is_too_long_is_refused_and_not_left_out() {
     assert_eq!(house.shown(&[]).await["requests"].as_array().unwrap().len(), 1);
 }
 
-/// Row 140: what was signed long ago is refused like anything else. What came before is delivered once, and its sender, who may
-/// not have got the first answer, gets the same one.
+/// Row 140: a request that was signed long ago is refused. A request that is sent again is delivered once. Its sender may not have
+/// got the first answer, and gets the same one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signed_time_lets_a_request_in_once_and_for_a_while_also_after_a_restart() {
     let mut house = House::start(|entry| entry).await;

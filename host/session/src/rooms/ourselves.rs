@@ -1,4 +1,4 @@
-//! Which presences of a room are about us (XEP-0045, sections 7.2 and 15.6).
+//! Tells whether a presence of a room is about this account (XEP-0045, sections 7.2 and 15.6).
 
 use jid::{BareJid, Jid};
 use parlor_stanza::error::StanzaError;

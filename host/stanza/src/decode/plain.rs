@@ -106,7 +106,7 @@ impl PlainMessage {
         let root = element.root();
         let envelope = Envelope::of(root, addresses)?;
         let archived = match result_in(root) {
-            // What an occupant of a room says is no result of its archive.
+            // Only the room itself sends results of its archive.
             Some(_) if envelope.is_of_occupant() => return None,
             Some(result) => {
                 let message = forwarded_in(result)?;

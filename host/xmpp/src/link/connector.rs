@@ -80,7 +80,7 @@ pub(super) struct Wanted {
 
 /// A handle on the task, which ends when this is dropped.
 ///
-/// What its channels carry is boxed: each has room for 32 values from the start, and there are thousands of accounts.
+/// A channel has room for 32 values from the start, and there are thousands of accounts. So the values are boxed.
 pub(super) struct Connector {
     task: AbortHandle,
     /// The full JID that is requested.

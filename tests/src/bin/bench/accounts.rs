@@ -45,8 +45,8 @@ const PROBES: u64 = 1_000;
 const PROBE: Duration = Duration::from_millis(5);
 /// The time between two messages to the same busy account.
 const PACE: Duration = Duration::from_secs(1);
-/// How long an account sends nothing once it has logged in. What it does for itself after its presence, such as publishing its
-/// keys, waits for answers, and would else happen while something is measured.
+/// An account that has sent nothing for so long has finished its log-in. After its presence it still publishes its keys, for
+/// example, and that must not happen while something is measured.
 const QUIET: Duration = Duration::from_secs(2);
 /// The timeout of everything that is not measured.
 const SOON: Duration = Duration::from_mins(3);
