@@ -146,6 +146,14 @@ pub fn try_alone_in(folder: &Path) -> Option<Locked> {
     place.try_lock().ok().map(|()| Locked(place))
 }
 
+/// Locks a folder that a killed process may have left; none if a process still works in it. A link is not followed: its folder could
+/// be anything.
+pub fn lock_leftover(folder: &Path) -> Option<Locked> {
+    let flags = libc::O_NOFOLLOW | libc::O_DIRECTORY;
+    let place = File::options().read(true).custom_flags(flags).open(folder).ok()?;
+    place.try_lock().ok().map(|()| Locked(place))
+}
+
 /// Returns the folder of a file: the current one if its path names none.
 pub fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))

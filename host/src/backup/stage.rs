@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use parlor_base::atomic::{Locked, Readers, make_private_folder, try_alone_in, write};
+use parlor_base::atomic::{Locked, Readers, lock_leftover, make_private_folder, try_alone_in, write};
 use parlor_base::escape::EscapedPath as _;
 
 use super::error::BackupError;
@@ -79,11 +79,7 @@ pub(crate) fn tidy(data: &Path) {
 fn remove_leftovers(data: &Path) -> Result<Vec<PathBuf>, BackupError> {
     let mut removed = Vec::new();
     for folder in [BACKUP, RESTORE].map(|name| data.join(name)) {
-        // Not behind a link: its folder could be anything.
-        if !folder.symlink_metadata().is_ok_and(|found| found.is_dir()) {
-            continue;
-        }
-        let Some(_lock) = try_alone_in(&folder) else { continue };
+        let Some(_lock) = lock_leftover(&folder) else { continue };
         remove_drafts(&folder.join(DRAFTS))?;
         fs::remove_dir_all(&folder).map_err(BackupError::file(&folder))?;
         removed.push(folder);

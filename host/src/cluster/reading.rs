@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use jid::BareJid;
-use parlor_base::atomic::{Locked, make_private_folder, try_alone_in};
+use parlor_base::atomic::{Locked, lock_leftover, make_private_folder, try_alone_in};
 use parlor_base::escape::EscapedPath as _;
 use parlor_config::Config;
 use parlor_nats::{Link, Stores, TakeOverError, is_unused};
@@ -133,11 +133,7 @@ fn remove_leftovers(data: &Path) -> io::Result<Vec<PathBuf>> {
     for entry in fs::read_dir(data)? {
         let entry = entry?;
         let is_one = entry.file_name().to_str().is_some_and(|name| name.starts_with(FOLDER));
-        // Not behind a link: its folder could be anything.
-        if is_one
-            && entry.file_type()?.is_dir()
-            && let Some(_lock) = try_alone_in(&entry.path())
-        {
+        if is_one && let Some(_lock) = lock_leftover(&entry.path()) {
             fs::remove_dir_all(entry.path())?;
             removed.push(entry.path());
         }
