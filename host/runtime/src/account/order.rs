@@ -59,6 +59,17 @@ pub(super) enum Asked {
     /// A command for the session, with the memory that is accounted for while it waits. A command that sends something
     /// waits for room in the link.
     Command(AnyCommand, Option<Holding>),
-    /// An order that plugins may give, too.
-    Order(Order),
+    /// An order that plugins may give, too. Boxed: commands are far more, and each would move and keep as many bytes.
+    Order(Box<Order>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each message that a plugin sends is one: it is moved into a future and into a lane, which has room for four.
+    #[test]
+    fn a_request_that_waits_is_small() {
+        assert!(size_of::<Asked>() <= 40, "{} bytes", size_of::<Asked>());
+    }
 }

@@ -113,7 +113,7 @@ impl Worker {
     async fn take(&mut self, asked: Asked) {
         match asked {
             Asked::Order(order) => {
-                ordered(self, order).await;
+                ordered(self, *order).await;
                 self.apply();
             }
             // Its call was given up while it waited for its turn.

@@ -307,7 +307,7 @@ impl Shared {
     /// Gives an order that plugins may give, in the sender's turn, and waits for the answer.
     async fn order_and_wait(&self, by: Asker, order: impl FnOnce(Answer<()>) -> Order) -> Result<(), CallError> {
         let (answer, arrives) = Answer::channel();
-        self.put(by, Asked::Order(order(answer)).into()).await?;
+        self.put(by, Asked::Order(Box::new(order(answer))).into()).await?;
         arrives.await.unwrap_or(Err(CallError::Stopped))
     }
 
