@@ -94,6 +94,8 @@ impl Worker {
                     // Answers to requests that arrived together are written together.
                     self.take(asked).await;
                     self.take_waiting(BATCH - 1).await;
+                    // The effects of each were applied.
+                    continue;
                 }
             }
             self.apply();
