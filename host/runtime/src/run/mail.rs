@@ -71,7 +71,8 @@ impl Incoming {
             self.inherited = None;
         }
         loop {
-            if let Some(mail) = self.waiting() {
+            // Not `waiting`: the mailbox is asked below, and each question locks it.
+            if let Some(mail) = self.outside_of_mailbox() {
                 return Some(mail);
             }
             let turns = &mut self.turns;
@@ -95,11 +96,24 @@ impl Incoming {
 
     /// Returns the next event that is already waiting, and whose turn has come.
     pub(super) fn waiting(&mut self) -> Option<Box<Mail>> {
+        if let Some(mail) = self.outside_of_mailbox() {
+            return Some(mail);
+        }
+        loop {
+            let mail = self.mailbox.try_recv().ok()?;
+            if let Some(mail) = self.admit(mail) {
+                return Some(mail);
+            }
+        }
+    }
+
+    /// Returns the next event that comes before those in the mailbox, and whose turn has come.
+    fn outside_of_mailbox(&mut self) -> Option<Box<Mail>> {
         if let Some(mail) = self.turns.as_mut().and_then(|turns| turns.next(&self.mailbox)) {
             return Some(mail);
         }
         loop {
-            let mail = self.ahead.pop_front().or_else(|| self.mailbox.try_recv().ok())?;
+            let mail = self.ahead.pop_front()?;
             if let Some(mail) = self.admit(mail) {
                 return Some(mail);
             }
