@@ -153,7 +153,7 @@ pub fn event(instance: &Instance, mail: &Mail) -> Event {
         instance.seen_files.note(message);
     }
     Event {
-        name: mail.event.name.to_string(),
+        name: String::from(&*mail.event.name),
         at: types::date_time(mail.event.at),
         subscriptions: mail.subscriptions.iter().map(|id| id.0).collect(),
         payload,

@@ -251,9 +251,10 @@ pub(super) fn message(message: &Message, xml: bool) -> wit::Message {
         id: message.id.clone(),
         stanza_id: message.stanza_id.clone(),
         origin_id: message.origin_id.clone(),
-        chat: message.chat.to_string(),
-        from: message.from.to_string(),
-        to: message.to.to_string(),
+        // Copied, and not formatted: every message has them.
+        chat: message.chat.as_str().to_owned(),
+        from: message.from.as_str().to_owned(),
+        to: message.to.as_str().to_owned(),
         nick: message.nick.clone(),
         occupant_id: message.occupant_id.clone(),
         kind: message.kind.as_str().to_owned(),

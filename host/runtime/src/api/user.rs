@@ -20,11 +20,12 @@ const MAX_MESSAGE: usize = 4 << 10;
 
 impl Host for Context {
     fn jid(&mut self) -> String {
-        self.instance.account.snapshot().jid.to_string()
+        self.instance.account.snapshot().jid.as_str().to_owned()
     }
 
     fn bare_jid(&mut self) -> String {
-        self.instance.account.own.to_string()
+        // Copied, and not formatted: plugins ask for it in every handler.
+        self.instance.account.own.as_str().to_owned()
     }
 
     fn get_status(&mut self) -> Result<WitStatus, Error> {
