@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parlor_base::id::PluginId;
 use parlor_config::Settings;
 use parlor_plugins::admission::Admitted;
-use parlor_plugins::approved::{Unfit, admitted};
+use parlor_plugins::approved::{self, Found, ReadFiles, Unfit, admitted};
 use parlor_plugins::components::Components;
 use parlor_plugins::policy::Entry;
 use parlor_plugins::secret::{self, SecretError};
@@ -71,25 +71,31 @@ pub enum Prepared {
     },
 }
 
-/// Reads, examines, admits and compiles the plugin of an entry. Slow work runs off the runtime. `found` is told the result of the
-/// admission, before anything is compiled and before secrets are read.
+/// Reads, examines, admits and compiles the plugin of an entry. Slow work runs off the runtime, and a file that is among `files`
+/// is not read again. `found` is told the result of the admission, before anything is compiled and before secrets are read.
 pub async fn load(
     id: &PluginId,
     entry: &Entry,
     settings: &Settings,
     engine: &Arc<Engine>,
     components: &Components,
+    files: &mut ReadFiles,
     found: impl FnOnce(&Admitted),
 ) -> Result<Loaded, LoadError> {
-    let (admitted, bytes) = admitted(id, entry, settings, components).await?;
+    let Found { admitted, size, bytes } = admitted(id, entry, settings, components, files).await?;
     found(&admitted);
     warn(&admitted);
     let (compiled, origin) = if let Some(known) = engine.at_hand(entry.digest, admitted.needs).await? {
         known
     } else {
-        if bytes.len() >= LARGE {
-            tracing::info!(plugin = %id, size = bytes.len(), "compiling plugin, which may take a while");
+        if size >= LARGE {
+            tracing::info!(plugin = %id, size, "compiling plugin, which may take a while");
         }
+        // The bytes were not kept if another plugin of the file was loaded before, whose code is gone by now.
+        let bytes = match bytes {
+            Some(bytes) => bytes,
+            None => approved::bytes(id, entry, components).await?,
+        };
         engine.compile(entry.digest, bytes, admitted.needs).await?
     };
     with_secrets(admitted, compiled, origin).await
@@ -102,12 +108,15 @@ pub async fn prepare(
     settings: &Settings,
     engine: &Arc<Engine>,
     components: &Components,
+    files: &mut ReadFiles,
     found: impl FnOnce(&Admitted),
 ) -> Result<Prepared, LoadError> {
-    let (admitted, bytes) = admitted(id, entry, settings, components).await?;
+    let Found { admitted, size, bytes } = admitted(id, entry, settings, components, files).await?;
+    // The start of a host prepares many plugins.
+    drop(bytes);
     found(&admitted);
     let Some((compiled, origin)) = engine.at_hand(entry.digest, admitted.needs).await? else {
-        return Ok(Prepared::Uncompiled { admitted: Arc::new(admitted), size: bytes.len() });
+        return Ok(Prepared::Uncompiled { admitted: Arc::new(admitted), size });
     };
     warn(&admitted);
     with_secrets(admitted, compiled, origin).await.map(Prepared::Ready)

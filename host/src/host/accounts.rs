@@ -9,6 +9,7 @@ use parlor_base::clock::Clock;
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_config::{AccountConfig, AccountName, Config, GroupName, Settings};
+use parlor_plugins::approved::ReadFiles;
 use parlor_plugins::policy::Entry;
 use parlor_runtime::account::hooks::order::set_order;
 use parlor_runtime::account::{Account, Asker, Backing, Connection, Shared};
@@ -357,10 +358,10 @@ async fn judge(host: &Host) {
         let enabled = plugins.iter().filter(|(_, plugin)| plugin.entry.enabled);
         enabled.map(|(id, plugin)| (id.clone(), plugin.entry.clone(), plugin.is_admitted())).collect()
     };
-    let mut other = BTreeMap::new();
+    let (mut other, mut files) = (BTreeMap::new(), ReadFiles::default());
     for (id, entry, is_admitted) in entries {
         // For a running plugin, a secret that is unavailable now decides nothing.
-        let is_other = match load_plugin(host, &id, &entry).await {
+        let is_other = match load_plugin(host, &id, &entry, &mut files).await {
             Ok(_) => !is_admitted,
             Err(why) => is_admitted && why.forbids(),
         };

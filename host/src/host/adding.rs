@@ -6,7 +6,7 @@ use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_config::Config;
 use parlor_plugins::admission::Admitted;
-use parlor_plugins::approved::{self, Unfit};
+use parlor_plugins::approved::{self, Found, ReadFiles, Unfit};
 use parlor_plugins::policy::Entry;
 use parlor_runtime::loading::{LoadError, Loaded, Prepared, load, prepare};
 use parlor_runtime::order::{self, Candidate};
@@ -25,41 +25,46 @@ pub(super) fn has_accounts(config: &Config, id: &PluginId, entry: &Entry) -> Res
 /// Examines, admits, orders and starts these plugins, and with them those that were refused only because of a
 /// dependency.
 pub(super) async fn add_all(host: &Host, entries: BTreeMap<PluginId, Entry>) {
-    let mut loaded = BTreeMap::new();
+    let (mut loaded, mut files) = (BTreeMap::new(), ReadFiles::default());
     for (id, entry) in entries {
-        let result = load_anew(host, &id, &entry).await;
+        let result = load_anew(host, &id, &entry, &mut files).await;
         loaded.insert(id, (entry, result));
     }
-    add_loaded(host, loaded).await;
+    add_loaded(host, loaded, &mut files).await;
 }
 
 /// Loads a plugin that may have been refused before. If it has to be compiled, the status says so meanwhile.
-async fn load_anew(host: &Host, id: &PluginId, entry: &Entry) -> Result<Loaded, LoadError> {
+async fn load_anew(host: &Host, id: &PluginId, entry: &Entry, files: &mut ReadFiles) -> Result<Loaded, LoadError> {
     if host.leaving.is_refused(id) {
-        if let Prepared::Ready(loaded) = prepare_plugin(host, id, entry).await? {
+        if let Prepared::Ready(loaded) = prepare_plugin(host, id, entry, files).await? {
             return Ok(loaded);
         }
         host.leaving.compiles(id);
     }
-    load_plugin(host, id, entry).await
+    load_plugin(host, id, entry, files).await
 }
 
 /// Orders and starts loaded plugins, and with them those that were refused only because of a dependency.
-pub(super) async fn add_loaded(host: &Host, mut loaded: BTreeMap<PluginId, (Entry, Result<Loaded, LoadError>)>) {
+/// `files` are those that were read for them.
+pub(super) async fn add_loaded(
+    host: &Host,
+    mut loaded: BTreeMap<PluginId, (Entry, Result<Loaded, LoadError>)>,
+    files: &mut ReadFiles,
+) {
     let early: Vec<_> = {
         let plugins = host.plugins.lock().await;
         let early = plugins.iter().filter(|(id, plugin)| plugin.is_early && !loaded.contains_key(*id));
         early.map(|(id, plugin)| (id.clone(), Entry::clone(&plugin.entry))).collect()
     };
     for (id, entry) in early {
-        let result = load_plugin(host, &id, &entry).await;
+        let result = load_plugin(host, &id, &entry, files).await;
         loaded.insert(id, (entry, result));
     }
     let mut versions = BTreeMap::new();
     for (id, (entry, result)) in &loaded {
         let version = match result {
             Ok(one) => Some(one.admitted.manifest.version.clone()),
-            Err(_) => look_at_refused(host, id, entry).await,
+            Err(_) => look_at_refused(host, id, entry, files).await,
         };
         versions.insert(id.clone(), version);
     }
@@ -124,34 +129,50 @@ pub(super) async fn prune_cache(host: &Host) {
 
 /// Reserves the secrets and names of a plugin that may not run, since it may run later. Returns its version for the owner: from its
 /// file, else from the policy.
-pub(super) async fn look_at_refused(host: &Host, id: &PluginId, entry: &Entry) -> Option<semver::Version> {
-    let (one, looked_at, components) = (id.clone(), entry.clone(), host.components.clone());
-    let looking = tokio::task::spawn_blocking(move || approved::look(&one, &looked_at, &components));
-    let Ok(Ok(examined)) = looking.await else { return entry.version.clone() };
+pub(super) async fn look_at_refused(
+    host: &Host,
+    id: &PluginId,
+    entry: &Entry,
+    files: &mut ReadFiles,
+) -> Option<semver::Version> {
+    let looked_at = files.examined(id, entry, &host.components).await;
+    let Ok((examined, _)) = looked_at else { return entry.version.clone() };
     reserve(host, id, entry, &examined.manifest);
     Some(examined.manifest.version.clone())
 }
 
 /// Loads a plugin. Its secrets and names are reserved before it is compiled, since other plugins run meanwhile.
-pub(super) async fn load_plugin(host: &Host, id: &PluginId, entry: &Entry) -> Result<Loaded, LoadError> {
+pub(super) async fn load_plugin(
+    host: &Host,
+    id: &PluginId,
+    entry: &Entry,
+    files: &mut ReadFiles,
+) -> Result<Loaded, LoadError> {
     let config = host.config.load();
     has_accounts(&config, id, entry)?;
     let found = |admitted: &Admitted| reserve(host, id, entry, &admitted.manifest);
-    load(id, entry, &config.settings, &host.engine, &host.components, found).await
+    load(id, entry, &config.settings, &host.engine, &host.components, files, found).await
 }
 
 /// Prepares a plugin as far as possible without the compiler. Its secrets and names are reserved, since other plugins may run before
 /// it is compiled.
-pub(super) async fn prepare_plugin(host: &Host, id: &PluginId, entry: &Entry) -> Result<Prepared, LoadError> {
+pub(super) async fn prepare_plugin(
+    host: &Host,
+    id: &PluginId,
+    entry: &Entry,
+    files: &mut ReadFiles,
+) -> Result<Prepared, LoadError> {
     let config = host.config.load();
     has_accounts(&config, id, entry)?;
     let seen = |admitted: &Admitted| reserve(host, id, entry, &admitted.manifest);
-    prepare(id, entry, &config.settings, &host.engine, &host.components, seen).await
+    prepare(id, entry, &config.settings, &host.engine, &host.components, files, seen).await
 }
 
 /// Returns whether a plugin may run, without getting it ready: its secrets are not read.
 pub(super) async fn admit(host: &Host, id: &PluginId, entry: &Entry) -> Result<Admitted, Unfit> {
     let config = host.config.load();
     has_accounts(&config, id, entry)?;
-    Ok(approved::admitted(id, entry, &config.settings, &host.components).await?.0)
+    let files = &mut ReadFiles::default();
+    let Found { admitted, .. } = approved::admitted(id, entry, &config.settings, &host.components, files).await?;
+    Ok(admitted)
 }

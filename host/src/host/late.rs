@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use parlor_base::id::PluginId;
 use parlor_plugins::admission::Admitted;
+use parlor_plugins::approved::ReadFiles;
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::Entry;
 use parlor_runtime::loading::{LoadError, Loaded, Prepared};
@@ -73,9 +74,9 @@ async fn compile_late(host: &Host) {
         }
         was_late = true;
         // The owner may change the policy meanwhile: `changing` is not held.
-        let mut loaded = BTreeMap::new();
+        let (mut loaded, mut files) = (BTreeMap::new(), ReadFiles::default());
         for (id, entry) in next {
-            let result = load_plugin(host, &id, &entry).await;
+            let result = load_plugin(host, &id, &entry, &mut files).await;
             loaded.insert(id, (entry, result));
         }
         let _changing = host.changing.lock().await;
@@ -86,7 +87,7 @@ async fn compile_late(host: &Host) {
             });
         }
         if !loaded.is_empty() {
-            add_loaded(host, loaded).await;
+            add_loaded(host, loaded, &mut files).await;
             spread(host).await;
         }
     }
@@ -120,9 +121,9 @@ async fn next_to_compile(host: &Host) -> Vec<(PluginId, Entry)> {
 /// Starts the plugins whose machine code is cached. The others wait for the compiler, and so do the plugins that
 /// depend on them.
 pub(super) async fn add_ready(host: &Host, entries: BTreeMap<PluginId, Entry>) {
-    let (mut loaded, mut late) = (BTreeMap::new(), BTreeMap::new());
+    let (mut loaded, mut late, mut files) = (BTreeMap::new(), BTreeMap::new(), ReadFiles::default());
     for (id, entry) in entries {
-        let result = match prepare_plugin(host, &id, &entry).await {
+        let result = match prepare_plugin(host, &id, &entry, &mut files).await {
             Ok(Prepared::Uncompiled { admitted, size }) => {
                 late.insert(id, Uncompiled { entry, admitted, size });
                 continue;
@@ -150,5 +151,5 @@ pub(super) async fn add_ready(host: &Host, entries: BTreeMap<PluginId, Entry>) {
             plugins.insert(id, Plugin::new(entry, Standing::Compiling { admitted, size }, version));
         }
     }
-    add_loaded(host, loaded).await;
+    add_loaded(host, loaded, &mut files).await;
 }

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_plugins::admission::{Admitted, Refusal};
-use parlor_plugins::approved::Unfit;
+use parlor_plugins::approved::{ReadFiles, Unfit};
 use parlor_plugins::policy::{Entry, Policy};
 use parlor_runtime::engine::PAUSE_FOR_ROOM;
 use parlor_runtime::loading::LoadError;
@@ -125,10 +125,11 @@ async fn refused_together(
     let mut all = candidates(&*host.plugins.lock().await);
     all.retain(|one| staying.contains(&one.id));
     all.extend(early.values().map(|(_, candidate)| candidate.clone()));
+    let mut files = ReadFiles::default();
     for (id, entry) in &policy.plugins {
         if !staying.contains(id) && !early.contains_key(id) {
             // They are loaded completely, too: a plugin that is allowed but unavailable satisfies no dependency.
-            all.push(match load_plugin(host, id, entry).await {
+            all.push(match load_plugin(host, id, entry, &mut files).await {
                 Ok(loaded) => order::Candidate::of(id, &loaded.admitted.manifest),
                 Err(unfit) => order::Candidate::missing(id, unfit.to_string()),
             });
@@ -222,7 +223,8 @@ async fn forget_left_out(host: &Host, id: &PluginId) {
 /// `initialize` has returned. If it does not get that far or is unavailable, the present one continues, and the
 /// status says why.
 async fn replace(host: &Host, id: &PluginId, entry: &Entry) -> Replaced {
-    let loaded = load_plugin(host, id, entry).await;
+    let mut files = ReadFiles::default();
+    let loaded = load_plugin(host, id, entry, &mut files).await;
     // The owner took a value back, such as a key that became known: it ends now, and with it the plugin that needs it.
     if let Some(setting) = loaded.as_ref().err().and_then(unset)
         && had(host, id, entry, &setting).await
@@ -234,7 +236,7 @@ async fn replace(host: &Host, id: &PluginId, entry: &Entry) -> Replaced {
         // A plugin that the owner does not allow must not run in any version.
         Err(why) if why.forbids() => return Replaced::Anew,
         Err(why) => {
-            let version = look_at_refused(host, id, entry).await;
+            let version = look_at_refused(host, id, entry, &mut files).await;
             let version = version.map_or_else(|| "another version".to_owned(), |version| version.to_string());
             let tried = why.is_final().then(|| TriedVersion::Failed(Box::new(entry.clone())));
             goes_on(host, id, entry, tried, &format!("{version} did not start ({why})")).await;
