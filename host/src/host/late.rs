@@ -77,7 +77,12 @@ async fn compile_late(host: &Host) {
         let (mut loaded, mut files) = (BTreeMap::new(), ReadFiles::default());
         for (id, entry) in next {
             let result = load_plugin(host, &id, &entry, &mut files).await;
+            let is_refused = result.is_err();
             loaded.insert(id, (entry, result));
+            // The owner learns of this one now. The others may take as long, and come next.
+            if is_refused {
+                break;
+            }
         }
         let _changing = host.changing.lock().await;
         {
@@ -99,9 +104,10 @@ async fn compile_late(host: &Host) {
     }
 }
 
-/// Returns the smallest plugin among those that wait for the compiler and depend on none of the others. If all
-/// depend on one another, returns all: only together do they show the cycle for which they are refused.
-async fn next_to_compile(host: &Host) -> Vec<(PluginId, Entry)> {
+/// Returns the smallest plugin among those that wait for the compiler and depend on none of the others, with those of them
+/// that have the same file. If all depend on one another, returns all: only together do they show the cycle for which they
+/// are refused.
+pub(super) async fn next_to_compile(host: &Host) -> Vec<(PluginId, Entry)> {
     let plugins = host.plugins.lock().await;
     let late = || {
         plugins.iter().filter_map(|(id, plugin)| match &plugin.standing {
@@ -109,12 +115,37 @@ async fn next_to_compile(host: &Host) -> Vec<(PluginId, Entry)> {
             Standing::Refused(_) | Standing::Admitted { .. } => None,
         })
     };
-    let others = |own: &PluginId| names(late().map(|(id, _, manifest, _)| (id, manifest)).filter(|(id, _)| *id != own));
-    let free = late().filter(|(id, _, manifest, _)| !depends_on(manifest, &others(id)));
+    let waiting = Waiting::of(late().map(|(id, _, manifest, _)| (id, manifest)));
+    let free: Vec<_> = late().filter(|(id, _, manifest, _)| !waiting.has_dependency_of(id, manifest)).collect();
     let entry = |(id, plugin, ..): (&PluginId, &Plugin, _, _)| (id.clone(), Entry::clone(&plugin.entry));
-    match free.min_by_key(|(_, _, _, size)| *size) {
-        Some(smallest) => vec![entry(smallest)],
-        None => late().map(entry).collect(),
+    let Some((_, smallest, ..)) = free.iter().min_by_key(|(_, _, _, size)| *size) else {
+        return late().map(entry).collect();
+    };
+    let digest = smallest.entry.digest;
+    free.into_iter().filter(|(_, plugin, ..)| plugin.entry.digest == digest).map(entry).collect()
+}
+
+/// How many of the plugins that wait for the compiler have each id or name.
+struct Waiting<'p>(BTreeMap<&'p PluginId, usize>);
+
+impl<'p> Waiting<'p> {
+    fn of(plugins: impl Iterator<Item = (&'p PluginId, &'p Manifest)>) -> Self {
+        let mut counts = BTreeMap::<_, usize>::new();
+        for (id, manifest) in plugins {
+            *counts.entry(id).or_default() += 1;
+            if manifest.name != *id {
+                *counts.entry(&manifest.name).or_default() += 1;
+            }
+        }
+        Self(counts)
+    }
+
+    /// Returns whether one of the others has the id or name of a dependency of this plugin, which is among those that wait.
+    fn has_dependency_of(&self, id: &PluginId, manifest: &Manifest) -> bool {
+        manifest.dependencies.keys().any(|dependency| {
+            let own = usize::from(dependency == id || *dependency == manifest.name);
+            self.0.get(dependency).is_some_and(|count| *count > own)
+        })
     }
 }
 

@@ -196,6 +196,25 @@ async fn what_a_plugin_has_is_reserved_before_it_is_ready() {
     host.stop().await;
 }
 
+/// Otherwise the first start of a host with thousands of plugins of one component compiles, plans and spreads them one by one.
+#[tokio::test]
+async fn plugins_of_one_file_that_wait_for_the_compiler_come_next_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = holder(folder.path(), "");
+    let manifest = "[plugin]\nname = \"guest\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Needs it\"\n\
+        [dependencies]\nholder = \"*\"\n";
+    let bytes = wat::parse_str(sample::plugin_with(manifest)).unwrap();
+    std::fs::write(folder.path().join("guest.wasm"), &bytes).unwrap();
+    let guest = format!("[plugin.a]\nsource = \"guest.wasm\"\ndigest = \"{}\"\n", Digest::of(&bytes));
+    let twin = one.replace("[plugin.holder]", "[plugin.twin]");
+    std::fs::write(folder.path().join("plugins.toml"), format!("{guest}{one}{twin}")).unwrap();
+    let (config, threads) = (offline(folder.path()), Threads::of_the_caller());
+    let host = Host::start_at_once(config, Compiler::ThisProcess { optimized: false }, threads).await.unwrap();
+    let next: Vec<_> = late::next_to_compile(&host).await.into_iter().map(|(id, _)| id.to_string()).collect();
+    assert_eq!(next, ["holder", "twin"], "the one that depends on them waits");
+    host.stop().await;
+}
+
 /// As on a full disk.
 #[tokio::test]
 async fn counts_and_entries_that_could_not_be_written_are_written_the_next_time() {
