@@ -10,7 +10,7 @@ use std::{fmt, ops::Range, str::FromStr};
 
 use toml::{
     Spanned,
-    de::{DeTable, DeValue},
+    de::{DeString, DeTable, DeValue},
     value::Datetime,
 };
 
@@ -221,22 +221,7 @@ impl<'d> Section<'d> {
 
     /// Returns the entries, in the order of the file.
     pub fn entries(&self) -> impl Iterator<Item = Node<'d>> + use<'_, 'd> {
-        let mut nodes: Vec<_> = self
-            .table
-            .iter()
-            .map(|(key, value)| Node {
-                lines: self.lines,
-                path: if self.path.is_empty() {
-                    key.get_ref().to_string()
-                } else {
-                    format!("{}.{}", self.path, key.get_ref())
-                },
-                key: key.get_ref(),
-                span: key.span(),
-                value_span: value.span(),
-                value: value.get_ref(),
-            })
-            .collect();
+        let mut nodes: Vec<_> = self.table.iter().map(|(key, value)| self.node(key, value)).collect();
         // In the order of the file, so that the first mistake is reported.
         nodes.sort_by_key(|node| node.span.start);
         nodes.into_iter()
@@ -244,7 +229,17 @@ impl<'d> Section<'d> {
 
     /// Returns the value of a key.
     pub fn get(&self, key: &str) -> Option<Node<'d>> {
-        self.entries().find(|node| node.key == key)
+        let found = self.table.iter().find(|(name, _)| name.get_ref() == key);
+        found.map(|(name, value)| self.node(name, value))
+    }
+
+    fn node(&self, key: &'d Spanned<DeString<'d>>, value: &'d Spanned<DeValue<'d>>) -> Node<'d> {
+        let path = match self.path.as_str() {
+            "" => key.get_ref().to_string(),
+            path => format!("{path}.{}", key.get_ref()),
+        };
+        let (span, value_span) = (key.span(), value.span());
+        Node { lines: self.lines, path, key: key.get_ref(), span, value_span, value: value.get_ref() }
     }
 
     /// Returns the value of a required key. `remedy` tells the reader what to write.
