@@ -13,6 +13,7 @@ use semver::Version;
 use crate::admission::{Admitted, Refusal, admit, may_run};
 use crate::component::{ComponentError, Examined, ReadError, examine};
 use crate::components::Components;
+use crate::manifest::Manifest;
 use crate::policy::Entry;
 use crate::source::Source;
 
@@ -191,6 +192,15 @@ pub async fn bytes(id: &PluginId, entry: &Entry, components: &Components) -> Res
 pub fn look(id: &PluginId, entry: &Entry, components: &Components) -> Result<Examined, Unfit> {
     let bytes = approved(id, entry, components)?;
     examine(&bytes).map_err(|cause| Unfit::component(&entry.source, cause))
+}
+
+/// Returns the manifest of an entry's plugin, whether it may run or not. The approved bytes are read each time, and examined once
+/// for all plugins with the same file.
+pub fn manifest(id: &PluginId, entry: &Entry, components: &Components) -> Result<Arc<Manifest>, Unfit> {
+    let bytes = approved(id, entry, components)?;
+    let examined = components.examined(entry.digest, &bytes);
+    let examined = examined.map_err(|cause| Unfit::component(&entry.source, cause))?;
+    Ok(Arc::clone(&examined.manifest))
 }
 
 /// Returns the version of an entry's plugin, whether it may run or not; `None` if its bytes are not the approved ones.

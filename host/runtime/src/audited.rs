@@ -80,7 +80,7 @@ fn compare(
         known.into_iter().map(|row| ((row.plugin.clone(), row.field.clone()), row)).collect();
     let before: BTreeSet<_> =
         known.keys().filter(|(_, field)| field == FILE).map(|(plugin, _)| plugin.clone()).collect();
-    let is_installed = |plugin: &str| plugin.is_empty() || policy.plugins.keys().any(|id| id.as_str() == plugin);
+    let is_installed = |plugin: &str| plugin.is_empty() || policy.plugins.contains_key(plugin);
     let mut all = Vec::new();
     for ((plugin, name), Field { mark, shown }) in fields {
         let row = known.remove(&(plugin.clone(), name.clone()));
@@ -186,8 +186,8 @@ fn secret(id: &PluginId, name: &str, by: &By) -> NewAuditEntry {
 
 /// Returns whether the audit may show the value of a setting: the plugin's file declares it, and as no secret.
 pub fn is_no_secret(components: &Components, id: &PluginId, entry: &Entry, name: &str) -> bool {
-    let Ok(examined) = approved::look(id, entry, components) else { return false };
-    examined.manifest.settings.get(name).is_some_and(|setting| !setting.kind.is_secret())
+    let Ok(manifest) = approved::manifest(id, entry, components) else { return false };
+    manifest.settings.get(name).is_some_and(|setting| !setting.kind.is_secret())
 }
 
 fn value_of(
@@ -196,7 +196,7 @@ fn value_of(
     field: &str,
     is_shown: &dyn Fn(&PluginId, &Entry, &str) -> bool,
 ) -> Option<String> {
-    let (id, entry) = policy.plugins.iter().find(|(id, _)| id.as_str() == plugin)?;
+    let (id, entry) = policy.plugins.get_key_value(plugin)?;
     let (name, value) = match (field.strip_prefix("settings."), field.strip_prefix("settings_in.")) {
         (Some(name), _) => (name, entry.settings.0.get(name)?),
         (None, Some(field)) => {
@@ -250,8 +250,12 @@ fn of_entry(entry: &Entry) -> Vec<(String, Field)> {
         let scope = if entries.is_empty() { "granted".to_owned() } else { entries.join(", ") };
         put(&format!("grants.{permission}"), Some(scope));
     }
-    for ((name, value, _), (_, usual, _)) in limits.shown().into_iter().zip(Limits::default().shown()) {
-        put(&format!("limits.{name}"), Some(value).filter(|value| *value != usual));
+    let usual = Limits::default();
+    // Most plugins have the default limits, and there may be thousands of them.
+    if *limits != usual {
+        for ((name, value, _), (_, usual, _)) in limits.shown().into_iter().zip(usual.shown()) {
+            put(&format!("limits.{name}"), Some(value).filter(|value| *value != usual));
+        }
     }
     for (name, value) in &settings.0 {
         all.push((format!("settings.{name}"), Field { mark: mark(value), shown: None }));

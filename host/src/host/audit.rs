@@ -11,7 +11,6 @@ use std::{iter, mem};
 
 use parlor_base::id::PluginId;
 use parlor_config::{AccountName, Config};
-use parlor_plugins::components::Components;
 use parlor_plugins::policy::{Entry, Policy};
 use parlor_runtime::account::Shared;
 use parlor_runtime::audited;
@@ -59,7 +58,7 @@ pub(super) async fn changed(host: &Host, policy: &Policy, way: &str) {
         Ok(known) => known,
         Err(error) => return warn_of(Err(error)),
     };
-    let (by, policy, components) = (audited::edited(&config, way), policy.clone(), Components::new(&config.data));
+    let (by, policy, components) = (audited::edited(&config, way), policy.clone(), host.components.clone());
     // The plugin's file has to be read to know which settings are secrets.
     let compare = move || {
         let is_shown = |id: &PluginId, entry: &Entry, name: &str| audited::is_no_secret(&components, id, entry, name);
