@@ -278,12 +278,17 @@ impl Host {
             began: Timestamp::now(),
             stands_since: Instant::now(),
         };
-        audit::begin(&host, &policy).await;
         // Before any plugin runs: nothing must pass a hook that the owner wants.
-        hook(&host, policy.hooks);
+        hook(&host, policy.hooks.clone());
+        let plugins = policy.plugins.clone();
+        // Boxed, since it is large and over soon.
+        let audited = Box::pin(audit::begin(&host, policy));
         match uncompiled {
-            UncompiledAtStart::Awaited => add_all(&host, policy.plugins).await,
-            UncompiledAtStart::LeftBehind => add_ready(&host, policy.plugins).await,
+            UncompiledAtStart::Awaited => {
+                audited.await;
+                add_all(&host, plugins).await;
+            }
+            UncompiledAtStart::LeftBehind => add_ready(&host, plugins, audited).await,
         }
         prune_cache(&host).await;
         open(&host, &host.accounts()).await;

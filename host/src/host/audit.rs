@@ -40,7 +40,7 @@ const BEFORE: &str = "before a command";
 const BY_STRANGERS: &str = "new_addresses";
 
 /// Begins the audit of a host that starts by this policy.
-pub(super) async fn begin(host: &Host, policy: &Policy) {
+pub(super) async fn begin(host: &Host, policy: Policy) {
     let audit = host.store.audit();
     let config = host.config();
     audit.keep(audited::retention(&config));
@@ -52,13 +52,13 @@ pub(super) async fn begin(host: &Host, policy: &Policy) {
 }
 
 /// Records how the policy differs from the one that the audit knows. Commands record their changes beforehand.
-pub(super) async fn changed(host: &Host, policy: &Policy, way: &str) {
+pub(super) async fn changed(host: &Host, policy: Policy, way: &str) {
     let (audit, config) = (host.store.audit(), host.config());
     let known = match audit.policy().await {
         Ok(known) => known,
         Err(error) => return warn_of(Err(error)),
     };
-    let (by, policy, components) = (audited::edited(&config, way), policy.clone(), host.components.clone());
+    let (by, components) = (audited::edited(&config, way), host.components.clone());
     // The plugin's file has to be read to know which settings are secrets.
     let compare = move || {
         let is_shown = |id: &PluginId, entry: &Entry, name: &str| audited::is_no_secret(&components, id, entry, name);

@@ -149,10 +149,16 @@ impl<'p> Waiting<'p> {
     }
 }
 
-/// Starts the plugins whose machine code is cached. The others wait for the compiler, and so do the plugins that
-/// depend on them.
-pub(super) async fn add_ready(host: &Host, entries: BTreeMap<PluginId, Entry>) {
-    let (mut loaded, mut late, mut files) = (BTreeMap::new(), BTreeMap::new(), ReadFiles::default());
+/// Plugins that are prepared as far as possible without the compiler.
+#[derive(Default)]
+struct AllPrepared {
+    loaded: BTreeMap<PluginId, (Entry, Result<Loaded, LoadError>)>,
+    late: BTreeMap<PluginId, Uncompiled>,
+    files: ReadFiles,
+}
+
+async fn prepare_all(host: &Host, entries: BTreeMap<PluginId, Entry>) -> AllPrepared {
+    let AllPrepared { mut loaded, mut late, mut files } = AllPrepared::default();
     for (id, entry) in entries {
         let result = match prepare_plugin(host, &id, &entry, &mut files).await {
             Ok(Prepared::Uncompiled { admitted, size }) => {
@@ -164,6 +170,14 @@ pub(super) async fn add_ready(host: &Host, entries: BTreeMap<PluginId, Entry>) {
         };
         loaded.insert(id, (entry, result));
     }
+    AllPrepared { loaded, late, files }
+}
+
+/// Starts the plugins whose machine code is cached. The others wait for the compiler, and so do the plugins that
+/// depend on them. They are read while the audit begins, and none starts before `audited` is over.
+pub(super) async fn add_ready(host: &Host, entries: BTreeMap<PluginId, Entry>, audited: impl Future<Output = ()>) {
+    let (prepared, ()) = tokio::join!(prepare_all(host, entries), audited);
+    let AllPrepared { mut loaded, mut late, mut files } = prepared;
     loop {
         let names = names(late.iter().map(|(id, one)| (id, &*one.admitted.manifest)));
         let waits = |(_, (_, result)): &(&PluginId, &(Entry, Result<Loaded, LoadError>))| {

@@ -175,7 +175,7 @@ async fn apply(host: &Host, text: Option<String>) -> Result<(), PolicyError> {
     // never.
     hold_to(host, &policy).await;
     hook(host, policy.hooks.clone());
-    audit::changed(host, &policy, &way).await;
+    audit::changed(host, policy.clone(), &way).await;
     log_as_decided(host, &policy).await;
     name_as_decided(host, &policy).await;
     let mut returning = take_out_all(host, &policy).await;
