@@ -74,9 +74,15 @@ fn neither_the_account_nor_its_server_is_blocked() {
 /// Rows 158. XEP-0191, section 3.4: other clients of the account may change the list, and the push wants an answer.
 #[test]
 fn a_push_of_the_list_is_answered() {
-    let mut test = on_a_server(&["urn:xmpp:blocking"]);
-    test.hear_xml("<iq type='set' id='7'><unblock xmlns='urn:xmpp:blocking'/></iq>");
-    assert!(matches!(&test.sent[..], [Outgoing::Reply { to: None, id, reply: types::Reply::Done }] if id == "7"));
+    for push in
+        ["<unblock xmlns='urn:xmpp:blocking'/>", "<query xmlns='jabber:iq:privacy'><list name='blocked'/></query>"]
+    {
+        let mut test = on_a_server(&["urn:xmpp:blocking"]);
+        test.hear_xml(&format!("<iq type='set' id='7'>{push}</iq>"));
+        let is_answered =
+            matches!(&test.sent[..], [Outgoing::Reply { to: None, id, reply: types::Reply::Done }] if id == "7");
+        assert!(is_answered, "{push}: {:?}", test.sent);
+    }
 }
 
 /// Rows 157.

@@ -19,6 +19,8 @@ use crate::types::{
 };
 use crate::whole_card;
 
+/// The namespace of lists of rules for stanzas (XEP-0016). ejabberd keeps blocked addresses in one.
+const PRIVACY: &str = "jabber:iq:privacy";
 /// The maximum number of groups read for one contact.
 const MAX_GROUPS: usize = 64;
 /// The maximum number of fields read from a command, and the maximum length of a name, in bytes. Some clients send fields
@@ -54,7 +56,8 @@ pub(super) fn order(from: Option<Jid>, to: Option<Jid>, id: String, payload: Ele
         return Incoming::Request(Request { from, id, query });
     }
     let is_blocking = payload.has_ns(BLOCKING) && matches!(payload.name(), "block" | "unblock");
-    if is_blocking && is_own_account(from.as_ref(), own) {
+    let is_of_list = is_blocking || payload.is("query", PRIVACY);
+    if is_of_list && is_own_account(from.as_ref(), own) {
         return Incoming::Request(Request { from, id, query: Query::BlockingPush });
     }
     if !payload.is("query", ns::ROSTER) {

@@ -104,7 +104,8 @@ pub enum Query {
         /// The whole stanza, for plugins.
         xml: String,
     },
-    /// The list of blocked addresses changed (XEP-0191). `decode` ensures that it comes from the own account.
+    /// The list of blocked addresses changed (XEP-0191), or a list of rules for stanzas (XEP-0016, section 2.6). `decode`
+    /// ensures that it comes from the own account.
     BlockingPush,
     /// An invalid request: it does not have exactly one payload, its type does not exist (RFC 6120, section 8.2.3), or
     /// it is a roster push without exactly one entry.

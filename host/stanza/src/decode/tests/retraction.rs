@@ -73,16 +73,22 @@ fn what_an_archive_keeps_of_a_retracted_message_retracts_none() {
 
 #[test]
 fn a_push_of_the_blocked_is_the_own_accounts() {
-    let pushed = |from: &str| {
-        let push = "<block xmlns='urn:xmpp:blocking'><item jid='x@y'/></block>";
+    let pushed = |from: &str, push: &str| {
         let iq = format!("<iq xmlns='jabber:client' type='set' id='1' {from}>{push}</iq>");
         match decode(Stanza::try_from(iq.parse::<Element>().unwrap()).unwrap(), &own(), now()) {
             Incoming::Request(request) => request.query,
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!((pushed(""), pushed("from='me@house'")), (Query::BlockingPush, Query::BlockingPush));
-    for other in ["from='x@y'", "from='house'"] {
-        assert_ne!(pushed(other), Query::BlockingPush, "{other}");
+    let blocked = "<block xmlns='urn:xmpp:blocking'><item jid='x@y'/></block>";
+    // XEP-0016: ejabberd sends it beside the other one.
+    let rules = "<query xmlns='jabber:iq:privacy'><list name='blocked'/></query>";
+    for push in [blocked, rules] {
+        for ours in ["", "from='me@house'"] {
+            assert_eq!(pushed(ours, push), Query::BlockingPush, "{ours}: {push}");
+        }
+        for other in ["from='x@y'", "from='house'"] {
+            assert_ne!(pushed(other, push), Query::BlockingPush, "{other}: {push}");
+        }
     }
 }
