@@ -166,6 +166,40 @@ async fn the_host_answers_help_where_it_was_asked() {
     host.heard(FULL, n).await;
 }
 
+/// Settings `command_prefix_optional_in_private`.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_private_a_command_needs_no_prefix_if_the_owner_says_so() {
+    let host = Plan::new().await.set("command_prefix_optional_in_private", true).three().start().await;
+    let (mut friend, bot) = (friend("juliet").await, host.account().jid.clone());
+    let declared = json!({ "name": "vote", "help": "Counts", "arguments": [{ "name": "what" }] });
+    let vote = declare(&host, FULL, declared).await;
+    let room = in_a_room(&host, &mut friend).await;
+    let occupant: Jid = format!("{room}/Bot").parse().unwrap();
+    for (to, said, args) in [(Jid::from(bot.clone()), "vote tea", "tea"), (occupant, "Vote milk", "milk")] {
+        friend.chat(to, said).await.unwrap();
+        let heard = host.heard(FULL, vote).await["payload"]["command"].clone();
+        assert_eq!((&heard["args"], &heard["message"]["command"]), (&json!([args]), &json!("vote")));
+        assert_eq!(heard["message"]["kind"], json!("chat"));
+    }
+    friend.chat(bot.clone(), "vote").await.unwrap();
+    answered(&mut friend, &bot, &["what is missing", "usage: vote what"]).await;
+    friend.forget();
+    friend.chat(bot.clone(), "help vote").await.unwrap();
+    answered(&mut friend, &bot, &["usage: vote what", "counts"]).await;
+
+    // Any other message comes as always.
+    let n = host.listen_with(FULL, json!({ "name": "message" })).await;
+    for said in ["votes are in", "help me", "tea"] {
+        friend.chat(bot.clone(), said).await.unwrap();
+        let heard = host.heard(FULL, n).await["payload"]["message"].clone();
+        assert_eq!((&heard["body"], &heard["command"]), (&json!(said), &Value::Null));
+    }
+    friend.say(&room, "vote water").await.unwrap();
+    let heard = host.heard(FULL, n).await["payload"]["message"].clone();
+    assert_eq!((&heard["body"], &heard["command"]), (&json!("vote water"), &Value::Null));
+    assert!(host.heard_so_far(FULL, vote).await.is_empty());
+}
+
 /// Has a plugin declare a command, and returns the number under which it reports what people give.
 async fn declare(host: &TestHost, plugin: &str, declaration: Value) -> u64 {
     let n = host.order(plugin, "commands.declare", declaration).await;

@@ -100,6 +100,14 @@ impl Reading {
         }
     }
 
+    /// Returns whether words may follow its name.
+    fn takes_words(&self) -> bool {
+        match self {
+            Self::Plugin(_) => true,
+            Self::Host(declared) => !declared.parameters.is_empty(),
+        }
+    }
+
     /// Returns the people whom the author allows to give it. Empty: everybody.
     fn allow(&self) -> &[People] {
         match self {

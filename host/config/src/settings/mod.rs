@@ -61,6 +61,8 @@ pub struct Effective {
     pub blacklisted_plugins: Vec<String>,
     pub bosh_service_url: Option<String>,
     pub command_prefix: String,
+    /// In chats, and in private messages through a room.
+    pub command_prefix_optional_in_private: bool,
     pub credentials_url: Option<String>,
     /// In seconds of idleness; 0 = never (XEP-0352).
     pub csi_waiting_time: u32,

@@ -98,6 +98,8 @@ pub const SETTINGS: &[SettingRule] = {
         // The prefix of messages that are parsed as commands. A plugin that chose it would choose which messages reach
         // it, without a grant to read any.
         rule(Operator, "command_prefix", Text, "\"!\""),
+        // The same holds for this one: with it, a plugin gets messages that begin with a word of its choice.
+        rule(Operator, "command_prefix_optional_in_private", Flag, "false"),
         // A secret: its response holds credentials.
         rule(Secret, "credentials_url", Text, "null"),
         // In seconds.
@@ -355,6 +357,7 @@ mod tests {
         ("alerts_per_hour", "12"),
         ("archived_messages_limit", "1000"),
         ("command_prefix", "\"!\""),
+        ("command_prefix_optional_in_private", "false"),
         ("failed_command_answer", "\"Sorry, that failed.\""),
         ("rejoin", "\"never\""),
     ];
@@ -421,6 +424,7 @@ mod tests {
             "strict_plugin_dependencies",
             "debug",
             "command_prefix",
+            "command_prefix_optional_in_private",
             "alerts",
             "alerts_per_hour",
             "rejoin",

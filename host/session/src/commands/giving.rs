@@ -14,6 +14,7 @@ use super::kinds::show_duration;
 use super::people::{Around, Person};
 use super::{Commands, LONGEST_WORD, Place, Reading, Registered, words};
 use crate::command_names::{HELP, folded};
+use crate::command_rules::CommandPlace;
 use crate::effect::Effect;
 use crate::event::{Event, Payload};
 use crate::iq::random_id;
@@ -35,6 +36,15 @@ pub(crate) struct CommandLine {
     pub(crate) name: String,
     /// The rest of the line.
     rest: String,
+    /// Whether neither the prefix nor our nickname precedes it.
+    pub(crate) is_bare: bool,
+}
+
+impl CommandLine {
+    /// Returns what follows the name, as one word. `None`: nothing does.
+    fn wanted(&self) -> Option<String> {
+        words::split(&self.rest, 1).pop()
+    }
 }
 
 /// The knowledge about a given command, before its cooldowns are checked.
@@ -54,20 +64,42 @@ struct Attempt {
 }
 
 impl Commands {
-    /// Returns the command in a message, if it contains a registered one: after the prefix, or in a room after our
-    /// nickname there.
-    pub(crate) fn command_in(&self, message: &Message, rooms: &Rooms, turn: &Turn<'_>) -> Option<CommandLine> {
+    /// Returns the command in a message, if it contains a registered one: after the prefix, in a room after our
+    /// nickname there, or in private alone, if the owner chose that.
+    pub(crate) fn command_in(&self, message: &Message, around: Around<'_>, turn: &Turn<'_>) -> Option<CommandLine> {
         if self.all.is_empty() || !is_spoken(message) {
             return None;
         }
         let prefix = turn.settings.command_prefix.as_str();
         let said = message.said();
         let prefixed = said.strip_prefix(prefix).filter(|_| !prefix.is_empty());
-        prefixed.and_then(|line| self.line(line, message, rooms)).or_else(|| {
-            let line = addressed(&said, message, rooms)?;
+        let marked = prefixed.and_then(|line| self.line(line, message, around.rooms)).or_else(|| {
+            let line = addressed(&said, message, around.rooms)?;
             // Some write the prefix as well.
-            self.line(line.strip_prefix(prefix).unwrap_or(line), message, rooms)
-        })
+            self.line(line.strip_prefix(prefix).unwrap_or(line), message, around.rooms)
+        });
+        marked.or_else(|| self.bare_line(&said, message, around, turn))
+    }
+
+    /// Returns the command in a private message without the prefix.
+    ///
+    /// A message may begin with a command's name by chance. So the person must be allowed to give that command there, and
+    /// further words count only if it takes some. Otherwise the host would refuse commands that nobody meant to give.
+    fn bare_line(&self, said: &str, message: &Message, around: Around<'_>, turn: &Turn<'_>) -> Option<CommandLine> {
+        if !turn.settings.command_prefix_optional_in_private || message.kind == MessageKind::Groupchat {
+            return None;
+        }
+        let line = self.line(said, message, around.rooms)?;
+        let wanted = line.wanted();
+        let is_meant = if line.word == HELP {
+            wanted.is_none_or(|wanted| self.asked_for(&wanted, message, around, turn).is_some())
+        } else {
+            let (_, name, found) = self.find(&line.word, Place::In(room_of(message, around.rooms).as_ref()))?;
+            let is_here = found.reading.only_in().is_none_or(|place| place.has(message.kind));
+            let takes_it = wanted.is_none() || found.reading.takes_words();
+            is_here && takes_it && may_give(name, found, &Person::of(message, around))
+        };
+        is_meant.then_some(CommandLine { is_bare: true, ..line })
     }
 
     fn line(&self, text: &str, message: &Message, rooms: &Rooms) -> Option<CommandLine> {
@@ -85,15 +117,14 @@ impl Commands {
             }
             name.to_owned()
         };
-        Some(CommandLine { word, name, rest: rest.to_owned() })
+        Some(CommandLine { word, name, rest: rest.to_owned(), is_bare: false })
     }
 
     /// Carries out a command that someone gives, or answers why not. Nothing but a command that its plugin gets begins a
     /// cooldown.
     pub(crate) fn obey(&mut self, message: &Arc<Message>, line: &CommandLine, around: Around<'_>, turn: &mut Turn<'_>) {
         if line.word == HELP {
-            let wanted = words::split(&line.rest, 1).pop();
-            return self.help(message, wanted.as_deref(), around, turn);
+            return self.help(message, line.wanted().as_deref(), around, turn);
         }
         let Some(attempt) = self.attempt(message, line, around, turn) else { return };
         let Attempt { owner, name, spelled, may_answer, refusal, tries, lengths, values } = attempt;
@@ -128,7 +159,8 @@ impl Commands {
         let person = Person::of(message, around);
         let rules = found.names.rules(name);
         let is_allowed = person.is_among(rules.allow.as_deref().unwrap_or_else(|| found.reading.allow()));
-        let spelled = format!("{}{}", shown_prefix(message, around.rooms, turn), line.word);
+        let prefix = shown_prefix(message, found.reading.only_in(), around.rooms, turn);
+        let spelled = format!("{prefix}{}", line.word);
         // The place comes first: in a chat, a command for the moderators of a room is for nobody, which would not say what to do.
         let refusal = match found.reading.only_in() {
             Some(place) if !place.has(message.kind) => Some(format!("You can give {spelled} {}.", place.only())),
@@ -229,8 +261,12 @@ pub(super) fn room_of(message: &Message, rooms: &Rooms) -> Option<BareJid> {
     rooms.shown.contains_key(&chat).then_some(chat)
 }
 
-/// Returns what people write before the name of a command.
-pub(super) fn shown_prefix(message: &Message, rooms: &Rooms, turn: &Turn<'_>) -> String {
+/// Returns what people write before the name of a command: in the only place in which it works, or where this message is.
+pub(super) fn shown_prefix(message: &Message, only_in: Option<CommandPlace>, rooms: &Rooms, turn: &Turn<'_>) -> String {
+    let is_private = only_in.map_or(message.kind != MessageKind::Groupchat, |place| place == CommandPlace::Private);
+    if is_private && turn.settings.command_prefix_optional_in_private {
+        return String::new();
+    }
     let prefix = &turn.settings.command_prefix;
     if prefix.is_empty() {
         return rooms.shown.get(&message.chat).map(|room| format!("{}: ", room.nick)).unwrap_or_default();
@@ -247,6 +283,13 @@ pub(super) fn waits(spelled: &str, wait: Wait) -> String {
     let left = show_duration(u64::try_from(wait.left.as_millis()).unwrap_or(u64::MAX));
     let whose = if wait.is_rooms { "In this room, you" } else { "You" };
     format!("{whose} can give {spelled} again in {left}.")
+}
+
+/// Returns whether a person may give a command of this name, unless it is for another place.
+pub(super) fn may_give(name: &str, command: &Registered, person: &Person<'_>) -> bool {
+    let rules = command.names.rules(name);
+    let allow = rules.allow.as_deref().unwrap_or_else(|| command.reading.allow());
+    !rules.off && person.is_among(allow)
 }
 
 /// Returns whether the plugin of a command may speak in the conversation of this message.

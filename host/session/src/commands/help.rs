@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use parlor_base::id::PluginId;
 use parlor_stanza::types::{Message, MessageKind};
 
-use super::giving::{may_speak, room_of, shown_prefix, usage_of};
+use super::giving::{may_give, may_speak, room_of, shown_prefix, usage_of};
 use super::people::{Around, Person};
 use super::{Commands, Place, Reading, Registered, usage};
 use crate::command_names::{CommandName, folded};
@@ -12,6 +13,16 @@ use crate::turn::Turn;
 
 /// Maximum length of an answer of the host, in bytes.
 const MAX_ANSWER: usize = 8 << 10;
+
+/// A command that somebody asks for.
+pub(super) struct Asked<'a> {
+    /// The word by which they ask for it.
+    word: String,
+    plugin: &'a PluginId,
+    /// The name under which it is registered.
+    name: &'a str,
+    command: &'a Registered,
+}
 
 impl Commands {
     /// Lists the commands, or explains one, in the conversation in which `help` was given. In a room, an unknown name
@@ -22,29 +33,39 @@ impl Commands {
     /// who asks for one of them by its name learns where it works.
     pub(super) fn help(&mut self, message: &Message, wanted: Option<&str>, around: Around<'_>, turn: &mut Turn<'_>) {
         let in_room = message.kind == MessageKind::Groupchat;
-        let prefix = shown_prefix(message, around.rooms, turn);
         let text = match wanted {
-            None => self.list(message, &prefix, around),
-            Some(wanted) => {
-                let wanted = wanted.strip_prefix(&prefix).unwrap_or(wanted);
-                // A name has no spaces: a plugin that takes `!count up` as `count_up` has the help of both there.
-                let name = folded(&wanted.split_whitespace().collect::<Vec<_>>().join("_"));
-                let person = Person::of(message, around);
-                let room = room_of(message, around.rooms);
-                let found = self.find(&name, Place::In(room.as_ref()));
-                let found = found.filter(|(_, name, found)| is_shown(name, found, &person, message, around));
-                match found {
-                    Some((plugin, registered, found)) => {
-                        let called = self.called(plugin, registered, found, Place::In(room.as_ref()));
-                        explained(registered, found, [&name, &called], &prefix)
-                    }
-                    None if in_room => return,
-                    None => "There is no command of that name.".to_owned(),
+            None => self.list(message, &shown_prefix(message, None, around.rooms, turn), around),
+            Some(wanted) => match self.asked_for(wanted, message, around, turn) {
+                Some(Asked { word, plugin, name, command }) => {
+                    let room = room_of(message, around.rooms);
+                    let called = self.called(plugin, name, command, Place::In(room.as_ref()));
+                    let prefix = shown_prefix(message, command.reading.only_in(), around.rooms, turn);
+                    explained(name, command, [&word, &called], &prefix)
                 }
-            }
+                None if in_room => return,
+                None => "There is no command of that name.".to_owned(),
+            },
         };
         // It fails only if the account cannot send, but the request was received a moment ago.
         let _ = self.answer(message, text.trim_end(), around, turn);
+    }
+
+    /// Returns the command that somebody asks for, with or without the prefix, if they see it in this conversation.
+    pub(super) fn asked_for(
+        &self,
+        wanted: &str,
+        message: &Message,
+        around: Around<'_>,
+        turn: &Turn<'_>,
+    ) -> Option<Asked<'_>> {
+        let shown = shown_prefix(message, None, around.rooms, turn);
+        let bare = wanted.strip_prefix(&shown).filter(|_| !shown.is_empty());
+        let bare = bare.or_else(|| wanted.strip_prefix(&turn.settings.command_prefix)).unwrap_or(wanted);
+        // A name has no spaces: a plugin that takes `!count up` as `count_up` has the help of both there.
+        let word = folded(&bare.split_whitespace().collect::<Vec<_>>().join("_"));
+        let (plugin, name, command) = self.find(&word, Place::In(room_of(message, around.rooms).as_ref()))?;
+        let is_seen = is_shown(name, command, &Person::of(message, around), message, around);
+        is_seen.then_some(Asked { word, plugin, name, command })
     }
 
     /// Lists all commands of plugins that may speak here, by name. The text does not begin with the prefix: another bot
@@ -83,9 +104,7 @@ impl Commands {
 
 /// Returns whether this person sees the command in this conversation.
 fn is_shown(name: &str, one: &Registered, person: &Person<'_>, asked: &Message, around: Around<'_>) -> bool {
-    let rules = one.names.rules(name);
-    let allow = rules.allow.as_deref().unwrap_or_else(|| one.reading.allow());
-    !rules.off && may_speak(one, asked, around.roster) && person.is_among(allow)
+    may_give(name, one, person) && may_speak(one, asked, around.roster)
 }
 
 /// Explains a command that somebody asked for by this word, and that is listed by that one.

@@ -178,11 +178,14 @@ impl Features {
 
     /// Delivers a message. The hot path: one allocation, shared by all listeners.
     fn tell(&mut self, mut message: Box<Message>, enters: bool, notifies: bool, turn: &mut Turn<'_>) {
-        let line = self.commands.command_in(&message, &self.rooms, turn);
+        let around = Around { rooms: &self.rooms, roster: &self.roster, owners: &self.owners };
+        let line = self.commands.command_in(&message, around, turn);
         let questions = match &line {
-            None => self.dialogs.open_to(&message, &self.rooms),
-            Some(_) => OpenQuestions::default(),
+            Some(line) if !line.is_bare => OpenQuestions::default(),
+            Some(_) | None => self.dialogs.open_to(&message, &self.rooms),
         };
+        // Without the prefix, a word that answers a question may be the name of a command by chance.
+        let line = line.filter(|_| questions.is_empty());
         let is_answer = (!questions.is_empty()).then(|| ANSWER.to_owned());
         message.command = line.as_ref().map(|line| line.name.clone()).or(is_answer);
         let message: Arc<Message> = Arc::from(message);
@@ -199,7 +202,6 @@ impl Features {
             turn.out.push(Effect::FireAnswer(Box::new(PossibleAnswer { message, events, questions })));
         }
         if let Some(line) = line {
-            let around = Around { rooms: &self.rooms, roster: &self.roster, owners: &self.owners };
             self.commands.obey(&message, &line, around, turn);
         }
     }

@@ -52,6 +52,16 @@ impl TestSession {
         self.message(message(&format!("{ROOM}/{nick}"), MessageKind::Groupchat, body));
     }
 
+    /// Returns how many commands a private message gives, and the texts of the host's answers.
+    fn gives(&mut self, from: &str, said: &str) -> (usize, Vec<String>) {
+        // The host answers no more than some at once.
+        self.wait(3);
+        self.forget();
+        self.answers();
+        self.say_from(from, said);
+        (self.count("command"), self.texts())
+    }
+
     /// Returns the texts of the host's answers since the last call.
     pub(super) fn texts(&mut self) -> Vec<String> {
         self.answers().into_iter().map(|(_, text)| text).collect()
@@ -249,6 +259,77 @@ fn help_lists_a_command_in_its_place_and_says_everywhere_where_it_works() {
             "Usage: !vote\nDoes it\nYou can give it only in a private chat, not in a room.",
         ]
     );
+}
+
+/// Settings `command_prefix_optional_in_private`.
+#[test]
+fn in_private_a_command_needs_no_prefix_if_the_owner_says_so() {
+    let mut test = TestSession::connected(Settings::default());
+    let dice = plugin("dice");
+    let arguments = vec![argument("count", Kind::Integer(1, 100))];
+    test.declare(&dice, Declaration { arguments, ..declaration("roll") }).unwrap();
+    test.declare(&dice, declaration("stop")).unwrap();
+    test.in_room();
+    let there = format!("{ROOM}/juliet");
+    assert_eq!(test.gives(ROMEO_HOME, "roll 3"), (0, vec![]));
+    assert_eq!(test.gives(ROMEO_HOME, "help"), (0, vec![]));
+    test.set(&[("command_prefix_optional_in_private", true.into())]).unwrap();
+    for from in [ROMEO_HOME, there.as_str()] {
+        for said in ["roll 3", "Roll 3", "dice.roll 3", "!roll 3"] {
+            assert_eq!(test.gives(from, said), (1, vec![]), "{from}: {said}");
+            assert_eq!(test.count("message"), 1);
+            assert!(matches!(test.last("message"), Payload::Message(one) if one.command.as_deref() == Some("roll")));
+        }
+        for said in ["rolling 3", "roll, please", "roll: 3", "?roll 3", "please roll 3", "tea", "!tea", "bot: roll 3"] {
+            assert_eq!(test.gives(from, said), (0, vec![]), "{from}: {said}");
+            assert!(matches!(test.last("message"), Payload::Message(one) if one.command.is_none()), "{said}");
+        }
+    }
+    let usage = "COUNT: `many` is not a whole number from 1 to 100.\nUsage: roll COUNT";
+    assert_eq!(test.gives(ROMEO_HOME, "roll many"), (0, vec![usage.to_owned()]));
+    assert_eq!(test.gives(&there, "help").1, ["Commands:\nroll – Does it\nstop – Does it"]);
+    for said in ["help stop", "help !stop", "!help stop", "!help !stop"] {
+        assert_eq!(test.gives(ROMEO_HOME, said).1, ["Usage: stop\nDoes it"], "{said}");
+    }
+    test.forget();
+    for said in ["roll 3", "stop", "help"] {
+        test.say_in_room("juliet", said);
+    }
+    assert_eq!((test.count("command"), test.texts()), (0, vec![]), "in a room it needs the prefix");
+    test.say_in_room("juliet", "!help stop");
+    assert_eq!(test.texts(), ["Usage: !stop\nDoes it"]);
+    test.message(Message { delayed: true, ..message(ROMEO_HOME, MessageKind::Chat, "stop") });
+    assert_eq!(test.count("command"), 0, "history");
+    test.set(&[("command_prefix", "".into())]).unwrap();
+    assert_eq!(test.gives(ROMEO_HOME, "stop"), (1, vec![]));
+    assert_eq!(test.gives(ROMEO_HOME, "help stop").1, ["Usage: stop\nDoes it"]);
+}
+
+/// Settings `command_prefix_optional_in_private`. Otherwise a plugin that answers all messages would miss it.
+#[test]
+fn a_message_that_only_begins_with_the_name_of_a_command_is_none_without_the_prefix() {
+    let mut test = TestSession::connected(settings(&[("command_prefix_optional_in_private", true.into())]));
+    let one = plugin("mod");
+    test.declare(&one, declaration("stop")).unwrap();
+    test.declare(&one, declaration("gone")).unwrap();
+    test.declare(&one, only("kick", People::Jid(bare("juliet@example.org")))).unwrap();
+    test.declare(&one, Declaration { place: Some(CommandPlace::Room), ..declaration("topic") }).unwrap();
+    let mut names = CommandNames::default();
+    names.rule("gone".parse().unwrap(), CommandRules { off: true, ..CommandRules::default() });
+    one.names.set(names);
+    let messages = ["stop that, please", "kick", "kick the ball", "topic", "gone", "help me", "help kick", "help gone"];
+    for said in messages {
+        assert_eq!(test.gives(ROMEO_HOME, said), (0, vec![]), "{said}");
+        assert!(matches!(test.last("message"), Payload::Message(one) if one.command.is_none()), "{said}");
+    }
+    assert_eq!(test.gives(ROMEO_HOME, "stop "), (1, vec![]));
+    assert_eq!(test.gives(JULIET_HOME, "kick"), (1, vec![]));
+    // With the prefix it is meant, and answered.
+    assert_eq!(test.gives(ROMEO_HOME, "!kick"), (0, vec!["You may not give kick here.".to_owned()]));
+    let elsewhere = "You can give !topic only in a room, not in a private chat.";
+    assert_eq!(test.gives(ROMEO_HOME, "!topic"), (0, vec![elsewhere.to_owned()]));
+    assert_eq!(test.gives(ROMEO_HOME, "!stop that").1, ["`that` is one argument too many.\nUsage: stop"]);
+    assert_eq!(test.gives(ROMEO_HOME, "!help me").1, ["There is no command of that name."]);
 }
 
 /// Row 151.

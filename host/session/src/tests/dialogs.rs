@@ -118,6 +118,25 @@ fn commands_history_and_copies_are_no_answers() {
     assert_eq!(text(&mut end), Some(Ok("!unknown".to_owned())), "nobody has that command");
 }
 
+/// Settings `command_prefix_optional_in_private`.
+#[test]
+fn a_message_answers_a_question_before_it_is_a_command_without_the_prefix() {
+    let mut test = TestSession::connected(settings(&[("command_prefix_optional_in_private", true.into())]));
+    let asks = plugin("asks");
+    test.add(&asks, "roll").unwrap();
+    let mut end = test.begin(&asks, ROMEO, None, &[]).unwrap();
+    test.writes(ROMEO_HOME, MessageKind::Chat, "!roll");
+    assert_eq!((test.count("command"), text(&mut end)), (1, None));
+    test.writes("juliet@example.org/balcony", MessageKind::Chat, "roll");
+    assert_eq!((test.count("command"), text(&mut end)), (2, None), "she was not asked");
+    test.writes(ROMEO_HOME, MessageKind::Chat, "roll");
+    assert_eq!((test.count("command"), text(&mut end)), (2, Some(Ok("roll".to_owned()))));
+    let Payload::Message(message) = test.last("message") else { panic!() };
+    assert_eq!(message.command.as_deref(), Some("?"));
+    test.writes(ROMEO_HOME, MessageKind::Chat, "roll");
+    assert_eq!(test.count("command"), 3);
+}
+
 /// Row 153.
 #[test]
 fn a_question_in_a_room_is_one_to_an_occupant_whatever_the_nickname() {
