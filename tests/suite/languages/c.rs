@@ -201,7 +201,7 @@ async fn a_plugin_in_c_reads_a_whole_archive_or_as_much_as_it_wants() {
 async fn the_dice_roll_in_chats() {
     let folder = Folder::new().unwrap();
     let dice = built(&example("dice"), &folder).await;
-    passes_its_tests("dice", &folder, "6 passed, 0 failed\n").await;
+    passes_its_tests("dice", &folder, "7 passed, 0 failed\n").await;
     let host = Plan::new().await.bytes("dice", &dice, |entry| talks(entry).grant("rooms.send", &["*"])).start().await;
     running(&host, "dice").await;
     let mut friend = friend("friend").await;
