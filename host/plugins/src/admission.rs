@@ -212,7 +212,7 @@ pub fn admit(
         digest: examined.digest,
         manifest: Arc::clone(manifest),
         grants: Arc::new(grants),
-        limits: Arc::new(entry.limits.clone()),
+        limits: Arc::clone(&entry.limits),
         settings: entry.settings.clone(),
         settings_in: entry.settings_in.clone(),
         needs: examined.needs,

@@ -10,7 +10,7 @@ pub mod hooks;
 pub mod keys;
 pub mod values;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use parlor_base::document::{self, Document, DocumentError, ReadError, Section};
 use parlor_base::id::{Digest, PluginId};
@@ -80,8 +80,8 @@ pub struct Entry {
     pub commands: CommandNames,
     /// The permissions that it is granted, and the rooms that it is kept to.
     pub grants: Grants,
-    /// The resources that it may use.
-    pub limits: Limits,
+    /// The resources that it may use. All of its instances share them, and so do other plugins with the same limits.
+    pub limits: Arc<Limits>,
     /// The values of its own settings.
     pub settings: SettingValues,
     /// Their values in single rooms.
@@ -109,6 +109,16 @@ impl Entry {
     pub fn differs_in_grants_alone(&self, other: &Self) -> bool {
         let grants = other.grants.clone();
         Self { grants, ..self.with_origin_of(other) } == *other
+    }
+
+    /// Shares the limits and the grants of another one as far as they are equal: a large host has the same for many plugins.
+    fn share_with(&mut self, other: &Self) {
+        if self.limits == other.limits {
+            self.limits = Arc::clone(&other.limits);
+        }
+        if self.grants == other.grants {
+            self.grants = other.grants.clone();
+        }
     }
 
     /// Returns the same with the other one's origin, which a running plugin does not depend on.
@@ -168,7 +178,11 @@ impl Policy {
                 if index == MAX_PLUGINS {
                     return Err(node.error(format!("there are more than {MAX_PLUGINS} plugins")));
                 }
-                policy.plugins.insert(node.parse_key()?, entry(&node.section()?, folder)?);
+                let mut one = entry(&node.section()?, folder)?;
+                if let Some(other) = policy.plugins.values().next_back() {
+                    one.share_with(other);
+                }
+                policy.plugins.insert(node.parse_key()?, one);
             }
         }
         policy.hooks = hooks(&root, &policy.plugins)?;
@@ -226,7 +240,7 @@ fn entry(section: &Section<'_>, folder: &Path) -> Result<Entry, DocumentError> {
         log: section.get("log").map(|node| node.parse()).transpose()?,
         commands: commands(section)?,
         grants: grants(section)?.in_rooms(rooms(section)?),
-        limits: limits(section)?,
+        limits: Arc::new(limits(section)?),
         settings: settings(section, folder)?,
         settings_in: settings_in(section, folder)?,
     })

@@ -53,7 +53,7 @@ impl LimitsArgs {
         }
         let config = self.target.load_to_write()?;
         let admin = target::admin(&config);
-        let mut tried = admin.entry(id)?.limits;
+        let mut tried = Limits::clone(&admin.entry(id)?.limits);
         for (name, value) in &self.limits {
             if let Err(error) = tried.set(name, value) {
                 bail!("nothing has changed: {error}");

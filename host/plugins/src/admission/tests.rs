@@ -60,6 +60,27 @@ fn a_plugin_that_keeps_all_rules_gets_what_was_granted() {
     assert!(admitted.warnings.is_empty());
 }
 
+/// A large host has the same component for many of its customers.
+#[test]
+fn plugins_with_equal_limits_and_grants_share_them() {
+    let digest = Digest::of(b"echo");
+    let written = |id: &str, memory: &str| {
+        let head = format!("[plugin.{id}]\nsource = \"echo.wasm\"\ndigest = \"{digest}\"\n");
+        format!("{head}[plugin.{id}.grants]\n{GRANTS}[plugin.{id}.limits]\nmemory = \"{memory}\"\n")
+    };
+    let text = [written("one", "32 MiB"), written("other", "32 MiB"), written("small", "16 MiB")].concat();
+    let plugins = Policy::parse(&text, Path::new("")).unwrap().plugins;
+    let [one, other, small] = ["one", "other", "small"].map(|id| &plugins[id]);
+    assert!(Arc::ptr_eq(&one.limits, &other.limits) && !Arc::ptr_eq(&other.limits, &small.limits));
+    assert!(one.grants.is_shared_with(&other.grants) && other.grants.is_shared_with(&small.grants));
+    let admitted = judge(one).unwrap();
+    assert!(Arc::ptr_eq(&admitted.limits, &one.limits) && admitted.grants.is_shared_with(&one.grants));
+    // Grants that the manifest does not ask for are taken from the plugin, and stay in the policy.
+    let more = entry("", &format!("{GRANTS}\"contacts.read\" = true\n"), "");
+    let admitted = judge(&more).unwrap();
+    assert!(!admitted.grants.has(Permission::ContactsRead) && more.grants.has(Permission::ContactsRead));
+}
+
 #[test]
 fn the_owners_lists_decide_and_the_blacklist_wins() {
     let entry = entry("", GRANTS, "");

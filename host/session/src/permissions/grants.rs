@@ -7,6 +7,7 @@ mod remedy;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use jid::BareJid;
 use parlor_base::permission::{Permission, ScopeKind, UnknownPermission};
@@ -48,10 +49,11 @@ impl Decision {
     }
 }
 
-/// The grants of one plugin; empty by default.
+/// The grants of one plugin; empty by default. Clones share the scopes until one of them is changed: a host has the grants of a
+/// plugin in its policy, and again among what its instances need.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
-    scopes: BTreeMap<Permission, Scope>,
+    scopes: Arc<BTreeMap<Permission, Scope>>,
     /// The rooms that the owner keeps the plugin to. None: all that the scopes cover.
     rooms: Option<RoomList>,
 }
@@ -172,7 +174,7 @@ impl Grants {
                     return Err(GrantError::NeedsScope { permission });
                 }
                 Value::Boolean(true) => {
-                    grants.scopes.insert(permission, Scope::whole(permission.scope_kind()));
+                    grants.scopes_mut().insert(permission, Scope::whole(permission.scope_kind()));
                 }
                 Value::Array(entries) => grants.grant(permission, &texts(permission, entries)?)?,
                 Value::Table(parts) if parts.contains_key("only") => {
@@ -203,7 +205,7 @@ impl Grants {
         if permission == Permission::StanzaRead && scope.names_recipients() {
             return Err(GrantError::ReadsByKind);
         }
-        self.scopes.insert(permission, scope);
+        self.scopes_mut().insert(permission, scope);
         Ok(())
     }
 
@@ -218,7 +220,18 @@ impl Grants {
 
     /// Revokes a permission. Returns whether it was granted.
     pub fn revoke(&mut self, permission: Permission) -> bool {
-        self.scopes.remove(&permission).is_some()
+        // Grants without it stay shared.
+        self.has(permission) && self.scopes_mut().remove(&permission).is_some()
+    }
+
+    /// Returns the scopes to be changed, which are not shared any more then.
+    fn scopes_mut(&mut self) -> &mut BTreeMap<Permission, Scope> {
+        Arc::make_mut(&mut self.scopes)
+    }
+
+    /// Returns whether both share their scopes, so that these take memory once.
+    pub fn is_shared_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.scopes, &other.scopes)
     }
 
     /// Grants every permission with its whole scope, for a plugin that the owner trusts fully.
@@ -245,7 +258,7 @@ impl Grants {
             (Some(one), Some(other)) => Some(one.common(other)),
             (one, other) => one.as_ref().or(other.as_ref()).cloned(),
         };
-        Self { scopes: both.collect(), rooms }
+        Self { scopes: Arc::new(both.collect()), rooms }
     }
 
     /// Returns the grants of some permissions, in the same rooms.
@@ -253,7 +266,7 @@ impl Grants {
     pub fn only(&self, keep: impl Fn(Permission) -> bool) -> Self {
         let kept = self.iter().filter(|(permission, _)| keep(*permission));
         let scopes = kept.map(|(permission, scope)| (permission, scope.clone())).collect();
-        Self { scopes, rooms: self.rooms.clone() }
+        Self { scopes: Arc::new(scopes), rooms: self.rooms.clone() }
     }
 
     /// Returns the same grants in these rooms alone; `None` = in all that they cover.
@@ -376,7 +389,7 @@ impl Grants {
 impl FromIterator<(Permission, Scope)> for Grants {
     fn from_iter<I: IntoIterator<Item = (Permission, Scope)>>(pairs: I) -> Self {
         let fits = |(permission, scope): &(Permission, Scope)| scope.kind() == permission.scope_kind();
-        Self { scopes: pairs.into_iter().filter(fits).collect(), rooms: None }
+        Self { scopes: Arc::new(pairs.into_iter().filter(fits).collect()), rooms: None }
     }
 }
 

@@ -434,7 +434,7 @@ fn granted_by(hint: &str, mut grants: Grants) -> Grants {
         grants.grant_more(permission.parse().unwrap(), &entries).unwrap();
     } else {
         let permission: Permission = change.parse().unwrap();
-        grants.scopes.insert(permission, Scope::whole(permission.scope_kind()));
+        grants.scopes_mut().insert(permission, Scope::whole(permission.scope_kind()));
     }
     grants
 }
