@@ -38,6 +38,19 @@ impl Bucket {
         Self { level: Arc::clone(&other.level), ..self }
     }
 
+    /// Returns its tokens at the time when they were counted last. `None`: a clone shares them, or a call waits.
+    pub fn tokens(&self) -> Option<(f64, Instant)> {
+        let level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        (Arc::strong_count(&self.level) == 1 && level.waiting == 0).then_some(level.tokens)
+    }
+
+    /// Returns a bucket of the same rate and burst with tokens of its own: as many as there were at a time.
+    #[must_use]
+    pub fn with_tokens(self, tokens: (f64, Instant)) -> Self {
+        let level = Level { tokens, waiting: 0, given_up: 0.0 };
+        Self { level: Arc::new(Mutex::new(level)), ..self }
+    }
+
     /// Takes tokens. `Err` holds the time until there are enough; nothing was taken then.
     pub fn take(&self, amount: f64) -> Result<(), Duration> {
         self.take_at(amount, Instant::now())
@@ -147,6 +160,19 @@ mod tests {
         assert!(wait > Duration::from_millis(90) && wait <= Duration::from_millis(100), "{wait:?}");
         assert!(bucket.take_at(1.0, start + Duration::from_millis(100)).is_ok());
         assert!(bucket.take_at(1.0, start + Duration::from_millis(100)).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bucket_goes_on_with_the_tokens_of_another_one_that_nobody_else_has() {
+        let bucket = Bucket::new(10.0, 10.0);
+        bucket.take(8.0).unwrap();
+        let shared = bucket.clone();
+        assert_eq!(bucket.tokens(), None, "a clone may take some at any time");
+        drop(shared);
+        let tokens = bucket.tokens().unwrap();
+        tokio::time::advance(Duration::from_millis(100)).await;
+        let next = Bucket::new(10.0, 10.0).with_tokens(tokens);
+        assert!(next.take(3.5).is_err() && next.take(2.5).is_ok());
     }
 
     #[test]

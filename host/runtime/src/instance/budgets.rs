@@ -1,19 +1,32 @@
 //! The rate limits of an instance.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use parlor_base::rate::Bucket;
 use parlor_plugins::limits::Limits;
+use tokio::time::Instant;
 
 /// The rate limits of a plugin on one account: a bucket for each, made when it is first used, since until then it is full. If a
 /// restart reset them, a plugin that keeps failing would get a new burst each time.
 #[derive(Debug)]
 pub struct Budgets {
     limits: Arc<Limits>,
-    /// Most plugins log a line when they start.
-    log_lines: OnceLock<Bucket>,
+    /// Most plugins log a line when they start, and then wait.
+    log_lines: Mutex<LogLines>,
     /// Most plugins of a large host wait, and have used none of these.
     others: OnceLock<Box<Others>>,
+}
+
+/// The limit on log lines.
+#[derive(Debug, Default)]
+enum LogLines {
+    /// None was logged.
+    #[default]
+    Full,
+    /// The tokens that its bucket had at a time: the plugin is parked.
+    Kept(f64, Instant),
+    /// It is in use.
+    Used(Bucket),
 }
 
 #[derive(Debug, Default)]
@@ -31,7 +44,7 @@ struct Others {
 impl Budgets {
     /// Creates the budgets of a plugin with these limits.
     pub(super) fn new(limits: &Arc<Limits>) -> Self {
-        Self { limits: Arc::clone(limits), log_lines: OnceLock::new(), others: OnceLock::new() }
+        Self { limits: Arc::clone(limits), log_lines: Mutex::default(), others: OnceLock::new() }
     }
 
     fn others(&self) -> &Others {
@@ -103,9 +116,34 @@ impl Budgets {
     }
 
     /// Returns the limit on lines that it logs, and that the host logs because of its actions.
-    pub(super) fn log_lines(&self) -> &Bucket {
+    pub(super) fn log_lines(&self) -> Bucket {
+        let mut lines = self.lines();
+        let bucket = self.bucket_of(&lines);
+        *lines = LogLines::Used(bucket.clone());
+        bucket
+    }
+
+    /// Returns the bucket that this stands for.
+    fn bucket_of(&self, lines: &LogLines) -> Bucket {
         let rate = self.limits.log_lines_per_second.into();
-        self.log_lines.get_or_init(|| Bucket::new(rate, rate))
+        match lines {
+            LogLines::Full => Bucket::new(rate, rate),
+            LogLines::Kept(tokens, at) => Bucket::new(rate, rate).with_tokens((*tokens, *at)),
+            LogLines::Used(bucket) => bucket.clone(),
+        }
+    }
+
+    fn lines(&self) -> MutexGuard<'_, LogLines> {
+        self.log_lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives back memory that only a running guest needs. Used amounts stay used.
+    pub(super) fn shrink(&self) {
+        let mut lines = self.lines();
+        let tokens = if let LogLines::Used(bucket) = &*lines { bucket.tokens() } else { None };
+        if let Some((tokens, at)) = tokens {
+            *lines = LogLines::Kept(tokens, at);
+        }
     }
 
     /// Returns how much of a limit's burst is used up, or `None` for other limits. It makes no bucket: owners look at
@@ -121,7 +159,10 @@ impl Budgets {
             "http_bytes_per_second" => {
                 self.used_of(|others| &others.web_sent).max(self.used_of(|others| &others.web_received))
             }
-            "log_lines_per_second" => self.log_lines.get().map_or(0.0, Bucket::used),
+            "log_lines_per_second" => match &*self.lines() {
+                LogLines::Full => 0.0,
+                lines => self.bucket_of(lines).used(),
+            },
             _ => return None,
         };
         Some(used.ceil())
@@ -145,8 +186,8 @@ impl Budgets {
             web_sent: after(Self::web_sent),
             web_received: after(Self::web_received),
         };
-        let (log_lines, others) = (after(Self::log_lines), OnceLock::from(Box::new(others)));
-        Self { limits: Arc::clone(limits), log_lines, others }
+        let log_lines = Mutex::new(LogLines::Used(new.log_lines().after(&self.log_lines())));
+        Self { limits: Arc::clone(limits), log_lines, others: OnceLock::from(Box::new(others)) }
     }
 }
 
@@ -162,5 +203,20 @@ mod tests {
         budgets.outgoing().take(1.0).unwrap();
         assert_eq!(budgets.used("messages_burst"), Some(1.0));
         assert_eq!(budgets.used("log_lines_per_second"), Some(0.0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn log_lines_that_a_parked_plugin_has_used_stay_used() {
+        let limits = Limits { log_lines_per_second: 10, ..Limits::default() };
+        let budgets = Budgets::new(&Arc::new(limits.clone()));
+        budgets.log_lines().take(8.0).unwrap();
+        budgets.shrink();
+        assert!(matches!(*budgets.lines(), LogLines::Kept(..)), "it has no bucket");
+        assert_eq!(budgets.used("log_lines_per_second"), Some(8.0));
+        assert!(budgets.log_lines().take(3.0).is_err() && budgets.log_lines().take(1.0).is_ok());
+        // A version that replaces it has the same tokens, so neither may get others.
+        let next = budgets.passed_on(&Arc::new(limits));
+        budgets.shrink();
+        assert!(next.log_lines().take(1.0).is_ok() && budgets.log_lines().take(1.0).is_err());
     }
 }

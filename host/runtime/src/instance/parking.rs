@@ -40,6 +40,7 @@ pub(crate) fn is_known_to_session(instance: &Instance) -> bool {
 pub(crate) fn has_parked(instance: &Instance) {
     instance.taken.reset();
     instance.open.shrink();
+    instance.lasting.budgets.shrink();
     instance.web.shrink();
     instance.parts.shrink();
 }

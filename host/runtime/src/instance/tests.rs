@@ -161,7 +161,7 @@ async fn who_comes_after_one_that_failed_may_do_no_more_at_once_than_that_one_co
     let lasting = Arc::new(Lasting::new(&Arc::new(limits.clone()), Arc::default()));
     let buckets = |instance: &Instance| {
         let budgets = &instance.lasting.budgets;
-        [budgets.outgoing(), budgets.emitted(), budgets.orders(), budgets.stored(), budgets.log_lines()]
+        [budgets.outgoing(), budgets.emitted(), budgets.orders(), budgets.stored(), &budgets.log_lines()]
             .map(Bucket::clone)
     };
     let (first, _mailbox) = after(Arc::clone(&lasting), "", limits.clone());
