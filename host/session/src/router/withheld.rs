@@ -96,18 +96,30 @@ impl fmt::Display for Withholder {
 #[derive(Debug, Default)]
 pub struct Withheld(Mutex<Counts>);
 
+/// Most plugins listen to one event, and nothing is counted for them otherwise. So the rest takes no memory until it is needed.
 #[derive(Debug, Default)]
 struct Counts {
-    counted: BTreeMap<Withholder, u64>,
-    /// Of its listeners that are found by addresses.
-    tallies: Vec<Arc<Tally>>,
+    counted: Option<Box<Counted>>,
+    /// That of one of its listeners that are found by addresses.
+    tally: Option<Arc<Tally>>,
+    /// Those of its other such listeners.
+    others: Option<Box<Tallies>>,
 }
+
+type Counted = BTreeMap<Withholder, u64>;
+
+type Tallies = Vec<Arc<Tally>>;
 
 impl Counts {
     fn add(&mut self, by: Withholder, count: u64) {
         if count > 0 {
-            *self.counted.entry(by).or_default() += count;
+            *self.counted.get_or_insert_default().entry(by).or_default() += count;
         }
+    }
+
+    /// Returns the tallies of all its listeners.
+    fn tallies(&self) -> impl Iterator<Item = &Arc<Tally>> {
+        self.tally.iter().chain(self.others.iter().flat_map(|others| others.iter()))
     }
 }
 
@@ -120,26 +132,32 @@ impl Withheld {
     /// Adds the tally of a listener.
     pub(super) fn open(&self, tally: &Arc<Tally>) {
         let mut counts = self.counts_so_far();
-        // Most plugins have one or two.
-        counts.tallies.reserve_exact(1);
-        counts.tallies.push(Arc::clone(tally));
+        if counts.tally.is_none() {
+            counts.tally = Some(Arc::clone(tally));
+        } else {
+            counts.others.get_or_insert_default().push(Arc::clone(tally));
+        }
     }
 
     /// Adds what the tally of a listener has counted, and forgets it.
     pub(super) fn close(&self, tally: &Arc<Tally>) {
         let mut counts = self.counts_so_far();
-        counts.tallies.retain(|one| !Arc::ptr_eq(one, tally));
+        if counts.tally.take_if(|one| Arc::ptr_eq(one, tally)).is_none()
+            && let Some(others) = &mut counts.others
+        {
+            others.retain(|one| !Arc::ptr_eq(one, tally));
+        }
         counts.add(tally.permission.into(), tally.withheld());
     }
 
     /// Returns the counts that are not zero.
     pub fn counts(&self) -> BTreeMap<Withholder, u64> {
         let counts = self.counts_so_far();
-        let mut all = Counts { counted: counts.counted.clone(), tallies: Vec::new() };
-        for tally in &counts.tallies {
+        let mut all = Counts { counted: counts.counted.clone(), ..Counts::default() };
+        for tally in counts.tallies() {
             all.add(tally.permission.into(), tally.withheld());
         }
-        all.counted
+        all.counted.map(|counted| *counted).unwrap_or_default()
     }
 
     /// The lock is held for some additions only.
@@ -160,5 +178,25 @@ mod tests {
         }
         assert_eq!(withheld.counts(), Permission::ALL.iter().map(|one| (Withholder::Permission(*one), 1)).collect());
         assert!(Permission::ALL.iter().all(|permission| permission.as_str() != Withholder::ROOMS));
+    }
+
+    #[test]
+    fn each_of_several_listeners_counts_and_what_it_counted_stays_when_it_is_closed() {
+        let (withheld, told, class) = (Withheld::default(), Arc::new(Told::default()), Classes(1));
+        let tally = |permission: &Permission| Arc::new(Tally::of(class, *permission, &told));
+        let tallies: Vec<_> = Permission::ALL.iter().take(3).map(tally).collect();
+        for tally in &tallies {
+            withheld.open(tally);
+        }
+        told.count(class);
+        tallies[1].passed(class);
+        let counted = BTreeMap::from([0, 2].map(|index| (Withholder::Permission(Permission::ALL[index]), 1)));
+        assert_eq!(withheld.counts(), counted);
+        for tally in &tallies {
+            withheld.close(tally);
+            assert_eq!(Arc::strong_count(tally), 1);
+        }
+        told.count(class);
+        assert_eq!(withheld.counts(), counted, "nobody listens any more");
     }
 }
