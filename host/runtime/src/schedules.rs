@@ -5,7 +5,7 @@
 //! one is due. A plugin without schedules has none.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -49,7 +49,13 @@ struct Teller {
     /// How often schedules were changed.
     changes: u64,
     /// Starts the task.
-    start: Option<Box<dyn Fn() + Send + Sync>>,
+    start: Option<Weak<dyn StartsTelling>>,
+}
+
+/// Starts the task that delivers due times.
+pub(crate) trait StartsTelling: Send + Sync {
+    /// Starts it.
+    fn start_telling(self: Arc<Self>);
 }
 
 impl std::fmt::Debug for Schedules {
@@ -65,9 +71,9 @@ impl Schedules {
         Self { telling: OnceLock::from(Box::new(telling)), ..Self::default() }
     }
 
-    /// Sets what starts the task.
-    pub(crate) fn start_with(&self, start: impl Fn() + Send + Sync + 'static) {
-        self.teller().start = Some(Box::new(start));
+    /// Sets what starts the task, and does not keep it.
+    pub(crate) fn start_with(&self, start: Weak<dyn StartsTelling>) {
+        self.teller().start = Some(start);
     }
 
     /// Returns whether the task is there.
@@ -82,7 +88,9 @@ impl Schedules {
         if teller.is_there {
             self.telling().changed.notify_one();
         } else if let Some(start) = &teller.start {
-            start();
+            if let Some(start) = start.upgrade() {
+                start.start_telling();
+            }
             teller.is_there = true;
         }
     }
@@ -245,6 +253,13 @@ mod tests {
 
     use super::*;
 
+    /// Counts the starts.
+    impl StartsTelling for AtomicU32 {
+        fn start_telling(self: Arc<Self>) {
+            self.fetch_add(1, Relaxed);
+        }
+    }
+
     /// Otherwise owners would see a schedule that is due in ten years, though it is due in an hour.
     #[test]
     fn the_next_due_time_follows_a_clock_that_was_far_ahead_and_was_set_back() {
@@ -293,8 +308,8 @@ mod tests {
     fn the_task_is_started_when_it_is_needed_and_ends_when_nothing_changed() {
         let (schedules, started) = (Schedules::default(), Arc::new(AtomicU32::new(0)));
         schedules.has_changed();
-        let starts = Arc::clone(&started);
-        schedules.start_with(move || _ = starts.fetch_add(1, Relaxed));
+        let starts: Weak<AtomicU32> = Arc::downgrade(&started);
+        schedules.start_with(starts);
         schedules.has_changed();
         schedules.has_changed();
         assert_eq!(started.load(Relaxed), 1);

@@ -6,7 +6,7 @@
 mod known;
 mod since;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -22,7 +22,7 @@ use parlor_store::{DueOutcome, Owner, StoredSchedule};
 use super::staying::{Attempt, attempt, is_alone, running, running_now, stays_for, stays_until, until_done};
 use super::{Shared, Supervised};
 use crate::instance::Instance;
-use crate::schedules::PluginSchedules;
+use crate::schedules::{PluginSchedules, StartsTelling};
 use known::{Known, Work};
 use since::Since;
 
@@ -59,15 +59,18 @@ pub(super) async fn begin(shared: &Arc<Shared>) {
     if schedules.are_told() {
         return;
     }
-    let weak = Arc::downgrade(shared);
-    schedules.start_with(move || {
-        if let Some(shared) = weak.upgrade() {
-            shared.account.place.runtime.spawn(tell_all(Arc::clone(&shared)));
-        }
-    });
+    let starts: Weak<Shared> = Arc::downgrade(shared);
+    schedules.start_with(starts);
     // If they cannot be read, the task tries again.
     if stored(shared).may_be_there().await.unwrap_or(true) {
         schedules.has_changed();
+    }
+}
+
+impl StartsTelling for Shared {
+    fn start_telling(self: Arc<Self>) {
+        let runtime = self.account.place.runtime.clone();
+        runtime.spawn(tell_all(self));
     }
 }
 
