@@ -25,7 +25,9 @@ const LONGEST: usize = 512;
 /// Each kind has a bound of its own. A plugin chooses the targets of denied calls, and would otherwise hide behind
 /// made-up ones whom it wrote to.
 #[derive(Debug, Default)]
-pub(super) struct Named(Mutex<BTreeMap<TallyKind, Names>>);
+pub(super) struct Named(Mutex<Option<Box<Kinds>>>);
+
+type Kinds = BTreeMap<TallyKind, Names>;
 
 /// The names of one kind.
 #[derive(Debug, Default)]
@@ -100,12 +102,14 @@ impl Named {
     pub(super) fn note(&self, kind: TallyKind, name: &str, at: Timestamp, traffic: Option<Traffic>) {
         let name = if name.len() > LONGEST { Cow::Owned(escape_distinct(name, LONGEST)) } else { Cow::Borrowed(name) };
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kinds = kinds.get_or_insert_default();
         kinds.entry(kind).or_default().note(&name, at.as_millisecond(), traffic);
     }
 
     /// Takes back names, and counts without one, that could not be written.
     pub(super) fn give_back(&self, activity: &Activity) {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kinds = kinds.get_or_insert_default();
         for kind in TallyKind::ALL {
             if let Some((_, others)) = activity.counts.iter().find(|(name, _)| name == kind.others()) {
                 kinds.entry(kind).or_default().others += others;
@@ -123,7 +127,7 @@ impl Named {
     pub(super) fn take(&self) -> (Vec<Tally>, Vec<(String, u64)>) {
         let kinds = mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let (mut tallies, mut others) = (Vec::new(), Vec::new());
-        for (kind, names) in kinds {
+        for (kind, names) in kinds.map(|kinds| *kinds).unwrap_or_default() {
             if names.others > 0 {
                 others.push((kind.others().to_owned(), names.others));
             }
