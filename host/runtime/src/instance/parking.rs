@@ -33,7 +33,8 @@ pub(crate) fn is_idle(instance: &Instance) -> bool {
 /// Returns whether the session has anything that it registered: commands, promises, features or identities.
 pub(crate) fn is_known_to_session(instance: &Instance) -> bool {
     let registered = &instance.registered;
-    !registered.commands().is_empty() || registered.promises.load(Relaxed) > 0 || registered.is_announced.load(Relaxed)
+    let has_command = registered.with_commands(|commands| !commands.is_empty());
+    has_command || registered.promises.load(Relaxed) > 0 || registered.is_announced.load(Relaxed)
 }
 
 /// Notes that its guest is gone, and with it the memory.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jid::BareJid;
@@ -22,15 +22,22 @@ use crate::timers::Timers;
 pub(crate) struct Registrations {
     /// The number of promises that it owns.
     pub(super) promises: AtomicUsize,
-    /// The names of its promises that another plugin had first, so that the host puts the plugin's id before them.
-    apart: Mutex<BTreeSet<EventName>>,
-    /// Its chat commands, and whether each can be called without the plugin's id.
-    commands: Mutex<BTreeMap<String, bool>>,
+    /// The names of its commands and promises, once it has one. Most plugins have none.
+    names: OnceLock<Box<Names>>,
     /// Whether it has added a feature or an identity to those of the account.
     pub(crate) is_announced: AtomicBool,
     timers: Mutex<Timers>,
     /// Notified when a timer was set or cancelled, or a handler needs its place no more or again.
     pub(crate) changed: Notify,
+}
+
+/// Names that an instance has registered.
+#[derive(Debug, Default)]
+struct Names {
+    /// The names of its promises that another plugin had first, so that the host puts the plugin's id before them.
+    apart: Mutex<BTreeSet<EventName>>,
+    /// Its chat commands, and whether each can be called without the plugin's id.
+    commands: Mutex<BTreeMap<String, bool>>,
 }
 
 impl Registrations {
@@ -46,12 +53,21 @@ impl Registrations {
 
     /// Locks the names of its promises that go by the plugin's id as well. Held only briefly.
     pub(crate) fn apart(&self) -> MutexGuard<'_, BTreeSet<EventName>> {
-        self.apart.lock().unwrap_or_else(PoisonError::into_inner)
+        self.names().apart.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Locks its commands, with whether each can be called without the plugin's id. Held only briefly.
     pub(crate) fn commands(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
-        self.commands.lock().unwrap_or_else(PoisonError::into_inner)
+        self.names().commands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads its commands, without making memory for those of a plugin that has none: owners and users look at all plugins.
+    pub(crate) fn with_commands<R>(&self, read: impl FnOnce(&BTreeMap<String, bool>) -> R) -> R {
+        if self.names.get().is_some() { read(&self.commands()) } else { read(&BTreeMap::new()) }
+    }
+
+    fn names(&self) -> &Names {
+        self.names.get_or_init(Box::default)
     }
 
     /// Locks its timers, which is only done briefly and never by the connection.
@@ -96,7 +112,7 @@ impl Instance {
         let meets = |one: &&Arc<Self>| one.mailbox.grants().meets(&grants);
         let on_account = || all.iter().filter(|one| one.account.name == self.account.name).filter(meets);
         let is_chosen = |word: &str| on_account().any(|one| chooses(one, word));
-        let commands = self.registered.commands().clone();
+        let commands = self.registered.with_commands(BTreeMap::clone);
         let called = commands.into_iter().map(|(name, is_short)| {
             let word = called(&self.plugin, &name, is_short, &self.command_names, is_chosen);
             (name, word)
@@ -163,5 +179,5 @@ impl Drop for OpeningRoom {
 
 /// Returns whether the owner gave one of its commands this name.
 fn chooses(instance: &Instance, word: &str) -> bool {
-    instance.registered.commands().keys().any(|name| instance.command_names.is(name, word))
+    instance.registered.with_commands(|all| all.keys().any(|name| instance.command_names.is(name, word)))
 }

@@ -1,5 +1,6 @@
 //! The resources that an instance has used, compared to its limits.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -139,7 +140,7 @@ fn used(instance: &Instance, limit: &str) -> Option<f64> {
         "iqs" => (instance.open.iqs.load(Relaxed) + instance.iqs_given_up()) as u64,
         "rooms" => instance.lasting.open_rooms(&instance.account.snapshot()) as u64,
         "dialogs" => instance.dialogs.count() as u64,
-        "commands" => instance.registered.commands().len() as u64,
+        "commands" => instance.registered.with_commands(BTreeMap::len) as u64,
         "messages_per_second" => return Some(instance.counters.sent.load(Relaxed) as f64 / uptime(instance)),
         "http_requests" => instance.open.requests.load(Relaxed) as u64,
         "files" => instance.open.files.load(Relaxed) as u64,
