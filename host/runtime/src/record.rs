@@ -13,7 +13,7 @@ use jid::BareJid;
 use jiff::Timestamp;
 use parlor_base::id::PluginId;
 use parlor_config::AccountName;
-use parlor_session::router::OwnContacts;
+use parlor_session::router::{OwnContacts, PluginContacts};
 use parlor_store::{Activity, AddedContacts, TallyKind, Traffic};
 use tokio::sync::OnceCell;
 
@@ -209,7 +209,7 @@ pub const MOST_ADDED: usize = 10_000;
 #[derive(Debug)]
 pub struct Records {
     all: Mutex<BTreeMap<PluginId, Arc<Record>>>,
-    own_contacts: Mutex<BTreeMap<PluginId, Arc<OwnContacts>>>,
+    own_contacts: Arc<PluginContacts>,
     kept: AddedContacts,
     /// Set once the stored contacts were loaded.
     learned: OnceCell<()>,
@@ -218,7 +218,7 @@ pub struct Records {
 impl Records {
     /// Creates the records of an account, whose plugins have added these contacts.
     pub fn new(kept: AddedContacts) -> Self {
-        Self { all: Mutex::default(), own_contacts: Mutex::default(), kept, learned: OnceCell::new() }
+        Self { all: Mutex::default(), own_contacts: Arc::default(), kept, learned: OnceCell::new() }
     }
 
     /// Returns the record of this plugin, creating it if there is none.
@@ -278,8 +278,8 @@ impl Records {
     }
 
     /// Returns the set of contacts that this plugin added, which is updated as it adds more.
-    pub fn own_contacts(&self, plugin: &PluginId) -> Arc<OwnContacts> {
-        Arc::clone(lock(&self.own_contacts).entry(plugin.clone()).or_default())
+    pub fn own_contacts(&self, plugin: &PluginId) -> OwnContacts {
+        self.own_contacts.of(plugin)
     }
 
     /// Records that a plugin is about to add a contact that the roster does not have. Returns false if it has added
@@ -305,8 +305,7 @@ impl Records {
 
     /// Forgets which plugin added a contact that left the roster. If a plugin adds it again, it becomes that plugin's.
     pub(crate) fn contact_left(&self, jid: &BareJid) {
-        let removed = lock(&self.own_contacts).values().filter(|own| own.remove(jid)).count();
-        if removed > 0 {
+        if self.own_contacts.remove(jid) {
             self.kept.forget(None, jid);
         }
     }

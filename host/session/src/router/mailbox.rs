@@ -122,7 +122,7 @@ pub struct Mailbox {
     /// The events that its plugin listens to and may not see.
     pub withheld: Withheld,
     /// Contacts that its plugin added, which do not count as contacts for its grants. None: it added none.
-    own_contacts: OnceLock<Arc<OwnContacts>>,
+    own_contacts: OnceLock<OwnContacts>,
     /// The rooms that its account knows.
     known_rooms: KnownRooms,
     grants: ArcSwap<Grants>,
@@ -241,7 +241,7 @@ impl Mailbox {
     }
 
     /// Sets the contacts that do not count for its grants. Only the first call has an effect.
-    pub fn disregard(&self, own: Arc<OwnContacts>) {
+    pub fn disregard(&self, own: OwnContacts) {
         let _ = self.own_contacts.set(own);
     }
 

@@ -1,49 +1,75 @@
 //! Contacts that a plugin added to the roster itself. They do not count for its own grants: otherwise `contacts.write`
 //! would make `contacts` mean everyone.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use imbl::HashSet;
+use imbl::{HashMap, HashSet};
 use jid::BareJid;
+use parlor_base::id::PluginId;
 
-/// The contacts that one plugin added to one account. Reading it takes no lock.
-#[derive(Debug)]
-pub struct OwnContacts(ArcSwap<HashSet<BareJid>>);
+/// The contacts that the plugins of one account added, by plugin. Reading it takes no lock. Most plugins add none, and take no
+/// memory here.
+#[derive(Debug, Default)]
+pub struct PluginContacts(ArcSwap<HashMap<PluginId, HashSet<BareJid>>>);
 
-impl Default for OwnContacts {
-    fn default() -> Self {
-        // Most plugins add none.
-        static NONE: LazyLock<Arc<HashSet<BareJid>>> = LazyLock::new(Arc::default);
-        Self(ArcSwap::new(Arc::clone(&NONE)))
+impl PluginContacts {
+    /// Returns those that a plugin added, now and later.
+    pub fn of(self: &Arc<Self>, plugin: &PluginId) -> OwnContacts {
+        OwnContacts { all: Arc::clone(self), plugin: plugin.clone() }
     }
+
+    /// Removes a contact from those of all plugins. Returns whether a plugin had added it.
+    pub fn remove(&self, jid: &BareJid) -> bool {
+        let all = self.0.load_full();
+        let had = all.iter().filter(|(_, own)| own.contains(jid));
+        had.filter(|(plugin, _)| self.remove_of(plugin, jid)).count() > 0
+    }
+
+    fn remove_of(&self, plugin: &PluginId, jid: &BareJid) -> bool {
+        let before = self.0.rcu(|all| {
+            let mut new = HashMap::clone(all);
+            let left = new.remove(plugin).map(|own| own.without(jid));
+            if let Some(left) = left.filter(|left| !left.is_empty()) {
+                new.insert(plugin.clone(), left);
+            }
+            Arc::new(new)
+        });
+        before.get(plugin).is_some_and(|own| own.contains(jid))
+    }
+}
+
+/// The contacts that one plugin added to one account.
+#[derive(Debug, Clone)]
+pub struct OwnContacts {
+    all: Arc<PluginContacts>,
+    plugin: PluginId,
 }
 
 impl OwnContacts {
     /// Returns whether the plugin added this contact.
     pub fn has(&self, jid: &BareJid) -> bool {
-        let all = self.0.load();
-        !all.is_empty() && all.contains(jid)
+        let all = self.all.0.load();
+        !all.is_empty() && all.get(&self.plugin).is_some_and(|own| own.contains(jid))
     }
 
     /// Returns how many contacts the plugin added.
     pub fn count(&self) -> usize {
-        self.0.load().len()
+        self.all.0.load().get(&self.plugin).map_or(0, HashSet::len)
     }
 
-    /// Counts these contacts as added by the plugin.
+    /// Notes that the plugin added these contacts.
     pub fn add(&self, jids: &[BareJid]) {
         // A copy shares what does not change.
-        self.0.rcu(|all| {
-            let mut new = HashSet::clone(all);
-            new.extend(jids.iter().cloned());
+        self.all.0.rcu(|all| {
+            let mut new = HashMap::clone(all);
+            new.entry(self.plugin.clone()).or_default().extend(jids.iter().cloned());
             Arc::new(new)
         });
     }
 
-    /// Counts this contact like any other one. Returns whether the plugin had added it.
+    /// Forgets a contact. Returns whether the plugin had added it.
     pub fn remove(&self, jid: &BareJid) -> bool {
-        let before = self.0.rcu(|all| Arc::new(all.without(jid)));
-        before.contains(jid)
+        self.all.remove_of(&self.plugin, jid)
     }
 }

@@ -255,8 +255,9 @@ fn a_contact_that_the_plugin_added_is_none_for_its_grants() {
     let mut grants = Grants::default();
     grants.grant(Permission::MessagesRead, &["contacts"]).unwrap();
     let (mailbox, mut receiver) = Mailbox::new(InstanceId::next(), 8, Arc::new(grants));
-    let own = Arc::new(OwnContacts::default());
-    mailbox.disregard(Arc::clone(&own));
+    let all = Arc::new(PluginContacts::default());
+    let [own, of_another] = ["echo", "other"].map(|plugin| all.of(&plugin.parse().unwrap()));
+    mailbox.disregard(own.clone());
     router.subscribe(&mailbox, "message", Filter::default(), false);
     let juliet = BareJid::new("juliet@example.org").unwrap();
     let mut heard = || {
@@ -264,10 +265,15 @@ fn a_contact_that_the_plugin_added_is_none_for_its_grants() {
         heard(&mut receiver).len()
     };
     assert_eq!(heard(), 1);
+    of_another.add(std::slice::from_ref(&juliet));
+    assert_eq!(heard(), 1, "another plugin added it");
     own.add(std::slice::from_ref(&juliet));
-    assert_eq!(heard(), 0);
+    assert_eq!((heard(), own.count()), (0, 1));
     assert!(own.remove(&juliet) && !own.remove(&juliet));
-    assert_eq!(heard(), 1);
+    assert_eq!((heard(), own.count()), (1, 0));
+    own.add(std::slice::from_ref(&juliet));
+    assert!(all.remove(&juliet) && !all.remove(&juliet), "it left the roster");
+    assert_eq!((heard(), of_another.count()), (1, 0));
 }
 
 #[test]
