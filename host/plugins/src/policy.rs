@@ -178,11 +178,11 @@ impl Policy {
                 if index == MAX_PLUGINS {
                     return Err(node.error(format!("there are more than {MAX_PLUGINS} plugins")));
                 }
-                let mut one = entry(&node.section()?, folder)?;
+                let (id, mut one) = (node.parse_key()?, entry(&node.section()?, folder)?);
                 if let Some(other) = policy.plugins.values().next_back() {
                     one.share_with(other);
                 }
-                policy.plugins.insert(node.parse_key()?, one);
+                policy.plugins.insert(id, one);
             }
         }
         policy.hooks = hooks(&root, &policy.plugins)?;
