@@ -9,15 +9,18 @@ use std::sync::Arc;
 
 use xmpp_parsers::ns;
 
+use crate::sieve::limits::UNASKED;
 use crate::text::RESERVED;
 use crate::xml::Xml;
 
 /// The maximum length of an element that is read here.
 const MAX_BYTES: usize = 64 << 10;
 /// The maximum numbers of elements in it, of attributes of each, and of the elements around one. Like all limits here,
-/// these are below those of the [sieve](crate::sieve), which passes such an element as it is.
-const MAX_ELEMENTS: usize = 128;
+/// these are below those of the [sieve](crate::sieve), which passes such an element as it is. A message that OMEMO
+/// encrypts for a room has an element for each device of all people.
+const MAX_ELEMENTS: usize = 500;
 const MAX_ATTRIBUTES: usize = 16;
+const _: () = assert!(MAX_ELEMENTS < UNASKED.elements && MAX_ELEMENTS * MAX_ATTRIBUTES < UNASKED.attributes);
 const MAX_DEPTH: usize = 32;
 /// The maximum lengths of a name, of the value of an attribute, and of a namespace.
 const MAX_NAME: usize = 128;

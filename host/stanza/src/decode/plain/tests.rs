@@ -238,8 +238,8 @@ fn what_is_near_a_limit_is_passed_or_left_to_the_library() {
     let long = |length: usize| "a".repeat(length);
     let attributes = |count: usize| (0..count).map(|at| format!(" a{at}='1'")).collect::<Vec<_>>().concat();
     for (inside, is_read) in [
-        (many(120, "<y xmlns='urn:y'/>"), true),
-        (many(130, "<y xmlns='urn:y'/>"), false),
+        (many(490, "<y xmlns='urn:y'/>"), true),
+        (many(510, "<y xmlns='urn:y'/>"), false),
         (format!("<y xmlns='urn:y'>{}{}</y>", many(29, "<a>"), many(29, "</a>")), true),
         (format!("<y xmlns='urn:y'>{}{}</y>", many(33, "<a>"), many(33, "</a>")), false),
         (format!("<y xmlns='urn:y'{}/>", attributes(15)), true),
@@ -260,6 +260,17 @@ fn what_is_near_a_limit_is_passed_or_left_to_the_library() {
             "{inside:.60}"
         );
     }
+}
+
+/// Each of its devices has a key, also in what the room reflects of the account's own messages.
+#[test]
+fn a_message_that_is_encrypted_for_a_room_of_many_devices_is_read_here() {
+    let key = format!("<key rid='7' prekey='true'>{}</key>", "abcd".repeat(62));
+    let header = format!("<header sid='1'>{}<iv>YWJjYWJjYWJjYWJj</iv></header>", key.repeat(150));
+    let encrypted =
+        format!("<encrypted xmlns='eu.siacs.conversations.axolotl'>{header}<payload>YWJj</payload></encrypted>");
+    let message = format!("<message type='groupchat' from='hall@muc/x'><body>no</body>{encrypted}</message>");
+    assert!(is_read_alike(&message, None));
 }
 
 /// Generates messages, most of them in simple XML.
