@@ -1,9 +1,11 @@
 //! Key derivation, and the encryption of a message by its own key.
 
+use std::sync::LazyLock;
+
 use aes::Aes256;
 use aes::cipher::block_padding::Pkcs7;
 use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
-use hkdf::Hkdf;
+use hkdf::{Hkdf, HkdfExtract};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -28,8 +30,20 @@ fn infos(version: Version) -> Infos {
 }
 
 fn derive<const N: usize>(salt: &[u8; 32], from: &[u8], info: &[u8]) -> Zeroizing<[u8; N]> {
+    expanded(&Hkdf::new(Some(salt), from), info)
+}
+
+/// The same with a salt of zeros, as each message needs it. The salt is hashed once in a process.
+fn derive_unsalted<const N: usize>(from: &[u8], info: &[u8]) -> Zeroizing<[u8; N]> {
+    static ZEROS: LazyLock<HkdfExtract<Sha256>> = LazyLock::new(|| HkdfExtract::new(Some(&[0; 32])));
+    let mut extract = ZEROS.clone();
+    extract.input_ikm(from);
+    expanded(&extract.finalize().1, info)
+}
+
+fn expanded<const N: usize>(from: &Hkdf<Sha256>, info: &[u8]) -> Zeroizing<[u8; N]> {
     let mut out = Zeroizing::new([0; N]);
-    Hkdf::<Sha256>::new(Some(salt), from).expand(info, &mut *out).expect("at most 80 bytes, and 8160 are possible");
+    from.expand(info, &mut *out).expect("at most 80 bytes, and 8160 are possible");
     out
 }
 
@@ -54,7 +68,7 @@ pub(super) fn exchanged(version: Version, agreed: &[Key; 4]) -> Key {
     for (place, one) in from.chunks_mut(32).skip(1).zip(agreed) {
         place.copy_from_slice(&**one);
     }
-    derive(&[0; 32], &*from, infos(version).exchange)
+    derive_unsalted(&*from, infos(version).exchange)
 }
 
 /// The next root key, and the first key of the chain that begins with it.
@@ -65,7 +79,9 @@ pub(super) fn root(version: Version, root: &Key, agreed: &Key) -> (Key, Key) {
 
 /// The key of the next message of a chain, and the next key of the chain.
 pub(super) fn chain(key: &Key) -> (Key, Key) {
-    let one = |byte: u8| Zeroizing::new(<[u8; 32]>::from(hmac(key, &[&[byte]]).finalize().into_bytes()));
+    // The key is hashed once for both.
+    let keyed = hmac(key, &[]);
+    let one = |byte: u8| Zeroizing::new(<[u8; 32]>::from(keyed.clone().chain_update([byte]).finalize().into_bytes()));
     (one(1), one(2))
 }
 
@@ -88,7 +104,7 @@ impl Sealing {
     }
 
     fn of(key: &Key, info: &[u8]) -> Self {
-        let all = derive::<80>(&[0; 32], &**key, info);
+        let all = derive_unsalted::<80>(&**key, info);
         Self { cipher: part(&*all, 0), mac: part(&*all, 32), iv: part(&*all, 64) }
     }
 
