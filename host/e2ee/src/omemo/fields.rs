@@ -5,16 +5,16 @@ use zeroize::Zeroizing;
 use super::error::StateError;
 use super::secret::Secret;
 
-/// Writes a state.
-pub(super) struct Writer(Zeroizing<Vec<u8>>);
+/// Writes a state: its bytes so far, and how many they may become.
+pub(super) struct Writer(Zeroizing<Vec<u8>>, usize);
 
 impl Writer {
     /// Begins with the version. The capacity is reserved at once: growing the vector would leave secrets in freed
-    /// memory.
+    /// memory. All of it is wiped in the end, so it should be little more than what is written.
     pub(super) fn new(version: u8, room: usize) -> Self {
         let mut bytes = Zeroizing::new(Vec::with_capacity(room));
         bytes.push(version);
-        Self(bytes)
+        Self(bytes, room)
     }
 
     pub(super) fn u8(&mut self, value: u8) {
@@ -42,6 +42,7 @@ impl Writer {
     }
 
     pub(super) fn finish(self) -> Secret {
+        debug_assert!(self.0.len() <= self.1, "a state is longer than was reserved");
         self.0.into()
     }
 }

@@ -312,6 +312,11 @@ impl Ratchet {
         Ok(Read { ratchet: new, plain: arrived, was_late: false })
     }
 
+    /// Returns the greatest length of what [`Ratchet::write`] writes. It is shorter by 36 bytes for each missing chain.
+    pub(super) fn state_bytes(&self) -> usize {
+        257 + 32 * self.past.len() + 69 * self.skipped.len()
+    }
+
     pub(super) fn write(&self, writer: &mut Writer) {
         writer.bytes(&*self.root);
         writer.bytes(self.own.secret());

@@ -281,8 +281,8 @@ impl Session {
 
     /// Returns the whole state as bytes, which are secret.
     pub fn to_bytes(&self) -> Secret {
-        let mut writer =
-            Writer::new(STATE, 1_024 * (2 + self.former.len()) + 69 * self.kept() + 32 * self.exchanges.len());
+        let of_ratchets: usize = self.ratchets().map(Ratchet::state_bytes).sum();
+        let mut writer = Writer::new(STATE, 78 + 32 * self.exchanges.len() + of_ratchets);
         writer.u8(self.sides.version.number());
         writer.bytes(&self.sides.own);
         writer.bytes(&self.sides.their);
