@@ -32,7 +32,7 @@ pub use bundle::{Bundle, BundleParts};
 pub use device::{Device, Exchanged, Keep, Prekeys};
 pub use error::{BundleError, EncryptError, ReceiveError, StartError, StateError};
 pub use keys::{Fingerprint, NoFingerprint};
-pub use ratchet::Effort;
+pub use ratchet::{Effort, SessionStep};
 pub use secret::Secret;
 pub use session::{KeyMessage, Received, Session, receive, start};
 pub use version::{DeviceId, NoDeviceId, Version};

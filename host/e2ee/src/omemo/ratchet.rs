@@ -32,6 +32,9 @@ impl Chain {
     }
 }
 
+/// The step of a session by one message that it encrypted: the sending chain after it.
+pub struct SessionStep(Chain);
+
 /// A chain used up all message numbers.
 struct Exhausted;
 
@@ -204,18 +207,23 @@ impl Ratchet {
         [first, second].map(|key| wire::encode_key(sides.version, &key)).concat()
     }
 
-    /// Encrypts one message.
-    pub(super) fn seal(&mut self, sides: &Sides, plain: &[u8]) -> Result<Vec<u8>, EncryptError> {
+    /// Encrypts one message. The ratchet stays as it was until it takes the step.
+    pub(super) fn seal(&self, sides: &Sides, plain: &[u8]) -> Result<(Vec<u8>, SessionStep), EncryptError> {
         if plain.len() > limits::KEY_BYTES {
             return Err(EncryptError::TooLong);
         }
-        let chain = self.sending.as_mut().ok_or(EncryptError::Exhausted)?;
+        let mut chain = self.sending.clone().ok_or(EncryptError::Exhausted)?;
         let (number, key) = chain.next().map_err(|Exhausted| EncryptError::Exhausted)?;
         let sealing = Sealing::message(sides.version, &key);
         let header = Header { ratchet: *self.own.public(), number, previous: self.previous };
         let covered = wire::encode_covered(sides.version, &header, sealing.encrypt(plain));
         let mac = sealing.mac(&[&self.parties(sides, true), &covered]);
-        Ok(wire::encode_message(sides.version, covered, &mac))
+        Ok((wire::encode_message(sides.version, covered, &mac), SessionStep(chain)))
+    }
+
+    /// Goes on after a message that it encrypted.
+    pub(super) fn take(&mut self, SessionStep(chain): SessionStep) {
+        self.sending = Some(chain);
     }
 
     fn open(&self, sides: &Sides, key: &Key, message: &Message) -> Result<Secret, ReceiveError> {

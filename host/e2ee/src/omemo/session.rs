@@ -15,7 +15,7 @@ use super::exchange;
 use super::fields::{Reader, Writer};
 use super::keys::{self, Fingerprint, KeyPair, LowOrder, Public};
 use super::limits;
-use super::ratchet::{Effort, Ratchet, Read, Sides};
+use super::ratchet::{Effort, Ratchet, Read, SessionStep, Sides};
 use super::secret::Secret;
 use super::version::{DeviceId, Version};
 use super::wire::{self, Exchange, Message, Opening};
@@ -205,12 +205,25 @@ impl Session {
 
     /// Encrypts the key material of a payload. The changed session must be on disk before the message is sent.
     pub fn encrypt(&mut self, key: &[u8]) -> Result<KeyMessage, EncryptError> {
-        let message = self.current.seal(&self.sides, key)?;
+        let (message, step) = self.seal(key)?;
+        self.take(step);
+        Ok(message)
+    }
+
+    /// Encrypts the key material of a payload for a message that may turn out not to be sent. The session stays as it was. Before the
+    /// message is sent, the session must [take](Session::take) the step, so that no key is used twice.
+    pub fn seal(&self, key: &[u8]) -> Result<(KeyMessage, SessionStep), EncryptError> {
+        let (message, step) = self.current.seal(&self.sides, key)?;
         let Some(opening) = self.current.unanswered() else {
-            return Ok(KeyMessage { prekey: false, bytes: message });
+            return Ok((KeyMessage { prekey: false, bytes: message }, step));
         };
         let bytes = wire::encode_exchange(self.sides.version, &opening, &self.sides.own, self.device, message);
-        Ok(KeyMessage { prekey: true, bytes })
+        Ok((KeyMessage { prekey: true, bytes }, step))
+    }
+
+    /// Goes on after a message that it encrypted since the last change. The session must be on disk before the message is sent.
+    pub fn take(&mut self, step: SessionStep) {
+        self.current.take(step);
     }
 
     /// The current ratchet, and then the former ones.

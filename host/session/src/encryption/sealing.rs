@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use jid::{BareJid, Jid};
-use parlor_e2ee::omemo::{KeyMessage, Session, payload};
+use parlor_e2ee::omemo::{KeyMessage, SessionStep, payload};
 use parlor_stanza::error::CallError;
 use parlor_stanza::omemo::envelope;
 use parlor_stanza::types::{
@@ -43,13 +43,13 @@ pub(super) enum Sealing {
     Cannot(CallError),
 }
 
-/// A session as it is after a message. If the message is not sent, the session stays as it was: recipients keep the keys of a limited
+/// The step of a session by a message. If the message is not sent, the session stays as it was: recipients keep the keys of a limited
 /// number of missing messages.
 struct Step {
     jid: BareJid,
     device: u32,
     form: OmemoForm,
-    session: Session,
+    step: SessionStep,
 }
 
 /// A device that should read a message.
@@ -347,23 +347,22 @@ fn key_for(
     steps: &mut Vec<Step>,
     account: Option<&str>,
 ) -> Option<KeyFor> {
-    let mut session = keys.sessions.get(jid, device, form)?.clone();
-    let KeyMessage { prekey, bytes } = match session.encrypt(key) {
-        Ok(message) => message,
+    let (KeyMessage { prekey, bytes }, step) = match keys.sessions.get(jid, device, form)?.seal(key) {
+        Ok(sealed) => sealed,
         Err(error) => {
             tracing::warn!(account, %jid, device, %error, "a device gets no message: its session is used up");
             return None;
         }
     };
-    steps.push(Step { jid: jid.clone(), device, form, session });
+    steps.push(Step { jid: jid.clone(), device, form, step });
     Some(KeyFor { jid: jid.clone(), device, is_prekey: prekey, bytes })
 }
 
 /// Takes the steps of the sessions, since their message is sent. Returns the changes to keep on disk.
 fn step(keys: &mut EndToEnd, steps: Vec<Step>) -> Vec<KeyChange> {
     let mut changes = Vec::with_capacity(steps.len());
-    for Step { jid, device, form, session } in steps {
-        keys.sessions.stepped((&jid, device, form), session, &mut changes);
+    for Step { jid, device, form, step } in steps {
+        keys.sessions.take((&jid, device, form), step, &mut changes);
         keys.owed.paid(&jid, device, form);
     }
     changes

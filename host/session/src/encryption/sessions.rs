@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use jid::BareJid;
-use parlor_e2ee::omemo::{Session, Version};
+use parlor_e2ee::omemo::{Session, SessionStep, Version};
 use parlor_stanza::types::OmemoForm;
 
 use super::kept::KeyChange;
@@ -68,19 +68,28 @@ impl Sessions {
         session: Session,
         changes: &mut Vec<KeyChange>,
     ) {
-        self.stepped((jid, device, form), session, changes);
+        let state = session.to_bytes();
+        self.insert((jid, device, form), session, state.as_ref().len());
+        changes.push(KeyChange::Session { jid: jid.clone(), device, form, state: Some(state) });
         self.make_room(jid, changes);
     }
 
-    /// Stores a session that has sent a message, in place of its state before that message. Adds the changes to keep on disk.
-    pub(super) fn stepped(
+    /// Lets a session take the step of a message that it has encrypted. Adds the change to keep on disk.
+    pub(super) fn take(
         &mut self,
         (jid, device, form): (&BareJid, u32, OmemoForm),
-        session: Session,
+        step: SessionStep,
         changes: &mut Vec<KeyChange>,
     ) {
-        let state = session.to_bytes();
-        self.insert((jid, device, form), session, state.as_ref().len());
+        let mut all = self.people.get_mut(jid).into_iter().flatten();
+        let Some(held) = all.find(|held| held.device == device && held.form == form) else { return };
+        held.session.take(step);
+        let state = held.session.to_bytes();
+        self.bytes -= held.bytes;
+        held.bytes = state.as_ref().len();
+        self.bytes += held.bytes;
+        self.used += 1;
+        held.used = self.used;
         changes.push(KeyChange::Session { jid: jid.clone(), device, form, state: Some(state) });
     }
 

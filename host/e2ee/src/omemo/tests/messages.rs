@@ -307,6 +307,28 @@ fn a_prekey_without_a_number_is_the_last_choice() {
     }
 }
 
+/// A message may turn out to be too long, or need further keys. Its key is then free for the next one.
+#[test]
+fn a_session_goes_on_only_with_the_step_of_a_message() {
+    for version in Version::ALL {
+        let mut rng = Steady::new(47);
+        let (mut one, mut other) = acquainted(version, &mut rng);
+        let session = one.session.as_mut().unwrap();
+        let before = session.to_bytes();
+        let (given_up, _) = session.seal(b"text").unwrap();
+        assert!(session.to_bytes() == before);
+        let (message, step) = session.seal(b"text").unwrap();
+        assert_eq!(message, given_up);
+        session.take(step);
+        assert!(session.to_bytes() != before);
+        let next = session.encrypt(b"text").unwrap();
+        assert_ne!(next, message, "no key is used twice");
+        for message in [message, next] {
+            assert_eq!(other.read(&message, &mut rng).unwrap(), b"text");
+        }
+    }
+}
+
 /// A message without the numbers and keys of an exchange cannot be one.
 #[test]
 fn a_message_that_is_marked_as_an_exchange_by_mistake_is_read() {
