@@ -15,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::oneshot;
 
 use super::column::add_column;
-use super::edit::{Edit, Statement};
+use super::edit::{Edit, Failure, Statement, StoreFile, Writing};
 use super::{Store, StoreError};
 
 /// The tables with keys, for backups.
@@ -200,15 +200,12 @@ impl EncryptionKeeper {
     fn write(&mut self) {
         let (done, arrives) = oneshot::channel();
         let (account, changes) = (self.account.clone(), std::mem::take(&mut self.next));
-        let numbers = self.used + 1..;
+        let first = self.used + 1;
         self.used = self.used.saturating_add_unsigned(changes.len() as u64);
         // If the queue is full, the job is dropped, and with it the sender.
-        let change = move |edit: &Edit<'_>| {
-            let mut numbered = numbers.zip(changes);
-            numbered.try_for_each(|(used, one)| write_one(edit, &account, one, used))
-        };
+        let change = move |file: &mut StoreFile| write_all(file, &account, changes, first);
         // The account may have ended.
-        self.store.put_then(change, |is_made| _ = done.send(is_made));
+        self.store.put_with(change, |is_made| _ = done.send(is_made));
         self.writing = Some((self.asked, arrives));
     }
 
@@ -241,8 +238,29 @@ fn latest(changes: Vec<KeyChange>) -> Vec<KeyChange> {
     kept
 }
 
-/// Makes one change. `used`: its number, which increases.
-fn write_one(edit: &Edit<'_>, account: &str, change: KeyChange, used: i64) -> rusqlite::Result<()> {
+/// Makes all changes, or none. `first`: the number of the first one.
+fn write_all(file: &mut StoreFile, account: &str, changes: Vec<KeyChange>, first: i64) -> Result<(), Failure> {
+    // Most messages to a person change one session and nothing else. One write needs no transaction.
+    if let [KeyChange::Session { jid, device, form, state: Some(state) }] = &*changes {
+        let state: &[u8] = state;
+        let values = params![account, jid.as_str(), device, form.namespace(), state, first];
+        return file.change_once(|edit| edit.write(PUT_SESSION, values)).map(drop);
+    }
+    file.change(|edit| {
+        // A message to a room changes hundreds of sessions, for which the statement is looked up once.
+        let mut put_session = edit.writing(PUT_SESSION)?;
+        let mut numbered = (first..).zip(changes);
+        numbered.try_for_each(|(used, change)| write_one((edit, &mut put_session), account, change, used))
+    })
+}
+
+/// Makes one change. `put_session` puts the state of a session. `used`: the number of the change, which increases.
+fn write_one(
+    (edit, put_session): (&Edit<'_>, &mut Writing<'_>),
+    account: &str,
+    change: KeyChange,
+    used: i64,
+) -> rusqlite::Result<()> {
     match change {
         KeyChange::Device(state) => {
             edit.write(PUT_DEVICE, params![account, &*state])?;
@@ -254,7 +272,7 @@ fn write_one(edit: &Edit<'_>, account: &str, change: KeyChange, used: i64) -> ru
             edit.write(DELETE_OTR, params![account])?;
         }
         KeyChange::Session { jid, device, form, state: Some(state) } => {
-            edit.write(PUT_SESSION, params![account, jid.as_str(), device, form.namespace(), &*state, used])?;
+            put_session.write(params![account, jid.as_str(), device, form.namespace(), &*state, used])?;
         }
         KeyChange::Session { jid, device, form, state: None } => {
             edit.write(DELETE_SESSION, params![account, jid.as_str(), device, form.namespace()])?;

@@ -52,7 +52,7 @@ use std::time::Duration;
 
 use accounts::Tie;
 use audit::SharedAudit;
-use edit::{Edit, StoreFile};
+use edit::{Edit, Failure, StoreFile};
 use health::Health;
 use parlor_base::clock::Clock;
 use parlor_base::escape::EscapedPath as _;
@@ -328,9 +328,18 @@ impl Store {
         change: impl FnOnce(&Edit<'_>) -> rusqlite::Result<()> + Send + 'static,
         then: impl FnOnce(bool) + Send + 'static,
     ) -> bool {
+        self.put_with(move |file| file.change(change), then)
+    }
+
+    /// Same as [`put_then`](Self::put_then), for a job that makes its change itself, and one at most.
+    fn put_with(
+        &self,
+        change: impl FnOnce(&mut StoreFile) -> Result<(), Failure> + Send + 'static,
+        then: impl FnOnce(bool) + Send + 'static,
+    ) -> bool {
         let path = self.path.clone();
         let job: Job = Box::new(move |file| {
-            let result = file.change(change);
+            let result = change(file);
             file.conclude(result, move |result| {
                 if let Err(error) = &result {
                     tracing::warn!(path = %path.escaped(), %error, "something could not be written to the store");

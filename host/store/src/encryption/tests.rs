@@ -119,6 +119,21 @@ async fn sessions_are_read_in_the_order_of_their_use_also_after_further_starts_a
     }
 }
 
+/// A message to a person changes one session, and one to a room those of all its devices.
+#[test]
+fn one_session_is_written_alone_and_several_together_in_their_order() {
+    let (mut file, account) = (StoreFile::new(crate::file::in_memory(), crate::NoLog), account().to_string());
+    write_all(&mut file, &account, [3, 1, 2].map(|device| session(device, Some(b"a"))).into(), 1).unwrap();
+    write_all(&mut file, &account, vec![session(3, Some(b"b"))], 4).unwrap();
+    assert!(file.is_autocommit());
+    let (kept, used) = load(&file, &account).unwrap();
+    let sessions: Vec<_> = kept.sessions.iter().map(|(_, device, _, state)| (*device, state.to_vec())).collect();
+    assert_eq!(sessions, [(1, b"a".to_vec()), (2, b"a".to_vec()), (3, b"b".to_vec())]);
+    assert_eq!(used, 4);
+    write_all(&mut file, &account, vec![session(1, None)], 5).unwrap();
+    assert_eq!(load(&file, &account).unwrap().0.sessions.len(), 2);
+}
+
 #[tokio::test]
 async fn keys_with_a_decision_are_read_before_all_others() {
     let mut keeper = EncryptionKeeper::new(Store::in_memory(), &account());
