@@ -49,7 +49,7 @@ struct Step {
     jid: BareJid,
     device: u32,
     form: OmemoForm,
-    step: SessionStep,
+    next: SessionStep,
 }
 
 /// A device that should read a message.
@@ -354,15 +354,15 @@ fn key_for(
             return None;
         }
     };
-    steps.push(Step { jid: jid.clone(), device, form, step });
+    steps.push(Step { jid: jid.clone(), device, form, next: step });
     Some(KeyFor { jid: jid.clone(), device, is_prekey: prekey, bytes })
 }
 
 /// Takes the steps of the sessions, since their message is sent. Returns the changes to keep on disk.
 fn step(keys: &mut EndToEnd, steps: Vec<Step>) -> Vec<KeyChange> {
     let mut changes = Vec::with_capacity(steps.len());
-    for Step { jid, device, form, step } in steps {
-        keys.sessions.take((&jid, device, form), step, &mut changes);
+    for Step { jid, device, form, next } in steps {
+        keys.sessions.take((&jid, device, form), next, &mut changes);
         keys.owed.paid(&jid, device, form);
     }
     changes
