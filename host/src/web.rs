@@ -271,12 +271,12 @@ impl Head {
         if self.query.as_ref().is_some_and(|query| query.len() > LONGEST) {
             return Some(414);
         }
-        let mut shown = self.headers.iter().filter(|(name, _)| door.passes_on(name.as_str()));
+        let mut shown = self.headers.iter().filter(|(name, _)| door.takes_header(name.as_str()));
         shown.any(|(_, value)| value.len() > LONGEST).then_some(431)
     }
 
     fn request(&self, door: &Door, body: Vec<u8>) -> WebhookRequest {
-        let shown = self.headers.iter().filter(|(name, _)| door.passes_on(name.as_str()));
+        let shown = self.headers.iter().filter(|(name, _)| door.takes_header(name.as_str()));
         let text = |(name, value): (&header::HeaderName, &header::HeaderValue)| {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         };

@@ -522,6 +522,61 @@ async fn a_former_secret_counts_until_its_owner_ends_it() {
     house.host.stop(SOON).await.unwrap();
 }
 
+/// Row 142: each repository of a forge may have its own secret, and none of them passes for another.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_sender_has_its_own_secret_and_the_plugin_is_told_whose_it_was() {
+    let mut house = House::start(|entry| entry).await;
+    let path = house.path("queue").await;
+    let [garden, later] = ["canary-of-the-garden", "canary-of-the-garden-2"].map(|secret| {
+        let kept = house.home.keep_secret(secret, secret).unwrap();
+        (secret, kept["file"].as_str().unwrap().to_owned())
+    });
+    let config = ["plugin", "config", "receiver"];
+    let send = async |house: &House, secret: &str, more: &str, body: &str| loop {
+        let head = format!("POST {path} HTTP/1.1\r\n{more}{}", github(secret, body));
+        match status(&house.send(&head, body.as_bytes()).await) {
+            503 => tokio::task::yield_now().await,
+            other => break other,
+        }
+    };
+    assert_eq!(send(&house, garden.0, "", "early").await, 401);
+    let set = ["secret", "--sender", "garden", "--file", &garden.1];
+    let told = house.home.run(&[&config[..], &set].concat()).await.unwrap();
+    assert!(told.code == Some(0) && !format!("{told:?}").contains("canary-shared"), "{told:?}");
+
+    // The secret of the setting has no sender, whatever a request says.
+    assert_eq!(send(&house, SECRET, "parlor-sender: garden\r\n", "a").await, 202);
+    house.told("queue 1 1 POST None [] a").await;
+    assert_eq!(send(&house, garden.0, "parlor-sender: shop\r\n", "b").await, 202);
+    house.told("queue 1 1 POST None [\\\"parlor-sender=garden\\\"] b").await;
+    assert_eq!(send(&house, "canary-neither", "", "x").await, 401);
+
+    // It changes without loss, as that of the setting.
+    let set = ["secret", "--sender", "garden", "--file", &later.1, "--former-for", "1h"];
+    assert_eq!(house.home.run(&[&config[..], &set].concat()).await.unwrap().code, Some(0));
+    for (secret, body) in [(garden.0, "c"), (later.0, "d"), (SECRET, "e")] {
+        assert_eq!(send(&house, secret, "", body).await, 202, "{secret}");
+    }
+    let used = [("webhook", "queue"), ("sender", "garden")];
+    house.host.wait("a sender still uses the former secret", &used, SOON).await.unwrap();
+    let shown = house.shown(&[]).await;
+    let queue = shown["webhooks"].as_array().unwrap().iter().find(|webhook| webhook["name"] == "queue").unwrap();
+    assert_eq!(queue["senders"][0]["name"], "garden", "{shown}");
+    assert!(queue["senders"][0]["former_until"].is_string() && queue["former"].is_null(), "{shown}");
+    let ended = ["--end-former", "secret", "--sender", "garden"];
+    assert_eq!(house.home.run(&[&config[..], &ended].concat()).await.unwrap().code, Some(0));
+    assert_eq!(send(&house, garden.0, "", "y").await, 401);
+
+    // Without it, the sender is a stranger.
+    let unset = ["--unset", "secret", "--sender", "garden"];
+    assert_eq!(house.home.run(&[&config[..], &unset].concat()).await.unwrap().code, Some(0));
+    assert_eq!(send(&house, later.0, "", "z").await, 401);
+    assert_eq!(send(&house, SECRET, "", "f").await, 202);
+    let audit = house.home.run(&["audit", "--plugin", "receiver", "--json"]).await.unwrap();
+    assert!(!format!("{audit:?}").contains("canary-of"), "{audit:?}");
+    house.host.stop(SOON).await.unwrap();
+}
+
 /// Row 141: the same by their size.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_wait_are_bounded_in_bytes() {

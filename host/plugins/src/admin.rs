@@ -55,7 +55,7 @@ pub use offer::{Expected, Offer, Publisher};
 pub use ordering::order_hooks;
 pub use recording::Decided;
 pub use rooms::{keep_to_rooms, rooms_value};
-pub use rotation::{NewSecret, end_former, rotate_secret};
+pub use rotation::{NewSecret, end_former, remove_sender, rotate_secret, set_sender};
 pub use settings::{SettingChange, change_settings, check_secret, fits as secret_fits};
 pub use version::{Older, Plan, Replacement};
 

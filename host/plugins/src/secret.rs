@@ -4,6 +4,7 @@
 //! settings on this host. No error here repeats the value, nor the command, which may contain another secret.
 
 mod former;
+mod senders;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,18 +18,23 @@ use parlor_base::id::{Digest, PluginId};
 use parlor_base::shell::{ASKS_NOBODY, Shell};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::task::JoinSet;
 
 use crate::manifest::Manifest;
 use crate::policy::values::{RoomSettings, SettingValues};
 use crate::setting::MAX_TEXT;
 
 pub use former::{Former, FormerSecret};
+pub use senders::{MOST_SENDERS, SecretName, SenderSecret, sender_names, without_sender};
 
 /// The timeout of a command, and of reading a file.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The error's advice for an owner who wrote a secret into the policy.
 const INSTEAD: &str =
     "a secret is not written here: write { file = \"…\" } with a file that only you can read, or { command = \"…\" }";
+
+/// The error for a credential that is too short.
+const TOO_SHORT: SecretError = SecretError::Unfit("shorter than 8 bytes, which is no credential");
 
 /// The place where the owner keeps a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,11 +68,14 @@ pub enum SecretError {
 }
 
 impl SecretSource {
-    /// Parses a reference in a policy, which may have a [former](Former) one. The error says what to write instead.
+    /// Parses a reference in a policy, which may have a [former](Former) one and those of [single senders](SenderSecret). The error says
+    /// what to write instead.
     pub fn read(value: &Value) -> Result<Self, &'static str> {
         let table = value.as_object().ok_or(INSTEAD)?;
         let former = table.get("former").map(Former::read).transpose()?;
-        let one = Some(table).filter(|table| table.len() == 1 + usize::from(former.is_some())).ok_or(INSTEAD)?;
+        let senders = table.get("senders").map(senders::check).transpose()?;
+        let beside = usize::from(former.is_some()) + usize::from(senders.is_some());
+        let one = Some(table).filter(|table| table.len() == 1 + beside).ok_or(INSTEAD)?;
         let text = |key: &str| one.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
         match (text("file"), text("command")) {
             (Some(file), None) => Ok(Self::File(file.into())),
@@ -85,18 +94,24 @@ impl SecretSource {
 
     /// Returns all places that a reference in a policy names.
     pub fn all_of(value: &Value) -> impl Iterator<Item = Self> {
-        let former = Former::of(value).map(|former| former.source);
-        Self::read(value).into_iter().chain(former)
+        let places = |value: Value| {
+            let former = Former::of(&value).map(|former| former.source);
+            Self::read(&value).into_iter().chain(former)
+        };
+        let senders = senders::of(value).into_iter().map(|(_, own)| own);
+        std::iter::once(value.clone()).chain(senders).flat_map(places)
     }
 
     /// Returns the reference with relative file paths resolved against `folder`.
     pub(super) fn below(value: Value, folder: &Path) -> Value {
         let Ok(present) = Self::read(&value) else { return value };
         let present = present.in_folder(folder);
-        match Former::of(&value) {
+        let reference = match Former::of(&value) {
             None => present.written(),
             Some(Former { source, until }) => Former { source: source.in_folder(folder), until }.beside(&present),
-        }
+        };
+        let senders = senders::of(&value).into_iter().map(|(name, own)| (name, Self::below(own, folder)));
+        senders::beside(reference, senders.collect())
     }
 
     fn in_folder(self, folder: &Path) -> Self {
@@ -170,29 +185,56 @@ async fn opened(values: &SettingValues, manifest: &Manifest) -> Result<SettingVa
         let Ok(source) = SecretSource::read(value) else { continue };
         let secret = source.open().await.map_err(|error| (name.clone(), error))?;
         if !setting.kind.is_long_enough(&secret) {
-            return Err((name.clone(), SecretError::Unfit("shorter than 8 bytes, which is no credential")));
+            return Err((name.clone(), TOO_SHORT));
         }
         *value = secret.into();
     }
     Ok(opened)
 }
 
-/// Reads the former secrets of these values. One that cannot be read verifies nothing, and keeps no plugin from running.
-async fn open_former(values: &SettingValues, manifest: &Manifest, opened: &mut SettingValues) {
+/// Reads the former secrets of these values, and those of single senders. One that cannot be read verifies nothing, and keeps no plugin
+/// from running.
+async fn open_beside(values: &SettingValues, manifest: &Manifest, opened: &mut SettingValues) {
     for (name, value) in &values.0 {
-        let is_secret = manifest.settings.get(name).is_some_and(|setting| setting.kind.is_secret());
-        let counts = |former: &Former| is_secret && former.until > Timestamp::now();
-        let Some(Former { source, until }) = Former::of(value).filter(counts) else { continue };
-        match source.open().await {
-            Ok(text) => FormerSecret::new(text, until).put(name, &mut opened.0),
-            Err(error) => {
-                tracing::warn!(setting = name, %until, %error, "the former secret is unavailable, so no request can be verified by it");
+        let Some(setting) = manifest.settings.get(name).filter(|setting| setting.kind.is_secret()) else { continue };
+        open_former(name, value, opened).await;
+        // Together, since each may take its whole time.
+        let mut opening = JoinSet::new();
+        for (sender, own) in senders::of(value) {
+            let Ok(source) = SecretSource::read(&own) else { continue };
+            opening.spawn(async move { (sender, own, source.open().await) });
+        }
+        while let Some(ended) = opening.join_next().await {
+            let Ok((sender, own, text)) = ended else { continue };
+            let is_long_enough = |text: &String| setting.kind.is_long_enough(text);
+            match text.and_then(|text| Some(text).filter(is_long_enough).ok_or(TOO_SHORT)) {
+                Ok(text) => {
+                    let key = SenderSecret::key(name, &sender);
+                    SenderSecret::put(key.clone(), text, &mut opened.0);
+                    open_former(&key, &own, opened).await;
+                }
+                Err(error) => {
+                    tracing::warn!(setting = name, sender, %error, "the secret of a sender is unavailable, so its requests are refused");
+                }
             }
         }
     }
 }
 
-/// Returns values that were read without the [former secrets](FormerSecret) beside them, as a plugin sees them.
+/// Reads the former secret of a reference, and puts it beside the value under this key.
+async fn open_former(key: &str, reference: &Value, opened: &mut SettingValues) {
+    let counts = |former: &Former| former.until > Timestamp::now();
+    let Some(Former { source, until }) = Former::of(reference).filter(counts) else { return };
+    match source.open().await {
+        Ok(text) => FormerSecret::new(text, until).put(key, &mut opened.0),
+        Err(error) => {
+            tracing::warn!(setting = key, %until, %error, "the former secret is unavailable, so no request can be verified by it");
+        }
+    }
+}
+
+/// Returns values that were read without the [former secrets](FormerSecret) and those of [single senders](SenderSecret) beside them, as a
+/// plugin sees them.
 pub fn without_former(values: &SettingValues) -> SettingValues {
     let mut values = values.clone();
     drop(FormerSecret::take_all(&mut values.0));
@@ -200,15 +242,15 @@ pub fn without_former(values: &SettingValues) -> SettingValues {
 }
 
 /// Returns the owner's values for everywhere and for single rooms, with the references of the schema's secrets replaced by
-/// the secrets. [Former secrets](FormerSecret) stand beside the values for everywhere. The error names the setting whose
-/// secret cannot be read.
+/// the secrets. [Former secrets](FormerSecret) and those of [single senders](SenderSecret) stand beside the values for everywhere. The
+/// error names the setting whose secret cannot be read.
 pub async fn opened_with_rooms(
     values: &SettingValues,
     rooms: &RoomSettings,
     manifest: &Manifest,
 ) -> Result<(SettingValues, RoomSettings), (String, SecretError)> {
     let (mut everywhere, mut in_rooms) = (opened(values, manifest).await?, RoomSettings::default());
-    open_former(values, manifest, &mut everywhere).await;
+    open_beside(values, manifest, &mut everywhere).await;
     for (room, values) in &rooms.0 {
         in_rooms.0.insert(room.clone(), opened(values, manifest).await?);
     }
@@ -244,6 +286,14 @@ impl Secrets {
             None => name.to_owned(),
         };
         self.folder.join(id.as_str()).join(file)
+    }
+
+    /// Returns the names under which secrets beside that of a setting are stored: former ones, and those of single senders.
+    pub fn beside(&self, id: &PluginId, name: &str) -> Vec<String> {
+        let Ok(files) = std::fs::read_dir(self.folder.join(id.as_str())) else { return Vec::new() };
+        let names = files.filter_map(|file| file.ok()?.file_name().into_string().ok());
+        let is_beside = |file: &String| file.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        names.filter(|file| is_beside(file) && !file.contains('@')).collect()
     }
 
     /// Removes the stored secret of a setting.

@@ -286,10 +286,10 @@ fn mark(value: &Value) -> String {
         Ok(SecretSource::File(path)) => path.canonicalize().or_else(|_| std::path::absolute(&path)).ok(),
         Ok(SecretSource::Command(_)) | Err(_) => None,
     };
-    // A reference to a former secret is a change, too.
-    let former = value.get("former").map(Value::to_string).unwrap_or_default();
+    // A reference to a former secret or to that of a sender is a change, too.
+    let beside = ["former", "senders"].map(|key| value.get(key).map(Value::to_string).unwrap_or_default()).concat();
     let digest = match path {
-        Some(path) => Digest::of(&[path.as_os_str().as_encoded_bytes(), former.as_bytes()].concat()),
+        Some(path) => Digest::of(&[path.as_os_str().as_encoded_bytes(), beside.as_bytes()].concat()),
         None => Digest::of(value.to_string().as_bytes()),
     };
     digest.to_string()

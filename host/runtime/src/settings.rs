@@ -12,7 +12,7 @@ use parlor_base::nearest::nearest;
 use parlor_config::SETTINGS;
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::RoomSettings;
-use parlor_plugins::secret::FormerSecret;
+use parlor_plugins::secret::{FormerSecret, SenderSecret};
 use parlor_plugins::setting::SettingKind;
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::is_one_line;
@@ -67,6 +67,8 @@ struct Owner {
     in_rooms: RoomSettings,
     /// The former secrets, which the plugin does not get.
     former: BTreeMap<String, FormerSecret>,
+    /// The secrets of single senders of webhooks, which the plugin does not get either.
+    senders: BTreeMap<String, Vec<SenderSecret>>,
     /// The texts that no answer may show, from the credentials among the values. Most plugins have none, or make no
     /// requests.
     hidden: OnceLock<Arc<Hidden>>,
@@ -74,8 +76,9 @@ struct Owner {
 
 impl Owner {
     fn of(mut values: Values, in_rooms: RoomSettings) -> Arc<Self> {
+        let senders = SenderSecret::take_all(&mut values);
         let former = FormerSecret::take_all(&mut values);
-        Arc::new(Self { values, in_rooms, former, hidden: OnceLock::new() })
+        Arc::new(Self { values, in_rooms, former, senders, hidden: OnceLock::new() })
     }
 
     /// Returns the value for a room, else the general one.
@@ -193,7 +196,9 @@ impl OwnSettings {
             let all = everywhere.chain(owner.in_rooms.iter().map(|(_, key, value)| (key, value)));
             let present = all.filter_map(|(key, value)| Some((key, value.as_str()?)));
             let former = owner.former.iter().map(|(key, secret)| (key.as_str(), secret.text()));
-            let texts = present.chain(former).filter(|(key, _)| is_credential(key));
+            let senders = owner.senders.iter().flat_map(|(key, all)| all.iter().map(move |one| (key.as_str(), one)));
+            let senders = senders.flat_map(|(key, one)| one.texts().map(move |text| (key, text)));
+            let texts = present.chain(former).chain(senders).filter(|(key, _)| is_credential(key));
             Arc::new(Hidden::of(texts.map(|(_, text)| text)))
         });
         (keys.iter().map(|key| credential(key).map(str::to_owned)).collect(), Arc::clone(hidden))
@@ -209,6 +214,11 @@ impl OwnSettings {
     /// Returns the former secret of a setting, if it has one.
     pub fn former(&self, key: &str) -> Option<FormerSecret> {
         self.layers.load().owner.former.get(key).cloned()
+    }
+
+    /// Returns the secrets that single senders of webhooks have beside that of a setting.
+    pub fn senders(&self, key: &str) -> Vec<SenderSecret> {
+        self.layers.load().owner.senders.get(key).cloned().unwrap_or_default()
     }
 
     /// Returns the settings that no other plugin may read.

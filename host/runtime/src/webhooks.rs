@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_plugins::admission::Admitted;
-use parlor_plugins::secret::FormerSecret;
+use parlor_plugins::secret::{FormerSecret, SenderSecret};
 use parlor_plugins::webhook::{Mode, Verification, Webhook};
 use parlor_session::permissions::Grants;
 use parlor_store::{Owner, ShownRequest, StoreError};
@@ -178,6 +178,27 @@ impl Webhooks {
         (former.counts_at(now) && self.is_secret(webhook, former.text())).then_some(former)
     }
 
+    /// Returns the secrets that single senders of a webhook have, if they are of the right form.
+    fn senders(&self, webhook: &Webhook) -> Vec<SenderSecret> {
+        let Some(setting) = &webhook.secret else { return Vec::new() };
+        let fits = |text: &str| self.is_secret(webhook, text) && webhook.verification.wanted_form(text).is_none();
+        self.settings.senders(setting).into_iter().filter(|one| fits(one.text())).collect()
+    }
+
+    /// Returns all secrets that verify requests to a webhook now: that of the setting first, which is empty if there is none, and the
+    /// former one; then those of single senders, and their former ones.
+    pub(crate) fn secrets(&self, webhook: &Webhook, now: Timestamp) -> Vec<WebhookSecret> {
+        let one = |text: &str, is_former, sender| WebhookSecret { text: text.to_owned(), is_former, sender };
+        let mut all = vec![one(&self.secret(webhook).unwrap_or_default(), false, None)];
+        all.extend(self.former_secret(webhook, now).map(|former| one(former.text(), true, None)));
+        for sender in self.senders(webhook) {
+            let name = || Some(sender.name().to_owned());
+            all.push(one(sender.text(), false, name()));
+            all.extend(sender.former_at(now).map(|former| one(former.text(), true, name())));
+        }
+        all
+    }
+
     fn is_secret(&self, webhook: &Webhook, given: &str) -> bool {
         let setting = webhook.secret.as_ref().and_then(|name| self.admitted.manifest.settings.get(name));
         let default = setting.and_then(|setting| setting.default.as_ref()).and_then(Value::as_str);
@@ -221,6 +242,7 @@ impl Webhooks {
             verification: webhook.verification.about(),
             lacks_secret: webhook.secret.clone().filter(|_| self.secret(webhook).is_none()),
             former_secret: former(webhook),
+            senders: self.senders(webhook).iter().map(|one| SenderState::of(one, now)).collect(),
         };
         self.declared().iter().map(state).collect()
     }
@@ -289,4 +311,31 @@ pub struct WebhookState {
     pub lacks_secret: Option<String>,
     /// The setting whose former secret verifies requests, too, and when that ends.
     pub former_secret: Option<(String, Timestamp)>,
+    /// The senders with their own secret.
+    pub senders: Vec<SenderState>,
+}
+
+/// A sender with its own secret, as owners are shown it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SenderState {
+    /// Its name.
+    pub name: String,
+    /// When its former secret ends, if it has one that counts.
+    pub former_until: Option<Timestamp>,
+}
+
+impl SenderState {
+    fn of(secret: &SenderSecret, now: Timestamp) -> Self {
+        Self { name: secret.name().to_owned(), former_until: secret.former_at(now).map(FormerSecret::until) }
+    }
+}
+
+/// A secret that verifies requests to a webhook.
+pub(crate) struct WebhookSecret {
+    /// The secret itself.
+    pub(crate) text: String,
+    /// Whether another one has replaced it.
+    pub(crate) is_former: bool,
+    /// The sender, if it is the secret of a single one.
+    pub(crate) sender: Option<String>,
 }

@@ -16,7 +16,7 @@ use parlor_runtime::instance::{LimitUse, Usage as Used};
 use parlor_runtime::rights;
 use parlor_runtime::schedules::ScheduleState;
 use parlor_runtime::supervisor::State;
-use parlor_runtime::webhooks::{FailedAttempt, WebhookState};
+use parlor_runtime::webhooks::{FailedAttempt, SenderState, WebhookState};
 use parlor_session::permissions::question::Question;
 use parlor_session::permissions::{Grants, RoomList};
 use parlor_session::{KeyKind, KeyList, KnownKey, OpenComparison};
@@ -25,8 +25,8 @@ use parlor_xmpp::ComponentState;
 
 use super::views::{
     Account, Answer, Compared, Comparison, ComponentStatus, Denied, Encryption, FormerSecret, HookRecord, Key, Keys,
-    LastError, Limit, OwnOmemo, Plugin, Process, Record, Schedule, Schedules, Status, Usage, Webhook, WebhookRequest,
-    Webhooks, absolute,
+    LastError, Limit, OwnOmemo, Plugin, Process, Record, Schedule, Schedules, SecretSender, Status, Usage, Webhook,
+    WebhookRequest, Webhooks, absolute,
 };
 use super::{VERSION, health, rooms};
 use crate::host::{Asleep, Host, PluginStatus, status_on, why_awake};
@@ -67,6 +67,10 @@ pub(super) async fn plugin(host: &Host, id: &PluginId) -> Vec<Plugin> {
     host.status_of(id).await.iter().map(shown).collect()
 }
 
+fn secret_sender(SenderState { name, former_until }: &SenderState) -> SecretSender {
+    SecretSender { name: name.clone(), former_until: former_until.map(|until| until.to_string()) }
+}
+
 /// Returns the webhooks of a plugin on an account, with the last requests to them.
 pub(super) fn webhooks(
     account: &AccountName,
@@ -84,6 +88,7 @@ pub(super) fn webhooks(
             .former_secret
             .as_ref()
             .map(|(setting, until)| FormerSecret { setting: setting.clone(), until: until.to_string() }),
+        senders: state.senders.iter().map(secret_sender).collect(),
     };
     let request = |one: &ShownRequest| {
         let (state, status) = match one.state {

@@ -23,7 +23,7 @@ pub use data::{DataChange, DataEntry, DataHead, DataPage};
 pub use ills::{ComponentStatus, Failure, LastError};
 pub use keys::{Compared, Comparison, Encryption, Key, Keys, OwnOmemo, shown};
 pub use settings::{NewSetting, PluginSetting};
-pub use webhooks::{FormerSecret, Webhook, WebhookRequest, Webhooks};
+pub use webhooks::{FormerSecret, SecretSender, Webhook, WebhookRequest, Webhooks};
 
 /// The state of the host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -13,10 +13,13 @@ use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::id::PluginId;
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_base::quantity;
-use parlor_plugins::admin::{NewSecret, PluginAdmin, check_secret, end_former, rotate_secret};
+use parlor_plugins::admin::{
+    NewSecret, PluginAdmin, check_secret, end_former, remove_sender, rotate_secret, set_sender,
+};
 use parlor_plugins::policy::Entry;
-use parlor_plugins::secret::{Former, SecretSource};
+use parlor_plugins::secret::{Former, SecretName, SecretSource, sender_names};
 use parlor_plugins::setting::{Setting, SettingKind};
+use parlor_plugins::webhook;
 use serde_json::{Value, json};
 
 use super::add::{done, done_as_wanted};
@@ -34,7 +37,7 @@ const LONGEST_OVERLAP: Duration = Duration::from_hours(90 * 24);
 /// The arguments of `parlor plugin config`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A value is JSON where the schema wants no text, such as 5, true or [\"a\", \"b\"]. To set a secret, name it: the command asks for it or reads standard input, so that no list of processes shows it. It stores the secret in a file of the data folder that only you can read, or uses --file or --command, and never shows it. Without a name, the command shows all settings, and which secrets are set. A value takes effect at once, on the running plugin. With --former-for, the former secret of a webhook also verifies requests for that time, so that no request is refused until its senders have the new one.\n\nExamples:\n  parlor plugin config echo                       its settings, with their defaults\n  parlor plugin config echo room_prefix 'say '    set one\n  parlor plugin config echo --unset room_prefix   back to the default\n  pass show key | parlor plugin config weather api_key\n  parlor plugin config weather api_key --command 'pass show key'\n  parlor plugin config forge github_secret --former-for 1d\n  parlor plugin config forge --end-former github_secret\n  parlor plugin config echo room_prefix 'hey ' --room lounge@conference.example.org\n\nExit codes: 0 done, 1 it does not fit and nothing has changed, or it is set and the plugin does not run with it, 2 wrong usage"
+    after_help = "A value is JSON where the schema wants no text, such as 5, true or [\"a\", \"b\"]. To set a secret, name it: the command asks for it or reads standard input, so that no list of processes shows it. It stores the secret in a file of the data folder that only you can read, or uses --file or --command, and never shows it. Without a name, the command shows all settings, and which secrets are set. A value takes effect at once, on the running plugin. With --former-for, the former secret of a webhook also verifies requests for that time, so that no request is refused until its senders have the new one. With --sender, a sender of a webhook has its own secret beside that of the setting, such as a repository; at most 15 have one.\n\nExamples:\n  parlor plugin config echo                       its settings, with their defaults\n  parlor plugin config echo room_prefix 'say '    set one\n  parlor plugin config echo --unset room_prefix   back to the default\n  pass show key | parlor plugin config weather api_key\n  parlor plugin config weather api_key --command 'pass show key'\n  parlor plugin config forge github_secret --former-for 1d\n  parlor plugin config forge --end-former github_secret\n  parlor plugin config forge github_secret --sender garden\n  parlor plugin config forge --unset github_secret --sender garden\n  parlor plugin config echo room_prefix 'hey ' --room lounge@conference.example.org\n\nExit codes: 0 done, 1 it does not fit and nothing has changed, or it is set and the plugin does not run with it, 2 wrong usage"
 )]
 pub struct ConfigArgs {
     /// The plugin.
@@ -56,6 +59,9 @@ pub struct ConfigArgs {
     /// End the former secret of this setting.
     #[arg(long, value_name = "SETTING", conflicts_with_all = ["setting", "value", "room"])]
     end_former: Option<String>,
+    /// The sender of a webhook whose own secret it is, such as the name of a repository.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["value", "room"], value_parser = sender)]
+    sender: Option<String>,
     /// Remove the owner's value.
     #[arg(long, value_name = "SETTING", conflicts_with_all = ["setting", "value", "end_former"])]
     unset: Option<String>,
@@ -82,6 +88,10 @@ impl ConfigArgs {
             target::is_own_host(&config)?;
         }
         self.hint(&entry);
+        if let (Some(name), Some(sender)) = (&self.unset, &self.sender) {
+            remove_sender(&admin, id, name, sender)?;
+            return done(&config, id, &format!("{} counts no longer", self.words(name)), self.json);
+        }
         if let Some(name) = &self.unset {
             let how = self.unset(&admin, name, &entry, schema)?;
             let sentence = format!("{} {how}", self.words(name));
@@ -93,10 +103,15 @@ impl ConfigArgs {
             return done(&config, id, &sentence, self.json);
         }
         if let Some(name) = &self.end_former {
-            end_former(&admin, id, name)?;
+            end_former(&admin, id, self.secret_name(name))?;
             return done(&config, id, &format!("the former {} counts no longer", self.words(name)), self.json);
         }
-        let Some(name) = &self.setting else { return self.show(&entry, schema) };
+        let Some(name) = &self.setting else {
+            if self.sender.is_some() {
+                bail!("name the setting with the secret of the webhook, too");
+            }
+            return self.show(&entry, schema);
+        };
         let kind = schema.get(name).map(|setting| &setting.kind);
         let source = match (&self.file, &self.command) {
             (Some(file), _) => Some(secret_file(name, file)?),
@@ -108,7 +123,7 @@ impl ConfigArgs {
                 bail!("{name} is a {kind}: give it on standard input, where nobody else can read it")
             }
             (Some(SettingKind::Secret | SettingKind::Credential(_)), None) => {
-                let set = self.value(&entry, name).cloned();
+                let set = self.value(&entry, name).and_then(|whole| self.secret_name(name).of(whole));
                 // A terminal with `--json` supplies no secret: the user wants to know whether one is set.
                 let is_asked_for = self.json && source.is_none() && self.former_for.is_none();
                 if let (true, true, Some(setting)) = (is_asked_for, io::stdin().is_terminal(), schema.get(name)) {
@@ -120,6 +135,7 @@ impl ConfigArgs {
             }
             (Some(_), _) if source.is_some() => bail!("{name} is no secret: give its value"),
             (Some(_), _) if self.former_for.is_some() => bail!("{name} is no secret, and has no former one"),
+            (Some(_), _) if self.sender.is_some() => bail!("{name} is no secret, so no sender has its own"),
             (_, None) => {
                 let Some(setting) = schema.get(name) else { bail!(unknown(id, name, schema)) };
                 return self.show_one(&entry, name, setting);
@@ -175,9 +191,13 @@ impl ConfigArgs {
         };
         if let Some(time) = self.former_for {
             let until = Timestamp::now().checked_add(SignedDuration::try_from(time)?)?.round(Unit::Second)?;
-            rotate_secret(admin, id, name, new, until)?;
+            rotate_secret(admin, id, self.secret_name(name), new, until)?;
             let until = second(&until.to_string());
             return Ok(format!("{words} is another one, and the former one counts, too, until {until} UTC"));
+        }
+        if let Some(sender) = &self.sender {
+            set_sender(admin, id, name, sender, new)?;
+            return Ok(format!("{words} is set, and verifies requests beside that of {name}"));
         }
         match new {
             NewSecret::At(source) => {
@@ -207,10 +227,15 @@ impl ConfigArgs {
         Shown { name, setting, value: self.value(entry, name), everywhere, rooms }
     }
 
+    /// Returns the secret that is meant: that of a setting, or that of a single sender.
+    fn secret_name<'a>(&'a self, setting: &'a str) -> SecretName<'a> {
+        SecretName { setting, sender: self.sender.as_deref() }
+    }
+
     /// Names a setting in a sentence.
     fn words(&self, name: &str) -> String {
         let place = self.room.as_ref().map(|room| format!(" in {}", escape_untrusted(room.as_str(), usize::MAX)));
-        format!("{name} of {}{}", self.plugin, place.unwrap_or_default())
+        format!("{} of {}{}", self.secret_name(name), self.plugin, place.unwrap_or_default())
     }
 
     /// Shows a setting, and which rooms have another value.
@@ -282,6 +307,14 @@ fn overlap(text: &str) -> Result<Duration, String> {
         time if time > LONGEST_OVERLAP => Err("a former secret counts for 90 d at most".to_owned()),
         time => Ok(time),
     }
+}
+
+/// Parses the name of a sender.
+fn sender(text: &str) -> Result<String, String> {
+    if webhook::is_name(text) {
+        return Ok(text.to_owned());
+    }
+    Err("a sender's name has 1 to 32 of a-z, 0-9, _ and -, the first one a letter".to_owned())
 }
 
 /// Parses a number, also in forms that JSON lacks: `.5`, `+5`. Any other text stays a text.
@@ -367,11 +400,15 @@ fn screen(id: &PluginId, all: &[Shown<'_>]) -> String {
 /// Describes where a secret is, for people. It shows neither the secret nor a command, which may contain another.
 pub(super) fn kept(reference: &Value) -> String {
     let former = Former::of(reference).map(|former| format!("; the former one until {}", former.until));
-    let former = former.unwrap_or_default();
+    let mut beside = former.unwrap_or_default();
+    let senders = sender_names(reference);
+    if !senders.is_empty() {
+        beside.put(format_args!("; senders with their own: {}", senders.join(", ")));
+    }
     match SecretSource::read(reference) {
-        Ok(SecretSource::File(path)) if path.is_file() => format!("(present, in {}{former})", path.escaped()),
-        Ok(SecretSource::File(path)) => format!("(absent: there is no {}{former})", path.escaped()),
-        Ok(SecretSource::Command(_)) => format!("(from a command{former})"),
+        Ok(SecretSource::File(path)) if path.is_file() => format!("(present, in {}{beside})", path.escaped()),
+        Ok(SecretSource::File(path)) => format!("(absent: there is no {}{beside})", path.escaped()),
+        Ok(SecretSource::Command(_)) => format!("(from a command{beside})"),
         Err(_) => "(no reference)".to_owned(),
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use parlor::control::client::escaped;
-use parlor::control::views::{FormerSecret, Webhook, WebhookRequest, Webhooks};
+use parlor::control::views::{FormerSecret, SecretSender, Webhook, WebhookRequest, Webhooks};
 use parlor_base::id::PluginId;
 use parlor_plugins::admin::PluginAdmin;
 
@@ -78,7 +78,7 @@ fn screen(id: &PluginId, all: &[Webhooks]) -> String {
 }
 
 fn described(id: &PluginId, webhook: &Webhook) -> String {
-    let Webhook { name, address, mode, verification, lacks, former } = webhook;
+    let Webhook { name, address, mode, verification, lacks, former, senders } = webhook;
     let address = address.as_deref().unwrap_or("no address: set `listen` under [web] in the configuration");
     let who = if mode == "answer" { "the plugin" } else { "the host" };
     let mut text = format!("{name}  {address}\n  verified by {verification}, answered by {who}\n");
@@ -93,7 +93,18 @@ fn described(id: &PluginId, webhook: &Webhook) -> String {
             second(until)
         ));
     }
+    if !senders.is_empty() {
+        let all: Vec<_> = senders.iter().map(sender).collect();
+        text.put(format_args!("  senders with their own secret: {}\n", all.join(", ")));
+    }
     text
+}
+
+fn sender(SecretSender { name, former_until }: &SecretSender) -> String {
+    match former_until {
+        None => name.clone(),
+        Some(until) => format!("{name} (the former one counts, too, until {} UTC)", second(until)),
+    }
 }
 
 /// Returns why a request waits, and what can be done about it; empty unless an attempt to deliver it failed.
@@ -145,6 +156,7 @@ mod tests {
             verification: "HMAC-SHA256 in x-hub-signature-256".to_owned(),
             lacks: lacks.map(str::to_owned),
             former: None,
+            senders: Vec::new(),
         };
         let request = |id: i64, state: &str, status: Option<u16>, attempts: u32| WebhookRequest {
             id,
@@ -169,6 +181,13 @@ mod tests {
                         setting: "github_secret".to_owned(),
                         until: "2026-11-21T06:24:00.5Z".to_owned(),
                     }),
+                    senders: vec![
+                        SecretSender {
+                            name: "garden".to_owned(),
+                            former_until: Some("2026-11-21T06:24:00.5Z".to_owned()),
+                        },
+                        SecretSender { name: "shop".to_owned(), former_until: None },
+                    ],
                     ..webhook("other", None, None)
                 },
             ],
@@ -193,7 +212,8 @@ mod tests {
              other  no address: set `listen` under [web] in the configuration\n  \
              verified by HMAC-SHA256 in x-hub-signature-256, answered by the host\n  \
              the former github_secret counts, too, until 2026-11-21 06:24:00 UTC: \
-             `parlor plugin config forge --end-former github_secret` ends it\n\n\
+             `parlor plugin config forge --end-former github_secret` ends it\n  \
+             senders with their own secret: garden (the former one counts, too, until 2026-11-21 06:24:00 UTC), shop\n\n\
              1 request waits.\n\
              REQUEST  CAME                 WEBHOOK  FROM       SIZE  OUTCOME\n\
              3        2026-11-20 06:24:00  github   192.0.2.1  12 B  waits, after 2 in vain\n\

@@ -287,7 +287,7 @@ pub(super) fn webhooks(visit: &Visit, id: &str, all: &[Webhooks]) -> Markup {
                         None => { "none: the configuration does not say where the host listens" }
                     } }
                     dt { "Verified by" }
-                    dd { (stranger(&webhook.verification)) @if let Some(lacks) = &webhook.lacks { ", which lacks the setting " (stranger(lacks)) } @if let Some(former) = &webhook.former { "; the former " (stranger(&former.setting)) " counts, too, until " (stranger(&former.until)) } }
+                    dd { (stranger(&webhook.verification)) @if let Some(lacks) = &webhook.lacks { ", which lacks the setting " (stranger(lacks)) } @if let Some(former) = &webhook.former { "; the former " (stranger(&former.setting)) " counts, too, until " (stranger(&former.until)) } @for sender in &webhook.senders { "; its own secret has " (stranger(&sender.name)) } }
                 }
                 @if visit.may(Role::Owner.of_accounts()) { (button("rotate", &of.account, ("webhook", &webhook.name), "Give it another address")) }
             }
@@ -405,14 +405,11 @@ mod tests {
 
     #[test]
     fn only_owners_see_where_requests_are_sent() {
-        let webhook = parlor::control::views::Webhook {
-            name: "ci".to_owned(),
-            address: Some("https://x.example/hooks/echo/ci/token".to_owned()),
-            mode: "queue".to_owned(),
-            verification: "<script>".to_owned(),
-            lacks: None,
-            former: None,
-        };
+        let webhook = serde_json::from_value(serde_json::json!({
+            "name": "ci", "address": "https://x.example/hooks/echo/ci/token", "mode": "queue", "verification": "<script>", "lacks": null,
+            "senders": [{ "name": "<script>" }],
+        }))
+        .unwrap();
         let request = |id: i64, state: &str| {
             serde_json::from_value(serde_json::json!({
                 "id": id, "webhook": "ci", "at": "2026-11-20T08:00:00Z", "sender": "<script>", "method": "POST", "bytes": 0, "attempts": 1, "state": state, "status": null, "failure": "<script>", "next": "<script>",
@@ -431,7 +428,7 @@ mod tests {
         assert!(!shown(Role::Viewer).contains("token") && !shown(Role::Operator).contains("token"));
         let text = shown(Role::Owner);
         assert!(text.contains("token") && text.contains("name=\"webhook\" value=\"ci\""), "{text}");
-        assert!(!text.contains("<script") && text.matches("&lt;script&gt;").count() >= 5, "{text}");
+        assert!(!text.contains("<script") && text.matches("&lt;script&gt;").count() >= 6, "{text}");
         for label in
             ["Give it another address: ci on main", "Tell it again: request 7 on main", "Drop it: request 8 on main"]
         {

@@ -14,6 +14,7 @@ use crate::admission::Refusal;
 use crate::approved::Unfit;
 use crate::policy::PolicyError;
 use crate::policy::file::EditError;
+use crate::secret::MOST_SENDERS;
 use crate::setting::LEAST_CREDENTIAL;
 use crate::signature::{KeyName, PublisherKey, SignatureError};
 use crate::source::{DownloadError, Source};
@@ -316,7 +317,7 @@ pub enum AdminError {
     },
     /// No webhook is verified by this setting.
     #[error(
-        "no webhook of {id} is verified by {name}, and only the secret of a webhook may have a former one; set it without --former-for"
+        "no webhook of {id} is verified by {name}, and only the secret of a webhook may have a former one, or those of senders; set it without --former-for and --sender"
     )]
     NoWebhookBy {
         /// The plugin.
@@ -333,6 +334,38 @@ pub enum AdminError {
         id: PluginId,
         /// The setting.
         name: String,
+    },
+    /// The setting has no secret beside which a sender could have its own.
+    #[error(
+        "{name} of {id} is not set, so no sender can have a secret beside it; set it first, without --sender: `parlor plugin config {id} {name}`"
+    )]
+    NoSecretForAll {
+        /// The plugin.
+        id: PluginId,
+        /// The setting.
+        name: String,
+    },
+    /// There are as many secrets of senders as there may be.
+    #[error(
+        "{name} of {id} has secrets for {MOST_SENDERS} senders already, which is the most; remove one by `parlor plugin config {id} --unset {name} --sender NAME`"
+    )]
+    TooManySenders {
+        /// The plugin.
+        id: PluginId,
+        /// The setting.
+        name: String,
+    },
+    /// The sender has no secret of its own.
+    #[error(
+        "{name} of {id} has no secret for the sender {sender}; `parlor plugin hooks {id}` lists those that have one"
+    )]
+    NoSender {
+        /// The plugin.
+        id: PluginId,
+        /// The setting.
+        name: String,
+        /// The sender.
+        sender: String,
     },
     /// There is no former secret.
     #[error("{name} of {id} has no former secret")]

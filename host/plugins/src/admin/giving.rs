@@ -11,7 +11,7 @@ use super::settings::{fits, stored};
 use super::{AdminError, NewSecret, PluginAdmin};
 use crate::admission::Refusal;
 use crate::manifest::Manifest;
-use crate::secret::SecretSource;
+use crate::secret::{SecretName, SecretSource};
 
 /// Secrets by the names of their settings.
 pub type GivenSecrets<'a> = BTreeMap<&'a str, NewSecret<'a>>;
@@ -78,6 +78,9 @@ pub(super) fn with_settings(decision: &Table, values: &BTreeMap<String, Value>) 
     }
     let mut settings = decision.get("settings").and_then(Toml::as_table).cloned().unwrap_or_default();
     for (name, value) in values {
+        // Single senders keep their own.
+        let before = settings.get(name).and_then(|before| serde_json::to_value(before).ok()).unwrap_or_default();
+        let value = SecretName::setting(name).within(&before, value.clone());
         let value = Toml::try_from(value).map_err(|error| AdminError::Decision(error.to_string()))?;
         settings.insert(name.clone(), value);
     }

@@ -18,7 +18,7 @@ use crate::manifest::Manifest;
 use crate::policy::edit::Change;
 use crate::policy::file::PolicyFile;
 use crate::policy::{Entry, Policy, RoomSettings, SettingValues};
-use crate::secret::SecretSource;
+use crate::secret::{SecretName, SecretSource};
 
 /// A setting to change, with the value that the owner was shown.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +33,7 @@ pub struct SettingChange {
 
 impl PluginAdmin<'_> {
     /// Sets one of a plugin's own settings in a room, or everywhere, or removes the owner's value. A value must fit the
-    /// schema.
+    /// schema. A reference to a secret leaves those of single senders.
     pub fn set(
         &self,
         id: &PluginId,
@@ -43,25 +43,30 @@ impl PluginAdmin<'_> {
     ) -> Result<(), AdminError> {
         let mut file = self.open()?;
         let entry = known(self, file.policy(), id)?;
-        if let Some(value) = value {
+        let value = value.map(|value| match (room, SecretSource::read(value)) {
+            (None, Ok(_)) => beside_senders(entry, name, value.clone()),
+            (Some(_), _) | (None, Err(_)) => value.clone(),
+        });
+        if let Some(value) = &value {
             judge(self, (id, entry), room, name, value)?;
         }
-        write(self, &mut file, id, room, name, value)
+        write(self, &mut file, id, room, name, value.as_ref())
     }
 
     /// Stores a secret of a plugin in a file of the data folder that only this user can read, and sets a reference to
-    /// it. A credential must be long enough.
+    /// it. A credential must be long enough. The secrets of single senders stay.
     pub fn keep_secret(&self, id: &PluginId, room: Option<&BareJid>, name: &str, text: &str) -> Result<(), AdminError> {
         let mut file = self.open()?;
-        let entry = known(self, file.policy(), id)?;
+        let entry = known(self, file.policy(), id)?.clone();
         let reference = |path: PathBuf| SecretSource::File(path).written();
         // This is checked before the file is written, so that an invalid setting does not overwrite the stored secret.
-        let manifest = judge(self, (id, entry), room, name, &reference(self.secrets.path(id, address(room), name)))?;
+        let manifest = judge(self, (id, &entry), room, name, &reference(self.secrets.path(id, address(room), name)))?;
         fits(id, &manifest, name, text)?;
         let what = room.map_or_else(|| name.to_owned(), |room| format!("{name} in {room}"));
         record(self, Decided::Secret { id, name: &what })?;
-        let path = stored(self, id, address(room), name, text)?;
-        write(self, &mut file, id, room, name, Some(&reference(path)))
+        let own = reference(stored(self, id, address(room), name, text)?);
+        let whole = if room.is_none() { beside_senders(&entry, name, own) } else { own };
+        write(self, &mut file, id, room, name, Some(&whole))
     }
 
     /// Removes the secrets of this removed plugin only. Secrets of other plugins stay: a policy without those plugins
@@ -141,9 +146,17 @@ pub(super) fn is_same(one: &Path, other: &Path) -> bool {
     real(one) == real(other)
 }
 
-/// Returns the name under which the former secret of a setting is kept. No setting has this name.
+/// Returns the name under which the former secret of a setting or a sender is kept. No setting has this name.
 pub(super) fn former(name: &str) -> String {
     format!("{name}.former")
+}
+
+/// Returns a reference to the secret of a setting, with the secrets of single senders that the setting has.
+fn beside_senders(entry: &Entry, name: &str, own: Value) -> Value {
+    match entry.settings.0.get(name) {
+        Some(present) => SecretName::setting(name).within(present, own),
+        None => own,
+    }
 }
 
 fn address(room: Option<&BareJid>) -> Option<&str> {
@@ -205,7 +218,7 @@ fn forget_unused(admin: &PluginAdmin<'_>, file: &PolicyFile, id: &PluginId, room
         let referred = admin.policies(file).map_err(io::Error::other).and_then(|all| referred(admin, &all));
         referred.is_ok_and(|files| !files.contains(kept))
     };
-    for name in [name.to_owned(), former(name)] {
+    for name in std::iter::once(name.to_owned()).chain(admin.secrets.beside(id, name)) {
         let kept = admin.secrets.path(id, room, &name).canonicalize();
         if kept.is_ok_and(|kept| is_left(&kept)) {
             // A file that cannot be removed harms nobody.

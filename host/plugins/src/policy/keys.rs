@@ -125,7 +125,7 @@ pub const PLUGIN: &[Key] = &[
         "settings",
         "a table",
         NONE,
-        "Values of the settings that its manifest declares. A secret is `{ file = \"…\" }` or `{ command = \"…\" }`; that of a webhook may have a former one beside it, which counts until a time: `former = { file = \"…\", until = \"2026-01-31T12:00:00Z\" }`.",
+        "Values of the settings that its manifest declares. A secret is `{ file = \"…\" }` or `{ command = \"…\" }`; that of a webhook may have a former one beside it, which counts until a time: `former = { file = \"…\", until = \"2026-01-31T12:00:00Z\" }`. Beside it, up to 15 senders may have their own: `senders = { garden = { file = \"…\" } }`.",
     ),
     key(
         "settings_in",

@@ -35,7 +35,7 @@ impl Former {
         let mut table = value.as_object().cloned().ok_or(INSTEAD)?;
         let until = table.remove("until").ok_or(INSTEAD)?;
         let until = until.as_str().and_then(|until| until.parse().ok()).ok_or(INSTEAD)?;
-        if table.contains_key("former") {
+        if table.contains_key("former") || table.contains_key("senders") {
             return Err(INSTEAD);
         }
         let source = SecretSource::read(&Value::Object(table)).map_err(|_| INSTEAD)?;

@@ -99,15 +99,6 @@ pub struct Given<'a> {
 /// same signature again when it repeats a request.
 pub type Once = Option<[u8; 32]>;
 
-/// The secret by which a request was verified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum VerifiedBy {
-    /// The present one, or none if nothing is verified.
-    Present,
-    /// The former one.
-    Former,
-}
-
 /// The error for a request that is not verified. It does not state the reason: the sender must not learn it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is not signed as it should be")]
@@ -192,21 +183,20 @@ impl Verification {
         (!fits).then_some(form)
     }
 
-    /// Verifies a request by the present secret, or by the former one while that counts. Both are always tried: the time
-    /// does not tell which one a sender uses.
-    pub fn check_either(
+    /// Verifies a request by one of these secrets, and returns the first one that is right. All are always tried: the time does not tell
+    /// which one a sender uses.
+    pub fn check_any<'s, T>(
         &self,
-        present: &str,
-        former: Option<&str>,
+        secrets: &'s [T],
+        text: impl Fn(&T) -> &str,
         given: Given<'_>,
-    ) -> Result<(Once, VerifiedBy), Unverified> {
-        let by_former = former.map(|former| self.check(former, given));
-        let by_present = self.check(present, given);
-        match (by_present, by_former) {
-            (Ok(once), _) => Ok((once, VerifiedBy::Present)),
-            (Err(_), Some(Ok(once))) => Ok((once, VerifiedBy::Former)),
-            (Err(error), _) => Err(error),
+    ) -> Result<(Once, &'s T), Unverified> {
+        let mut right = Err(Unverified);
+        for secret in secrets {
+            let once = self.check(text(secret), given);
+            right = right.or_else(|_| once.map(|once| (once, secret)));
         }
+        right
     }
 
     /// Verifies a request by this secret. An empty secret verifies nothing. The body of a refused request is hashed once,

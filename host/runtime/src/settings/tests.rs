@@ -160,6 +160,32 @@ fn what_is_hidden_follows_the_credentials_of_the_owner() {
     assert!(one.credentials(None, &keys).1.is_empty());
 }
 
+/// As the host reads them: they stand beside the values.
+#[test]
+fn the_secrets_of_single_senders_are_hidden_and_no_values_of_the_plugin() {
+    let manifest = format!(
+        "{MANIFEST}[settings.pass]\ntype = \"credential\"\nhosts = [\"https://api.example.org\"]\n\
+         description = \"X\"\n"
+    );
+    let beside = [
+        ("pass", json!("the shared one")),
+        ("pass sender garden", json!({ "text": "of the garden" })),
+        ("pass sender garden former", json!({ "text": "its old one", "until": "2026-01-31T12:00:00Z" })),
+    ];
+    let manifest = Arc::new(Manifest::parse(&manifest).unwrap());
+    let one = OwnSettings::new(manifest, values(&beside), RoomSettings::default());
+    let names: Vec<_> = one.senders("pass").iter().map(|one| one.name().to_owned()).collect();
+    assert_eq!((names, one.senders("other").len()), (vec!["garden".to_owned()], 0));
+    for (key, _) in &beside[1..] {
+        assert_eq!((one.get(key, || None), one.given(key)), (None, None), "{key}");
+    }
+    let hidden = one.credentials(None, &[]).1;
+    assert!(["the shared one", "of the garden", "its old one"].iter().all(|text| hidden.are_in(text)));
+    let changes = one.owner_changed(values(&beside[..1]), RoomSettings::default(), &nothing);
+    assert_eq!((changes.len(), one.senders("pass").len()), (0, 0));
+    assert!(!one.credentials(None, &[]).1.are_in("of the garden"));
+}
+
 /// As the host reads them: former secrets stand beside the values.
 #[test]
 fn a_former_secret_is_hidden_and_no_value_of_the_plugin() {

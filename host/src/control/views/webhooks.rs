@@ -34,6 +34,19 @@ pub struct Webhook {
     /// The former secret, while it verifies requests beside the present one.
     #[serde(default)]
     pub former: Option<FormerSecret>,
+    /// The senders with their own secret, ordered by name.
+    #[serde(default)]
+    pub senders: Vec<SecretSender>,
+}
+
+/// A sender of a webhook that has its own secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretSender {
+    /// Its name.
+    pub name: String,
+    /// When its former secret ends, if it has one that counts.
+    #[serde(default)]
+    pub former_until: Option<String>,
 }
 
 /// A former secret that still counts.

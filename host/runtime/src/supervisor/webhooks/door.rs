@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use parlor_base::permission::Permission;
 use parlor_config::AccountName;
-use parlor_plugins::secret::FormerSecret;
-use parlor_plugins::webhook::{Given, Mode, Once, TrialAnswer, Unverified, Verification, VerifiedBy, Webhook};
+use parlor_plugins::webhook::{Given, Mode, Once, SENDER_HEADER, TrialAnswer, Unverified, Verification, Webhook};
 use parlor_store::{Acceptance, TallyKind, Traffic, WebhookRequest};
 
 use super::super::{Shared, Supervised};
@@ -22,6 +21,8 @@ pub struct Verified {
     once: Once,
     /// The answer to a request by which its sender only tries the address.
     trial: Option<TrialAnswer>,
+    /// The sender by whose own secret it was verified.
+    sender: Option<String>,
 }
 
 /// A webhook of a running plugin, for requests to it.
@@ -96,6 +97,12 @@ impl Door {
         header == "content-type" || self.webhook.headers.iter().any(|one| one == header)
     }
 
+    /// Returns whether the plugin gets this header as the sender wrote it. The name of a sender is the host's to write: otherwise one
+    /// sender could pass for another.
+    pub fn takes_header(&self, header: &str) -> bool {
+        header != SENDER_HEADER && self.passes_on(header)
+    }
+
     /// Returns how the sender of a refused request is told to identify itself.
     pub fn challenge(&self) -> &'static str {
         self.webhook.verification.challenge()
@@ -106,24 +113,23 @@ impl Door {
         self.webhook.verification.status_of_stored()
     }
 
-    /// Verifies a request by the secret that the owner has given, or by the former one while that counts.
+    /// Verifies a request by the secret that the owner has given, by that of a single sender, or by a former one while that counts.
     pub fn verify(&self, given: Given<'_>) -> Result<Verified, Unverified> {
-        let secret = self.webhooks.secret(&self.webhook).unwrap_or_default();
-        let former = self.webhooks.former_secret(&self.webhook, given.now);
-        let former = former.as_ref().map(FormerSecret::text);
-        let (once, by) = self.webhook.verification.check_either(&secret, former, given)?;
-        if by == VerifiedBy::Former {
+        let secrets = self.webhooks.secrets(&self.webhook, given.now);
+        let (once, by) = self.webhook.verification.check_any(&secrets, |secret| secret.text.as_str(), given)?;
+        if by.is_former {
             let (plugin, account) = (&self.webhooks.admitted.id, &self.shared.account.name);
-            tracing::info!(%plugin, %account, webhook = %self.name, "a sender still uses the former secret");
+            let sender = by.sender.as_deref();
+            tracing::info!(%plugin, %account, webhook = %self.name, sender, "a sender still uses the former secret");
         }
-        let used = former.filter(|_| by == VerifiedBy::Former).unwrap_or(&secret);
-        Ok(Verified { once, trial: self.webhook.verification.answer_to_trial(used, given.body) })
+        let trial = self.webhook.verification.answer_to_trial(&by.text, given.body);
+        Ok(Verified { once, trial, sender: by.sender.clone() })
     }
 
     /// Takes a request with this body as if it had been verified, for the tests of authors.
     pub fn trust(&self, body: &[u8]) -> Verified {
         let secret = self.webhooks.secret(&self.webhook).unwrap_or_default();
-        Verified { once: None, trial: self.webhook.verification.answer_to_trial(&secret, body) }
+        Verified { once: None, trial: self.webhook.verification.answer_to_trial(&secret, body), sender: None }
     }
 
     /// Records for the owner how a request to it ended, in one word, and the bytes of its body and of the answer's.
@@ -136,12 +142,14 @@ impl Door {
     /// Passes a verified request on. Returns when it is stored, or with the plugin's answer. The host answers a request by which a
     /// sender only tries the address.
     pub async fn pass(&self, request: WebhookRequest, verified: Verified) -> Reply {
-        let Verified { once, trial } = verified;
+        let Verified { once, trial, sender } = verified;
         if let Some(trial) = trial {
             let headers = vec![("content-type".to_owned(), trial.media_type.to_owned())];
             return Reply::Answer(WebhookAnswer { status: 200, headers, body: trial.body.into_bytes() });
         }
-        let request = WebhookRequest { webhook: self.name.clone(), path: self.path.clone(), ..request };
+        let mut request = WebhookRequest { webhook: self.name.clone(), path: self.path.clone(), ..request };
+        let sender = sender.filter(|_| self.passes_on(SENDER_HEADER));
+        request.headers.extend(sender.map(|name| (SENDER_HEADER.to_owned(), name)));
         let limits = &self.webhooks.admitted.limits;
         let acceptance = Acceptance {
             waits: self.webhook.mode == Mode::Queue,
