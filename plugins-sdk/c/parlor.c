@@ -1073,13 +1073,31 @@ static const parlor_message *message_of(const parlor_plugin_types_message_t *all
   return message;
 }
 
-static const parlor_occupant *shown_occupant(const parlor_plugin_types_occupant_t *all) {
-  parlor_occupant *shown = parlor_memory(sizeof *shown);
-  *shown = (parlor_occupant){
+static parlor_occupant as_occupant(const parlor_plugin_types_occupant_t *all) {
+  return (parlor_occupant){
       .room = some(all->room), .nick = some(all->nick), .role = some(all->role), .affiliation = some(all->affiliation),
       .jid = all->jid.is_some ? some(all->jid.val) : NULL, .left = maybe(all->left),
       .previous_nick = maybe(all->previous_nick), .own = all->own, .all = all};
+}
+
+static const parlor_occupant *shown_occupant(const parlor_plugin_types_occupant_t *all) {
+  parlor_occupant *shown = parlor_memory(sizeof *shown);
+  *shown = as_occupant(all);
   return shown;
+}
+
+parlor_error parlor_rooms_occupants(const char *room, const parlor_occupant **occupants, size_t *count) {
+  *occupants = NULL;
+  *count = 0;
+  plugin_string_t jid = parlor_text(room);
+  parlor_plugin_rooms_list_occupant_t there;
+  parlor_plugin_types_error_t error;
+  if (!parlor_plugin_rooms_occupants(&jid, &there, &error)) return parlor_done(false, &error);
+  parlor_occupant *shown = parlor_memory((there.len + 1) * sizeof *shown);
+  for (size_t i = 0; i < there.len; i++) shown[i] = as_occupant(&there.ptr[i]);
+  *occupants = shown;
+  *count = there.len;
+  return PARLOR_OK;
 }
 
 parlor_error parlor_rooms_occupant(const char *room, const char *nick, const parlor_occupant **occupant) {
@@ -1619,6 +1637,40 @@ parlor_error parlor_rooms_set_role(const char *room, const char *nick, const cha
 
 parlor_error parlor_rooms_set_affiliation(const char *room, const char *jid, const char *affiliation, const char *reason) {
   return make(parlor_plugin_rooms_set_affiliation, room, jid, affiliation, reason);
+}
+
+parlor_error parlor_rooms_set_subject(const char *room, const char *subject) {
+  plugin_string_t jid = parlor_text(room), text = parlor_text(subject);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_rooms_set_subject(&jid, &text, &error), &error);
+}
+
+parlor_error parlor_rooms_invite(const char *room, const char *jid, const parlor_invitation *invitation) {
+  plugin_string_t to = parlor_text(room), whom = parlor_text(jid);
+  parlor_plugin_rooms_invitation_t said = {.direct = invitation && invitation->direct};
+  if (invitation) said.reason = option(invitation->reason), said.password = option(invitation->password);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_rooms_invite(&to, &whom, &said, &error), &error);
+}
+
+/* ---- Contacts and the own status ----------------------------------------------------------------------------------------- */
+
+parlor_error parlor_contacts_accept(const char *jid) {
+  plugin_string_t whom = parlor_text(jid);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_contacts_accept(&whom, &error), &error);
+}
+
+parlor_error parlor_contacts_deny(const char *jid) {
+  plugin_string_t whom = parlor_text(jid);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_contacts_deny(&whom, &error), &error);
+}
+
+parlor_error parlor_user_set_status(const char *value, const char *message) {
+  plugin_string_t status = parlor_text(value), text = parlor_text(message);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_user_set_status(&status, message ? &text : NULL, &error), &error);
 }
 
 /* ---- Archives ---------------------------------------------------------------------------------------------------------- */

@@ -602,6 +602,9 @@ parlor_error parlor_rooms_set_attribute(const char *room, const char *name, cons
 /* Leaves it. Needs rooms.join for it. */
 parlor_error parlor_rooms_close(const char *room);
 
+/* Puts into `occupants` who is in a room. Needs rooms.read for it. */
+parlor_error parlor_rooms_occupants(const char *room, const parlor_occupant **occupants, size_t *count);
+
 /* Puts into `occupant` who is in a room under this nickname; NULL where nobody is. Needs rooms.read for it. */
 parlor_error parlor_rooms_occupant(const char *room, const char *nick, const parlor_occupant **occupant);
 
@@ -619,6 +622,34 @@ parlor_error parlor_rooms_set_role(const char *room, const char *nick, const cha
 
 /* Gives a person an affiliation: none, outcast, member, admin or owner. */
 parlor_error parlor_rooms_set_affiliation(const char *room, const char *jid, const char *affiliation, const char *reason);
+
+/* Changes the subject of a room; an empty one clears it. Needs rooms.moderate for it. */
+parlor_error parlor_rooms_set_subject(const char *room, const char *subject);
+
+/* What an invitation says, beside whom it is for. */
+typedef struct parlor_invitation {
+  const char *reason;   /* for people, or NULL */
+  const char *password; /* of the room, or NULL; for a direct one alone, since a room adds its own */
+  bool direct;          /* to the person (XEP-0249), and not through the room, which may refuse it or make the person a member */
+} parlor_invitation;
+
+/* Invites somebody to a room; the invitation may be NULL. Returns when it is queued: a refusal comes as the event messageError, and
+ * roomInviteDeclined if the person declines. Needs rooms.moderate for it.
+ *
+ *     parlor_rooms_invite(room, "juliet@example.org", &(parlor_invitation){.reason = "You are expected."});
+ */
+parlor_error parlor_rooms_invite(const char *room, const char *jid, const parlor_invitation *invitation);
+
+/* ---- Contacts and the own status ----------------------------------------------------------------------------------------- */
+
+/* Accepts or refuses a request to see our presence, such as in the event contactRequest. PARLOR_NOT_FOUND: there is none from this
+ * address. Needs contacts.write. */
+parlor_error parlor_contacts_accept(const char *jid);
+parlor_error parlor_contacts_deny(const char *jid);
+
+/* Sets the own status: online, chat, away, dnd, xa, offline or unavailable. A message of NULL leaves the text as it is, and an empty one
+ * clears it. Needs status.write. */
+parlor_error parlor_user_set_status(const char *value, const char *message);
 
 /* ---- Looking after rooms ------------------------------------------------------------------------------------------------ */
 
@@ -1556,6 +1587,12 @@ extern struct parlor_call {
 #define parlor_chats_set_attribute(jid, ...) (PARLOR_CALL("parlor_chats_set_attribute"), parlor_chats_set_attribute(parlor_address(jid), __VA_ARGS__))
 #define parlor_vcard_get(jid, ...) (PARLOR_CALL("parlor_vcard_get"), parlor_vcard_get(parlor_address(jid), __VA_ARGS__))
 #define parlor_rooms_occupant(jid, ...) (PARLOR_CALL("parlor_rooms_occupant"), parlor_rooms_occupant(parlor_address(jid), __VA_ARGS__))
+#define parlor_rooms_occupants(jid, ...) (PARLOR_CALL("parlor_rooms_occupants"), parlor_rooms_occupants(parlor_address(jid), __VA_ARGS__))
+#define parlor_rooms_set_subject(jid, ...) (PARLOR_CALL("parlor_rooms_set_subject"), parlor_rooms_set_subject(parlor_address(jid), __VA_ARGS__))
+#define parlor_rooms_invite(room, jid, ...) (PARLOR_CALL("parlor_rooms_invite"), parlor_rooms_invite(parlor_address(room), parlor_address(jid), __VA_ARGS__))
+#define parlor_contacts_accept(jid) (PARLOR_CALL("parlor_contacts_accept"), parlor_contacts_accept(parlor_address(jid)))
+#define parlor_contacts_deny(jid) (PARLOR_CALL("parlor_contacts_deny"), parlor_contacts_deny(parlor_address(jid)))
+#define parlor_user_set_status(...) (PARLOR_CALL("parlor_user_set_status"), parlor_user_set_status(__VA_ARGS__))
 #define parlor_rooms_kick(jid, ...) (PARLOR_CALL("parlor_rooms_kick"), parlor_rooms_kick(parlor_address(jid), __VA_ARGS__))
 #define parlor_rooms_ban(jid, ...) (PARLOR_CALL("parlor_rooms_ban"), parlor_rooms_ban(parlor_address(jid), __VA_ARGS__))
 #define parlor_rooms_retract(jid, ...) (PARLOR_CALL("parlor_rooms_retract"), parlor_rooms_retract(parlor_address(jid), __VA_ARGS__))

@@ -107,10 +107,8 @@ static parlor_error view(const parlor_event *event, void *context) {
 // == contacts
 static parlor_error asked(const parlor_event *event, void *context) {
   (void)context;
-  parlor_plugin_types_error_t failed;
-  plugin_string_t jid = parlor_text(event->contact->jid);
-  if (!strcmp(event->contact->jid, juliet)) return parlor_done(parlor_plugin_contacts_accept(&jid, &failed), &failed);
-  return parlor_done(parlor_plugin_contacts_deny(&jid, &failed), &failed);
+  if (!strcmp(event->contact->jid, juliet)) return parlor_contacts_accept(event->contact);
+  return parlor_contacts_deny(event->contact);
 }
 
 static parlor_error befriend(const parlor_event *event, void *context) {
@@ -340,18 +338,18 @@ static parlor_error enter(const parlor_event *event, void *context) {
   if (!error) error = parlor_done(parlor_plugin_rooms_get_many(&jids, &two, &failed), &failed);
   parlor_plugin_rooms_list_room_t all;
   if (!error) error = parlor_done(parlor_plugin_rooms_get_all(&all, &failed), &failed);
-  parlor_plugin_rooms_list_occupant_t people;
-  if (!error) error = parlor_done(parlor_plugin_rooms_occupants(&hall, &people, &failed), &failed);
+  const parlor_occupant *people;
+  size_t count;
+  if (!error) error = parlor_rooms_occupants(room, &people, &count);
 
   // As a moderator, an admin or an owner:
-  plugin_string_t subject = parlor_text("The feast"), who = parlor_text(juliet), member = parlor_text(PARLOR_AFFILIATION_MEMBER);
-  if (!error) error = parlor_done(parlor_plugin_rooms_set_subject(&hall, &subject, &failed), &failed);
+  plugin_string_t member = parlor_text(PARLOR_AFFILIATION_MEMBER);
+  if (!error) error = parlor_rooms_set_subject(room, "The feast");
   if (!error) error = parlor_rooms_set_role(room, "romeo", PARLOR_ROLE_VISITOR, "enough for today");
   if (!error) error = parlor_rooms_set_affiliation(room, juliet, PARLOR_AFFILIATION_MEMBER, NULL);
   parlor_plugin_rooms_list_affiliated_t members;
   if (!error) error = parlor_done(parlor_plugin_rooms_affiliations(&hall, &member, &members, &failed), &failed);
-  parlor_plugin_rooms_invitation_t invitation = {.reason = {true, parlor_text("You are expected.")}};
-  if (!error) error = parlor_done(parlor_plugin_rooms_invite(&hall, &who, &invitation, &failed), &failed);
+  if (!error) error = parlor_rooms_invite(room, juliet, &(parlor_invitation){.reason = "You are expected."});
   if (!error) error = parlor_rooms_kick(room, "romeo", "not on the list");
   if (!error) error = parlor_rooms_ban(room, "tybalt@example.org", "no duels");
   if (!error) error = parlor_rooms_retract(room, "the stanza-id of a message", "no duels");
@@ -421,8 +419,8 @@ static parlor_error know(const parlor_event *event, void *context) {
   // ==
 
   // == user
-  plugin_string_t value = parlor_text("dnd"), message = parlor_text("reading");
-  if (!error) error = parlor_done(parlor_plugin_user_set_status(&value, &message, &failed), &failed);
+  plugin_string_t message = parlor_text("reading");
+  if (!error) error = parlor_user_set_status("dnd", "reading");
   if (!error) error = parlor_done(parlor_plugin_user_set_status_message(&message, &failed), &failed);
   parlor_plugin_user_status_t status;
   if (!error) error = parlor_done(parlor_plugin_user_get_status(&status, &failed), &failed);

@@ -98,9 +98,8 @@ static parlor_error contacts(const char *what) {
 
 static parlor_error asks(const parlor_event *event, void *context) {
   (void)context;
-  plugin_string_t jid = parlor_text(event->contact->jid);
-  if (!strncmp(event->contact->jid, "carol", 5)) return DONE(parlor_plugin_contacts_accept(&jid, &failed));
-  return DONE(parlor_plugin_contacts_deny(&jid, &failed));
+  if (!strncmp(event->contact->jid, "carol", 5)) return parlor_contacts_accept(event->contact);
+  return parlor_contacts_deny(event->contact);
 }
 
 /* announced.chat */
@@ -159,9 +158,7 @@ static parlor_error members(const char *what) {
     return tell(error ? error : parlor_rooms_set_affiliation(garden, bob, PARLOR_AFFILIATION_MEMBER, NULL), "done");
   }
   if (!strcmp(what, "invite")) {
-    plugin_string_t whom = parlor_text("carol@example.org");
-    parlor_plugin_rooms_invitation_t invitation = {.reason = {true, parlor_text("come")}};
-    return tell(DONE(parlor_plugin_rooms_invite(&room, &whom, &invitation, &failed)), "done");
+    return tell(parlor_rooms_invite(garden, "carol@example.org", &(parlor_invitation){.reason = "come"}), "done");
   }
   if (!strcmp(what, "ban")) return tell(parlor_rooms_ban(garden, bob, "spam"), "done");
   plugin_string_t member = parlor_text(PARLOR_AFFILIATION_MEMBER);
