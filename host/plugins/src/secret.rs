@@ -210,7 +210,7 @@ async fn open_beside(values: &SettingValues, manifest: &Manifest, opened: &mut S
             match text.and_then(|text| Some(text).filter(is_long_enough).ok_or(TOO_SHORT)) {
                 Ok(text) => {
                     let key = SenderSecret::key(name, &sender);
-                    SenderSecret::put(key.clone(), text, &mut opened.0);
+                    SenderSecret::put(key.clone(), &text, &mut opened.0);
                     open_former(&key, &own, opened).await;
                 }
                 Err(error) => {

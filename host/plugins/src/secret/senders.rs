@@ -155,7 +155,7 @@ impl SenderSecret {
     }
 
     /// Puts it beside the values under its key.
-    pub(super) fn put(key: String, text: String, values: &mut BTreeMap<String, Value>) {
+    pub(super) fn put(key: String, text: &str, values: &mut BTreeMap<String, Value>) {
         values.insert(key, json!({ "text": text }));
     }
 
@@ -240,7 +240,7 @@ mod tests {
         let mut values = BTreeMap::from([("key".to_owned(), json!("one"))]);
         // The second one has the name of a part of a key.
         for sender in ["garden", "former"] {
-            SenderSecret::put(SenderSecret::key("key", sender), format!("s3cr3t of {sender}"), &mut values);
+            SenderSecret::put(SenderSecret::key("key", sender), &format!("s3cr3t of {sender}"), &mut values);
         }
         let (key, former) = (SenderSecret::key("key", "former"), FormerSecret::new("old s3cr3t".to_owned(), until()));
         former.put(&key, &mut values);
