@@ -252,7 +252,7 @@ fn of_entry(entry: &Entry) -> Vec<(String, Field)> {
     }
     let usual = Limits::default();
     // Most plugins have the default limits, and there may be thousands of them.
-    if *limits != usual {
+    if **limits != usual {
         for ((name, value, _), (_, usual, _)) in limits.shown().into_iter().zip(usual.shown()) {
             put(&format!("limits.{name}"), Some(value).filter(|value| *value != usual));
         }
