@@ -1,8 +1,8 @@
 //! OMEMO in rooms: of members who see each other's addresses.
 
-use parlor_tests::counterparts::{AXOLOTL, Counterpart};
+use parlor_tests::counterparts::{AXOLOTL, Counterpart, OMEMO_2};
 use parlor_tests::server::XmppServer;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{BOTH, finds, person, plan, plan_on};
 use crate::test_host::{FULL, SOON, prosody};
@@ -18,22 +18,28 @@ pub(super) async fn talk(server: &XmppServer) {
     let host = plan_on(server).three().start().await;
     let bot = host.account().jid.clone();
     let room = server.fresh_room();
-    let [juliet, nurse] = ["juliet", "nurse"].map(|name| server.fresh_account(name).unwrap());
+    let [juliet, nurse, romeo] = ["juliet", "nurse", "romeo"].map(|name| server.fresh_account(name).unwrap());
     let mut juliet = Counterpart::omemo(server, &juliet).await.unwrap();
-    // One of them knows only the older namespace.
+    // The others know one namespace each, and cannot read each other.
     let mut nurse = Counterpart::omemo_by(AXOLOTL, server, &nurse).await.unwrap();
+    let mut romeo = Counterpart::omemo_by(OMEMO_2, server, &romeo).await.unwrap();
     finds(&mut juliet, &bot, &BOTH).await;
     finds(&mut nurse, &bot, &[AXOLOTL]).await;
-    let members = [bot.as_str(), nurse.jid().as_str()];
+    finds(&mut romeo, &bot, &[OMEMO_2]).await;
+    let of_bot = bot.to_string();
+    let [of_juliet, of_nurse, of_romeo] = [&juliet, &nurse, &romeo].map(|person| person.jid().to_string());
+    let members = [&of_bot, &of_nurse, &of_romeo];
     let join = json!({ "room": room.as_str(), "nick": "Juliet", "members": members });
     juliet.order("join", join).await.unwrap();
     nurse.order("join", json!({ "room": room.as_str(), "nick": "Nurse" })).await.unwrap();
+    romeo.order("join", json!({ "room": room.as_str(), "nick": "Romeo" })).await.unwrap();
     host.call(FULL, "rooms.open", json!({ "jid": room.as_str(), "nick": "bot" })).await.ok();
     let heard = host.listen_with(FULL, json!({ "name": "message", "room": room.as_str() })).await;
-    let everybody = [bot.as_str().to_owned(), nurse.jid().to_string(), juliet.jid().to_string()];
-    for (speaker, nick) in [(&mut juliet, "Juliet"), (&mut nurse, "Nurse")] {
-        let own = speaker.jid().to_string();
-        let others: Vec<_> = everybody.iter().filter(|one| **one != own).collect();
+    for (speaker, nick, others) in [
+        (&mut juliet, "Juliet", vec![&of_bot, &of_nurse, &of_romeo]),
+        (&mut nurse, "Nurse", vec![&of_bot, &of_juliet]),
+        (&mut romeo, "Romeo", vec![&of_bot, &of_juliet]),
+    ] {
         let text = format!("{nick} speaks");
         let order = json!({ "to": room.as_str(), "kind": "groupchat", "body": text, "for": others });
         speaker.order("send", order).await.unwrap();
@@ -43,8 +49,10 @@ pub(super) async fn talk(server: &XmppServer) {
     }
     let required = json!({ "jid": room.as_str(), "body": "I can hear you", "encryption": "required" });
     host.call(FULL, "rooms.send", required).await.ok();
-    for listener in [&mut juliet, &mut nurse] {
-        assert_eq!(is_heard(listener, "I can hear you").await, "omemo");
+    for (listener, known) in [(&mut juliet, &BOTH[..]), (&mut nurse, &[AXOLOTL][..]), (&mut romeo, &[OMEMO_2][..])] {
+        let came = is_heard(listener, "I can hear you").await;
+        assert_eq!(came["encryption"], "omemo", "{came}");
+        assert!(known.contains(&came["version"].as_str().unwrap()), "{came}");
     }
 }
 
@@ -63,7 +71,7 @@ async fn what_must_be_encrypted_is_not_said_before_an_occupant_without_keys() {
     host.call(FULL, "rooms.open", json!({ "jid": room.as_str(), "nick": "bot" })).await.ok();
     let secret = json!({ "jid": room.as_str(), "body": "for those with keys", "encryption": "required" });
     host.call(FULL, "rooms.send", secret.clone()).await.ok();
-    assert_eq!(is_heard(&mut juliet, "for those with keys").await, "omemo");
+    assert_eq!(is_heard(&mut juliet, "for those with keys").await["encryption"], "omemo");
     let mut rosaline = crate::test_host::client(&plain).await;
     let joined = host.listen_with(FULL, json!({ "name": "occupantJoined", "room": room.as_str() })).await;
     rosaline.join(&room, "Rosaline", SOON).await.unwrap();
@@ -73,11 +81,11 @@ async fn what_must_be_encrypted_is_not_said_before_an_occupant_without_keys() {
     assert!(error.contains(plain.jid.as_str()) && !error.contains(juliet.jid().as_str()), "{error}");
 }
 
-/// Returns the encryption of a room message.
-async fn is_heard(listener: &mut Counterpart, text: &str) -> String {
+/// Returns a room message as a client heard it.
+async fn is_heard(listener: &mut Counterpart, text: &str) -> Value {
     let came = listener.message(text).await.unwrap();
     assert_eq!(came["kind"], "groupchat", "{came}");
-    came["encryption"].as_str().unwrap().to_owned()
+    came
 }
 
 /// Row 172.
@@ -92,5 +100,5 @@ async fn nothing_is_encrypted_for_a_room_that_anybody_may_enter() {
         |body: &str, encryption: Option<&str>| json!({ "jid": room.as_str(), "body": body, "encryption": encryption });
     host.call(FULL, "rooms.send", send("no", Some("required"))).await.fails("unsupported");
     host.call(FULL, "rooms.send", send("in the open", None)).await.ok();
-    assert_eq!(is_heard(&mut juliet, "in the open").await, "none");
+    assert_eq!(is_heard(&mut juliet, "in the open").await["encryption"], "none");
 }
