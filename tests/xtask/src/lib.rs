@@ -97,8 +97,8 @@ Its last line is `lost 0 · doubled 0 · of N`; anything else there, and it does
 messages these were, when they were said, and how many of the lost ones the server's own archive has.
 
 With --seeds there is no server: an account lives on a network within its process, under a clock that stands still, and all that
-goes wrong follows from one number. A simulated cluster goes through the same numbers. It ends with 0 when so many numbers were
-tried, and at the first that fails names it, with what happened.
+goes wrong follows from one number. Two simulated clusters go through the same numbers: one with faults of its nodes, and one whose
+NATS loses everything. It ends with 0 when so many numbers were tried, and at the first that fails names it, with what happened.
 
 With --kills a plugin has a webhook: each request that was answered with 202 has to reach it, whenever the host was killed. With ten
 kills and more, 50 requests have to be acknowledged for each on average.")]

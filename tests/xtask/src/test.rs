@@ -1,5 +1,5 @@
 //! `cargo xtask test`: everything that has to pass, with the steps that fail soonest first. It also runs `cargo xtask
-//! faults --seeds`, which is one of the unit tests with more seeds.
+//! faults --seeds`, which are unit tests with more seeds.
 
 use std::num::NonZero;
 use std::process::Command;
@@ -15,10 +15,12 @@ use crate::{build, dependencies, setup, workspace};
 /// The environment variable for how many tests run at once.
 const THREADS: &str = "RUST_TEST_THREADS";
 
-/// The tests in which all faults follow from a seed: of an account on a network, and of a cluster.
-const WHATEVER_BREAKS: [&str; 2] = [
+/// The tests in which all faults follow from a seed: of an account on a network, of a cluster, and of a cluster whose store
+/// loses everything.
+const WHATEVER_BREAKS: [&str; 3] = [
     "account::tests::simulated_network::nothing_is_lost_whatever_breaks",
     "tests::simulation::an_account_runs_once_whatever_breaks",
+    "tests::simulation::a_node_that_starts_right_after_a_loss_takes_no_account_that_another_still_runs",
 ];
 
 type Step = (&'static str, fn() -> Result<()>);
@@ -55,7 +57,7 @@ pub(crate) fn run_all() -> Result<()> {
     Ok(())
 }
 
-/// Runs that test with this many seeds, beginning with `first`. The test itself reports the seed that fails.
+/// Runs these tests with this many seeds, beginning with `first`. Each reports the seed that fails.
 #[expect(clippy::print_stderr, reason = "a command shows what it does")]
 pub(crate) fn seeds(count: u64, first: u64) -> Result<()> {
     // The whole workspace is built, as by all other commands.
@@ -210,13 +212,14 @@ test result: FAILED. 1 passed; 2 failed";
     /// Cargo succeeds without running anything if no test has the name.
     #[test]
     fn the_tests_that_take_numbers_are_there() {
-        let files = [
-            include_str!("../../../host/runtime/src/account/tests/simulated_network.rs"),
-            include_str!("../../../host/cluster/src/tests/simulation.rs"),
-        ];
+        let network = include_str!("../../../host/runtime/src/account/tests/simulated_network.rs");
+        let cluster = include_str!("../../../host/cluster/src/tests/simulation.rs");
+        let files = [network, cluster, cluster];
         for (test, file) in WHATEVER_BREAKS.into_iter().zip(files) {
             let (_, name) = test.rsplit_once("::").unwrap();
             assert!(file.contains(&format!("\nfn {name}()")) && file.contains("number(\"PARLOR_SEEDS\")"));
         }
+        let of_clusters = WHATEVER_BREAKS.iter().filter(|test| test.starts_with("tests::simulation::")).count();
+        assert_eq!(cluster.matches("\n    try_seeds(").count(), of_clusters, "a test of the cluster is left out");
     }
 }

@@ -724,33 +724,34 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|value| value.parse().expect("it is a number"))
 }
 
-/// Under any faults, an account runs on one node at a time, no write is made with an old token, acknowledged changes
-/// are there, and after the loss of a node its accounts run elsewhere in time.
-#[test]
+/// Tries the seeds that the environment names, or the default number of them, and names the one that fails.
 #[expect(clippy::print_stderr, reason = "who sees the test fail needs to know which seed it was")]
-fn an_account_runs_once_whatever_breaks() {
+fn try_seeds(live_through: impl Fn(u64)) {
     let (first, count) = match (number("PARLOR_SEED"), number("PARLOR_SEEDS")) {
         (Some(seed), count) => (seed, count.unwrap_or(1)),
         (None, count) => (0, count.unwrap_or(SEEDS)),
     };
     for seed in (0..count).map(|more| first.wrapping_add(more)) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| live(seed, permitted(seed)))) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| live_through(seed))) {
             eprintln!("it was seed {seed}; PARLOR_SEED={seed} has it happen once more");
             resume_unwind(panic);
         }
     }
 }
 
+/// Under any faults, an account runs on one node at a time, no write is made with an old token, acknowledged changes
+/// are there, and after the loss of a node its accounts run elsewhere in time.
+#[test]
+fn an_account_runs_once_whatever_breaks() {
+    try_seeds(|seed| {
+        live(seed, permitted(seed));
+    });
+}
+
 /// The others may run their accounts for the rest of their leases, since no renewal has been refused yet.
 #[test]
-#[expect(clippy::print_stderr, reason = "who sees the test fail needs to know which seed it was")]
 fn a_node_that_starts_right_after_a_loss_takes_no_account_that_another_still_runs() {
-    for seed in 0..number("PARLOR_SEEDS").unwrap_or(SEEDS) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| live_through_a_loss(seed, permitted(seed)))) {
-            eprintln!("it was seed {seed}");
-            resume_unwind(panic);
-        }
-    }
+    try_seeds(|seed| live_through_a_loss(seed, permitted(seed)));
 }
 
 /// So that a failed test can be reproduced.
