@@ -117,8 +117,25 @@ fn page(rows: &[Row], missing: &[Part], command: &str, day: &str, machine: &str)
         for plot in with_points(rows) {
             let _ = write!(text, "\n![{}]({})\n", plot.title(), plot.file());
         }
+        let is_missed = rows.iter().any(|row| row.is_reached() == Some(false));
+        if let Some(decision) = decision(rows[0].part).filter(|_| is_missed) {
+            // No link: plugins' folders have this page without the decisions.
+            let _ = write!(
+                text,
+                "\nWhere this cost comes from, and what was tried: `docs/decisions/{decision}` of the repository.\n"
+            );
+        }
     }
     text
+}
+
+/// Returns the page that says where a part's cost comes from, what was tried, and what it would take to reach its goals.
+fn decision(part: Part) -> Option<&'static str> {
+    match part {
+        Part::Echo => Some("cost-of-a-message.md"),
+        Part::Instances | Part::Parked => Some("memory-of-a-plugin.md"),
+        _ => None,
+    }
 }
 
 /// Returns the plots that these rows have points of.
@@ -177,6 +194,22 @@ mod tests {
             assert!(page.contains(part), "{part}: {page}");
         }
         assert!(!page.contains("performance-accounts.svg"), "{page}");
+    }
+
+    #[test]
+    fn a_part_that_misses_a_goal_names_the_page_about_its_cost() {
+        let named = |part: Part, micros: f64| {
+            let row = Row::alone(part, "a row", micros, Unit::Micros).goal(Goal::AtMost(50.0));
+            let page = page(&[row], &[], "cargo xtask bench", "2026-01-02", "2 cores of one kind");
+            page.split_once("`docs/decisions/").map(|(_, rest)| rest.split('`').next().unwrap_or_default().to_owned())
+        };
+        assert_eq!(named(Part::Echo, 60.0).as_deref(), Some("cost-of-a-message.md"));
+        assert_eq!(named(Part::Echo, 40.0), None, "all goals are reached");
+        assert_eq!(named(Part::Archive, 60.0), None, "there is no such page");
+        for part in [Part::Echo, Part::Instances, Part::Parked] {
+            let file = docs::folder().join("decisions").join(named(part, 60.0).unwrap());
+            assert!(file.is_file(), "{}", file.display());
+        }
     }
 
     #[test]
