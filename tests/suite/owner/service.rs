@@ -9,13 +9,17 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use parlor_tests::component::with_credentials_for;
 use parlor_tests::faults::{Fault, Faults};
 use parlor_tests::host::{Home, Server};
 use parlor_tests::log::Mark;
+use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
 use parlor_tests::ports;
 use parlor_tests::process::{Process, Signal};
+use parlor_tests::web::Web;
 use prost::Message as _;
+use serde_json::json;
 
 use super::{SOON, echo, ended, home, juliet};
 use crate::deployment::figures;
@@ -323,6 +327,45 @@ async fn traces_show_what_took_how_long_and_nothing_that_was_said() {
     }
     let all = format!("{spans:?}");
     assert!(!all.contains("a confidence") && !all.contains("juliet"), "{all}");
+}
+
+/// A credential leaves the host only within the request. A span has neither its server nor its address, in case that is in there.
+#[tokio::test]
+async fn traces_have_nothing_of_a_request_and_its_credential() {
+    const TOKEN: &str = "canary-token-of-traces";
+    let (mut home, account) = home().await;
+    let (web, mut juliet) = (Web::start().await.unwrap(), juliet().await);
+    web.put(&format!("/hidden?key={TOKEN}"), "a forecast");
+    home.set_web("ca_file", web.certificate().certificate_file.display().to_string()).unwrap();
+    // The manifest binds the credential to the server, whose port was not known before.
+    let caller = with_credentials_for(&built("caller").unwrap().bytes().unwrap(), &web.host()).unwrap();
+    let person = juliet.jid().to_bare().to_string();
+    let entry = home.install_bytes("visitor", &caller).unwrap().set("chat", true);
+    let entry = entry.set("pass", home.keep_secret("token", TOKEN).unwrap());
+    let entry = entry.grant("messages.read", &[&person]).grant("messages.send", &[&person]);
+    let entry = entry.grant("http.fetch", &[&web.url("/"), &web.address()]);
+    home.set_policy(&Policy::default().with("visitor", entry)).unwrap();
+    let (port, taken) = collector();
+    let mut host = home.start_with(&["--traces", &format!("127.0.0.1:{port}")]).unwrap();
+    // It has to be compiled.
+    host.wait_count("plugin running", &[], 1, 3 * SOON).await.unwrap();
+    host.wait_count("account connected", &[], 1, SOON).await.unwrap();
+    let headers = json!([["authorization", "Bearer {{pass}}"]]);
+    let asked = json!({ "url": web.url("/hidden?key={{pass}}"), "headers": headers, "credentials": ["pass"] });
+    let order = json!({ "n": 1, "call": "http.fetch", "args": asked });
+    juliet.chat(account.jid.clone(), &format!("call {order}")).await.unwrap();
+    let done = |text: &str| text.strip_prefix("done ").map(str::to_owned);
+    let answer = juliet.wait_text("the answer", &account.jid, SOON, done).await.unwrap();
+    assert!(answer.contains("a forecast"), "{answer}");
+    assert!(web.requests().concat().contains(&format!("Bearer {TOKEN}")), "the server did not get it");
+    assert!(host.stop(SOON).await.unwrap().success());
+
+    let spans = tokio::task::spawn_blocking(taken).await.unwrap();
+    assert!(spans.iter().any(|span| span.name == "call http.fetch"), "{spans:#?}");
+    let all = format!("{spans:?}");
+    for word in [TOKEN, "hidden", "forecast", &web.host()] {
+        assert!(!all.contains(word), "{word}: {all}");
+    }
 }
 
 #[tokio::test]
