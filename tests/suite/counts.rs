@@ -19,6 +19,8 @@ use parlor_tests::system_calls;
 use tokio_xmpp::Stanza;
 
 const SOON: Duration = Duration::from_secs(30);
+/// The timeout of a start with plugins that have to be compiled.
+const COMPILED: Duration = Duration::from_mins(3);
 /// The messages that are counted.
 const MESSAGES: u64 = 200;
 /// The most allocations for one echo, from the message on the wire to its answer there.
@@ -32,6 +34,12 @@ const SYSTEM_CALLS: u64 = 10;
 const PLUGINS: u64 = 100;
 /// The most bytes of the heap for each plugin. Its memory and its stack are outside of the heap.
 const HEAP: u64 = 33 << 10;
+
+/// The events of hooks.
+const HOOKS: &str = "hookOutgoing,hookIncoming,hookCommand";
+/// The most allocations of one echo beside a hook in no order, more than without that plugin: the host's timers allocate now and
+/// then. A message that hooks see takes more.
+const BESIDE_A_HOOK: u64 = 2;
 
 /// The most bytes of the heap for each plugin that is parked, with its entry in the policy.
 const PARKED: u64 = 6 << 10;
@@ -57,11 +65,20 @@ impl Stage {
     /// Starts a host with a number of echo plugins. The first one gets all messages, the others none of those that are
     /// sent.
     async fn with_echo(plugins: u64) -> Result<Self> {
+        let named = |home: &Home, number| echo(home, if number == 0 { "*" } else { "nobody@example.org" });
+        Self::with(plugins, named).await
+    }
+
+    /// Starts a host with one echo plugin and, if there are two plugins, one that listens as each kind of hook, and that the owner has
+    /// put into no order.
+    async fn with_hook(plugins: u64) -> Result<Self> {
         let named = |home: &Home, number| {
-            let whom = if number == 0 { "*" } else { "nobody@example.org" };
-            let echo = home.install("echo", &built("echo")?)?.grant("messages.read", &[whom]);
-            let echo = echo.grant("messages.send", &["*"]).grant("rooms.send", &["*"]);
-            Ok(echo.limit("messages_per_second", 10_000).limit("messages_burst", 10_000).limit("cpu_share", 1.0))
+            if number == 0 {
+                return echo(home, "*");
+            }
+            let hook = home.install("caller", &built("caller")?)?.set("listens", HOOKS);
+            let names = ["hooks.outgoing", "hooks.incoming", "hooks.commands"];
+            Ok(names.into_iter().fold(hook, |hook, name| hook.grant(name, &["*"])))
         };
         Self::with(plugins, named).await
     }
@@ -92,7 +109,7 @@ impl Stage {
         home.set_policy(&policy)?;
         let host = home.start_in(&Surroundings::Counted, &[])?;
         let session = peer.accept(SOON).await.with_context(|| host.log().tail())?;
-        host.wait_count("plugin running", &[], usize::try_from(plugins)?, SOON).await?;
+        host.wait_count("plugin running", &[], usize::try_from(plugins)?, COMPILED).await?;
         Ok(Self { host, session, _home: home, _folder: folder })
     }
 
@@ -116,6 +133,13 @@ impl Stage {
     }
 }
 
+/// Returns the entry of an echo plugin that hears these people.
+fn echo(home: &Home, whom: &str) -> Result<Entry> {
+    let echo = home.install("echo", &built("echo")?)?.grant("messages.read", &[whom]);
+    let echo = echo.grant("messages.send", &["*"]).grant("rooms.send", &["*"]);
+    Ok(echo.limit("messages_per_second", 10_000).limit("messages_burst", 10_000).limit("cpu_share", 1.0))
+}
+
 async fn answer(session: &mut Session) -> Result<String> {
     loop {
         if let Stanza::Message(message) = session.next().await? {
@@ -137,6 +161,20 @@ async fn one_echo_takes_few_allocations_and_keeps_none() {
     assert!(large <= LARGE, "{large} of them have more than 1,032 bytes");
     let kept = after.bytes.saturating_sub(before.bytes);
     assert!(kept < 100 * MESSAGES, "{kept} bytes are kept of {MESSAGES} messages");
+}
+
+/// Messages do not pass by hooks at all while the owner has put none into an order.
+#[tokio::test]
+async fn a_hook_in_no_order_takes_no_allocation_of_an_echo() {
+    let each = async |plugins| {
+        let mut stage = Stage::with_hook(plugins).await?;
+        stage.talk().await?;
+        let before = stage.counted().await?.allocations;
+        stage.talk().await?;
+        anyhow::Ok((stage.counted().await?.allocations - before) / MESSAGES)
+    };
+    let (alone, beside) = (each(1).await.unwrap(), each(2).await.unwrap());
+    assert!(beside <= alone + BESIDE_A_HOOK, "{beside} allocations for one echo beside a hook, and {alone} without it");
 }
 
 #[tokio::test]
