@@ -95,7 +95,7 @@ fn account(
     let With { folder, overrides, base, over, .. } = *with;
     let parsed = link::account_name(name)?;
     let table = format!("account.{}", name.value.chars().take(64).collect::<String>());
-    let own = with_section(base.clone(), section.section("settings")?.as_ref(), &table)?;
+    let own = with_section(base.clone(), section.section("settings")?.as_ref(), &table, folder)?;
     let settings = with_all(own, over)?;
     AccountConfig::read(parsed, group, section, folder, overrides.environment, settings)
 }

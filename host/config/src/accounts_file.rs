@@ -164,6 +164,11 @@ mod tests {
         let config = load(&format!("{MAIN}{CLUSTER}"), &lacking).unwrap();
         let warning = config.warnings.iter().find(|warning| warning.contains("second.password")).unwrap();
         assert!(warning.contains("account second cannot log in"), "{warning}");
+        let room = "{ jid = \"den@muc.b\", password_file = \"den.password\" }";
+        let rooms = format!("{SECOND}settings = {{ auto_join_rooms = [{room}] }}\n");
+        assert!(load(MAIN, &rooms).unwrap_err().starts_with("accounts.toml:4:"));
+        let config = load(&format!("{MAIN}{CLUSTER}"), &rooms).unwrap();
+        assert!(config.warnings.iter().any(|one| one.contains("den.password on this node")), "{:?}", config.warnings);
         let main = MAIN.replace("password_env = \"NONE\"", "password_file = \"main.password\"");
         assert!(load(&format!("{main}{CLUSTER}"), SECOND).unwrap_err().starts_with("parlor.toml:3:"));
     }

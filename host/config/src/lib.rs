@@ -36,9 +36,11 @@ mod meant;
 mod name;
 mod new_addresses;
 mod owners;
+mod room_files;
 mod sections;
 mod settings;
 pub mod url;
+mod variable;
 mod web;
 mod window;
 
@@ -57,15 +59,14 @@ pub use encryption::{Encryption, OtrPeople, OtrPolicy, TrustPolicy};
 pub use endpoint::{BadEndpoint, BadUrl, Endpoint, WebUrl};
 pub use error::{AccountsFileError, ClusterError, ConfigError, FilePosition, Origin};
 pub use group::{BadGroupName, BadPattern, BadSelector, GroupName, Pattern, Selector};
-pub use link::{
-    ChannelBinding, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, is_variable,
-};
+pub use link::{ChannelBinding, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way};
 pub use name::{AccountName, BadAccountName};
 pub use new_addresses::{NewAddresses, OwnAddresses};
 pub use settings::{
-    ALERTS, Archiving, Authentication, AutoJoin, Effective, Rejoin, Role, SETTINGS, SettingError, SettingKind,
-    SettingRule, Settings, setting,
+    ALERTS, Archiving, Authentication, AutoJoin, Effective, Rejoin, Role, RoomPasswordPlace, RoomPasswordPlaces,
+    SETTINGS, SettingError, SettingKind, SettingRule, Settings, setting,
 };
+pub use variable::is_variable;
 pub use web::Web;
 pub use window::{SentLinks, Window};
 
@@ -261,14 +262,14 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new(""));
         let (data, plugins) = places(&top, folder, overrides)?;
         let over = settings_over_the_file(overrides)?;
-        let base = with_section(Settings::default(), top.section("settings")?.as_ref(), "account.NAME")?;
+        let base = with_section(Settings::default(), top.section("settings")?.as_ref(), "account.NAME", folder)?;
         let settings = with_all(base.clone(), &over)?;
         let log = log(overrides, top.text("log")?, &settings)?;
         let audit = Audit::read(top.section("audit")?.as_ref())?;
         let web = Arc::new(Web::read(top.section("web")?.as_ref(), folder)?);
         let window = Window::read(top.section("window")?.as_ref())?;
         let groups =
-            Groups::read(&tops, folder, |section, table| with_section(base.clone(), section, table).map(drop))?;
+            Groups::read(&tops, folder, |section, table| with_section(base.clone(), section, table, folder).map(drop))?;
         let components = component::read_all(top.section("component")?.as_ref(), folder, &settings)?;
         let new_addresses = new_addresses::read_all(top.section("component")?.as_ref(), &groups)?;
         let sleep_after = component::read_sleep_after(top.section("component")?.as_ref())?;
@@ -286,9 +287,10 @@ impl Config {
         let watch = top.flag("watch")?.unwrap_or(true);
         let misspelt = (overrides.variables)().into_iter().filter_map(|name| misspelt(&name));
         let of_sections = components.values().flat_map(LinkSettings::warnings).chain(web.warning());
+        let of_rooms = room_files::warnings(accounts.values().map(|account| &account.settings));
         let warnings = accounts.values().flat_map(AccountConfig::warnings).chain(of_sections);
         let none = (cluster.is_some() && accounts.is_empty()).then(|| NO_ACCOUNT.to_owned());
-        let warnings = misspelt.chain(warnings).chain(none).collect();
+        let warnings = misspelt.chain(warnings).chain(of_rooms).chain(none).collect();
         let accounts_file = beside.map(|text| AccountsFile::new(text, in_the_file));
         let (path, overrides) = (path.to_owned(), overrides.clone());
         let groups = groups.into_names().collect();
@@ -407,13 +409,19 @@ fn can_be_meant(part: &str) -> bool {
     part.contains(['=', '[']) || part.starts_with("parlor") || part.parse::<LevelFilter>().is_ok()
 }
 
-/// Applies a table of settings, which belongs to this table of an account or a group.
-fn with_section(mut settings: Settings, section: Option<&Section<'_>>, table: &str) -> Result<Settings, ConfigError> {
+/// Applies a table of settings, which belongs to this table of an account or a group. Paths in it are relative to `folder`.
+fn with_section(
+    mut settings: Settings,
+    section: Option<&Section<'_>>,
+    table: &str,
+    folder: &Path,
+) -> Result<Settings, ConfigError> {
     for (key, Written { value, at }) in section.map_or(Ok(Vec::new()), Section::json)? {
-        let origin = Origin::File(at);
+        let origin = Origin::File(at.clone());
         is_no_key(&origin, key, table)?;
         let wrong = |reason| ConfigError::Setting { origin, reason };
-        settings = settings.with(key, value).map_err(wrong)?;
+        settings = settings.with_written(key, value, folder).map_err(wrong)?;
+        room_files::are_present(&settings, key, section, &at)?;
     }
     Ok(settings)
 }
@@ -422,7 +430,7 @@ fn with_all(mut settings: Settings, over: &[Over]) -> Result<Settings, ConfigErr
     for (origin, key, value) in over {
         is_no_key(origin, key, "account.NAME")?;
         let wrong = |reason| ConfigError::Setting { origin: origin.clone(), reason };
-        settings = settings.with(key, value.clone()).map_err(wrong)?;
+        settings = settings.with_written(key, value.clone(), Path::new("")).map_err(wrong)?;
     }
     Ok(settings)
 }

@@ -2,8 +2,7 @@
 
 mod read;
 
-pub use read::is_variable;
-pub(crate) use read::{account_name, certificates, check_shared, keep_unsent, password_source, secret_source};
+pub(crate) use read::{account_name, certificates, check_shared, keep_unsent, password_source, present, secret_source};
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -207,7 +206,7 @@ impl LinkSettings {
     }
 }
 
-fn file_warning(file: &Path) -> Option<String> {
+pub(crate) fn file_warning(file: &Path) -> Option<String> {
     others_may_read(file).then(|| {
         format!("others on this machine may read the password: chmod 600 {}", shell_word(&file.to_string_lossy()))
     })

@@ -591,6 +591,49 @@ fn a_password_file_that_is_not_there_is_named_with_its_line() {
     }
 }
 
+/// The setting stands in three tables, in the environment and in flags.
+#[test]
+fn a_room_of_the_settings_names_the_place_of_its_password() {
+    let room = |file: &str| format!("auto_join_rooms = [{{ jid = \"den@muc.b\", password_file = \"{file}\" }}]\n");
+    let den = BareJid::new("den@muc.b").unwrap();
+    for text in [
+        format!("{MINIMAL}[settings]\n{}", room("den.password")),
+        format!(
+            "{MINIMAL}group = \"g\"\n[group.g.settings]\n{}[settings]\n{}",
+            room("den.password"),
+            room("bot.password")
+        ),
+        format!("{MINIMAL}[account.main.settings]\n{}[settings]\n{}", room("den.password"), room("bot.password")),
+    ] {
+        let (folder, path) = folder(&text);
+        let password = folder.path().join("den.password");
+        let error = Config::load(&path, &quiet()).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("password_file names {}, which cannot be found", password.display())),
+            "{error}"
+        );
+        fs::write(&password, "canary\n").unwrap();
+        fs::set_permissions(&password, PermissionsExt::from_mode(0o640)).unwrap();
+        let config = Config::load(&path, &quiet()).unwrap();
+        let says = format!("others on this machine may read the password: chmod 600 {}", password.display());
+        assert_eq!(config.warnings, [says]);
+        assert_eq!(main_of(&config).settings.room_passwords()[&den], RoomPasswordPlace::File(password));
+        // Another list that goes over it has no passwords.
+        let flags = vec![("auto_join_rooms".to_owned(), "[\"den@muc.b\"]".to_owned())];
+        let config = Config::load(&path, &Overrides { settings: flags, ..quiet() }).unwrap();
+        assert!(main_of(&config).settings.room_passwords().is_empty());
+        let own = "[{\"jid\": \"den@muc.b\", \"password_env\": \"DEN\"}]";
+        let flags = vec![("auto_join_rooms".to_owned(), own.to_owned())];
+        let config = Config::load(&path, &Overrides { settings: flags, ..quiet() }).unwrap();
+        let source = &main_of(&config).settings.room_passwords()[&den];
+        assert_eq!(*source, RoomPasswordPlace::Environment("DEN".to_owned()));
+    }
+    let literal = "[settings]\nauto_join_rooms = [{ jid = \"den@muc.b\", password = \"canary\" }]\n";
+    let error = refused(&format!("{MINIMAL}{literal}"));
+    assert!(error.starts_with("parlor.toml:5:") && error.contains("password_file or password_env"), "{error}");
+    assert!(!error.contains("canary"), "{error}");
+}
+
 #[test]
 fn account_names_are_plain() {
     for name in ["main", "a", "0", "my-bot_2", &"a".repeat(32)] {

@@ -9,7 +9,7 @@ use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 
 use parlor_base::atomic::{folder_of, open_plain};
-use parlor_config::{ClusterLogin, Config, PasswordSource, Way};
+use parlor_config::{ClusterLogin, Config, PasswordSource, RoomPasswordPlace, Way};
 use parlor_plugins::policy::Policy;
 use parlor_plugins::secret::SecretSource;
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,12 @@ fn named(config: &Config, policy: &Policy) -> BTreeSet<PathBuf> {
             all.extend([chain.clone(), key.clone()]);
         }
         all.extend(link.ca_file.clone());
+    }
+    let of_rooms = config.accounts.values().flat_map(|account| account.settings.room_passwords().values());
+    for place in of_rooms.chain(config.settings.room_passwords().values()) {
+        if let RoomPasswordPlace::File(file) = place {
+            all.insert(file.clone());
+        }
     }
     if let Some((certificate, key)) = &config.web.certificate {
         all.extend([certificate.clone(), key.clone()]);
@@ -199,7 +205,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().canonicalize().unwrap();
         std::fs::create_dir(folder.join("sub")).unwrap();
-        for file in ["ca.pem", "main.password"] {
+        for file in ["ca.pem", "den.password", "main.password"] {
             std::fs::write(folder.join(file), "secret").unwrap();
         }
         std::os::unix::fs::symlink("ca.pem", folder.join("link.pem")).unwrap();
@@ -210,19 +216,22 @@ mod tests {
         };
         let whole = folder.join("ca.pem").to_str().unwrap().to_owned();
         let texts = [("a", "ca.pem"), ("b", whole.as_str()), ("c", "sub/../ca.pem"), ("d", "link.pem")];
-        let text: String = texts.iter().map(|(name, ca)| account(name, ca)).collect();
+        let mut text: String = texts.iter().map(|(name, ca)| account(name, ca)).collect();
+        text.push_str(
+            "[settings]\nauto_join_rooms = [{ jid = \"den@muc.example\", password_file = \"den.password\" }]\n",
+        );
         let overrides = Overrides { environment: |_| None, ..Overrides::default() };
         let config = Config::parse(&folder.join("parlor.toml"), &text, &overrides).unwrap();
         let mut left_out = Vec::new();
         let files = read_all(&config, &Policy::default(), true, &mut left_out);
         let paths: Vec<_> = files.iter().map(|file| (file.base, file.path.as_str())).collect();
-        assert_eq!(paths, [(Base::Config, "ca.pem"), (Base::Config, "main.password")]);
+        assert_eq!(paths, ["ca.pem", "den.password", "main.password"].map(|path| (Base::Config, path)));
         for spelling in [whole.as_str(), "sub/../ca.pem", "link.pem"] {
             assert!(files[0].spellings.iter().any(|one| one == spelling), "{spelling}: {:?}", files[0].spellings);
         }
         assert!(left_out.is_empty());
         assert!(read_all(&config, &Policy::default(), false, &mut left_out).is_empty());
-        assert_eq!(left_out.len(), 2, "{left_out:?}");
+        assert_eq!(left_out.len(), 3, "{left_out:?}");
     }
 
     #[test]

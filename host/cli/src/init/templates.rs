@@ -96,8 +96,10 @@ password_file = "bot.password"
 # keep_unsent = "2 h"
 
 [settings]
-# auto_join_rooms = ["lobby@conference.example.org", { jid = "den@conference.example.org", nick = "bot" }]
+# A room with a password names the file, or the variable (password_env), that holds it.
+# auto_join_rooms = ["lobby@conference.example.org", { jid = "den@conference.example.org", nick = "bot", password_file = "den.password" }]
 # default_state = "online"   # online, chat, away, dnd, xa, offline or unavailable
+# default_status_message = "Type !help"   # what people read beside that
 # auto_subscribe = false     # answer a request to see this account's presence with one of our own
 # whitelisted_plugins = []   # if any are named, no others run
 "#;

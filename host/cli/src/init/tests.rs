@@ -50,13 +50,14 @@ fn its_commented_lines_are_accepted_too() {
     for file in ["ca.pem", "web.pem", "nats-ca.pem"] {
         fs::write(folder.path().join(file), "").unwrap();
     }
-    for file in ["bot.password", "bots.secret", "nats.password", "cluster.key"] {
+    for file in ["bot.password", "bots.secret", "nats.password", "cluster.key", "den.password"] {
         fs::write(folder.path().join(file), "").unwrap();
     }
     let config = Config::load(&path, &overrides()).unwrap();
     assert_eq!(config.components.len(), 1);
     assert_eq!(config.cluster.as_ref().and_then(|cluster| cluster.node.as_deref()), Some("one"));
-    assert_eq!(config.settings.auto_join_rooms.len(), 2);
+    assert_eq!((config.settings.auto_join_rooms.len(), config.settings.room_passwords().len()), (2, 1));
+    assert_eq!(config.settings.default_status_message.as_deref(), Some("Type !help"));
     let main = config.accounts.values().next().unwrap();
     assert_eq!(main.settings.nickname.as_deref(), Some("bot"));
     assert!(main.link.server.is_some() && main.link.ca_file.is_some());

@@ -17,6 +17,7 @@ use crate::name::{AccountName, BadAccountName};
 use crate::sections::{Section, Written};
 use crate::settings::{Authentication, Settings};
 use crate::url::{Url, UrlError};
+use crate::variable::is_variable;
 
 impl LinkSettings {
     /// Reads them from `[account.<name>]`. Paths in it are relative to `folder`.
@@ -289,17 +290,8 @@ pub(crate) fn secret_source(
     Ok(found.map(|(_, source, at)| (source, at)))
 }
 
-/// Returns whether this can name the environment variable that holds a password. A text in the wrong place, such as the password
-/// itself, is seldom a valid name.
-pub fn is_variable(name: &str) -> bool {
-    /// The longest name, in bytes.
-    const LONGEST: usize = 128;
-    let begins = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
-    begins && name.len() <= LONGEST && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-}
-
 /// Checks that a password file exists, without opening it: it may be a pipe that provides its password once.
-fn present(file: PathBuf, at: FilePosition) -> Result<PathBuf, ConfigError> {
+pub(crate) fn present(file: PathBuf, at: FilePosition) -> Result<PathBuf, ConfigError> {
     match std::fs::metadata(&file) {
         Ok(metadata) if metadata.is_dir() => {
             Err(ConfigError::NoPasswordFile { at, file, cause: io::ErrorKind::IsADirectory.into() })

@@ -13,9 +13,12 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
 pub use choices::{Archiving, Authentication, Rejoin};
+pub(crate) use room_passwords::ROOMS;
+pub use room_passwords::{RoomPasswordPlace, RoomPasswordPlaces};
 pub use table::{ALERTS, Role, SETTINGS, SettingKind, SettingRule, setting};
 
 mod choices;
+mod room_passwords;
 mod table;
 
 /// The most settings that one account may have.
@@ -32,6 +35,8 @@ struct Inner {
     /// Defaults that plugins set for settings of the host.
     defaults: BTreeMap<String, Value>,
     effective: Effective,
+    /// The owner's alone: no value that a plugin reads or sets has them.
+    room_passwords: Arc<RoomPasswordPlaces>,
 }
 
 /// The settings with an effect, with their types. Reach them through [`Settings`], as `settings.nickname`.
@@ -69,6 +74,7 @@ pub struct Effective {
     pub debug: bool,
     /// One of `online`, `chat`, `away`, `dnd`, `xa`, `offline` or `unavailable`.
     pub default_state: String,
+    pub default_status_message: Option<String>,
     pub expose_rid_and_sid: bool,
     pub failed_command_answer: String,
     pub keepalive: bool,
@@ -156,7 +162,7 @@ impl Settings {
         Self::check(key, &value)?;
         let mut given = self.0.given.clone();
         given.insert(key.to_owned(), value);
-        Self::new(given, self.0.defaults.clone(), key)
+        Self::new(given, self.0.defaults.clone(), &self.0.room_passwords, key)
     }
 
     /// Returns the settings with another default for a setting of the host. Given values still win.
@@ -164,7 +170,7 @@ impl Settings {
         Self::check(key, &value)?;
         let mut defaults = self.0.defaults.clone();
         defaults.insert(key.to_owned(), value);
-        Self::new(self.0.given.clone(), defaults, key)
+        Self::new(self.0.given.clone(), defaults, &self.0.room_passwords, key)
     }
 
     /// Applies the owner's edit: the differences between the two configured versions, `before` and `after`. A value
@@ -177,7 +183,7 @@ impl Settings {
         }
         given.retain(|key, _| after.0.given.contains_key(key) || !before.0.given.contains_key(key));
         // The only possible error is too many settings; then the configured ones apply alone.
-        Self::new(given, self.0.defaults.clone(), "").unwrap_or_else(|_| after.clone())
+        Self::new(given, self.0.defaults.clone(), &after.0.room_passwords, "").unwrap_or_else(|_| after.clone())
     }
 
     /// Returns the keys whose given values differ between the two, including those that only one has.
@@ -200,7 +206,12 @@ impl Settings {
             .map_err(|reason| SettingError::Wrong { key: key.to_owned(), reason })
     }
 
-    fn new(given: BTreeMap<String, Value>, defaults: BTreeMap<String, Value>, key: &str) -> Result<Self, SettingError> {
+    fn new(
+        given: BTreeMap<String, Value>,
+        defaults: BTreeMap<String, Value>,
+        room_passwords: &Arc<RoomPasswordPlaces>,
+        key: &str,
+    ) -> Result<Self, SettingError> {
         if given.len() > MOST_SETTINGS || defaults.len() > MOST_SETTINGS {
             return Err(SettingError::TooMany);
         }
@@ -218,7 +229,7 @@ impl Settings {
         if effective.prebind {
             effective.authentication = Authentication::Prebind;
         }
-        Ok(Self(Arc::new(Inner { given, defaults, effective })))
+        Ok(Self(Arc::new(Inner { given, defaults, effective, room_passwords: Arc::clone(room_passwords) })))
     }
 
     /// Returns whether the host has a setting of this key.
@@ -249,7 +260,7 @@ impl Settings {
 impl Default for Settings {
     fn default() -> Self {
         static DEFAULT: LazyLock<Settings> = LazyLock::new(|| {
-            Settings::new(BTreeMap::new(), BTreeMap::new(), "")
+            Settings::new(BTreeMap::new(), BTreeMap::new(), &Arc::default(), "")
                 .expect("a test reads the table's defaults into the typed settings")
         });
         DEFAULT.clone()
@@ -258,7 +269,8 @@ impl Default for Settings {
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.0.given.keys().map(|key| (key, self.get(key)))).finish()
+        let given = self.0.given.keys().map(|key| (key, self.get(key)));
+        f.debug_map().entries(given).entries(self.room_passwords()).finish()
     }
 }
 
@@ -272,7 +284,7 @@ impl Deref for Settings {
 
 impl PartialEq for Settings {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || (self.0.given == other.0.given && self.0.defaults == other.0.defaults)
+        Arc::ptr_eq(&self.0, &other.0) || self.is_same_as(other)
     }
 }
 

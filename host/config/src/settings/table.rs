@@ -106,6 +106,8 @@ pub const SETTINGS: &[SettingRule] = {
         rule(Effect, "csi_waiting_time", U32, "0"),
         rule(Operator, "debug", Flag, "false"),
         rule(Effect, "default_state", Choice(STATES), "\"online\""),
+        // Contacts and rooms read it as the account's words: a plugin needs `status.write` for its own.
+        rule(Operator, "default_status_message", Text, "null"),
         rule(Operator, "expose_rid_and_sid", Flag, "false"),
         // The host sends it for a plugin that may not be allowed to send there: the text is the owner's, never a
         // plugin's.
@@ -206,6 +208,11 @@ impl SettingKind {
             (Self::Jids, Value::String(jid)) => bare_jid(jid),
             (Self::Rooms, Value::String(jid)) => room(jid),
             (Self::Rooms, Value::Object(keys)) => {
+                if let Some(key) = keys.keys().find(|key| key.starts_with("password")) {
+                    return Err(format!(
+                        "has a room with {key:?}: a password is not written here; put it into a file or a variable of the environment, and the owner writes it as password_file or password_env in parlor.toml or accounts.toml"
+                    ));
+                }
                 if let Some(other) = keys.keys().find(|key| !matches!(key.as_str(), "jid" | "nick")) {
                     return Err(format!(
                         "has a room with the unknown key {other:?}: write {{ jid = \"…\", nick = \"…\" }}"
@@ -358,6 +365,7 @@ mod tests {
         ("archived_messages_limit", "1000"),
         ("command_prefix", "\"!\""),
         ("command_prefix_optional_in_private", "false"),
+        ("default_status_message", "null"),
         ("failed_command_answer", "\"Sorry, that failed.\""),
         ("rejoin", "\"never\""),
     ];
@@ -428,6 +436,7 @@ mod tests {
             "alerts",
             "alerts_per_hour",
             "rejoin",
+            "default_status_message",
         ] {
             assert!(matches!(setting(key).unwrap().role, Role::Operator | Role::Secret), "{key}");
         }

@@ -15,8 +15,8 @@ use jid::{BareJid, Jid};
 use parlor_base::escape::escape_distinct;
 use parlor_base::id::Digest;
 use parlor_config::{
-    AccountConfig, AccountName, Config, Encryption, LinkSettings, OtrPeople, PasswordSource, Role, Settings, Way,
-    setting,
+    AccountConfig, AccountName, Config, Encryption, LinkSettings, OtrPeople, PasswordSource, Role, RoomPasswordPlace,
+    Settings, Way, setting,
 };
 use parlor_runtime::audited::HIDDEN;
 use parlor_store::{AuditEntry, AuditKind, By, CONFIGURATION, NewAuditEntry, PolicyChange, PolicyRow};
@@ -213,10 +213,20 @@ fn of_account(account: &AccountConfig) -> Vec<(String, Field)> {
         let value = settings.given(key).map(ToString::to_string).unwrap_or_default();
         // Only settings that the host knows and that are not secret are shown.
         let is_shown = setting(key).is_some_and(|rule| rule.role != Role::Secret);
-        let field = Field { mark: digest(&value), shown: is_shown.then(|| cut(&value)) };
+        let places = if key == "auto_join_rooms" { room_passwords(settings) } else { String::new() };
+        let field = Field { mark: digest(&format!("{value}{places}")), shown: is_shown.then(|| cut(&value)) };
         all.push((named(&format!("setting {key}")), field));
     }
     all
+}
+
+/// Returns where the passwords of rooms are, to be digested: nothing if there is none.
+fn room_passwords(settings: &Settings) -> String {
+    let one = |(room, at): (&BareJid, &RoomPasswordPlace)| match at {
+        RoomPasswordPlace::File(file) => format!(" {room} file {}", place(file)),
+        RoomPasswordPlace::Environment(variable) => format!(" {room} variable {variable}"),
+    };
+    settings.room_passwords().iter().map(one).collect()
 }
 
 /// Returns everything that decides how to connect, to be digested. The digest is compared with that of an earlier
