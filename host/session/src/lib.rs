@@ -143,5 +143,6 @@ pub use records::webhook::Webhook;
 pub use resting::{Unfinished, unfinished};
 pub use rooms::MAX_ROOMS;
 pub use rooms::opening::RoomOptions;
-pub use session::{Session, Woken, moved, set_name};
+pub use rooms::passwords::RoomPasswords;
+pub use session::{Session, Woken, moved, set_name, set_room_passwords};
 pub use snapshot::Snapshot;

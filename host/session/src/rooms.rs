@@ -10,6 +10,7 @@ pub(super) mod membership;
 pub(super) mod occupants;
 pub(super) mod opening;
 mod ourselves;
+pub(super) mod passwords;
 mod registering;
 pub(super) mod rejoining;
 pub(super) mod renaming;
@@ -32,6 +33,7 @@ use crate::records::room_record::RoomRecords;
 use crate::turn::Turn;
 use crate::waiters::{self, Waiter};
 use membership::{Farewells, Membership, Stage, Tells};
+use passwords::RoomPasswords;
 use rejoining::Listed;
 use resend::Resend;
 use voice::VoiceRequests;
@@ -71,6 +73,8 @@ pub(super) struct Rooms {
     pub(super) farewells: Farewells,
     /// The owner's view of the rooms, including those that we are out of.
     pub(super) records: RoomRecords,
+    /// The passwords that the owner gives.
+    passwords: RoomPasswords,
     /// The visitors who ask for voice.
     pub(super) voices: VoiceRequests,
 }
@@ -207,7 +211,8 @@ impl Rooms {
 
     pub(super) fn forget_all(&mut self) {
         // The counters continue, so that no number is used twice.
-        *self = Self { enterings: self.enterings, told: self.told, ..Self::default() };
+        let passwords = std::mem::take(&mut self.passwords);
+        *self = Self { enterings: self.enterings, told: self.told, passwords, ..Self::default() };
     }
 
     #[cfg(test)]

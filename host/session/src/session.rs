@@ -13,6 +13,7 @@ use parlor_stanza::types::{Incoming, Message, Offers, RosterItem};
 use crate::calls::AnyCommand;
 use crate::effect::Effect;
 use crate::features::{Features, ad_hoc};
+use crate::rooms::passwords::RoomPasswords;
 use crate::snapshot::Snapshot;
 use crate::turn::{Common, Turn};
 
@@ -275,6 +276,11 @@ impl Session {
     pub fn clock_set(&mut self, by: SignedDuration) {
         self.common.clock_set(by);
     }
+}
+
+/// Sets the passwords that the owner gives for rooms. A listed room that refused the one before is asked again at once.
+pub fn set_room_passwords(session: &mut Session, passwords: RoomPasswords, now: Timestamp, effects: &mut Vec<Effect>) {
+    session.input(now, effects, |features, turn| features.room_passwords_read(passwords, turn));
 }
 
 /// Handles the same as [`Session::taken_up`], if the process is another node of a cluster that gave the account away. The account was never

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jid::Jid;
+use parlor_config::Settings;
 use parlor_stanza::raw::BroadcastPresence;
 use parlor_stanza::types::{Outgoing, PresenceOut, PresenceOutKind, Show, kept};
 
@@ -66,6 +67,23 @@ pub(super) fn status_changed(before: &Status, roster: &mut Roster, rooms: &mut R
     }
     if turn.status.message != before.message {
         turn.fire("statusMessageChanged", Payload::Status(turn.status.clone()));
+    }
+}
+
+/// Takes over another default text at once, unless a plugin has set one of its own.
+pub(super) fn follow_default_message(before: &Settings, roster: &mut Roster, rooms: &mut Rooms, turn: &mut Turn<'_>) {
+    let [was, is] = [before, &turn.settings].map(|settings| Status::initial(settings).message);
+    if was == is || turn.status.message != was {
+        return;
+    }
+    let is_told = turn.promises.is_resolved("statusInitialized");
+    let before = Status { value: turn.status.value, message: std::mem::replace(&mut turn.status.message, is) };
+    // A hidden account shows it when it is seen.
+    if turn.announced && turn.is_live() && !turn.status.value.is_hidden() {
+        announce(rooms, turn);
+    }
+    if is_told {
+        status_changed(&before, roster, rooms, turn);
     }
 }
 

@@ -8,13 +8,29 @@ use parlor_config::Settings;
 
 use super::Features;
 use crate::carbons::Carbons;
+use crate::records::room_record::WANTS_PASSWORD;
 use crate::records::status::Status;
 use crate::records::view::View;
+use crate::rooms::passwords::RoomPasswords;
 use crate::rooms::rejoining::Listed;
 use crate::rooms::renaming::{named_anew, named_by_settings, refused_for_nicknames, rename};
+use crate::status::follow_default_message;
 use crate::turn::Turn;
 
 impl Features {
+    pub(crate) fn room_passwords_read(&mut self, passwords: RoomPasswords, turn: &mut Turn<'_>) {
+        let new = self.rooms.take_passwords(passwords);
+        let has_begun = turn.promises.is_resolved("roomsAutoJoined") || !self.rooms.auto.is_empty();
+        if !turn.is_live() || !turn.announced || !has_begun || !turn.settings.allow_muc {
+            return;
+        }
+        for room in new {
+            if self.rooms.records.out_because(&room) == Some(WANTS_PASSWORD) {
+                self.bookmarks.enter_again(&room, &mut self.rooms, turn);
+            }
+        }
+    }
+
     pub(crate) fn rewritten(&mut self, before: &Settings, after: &Settings, turn: &mut Turn<'_>) {
         let (old, new) = (turn.settings.clone(), turn.settings.rewritten(before, after));
         if old == new {
@@ -48,8 +64,9 @@ impl Features {
             && !turn.promises.is_resolved("statusInitialized")
             && turn.status == Status::initial(&before)
         {
-            turn.status = Status::initial(&turn.settings);
+            turn.status.value = Status::initial(&turn.settings).value;
         }
+        follow_default_message(&before, &mut self.roster, &mut self.rooms, turn);
         // The settings below are applied when the connect order reaches them.
         if !turn.is_live() || !turn.announced {
             return;

@@ -10,6 +10,8 @@ use parlor_stanza::types::Actor;
 
 /// Maximum number of rooms of which something is known, those that the account is out of included.
 pub(crate) const MAX_RECORDS: usize = 1_500;
+/// Why the account is out of a room that wants a password, or another one.
+pub(crate) const WANTS_PASSWORD: &str = "password";
 /// Maximum length of a reason that is kept, in bytes.
 const MAX_REASON: usize = 1_024;
 
@@ -46,7 +48,7 @@ impl RoomState {
 pub struct Departure {
     /// When that was.
     pub at: Timestamp,
-    /// Why, in the words of the contract (`room.left` of `wit/types.wit`), or `nickname-taken`.
+    /// Why, in the words of the contract (`room.left` of `wit/types.wit`), `nickname-taken` or `password`.
     pub why: &'static str,
     /// The reason that was stated, or the error.
     pub reason: Option<String>,
@@ -66,6 +68,8 @@ impl Departure {
                     "forbidden" => "banned",
                     "gone" => "destroyed",
                     "registration-required" => "members-only",
+                    // It wants a password, or another one (XEP-0045, section 7.2.5).
+                    "not-authorized" => WANTS_PASSWORD,
                     _ if is_nickname_taken(error) => "nickname-taken",
                     _ => "refused",
                 };
@@ -310,7 +314,7 @@ mod tests {
         assert_eq!(why("conflict", None), "nickname-taken");
         assert_eq!(why("not-allowed", Some("Nickname already in use by bot@example.org")), "nickname-taken");
         assert_eq!(why("not-allowed", None), "refused");
-        assert_eq!(why("not-authorized", Some("Nickname already in use")), "refused");
+        assert_eq!(why("not-authorized", Some("Nickname already in use")), "password");
     }
 
     #[test]

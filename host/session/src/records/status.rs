@@ -19,7 +19,8 @@ pub struct Status {
 impl Status {
     /// Returns the status of an account whose session has not begun.
     pub(crate) fn initial(settings: &Settings) -> Self {
-        Self { value: settings.default_state.parse().unwrap_or(StatusValue::Online), message: String::new() }
+        let value = settings.default_state.parse().unwrap_or(StatusValue::Online);
+        Self { value, message: settings.default_status_message.clone().unwrap_or_default() }
     }
 }
 

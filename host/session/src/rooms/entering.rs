@@ -115,9 +115,7 @@ impl RoomTurn<'_, '_> {
         };
         let Some(membership) = self.rooms.memberships.get(jid) else { return };
         let mut join = membership.join.clone();
-        // The bookmark may have another password since.
-        let bookmark = membership.bookmark.as_deref();
-        join.password = bookmark.and_then(|bookmark| bookmark.password.clone()).or(join.password);
+        join.password = self.rooms.password_for(jid, membership);
         if let Some(until) = membership.known_until {
             let since = until.checked_sub(CLOCKS_DIFFER).unwrap_or(until);
             join.history = Some(History { since: Some(since), ..History::default() });

@@ -87,9 +87,7 @@ impl RoomTurn<'_, '_> {
             self.rooms.make_room(self.turn)?;
         }
         let mut join = options.join;
-        if join.password.is_none() {
-            join.password = bookmark.and_then(|bookmark| bookmark.password.clone());
-        }
+        join.password = self.rooms.password_to_keep(jid, join.password, reason, bookmark);
         let max_stanzas = self.turn.settings.muc_history_max_stanzas;
         join.history = join.history.or_else(|| max_stanzas.map(|_| History { max_stanzas, ..History::default() }));
         let nick = address.resource().to_string();

@@ -2,6 +2,7 @@
 #![allow(clippy::doc_markdown, reason = "what a test shows is named as the list of the API spells it")]
 
 mod bookmarks;
+mod passwords;
 mod rejoining;
 mod returning;
 

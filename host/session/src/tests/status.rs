@@ -112,6 +112,47 @@ fn a_room_that_was_being_entered_is_told_what_was_set_meanwhile_once_we_are_in()
     assert!(room_is_told_nothing(&test), "{:?}", test.lines);
 }
 
+/// Settings `default_status_message`.
+#[test]
+fn the_owners_text_stays_over_new_streams_and_until_a_plugin_sets_another() {
+    let with = |text: &str| settings(&[("default_status_message", text.into())]);
+    let message = |test: &TestSession| test.session.snapshot().status.message;
+    let rewrite = |test: &mut TestSession, before: &str, after: &str| {
+        test.run(|session, now, effects| session.rewritten(&with(before), &with(after), now, effects));
+    };
+    let mut test = TestSession::new(with("Type !help"));
+    rewrite(&mut test, "Type !help", "!help");
+    assert_eq!((message(&test), test.lines()), ("!help".to_owned(), Vec::new()), "nobody was told yet");
+    test.run(Session::plugins_initialized);
+    for _ in 0..2 {
+        test.bind();
+        test.forget();
+        test.roster(Vec::new());
+        assert!(test.lines().contains(&"> available '!help' priority 0".to_owned()), "{:?}", test.lines);
+    }
+    test.in_room();
+    rewrite(&mut test, "!help", "!list");
+    let room = "> available '!list' to room@muc.example.org/bot";
+    assert_eq!(test.lines(), ["> available '!list' priority 0", room, "statusMessageChanged"], "at once");
+    set(&mut test, Some("away"), None).unwrap();
+    rewrite(&mut test, "!list", "!more");
+    assert_eq!(message(&test), "!more", "a plugin has set the state alone");
+    set(&mut test, None, Some("lunch")).unwrap();
+    test.forget();
+    rewrite(&mut test, "!more", "!less");
+    assert_eq!((message(&test), test.lines()), ("lunch".to_owned(), Vec::new()));
+    test.run(Session::logged_out);
+    assert_eq!(message(&test), "!less", "a new session begins with it");
+
+    let mut test = TestSession::connected(with("!help"));
+    set(&mut test, Some("offline"), None).unwrap();
+    test.forget();
+    rewrite(&mut test, "!help", "!list");
+    assert_eq!(test.lines(), ["statusMessageChanged"], "a hidden account says nothing");
+    set(&mut test, Some("online"), None).unwrap();
+    assert_eq!(test.lines()[0], "> available '!list' priority 0");
+}
+
 /// Rows 9, 57: presence that a plugin sends by itself is the status, as if it had set it.
 #[test]
 fn presence_that_a_plugin_sends_as_a_stanza_is_the_own_status() {

@@ -545,7 +545,7 @@ fn a_ban_that_we_learn_of_when_we_enter_is_final_and_other_refusals_are_not() {
         test.forget();
     };
     for (condition, says, enters_again) in
-        [("forbidden", "banned", false), ("gone", "destroyed", false), ("not-authorized", "refused", true)]
+        [("forbidden", "banned", false), ("gone", "destroyed", false), ("not-authorized", "password", true)]
     {
         let mut test = in_by_bookmark("always");
         assert!(Loss::Replaced.then_enters(&mut test, vec![listed(true)]), "a lost stream is no removal");
