@@ -36,6 +36,7 @@ mod questions;
 pub mod resting;
 mod rewriting;
 pub mod room_news;
+mod room_passwords;
 mod running;
 mod screened;
 mod screening;

@@ -168,6 +168,7 @@ pub(super) async fn join(host: &Host, request: &Request, by: &By) -> Result<Room
     }
     let nick = request.value("nick").map(str::to_owned);
     let options = RoomOptions { nick: nick.clone(), ..RoomOptions::default() };
+    account.read_room_passwords().await;
     let open = OpenRoom { by: InstanceId::next(), jid: jid.clone(), options };
     let entering = async {
         tracing::info!(account = %account.name, room = %jid, "the owner has the account enter a room");

@@ -87,6 +87,8 @@ impl Host {
         let _changing = self.changing.lock().await;
         let by = audit::edited(&config, "read again");
         configure(self, config, &by).await;
+        // A file with the password of a room may have changed, and nothing else.
+        join_all(self.accounts().into_iter().map(async |account| account.read_room_passwords().await)).await;
     }
 
     /// Starts a plugin on these accounts.

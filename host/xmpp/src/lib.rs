@@ -55,7 +55,7 @@ pub use error::{CertificateFault, ConnectError, WhyBound};
 pub use event::{ClientState, Left, LinkEvent};
 pub use link::{Link, LogIn, LogInTurns, too_old};
 pub use local::LocalServer;
-pub use password::{PasswordError, Supplied};
+pub use password::{PasswordError, Supplied, read_room_password};
 pub use pins::{Carrier, Pins};
 pub use probe::{Feature, Probe, RegisterError, probe, random_password, register};
 pub use srv::{Resolve, SrvRecord};

@@ -1,4 +1,4 @@
-//! Passes the account's password from the owner's storage only to the log-in.
+//! Passes the account's password from the owner's storage only to the log-in, and passwords of rooms to the session.
 //!
 //! The value can be read only inside this folder, prints as nothing, and is wiped when dropped. It is read again for
 //! each log-in, so a changed password needs no restart, and none is held while the connection lasts.
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::shell::{ASKS_NOBODY, Shell};
-use parlor_config::PasswordSource;
+use parlor_config::{Hidden, PasswordSource, RoomPasswordPlace};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use zeroize::Zeroizing;
 
@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 /// More than any password needs, less than a disk image given by mistake.
 const MAX_BYTES: u64 = 64 * 1024;
-/// The maximum length of a supplied password, in bytes.
+/// The maximum length of a supplied password, and of one of a room, in bytes.
 const MAX_SUPPLIED: usize = 1_024;
 /// The maximum length of the quoted output of a failed command, in characters.
 const MAX_COMPLAINT: usize = 200;
@@ -58,6 +58,23 @@ impl Password {
             Ok(line) => Ok(Self(Zeroizing::new(line.to_owned()))),
         }
     }
+}
+
+/// Reads the password of a room from where the owner stores it. The room gets it within each stanza that enters it.
+pub async fn read_room_password(place: &RoomPasswordPlace) -> Result<Hidden<String>, PasswordError> {
+    let password = match place {
+        RoomPasswordPlace::File(path) => read_file(path).await?,
+        RoomPasswordPlace::Environment(name) => read_environment(name)?,
+    };
+    let value = password.expose();
+    if value.len() > MAX_SUPPLIED || value.chars().any(char::is_control) {
+        let origin = match place {
+            RoomPasswordPlace::File(path) => Origin::File(path.clone()),
+            RoomPasswordPlace::Environment(name) => Origin::Environment(name.clone()),
+        };
+        return Err(PasswordError::NotForARoom { origin });
+    }
+    Ok(Hidden(value.to_owned()))
 }
 
 /// A password that replaces the configured one for one log-in and the reconnects that follow. It is opaque outside this
@@ -139,6 +156,14 @@ pub enum PasswordError {
     /// The password is not UTF-8.
     #[error("{origin} gave something that is not UTF-8 text; its first line must be the password")]
     NotText {
+        /// The source of the password.
+        origin: Origin,
+    },
+    /// No stanza can have it.
+    #[error(
+        "{origin} gave a password that is longer than {MAX_SUPPLIED} bytes or has control characters; its first line must be the password"
+    )]
+    NotForARoom {
         /// The source of the password.
         origin: Origin,
     },
@@ -260,6 +285,28 @@ mod tests {
     async fn a_file_gives_its_first_line_and_only_the_line_end_is_cut() {
         assert_eq!(read_text(b" two words \r\nsecond line\n").await.unwrap(), " two words ");
         assert_eq!(read_text("pässword".as_bytes()).await.unwrap(), "pässword");
+    }
+
+    #[tokio::test]
+    async fn a_password_of_a_room_fits_into_a_stanza() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("den.password");
+        let place = RoomPasswordPlace::File(path.clone());
+        let longest = "x".repeat(MAX_SUPPLIED);
+        for (text, is_well) in
+            [("open sesame\n", true), (&*longest, true), (&*format!("{longest}x"), false), ("ca\u{1}nary", false)]
+        {
+            std::fs::write(&path, text).unwrap();
+            let read = read_room_password(&place).await;
+            assert!(!format!("{read:?}").contains("sesame"), "{read:?}");
+            match read {
+                Ok(Hidden(password)) => assert_eq!((password.as_str(), is_well), (text.trim_end(), true)),
+                Err(error) => {
+                    let says = error.to_string();
+                    assert!(!is_well && says.contains("den.password") && !says.contains("nary"), "{says}");
+                }
+            }
+        }
     }
 
     #[tokio::test]

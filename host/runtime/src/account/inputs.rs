@@ -99,7 +99,7 @@ impl Worker {
                 self.apply();
                 let _ = done.send(());
             }
-            Order::Rest { .. } | Order::Stop { .. } => unreachable!("handled by `run`"),
+            Order::RoomPasswords { .. } | Order::Rest { .. } | Order::Stop { .. } => unreachable!("handled by `run`"),
         }
     }
 

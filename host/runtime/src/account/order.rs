@@ -39,6 +39,7 @@ pub(super) enum Order {
     Alert(Alert),
     OtrKey(Secret),
     Drain { done: oneshot::Sender<()> },
+    RoomPasswords { done: oneshot::Sender<()> },
     Rewrite { config: Box<AccountConfig>, done: oneshot::Sender<()> },
     Rest { done: oneshot::Sender<Option<KeepsAwake>> },
     Stop { done: oneshot::Sender<()> },

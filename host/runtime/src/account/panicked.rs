@@ -10,6 +10,7 @@ use futures_util::FutureExt as _;
 use tokio::time::sleep;
 
 use super::connection::Connection;
+use super::room_passwords;
 use super::worker::Worker;
 
 /// Time between a panic and the next input, so that one that repeats keeps no processor busy.
@@ -20,6 +21,7 @@ impl Worker {
     pub(super) async fn run_whatever_happens(mut self) {
         let now = self.now();
         self.keepers.load(&mut self.session, now).await;
+        Box::pin(room_passwords::read(&mut self)).await;
         while AssertUnwindSafe(self.run()).catch_unwind().await.is_err() {
             tracing::error!(
                 account = %self.shared.name,

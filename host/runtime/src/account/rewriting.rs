@@ -5,6 +5,7 @@ use parlor_session::{set_encryption, set_otr_people};
 
 use super::leaving::CloseReason;
 use super::order::Order;
+use super::room_passwords;
 use super::shared::Shared;
 use super::worker::Worker;
 
@@ -18,7 +19,9 @@ impl Worker {
         set_otr_people(&mut self.session, otr_people);
         set_encryption(&mut self.session, self.keepers.usable(encryption), now, &mut self.effects);
         let before = std::mem::replace(&mut self.written, settings);
-        self.session.rewritten(&before, &self.written, now, &mut self.effects);
+        // Rooms that are listed now are entered with them.
+        room_passwords::read(self).await;
+        self.session.rewritten(&before, &self.written, self.shared.clock.now(), &mut self.effects);
         let before = std::mem::replace(&mut self.settings, link);
         if self.settings.jid != before.jid && self.link.is_some() {
             // Another address means another session: this one must not be resumed later.

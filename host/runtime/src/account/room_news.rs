@@ -132,6 +132,9 @@ pub fn remedy(room: &BareJid, record: &RoomRecord, listings: Listings) -> String
         ("nickname-taken", _) => format!(
             "somebody else has the nickname there: `parlor rooms join {word} --nick NICKNAME` takes another one, and the setting `nickname`, or `nick` of the room in `auto_join_rooms`, does so from now on"
         ),
+        ("password", _) => format!(
+            "the room wants a password, or another one: write it into a file, name that file by `password_file` of the room in `auto_join_rooms`, then {join}"
+        ),
         _ => {
             let forget = listings.remedy(room);
             format!("check that the room exists and lets the account in, then {join}; if it is not wanted, {forget}")
@@ -174,6 +177,9 @@ mod tests {
         let taken = remedy(&room, &record("nickname-taken", RoomState::Out), none);
         assert!(taken.contains("the setting `nickname`"), "{taken}");
         assert!(taken.contains(&format!("`parlor rooms join {word} --nick NICKNAME`")), "{taken}");
+        let wants = remedy(&room, &record("password", RoomState::Out), none);
+        assert!(wants.contains("`password_file` of the room in `auto_join_rooms`"), "{wants}");
+        assert!(wants.contains(&format!("`parlor rooms join {word}`")), "{wants}");
         let waits = remedy(&room, &record("kicked", RoomState::Waiting), none);
         assert_eq!(waits, "the account tries again by itself");
     }

@@ -14,6 +14,7 @@ use super::held_back::Batch;
 use super::on_disk;
 use super::order::{Asked, Order};
 use super::resting;
+use super::room_passwords;
 use super::screened;
 use super::sending::has_answered;
 use super::worker::Worker;
@@ -64,6 +65,11 @@ impl Worker {
                     // Boxed: an order is rare, and this task lives as long as the account.
                     Order::Stop { done } => return Box::pin(self.end(done)).await,
                     Order::Rest { done } => drop(done.send(resting::of(self))),
+                    Order::RoomPasswords { done } => {
+                        Box::pin(room_passwords::read(self)).await;
+                        self.apply();
+                        let _ = done.send(());
+                    }
                     order => ordered(self, order).await,
                 },
                 () = alarm.ring() => {

@@ -82,7 +82,7 @@ impl Room {
 pub struct Left {
     /// When that was, RFC 3339.
     pub at: String,
-    /// Why: `left`, `kicked`, `banned`, `affiliation`, `members-only`, `destroyed`, `shutdown`, `error`, `nickname-taken` or `refused`.
+    /// Why: `left`, `kicked`, `banned`, `affiliation`, `members-only`, `destroyed`, `shutdown`, `error`, `nickname-taken`, `password` or `refused`.
     pub why: String,
     /// The reason that was stated, or the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
