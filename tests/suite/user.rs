@@ -145,6 +145,35 @@ async fn a_status_is_kept_while_offline() {
     host.call(NARROW, "user.get-status", Value::Null).await.is(json!({ "value": "chat", "message": "hi" }));
 }
 
+/// Rows 60, 61. Settings `default_status_message`.
+#[tokio::test(flavor = "multi_thread")]
+async fn people_read_the_owners_text_until_a_plugin_sets_another() {
+    let host = Plan::new().await.set("default_status_message", "Type !help").three().start().await;
+    // Another client of the account sees the same presence as contacts.
+    let mut other = client(host.account()).await;
+    let own = host.shared().snapshot().jid.clone();
+    let shows = |text: &'static str| {
+        let own = own.clone();
+        move |stanza: &Stanza| match stanza {
+            Stanza::Presence(one) if one.from.as_ref() == Some(&own) => {
+                one.statuses.values().any(|status| status == text).then_some(())
+            }
+            _ => None,
+        }
+    };
+    host.call(FULL, "user.get-status", Value::Null).await.is(json!({ "value": "online", "message": "Type !help" }));
+    let away = json!({ "value": "away" });
+    host.call(FULL, "user.set-status", away).await.ok();
+    other.wait_for("the owner's text", SOON, shows("Type !help")).await.unwrap();
+    host.call(FULL, "user.set-status-message", json!({ "message": "lunch" })).await.ok();
+    other.wait_for("the plugin's text", SOON, shows("lunch")).await.unwrap();
+    // A new session begins with the owner's.
+    host.call(FULL, "user.logout", Value::Null).await.ok();
+    host.call(FULL, "user.login", Value::Null).await.ok();
+    other.wait_for("the owner's text again", SOON, shows("Type !help")).await.unwrap();
+    host.call(FULL, "user.get-status", Value::Null).await.is(json!({ "value": "online", "message": "Type !help" }));
+}
+
 /// Rows 34, 55, 56.
 /// Events `logout`, `disconnected`, `connected`, `statusInitialized`.
 #[tokio::test(flavor = "multi_thread")]

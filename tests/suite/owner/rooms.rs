@@ -16,7 +16,9 @@ use parlor_tests::prosody::Account;
 use parlor_tests::terminal::Terminal;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::{Value, json};
+use tokio_xmpp::Stanza;
 use xmpp_parsers::iq::Iq;
+use xmpp_parsers::presence::Type;
 
 use super::page::ask;
 use super::{SOON, echo, ended, home, juliet, start};
@@ -348,6 +350,81 @@ async fn an_account_that_never_rejoins_stays_out_of_a_room_and_everything_says_s
         assert!(arguments[0] != "rooms" || screen.lines().any(|line| line == name), "{screen}");
     }
     assert_eq!(shown(&home, &["rooms", "join", &name, "--nick", "Bot"]).await["state"], "joined");
+}
+
+/// Protects a room of Juliet with this password.
+async fn protect(juliet: &mut Client, room: &BareJid, password: &str) {
+    let field = |name: &str, value: &str| format!("<field var='{name}'><value>{value}</value></field>");
+    let fields = [
+        field("FORM_TYPE", "http://jabber.org/protocol/muc#roomconfig"),
+        field("muc#roomconfig_roomsecret", password),
+        field("muc#roomconfig_passwordprotectedroom", "1"),
+    ];
+    let form = format!("<x xmlns='jabber:x:data' type='submit'>{}</x>", fields.concat());
+    let payload = format!("<query xmlns='http://jabber.org/protocol/muc#owner'>{form}</query>").parse().unwrap();
+    let set = Iq::Set { from: None, to: Some(room.clone().into()), id: String::new(), payload };
+    juliet.ask(set, SOON).await.unwrap();
+}
+
+/// Waits until Juliet sees an account in a room.
+async fn sees(juliet: &mut Client, room: &BareJid, account: &Account) {
+    let nick = account.jid.node().unwrap().to_string();
+    let address = jid::Jid::from(room.with_resource_str(&nick).unwrap());
+    let is_in = |stanza: &Stanza| match stanza {
+        Stanza::Presence(one) => (one.from.as_ref() == Some(&address) && one.type_ == Type::None).then_some(()),
+        _ => None,
+    };
+    juliet.wait_for(&address.to_string(), SOON, is_in).await.unwrap();
+}
+
+/// Settings `auto_join_rooms`.
+#[tokio::test]
+async fn a_listed_room_gets_its_password_and_a_wrong_one_is_tried_once() {
+    const PASSWORD: &str = "canary-of-the-den";
+    let mut juliet = juliet().await;
+    let (den, hall) = (room_of(&mut juliet).await, room_of(&mut juliet).await);
+    protect(&mut juliet, &den, PASSWORD).await;
+    protect(&mut juliet, &hall, PASSWORD).await;
+    let (mut home, account) = home().await;
+    let file = home.write("den.password", "canary-of-before\n").unwrap();
+    let list = |rooms: &[&BareJid]| -> Vec<toml::Value> {
+        let of = |room: &&BareJid| {
+            let keys = [("jid", room.to_string()), ("password_file", "den.password".to_owned())];
+            let keys = keys.map(|(key, value)| (key.to_owned(), toml::Value::from(value)));
+            toml::Value::from(toml::Table::from_iter(keys))
+        };
+        rooms.iter().map(of).collect()
+    };
+    home.set("auto_join_rooms", list(&[&den])).unwrap();
+    let mut host = start(&home, &Policy::default()).await;
+    let name = den.to_string();
+    let refused = [("room", name.as_str()), ("why", "password")];
+    let said = host.wait_count("a room cannot be entered", &refused, 1, SOON).await.unwrap();
+    assert!(said.get("remedy").contains("`password_file` of the room in `auto_join_rooms`"), "{said:?}");
+    let out = shown(&home, &["rooms", "show", &name]).await;
+    assert_eq!((&out["state"], &out["left"]["why"], &out["next"]), (&json!("out"), &json!("password"), &Value::Null));
+    ended(home.run(&["rooms", "join", &name]).await.unwrap(), 1);
+    assert_eq!(host.lines("a room cannot be entered", &refused).len(), 1, "it does not try by itself");
+
+    std::fs::write(&file, format!("{PASSWORD}\n")).unwrap();
+    assert_eq!(shown(&home, &["rooms", "join", &name]).await["state"], "joined");
+    sees(&mut juliet, &den, &account).await;
+    // The next room counts while the host runs, and both count after a restart.
+    home.set("auto_join_rooms", list(&[&den, &hall])).unwrap();
+    host.reload().unwrap();
+    sees(&mut juliet, &hall, &account).await;
+    let mut texts = host.log().all();
+    host.stop(SOON).await.unwrap();
+    let host = start(&home, &Policy::default()).await;
+    sees(&mut juliet, &den, &account).await;
+    sees(&mut juliet, &hall, &account).await;
+    texts.extend(host.log().all());
+    for arguments in [&["rooms", "--json"][..], &["status", "--json"], &["audit", "--json"], &["doctor", "--offline"]] {
+        let finished = home.run(arguments).await.unwrap();
+        texts.extend([finished.stdout, finished.stderr]);
+    }
+    let shows = texts.iter().find(|text| text.contains("canary"));
+    assert_eq!(shows, None, "the password is nowhere to be read");
 }
 
 #[tokio::test]
