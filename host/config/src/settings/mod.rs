@@ -12,11 +12,13 @@ use parlor_base::nearest;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
+pub use auto_join::AutoJoin;
 pub use choices::{Archiving, Authentication, Rejoin};
 pub(crate) use room_passwords::ROOMS;
 pub use room_passwords::{RoomPasswordPlace, RoomPasswordPlaces};
 pub use table::{ALERTS, Role, SETTINGS, SettingKind, SettingRule, setting};
 
+mod auto_join;
 mod choices;
 mod room_passwords;
 mod table;
@@ -97,16 +99,6 @@ pub struct Effective {
     pub strict_plugin_dependencies: bool,
     pub websocket_url: Option<String>,
     pub whitelisted_plugins: Vec<String>,
-}
-
-/// A room that the account enters when it connects.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "WrittenRoom")]
-pub struct AutoJoin {
-    /// The address of the room.
-    pub jid: BareJid,
-    /// The nickname there; none = the account's.
-    pub nick: Option<String>,
 }
 
 /// The reason why a setting cannot have a value.
@@ -290,25 +282,6 @@ impl PartialEq for Settings {
 
 impl Eq for Settings {}
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum WrittenRoom {
-    Jid(String),
-    Room { jid: String, nick: Option<String> },
-}
-
-impl TryFrom<WrittenRoom> for AutoJoin {
-    type Error = jid::Error;
-
-    fn try_from(written: WrittenRoom) -> Result<Self, jid::Error> {
-        let (jid, nick) = match written {
-            WrittenRoom::Jid(jid) => (jid, None),
-            WrittenRoom::Room { jid, nick } => (jid, nick),
-        };
-        Ok(Self { jid: BareJid::new(&jid)?, nick })
-    }
-}
-
 fn bare_jids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<BareJid>, D::Error> {
     let written = Vec::<String>::deserialize(deserializer)?;
     written.iter().map(|jid| BareJid::new(jid)).collect::<Result<_, _>>().map_err(de::Error::custom)
@@ -372,18 +345,6 @@ mod tests {
         let mut differing: Vec<_> = before.differing(&after).collect();
         differing.sort_unstable();
         assert_eq!(differing, ["mine", "nickname", "play_sounds"]);
-    }
-
-    #[test]
-    fn rooms_are_jids_or_tables() {
-        let rooms = json!(["Lobby@conference.example.org", { "jid": "den@conference.example.org", "nick": "bot" }]);
-        let settings = Settings::default().with("auto_join_rooms", rooms).unwrap();
-        let room =
-            |jid, nick: Option<&str>| AutoJoin { jid: BareJid::new(jid).unwrap(), nick: nick.map(str::to_owned) };
-        assert_eq!(
-            settings.auto_join_rooms,
-            [room("lobby@conference.example.org", None), room("den@conference.example.org", Some("bot"))]
-        );
     }
 
     #[test]
