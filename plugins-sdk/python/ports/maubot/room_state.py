@@ -1,5 +1,6 @@
 """The known state of a room and the people in it, as the states that plugins of maubot know."""
 
+import secrets
 import time
 from typing import Any, Callable
 
@@ -9,7 +10,7 @@ from mautrix.types import (
     PowerLevelStateEventContent, RoomAlias, RoomCreateStateEventContent, RoomID, RoomNameStateEventContent, RoomTopicStateEventContent, StateEvent, Unsigned, UserID,
 )
 from parlor import rooms, user
-from parlor_port import places
+from parlor_port import places, ready
 
 from .made_rooms import bare
 
@@ -66,9 +67,15 @@ def changed(client: Any, room: str, kind: EventType, now: Any, before: Any, send
     made = event(room, kind, "", now)
     made.prev_content = before
     made.unsigned = Unsigned(before)
+    made.event_id = new_id()
     made.sender = sender
     made.client = client
     return made
+
+
+def new_id() -> EventID:
+    """An id that no other event has: plugins note the ids of events that they have seen."""
+    return EventID(f"state-{secrets.token_hex(12)}")
 
 
 def actor_of(occupant: Any) -> UserID:
@@ -94,6 +101,17 @@ def levels(room: str) -> dict[str, int]:
         for name in names_of(room, one):
             found[name] = max(level_of(one), found.get(name, -1))
     return found
+
+
+class Store:
+    """The known states of rooms, by the names that plugins know."""
+
+    async def has_power_level(self, room_id: Any, user_id: Any, event_type: Any) -> bool:
+        """Whether the level of a person is at least the one that an event needs."""
+        await ready.wait()
+        kind = event_type if isinstance(event_type, EventType) else EventType.find(str(event_type))
+        known: PowerLevelStateEventContent = _levels(str(room_id), "")
+        return known.get_user_level(user_id) >= known.get_event_level(kind)
 
 
 def _levels(room: str, _: str) -> Any:

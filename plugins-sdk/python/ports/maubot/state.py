@@ -11,7 +11,7 @@ from mautrix.types import (
 from parlor_port import places
 
 from .client import Client
-from .room_state import actor_of
+from .room_state import actor_of, new_id
 
 #: Why somebody is gone whom others made go, with the type of the event.
 _BY_OTHERS = {
@@ -63,7 +63,7 @@ def _event(
     event.content = now
     event.prev_content = before
     event.unsigned = Unsigned(before)
-    event.event_id = EventID("")
+    event.event_id = new_id()
     event.timestamp = int(time.time() * 1000)
     event.client = client
     return event
