@@ -128,6 +128,9 @@ class Host:
         self.banned: dict[str, list[str]] = {}
         #: The addresses of others with an affiliation, by the room and the affiliation.
         self.affiliated: dict[tuple[str, str], list[str]] = {}
+        #: The messages of archives, oldest first, by whom they are with.
+        self.archives: dict[str, list[Message]] = {}
+        self.archive_denied = False
 
     async def start(self) -> None:
         for one in self.starts + self.readies:
@@ -383,6 +386,21 @@ async def _affiliations(jid: str, affiliation: str) -> list[Any]:
 rooms = SimpleNamespace(
     affiliations=_affiliations, send=_send, get=lambda jid: host.rooms.get(jid), get_all=lambda: list(host.rooms.values()), occupants=lambda jid: host.occupants.get(jid, []),
     **{name: _of_room(name) for name in ("open", "close", "decline", "kick", "ban", "retract", "invite", "set_affiliation", "set_role", "set_subject", "configure", "destroy")})
+async def _query(with_: str, max: int, before: Any = None, after: Any = None) -> Any:
+    """A page of an archive, whose ids are those of its messages."""
+    if host.archive_denied:
+        raise Denied("archive.read is not granted")
+    ids = [one.stanza_id for one in host.archives.get(with_, [])]
+    end = ids.index(before) if before else len(ids)
+    start = ids.index(after) + 1 if after else 0 if before is None else end - max if end > max else 0
+    found = host.archives.get(with_, [])[start:end][:max]
+    is_last = start + len(found) == len(ids) if before is None else start == 0
+    several = [SimpleNamespace(id=one.stanza_id, message=one, undecryptable=None if one.body != "?" else "no key") for one in found]
+    first, last = (found[0].stanza_id, found[-1].stanza_id) if found else (None, None)
+    return SimpleNamespace(messages=several, rsm=SimpleNamespace(first=first, last=last, complete=is_last))
+
+
+archive = SimpleNamespace(query=_query)
 user = SimpleNamespace(bare_jid=lambda: "bot@example.org")
 async def _address(name: str) -> str:
     if not host.has_address:

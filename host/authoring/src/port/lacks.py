@@ -436,8 +436,10 @@ CLIENT = {
     "get_displayname", "get_profile", "join_room", "leave_room", "get_joined_rooms", "set_typing", "upload_media", "download_media", "send_file", "send_image", "send_sticker",
     "add_dispatcher", "remove_dispatcher", "kick_user", "ban_user", "unban_user", "invite_user", "get_joined_members", "join_room_by_id",
     "get_state_event", "get_state", "get_members", "parse_user_id", "resolve_room_alias", "send_receipt", "send_state_event", "whoami",
-    "create_room", "get_account_data", "set_account_data",
+    "create_room", "get_account_data", "set_account_data", "get_messages", "state_store",
 }
+#: Attributes of its `state_store`.
+STORE = {"has_power_level"}
 #: The data of commands, such as `self.help.__mb_full_help__`.
 OF_COMMANDS = {
     f"__mb_{name}__" for name in ("name", "help", "func", "prefix", "usage", "usage_args", "usage_inline", "usage_without_subcommands", "full_help")
@@ -448,6 +450,11 @@ SCHED = {"run_later", "run_periodically"}
 NO_SCHED = ("the layer's scheduler does not have it", "`self.sched.run_periodically(…)`, `parlor.schedules.cron(…)`, `parlor.after(…)`")
 MXC = ("it is an address of a file of Matrix", "the address that `self.client.upload_media(…)` gives, or one of the web")
 NO_HISTORY = ("the layer's client reads no history", "`parlor.archive`, with the permission `archive.read`: reference/api/archive.md")
+HISTORY = (
+    "it reads the server's or the room's archive: plugin.toml asks for `archive.read`. It gives messages, without reactions and retractions. Of a"
+    " filter only senders and types count, and in a room they are `ROOM/NICK`, whoever had the nickname then",
+    "nothing, once the owner has granted it",
+)
 NO_CLIENT = ("the layer's client does not have it", "the groupings of parlor: chats, rooms, files, vcard")
 
 #: Names of packages for web servers that the layer has, for webhooks of errbot.

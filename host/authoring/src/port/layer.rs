@@ -68,6 +68,7 @@ pub(super) const LAYER: &[(&str, &str)] = files!["../../../../plugins-sdk/python
     "maubot/handlers/command.py",
     "maubot/handlers/event.py",
     "maubot/handlers/web.py",
+    "maubot/history.py",
     "maubot/levels.py",
     "maubot/loader.py",
     "maubot/made_rooms.py",

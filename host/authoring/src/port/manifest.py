@@ -53,8 +53,9 @@ class Draft:
     servers: list[str] = field(default_factory=list)
     #: The media types that it uploads; `*` is every one.
     uploads: set[str] = field(default_factory=set)
-    #: It reads the files of messages.
+    #: It reads the files of messages, and archives.
     reads_files: bool = False
+    reads_history: bool = False
     #: By their names: type, default and description.
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     webhooks: dict[str, list[str]] = field(default_factory=dict)
@@ -190,6 +191,8 @@ def text_of(draft: Draft) -> str:
 def _permissions(draft: Draft) -> Iterator[str]:
     if draft.hears:
         yield '"messages.read" = { scope = ["*"], reason = "to hear what people say" }'
+    if draft.reads_history:
+        yield '"archive.read" = { scope = ["*"], reason = "to read what people said before" }'
     if draft.answers:
         yield '"messages.send" = { scope = ["*"], reason = "to answer people" }'
         yield '"rooms.send" = { scope = ["*"], reason = "to answer in rooms" }'

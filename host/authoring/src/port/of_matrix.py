@@ -40,6 +40,9 @@ THREADS = (
     "threads of XMPP have names, and no message that they began with: no message has this relation",
     "`evt.of_parlor.thread`; an answer stays in the thread by itself",
 )
+#: The first characters of addresses of Matrix: of rooms, of their names, and of people.
+SIGNS = {"!", "#", "@"}
+NO_SIGNS = ("addresses of XMPP begin with no such character: it is false for them", "`\"@\" in …`, and no difference between a room and its name")
 SPACES = ("XMPP has no spaces: no room is one, and to make one raises `MForbidden`", "a list of rooms as a setting")
 MENTIONS = ("clients of XMPP name people in the text: it is never there", "`@parlor.on_mention`, or the nickname in `evt.content.body`")
 NOT_SENT = ("the layer sends messages and reactions: `NotImplementedError`", "`parlor.api.send(…)`, which sends a stanza, with the permission `stanza.send`")

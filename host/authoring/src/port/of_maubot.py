@@ -25,6 +25,8 @@ IN_TYPES = re.compile(r"\Amautrix\.types\.(?:[a-z_]+\.)+(?=[A-Z])")
 
 #: The ends of expressions that are the client of the plugin.
 CLIENTS = ("self.client", "bot.client", "plugin.client", "evt.client")
+#: The ends of expressions that are addresses, by their names.
+OF_ADDRESSES = re.compile(r"(?:\b|_)(?:room|alias|mxid|sender|user)(?:_?id|_?str|_?name)?\Z")
 #: The annotations of clients of Matrix.
 OF_CLIENTS = {"maubot.client.MaubotMatrixClient", "maubot.matrix.MaubotMatrixClient", "maubot.client.Client", "mautrix.client.Client"}
 
@@ -181,6 +183,10 @@ class Maubot:
             if node.func.attr in ("split", "partition") and node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value == ":":
                 if re.search(r"\b(sender|room_id|mxid|user_id)\b", ast.unparse(node.func.value)):
                     tell("lacks", module, node, ast.unparse(node)[:100], "an address of XMPP has no `:`", "`.partition(\"@\")`: the domain is behind it")
+            if node.func.attr == "startswith" and OF_ADDRESSES.search(ast.unparse(node.func.value)):
+                given = node.args[0].elts if node.args and isinstance(node.args[0], ast.Tuple) else node.args[:1]
+                if any(isinstance(one, ast.Constant) and one.value in of_matrix.SIGNS for one in given):
+                    tell("check", module, node, ast.unparse(node)[:100], *of_matrix.NO_SIGNS)
             if node.func.attr == "upload_media" and ast.unparse(node.func.value).endswith("client"):
                 given = node.args[1] if len(node.args) > 1 else checks.keywords(node).get("mime_type")
                 checks.uploads(self.checker, self.draft, module, node, "client.upload_media()", given)
@@ -284,7 +290,7 @@ class Maubot:
             # It may be another client, so that nothing is said of what it lacks.
             of_rooms.of_client(self.checker, self.draft, module, node, shown, node in self._direct)
         if (owner in self._clients or owner.endswith(CLIENTS)) and node not in self._apart:
-            if last in ("get_messages", "get_event_context"):
+            if last == "get_event_context":
                 tell("lacks", module, node, shown, *lacks.NO_HISTORY)
             elif last not in lacks.CLIENT:
                 of_matrix.of_client(self.checker, module, node, shown)
@@ -292,6 +298,8 @@ class Maubot:
                 # The host opens only files of messages that the plugin has heard.
                 self.draft.hears = self.draft.reads_files = True
                 tell("check", module, node, shown, *lacks.READ_FILES)
+            elif last == "state_store":
+                self._store(module, node, shown)
             else:
                 of_rooms.of_client(self.checker, self.draft, module, node, shown, node in self._direct)
         is_loader = owner.rpartition(".")[2] == "loader" or name.startswith("maubot.loader.") and name.count(".") == 3
@@ -305,6 +313,15 @@ class Maubot:
             tell("lacks", module, node, shown, *surface.UNKNOWN)
         if last in ("mark_read",):
             self.draft.answers = True
+
+    def _store(self, module: Module, node: ast.Attribute, shown: str) -> None:
+        """Tells of the known states of rooms, unless a line asks for what the layer has of them, or whether they are there."""
+        outer = self._around.get(node)
+        if isinstance(outer, ast.Attribute) and outer.attr in lacks.STORE:
+            self.draft.knows_rooms = True
+            self.checker.tell("check", module, node, f"{shown}.{outer.attr}", *lacks.LEVELS)
+        elif not isinstance(outer, ast.Assert):
+            of_matrix.of_client(self.checker, module, node, shown)
 
     def _value(self, module: Module, node: ast.Attribute, name: str) -> None:
         """Tells of values of the types of Matrix that the layer does not have, such as `MessageType.X`."""

@@ -73,6 +73,9 @@ def is_chat(call: ast.Call) -> bool:
 def of_client(checker: checks.Checker, draft: Draft, module: Module, node: ast.Attribute, shown: str, is_direct: bool) -> None:
     """Notes what a call of the client needs. `is_direct`: it makes the chat with one person."""
     name = node.attr
+    if name == "get_messages":
+        draft.reads_history = draft.knows_rooms = True
+        checker.tell("check", module, node, shown, *lacks.HISTORY)
     if name in ("react", "redact", "get_event"):
         # The plugin has to hear the messages that these refer to, also its own that come back from rooms.
         draft.hears = draft.answers = draft.knows_rooms = True

@@ -8,8 +8,8 @@ import aiohttp
 import mautrix.client
 import parlor
 from mautrix.types import (
-    ContentURI, EventID, EventType, MediaMessageEventContent, Member, Membership, MessageType, RoomID, StateEvent, TextMessageEventContent,
-    UserID,
+    ContentURI, EventID, EventType, MediaMessageEventContent, Member, Membership, MessageType, PaginationDirection, RoomID, StateEvent,
+    TextMessageEventContent, UserID,
 )
 from mautrix.errors import MForbidden, MNotFound
 from parlor import errors, outgoing, rooms, storage, user
@@ -42,6 +42,11 @@ class Client(mautrix.client.Client):
     def api(self) -> Any:
         """Its session makes requests over the web."""
         return SimpleNamespace(session=aiohttp.ClientSession())
+
+    @property
+    def state_store(self) -> room_state.Store:
+        """The known states of rooms. Needs `rooms.read`."""
+        return room_state.Store()
 
     @property
     def mxid(self) -> UserID:
@@ -161,6 +166,15 @@ class Client(mautrix.client.Client):
         if about is None:
             raise MNotFound(f"no message {event_id} was heard lately in {room_id}")
         return message_events(self, about)[0]
+
+    async def get_messages(
+        self, room_id: Any, direction: Any = PaginationDirection.BACKWARD, from_token: Optional[str] = None, limit: Any = None,
+        filter_json: Any = None,
+    ) -> Any:
+        """A page of an archive: `events`, and `end`, where the next page begins. Needs `archive.read`."""
+        from . import history
+
+        return await history.page(self, str(room_id), direction, from_token, limit, filter_json)
 
     async def get_displayname(self, user_id: Any, **_: Any) -> str:
         """The nickname in a room, or what stands before `@`."""

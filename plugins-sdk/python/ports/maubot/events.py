@@ -1,6 +1,6 @@
 """Messages and reactions, by the names that plugins of maubot know."""
 
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import parlor
 from mautrix import types
@@ -100,17 +100,17 @@ def _sender(message: Any) -> UserID:
     return sender
 
 
-def message_event(client: Client, message: Any) -> MessageEvent:
-    """The text of a message that came."""
-    places.hear(message)
+def message_event(client: Client, message: Any, note: Callable[[Any], None] = places.hear) -> MessageEvent:
+    """The text of a message that came. `note`: keeps it in mind."""
+    note(message)
     content = TextMessageEventContent(MessageType.TEXT, parlor.body_without_fallback(message), relates_to=_relates(message))
     return MessageEvent(client, message, content, EventType.ROOM_MESSAGE)
 
 
-def message_events(client: Client, message: Any) -> list[MessageEvent]:
+def message_events(client: Client, message: Any, note: Callable[[Any], None] = places.hear) -> list[MessageEvent]:
     """A message that came: its text, and each of its files. In Matrix, each is a message of its own."""
     given = files.of_message(message)
-    event = message_event(client, message)
+    event = message_event(client, message, note)
     text = files.text_beside(event.content.body, given)
     others = [MessageEvent(client, message, media.content_of(one, event.content.relates_to), EventType.ROOM_MESSAGE) for one in given]
     return [event, *others] if text or not others else others

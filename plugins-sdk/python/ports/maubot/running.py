@@ -12,6 +12,8 @@ from mautrix.util.config import BaseProxyConfig
 from parlor_port import files, places, ready
 from parlor_port import running as port
 
+# The client needs it while the plugin runs, where there are no files to import from.
+from . import history as _history
 from .client import Client
 from .events import Replies, message_event, message_events, reaction_events
 from .handlers import command as commands

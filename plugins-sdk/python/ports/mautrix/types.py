@@ -182,7 +182,7 @@ class Format(Enum):
 
 
 class PaginationDirection(Enum):
-    """The direction in which a history is read. The layer reads none: `parlor plugin port` tells of the calls."""
+    """The direction in which an archive is read."""
 
     FORWARD = "f"
     BACKWARD = "b"

@@ -13,6 +13,8 @@ from . import running
 _heard: set[str] = set()
 #: Messages that were heard last, by their place and id: replies and reactions refer to them.
 _messages: "collections.OrderedDict[tuple[str, str], Any]" = collections.OrderedDict()
+#: Messages that were read from an archive last, in the same way: many of them do not displace those that came.
+_read: "collections.OrderedDict[tuple[str, str], Any]" = collections.OrderedDict()
 #: Own messages that were sent last, by their place and the id that sending gave, and these ids of those that came back from a room, by
 #: the room's id.
 _said: "collections.OrderedDict[tuple[str, str], None]" = collections.OrderedDict()
@@ -24,6 +26,7 @@ _given: "collections.OrderedDict[tuple[str, str, str], str]" = collections.Order
 _reactions: "collections.OrderedDict[tuple[str, str], list[str]]" = collections.OrderedDict()
 _of_others: "collections.OrderedDict[tuple[str, str, str], dict[str, str]]" = collections.OrderedDict()
 _MOST = 500
+_MOST_READ = 1000
 #: How often it is looked whether an own message has come back from its room, and how many seconds lie between.
 _LOOKS, _PAUSE = 50, 0.1
 #: How many reactions to a message the host takes.
@@ -40,8 +43,8 @@ class Own:
         self.stanza_id: Optional[str] = None
 
 
-def _trim(kept: "collections.OrderedDict[Any, Any]") -> None:
-    while len(kept) > _MOST:
+def _trim(kept: "collections.OrderedDict[Any, Any]", most: int = _MOST) -> None:
+    while len(kept) > most:
         kept.popitem(last=False)
 
 
@@ -55,6 +58,12 @@ def hear(message: Any) -> None:
     if message.id:
         _given[(message.chat, _author(message), message.id)] = number
         _trim(_given)
+
+
+def read(message: Any) -> None:
+    """Keeps in mind a message of an archive."""
+    _read[(message.chat, event_id(message))] = message
+    _trim(_read, _MOST_READ)
 
 
 def said(place: str, number: str) -> str:
@@ -131,7 +140,8 @@ def _bare(jid: Any) -> str:
 def forget(place: str, number: str) -> str:
     """Forgets a message that was taken back. Gives the id by which the plugin knows it."""
     own = name_of(place, number)
-    _messages.pop((place, own), None)
+    for one in (_messages, _read):
+        one.pop((place, own), None)
     return own
 
 
@@ -181,8 +191,8 @@ def id_of(message: Any) -> str:
 
 
 def heard(place: str, number: str) -> Optional[Any]:
-    """A message that was heard lately."""
-    return _messages.get((place, number))
+    """A message that was heard lately, or read from an archive."""
+    return _messages.get((place, number)) or _read.get((place, number))
 
 
 def is_room(jid: str) -> bool:
