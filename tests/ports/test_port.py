@@ -490,6 +490,10 @@ class Told(unittest.TestCase):
         for body, methods, slash, says in (
             ("self.webapp.add_route('POST', '/a', self.b)\n    return f'{self.webapp_url}a'", ["POST"], True, []),
             ("self.webapp.router.add_get('/a', self.b)\n    self.log.info(f'{self.webapp_url}/a')", ["GET"], False, ["the address in the log"]),
+            ("path = self.config['path']\n    self.webapp.add_post(path, self.b)\n    return f'{self.webapp_url}{path.lstrip(\"/\")}'", ["POST"], True, []),
+            ("self.webapp.add_post('/a', self.b)\n    return 'at ' + str(self.webapp_url) + 'a'", ["POST"], True, []),
+            ("self.webapp.add_post('/a', self.b)\n    return self.webapp_url + f'a/{self.id}'", ["POST"], True, []),
+            ("self.webapp.add_post('/a', self.b)\n    return self.webapp_url + '/a', f'{self.webapp_url}{self.id}'", ["POST"], False, []),
             ("for one in self.config['all']:\n        self.webapp.add_route(one, '/a', self.b)", ["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"], False, []),
         ):
             result = maubot(f"async def start(self):\n    {body}\nasync def b(self, req):\n    pass", "", WEB)

@@ -16,6 +16,8 @@ METHODS_OF_HTTP = {one.upper() for one in METHODS}
 NAME = "web"
 #: The names that parameters with a request usually have.
 USUAL = {"req", "request"}
+#: The ends of expressions that are the address of the webhook.
+ADDRESS = re.compile(r"\bwebapp_url\Z|\bstr\([\w.]*\bwebapp_url\)\Z")
 #: The attributes of an address that requests have.
 OF_ADDRESS = {"query", "query_string"}
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
@@ -98,8 +100,23 @@ def _behind(module: Module) -> Iterator[str]:
     for node in ast.walk(module.tree):
         if isinstance(node, ast.JoinedStr):
             for one, behind in zip(node.values, node.values[1:]):
-                if isinstance(one, ast.FormattedValue) and ast.unparse(one.value).endswith("webapp_url") and isinstance(behind, ast.Constant):
-                    yield str(behind.value)
+                if isinstance(one, ast.FormattedValue) and ADDRESS.search(ast.unparse(one.value)):
+                    yield _first_of(behind)
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and ADDRESS.search(ast.unparse(node.left)):
+            yield _first_of(node.right)
+
+
+def _first_of(node: ast.expr) -> str:
+    """Returns the text that an expression begins with, as far as it is known; of a path without the `/` before it, a letter."""
+    if isinstance(node, ast.FormattedValue):
+        node = node.value
+    if isinstance(node, ast.JoinedStr) and node.values:
+        return _first_of(node.values[0])
+    if isinstance(node, ast.BinOp):
+        return _first_of(node.left)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("lstrip", "strip"):
+        return "x" if any(isinstance(one, ast.Constant) and one.value == "/" for one in node.args) else ""
+    return str(node.value) if isinstance(node, ast.Constant) else ""
 
 
 def _text(module: Module, path: Optional[ast.expr]) -> str:
