@@ -135,7 +135,9 @@ impl PendingIqs {
     /// Removes the request that this answers, unless the answer comes from another entity.
     pub(super) fn answered(&mut self, answer: &types::Answer, own: &Jid, deadlines: &mut Deadlines) -> Option<Waiting> {
         let iq = self.0.get(&answer.id)?;
-        let iq = counts(iq.to.as_ref(), answer.from.as_ref(), own).then(|| self.0.remove(&answer.id)).flatten()?;
+        let (to, from) = (iq.to.as_ref(), answer.from.as_ref());
+        let is_meant = counts(to, from, own) || (answer.outcome.is_err() && is_bare_of(to, from));
+        let iq = is_meant.then(|| self.0.remove(&answer.id)).flatten()?;
         deadlines.cancel(iq.deadline);
         Some(iq.waiting)
     }
@@ -269,4 +271,11 @@ fn counts(to: Option<&Jid>, from: Option<&Jid>, own: &Jid) -> bool {
         (None, None) => true,
         (None, Some(from)) => is_account(from) || from.as_str() == own.domain().as_str(),
     }
+}
+
+/// Returns whether an answer comes from the room of the occupant, or the account of the client, that was asked. Either may
+/// refuse the request under its own address, as for an occupant who is not there any more, but not answer it for them.
+fn is_bare_of(to: Option<&Jid>, from: Option<&Jid>) -> bool {
+    let (Some(to), Some(from)) = (to, from) else { return false };
+    to.is_full() && *from == to.to_bare()
 }

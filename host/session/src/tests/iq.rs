@@ -59,6 +59,26 @@ fn an_answer_counts_only_from_whom_was_asked() {
     }
 }
 
+/// Rules iq-reply. A room may refuse a request to an occupant, and an account one to its client, but neither speaks for them.
+#[test]
+fn a_refusal_may_come_from_the_bare_address_of_whom_was_asked() {
+    for (to, bare) in [("room@muc.example.org/nurse", "room@muc.example.org"), ("a@example.org/x", "a@example.org")] {
+        let mut test = TestSession::connected(Settings::default());
+        let (mut receiver, id) = send_iq(&mut test, Some(to));
+        test.answer(Some(bare), id.clone(), Ok(Body::Other));
+        for other in ["muc.example.org", "example.org", "b@example.org", "room@muc.example.org/mallory"] {
+            test.answer(Some(other), id.clone(), Err(stanza_error("forbidden")));
+        }
+        assert!(got(&mut receiver).is_none(), "{to}");
+        test.answer(Some(bare), id, Err(stanza_error("item-not-found")));
+        let refused = got(&mut receiver);
+        assert!(
+            matches!(&refused, Some(Err(CallError::Stanza(error))) if error.condition == "item-not-found"),
+            "{to}: {refused:?}"
+        );
+    }
+}
+
 #[test]
 fn a_request_ends_with_its_answer_an_error_or_in_time() {
     let mut test = TestSession::connected(Settings::default());

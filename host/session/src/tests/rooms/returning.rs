@@ -834,6 +834,18 @@ fn a_room_that_does_not_know_us_is_entered_again() {
     assert_eq!(test.lines(), ["> available to room@muc.example.org/bot entering"]);
 }
 
+#[test]
+fn a_room_that_refuses_a_ping_under_its_own_address_is_entered_again() {
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    let bounced = message(ROOM, MessageKind::Error, "");
+    test.message(Message { error: Some(stanza_error("not-acceptable")), body: None, ..bounced });
+    let id = test.asked(|ask| *ask == Ask::Ping);
+    test.forget();
+    test.answer(Some(ROOM), id, Err(stanza_error("not-acceptable")));
+    assert_eq!(test.lines(), ["> available to room@muc.example.org/bot entering"]);
+}
+
 /// Tigase sends the code 110 to all clients of an account, whichever of them it is about.
 #[test]
 fn another_client_of_the_account_is_not_taken_for_this_one() {
