@@ -308,6 +308,9 @@ impl Sieve {
         if self.held.is_replaced() {
             return false;
         }
+        // What BOSH wraps is read without the body's own tag.
+        let may_declare = self.held.prefixes == Prefixes::Doubtful && local(name(&self.header)) == b"stream";
+        let is_declared = may_declare && self.held.declare_as_in(&self.header);
         let (tag, bytes) = (self.held.head(), self.held.bytes());
         let mended = if self.held.is_stanza() && self.held.prefixes == Prefixes::Doubtful && !is_readable(bytes) {
             tracing::debug!("a stanza that is not well-formed was reduced to its start tag");
@@ -336,7 +339,7 @@ impl Sieve {
         } else {
             None
         };
-        let is_mended = mended.is_some();
+        let is_mended = is_declared || mended.is_some();
         if let Some(mended) = mended {
             self.held.replace(mended);
         }

@@ -251,6 +251,51 @@ fn a_prefix_that_is_declared_nowhere_ends_no_stream() {
     }
 }
 
+/// RFC 6120, section 4.8. Otherwise each stanza that uses such a prefix would lose its content.
+#[test]
+fn a_prefix_of_the_header_is_declared_in_each_element_that_uses_it() {
+    let after = |declared: &str, xml: &str| {
+        let header = HEADER.replace(" id='1'", &format!(" {declared} id='1'"));
+        let (out, end) = sift(format!("{header}{xml}").as_bytes(), 4096);
+        assert!(end.is_ok(), "{end:?}");
+        String::from_utf8(out).unwrap().strip_prefix(header.as_str()).unwrap().to_owned()
+    };
+    let both = "xmlns:p='urn:p' xmlns:q=\"urn:q\"";
+    for (xml, seen) in [
+        (
+            "<message to='a@b'><p:x/><body>hi</body></message>",
+            "<message xmlns:p='urn:p' to='a@b'><p:x/><body>hi</body></message>",
+        ),
+        (
+            "<message><x><q:y p:a='b'/></x></message>",
+            "<message xmlns:p='urn:p' xmlns:q=\"urn:q\"><x><q:y p:a='b'/></x></message>",
+        ),
+        ("<message xmlns:p='urn:own'><p:x/></message>", "<message xmlns:p='urn:own'><p:x/></message>"),
+        ("<message><stream:x/><body>hi</body></message>", "<message><stream:x/><body>hi</body></message>"),
+        ("<message><body>p:x</body></message>", "<message><body>p:x</body></message>"),
+    ] {
+        assert_eq!(after(both, xml), seen);
+    }
+    let unknown = "<message from='m@evil' to='a@b'><r:x/></message>";
+    let reduced = format!("<message from='m@evil' to='a@b'>{}</message>", cut(ILL_FORMED));
+    assert_eq!(after(both, unknown), reduced);
+    // More of them than any server needs.
+    let many: Vec<String> = (0..20).map(|number| format!("xmlns:n{number}='urn:n'")).collect();
+    for (number, is_declared) in [(7, true), (8, false), (19, false)] {
+        let seen = after(&many.join(" "), &format!("<message><n{number}:x/></message>"));
+        assert_eq!(seen.contains(&format!("<n{number}:x/>")), is_declared, "{seen}");
+    }
+}
+
+/// RFC 6120, section 4.8.5.
+#[test]
+fn a_stream_with_another_prefix_says_why_it_ends() {
+    let xml = "<s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams' id='1' version='1.0'>\
+               <s:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></s:error></s:stream>";
+    let (_, end) = sift(xml.as_bytes(), 4096);
+    assert!(matches!(&end, Ok(Some(Lost::Stream { condition, .. })) if condition == "conflict"), "{end:?}");
+}
+
 /// A client shows the first text, so a second one must not take its place.
 #[test]
 fn a_second_text_does_not_pass_for_one_that_was_too_long() {

@@ -7,7 +7,36 @@ use crate::sieve::mend::attributes;
 use crate::sieve::tag::name_of;
 use crate::types::LONGEST_ADDRESS;
 
+/// The maximum number of prefixes that the elements of a stream may use from its header. Each element is searched for them.
+const MAX_HEADER_PREFIXES: usize = 8;
+
 impl Held {
+    /// Adds to the start tag of the complete element the declarations of prefixes that it needs from the header of its
+    /// stream, since stanzas are read and mended without that header. Returns whether there are any.
+    pub fn declare_as_in(&mut self, header: &[u8]) -> bool {
+        let is_foreign = |name: &[u8]| {
+            name.starts_with(b"xmlns:") && !matches!(name, b"xmlns:xml" | b"xmlns:xmlns" | b"xmlns:stream")
+        };
+        let is_used = |name: &[u8]| {
+            let prefix = &name[b"xmlns:".len()..];
+            self.bytes.windows(prefix.len() + 1).any(|part| part.starts_with(prefix) && part.ends_with(b":"))
+        };
+        let is_declared = |name: &[u8]| attributes(self.head()).any(|(known, _)| known == name);
+        let declared = attributes(header).filter(|&(name, _)| is_foreign(name)).take(MAX_HEADER_PREFIXES);
+        let mut needed = Vec::new();
+        for (name, value) in declared.filter(|&(name, _)| is_used(name) && !is_declared(name)) {
+            needed.extend_from_slice(&[b" ", name, b"=", value].concat());
+        }
+        if needed.is_empty() {
+            return false;
+        }
+        let rest = self.bytes.split_off(1 + name_of(&self.bytes).len());
+        self.bytes.extend_from_slice(&needed);
+        self.bytes.extend_from_slice(&rest);
+        self.head += needed.len();
+        true
+    }
+
     /// Returns whether the attribute that is being read declares a namespace.
     pub fn declares(&self) -> bool {
         let Some(value) = self.attribute.value else { return false };
