@@ -42,6 +42,11 @@ fn a_retraction_is_the_authors_and_moderation_the_rooms() {
         "<apply-to xmlns='urn:xmpp:fasten:0' id='7'/>",
         "<apply-to xmlns='urn:xmpp:fasten:0' id='7'><retract xmlns='urn:x'/></apply-to>",
         "<apply-to xmlns='urn:xmpp:fasten:0'><retract xmlns='urn:xmpp:message-retract:0'/></apply-to>",
+        // A room adds the preview of a link to a message.
+        "<apply-to xmlns='urn:xmpp:fasten:0' id='7'><meta xmlns='http://www.w3.org/1999/xhtml' property='og:title' \
+         content='x'/></apply-to>",
+        "<moderated xmlns='urn:xmpp:message-moderate:0' by='r@muc/boss'><retract xmlns='urn:xmpp:message-retract:1' \
+         id='7'/></moderated>",
     ] {
         assert!(message("from='r@muc' type='groupchat'", odd).extensions.is_none(), "{odd}");
     }
