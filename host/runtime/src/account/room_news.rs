@@ -177,9 +177,9 @@ mod tests {
         let taken = remedy(&room, &record("nickname-taken", RoomState::Out), none);
         assert!(taken.contains("the setting `nickname`"), "{taken}");
         assert!(taken.contains(&format!("`parlor rooms join {word} --nick NICKNAME`")), "{taken}");
-        let wants = remedy(&room, &record("password", RoomState::Out), none);
-        assert!(wants.contains("`password_file` of the room in `auto_join_rooms`"), "{wants}");
-        assert!(wants.contains(&format!("`parlor rooms join {word}`")), "{wants}");
+        let locked = remedy(&room, &record("password", RoomState::Out), none);
+        assert!(locked.contains("`password_file` of the room in `auto_join_rooms`"), "{locked}");
+        assert!(locked.contains(&format!("`parlor rooms join {word}`")), "{locked}");
         let waits = remedy(&room, &record("kicked", RoomState::Waiting), none);
         assert_eq!(waits, "the account tries again by itself");
     }
