@@ -63,7 +63,7 @@ impl Password {
 /// Reads the password of a room from where the owner stores it. The room gets it within each stanza that enters it.
 pub async fn read_room_password(place: &RoomPasswordPlace) -> Result<Hidden<String>, PasswordError> {
     let password = match place {
-        RoomPasswordPlace::File(path) => read_file(path).await?,
+        RoomPasswordPlace::File(path) => read_plain(path).await?,
         RoomPasswordPlace::Environment(name) => read_environment(name)?,
     };
     let value = password.expose();
@@ -189,6 +189,24 @@ pub enum PasswordError {
 }
 
 async fn read_file(path: &Path) -> Result<Password, PasswordError> {
+    read_opened(path, tokio::fs::File::open(path)).await
+}
+
+/// Reads a plain file. The account waits meanwhile, and the file is read again and again: a pipe without a writer would hold up both
+/// the account and a thread, and one with a writer gives its text once.
+async fn read_plain(path: &Path) -> Result<Password, PasswordError> {
+    let plain = path.to_owned();
+    let opening = async move {
+        let opened = tokio::task::spawn_blocking(move || parlor_base::atomic::open_plain(&plain, 0)).await;
+        opened.map_err(std::io::Error::other)?.map(tokio::fs::File::from_std)
+    };
+    read_opened(path, opening).await
+}
+
+async fn read_opened(
+    path: &Path,
+    opening: impl Future<Output = std::io::Result<tokio::fs::File>>,
+) -> Result<Password, PasswordError> {
     let origin = Origin::File(path.to_owned());
     let unreadable = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => PasswordError::Missing { origin: origin.clone() },
@@ -196,7 +214,7 @@ async fn read_file(path: &Path) -> Result<Password, PasswordError> {
     };
     // The file may be a pipe without a writer, or be on a file system that does not answer.
     let reading = tokio::time::timeout(COMMAND_LIMIT, async {
-        let mut file = tokio::fs::File::open(path).await?;
+        let mut file = opening.await?;
         read_bounded(&mut file).await
     });
     let cause = || format!("nothing came within {} s", COMMAND_LIMIT.as_secs());
@@ -307,6 +325,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The account does not wait for a writer.
+    #[tokio::test]
+    async fn a_pipe_is_no_file_with_a_password_of_a_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("den.password");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let error = read_room_password(&RoomPasswordPlace::File(path)).await.unwrap_err().to_string();
+        assert!(error.contains("den.password cannot be read (it is not a file)"), "{error}");
     }
 
     #[tokio::test]
