@@ -550,6 +550,15 @@ async fn each_sender_has_its_own_secret_and_the_plugin_is_told_whose_it_was() {
     assert_eq!(send(&house, garden.0, "parlor-sender: shop\r\n", "b").await, 202);
     house.told("queue 1 1 POST None [\\\"parlor-sender=garden\\\"] b").await;
     assert_eq!(send(&house, "canary-neither", "", "x").await, 401);
+    // Two senders may write the same at the same time. A repetition of either is told once.
+    let (signed, now) = (house.path("slack").await, Timestamp::now().as_second());
+    for secret in [SECRET, garden.0, SECRET, garden.0] {
+        let head = format!("POST {signed} HTTP/1.1\r\n{}", webhooks::slack(secret, "same", now));
+        assert_eq!(status(&house.send(&head, b"same").await), 202);
+    }
+    let shown = house.shown(&[]).await;
+    let requests = shown["requests"].as_array().unwrap();
+    assert_eq!(requests.iter().filter(|one| one["webhook"] == "slack").count(), 2, "{shown}");
 
     // It changes without loss, as that of the setting.
     let set = ["secret", "--sender", "garden", "--file", &later.1, "--former-for", "1h"];

@@ -12,7 +12,7 @@ use crate::manifest::keys::{self, MAX_DESCRIPTION, MAX_LISTED, MAX_WEBHOOK_NAME}
 use verification::{Encoding, Hash};
 
 pub use below::below;
-pub use verification::{Given, Once, TrialAnswer, UNKNOWN, Unverified, Verification};
+pub use verification::{Given, Once, TrialAnswer, UNKNOWN, Unverified, Verification, once_of};
 
 /// The header in which a plugin gets the name of the sender by whose own secret a request was verified. Only the host writes it.
 pub const SENDER_HEADER: &str = "parlor-sender";

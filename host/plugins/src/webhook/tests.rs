@@ -429,6 +429,10 @@ fn a_request_that_is_signed_by_two_keys_comes_once_also_after_the_key_has_change
     let once = check(&[first]);
     assert!(once.is_some());
     assert_eq!((check(&[second, first]), check(&[second])), (once, once));
+    // Another sender may write the same at the same time.
+    let [none, garden, shop] = [None, Some("garden"), Some("shop")].map(|sender| once_of(once, sender));
+    assert!(none == once && garden != once && shop != once && garden != shop);
+    assert_eq!(once_of(None, Some("garden")), None);
 }
 
 #[test]

@@ -359,6 +359,13 @@ fn once(signed: &[&[u8]]) -> [u8; 32] {
     digest
 }
 
+/// Returns what tells a request of a single sender from repetitions of it. Without the name, one sender could have the equal request of another dropped as a
+/// repetition, and two that write the same at the same time would lose one.
+pub fn once_of(signed: Once, sender: Option<&str>) -> Once {
+    let signed = signed?;
+    Some(sender.map_or(signed, |name| once(&[&signed, name.as_bytes()])))
+}
+
 /// Computes the keyed hash of several parts.
 fn sign(key: &hmac::Key, parts: &[&[u8]]) -> hmac::Tag {
     let mut context = hmac::Context::with_key(key);

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use parlor_base::permission::Permission;
 use parlor_config::AccountName;
-use parlor_plugins::webhook::{Given, Mode, Once, SENDER_HEADER, TrialAnswer, Unverified, Verification, Webhook};
+use parlor_plugins::webhook::{
+    Given, Mode, Once, SENDER_HEADER, TrialAnswer, Unverified, Verification, Webhook, once_of,
+};
 use parlor_store::{Acceptance, TallyKind, Traffic, WebhookRequest};
 
 use super::super::{Shared, Supervised};
@@ -123,7 +125,7 @@ impl Door {
             tracing::info!(%plugin, %account, webhook = %self.name, sender, "a sender still uses the former secret");
         }
         let trial = self.webhook.verification.answer_to_trial(&by.text, given.body);
-        Ok(Verified { once, trial, sender: by.sender.clone() })
+        Ok(Verified { once: once_of(once, by.sender.as_deref()), trial, sender: by.sender.clone() })
     }
 
     /// Takes a request with this body as if it had been verified, for the tests of authors.
