@@ -7,6 +7,7 @@
 
 pub(super) mod answers;
 mod arguments;
+pub(super) mod bare;
 mod cooldowns;
 pub(super) mod declaration;
 mod fields;
@@ -35,6 +36,7 @@ use crate::permissions::Grants;
 use crate::router::Mailbox;
 use crate::turn::Turn;
 use answers::Answers;
+use bare::BareCommands;
 use cooldowns::{Cooldowns, Lengths};
 use declaration::Declared;
 use forms::Forms;
@@ -204,6 +206,7 @@ impl Registered {
 pub(super) struct Commands {
     all: BTreeMap<PluginId, BTreeMap<String, Registered>>,
     answers: Answers,
+    bare: BareCommands,
     /// Commands of an instance that its designated replacement has overwritten.
     displaced: Vec<Displaced>,
     /// The commands with short names of plugins that are away. Otherwise another plugin could wait for that, and take the names.

@@ -16,22 +16,22 @@ const PERSON: Limit = Limit { most: PERSON_ANSWERS, every: Duration::from_secs(2
 const ACCOUNT: Limit = Limit { most: ACCOUNT_ANSWERS, every: Duration::from_secs(1) };
 
 #[derive(Debug, Clone, Copy)]
-struct Limit {
-    /// Number of answers at once.
-    most: u32,
+pub(super) struct Limit {
+    /// The number at once.
+    pub(super) most: u32,
     /// The time after which another one may follow.
-    every: Duration,
+    pub(super) every: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Budget {
-    left: u32,
-    /// The start of the wait for the next answer.
-    since: Duration,
+pub(super) struct Budget {
+    pub(super) left: u32,
+    /// The start of the wait for the next one.
+    pub(super) since: Duration,
 }
 
 impl Budget {
-    fn refill(&mut self, limit: Limit, now: Duration) {
+    pub(super) fn refill(&mut self, limit: Limit, now: Duration) {
         let ready = now.saturating_sub(self.since).as_millis() / limit.every.as_millis();
         self.left = limit.most.min(self.left.saturating_add(u32::try_from(ready).unwrap_or(limit.most)));
         if ready > 0 || self.left == limit.most {

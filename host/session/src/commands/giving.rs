@@ -102,6 +102,11 @@ impl Commands {
         is_meant.then_some(CommandLine { is_bare: true, ..line })
     }
 
+    /// Returns whether the author of this message may give one more command without the prefix now, and counts it.
+    pub(crate) fn takes_bare(&mut self, message: &Message, around: Around<'_>, turn: &Turn<'_>) -> bool {
+        self.bare.take(Person::of(message, around).who(), turn.deadlines.elapsed())
+    }
+
     fn line(&self, text: &str, message: &Message, rooms: &Rooms) -> Option<CommandLine> {
         let (word, rest) = text.split_at(text.find(char::is_whitespace).unwrap_or(text.len()));
         if word.len() > LONGEST_WORD {

@@ -72,6 +72,13 @@ impl Dialogs {
         OpenQuestions(self.numbers(&Place { chat: message.chat.clone(), nick }))
     }
 
+    /// Returns those of [`open_to`](Self::open_to) whose plugins still wait for the answer.
+    pub(crate) fn wanted_from(&self, message: &Message, rooms: &Rooms, roster: &Roster) -> OpenQuestions {
+        let OpenQuestions(mut numbers) = self.open_to(message, rooms);
+        numbers.retain(|number| self.open.get(number).is_some_and(|dialog| dialog.is_wanted(roster)));
+        OpenQuestions(numbers)
+    }
+
     /// Takes a text as the answer to the latest of these questions. Returns the instance that asked.
     fn answered(
         &mut self,

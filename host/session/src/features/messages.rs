@@ -182,10 +182,13 @@ impl Features {
         let line = self.commands.command_in(&message, around, turn);
         let questions = match &line {
             Some(line) if !line.is_bare => OpenQuestions::default(),
-            Some(_) | None => self.dialogs.open_to(&message, &self.rooms),
+            // A question that its plugin gave up would take the command, and nobody would get it.
+            Some(_) => self.dialogs.wanted_from(&message, &self.rooms, &self.roster),
+            None => self.dialogs.open_to(&message, &self.rooms),
         };
         // Without the prefix, a word that answers a question may be the name of a command by chance.
         let line = line.filter(|_| questions.is_empty());
+        let line = line.filter(|line| !line.is_bare || self.commands.takes_bare(&message, around, turn));
         let is_answer = (!questions.is_empty()).then(|| ANSWER.to_owned());
         message.command = line.as_ref().map(|line| line.name.clone()).or(is_answer);
         let message: Arc<Message> = Arc::from(message);

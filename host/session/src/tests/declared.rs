@@ -5,6 +5,7 @@ use super::*;
 use crate::command_names::CommandNames;
 use crate::command_rules::{CommandPlace, CommandRules, People, RoomAffiliation, RoomRole};
 use crate::commands::answers::PERSON_ANSWERS;
+use crate::commands::bare::MOST_BARE;
 use crate::{unfinished, withhold_command};
 
 const JULIET_HOME: &str = "juliet@example.org/home";
@@ -330,6 +331,27 @@ fn a_message_that_only_begins_with_the_name_of_a_command_is_none_without_the_pre
     assert_eq!(test.gives(ROMEO_HOME, "!topic"), (0, vec![elsewhere.to_owned()]));
     assert_eq!(test.gives(ROMEO_HOME, "!stop that").1, ["`that` is one argument too many.\nUsage: stop"]);
     assert_eq!(test.gives(ROMEO_HOME, "!help me").1, ["There is no command of that name."]);
+}
+
+/// Settings `command_prefix_optional_in_private`. The answers of another bot may begin with the name of a command.
+#[test]
+fn two_bots_that_take_commands_without_the_prefix_do_not_answer_each_other_without_end() {
+    let mut test = TestSession::connected(settings(&[("command_prefix_optional_in_private", true.into())]));
+    let notes = plugin("notes");
+    test.declare(&notes, declaration("note")).unwrap();
+    for _ in 0..MOST_BARE {
+        test.say_from(ROMEO_HOME, "note");
+    }
+    assert_eq!(test.count("command"), MOST_BARE as usize);
+    assert_eq!(test.gives(JULIET_HOME, "note"), (1, vec![]), "others go on");
+    // One was given back meanwhile.
+    for _ in 0..2 {
+        test.say_from(ROMEO_HOME, "note");
+    }
+    assert_eq!(test.count("command"), 2);
+    assert!(matches!(test.last("message"), Payload::Message(one) if one.command.is_none()), "it stays a message");
+    test.say_from(ROMEO_HOME, "!note");
+    assert_eq!(test.count("command"), 3, "with the prefix it is meant");
 }
 
 /// Row 151.

@@ -135,6 +135,9 @@ fn a_message_answers_a_question_before_it_is_a_command_without_the_prefix() {
     assert_eq!(message.command.as_deref(), Some("?"));
     test.writes(ROMEO_HOME, MessageKind::Chat, "roll");
     assert_eq!(test.count("command"), 3);
+    drop(test.begin(&asks, ROMEO, None, &[]).unwrap());
+    test.writes(ROMEO_HOME, MessageKind::Chat, "roll");
+    assert_eq!(test.count("command"), 4, "the plugin has given its question up");
 }
 
 /// Row 153.
