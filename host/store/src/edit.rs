@@ -135,7 +135,9 @@ impl StoreFile {
 
     /// Makes a change with one write at most. Without a log, the write needs no transaction: it is whole by itself.
     pub(super) fn change_once<R>(&mut self, with: impl FnOnce(Once<'_>) -> rusqlite::Result<R>) -> Result<R, Failure> {
-        if self.logged.is_some() {
+        // Within a change that could not be rolled back, the write would be called made, and be undone with that change. So it
+        // fails, like each further change.
+        if self.logged.is_some() || !self.connection.is_autocommit() {
             return self.change(|edit| with(Once(*edit)));
         }
         Ok(with(Once(Edit { file: &self.connection, recorder: None }))?)

@@ -101,6 +101,17 @@ fn without_a_log_nothing_is_recorded_and_a_change_is_whole_or_not_made() {
     assert_eq!(keys(&file), ["b"]);
 }
 
+/// As after a change that could not be rolled back. Otherwise the state of a session would be called written, and be lost.
+#[test]
+fn a_single_write_within_a_change_that_has_not_ended_fails() {
+    let mut file = StoreFile::new(file::in_memory(), NoLog);
+    let remove = |edit: Once<'_>| edit.write(data::DELETE, params!["bot@example.org", "echo", "a"]);
+    change_once(&mut file, remove).unwrap();
+    file.unrecorded().execute_batch("BEGIN").unwrap();
+    let failed = change_once(&mut file, remove);
+    assert!(matches!(failed, Err(Failure::File(_))), "{failed:?}");
+}
+
 #[test]
 fn a_change_that_fails_is_in_neither_the_file_nor_the_log() {
     let (mut file, log) = logged();
