@@ -215,6 +215,26 @@ async fn plugins_of_one_file_that_wait_for_the_compiler_come_next_together() {
     host.stop().await;
 }
 
+/// Otherwise a plugin could act before the audit says who wanted it. To read it meanwhile saves time.
+#[tokio::test]
+async fn a_plugin_is_read_at_the_start_while_the_audit_begins_and_added_after_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = offline_host(folder.path()).await;
+    let plugins = Policy::parse(&holder(folder.path(), ""), folder.path()).unwrap().plugins;
+    let id: PluginId = "holder".parse().unwrap();
+    let mut was_added = None;
+    let audited = async {
+        // It was read then.
+        while !is_hidden(&host, "main") {
+            tokio::task::yield_now().await;
+        }
+        was_added = Some(host.plugins.has(&id).await);
+    };
+    tokio::time::timeout(Duration::from_mins(1), late::add_ready(&host, plugins, audited)).await.unwrap();
+    assert_eq!((was_added, host.plugins.has(&id).await), (Some(false), true));
+    host.stop().await;
+}
+
 /// As on a full disk.
 #[tokio::test]
 async fn counts_and_entries_that_could_not_be_written_are_written_the_next_time() {
