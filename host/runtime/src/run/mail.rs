@@ -85,7 +85,8 @@ impl Incoming {
             tokio::select! {
                 biased;
                 mail = self.mailbox.recv() => {
-                    if let Some(mail) = self.admit(mail?) {
+                    // If its turn has not come, the others in the mailbox are taken before all turns are looked through again.
+                    if let Some(mail) = self.admit(mail?).or_else(|| self.in_mailbox()) {
                         return Some(mail);
                     }
                 }
@@ -96,9 +97,11 @@ impl Incoming {
 
     /// Returns the next event that is already waiting, and whose turn has come.
     pub(super) fn waiting(&mut self) -> Option<Box<Mail>> {
-        if let Some(mail) = self.outside_of_mailbox() {
-            return Some(mail);
-        }
+        self.outside_of_mailbox().or_else(|| self.in_mailbox())
+    }
+
+    /// Returns the next event in the mailbox whose turn has come. Those before it wait.
+    fn in_mailbox(&mut self) -> Option<Box<Mail>> {
         loop {
             let mail = self.mailbox.try_recv().ok()?;
             if let Some(mail) = self.admit(mail) {
