@@ -146,8 +146,8 @@ impl Budgets {
         }
     }
 
-    /// Returns how much of a limit's burst is used up, or `None` for other limits. It makes no bucket: owners look at
-    /// all plugins.
+    /// Returns how much of a limit's burst is used up, or `None` for other limits. It leaves no bucket behind: owners
+    /// look at all plugins.
     pub(super) fn used(&self, limit: &str) -> Option<f64> {
         let used = match limit {
             "messages_burst" => self.used_of(|others| &others.outgoing),
