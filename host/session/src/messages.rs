@@ -232,15 +232,25 @@ impl Turn<'_> {
 
 /// Assigns a private message from an occupant to a separate conversation (XEP-0045, section 7.5). For a room that is
 /// not open here, but perhaps at another client of the account, the message itself says so; if the address is a
-/// contact's, that does not count. Returns whether it is one.
+/// contact's, that does not count. A message to our own nickname comes back from there, and is marked as our own. Returns
+/// whether it is one.
 pub(super) fn name_occupant(message: &mut Message, rooms: &Rooms, roster: &Roster) -> bool {
     let other = if message.own { &message.to } else { &message.from };
     let is_told = message.of_occupant && other.is_full();
     let in_room = rooms.has(&message.chat) || (is_told && !roster.has(&message.chat.to_bare()));
     if in_room {
         message.chat = other.clone();
+        // Some services send refusals from there.
+        message.own |= message.kind != MessageKind::Error && is_from_own_nick(message, rooms);
     }
     in_room
+}
+
+/// Returns whether a private message comes from our own nickname in a room. Only this account writes from there. If it counted as
+/// somebody else's, a plugin could give the commands of other plugins with the account's role in the room.
+fn is_from_own_nick(message: &Message, rooms: &Rooms) -> bool {
+    let room = rooms.shown.get(&message.from.to_bare()).filter(|_| message.from.is_full());
+    room.is_some_and(|room| room.joined && room.is_itself(&message.from))
 }
 
 /// Returns whether a person would want to be notified: someone else wrote it here and now.

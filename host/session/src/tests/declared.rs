@@ -194,6 +194,29 @@ fn a_command_for_some_people_is_refused_to_others_by_every_name() {
     assert!(matches!(test.last("command"), Payload::Command { name, .. } if &**name == "wipe"));
 }
 
+/// The room brings the message back, from an occupant with the account's role.
+#[test]
+fn no_plugin_gives_a_command_by_a_message_to_the_accounts_own_nickname() {
+    let mut test = TestSession::connected(Settings::default());
+    test.declare(&plugin("mod"), only("wipe", People::Role(RoomRole::Moderator))).unwrap();
+    test.in_room();
+    test.enters("bot", "moderator", "owner", None);
+    test.enters("juliet", "moderator", "none", None);
+    test.say_from(&format!("{ROOM}/bot"), "!wipe");
+    assert_eq!((test.count("command"), test.texts()), (0, Vec::new()));
+    let Payload::Message(whispered) = test.last("message") else { panic!() };
+    assert_eq!((whispered.own, whispered.command.as_deref()), (true, None));
+    assert_eq!(whispered.chat, jid(&format!("{ROOM}/bot")));
+    test.say_from(&format!("{ROOM}/juliet"), "!wipe");
+    assert_eq!(test.count("command"), 1);
+    // A refusal is news for the plugin whose message it is about, wherever it comes from.
+    let refusal =
+        Message { error: Some(stanza_error("forbidden")), ..message(&format!("{ROOM}/bot"), MessageKind::Error, "") };
+    test.message(refusal);
+    let Payload::Message(refused) = test.last("messageError") else { panic!() };
+    assert!(!refused.own);
+}
+
 /// Row 151.
 #[test]
 fn a_command_for_one_place_is_refused_in_others_with_the_place_and_begins_no_cooldown() {
