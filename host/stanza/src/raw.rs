@@ -3,12 +3,14 @@
 //! XML from a plugin is never passed on as bytes. It is parsed under limits, checked, converted to typed stanzas and
 //! written again. So nothing can pass that ends the stream, opens another stanza or forges a sender.
 
+mod shown;
+
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use jid::{BareJid, Jid};
+use minidom::Element;
 use minidom::rxml;
-use minidom::{Element, Node};
 use parlor_base::escape::escape_untrusted;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::message::{Message, MessageType};
@@ -187,13 +189,6 @@ impl RawStanza {
         Ok(stanza)
     }
 
-    /// Returns the stanza as XML without its passwords, for plugins that may see outgoing stanzas.
-    pub fn to_shown_xml(&self) -> String {
-        let mut element = element(self.stanza());
-        hide_passwords(&mut element);
-        String::from(&element)
-    }
-
     /// Returns the stanza as XML.
     pub fn to_xml(&self) -> String {
         to_text(self.stanza())
@@ -365,26 +360,6 @@ fn plain_weight(message: Plain<'_>) -> usize {
 pub(crate) fn plain_element_weight(element: Plain<'_>) -> usize {
     let attributes: usize = element.attributes().map(|(_, value)| value.len() + NODE / 2).sum();
     NODE + element.content().len() + attributes + element.children().map(plain_element_weight).sum::<usize>()
-}
-
-/// Removes passwords of rooms and accounts: elements, attributes and form fields.
-fn hide_passwords(element: &mut Element) {
-    element.attrs_mut().remove(&rxml::Namespace::NONE, "password");
-    for node in element.take_nodes() {
-        match node {
-            Node::Element(child) if is_password(&child) => {}
-            Node::Element(mut child) => {
-                hide_passwords(&mut child);
-                element.append_node(Node::Element(child));
-            }
-            text @ Node::Text(_) => element.append_node(text),
-        }
-    }
-}
-
-fn is_password(element: &Element) -> bool {
-    let names = |name: &str| name.ends_with("password") || name.ends_with("roomsecret");
-    element.name() == "password" || (element.name() == "field" && element.attr("var").is_some_and(names))
 }
 
 fn invalid(reason: impl Into<String>) -> CallError {

@@ -298,6 +298,26 @@ mod tests {
         }
     }
 
+    /// Whoever may enter the room has it from the event for the invitation.
+    #[tokio::test]
+    async fn the_xml_of_an_invitation_has_no_password() {
+        let own: FullJid = "bot@example.org/bot".parse().unwrap();
+        let invitation = "<message to='juliet@example.org'><body>come</body><x xmlns='jabber:x:conference' \
+                          jid='vault@muc.example.org' password='canary'/></message>";
+        let stanza = RawStanza::parse(invitation, &own.clone().into()).unwrap();
+        let message = stanza.leaving(&own, jiff::Timestamp::UNIX_EPOCH).unwrap();
+        let happened = Arc::new(parlor_session::event::Event {
+            name: "message".into(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+            payload: Payload::Message(Arc::from(message)),
+        });
+        let (instance, _mailbox) = disconnected_instance("\"stanza.read\" = [\"message\"]", Limits::default());
+        let told = event(&instance, &Mail::new(happened, Vec::new(), true));
+        let WitPayload::Message(message) = told.payload else { panic!("{:?}", told.payload) };
+        let xml = message.xml.unwrap();
+        assert!(xml.contains("vault@muc.example.org") && !xml.contains("canary"), "{xml}");
+    }
+
     #[tokio::test]
     async fn who_may_not_enter_a_room_is_not_told_its_password() {
         let invite = Invite {

@@ -279,7 +279,7 @@ pub(super) fn message(message: &Message, xml: bool) -> wit::Message {
         labels: message.labels.iter().map(label).collect(),
         encryption: message.encryption.map(|way| way.as_str().to_owned()),
         device_trust: message.device_trust.map(|trust| trust.as_str().to_owned()),
-        xml: xml.then(|| message.raw.to_xml()),
+        xml: xml.then(|| message.raw.to_received_xml()),
     }
 }
 

@@ -54,6 +54,8 @@ impl Rooms {
         let join = RoomJoin { password: invite.password.clone(), history: None };
         let options = RoomOptions { join, ..RoomOptions::default() };
         let room = invite.room.clone();
+        // A room adds its password to the invitations that it passes on. Plugins need none where the account has the owner's.
+        invite.password = invite.password.filter(|_| !self.passwords.contains_key(&room));
         turn.fire("roomInviteReceived", Payload::Invite(Arc::new(invite)));
         let entering = self.memberships.values();
         let entering = entering.filter(|room| room.reason == Reason::Invited && room.stage == Stage::Entering).count();

@@ -167,6 +167,31 @@ fn passwords_are_not_shown() {
     assert_eq!(shown(plain), parse(plain).unwrap().to_xml());
 }
 
+/// Plugins that may enter the room get them by the event for the invitation.
+#[test]
+fn passwords_of_rooms_are_left_out_of_received_invitations_and_of_nothing_else() {
+    let received = |xml: &str| parse(xml).unwrap().to_received_xml();
+    let direct = "<x xmlns='jabber:x:conference' jid='r@muc' password='secret'/>";
+    for xml in [
+        format!("<message to='a@b'><body>come</body>{direct}</message>"),
+        format!(
+            "<message to='a@b'><y xmlns='urn:y'><message xmlns='jabber:client' to='c@d'>{direct}</message></y></message>"
+        ),
+        "<message to='r@muc'><x xmlns='http://jabber.org/protocol/muc#user'><invite to='a@b'/><password>secret</password></x></message>"
+            .to_owned(),
+    ] {
+        let xml = received(&xml);
+        assert!(!xml.contains("secret") && xml.contains("r@muc"), "{xml}");
+    }
+    for xml in [
+        "<message to='a@b'><body>the password is swordfish</body></message>",
+        "<message to='a@b'><x xmlns='jabber:x:data' type='submit'><field var='password'><value>swordfish</value></field></x></message>",
+        "<message to='a@b'><y xmlns='urn:y' password='swordfish'><password>swordfish</password></y></message>",
+    ] {
+        assert_eq!(received(xml), parse(xml).unwrap().to_xml());
+    }
+}
+
 #[test]
 fn bombs_are_refused_before_they_are_built() {
     refused(&format!("<message><body>{}</body></message>", "x".repeat(MAX_BYTES)));

@@ -144,3 +144,23 @@ fn only_a_call_brings_another_password_than_the_owners() {
     test.bookmarks(vec![types::Bookmark { password: Some("a client's".to_owned()), ..bookmark(true) }]);
     assert_eq!(brought(&test), [Some(OWN)]);
 }
+
+/// A room adds its password to the invitations that it passes on.
+#[test]
+fn no_invitation_tells_plugins_the_password_of_a_room_that_has_the_owners() {
+    let mut test = entering("wrong");
+    refused(&mut test);
+    for (room, shown) in [(ROOM, None), ("other@muc.example.org", Some("a room's"))] {
+        let invite = types::Invite {
+            room: bare(room),
+            from: jid("mallory@example.net"),
+            to: jid("bot@example.org"),
+            reason: None,
+            password: Some("a room's".to_owned()),
+        };
+        let from = "mallory@example.net";
+        test.message(Message { body: None, invite: Some(Box::new(invite)), ..message(from, MessageKind::Normal, "") });
+        let Payload::Invite(told) = test.last("roomInviteReceived") else { panic!() };
+        assert_eq!((told.room.as_str(), told.password.as_deref()), (room, shown));
+    }
+}
