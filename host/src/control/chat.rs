@@ -102,6 +102,13 @@ async fn answer(
     let AdHocRequest { from, command, .. } = request;
     let known = OWNER_COMMANDS.into_iter().find(|(node, _)| *node == command.node);
     let (node, title) = known.ok_or(AdHocRefusal::Unknown)?;
+    if is_of_host(host, &from) {
+        tracing::warn!(
+            account = %account.name, owner = %from, command = node,
+            "an owner's command is refused, since a plugin may have sent it: it comes from this host's own client of that address"
+        );
+        return Err(AdHocRefusal::Unknown);
+    }
     match command.action {
         AdHocAction::Go | AdHocAction::Complete | AdHocAction::Cancel => {}
         AdHocAction::Next if command.session.is_none() => {}
@@ -149,6 +156,12 @@ async fn answer(
         None => Err("no plugin was chosen".to_owned()),
     };
     answer(ended(changed))
+}
+
+/// Returns whether this is the host's own client of one of its accounts, by which plugins send stanzas. Other clients of that account are
+/// its owner's.
+fn is_of_host(host: &Host, client: &Jid) -> bool {
+    host.accounts().iter().any(|account| account.snapshot().jid == *client)
 }
 
 /// Returns the last stage of a command: its answer, or the reason of its failure.
@@ -286,8 +299,35 @@ fn short(mut lines: Vec<String>) -> Vec<String> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use parlor_stanza::types::AdHoc;
+
     use super::*;
     use crate::control::views::Account;
+    use crate::host::tests::offline_host;
+
+    /// A plugin that may send requests for the owner's account would have the commands of the owner, and more than its grants.
+    #[tokio::test]
+    async fn the_hosts_own_client_of_an_owner_gives_no_commands() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = offline_host(folder.path()).await;
+        let account = host.accounts().pop().unwrap();
+        let own = account.snapshot().jid.clone();
+        let (orders, _taken) = mpsc::channel(1);
+        for (from, is_refused) in [(own, true), ("juliet@example.org/home".parse().unwrap(), false)] {
+            let command = AdHoc {
+                node: "list".to_owned(),
+                session: None,
+                action: AdHocAction::Go,
+                has_form: false,
+                values: BTreeMap::new(),
+                refused: BTreeMap::new(),
+            };
+            let request = AdHocRequest { from, id: "1".to_owned(), command };
+            let answered = answer(&host, &account, &orders, &mut Steps::default(), request).await;
+            assert_eq!(answered.err(), is_refused.then_some(AdHocRefusal::Unknown));
+        }
+        host.stop().await;
+    }
 
     #[test]
     fn an_answer_is_no_longer_than_servers_let_through() {

@@ -35,6 +35,7 @@ pub(super) async fn send(host: &Host, request: &Request, by: &By) -> Result<Said
     let to = BareJid::new(to).map_err(|error| Refusal::Value(format!("`to` is no address: {error}")))?;
     let words = words(request, config.is_owned_by(&to))?;
     let owned = with_owner(&config, request.value("account"), &to)?;
+    not_of_host(&config, &to)?;
     // Without that, an owner of nothing but addresses that sleep could not log in.
     wake_one(host, &owned).await;
     let account = account(host, request.value("account"), &to)?;
@@ -70,6 +71,17 @@ fn allowed(links: SentLinks, file: &Path, is_asked: bool) -> Result<(), Refusal>
     };
     let file = file.escaped();
     let says = format!("no link is sent {says} under [window] in {file}; `parlor web login` prints one");
+    Err(Refusal::NotDone(says))
+}
+
+/// Refuses a link to an account of this host: plugins there could read it, and log in before the owner does.
+fn not_of_host(config: &Config, to: &BareJid) -> Result<(), Refusal> {
+    let Some(account) = config.accounts.values().find(|one| one.link.jid.to_bare() == *to) else { return Ok(()) };
+    let says = format!(
+        "{} is the account {} of this host, where plugins could read the link; `parlor web login` prints one",
+        escape_untrusted(to.as_str(), LONGEST),
+        account.name
+    );
     Err(Refusal::NotDone(says))
 }
 
@@ -200,6 +212,19 @@ mod tests {
         for (only, files) in [(None, config.files()), (Some("third"), beside.escaped().to_string())] {
             let refused = with_owner(&config, only, &BareJid::new("a@example.com").unwrap()).unwrap_err().to_string();
             assert!(refused.contains(&format!("of an account in {files}, or give")), "{refused}");
+        }
+    }
+
+    /// Such as somebody who has plugins for their own account as well as for a bot.
+    #[test]
+    fn no_link_is_sent_to_where_plugins_of_the_host_could_read_it() {
+        let (_folder, config) = config();
+        let refused =
+            |jid: &str| not_of_host(&config, &BareJid::new(jid).unwrap()).map_err(|refusal| refusal.to_string());
+        let says = refused("second@example.org").unwrap_err();
+        assert!(says.contains("the account second of this host") && says.contains("`parlor web login`"), "{says}");
+        for jid in ["juliet@example.org", "second@example.com", "example.org"] {
+            assert_eq!(refused(jid), Ok(()), "{jid}");
         }
     }
 
