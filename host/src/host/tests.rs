@@ -230,7 +230,7 @@ async fn a_plugin_is_read_at_the_start_while_the_audit_begins_and_added_after_th
         }
         was_added = Some(host.plugins.has(&id).await);
     };
-    timeout(Duration::from_mins(1), late::add_ready(&host, plugins, audited)).await.unwrap();
+    tokio::time::timeout(Duration::from_mins(1), add_ready(&host, plugins, audited)).await.unwrap();
     assert_eq!((was_added, host.plugins.has(&id).await), (Some(false), true));
     host.stop().await;
 }
