@@ -241,16 +241,18 @@ pub(super) fn name_occupant(message: &mut Message, rooms: &Rooms, roster: &Roste
     if in_room {
         message.chat = other.clone();
         // Some services send refusals from there.
-        message.own |= message.kind != MessageKind::Error && is_from_own_nick(message, rooms);
+        message.own |= message.kind != MessageKind::Error && is_own_nick(&message.from, rooms);
     }
     in_room
 }
 
-/// Returns whether a private message comes from our own nickname in a room. Only this account writes from there. If it counted as
-/// somebody else's, a plugin could give the commands of other plugins with the account's role in the room.
-fn is_from_own_nick(message: &Message, rooms: &Rooms) -> bool {
-    let room = rooms.shown.get(&message.from.to_bare()).filter(|_| message.from.is_full());
-    room.is_some_and(|room| room.joined && room.is_itself(&message.from))
+/// Returns whether this is the address of our own nickname in a room, from which only this account sends. If it counted as somebody
+/// else's, a plugin could act towards other plugins with the account's role in the room. While we leave a room, it still passes on what
+/// we sent before.
+pub(super) fn is_own_nick(from: &Jid, rooms: &Rooms) -> bool {
+    let (Some(nick), Some(room)) = (from.resource(), rooms.shown.get(&from.to_bare())) else { return false };
+    let is_listed = || room.occupants.get(nick.as_str()).is_some_and(|occupant| occupant.own);
+    (room.joined && room.is_itself(from)) || is_listed()
 }
 
 /// Returns whether a person would want to be notified: someone else wrote it here and now.

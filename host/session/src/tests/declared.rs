@@ -217,6 +217,23 @@ fn no_plugin_gives_a_command_by_a_message_to_the_accounts_own_nickname() {
     assert!(!refused.own);
 }
 
+/// A room answers in the order of the stanzas: a change of our status and a message come back before it knows that we leave.
+#[test]
+fn no_plugin_gives_a_command_by_a_message_to_the_own_nickname_and_by_leaving_the_room() {
+    let mut test = TestSession::connected(Settings::default());
+    test.declare(&plugin("mod"), only("wipe", People::Role(RoomRole::Moderator))).unwrap();
+    test.in_room();
+    test.enters("bot", "moderator", "owner", None);
+    let _closed = test.ask(CloseRoom { by: InstanceId(1), jid: bare(ROOM) });
+    let muc = MucUser { role: "moderator".to_owned(), status: vec![110], ..MucUser::default() };
+    test.presence(Presence { muc: Some(Box::new(muc)), ..presence(&format!("{ROOM}/bot"), PresenceKind::Available) });
+    test.forget();
+    test.say_from(&format!("{ROOM}/bot"), "!wipe");
+    assert_eq!((test.count("command"), test.texts()), (0, Vec::new()));
+    let Payload::Message(whispered) = test.last("message") else { panic!() };
+    assert!(whispered.own);
+}
+
 /// Row 151.
 #[test]
 fn a_command_for_one_place_is_refused_in_others_with_the_place_and_begins_no_cooldown() {
