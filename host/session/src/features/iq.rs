@@ -1,5 +1,6 @@
 //! Handing the answers of IQs to the features that asked, and answering the requests of others (RFC 6120, section 8.2.3).
 
+use jid::Jid;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{self, Body, ForeignRequest, Outgoing, Query, Reply, Request};
 
@@ -8,8 +9,10 @@ use crate::archive::archive_preferences_came;
 use crate::effect::Effect;
 use crate::encryption::answers::answered;
 use crate::iq::Waiting;
+use crate::messages::is_own_nick;
 use crate::owners::command_node;
 use crate::permissions::namespaces::reserved;
+use crate::rooms::Rooms;
 use crate::turn::Turn;
 use crate::{blocking, entities};
 
@@ -142,7 +145,10 @@ impl Features {
                 roster.pushed(version, item, xml, &mut views, turn);
                 Reply::Done
             }
-            Query::Foreign { is_set, payload } if reserved(&payload.namespace()).is_none() => {
+            Query::Foreign { is_set, payload }
+                if reserved(&payload.namespace()).is_none()
+                    && !is_of_this_client(request.from.as_ref(), &self.rooms, turn) =>
+            {
                 let asked = ForeignRequest { from: request.from, id: request.id, is_set, payload };
                 return turn.out.push(Effect::Ask(asked));
             }
@@ -151,4 +157,10 @@ impl Features {
         };
         turn.send(Outgoing::Reply { to: request.from, id: request.id, reply });
     }
+}
+
+/// Returns whether a request comes from this very client, directly or through a room. Plugins send such requests, and the one that
+/// answers would take them for those of somebody else: of an occupant with the account's role, or of a client of its owner.
+fn is_of_this_client(from: Option<&Jid>, rooms: &Rooms, turn: &Turn<'_>) -> bool {
+    from.is_some_and(|from| *from == turn.own || is_own_nick(from, rooms))
 }

@@ -201,6 +201,28 @@ fn requests_of_other_namespaces_are_left_to_plugins_and_those_of_the_hosts_are_n
     }
 }
 
+/// A plugin that may send IQs could otherwise ask the plugin that answers them as a moderator of a room, or as a client of the account's
+/// owner. The host's own answers tell nothing, and some rooms are asked in this way whether we are in (XEP-0410).
+#[test]
+fn no_request_of_this_very_client_is_passed_to_a_plugin() {
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    let weather = "<x xmlns='urn:example:weather'/>";
+    let refused = "> reply Refuse { kind: \"cancel\", condition: \"service-unavailable\" }";
+    let own = test.session.snapshot().jid.to_string();
+    for (from, payload, expected) in [
+        (format!("{ROOM}/bot"), weather, refused),
+        (own.clone(), weather, refused),
+        (format!("{ROOM}/bot"), "<ping xmlns='urn:xmpp:ping'/>", "> reply Done"),
+        (own, "<ping xmlns='urn:xmpp:ping'/>", "> reply Done"),
+        (format!("{ROOM}/juliet"), weather, "ask urn:example:weather"),
+        ("bot@example.org/telephone".to_owned(), weather, "ask urn:example:weather"),
+    ] {
+        test.hear_xml(&format!("<iq from='{from}' id='7' type='get'>{payload}</iq>"));
+        assert_eq!(test.lines().first().map(String::as_str), Some(expected), "{from} {payload}");
+    }
+}
+
 /// The features of the account name what its plugins answer, for as long as they do.
 #[test]
 fn what_plugins_answer_is_announced() {
