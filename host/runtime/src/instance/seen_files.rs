@@ -5,7 +5,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use parlor_stanza::types::Message;
+use parlor_stanza::types::{Carbon, Message};
 
 /// The number of addresses that are remembered.
 const REMEMBERED: usize = 1_000;
@@ -25,8 +25,9 @@ impl SeenFiles {
     /// Notes the files of a message that is shown now.
     pub(crate) fn note(&self, message: &Message) {
         let Some(extensions) = &message.extensions else { return };
-        // The plugin may have written this itself. Messages of other clients of the account come as carbons.
-        if message.own && message.carbon.is_none() {
+        // The plugin may have written this itself. Messages of other clients of the account come as carbons. A server copies what we
+        // send to such a client as well, but as something that was received there.
+        if message.own && message.carbon != Some(Carbon::Sent) {
             return;
         }
         if extensions.files.is_empty() {
@@ -92,5 +93,17 @@ mod tests {
         // A plugin could have written this one itself.
         seen.note(&Message { own: true, ..message(REMEMBERED + 1) });
         assert!(!seen.has(&url(REMEMBERED + 1)));
+    }
+
+    /// A plugin could write to another client of the account, and have a copy of its message come back.
+    #[test]
+    fn a_copy_of_an_own_message_counts_only_if_another_client_sent_it() {
+        let seen = SeenFiles::default();
+        for (number, own, carbon, counts) in
+            [(1, true, Carbon::Sent, true), (2, true, Carbon::Received, false), (3, false, Carbon::Received, true)]
+        {
+            seen.note(&Message { own, carbon: Some(carbon), ..message(number) });
+            assert_eq!(seen.has(&url(number)), counts, "{number}");
+        }
     }
 }
