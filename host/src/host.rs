@@ -42,6 +42,7 @@ use parlor_plugins::policy::hooks::Hooks;
 use parlor_plugins::policy::{Entry, Policy, PolicyError};
 use parlor_plugins::source::Source;
 use parlor_runtime::account::Account;
+use parlor_runtime::account::clients::HostClients;
 use parlor_runtime::account::foreign::{announce_answered, forget_answerers};
 use parlor_runtime::compiler::Compiler;
 use parlor_runtime::engine::{Engine, EngineError};
@@ -96,6 +97,8 @@ pub struct Host {
     components: Components,
     /// Held for moments only.
     accounts: std::sync::Mutex<BTreeMap<AccountName, Account>>,
+    /// The clients by which it is logged in to them.
+    clients: HostClients,
     /// The accounts that a cluster gave to the host.
     claims: Claims,
     /// The addresses of components that sleep.
@@ -242,11 +245,12 @@ impl Host {
             memory::give_back_now().await;
         }
         let domains = Domains::start(&config, &sleepers);
+        let clients = HostClients::default();
         // In a cluster, accounts start when the host gets them. Addresses that sleep start when something comes for them.
         let accounts = config.accounts.values().filter(|_| config.cluster.is_none());
         let accounts: BTreeMap<_, _> = accounts
             .filter(|one| !sleepers.have(&one.link.jid.to_bare()))
-            .map(|one| (one.name.clone(), start_account(one, store.clone(), threads.place(), &domains)))
+            .map(|one| (one.name.clone(), start_account(one, store.clone(), threads.place(), &domains, &clients)))
             .collect();
         let host = Self {
             components,
@@ -261,6 +265,7 @@ impl Host {
             threads,
             store,
             accounts: accounts.into(),
+            clients,
             claims: Claims::default(),
             sleepers,
             #[cfg(feature = "cluster")]

@@ -11,6 +11,7 @@ pub(crate) mod answerers;
 mod arrived;
 mod bound;
 pub(crate) mod callees;
+pub mod clients;
 mod connecting;
 mod connection;
 mod effects;
@@ -56,7 +57,7 @@ use parlor_base::id::InstanceId;
 use parlor_base::rng::RandomSource;
 use parlor_config::AccountConfig;
 use parlor_session::router::{Names, Router};
-use parlor_session::{Session, on_component, set_encryption, set_name, set_otr_people};
+use parlor_session::{Session, on_component, set_encryption, set_host_clients, set_name, set_otr_people};
 use parlor_store::{Audit, Store};
 use parlor_xmpp::{Dialer, Tokens};
 use tokio::sync::mpsc;
@@ -64,6 +65,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 
 use self::alarm::Alarm;
 use self::alerts::Alerts;
+use self::clients::ClientsOfHost;
 use self::held_back::HeldBack;
 use self::hooks::Hooks;
 use self::keepers::Keepers;
@@ -150,7 +152,8 @@ impl Account {
         let (orders, order_receiver) = mpsc::channel(ORDERS);
         let (published, Watched { connection, history, archive, rooms_told }) =
             Published::new(audit.clone(), config.name.clone(), clock);
-        let mut session = session_of(&config);
+        let clients = ClientsOfHost::new(config.link.jid.to_bare());
+        let mut session = session_of(&config, &clients);
         session.set_owners(config.owners);
         let mut effects = Vec::new();
         set_otr_people(&mut session, config.otr_people);
@@ -160,6 +163,7 @@ impl Account {
             place,
             name: config.name.clone(),
             own: config.link.jid.to_bare(),
+            clients,
             since: Timestamp::now(),
             router: Router::default(),
             clock,
@@ -245,9 +249,10 @@ impl Account {
 }
 
 /// Creates the session of an account that has not connected yet.
-fn session_of(config: &AccountConfig) -> Session {
+fn session_of(config: &AccountConfig, clients: &ClientsOfHost) -> Session {
     let mut session = Session::new(config.link.jid.clone(), config.settings.clone());
     set_name(&mut session, config.name.clone());
+    set_host_clients(&mut session, clients.question());
     if config.link.component().is_some() {
         on_component(&mut session);
     }

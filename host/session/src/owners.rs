@@ -3,6 +3,8 @@
 
 pub(super) mod telling;
 
+use std::fmt;
+
 use jid::{BareJid, FullJid, Jid};
 use parlor_stanza::types::{COMMANDS, Disco, Identity};
 
@@ -35,28 +37,51 @@ pub(super) fn command_node(node: &str) -> Option<Disco> {
 }
 
 /// The people who may give commands to the host itself.
-#[derive(Debug, Default)]
-pub(super) struct Owners(Vec<BareJid>);
+#[derive(Default)]
+pub(super) struct Owners {
+    people: Vec<BareJid>,
+    is_of_host: Option<IsOfHost>,
+}
+
+/// Tells whether an address is a client by which the host is logged in to one of its accounts.
+type IsOfHost = Box<dyn Fn(&Jid) -> bool + Send + Sync>;
+
+impl fmt::Debug for Owners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owners").field("people", &self.people).finish_non_exhaustive()
+    }
+}
 
 impl Owners {
     /// Sets the people who may give commands to the host itself.
     pub(super) fn set(&mut self, owners: Vec<BareJid>) {
-        self.0 = owners;
+        self.people = owners;
+    }
+
+    /// Sets how to find out which addresses are clients of the host.
+    pub(super) fn know_clients(&mut self, is_of_host: IsOfHost) {
+        self.is_of_host = Some(is_of_host);
     }
 
     /// Returns their addresses.
     pub(super) fn all(&self) -> &[BareJid] {
-        &self.0
+        &self.people
     }
 
     /// Returns whether there are any.
     pub(super) fn are_any(&self) -> bool {
-        !self.0.is_empty()
+        !self.people.is_empty()
     }
 
     /// Returns whether this is the address of one of them.
     pub(super) fn has(&self, jid: &BareJid) -> bool {
-        self.0.contains(jid)
+        self.people.contains(jid)
+    }
+
+    /// Returns whether this is the host's own client at the address of an owner, which is an account of the host as well. A plugin there
+    /// may have sent whatever comes from it.
+    pub(super) fn is_client_of_host(&self, from: &Jid) -> bool {
+        self.has(&from.to_bare()) && self.is_of_host.as_ref().is_some_and(|is_of_host| is_of_host(from))
     }
 
     /// Returns whether this is a command, for a sender who may give it.
@@ -69,7 +94,7 @@ impl Owners {
     /// own: then any of its other clients may be the owner's, but a stanza from this very client was sent by a plugin.
     pub(super) fn find(&self, from: Option<&Jid>, turn: &mut Turn<'_>) -> Option<FullJid> {
         let from = from?.try_as_full().ok()?;
-        let is_owner = *from != turn.own && self.0.contains(&from.to_bare());
+        let is_owner = *from != turn.own && self.people.contains(&from.to_bare());
         is_owner.then(|| from.clone())
     }
 }

@@ -33,6 +33,12 @@ pub struct Session {
     pub(super) features: Features,
 }
 
+/// Sets how the session finds out whether an address is a client by which the host is logged in to one of its accounts. Plugins send
+/// by these.
+pub fn set_host_clients(session: &mut Session, is_one: impl Fn(&Jid) -> bool + Send + Sync + 'static) {
+    session.features.owners.know_clients(Box::new(is_one));
+}
+
 /// Sets the owner's name for the account, for lines of the log. Must be called before the first log-in.
 pub fn set_name(session: &mut Session, name: AccountName) {
     session.common.account = Some(name);

@@ -11,6 +11,7 @@ use parlor_base::id::PluginId;
 use parlor_config::{AccountConfig, AccountName, Config, GroupName, Settings};
 use parlor_plugins::approved::ReadFiles;
 use parlor_plugins::policy::Entry;
+use parlor_runtime::account::clients::HostClients;
 use parlor_runtime::account::hooks::order::set_order;
 use parlor_runtime::account::{Account, Asker, Backing, Connection, Shared};
 use parlor_runtime::loading::Loaded;
@@ -212,13 +213,16 @@ pub(super) fn start_account(
     backing: impl Into<Backing>,
     place: Place,
     domains: &Domains,
+    clients: &HostClients,
 ) -> Account {
-    Account::start_with(config.clone(), backing, place, domains.dialer(config), Clock::Machine)
+    let account = Account::start_with(config.clone(), backing, place, domains.dialer(config), Clock::Machine);
+    account.shared().join(clients);
+    account
 }
 
 /// Starts the task of an account while the host runs.
 pub(super) fn start_one(host: &Host, config: &AccountConfig, backing: impl Into<Backing>) -> Arc<Shared> {
-    let account = start_account(config, backing, host.threads.place(), &host.domains);
+    let account = start_account(config, backing, host.threads.place(), &host.domains, &host.clients);
     let shared = Arc::clone(account.shared());
     set_order(&shared, host.hooks.load().on(&shared.name, config.group.as_ref()));
     // In this order, since a plugin that is compiled meanwhile reserves what it has on the accounts that are there.

@@ -27,6 +27,21 @@ pub(crate) async fn offline_host(folder: &Path) -> Host {
     Host::start(offline(folder), Compiler::ThisProcess { optimized: false }, Threads::of_the_caller()).await.unwrap()
 }
 
+/// By these, plugins send. The session asks for them before it takes somebody for an owner.
+#[tokio::test]
+async fn each_account_knows_by_which_clients_its_host_is_logged_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = offline_host(folder.path()).await;
+    let accounts = host.accounts();
+    assert!(!accounts.is_empty());
+    for account in &accounts {
+        assert!(accounts.iter().all(|other| account.clients.has(&other.snapshot().jid)), "{}", account.name);
+        assert!(!account.clients.has(&"stranger@example.org/parlor".parse().unwrap()));
+    }
+    drop(accounts);
+    host.stop().await;
+}
+
 fn entry(folder: &Path, name: &str) -> (PluginId, Entry) {
     let digest = Digest::of(b"");
     let text = format!("[plugin.echo]\nsource = \"{name}\"\ndigest = \"{digest}\"\n");

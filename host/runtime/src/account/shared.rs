@@ -1,11 +1,11 @@
 //! The handle through which plugins and the host use an account.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::{ArcSwap, Guard};
 use futures_util::TryFutureExt as _;
-use jid::BareJid;
+use jid::{BareJid, Jid};
 use jiff::Timestamp;
 use parlor_base::clock::Clock;
 use parlor_base::escape::escape_untrusted;
@@ -29,6 +29,7 @@ use super::alerts::RoomAlerts;
 use super::announcers::Announcers;
 use super::answerers::Answerers;
 use super::callees::Callees;
+use super::clients::{Client, ClientsOfHost, HostClients};
 use super::connection::{Connection, ConnectionHistory, Credentials};
 use super::hooks::Hooks;
 use super::order::{Asked, Order};
@@ -45,6 +46,8 @@ pub struct Shared {
     pub name: AccountName,
     /// The account's bare JID.
     pub own: BareJid,
+    /// The clients by which the host is logged in to its accounts.
+    pub clients: ClientsOfHost,
     /// When its task was started. Earlier lines of the log with its name may be about another account that had it before.
     pub since: Timestamp,
     /// The place of its task and its plugins.
@@ -98,7 +101,20 @@ pub struct Shared {
     pub(super) rooms_told: watch::Receiver<u64>,
 }
 
+impl Client for Shared {
+    fn is_at(&self, client: &Jid) -> bool {
+        self.snapshot().jid == *client
+    }
+}
+
 impl Shared {
+    /// Adds it to the accounts of its host, before its first log-in. From now on, each of them knows by which client the host is logged
+    /// in to the others.
+    pub fn join(self: &Arc<Self>, host: &HostClients) {
+        let account: Weak<Self> = Arc::downgrade(self);
+        self.clients.join(host, account);
+    }
+
     /// Returns the current snapshot. A short read without a lock.
     pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
         self.snapshot.load()

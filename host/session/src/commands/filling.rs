@@ -65,7 +65,7 @@ impl Commands {
     /// Returns node and name of each command that this client's owner may give by a form.
     pub(crate) fn offered(&self, from: &FullJid, around: Around<'_>) -> Vec<(String, String)> {
         let bare = from.to_bare();
-        let person = Person::at(bare.clone(), around);
+        let person = Person::at(from, around);
         let own = self.all.iter().flat_map(|(plugin, own)| own.iter().map(move |(name, one)| (plugin, name, one)));
         let offered = own.filter(|(_, name, one)| may_fill(name, one, &person, &bare, around).is_some());
         let named = |one: &Registered, word: String| if one.help.is_empty() { word } else { one.help.clone() };
@@ -101,7 +101,7 @@ impl Commands {
         let (plugin, own) = self.all.get_key_value(plugin)?;
         let (name, found) = own.get_key_value(name)?;
         let bare = from.to_bare();
-        let declared = may_fill(name, found, &Person::at(bare.clone(), around), &bare, around)?;
+        let declared = may_fill(name, found, &Person::at(from, around), &bare, around)?;
         Some((plugin, name, found, declared))
     }
 
@@ -119,7 +119,7 @@ impl Commands {
         let (owner, title) = (found.owner, if found.help.is_empty() { name.to_owned() } else { found.help.clone() });
         let spelled = format!("{}{name}", turn.settings.command_prefix);
         let lengths = found.reading.lengths(&found.names.rules(name));
-        let tries = self.cooldowns.tries(plugin, name, Person::at(from.to_bare(), around).who(), None);
+        let tries = self.cooldowns.tries(plugin, name, Person::at(from, around).who(), None);
         let parameters = declared.parameters.clone();
         let name = name.into();
         let given = Given { owner, name, parameters: &parameters, title, spelled, tries, lengths };

@@ -1,6 +1,6 @@
 //! The person who gives a command: their identity, as far as the server or the room vouches for it, and their groups.
 
-use jid::{BareJid, Jid};
+use jid::{BareJid, FullJid, Jid};
 use parlor_base::id::PluginId;
 use parlor_stanza::types::{Message, MessageKind};
 
@@ -40,6 +40,8 @@ pub(super) struct Person<'a> {
     /// The room in which, or over which, the person writes.
     room: Option<&'a Room>,
     occupant: Option<&'a Occupant>,
+    /// Whether a plugin on an owner's account may have sent it.
+    is_of_host: bool,
     around: Around<'a>,
 }
 
@@ -56,7 +58,8 @@ impl<'a> Person<'a> {
             || around.rooms.has(&bare);
         if !is_occupant {
             let who = Who::Jid(bare.clone());
-            return Self { who, jid: Some(bare), room: None, occupant: None, around };
+            let is_of_host = around.owners.is_client_of_host(&message.from);
+            return Self { who, jid: Some(bare), room: None, occupant: None, is_of_host, around };
         }
         let nick = message.from.resource().map(ToString::to_string).unwrap_or_default();
         let room = around.rooms.shown.get(&bare).map(|room| &**room);
@@ -71,12 +74,13 @@ impl<'a> Person<'a> {
             (None, None) if room.is_none() => Who::Jid(bare),
             (None, None) => Who::Nick(bare, nick),
         };
-        Self { who, jid, room, occupant, around }
+        Self { who, jid, room, occupant, is_of_host: false, around }
     }
 
-    /// Returns the person at this address. The servers vouch for it.
-    pub(super) fn at(jid: BareJid, around: Around<'a>) -> Self {
-        Self { who: Who::Jid(jid.clone()), jid: Some(jid), room: None, occupant: None, around }
+    /// Returns the person at this client. The servers vouch for its address.
+    pub(super) fn at(client: &FullJid, around: Around<'a>) -> Self {
+        let (jid, is_of_host) = (client.to_bare(), around.owners.is_client_of_host(client));
+        Self { who: Who::Jid(jid.clone()), jid: Some(jid), room: None, occupant: None, is_of_host, around }
     }
 
     /// Returns who it is, for cooldowns.
@@ -110,9 +114,9 @@ impl<'a> Person<'a> {
         }
     }
 
-    /// Returns whether the person writes from their own address.
+    /// Returns whether the person writes from their own address, and it was no plugin of this host.
     fn is_direct(&self) -> bool {
-        self.room.is_none() && self.occupant.is_none() && self.jid.is_some()
+        self.room.is_none() && self.occupant.is_none() && self.jid.is_some() && !self.is_of_host
     }
 
     /// Returns whom a nickname means, in the room of the person.

@@ -6,7 +6,7 @@ use crate::command_names::CommandNames;
 use crate::command_rules::{CommandPlace, CommandRules, People, RoomAffiliation, RoomRole};
 use crate::commands::answers::PERSON_ANSWERS;
 use crate::commands::bare::MOST_BARE;
-use crate::{unfinished, withhold_command};
+use crate::{set_host_clients, unfinished, withhold_command};
 
 const JULIET_HOME: &str = "juliet@example.org/home";
 
@@ -192,6 +192,24 @@ fn a_command_for_some_people_is_refused_to_others_by_every_name() {
     assert_eq!(test.count("command"), 0);
     test.say_from(JULIET_HOME, "!erase");
     assert!(matches!(test.last("command"), Payload::Command { name, .. } if &**name == "wipe"));
+}
+
+/// A plugin on that account that may write to this one would have the commands of its owner.
+#[test]
+fn the_hosts_own_client_at_an_owners_address_gives_no_command_for_owners() {
+    let mut test = TestSession::connected(Settings::default());
+    test.session.set_owners(vec![bare("juliet@example.org")]);
+    let juliets: Jid = "juliet@example.org/parlor".parse().unwrap();
+    set_host_clients(&mut test.session, move |client| *client == juliets);
+    let one = plugin("mod");
+    test.declare(&one, only("wipe", People::Owners)).unwrap();
+    test.declare(&one, only("greet", People::Jid(bare("juliet@example.org")))).unwrap();
+    test.say_from("juliet@example.org/parlor", "!wipe");
+    assert_eq!((test.count("command"), test.texts()), (0, vec!["You may not give !wipe here.".to_owned()]));
+    test.say_from("juliet@example.org/parlor", "!greet");
+    assert_eq!(test.count("command"), 1, "its bot is there for others");
+    test.say_from(JULIET_HOME, "!wipe");
+    assert_eq!(test.count("command"), 2, "her other clients are her own");
 }
 
 /// The room brings the message back, from an occupant with the account's role.

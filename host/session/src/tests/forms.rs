@@ -9,6 +9,7 @@ use super::commands::{ROMEO_HOME, granted, plugin};
 use super::declared::{argument, declaration, only};
 use super::*;
 use crate::command_rules::{CommandPlace, People};
+use crate::set_host_clients;
 
 const JULIET_HOME: &str = "juliet@example.org/home";
 
@@ -103,6 +104,19 @@ fn people_are_offered_what_they_may_give() {
         let refused = test.step(from, node, "", &[]);
         assert_eq!(refused, Reply::Refuse { kind: "cancel", condition: "service-unavailable" }, "{node}");
     }
+}
+
+/// A plugin there that may send requests would have the commands of the owner.
+#[test]
+fn the_hosts_own_client_at_an_owners_address_is_offered_no_form_for_owners() {
+    let mut test = TestSession::connected(Settings::default());
+    test.session.set_owners(vec![bare("juliet@example.org")]);
+    let juliets: Jid = "juliet@example.org/parlor".parse().unwrap();
+    set_host_clients(&mut test.session, move |client| *client == juliets);
+    test.declare(&plugin("dice"), only("wipe", People::Owners)).unwrap();
+    test.sent.clear();
+    let mut offers = |from: &str| test.items(from).into_iter().flatten().any(|(node, _)| node == "dice.wipe");
+    assert!(offers(JULIET_HOME) && !offers("juliet@example.org/parlor"));
 }
 
 /// Row 151. A form is private.

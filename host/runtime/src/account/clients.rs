@@ -1,0 +1,129 @@
+//! The clients by which a host is logged in to its accounts. Plugins send by them, so whatever comes from one of them may be a plugin's.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use jid::{BareJid, Jid};
+
+/// An account of the host.
+pub(super) trait Client: Debug + Send + Sync {
+    /// Returns whether this is the address by which the host is logged in to it.
+    fn is_at(&self, client: &Jid) -> bool;
+}
+
+/// The accounts of one host, by their addresses.
+#[derive(Debug, Clone, Default)]
+pub struct HostClients(Arc<Mutex<HashMap<BareJid, Weak<dyn Client>>>>);
+
+impl HostClients {
+    fn all(&self) -> MutexGuard<'_, HashMap<BareJid, Weak<dyn Client>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has(&self, client: &Jid) -> bool {
+        // An account that ends here removes itself, so the lock is not held meanwhile.
+        let account = self.all().get(&client.to_bare()).cloned();
+        account.and_then(|account| account.upgrade()).is_some_and(|account| account.is_at(client))
+    }
+
+    /// Removes an account that has ended, unless another one of its address has begun.
+    fn forget(&self, own: &BareJid) {
+        let mut all = self.all();
+        if all.get(own).is_some_and(|account| account.strong_count() == 0) {
+            all.remove(own);
+        }
+    }
+}
+
+/// The clients of an account's host, once the account is told of them.
+#[derive(Debug)]
+pub struct ClientsOfHost {
+    own: BareJid,
+    host: Arc<OnceLock<HostClients>>,
+}
+
+impl ClientsOfHost {
+    /// Returns those of an account with this address that is told of none yet.
+    pub(super) fn new(own: BareJid) -> Self {
+        Self { own, host: Arc::default() }
+    }
+
+    /// Adds the account to those of the host. Only the first host counts.
+    pub(super) fn join(&self, host: &HostClients, account: Weak<dyn Client>) {
+        host.all().insert(self.own.clone(), account);
+        let _ = self.host.set(host.clone());
+    }
+
+    /// Returns whether the host is logged in to one of its accounts by this client.
+    pub fn has(&self, client: &Jid) -> bool {
+        is_of(&self.host, client)
+    }
+
+    /// Returns the same question for the session.
+    pub(super) fn question(&self) -> impl Fn(&Jid) -> bool + Send + Sync + use<> {
+        let host = Arc::clone(&self.host);
+        move |client: &Jid| is_of(&host, client)
+    }
+}
+
+fn is_of(host: &OnceLock<HostClients>, client: &Jid) -> bool {
+    host.get().is_some_and(|host| host.has(client))
+}
+
+impl Drop for ClientsOfHost {
+    fn drop(&mut self) {
+        if let Some(host) = self.host.get() {
+            host.forget(&self.own);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An account that is logged in by this client.
+    #[derive(Debug)]
+    struct At(Jid, ClientsOfHost);
+
+    impl Client for At {
+        fn is_at(&self, client: &Jid) -> bool {
+            self.0 == *client
+        }
+    }
+
+    fn account(client: &str, host: &HostClients) -> Arc<At> {
+        let client: Jid = client.parse().unwrap();
+        let own = client.to_bare();
+        let account = Arc::new(At(client, ClientsOfHost::new(own)));
+        let weak: Weak<At> = Arc::downgrade(&account);
+        account.1.join(host, weak);
+        account
+    }
+
+    #[test]
+    fn accounts_know_the_clients_of_their_own_host_until_each_ends() {
+        let host = HostClients::default();
+        let bot = account("bot@example.org/parlor", &host);
+        let juliet = account("juliet@example.org/parlor", &host);
+        let other = account("romeo@example.org/parlor", &HostClients::default());
+        let has = |client: &str| {
+            let client: Jid = client.parse().unwrap();
+            assert_eq!(bot.1.has(&client), bot.1.question()(&client));
+            bot.1.has(&client)
+        };
+        assert!(has("juliet@example.org/parlor") && has("bot@example.org/parlor"));
+        for foreign in ["juliet@example.org/balcony", "juliet@example.org", "romeo@example.org/parlor"] {
+            assert!(!has(foreign), "{foreign}");
+        }
+        drop(other);
+        // The account begins again before the former one has ended.
+        let again = account("juliet@example.org/again", &host);
+        drop(juliet);
+        assert!(has("juliet@example.org/again") && !has("juliet@example.org/parlor"));
+        drop(again);
+        assert!(!has("juliet@example.org/again"));
+        assert_eq!(host.all().len(), 1, "one that has ended takes no memory");
+    }
+}
