@@ -225,6 +225,31 @@ impl Webhooks {
         self.change(move |edit| outcome::note(edit, &owner, id, attempts, state)).await
     }
 
+    /// Notes the outcome of a request, and returns the oldest one that waits for this webhook then: one way to the store for both.
+    /// `None`: there is none, the noted request still waits, or the next one is stored wrongly, for which
+    /// [`next`](Self::next) returns the error.
+    pub async fn note_and_next(
+        &self,
+        id: i64,
+        attempts: u32,
+        state: RequestState,
+        webhook: String,
+    ) -> Result<Option<StoredRequest>, StoreError> {
+        let owner = Arc::clone(&self.owner);
+        self.change(move |edit| {
+            outcome::note(edit, &owner, id, attempts, state)?;
+            if state == RequestState::Waits {
+                return Ok(None);
+            }
+            match next(edit, &owner, &webhook) {
+                // A request that is stored wrongly must not undo the outcome of the one before it.
+                Err(error) if error.sqlite_error_code().is_none() => Ok(None),
+                read => read,
+            }
+        })
+        .await
+    }
+
     /// Notes that a stored request was not passed on after all, and forgets its signature: when the sender repeats it, it
     /// comes for the first time.
     pub async fn take_back(&self, id: i64, webhook: String, once: Option<[u8; 32]>) -> Result<(), StoreError> {

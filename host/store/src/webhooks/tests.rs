@@ -81,6 +81,55 @@ async fn requests_are_told_in_their_order_and_again_until_they_are_over() {
 }
 
 #[tokio::test]
+async fn the_next_request_comes_with_the_note_of_the_one_before_it() {
+    let store = Store::in_memory();
+    let webhooks = webhooks(&store);
+    let other = WebhookRequest { webhook: "other".to_owned(), ..request(b"0") };
+    assert!(matches!(webhooks.accept(other, ALL).await.unwrap(), Accepted::As(_)));
+    for body in [b"1", b"2"] {
+        assert!(matches!(accept(&webhooks, body, ALL).await, Accepted::As(_)));
+    }
+    let note =
+        async |id, attempts, state| webhooks.note_and_next(id, attempts, state, "github".to_owned()).await.unwrap();
+    let first = next(&webhooks).await.unwrap();
+    assert_eq!(note(first.id, 1, RequestState::Waits).await, None, "the first one is still to be told");
+    let again = next(&webhooks).await.unwrap();
+    assert_eq!((again.id, again.attempts), (first.id, 1));
+    let second = note(first.id, 2, RequestState::Told).await.unwrap();
+    assert_eq!((&second.request, second.attempts), (&request(b"2"), 0));
+    assert_eq!(next(&webhooks).await, Some(second.clone()), "it waits until its own outcome is written");
+    assert_eq!(note(second.id, 1, RequestState::GivenUp).await, None, "the third one is of another webhook");
+    assert_eq!(webhooks.waiting().await.unwrap(), 1);
+    let states: Vec<_> = webhooks.last(2).await.unwrap().iter().map(|shown| shown.state).collect();
+    assert_eq!(states, [RequestState::GivenUp, RequestState::Told]);
+}
+
+/// Otherwise it would be told again and again.
+#[tokio::test]
+async fn a_request_is_over_although_the_one_behind_it_is_stored_wrongly() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let one = webhooks(&store);
+    for body in [b"1", b"2"] {
+        assert!(matches!(accept(&one, body, ALL).await, Accepted::As(_)));
+    }
+    drop(one);
+    store.close().await;
+    let file = Connection::open(folder.path().join(crate::FILE)).unwrap();
+    file.execute("UPDATE webhook_request SET attempts = -1 WHERE body = ?1", [b"2".as_slice()]).unwrap();
+    drop(file);
+    let store = Store::open(folder.path()).unwrap();
+    let one = webhooks(&store);
+    let first = next(&one).await.unwrap();
+    let noted = one.note_and_next(first.id, 1, RequestState::Told, "github".to_owned()).await;
+    assert!(matches!(noted, Ok(None)), "{noted:?}");
+    assert!(one.next("github".to_owned()).await.is_err(), "the error is told there");
+    assert_eq!(one.waiting().await.unwrap(), 1);
+    drop(one);
+    store.close().await;
+}
+
+#[tokio::test]
 async fn what_was_acknowledged_is_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();

@@ -43,8 +43,16 @@ pub(crate) async fn tell_in_order(shared: Arc<Shared>, name: String) {
     }
 }
 
-/// Tells the plugin of the oldest request until it is over; `None` if none waits. Returns false if the plugin is to end
-/// before.
+/// The outcome of telling the plugin of one request.
+enum Told {
+    /// The request is over. Holds the next one, if that was read when the outcome was written.
+    Over(Option<StoredRequest>),
+    /// The plugin is to end before.
+    Ends,
+}
+
+/// Tells the plugin of the oldest request until it is over, and then of those behind it; `None` if none waits. Returns false if
+/// the plugin is to end before.
 async fn tell_next(
     shared: &Shared,
     webhooks: &Webhooks,
@@ -54,29 +62,36 @@ async fn tell_next(
 ) -> Result<Option<bool>, StoreError> {
     // A request may still be in delivery to the replaced instance: without this lock, it would be delivered twice.
     let Some(_turn) = stays_for(shared, turn.lock()).await else { return Ok(Some(false)) };
-    let Some(request) = webhooks.stored.next(name.to_owned()).await? else { return Ok(None) };
-    let id = request.id;
-    // The owner may drop it at any time, also while its handler does not end.
-    let stays = tokio::select! {
-        biased;
-        () = queue.is_dropped(id) => true,
-        stays = tell(shared, webhooks, queue, request) => stays,
-    };
-    queue.is_over(id);
-    Ok(Some(stays))
+    let Some(mut request) = webhooks.stored.next(name.to_owned()).await? else { return Ok(None) };
+    loop {
+        let id = request.id;
+        // The owner may drop it at any time, also while its handler does not end.
+        let told = tokio::select! {
+            biased;
+            () = queue.is_dropped(id) => Told::Over(None),
+            told = tell(shared, webhooks, queue, request) => told,
+        };
+        queue.is_over(id);
+        match told {
+            Told::Over(Some(following)) => request = following,
+            // Others may have come since: the caller looks again.
+            Told::Over(None) => return Ok(Some(true)),
+            Told::Ends => return Ok(Some(false)),
+        }
+    }
 }
 
-/// Tells the plugin of one request until it is over. Returns false if the plugin is to end before that.
-async fn tell(shared: &Shared, webhooks: &Webhooks, queue: &Queue, stored: StoredRequest) -> bool {
+/// Tells the plugin of one request until it is over.
+async fn tell(shared: &Shared, webhooks: &Webhooks, queue: &Queue, stored: StoredRequest) -> Told {
     let StoredRequest { id, mut attempts, request } = stored;
     loop {
-        let Some(instance) = running(shared).await else { return false };
+        let Some(instance) = running(shared).await else { return Told::Ends };
         // It is safe on disk, so it takes no room that events need which are not.
         let has_room = instance.mailbox.has_room_for_a_request();
         let mail = if has_room { mail(&instance, id, attempts + 1, &request) } else { None };
         let Some(mail) = mail else {
             if !stays_until(shared, tokio::time::sleep(LOOK)).await {
-                return false;
+                return Told::Ends;
             }
             continue;
         };
@@ -95,24 +110,18 @@ async fn tell(shared: &Shared, webhooks: &Webhooks, queue: &Queue, stored: Store
         };
         if let Some(state) = state {
             attempts += 1;
-            if !note(shared, webhooks, id, attempts, state).await {
-                return false;
-            }
+            // It is retried until it succeeds: a request that is stored as waiting would be delivered again at once.
+            let note = || webhooks.stored.note_and_next(id, attempts, state, request.webhook.clone());
+            let noted = until_done(shared, "the outcome of a request cannot be written", note).await;
+            let Some(following) = noted else { return Told::Ends };
             if state != RequestState::Waits {
-                return true;
+                return Told::Over(following);
             }
         }
         if !stays_until(shared, tokio::time::sleep(pause.unwrap_or_default())).await {
-            return false;
+            return Told::Ends;
         }
     }
-}
-
-/// Writes the outcome of a request, and retries until that succeeds: a request that is stored as waiting would be
-/// delivered again at once. Returns false if the plugin must end before.
-async fn note(shared: &Shared, webhooks: &Webhooks, id: i64, attempts: u32, state: RequestState) -> bool {
-    let note = || webhooks.stored.note(id, attempts, state);
-    until_done(shared, "the outcome of a request cannot be written", note).await.is_some()
 }
 
 /// Returns the mail for a request; `None` if the plugin does not listen for it, or may not hear it.
