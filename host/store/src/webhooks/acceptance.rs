@@ -102,8 +102,11 @@ pub(super) fn size(file: &Connection, owner: &Owner) -> rusqlite::Result<(i64, i
     Ok(size.unwrap_or_default())
 }
 
-/// Changes how many requests wait, and how many bytes all have.
+/// Changes how many requests wait, and how many bytes all have. Writes nothing if neither changes.
 pub(super) fn count(edit: &Edit<'_>, owner: &Owner, waiting: i64, bytes: i64) -> rusqlite::Result<()> {
+    if (waiting, bytes) == (0, 0) {
+        return Ok(());
+    }
     edit.write(COUNT, params![owner.account.as_str(), owner.plugin.as_str(), waiting, bytes])?;
     Ok(())
 }
@@ -129,7 +132,9 @@ pub(crate) fn accept(
         return Ok(Accepted::Full);
     }
     if bytes.saturating_add(weight) > most {
-        bytes -= forget_old(edit, owner, 0)?;
+        let forgotten = forget_old(edit, owner, 0)?;
+        count(edit, owner, 0, -forgotten)?;
+        bytes -= forgotten;
         if bytes.saturating_add(weight) > most {
             return Ok(Accepted::Full);
         }
@@ -142,10 +147,8 @@ pub(crate) fn accept(
     let state = if acceptance.waits { RequestState::Waits } else { RequestState::Unanswered };
     insert(edit, owner, request, state, weight, now)?;
     let id = edit.last_insert_rowid();
-    count(edit, owner, acceptance.waits.into(), weight)?;
-    if !acceptance.waits {
-        forget_old(edit, owner, KEPT)?;
-    }
+    let forgotten = if acceptance.waits { 0 } else { forget_old(edit, owner, KEPT)? };
+    count(edit, owner, acceptance.waits.into(), weight - forgotten)?;
     Ok(Accepted::As(id))
 }
 
@@ -178,7 +181,8 @@ fn insert(
     }
 }
 
-/// Removes all but a limited number of the completed requests. Returns how many bytes they had.
+/// Removes all but a limited number of the completed requests. Returns how many bytes they had, which the caller takes off the
+/// [`count`]: most callers change that anyway, by the same statement.
 pub(super) fn forget_old(edit: &Edit<'_>, owner: &Owner, kept: i64) -> rusqlite::Result<i64> {
     let whose = params![owner.account.as_str(), owner.plugin.as_str(), kept];
     let mut bytes = 0_i64;
@@ -186,8 +190,5 @@ pub(super) fn forget_old(edit: &Edit<'_>, owner: &Owner, kept: i64) -> rusqlite:
         bytes += row.get::<_, i64>(0)?;
         Ok(())
     })?;
-    if bytes > 0 {
-        count(edit, owner, 0, -bytes)?;
-    }
     Ok(bytes)
 }

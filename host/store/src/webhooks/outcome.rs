@@ -53,11 +53,9 @@ fn write_down(edit: &Edit<'_>, owner: &Owner, id: i64, attempts: u32, state: Req
     if edit.write(NOTE, params![id, attempts, state.number()])? == 0 {
         return Ok(());
     }
-    count(edit, owner, i64::from(state == RequestState::Waits) - i64::from(was_waiting), 0)?;
-    if state != RequestState::Waits {
-        forget_old(edit, owner, KEPT)?;
-    }
-    Ok(())
+    let waits = state == RequestState::Waits;
+    let forgotten = if waits { 0 } else { forget_old(edit, owner, KEPT)? };
+    count(edit, owner, i64::from(waits) - i64::from(was_waiting), -forgotten)
 }
 
 /// Gives up what waits for other webhooks than these. Returns the number of requests.
@@ -73,8 +71,8 @@ pub(super) fn give_up_others(edit: &Edit<'_>, owner: &Owner, told: &[String]) ->
         ended += edit.write(GIVE_UP, params![owner.account.as_str(), owner.plugin.as_str(), name, state])?;
     }
     if ended > 0 {
-        count(edit, owner, -i64::try_from(ended).unwrap_or(i64::MAX), 0)?;
-        forget_old(edit, owner, KEPT)?;
+        let forgotten = forget_old(edit, owner, KEPT)?;
+        count(edit, owner, -i64::try_from(ended).unwrap_or(i64::MAX), -forgotten)?;
     }
     Ok(ended)
 }

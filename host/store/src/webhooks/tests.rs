@@ -252,6 +252,33 @@ async fn requests_are_bounded_in_number_and_bytes_and_old_ones_make_room() {
     assert!(webhooks.last(10).await.unwrap().iter().all(|shown| shown.state == RequestState::Waits));
 }
 
+/// The size is changed together with the requests, in one statement.
+#[tokio::test]
+async fn the_bytes_of_requests_that_were_forgotten_do_not_count() {
+    let store = Store::in_memory();
+    let webhooks = webhooks(&store);
+    let sizes = async || store.data(Clock::Machine).request_sizes().await.unwrap()[&owner("a")];
+    let each = u64::try_from(request(b"x").bytes()).unwrap();
+    for number in 0..120_u64 {
+        let Accepted::As(id) = accept(&webhooks, b"x", ALL).await else { panic!() };
+        assert_eq!(sizes().await, (1, each * (1 + number.min(100))));
+        webhooks.note(id, 1, RequestState::Told).await.unwrap();
+        assert_eq!(sizes().await, (0, each * (1 + number).min(100)));
+    }
+    for _ in 0..20 {
+        assert!(matches!(accept(&webhooks, b"x", Acceptance { waits: false, ..ALL }).await, Accepted::As(_)));
+        assert_eq!(sizes().await, (0, each * 100));
+    }
+    assert!(matches!(accept(&webhooks, b"x", ALL).await, Accepted::As(_)));
+    assert_eq!(webhooks.give_up_others(Vec::new()).await.unwrap(), 1);
+    assert_eq!(sizes().await, (0, each * 100));
+    // There is room for one only without those that are over.
+    assert!(matches!(accept(&webhooks, b"x", Acceptance { most_bytes: each, ..ALL }).await, Accepted::As(_)));
+    assert_eq!(sizes().await, (1, each));
+    let none = Acceptance { most_bytes: 1, ..ALL };
+    assert_eq!((accept(&webhooks, b"x", none).await, sizes().await), (Accepted::Full, (1, each)));
+}
+
 #[tokio::test]
 async fn who_is_answered_waits_for_nobody_and_is_shown() {
     let store = Store::in_memory();
