@@ -34,7 +34,7 @@ pub trait AccountHost: Send + Sync + 'static {
     type Running: Send + 'static;
 
     /// Starts an account. The permit must be asked before each act that others can see, and be
-    /// [confirmed](Permit::confirmed) before each piece of work that the account notes in its store.
+    /// [confirmed](Permit::confirmed) before each piece of work of which the account notes in its store that it is done.
     fn start(&self, account: &BareJid, store: Store, permit: Permit) -> Self::Running;
 
     /// Stops an account, so that it can go on elsewhere. On return, there is no handle on its store. If the future is dropped,

@@ -70,6 +70,15 @@ impl MayAct {
         permission.now() && (permission.is_fresh() || permission.confirmed().await)
     }
 
+    /// Returns what a piece of work waits for; `None` if it may begin at once.
+    ///
+    /// If it is noted once it is done, the cluster must answer a question that is asked now: a node that is cut off could not note it, and the
+    /// next one would do it again. Nobody does other work again, so that it waits only if the cluster has not answered a moment ago.
+    pub(crate) fn before(&self, is_noted: bool) -> Option<BoxFuture<'static, bool>> {
+        let permission = self.0.as_ref()?;
+        (is_noted || !permission.is_fresh()).then(|| permission.confirmed())
+    }
+
     /// Returns what waits until the cluster has answered; `None` without a cluster.
     pub(crate) fn confirmed(&self) -> Option<BoxFuture<'static, bool>> {
         self.0.as_ref().map(|permission| permission.confirmed())
@@ -131,6 +140,22 @@ mod tests {
         ] {
             let may_act = MayAct::given_by(Cluster { now, is_fresh, answers });
             assert_eq!(may_act.now_or_confirmed().await, expected, "{now} {is_fresh} {answers}");
+        }
+    }
+
+    /// Otherwise each message of each plugin would be a question to NATS.
+    #[tokio::test]
+    async fn work_that_nobody_notes_waits_only_if_the_cluster_has_not_answered_a_moment_ago() {
+        for is_noted in [true, false] {
+            assert!(MayAct::default().before(is_noted).is_none(), "there is no cluster");
+            for is_fresh in [true, false] {
+                let may_act = MayAct::given_by(Cluster { now: true, is_fresh, answers: true });
+                let waits = may_act.before(is_noted);
+                assert_eq!(waits.is_some(), is_noted || !is_fresh, "{is_noted} {is_fresh}");
+                if let Some(answered) = waits {
+                    assert!(answered.await);
+                }
+            }
         }
     }
 }

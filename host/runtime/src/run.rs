@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use wasmtime::component::Accessor;
 
 use self::idle::Idle;
-use self::mail::{HandleEvent, Incoming, Spare, SparePlace, fire_timers, handle, next_due};
+use self::mail::{HandleEvent, Incoming, Spare, SparePlace, fire_timers, handle, is_noted, next_due};
 use self::turns::Turns;
 use crate::api;
 use crate::bindings::exports::parlor::plugin::guest::Guest;
@@ -155,7 +155,7 @@ struct Running<'a> {
     /// The maximum number of handlers, not counting the additional one for a timer.
     most: usize,
     spare: Spare,
-    /// In a cluster, what the next event waits for: NATS must answer before a handler starts.
+    /// In a cluster, what the next event waits for: an answer of NATS.
     confirming: Option<BoxFuture<'static, bool>>,
     /// Whether its plugin was parked and its `initialize` has not returned. Mail and timers wait for that: the guest does
     /// not know its subscriptions before.
@@ -279,9 +279,10 @@ impl<'a> Running<'a> {
         is_idle
     }
 
-    /// Begins to handle mail, in a cluster once NATS has answered. Meanwhile the handlers that run go on.
+    /// Begins to handle mail, in a cluster once NATS has answered. Mail whose handling nothing notes waits only if NATS has not answered a
+    /// moment ago. Meanwhile the handlers that run go on.
     async fn begin_confirmed(&mut self, mail: Box<Mail>) {
-        self.confirming = self.instance.account.may_act.confirmed();
+        self.confirming = self.instance.account.may_act.before(is_noted(self.instance, &mail));
         match self.confirming {
             Some(_) => self.mail.put_back(mail),
             None => self.begin(mail, None).await,
@@ -290,10 +291,7 @@ impl<'a> Running<'a> {
 
     /// Returns whether a timer that is handled at once has to wait until the cluster has answered. Asks it if so.
     fn waits_for_cluster(&mut self) -> bool {
-        let may_act = &self.instance.account.may_act;
-        if !may_act.is_fresh() {
-            self.confirming = may_act.confirmed();
-        }
+        self.confirming = self.instance.account.may_act.before(false);
         self.confirming.is_some()
     }
 

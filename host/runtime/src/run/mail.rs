@@ -345,6 +345,12 @@ pub(super) fn next_due(instance: &Instance, timer: Pin<&mut Sleep>) -> Option<In
     due
 }
 
+/// Returns whether it is noted that this mail was handled: in the progress of a plugin that catches up, or by whoever waits for the end of
+/// the handler, as for a request to a webhook or a due time. If it is not noted, it comes again.
+pub(super) fn is_noted(instance: &Instance, mail: &Mail) -> bool {
+    instance.progress.is_kept() || mail.receipt.is_some()
+}
+
 /// Returns whether the owner has revoked the grant that this event needs, after it was queued.
 fn is_withheld(instance: &Instance, mail: &Mail) -> bool {
     instance.mailbox.withholds(mail, &|jid| instance.account.snapshot().is_contact(jid))

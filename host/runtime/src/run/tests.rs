@@ -1,23 +1,24 @@
 //! Tests of a run without a guest: its timeouts, the reporting of lost events, the reasons for its end, and its Store.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use parlor_plugins::limits::Limits;
 use parlor_session::event::{Event, Payload};
-use parlor_session::router::Filter;
+use parlor_session::router::{Filter, Mail};
 use wasmtime::component::{Component, Linker};
 use wasmtime_wasi::I32Exit;
 
 use super::ended::reason;
-use super::mail::{loss, within};
+use super::mail::{is_noted, loss, within};
 use super::store::store;
 use crate::ceiling::Exceeded;
 use crate::compiler::Compiler;
 use crate::engine::Engine;
 use crate::instance::LONGEST_REASON;
-use crate::instance::tests::instance;
+use crate::instance::tests::{asking_for, instance};
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_has_its_time_and_no_more() {
@@ -51,6 +52,22 @@ async fn a_loss_is_told_with_its_whole_count_although_the_mailbox_is_full() {
     assert!(matches!(&mail.event.payload, Payload::Json(json) if &**json == "{\"lost\":5}"), "{mail:?}");
     assert!(loss(&instance).is_none());
     assert_eq!(instance.usage(None).lost, 5, "who was told of it is no matter to whoever counts");
+}
+
+/// In a cluster, mail whose handling is noted waits for an answer of NATS in each case: a node that is cut off could not note it.
+#[tokio::test]
+async fn it_is_noted_what_a_plugin_that_catches_up_has_handled_and_what_somebody_waits_for() {
+    let mail = || {
+        let event = Event { name: "message".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::None };
+        Mail::new(Arc::new(event), Vec::new(), false)
+    };
+    let (instance, _mailbox) = asking_for("");
+    assert!(!is_noted(&instance, &mail()));
+    let (awaited, _handled) = mail().with_receipt();
+    assert!(is_noted(&instance, &awaited));
+    let reads = "[permissions]\n\"messages.read\" = { scope = [\"*\"], reason = \"to hear\" }\n";
+    let (catches_up, _mailbox) = asking_for(&format!("catch_up = true\n{reads}"));
+    assert!(is_noted(&catches_up, &mail()));
 }
 
 #[test]
