@@ -27,7 +27,8 @@
 //! # Where accounts go
 //!
 //! Each node computes the same places from the same records. The record of an account names the processes whose configuration lacks it: it is
-//! not placed there.
+//! not placed there. The record of a session says how busy its node is: one that uses almost all of its CPU time while others have room takes a
+//! smaller share.
 //!
 //! # What a loss looks like
 //!
@@ -48,7 +49,7 @@ mod writer;
 pub use node::{Health, Node};
 pub use output::{Outcome, Output, RequestId};
 pub use placement::{Place, place, shed};
-pub use record::{Claim, Key, Revision, Session, SessionId, SessionState, Token, Value};
+pub use record::{Claim, Cpu, Key, Revision, Session, SessionId, SessionState, Token, Value};
 pub use timing::{FRESH, Timing, TimingError};
 pub use writer::{Appended, Content, LastRecord, Step, Writer};
 

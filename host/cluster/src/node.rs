@@ -1,5 +1,6 @@
 //! The state of one node: its session, the accounts that it runs, and those that it gives away.
 
+mod cpu;
 mod ended;
 mod given;
 mod health;
@@ -20,6 +21,7 @@ use crate::record::{Claim, Key, Revision, Session, SessionId, SessionState, Toke
 use crate::timing::Timing;
 use crate::view::View;
 
+use cpu::Gauge;
 use ended::{end_silent_sessions, has_less, remove_what_is_over};
 use given::Given;
 use lacking::{compare, correct_records, look_for_twin, orphans, put_claim};
@@ -55,6 +57,8 @@ struct Tenure {
 struct Hold {
     token: Token,
     phase: Phase,
+    /// When it came, or stopped.
+    since: Duration,
 }
 
 /// A write that is not answered.
@@ -104,6 +108,8 @@ pub struct Node {
     left: Option<Duration>,
     reports: Reports,
     given: Given,
+    /// The CPU time of the node.
+    gauge: Gauge,
     /// The accounts of the configuration of this node; `None` if it has all.
     configured: Option<BTreeSet<Arc<str>>>,
     /// The accounts whose records say something else about this node than its configuration, and when it corrects them.
@@ -137,6 +143,7 @@ impl Node {
             left: None,
             reports: Reports::default(),
             given: Given::default(),
+            gauge: Gauge::default(),
             configured: None,
             amiss: BTreeMap::new(),
             twin: None,
@@ -213,7 +220,7 @@ impl Node {
                 Phase::Running => node.next(now, account),
                 Phase::Stopping(heir) | Phase::Stopped(heir) => heir,
             };
-            node.holds.insert(Arc::from(account), Hold { token, phase: Phase::Stopped(heir) });
+            node.holds.insert(Arc::from(account), Hold { token, phase: Phase::Stopped(heir), since: now });
             node.leaving.insert(Arc::from(account));
         })
     }
@@ -294,7 +301,7 @@ impl Node {
     fn lose(&mut self) {
         self.tenure = None;
         self.leaving.clear();
-        for (account, Hold { token, phase }) in std::mem::take(&mut self.holds) {
+        for (account, Hold { token, phase, .. }) in std::mem::take(&mut self.holds) {
             if !matches!(phase, Phase::Stopped(_)) {
                 self.out.push(Output::Kill { account, token });
             }
@@ -362,7 +369,7 @@ impl Node {
                 let token = claim.token;
                 let open = |id| self.view.session(id).is_some_and(|seen| seen.session.state == SessionState::Open);
                 self.given.has(now, &account, open);
-                self.holds.insert(Arc::clone(&account), Hold { token, phase: Phase::Running });
+                self.holds.insert(Arc::clone(&account), Hold { token, phase: Phase::Running, since: now });
                 self.out.push(Output::Start { account, token });
             }
         }
@@ -402,7 +409,8 @@ impl Node {
         tenure.beat += 1;
         tenure.sent.push((tenure.beat, now));
         tenure.next = now + self.timing.renewal();
-        let session = Session { node: Arc::clone(&self.name), capacity: self.capacity, beat: tenure.beat, state };
+        let (node, capacity, beat, cpu) = (Arc::clone(&self.name), self.capacity, tenure.beat, self.gauge.cpu);
+        let session = Session { node, capacity, beat, state, cpu };
         self.put(key, Value::Session(session));
         self.move_accounts(now);
         remove_what_is_over(self, now);

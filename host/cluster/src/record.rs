@@ -55,6 +55,23 @@ pub struct Session {
     pub beat: u64,
     /// Whether the session goes on.
     pub state: SessionState,
+    /// The CPU time of the node.
+    pub cpu: Cpu,
+}
+
+/// How busy a node is, and how many accounts it takes for that reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cpu {
+    /// The percentage of the CPU time of its machine that the node has used lately.
+    pub used: u32,
+    /// The percentage of its capacity that counts when accounts are placed, 1 to 100.
+    pub share: u32,
+}
+
+impl Default for Cpu {
+    fn default() -> Self {
+        Self { used: 0, share: 100 }
+    }
 }
 
 /// Whether a session goes on.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::placement::Place;
-use crate::record::{Claim, Key, Revision, Session, SessionId, SessionState, Value};
+use crate::record::{Claim, Cpu, Key, Revision, Session, SessionId, SessionState, Value};
 
 /// A session as it was seen last.
 #[derive(Debug)]
@@ -23,7 +23,8 @@ impl SeenSession {
     /// and nodes end the session after their patience, so that its accounts run again.
     fn without_record(now: Duration) -> Self {
         // It takes no accounts.
-        let session = Session { node: "".into(), capacity: 0, beat: 0, state: SessionState::Draining };
+        let (state, cpu) = (SessionState::Draining, Cpu::default());
+        let session = Session { node: "".into(), capacity: 0, beat: 0, state, cpu };
         Self { session, revision: 0, at: now, since: now }
     }
 }
@@ -247,7 +248,9 @@ impl View {
     /// Returns the node of a session as a place for accounts.
     pub(crate) fn place(&self, id: SessionId, session: &Session) -> Place {
         let load = self.loads.get(&id).copied().unwrap_or_default();
-        Place { session: id, capacity: session.capacity, load }
+        // Anybody at the store may have written these.
+        let capacity = session.capacity.max(1).saturating_mul(session.cpu.share.clamp(1, 100));
+        Place { session: id, capacity, load }
     }
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlor_cluster::{Claim, Key, Revision, Session, SessionId, SessionState, Token, Value};
+use parlor_cluster::{Claim, Cpu, Key, Revision, Session, SessionId, SessionState, Token, Value};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
@@ -108,7 +108,7 @@ impl Standing {
 
 /// Returns the session that takes the place of one whose record cannot be read. It has no node that is known.
 fn unreadable() -> Session {
-    Session { node: "".into(), capacity: 0, beat: 0, state: SessionState::Draining }
+    Session { node: "".into(), capacity: 0, beat: 0, state: SessionState::Draining, cpu: Cpu::default() }
 }
 
 /// Returns whether a record of an account is one of these.

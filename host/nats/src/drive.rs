@@ -256,6 +256,7 @@ impl Running {
             if self.node.is_gone() {
                 break;
             }
+            self.telling.measure(&mut self.node);
             self.telling.look(&self.node, &self.state.link, self.trouble.as_ref());
             self.look_at_the_watch();
             self.look_for_the_stream();

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use crate::clock;
 use crate::connect::Link;
+use crate::cpu::CpuMeter;
 use crate::error::{ConnectError, PutError};
 
 /// How often it is looked at.
@@ -71,11 +72,12 @@ pub(crate) struct Telling {
     next: Duration,
     /// Whether the log says that NATS is not reached.
     says_cut: bool,
+    cpu: CpuMeter,
 }
 
 impl Telling {
     pub(crate) fn new(sender: watch::Sender<NodeHealth>) -> Self {
-        Self { sender, next: Duration::ZERO, says_cut: false }
+        Self { sender, next: Duration::ZERO, says_cut: false, cpu: CpuMeter::new() }
     }
 
     /// Says in the log that NATS is not reached, for this cause, or that it is again. Returns whether that is news.
@@ -93,6 +95,16 @@ impl Telling {
         }
         self.says_cut = !is_connected;
         is_news
+    }
+
+    /// Tells the node how busy it is, if a look at it is due.
+    pub(crate) fn measure(&mut self, node: &mut Node) {
+        let now = clock::now();
+        if now >= self.next
+            && let Some(percent) = self.cpu.read(now)
+        {
+            node.uses(now, percent);
+        }
     }
 
     /// Looks at the node if that is due.

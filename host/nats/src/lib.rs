@@ -24,6 +24,7 @@ mod bucket;
 mod changes;
 mod clock;
 mod connect;
+mod cpu;
 mod delivery;
 mod denials;
 mod drains;

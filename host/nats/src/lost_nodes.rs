@@ -145,7 +145,8 @@ mod tests {
     fn a_node_that_others_end_is_lost_and_one_that_leaves_or_begins_is_not() {
         let own = names::hash("one");
         let of = |node: &str, beat, state| {
-            news(&Value::Session(Session { node: node.into(), capacity: 1, beat, state }), &own)
+            let (node, cpu) = (node.into(), parlor_cluster::Cpu::default());
+            news(&Value::Session(Session { node, capacity: 1, beat, state, cpu }), &own)
         };
         assert_eq!(of("two", 70, SessionState::Over), Some(News::Lost("two".to_owned())));
         assert_eq!(of("one", 70, SessionState::Over), Some(News::Leaves));

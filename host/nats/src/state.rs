@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
-use parlor_cluster::{Claim, Key, Revision, Session, SessionId, SessionState, Timing, Token, Value};
+use parlor_cluster::{Claim, Cpu, Key, Revision, Session, SessionId, SessionState, Timing, Token, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{ANSWER, Stored};
@@ -38,6 +38,16 @@ struct SessionRecord {
     capacity: u32,
     beat: u64,
     state: StateName,
+    /// The percentages of the CPU time that it uses, and of its capacity that it takes. Earlier versions did not write them.
+    #[serde(default)]
+    used: u32,
+    #[serde(default = "whole")]
+    share: u32,
+}
+
+/// The share of a node that takes as many accounts as its capacity says.
+fn whole() -> u32 {
+    100
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -273,14 +283,14 @@ pub(crate) fn check_shown(name: &str) -> Result<(), String> {
 
 fn encode(key: &Key, value: &Value) -> String {
     let text = match (key, value) {
-        (_, Value::Session(Session { node, capacity, beat, state })) => {
+        (_, Value::Session(Session { node, capacity, beat, state, cpu: Cpu { used, share } })) => {
             let state = match state {
                 SessionState::Open => StateName::Open,
                 SessionState::Draining => StateName::Draining,
                 SessionState::Over => StateName::Over,
             };
-            let (node, capacity, beat) = (node.to_string(), *capacity, *beat);
-            serde_json::to_string(&SessionRecord { format: FORMAT, node, capacity, beat, state })
+            let (node, capacity, beat, used, share) = (node.to_string(), *capacity, *beat, *used, *share);
+            serde_json::to_string(&SessionRecord { format: FORMAT, node, capacity, beat, state, used, share })
         }
         (Key::Account(account), Value::Claim(Claim { session, token, weight, lacking })) => {
             let lacking = lacking.iter().map(|process| format!("{process:016x}")).collect();
@@ -295,7 +305,7 @@ fn encode(key: &Key, value: &Value) -> String {
 
 fn decode_session(id: &str, body: &[u8]) -> Result<(Key, Value), String> {
     let id = session_id(id).ok_or("its subject names no session")?;
-    let SessionRecord { node, capacity, beat, state, .. } = parse(body)?;
+    let SessionRecord { node, capacity, beat, state, used, share, format: _ } = parse(body)?;
     if node.len() > LONGEST_NODE {
         return Err("the name of its node is too long".to_owned());
     }
@@ -303,12 +313,16 @@ fn decode_session(id: &str, body: &[u8]) -> Result<(Key, Value), String> {
     if beat > HIGHEST {
         return Err("its renewal has a number that nobody counts to".to_owned());
     }
+    if used > 100 || !(1..=100).contains(&share) {
+        return Err("its CPU time or its share of the accounts is no percentage".to_owned());
+    }
     let state = match state {
         StateName::Open => SessionState::Open,
         StateName::Draining => SessionState::Draining,
         StateName::Over => SessionState::Over,
     };
-    Ok((Key::Session(id), Value::Session(Session { node: node.into(), capacity, beat, state })))
+    let cpu = Cpu { used, share };
+    Ok((Key::Session(id), Value::Session(Session { node: node.into(), capacity, beat, state, cpu })))
 }
 
 fn decode_claim(hash: &str, body: &[u8]) -> Result<(Key, Value), String> {
@@ -402,7 +416,8 @@ mod tests {
 
     fn session(beat: u64, state: SessionState) -> (Key, Value) {
         let id = SessionId { process: 0xab, number: 3 };
-        (Key::Session(id), Value::Session(Session { node: "node \"1\"".into(), capacity: 7, beat, state }))
+        let cpu = Cpu { used: 93, share: 64 };
+        (Key::Session(id), Value::Session(Session { node: "node \"1\"".into(), capacity: 7, beat, state, cpu }))
     }
 
     fn claim(account: &str, session: Option<SessionId>) -> (Key, Value) {
@@ -436,7 +451,8 @@ mod tests {
         let (lines, claimed) = claim("bot@example.org\nbot@example.net", None);
         let (of_lines, lines) = (names().subject(&lines), encode(&lines, &claimed));
         let (named, session) = session(1, SessionState::Open);
-        let (of_session, session) = (names().subject(&named), encode(&named, &session).replace("1\\\"", "1\\n2"));
+        let (of_session, text_of) = (names().subject(&named), encode(&named, &session));
+        let session = text_of.replace("1\\\"", "1\\n2");
         let wrong = [
             (other.as_str(), text.clone(), "another account"),
             (&subject, text.replace("\"format\":1", "\"format\":2"), "format 2"),
@@ -445,6 +461,8 @@ mod tests {
             (&subject, text.replace('}', ",\"lacking\":[\"7\"]}"), "names no process"),
             (&subject, text.replace('{', "{\"more\":1,"), "unknown field"),
             (&of_lines, lines, "control characters"),
+            (&of_session, text_of.replace(":93", ":101"), "no percentage"),
+            (&of_session, text_of.replace(":64", ":0"), "no percentage"),
             (&of_session, session, "control characters"),
             (&subject, " ".repeat(9000), "too large"),
             (&subject, String::new(), "EOF"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::lacking::orphans;
-use super::{MOVING, Node, Phase};
+use super::{Hold, MOVING, Node, Phase};
 use crate::placement::{Place, place};
 use crate::record::{SessionId, SessionState};
 
@@ -21,15 +21,15 @@ impl Node {
         if most == 0 {
             return;
         }
-        let running = self
-            .view
-            .held_by(own)
-            .filter(|(account, _)| self.holds.get(*account).is_some_and(|hold| hold.phase == Phase::Running));
+        let is_open = self.state == SessionState::Open;
+        let stays = |hold: &Hold| is_open && self.gauge.keeps(now, hold.since);
+        let may_go = |hold: &Hold| hold.phase == Phase::Running && !stays(hold);
+        let running = self.view.held_by(own).filter(|(account, _)| self.holds.get(*account).is_some_and(may_go));
         let running: BTreeMap<_, _> = running.map(|(account, weight)| (Arc::clone(account), weight)).collect();
         let mut places = self.places(now);
         self.count_moves(own, &mut places);
         let can_run = |account: &str, id| self.view.can_run(account, id);
-        let moves = if self.state == SessionState::Open {
+        let moves = if is_open {
             // An account that has just come to its node is not moved at once.
             let quiet = now.saturating_sub(self.view.changed());
             // Accounts that nobody has taken for so long wait for a node that does not take them, and others are balanced all the same.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::random::Random;
 use super::store::{Answer, Request, Store};
 use crate::{
-    Appended, Claim, Content, Key, LastRecord, Node, Outcome, Output, Place, RequestId, Revision, Session, SessionId,
-    SessionState, Step, Timing, TimingError, Token, Value, Writer, place, shed,
+    Appended, Claim, Content, Cpu, Key, LastRecord, Node, Outcome, Output, Place, RequestId, Revision, Session,
+    SessionId, SessionState, Step, Timing, TimingError, Token, Value, Writer, place, shed,
 };
 
 const fn ms(count: u64) -> Duration {
@@ -563,7 +563,7 @@ fn the_record_of_a_session_goes_once_it_has_been_over_for_an_hour() {
     assert!(stage.store.session(present).is_some_and(|session| session.state == SessionState::Open));
     stage.done.clear();
     // A server that lags behind may report it again.
-    let session = Session { node: "node".into(), capacity: 1, beat: 9, state: SessionState::Over };
+    let session = Session { node: "node".into(), capacity: 1, beat: 9, state: SessionState::Over, cpu: Cpu::default() };
     let key = Key::Session(over);
     stage.input(0, |node, now| node.seen(now, &key, 9, Some(Value::Session(session))));
     stage.run(ms(1_000), &[]);
@@ -646,7 +646,8 @@ fn a_session_whose_record_comes_after_its_claims_goes_on() {
     let (id, account) = (SessionId { process: 77, number: 1 }, Key::Account(name(0)));
     let claim = Claim { session: Some(id), token: Token(7), weight: 1, lacking: Vec::new() };
     node.seen(ms(0), &account, 5, Some(Value::Claim(claim)));
-    let session = Session { node: "other".into(), capacity: 1, beat: 9, state: SessionState::Open };
+    let session =
+        Session { node: "other".into(), capacity: 1, beat: 9, state: SessionState::Open, cpu: Cpu::default() };
     node.seen(ms(1_000), &Key::Session(id), 9, Some(Value::Session(session)));
     let is_of_it = |output: &Output| matches!(output, Output::Put { key: Key::Session(of), .. } if *of == id);
     assert!(!node.tick(ms(3_000)).iter().any(is_of_it), "its patience begins with the record");
@@ -779,6 +780,56 @@ fn a_new_node_gets_its_share_a_few_accounts_at_a_time() {
         assert!(stage.stop_all() <= 8);
     }
     assert_eq!(stage.loads(), [3, 3, 6], "by capacity");
+}
+
+/// Lets minutes go by in which an account costs each node so many percent of its CPU time. Returns how many accounts moved.
+fn run_with_costs(stage: &mut Stage, minutes: usize, costs: [usize; 3]) -> usize {
+    let mut moves = 0;
+    for _ in 0..minutes * 150 {
+        stage.now += ms(400);
+        stage.settle(&[]);
+        moves += stage.stop_all();
+        for (node, (load, cost)) in stage.loads().into_iter().zip(costs).enumerate() {
+            stage.nodes[node].uses(stage.now, u32::try_from(load * cost).unwrap());
+        }
+    }
+    moves
+}
+
+/// Its machine may be slower, or others may use it, too. The accounts that it gives away do not come back.
+#[test]
+fn a_busy_node_gives_a_few_accounts_to_nodes_with_room_and_then_none_moves() {
+    let mut stage = Stage::with(3, 30);
+    stage.run(ms(4_000), &[]);
+    assert_eq!(stage.loads(), [10, 10, 10]);
+    let costs = [10, 5, 5];
+    let moves = run_with_costs(&mut stage, 10, costs);
+    let loads = stage.loads();
+    assert!((6..=8).contains(&loads[0]) && loads.iter().sum::<usize>() == 30, "{loads:?}");
+    assert!((2..=6).contains(&moves), "{moves}");
+    assert_eq!((run_with_costs(&mut stage, 20, costs), stage.loads()), (0, loads));
+}
+
+#[test]
+fn nodes_that_are_all_busy_keep_their_accounts() {
+    let mut stage = Stage::with(3, 30);
+    stage.run(ms(4_000), &[]);
+    assert_eq!(run_with_costs(&mut stage, 10, [10, 10, 10]), 0);
+    assert_eq!(stage.loads(), [10, 10, 10]);
+}
+
+/// Anybody at the store may have written what others use.
+#[test]
+fn no_use_and_no_share_of_another_node_is_too_large() {
+    let mut stage = Stage::with(2, 4);
+    let cpu = Cpu { used: u32::MAX, share: u32::MAX };
+    let session = Session { node: "other".into(), capacity: u32::MAX, beat: 9, state: SessionState::Open, cpu };
+    stage.store.put(Key::Session(SessionId { process: 7, number: 1 }), Some(Value::Session(session)));
+    stage.settle(&[]);
+    let now = stage.now;
+    stage.nodes[0].uses(now, u32::MAX);
+    stage.settle(&[]);
+    assert_eq!(stage.loads().iter().sum::<usize>(), 4);
 }
 
 #[test]

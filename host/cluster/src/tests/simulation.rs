@@ -136,6 +136,8 @@ struct Cluster {
     /// Whether the store has lost all keys.
     has_lost: bool,
     killed: u64,
+    /// Whether the first machine is busy and the others have room.
+    is_hot: bool,
     /// The sum of all times at which anything happened, to compare runs.
     trace: u64,
 }
@@ -207,6 +209,7 @@ impl Cluster {
             is_calm: false,
             has_lost: false,
             killed: 0,
+            is_hot: false,
             trace: 0,
         };
         for account in cluster.accounts.clone() {
@@ -302,6 +305,10 @@ impl Cluster {
 
     fn wake(&mut self, node: usize) {
         self.machines[node].wake = u64::MAX;
+        let (local, percent) = (self.machines[node].local(self.now), if node == 0 { 100 } else { 10 });
+        if let Some(state) = self.machines[node].node.as_mut().filter(|_| self.is_hot) {
+            state.uses(local, percent);
+        }
         self.input(node, Node::tick);
     }
 
@@ -713,6 +720,22 @@ fn live_through_a_loss(seed: u64, clocks: Clocks) {
     cluster.assert_nothing_lost();
 }
 
+/// Lives through minutes in which one node is busy, and through the loss of a node after that.
+fn live_with_a_busy_node(seed: u64, clocks: Clocks) {
+    let mut cluster = Cluster::begin(seed, clocks);
+    cluster.store.tells_losses = true;
+    cluster.calm();
+    cluster.wait(SETTLED, "all nodes have started", |_| true);
+    cluster.run(LATEST);
+    let killed = cluster.killed;
+    cluster.is_hot = true;
+    cluster.run(150_000 * MS);
+    assert_eq!(cluster.killed, killed, "accounts are stopped before they go elsewhere");
+    cluster.wait(SETTLED, "accounts go from the busy node to others", |_| true);
+    cluster.lose_one();
+    cluster.assert_nothing_lost();
+}
+
 /// Clocks as they may be: mostly good, sometimes much worse.
 fn permitted(seed: u64) -> Clocks {
     let drift = *Random(seed).one_of(&[1, 10, 10, 40]);
@@ -752,6 +775,12 @@ fn an_account_runs_once_whatever_breaks() {
 #[test]
 fn a_node_that_starts_right_after_a_loss_takes_no_account_that_another_still_runs() {
     try_seeds(|seed| live_through_a_loss(seed, permitted(seed)));
+}
+
+/// Moves for the sake of CPU time keep all that others keep.
+#[test]
+fn an_account_runs_once_while_a_busy_node_gives_accounts_away() {
+    (0..4).for_each(|seed| live_with_a_busy_node(seed, permitted(seed)));
 }
 
 /// So that a failed test can be reproduced.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use jid::BareJid;
 use parlor_base::clock::Clock;
-use parlor_cluster::{Claim, Key, Session, SessionId, SessionState, Timing, Token, Value};
+use parlor_cluster::{Claim, Cpu, Key, Session, SessionId, SessionState, Timing, Token, Value};
 use parlor_session::{KeyChange, Secret};
 use parlor_stanza::types::OmemoForm;
 use parlor_store::{
@@ -442,7 +442,8 @@ async fn data_of_the_other_side_is_replaced_only_on_demand() {
     assert_eq!(house.stage(), None);
     // A node that was killed has it.
     let (id, node_key) = (SessionId { process: 7, number: 1 }, Key::Account(bot().as_str().into()));
-    let session = |beat| Session { node: "one".into(), capacity: 1, beat, state: SessionState::Open };
+    let session =
+        |beat| Session { node: "one".into(), capacity: 1, beat, state: SessionState::Open, cpu: Cpu::default() };
     let mut beat = state.put(&Key::Session(id), &Value::Session(session(1)), 0, ANSWER).await.unwrap();
     let (_, revision) = state.standing(bot().as_str()).await.unwrap();
     let claim = Claim { session: Some(id), token: Token(1), weight: 1, lacking: Vec::new() };
@@ -782,7 +783,7 @@ async fn looking_at_what_an_import_does_writes_nothing_to_nats() {
     // A node was killed with the account, and nobody has noticed.
     let _prepared = House::new(&server).await;
     let (state, id) = (state(&link).await, SessionId { process: 7, number: 1 });
-    let session = Session { node: "one".into(), capacity: 1, beat: 1, state: SessionState::Open };
+    let session = Session { node: "one".into(), capacity: 1, beat: 1, state: SessionState::Open, cpu: Cpu::default() };
     state.put(&Key::Session(id), &Value::Session(session), 0, ANSWER).await.unwrap();
     let claim = Claim { session: Some(id), token: Token(1), weight: 1, lacking: Vec::new() };
     state.put(&Key::Account(bot().as_str().into()), &Value::Claim(claim), 0, ANSWER).await.unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::{Client, Message, Subject};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use parlor_cluster::{Claim, Key, Session, SessionId, SessionState, Timing, Token, Value};
+use parlor_cluster::{Claim, Cpu, Key, Session, SessionId, SessionState, Timing, Token, Value};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -530,7 +530,8 @@ async fn the_node_that_has_an_account_is_found_by_two_records() {
     let ids = [1, 2].map(|process| SessionId { process, number: 0 });
     let [(own, began), (other, _)] = {
         let session = async |id, node: &str| {
-            let session = Session { node: node.into(), capacity: 1, beat: 0, state: SessionState::Open };
+            let (node, state, cpu) = (node.into(), SessionState::Open, Cpu::default());
+            let session = Session { node, capacity: 1, beat: 0, state, cpu };
             (session.clone(), write(&Key::Session(id), Value::Session(session), 0).await)
         };
         [session(ids[0], "one").await, session(ids[1], "two").await]
