@@ -10,7 +10,7 @@ mod iq;
 mod lifecycle;
 mod messages;
 mod presence;
-mod settings;
+pub(super) mod settings;
 
 use std::sync::Arc;
 

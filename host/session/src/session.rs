@@ -12,6 +12,7 @@ use parlor_stanza::types::{Incoming, Message, Offers, RosterItem};
 
 use crate::calls::AnyCommand;
 use crate::effect::Effect;
+use crate::features::settings::room_passwords_read;
 use crate::features::{Features, ad_hoc};
 use crate::rooms::passwords::RoomPasswords;
 use crate::snapshot::Snapshot;
@@ -286,7 +287,7 @@ impl Session {
 
 /// Sets the passwords that the owner gives for rooms. A listed room that refused the one before is asked again at once.
 pub fn set_room_passwords(session: &mut Session, passwords: RoomPasswords, now: Timestamp, effects: &mut Vec<Effect>) {
-    session.input(now, effects, |features, turn| features.room_passwords_read(passwords, turn));
+    session.input(now, effects, |features, turn| room_passwords_read(features, passwords, turn));
 }
 
 /// Handles the same as [`Session::taken_up`], if the process is another node of a cluster that gave the account away. The account was never

@@ -27,7 +27,7 @@ impl Node {
         let running = self.view.held_by(own).filter(|(account, _)| self.holds.get(*account).is_some_and(may_go));
         let running: BTreeMap<_, _> = running.map(|(account, weight)| (Arc::clone(account), weight)).collect();
         let mut places = self.places(now);
-        self.count_moves(own, &mut places);
+        count_moves(self, own, &mut places);
         let can_run = |account: &str, id| self.view.can_run(account, id);
         let moves = if is_open {
             // An account that has just come to its node is not moved at once.
@@ -55,19 +55,19 @@ impl Node {
             self.stop(&account, heir, until);
         }
     }
+}
 
-    /// Counts accounts that this node is giving away where they go.
-    fn count_moves(&self, own: SessionId, places: &mut [Place]) {
-        for account in &self.leaving {
-            let phase = self.holds.get(account).map(|hold| hold.phase);
-            let Some(Phase::Stopping(heir) | Phase::Stopped(heir)) = phase else { continue };
-            let weight = self.view.claim(account).map_or(0, |claim| u64::from(claim.weight));
-            for one in places.iter_mut() {
-                if one.session == own {
-                    one.load = one.load.saturating_sub(weight);
-                } else if Some(one.session) == heir {
-                    one.load += weight;
-                }
+/// Counts accounts that a node is giving away where they go.
+fn count_moves(node: &Node, own: SessionId, places: &mut [Place]) {
+    for account in &node.leaving {
+        let phase = node.holds.get(account).map(|hold| hold.phase);
+        let Some(Phase::Stopping(heir) | Phase::Stopped(heir)) = phase else { continue };
+        let weight = node.view.claim(account).map_or(0, |claim| u64::from(claim.weight));
+        for one in places.iter_mut() {
+            if one.session == own {
+                one.load = one.load.saturating_sub(weight);
+            } else if Some(one.session) == heir {
+                one.load += weight;
             }
         }
     }

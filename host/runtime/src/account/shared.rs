@@ -330,7 +330,7 @@ impl Shared {
     /// Routes an event to the plugins that listen and may see it, but not to the instance that has it already.
     pub(super) fn route(&self, event: Event, has_it: Option<InstanceId>) {
         let snapshot = self.snapshot.load();
-        let delivery = self.delivery(&event, &snapshot);
+        let delivery = delivery(&self.router, &event, &snapshot);
         let is_contact = |jid: &BareJid| snapshot.is_contact(jid);
         match has_it {
             None => self.router.route(event, delivery, &is_contact),
@@ -338,23 +338,10 @@ impl Shared {
         }
     }
 
-    /// Returns how an event that happens now is delivered. In a room the delivery has the number of the visit. Messages
-    /// of a room that is not entered yet count for the coming visit: they must not pass for everything that was missed
-    /// before.
-    fn delivery(&self, event: &Event, snapshot: &Snapshot) -> Delivery {
-        let entered = match &event.payload {
-            Payload::Message(message) if message.kind == MessageKind::Groupchat => {
-                snapshot.rooms.get(&message.chat).map(|room| room.entered + u64::from(!room.joined))
-            }
-            _ => None,
-        };
-        entered.map_or_else(|| self.router.live(), Delivery::Live)
-    }
-
     /// Routes an event to these instances alone. Returns whether any has got it.
     pub(super) fn route_to(&self, instances: &[InstanceId], event: Event) -> bool {
         let snapshot = self.snapshot.load();
-        let delivery = self.delivery(&event, &snapshot);
+        let delivery = delivery(&self.router, &event, &snapshot);
         self.router.route_among(instances, event, delivery, &|jid| snapshot.is_contact(jid))
     }
 
@@ -371,6 +358,18 @@ impl Shared {
             let _ = was_done.await;
         }
     }
+}
+
+/// Returns how an event that happens now is delivered. In a room the delivery has the number of the visit. Messages of a room
+/// that is not entered yet count for the coming visit: they must not pass for everything that was missed before.
+fn delivery(router: &Router, event: &Event, snapshot: &Snapshot) -> Delivery {
+    let entered = match &event.payload {
+        Payload::Message(message) if message.kind == MessageKind::Groupchat => {
+            snapshot.rooms.get(&message.chat).map(|room| room.entered + u64::from(!room.joined))
+        }
+        _ => None,
+    };
+    entered.map_or_else(|| router.live(), Delivery::Live)
 }
 
 /// Returns the history of an account's connection.

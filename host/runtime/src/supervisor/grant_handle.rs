@@ -25,7 +25,7 @@ impl GrantHandle {
         let instance = self.0.standing.with(|standing| standing.instance.clone());
         if let Some(instance) = instance {
             instance.account.router.grant(&instance.mailbox, grants);
-            self.0.announce_granted(&instance);
+            announce_granted(&self.0, &instance);
         }
     }
 
@@ -63,14 +63,14 @@ impl Shared {
                 break;
             }
         }
-        self.announce_granted(instance);
+        announce_granted(self, instance);
     }
+}
 
-    /// Announces the nodes that an instance may read now, and its features, if its manifest asks for either.
-    fn announce_granted(&self, instance: &Instance) {
-        let asked = &self.admitted.manifest.permissions;
-        if [Permission::PubsubRead, Permission::DiscoOwn].iter().any(|permission| asked.contains_key(permission)) {
-            foreign::announce_granted(&instance.account, &instance.mailbox);
-        }
+/// Announces the nodes that an instance may read now, and its features, if the manifest of its plugin asks for either.
+fn announce_granted(plugin: &Shared, instance: &Instance) {
+    let asked = &plugin.admitted.manifest.permissions;
+    if [Permission::PubsubRead, Permission::DiscoOwn].iter().any(|permission| asked.contains_key(permission)) {
+        foreign::announce_granted(&instance.account, &instance.mailbox);
     }
 }

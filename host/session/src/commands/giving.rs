@@ -78,28 +78,7 @@ impl Commands {
             // Some write the prefix as well.
             self.line(line.strip_prefix(prefix).unwrap_or(line), message, around.rooms)
         });
-        marked.or_else(|| self.bare_line(&said, message, around, turn))
-    }
-
-    /// Returns the command in a private message without the prefix.
-    ///
-    /// A message may begin with a command's name by chance. So the person must be allowed to give that command there, and
-    /// further words count only if it takes some. Otherwise the host would refuse commands that nobody meant to give.
-    fn bare_line(&self, said: &str, message: &Message, around: Around<'_>, turn: &Turn<'_>) -> Option<CommandLine> {
-        if !turn.settings.command_prefix_optional_in_private || message.kind == MessageKind::Groupchat {
-            return None;
-        }
-        let line = self.line(said, message, around.rooms)?;
-        let wanted = line.wanted();
-        let is_meant = if line.word == HELP {
-            wanted.is_none_or(|wanted| self.asked_for(&wanted, message, around, turn).is_some())
-        } else {
-            let (_, name, found) = self.find(&line.word, Place::In(room_of(message, around.rooms).as_ref()))?;
-            let is_here = found.reading.only_in().is_none_or(|place| place.has(message.kind));
-            let takes_it = wanted.is_none() || found.reading.takes_words();
-            is_here && takes_it && may_give(name, found, &Person::of(message, around))
-        };
-        is_meant.then_some(CommandLine { is_bare: true, ..line })
+        marked.or_else(|| bare_line(self, &said, message, around, turn))
     }
 
     /// Returns whether the author of this message may give one more command without the prefix now, and counts it.
@@ -215,6 +194,33 @@ impl Commands {
         }
         Ok(())
     }
+}
+
+/// Returns the command in a private message without the prefix.
+///
+/// A message may begin with a command's name by chance. So the person must be allowed to give that command there, and
+/// further words count only if it takes some. Otherwise the host would refuse commands that nobody meant to give.
+fn bare_line(
+    commands: &Commands,
+    said: &str,
+    message: &Message,
+    around: Around<'_>,
+    turn: &Turn<'_>,
+) -> Option<CommandLine> {
+    if !turn.settings.command_prefix_optional_in_private || message.kind == MessageKind::Groupchat {
+        return None;
+    }
+    let line = commands.line(said, message, around.rooms)?;
+    let wanted = line.wanted();
+    let is_meant = if line.word == HELP {
+        wanted.is_none_or(|wanted| commands.asked_for(&wanted, message, around, turn).is_some())
+    } else {
+        let (_, name, found) = commands.find(&line.word, Place::In(room_of(message, around.rooms).as_ref()))?;
+        let is_here = found.reading.only_in().is_none_or(|place| place.has(message.kind));
+        let takes_it = wanted.is_none() || found.reading.takes_words();
+        is_here && takes_it && may_give(name, found, &Person::of(message, around))
+    };
+    is_meant.then_some(CommandLine { is_bare: true, ..line })
 }
 
 /// Returns whether a message is new and addressed to this account. History, copies, and corrections and retractions of commands that

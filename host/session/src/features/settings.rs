@@ -11,26 +11,28 @@ use crate::carbons::Carbons;
 use crate::records::room_record::WANTS_PASSWORD;
 use crate::records::status::Status;
 use crate::records::view::View;
-use crate::rooms::passwords::RoomPasswords;
+use crate::rooms::passwords::{RoomPasswords, take_passwords};
 use crate::rooms::rejoining::Listed;
 use crate::rooms::renaming::{named_anew, named_by_settings, refused_for_nicknames, rename};
 use crate::status::follow_default_message;
 use crate::turn::Turn;
 
-impl Features {
-    pub(crate) fn room_passwords_read(&mut self, passwords: RoomPasswords, turn: &mut Turn<'_>) {
-        let new = self.rooms.take_passwords(passwords);
-        let has_begun = turn.promises.is_resolved("roomsAutoJoined") || !self.rooms.auto.is_empty();
-        if !turn.is_live() || !turn.announced || !has_begun || !turn.settings.allow_muc {
-            return;
-        }
-        for room in new {
-            if self.rooms.records.out_because(&room) == Some(WANTS_PASSWORD) {
-                self.bookmarks.enter_again(&room, &mut self.rooms, turn);
-            }
+/// Takes over the passwords that the owner gives for rooms, and asks listed rooms again that refused the ones before.
+pub(crate) fn room_passwords_read(features: &mut Features, passwords: RoomPasswords, turn: &mut Turn<'_>) {
+    let Features { rooms, bookmarks, .. } = features;
+    let new = take_passwords(rooms, passwords);
+    let has_begun = turn.promises.is_resolved("roomsAutoJoined") || !rooms.auto.is_empty();
+    if !turn.is_live() || !turn.announced || !has_begun || !turn.settings.allow_muc {
+        return;
+    }
+    for room in new {
+        if rooms.records.out_because(&room) == Some(WANTS_PASSWORD) {
+            bookmarks.enter_again(&room, rooms, turn);
         }
     }
+}
 
+impl Features {
     pub(crate) fn rewritten(&mut self, before: &Settings, after: &Settings, turn: &mut Turn<'_>) {
         let (old, new) = (turn.settings.clone(), turn.settings.rewritten(before, after));
         if old == new {

@@ -12,6 +12,7 @@ use parlor_stanza::types::{Bookmark, History, Outgoing, PresenceOut};
 use super::membership::{Farewell, Membership, Reason, Stage, Tells};
 use super::occupants::fire_occupant;
 use super::opening::RoomOptions;
+use super::passwords::password_for;
 use super::rejoining::{Listed, apart, stays_out, still_waits, tell_owner};
 use super::staying::SILENCE;
 use super::{RoomTurn, Rooms};
@@ -115,7 +116,7 @@ impl RoomTurn<'_, '_> {
         };
         let Some(membership) = self.rooms.memberships.get(jid) else { return };
         let mut join = membership.join.clone();
-        join.password = self.rooms.password_for(jid, membership);
+        join.password = password_for(&self.rooms.passwords, jid, membership);
         if let Some(until) = membership.known_until {
             let since = until.checked_sub(CLOCKS_DIFFER).unwrap_or(until);
             join.history = Some(History { since: Some(since), ..History::default() });

@@ -8,6 +8,7 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Bookmark, History, RoomJoin};
 
 use super::membership::{Membership, Reason, Stage};
+use super::passwords::password_to_keep;
 use super::{RoomTurn, Rooms, may_wait, not_open};
 use crate::deadlines::Late;
 use crate::iq::rooms::{ConfigValue, weight_of_fields};
@@ -87,7 +88,7 @@ impl RoomTurn<'_, '_> {
             self.rooms.make_room(self.turn)?;
         }
         let mut join = options.join;
-        join.password = self.rooms.password_to_keep(jid, join.password, reason, bookmark);
+        join.password = password_to_keep(&self.rooms.passwords, jid, join.password, reason, bookmark);
         let max_stanzas = self.turn.settings.muc_history_max_stanzas;
         join.history = join.history.or_else(|| max_stanzas.map(|_| History { max_stanzas, ..History::default() }));
         let nick = address.resource().to_string();

@@ -50,14 +50,9 @@ impl Held {
         self.kind == Kind::Unknown || (is_carried && !self.is_skipping() && name_of(self.tag()) == b"message")
     }
 
-    /// Returns the start of the attribute that is being read, behind the name of its tag.
-    fn attribute_start(&self) -> usize {
-        self.attribute.start.max(self.tag + 1 + name_of(self.tag()).len()).min(self.bytes.len())
-    }
-
     /// Handles a complete attribute of a stanza: it is kept if it is needed, or if there is room.
     pub fn attribute_ends(&mut self, is_long_name: bool) -> Result<(), Lost> {
-        let start = self.attribute_start();
+        let start = attribute_start(self);
         let value = self.attribute.value.unwrap_or(self.bytes.len()).max(start);
         let length = self.bytes.len() - start;
         let use_of_it = Use::of(attribute_name(&self.bytes[start..value]));
@@ -114,11 +109,16 @@ impl Held {
     /// Completes a tag of a stanza whose last part was too long.
     pub fn end_long_tag(&mut self) {
         if std::mem::take(&mut self.attribute.is_long) {
-            self.bytes.truncate(self.attribute_start());
+            self.bytes.truncate(attribute_start(self));
             self.bytes.extend_from_slice(if self.is_empty { b"/>" } else { b">" });
             self.cut.get_or_insert(LONG_TOKEN);
         }
     }
+}
+
+/// Returns the start of the attribute that is being read, behind the name of its tag.
+fn attribute_start(held: &Held) -> usize {
+    held.attribute.start.max(held.tag + 1 + name_of(held.tag()).len()).min(held.bytes.len())
 }
 
 /// Returns whether a start tag may be one that servers pass on although it is not well-formed: a name has or declares a prefix,
