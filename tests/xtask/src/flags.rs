@@ -140,13 +140,16 @@ pub struct Web {
 /// Measure what a plugin costs beside a native bot, other bots, and bare wasmtime
 #[derive(Debug, Parser)]
 pub struct Bench {
-    /// Measure only this; several are given with commas between
-    #[arg(long, value_name = "PART", value_delimiter = ',', conflicts_with = "languages")]
-    pub only: Vec<Part>,
+    /// Measure only this part, or the rows with this text in their names; several are given with commas between
+    #[arg(long, value_name = "ROW", conflicts_with = "languages")]
+    pub only: Vec<String>,
+    /// Only list the parts and their rows
+    #[arg(long, conflicts_with_all = ["languages", "json", "only"])]
+    pub list: bool,
     /// How often the bots take turns, as long as there is time
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=50))]
     pub rounds: u32,
-    /// Also build this revision, and let its host take turns in echo, system-calls, instances and parked
+    /// Also build this revision, and measure its host beside this one
     #[arg(long, value_name = "REV", conflicts_with = "languages")]
     pub against: Option<String>,
     /// Build what is measured by a profile, as `cargo xtask package --by-profile` does
@@ -229,6 +232,22 @@ impl Part {
             Self::Guard => "junk among 200 messages a second in a room on Prosody, as an occupant sees it",
             Self::Cluster => "nodes of a cluster over NATS, on the scripted peer",
             Self::Encrypted => "messages that are encrypted from end to end by OMEMO, on Prosody",
+        }
+    }
+
+    /// Returns the same as a heading on the page.
+    pub fn heading(self) -> String {
+        let title = self.title();
+        format!("{}{}", title[..1].to_uppercase(), &title[1..])
+    }
+
+    /// Returns why the host of another revision cannot be measured in this part; `None` if it can.
+    pub fn unpaired(self) -> Option<&'static str> {
+        match self {
+            Self::Calls | Self::Archive | Self::Storage => {
+                Some("its host runs within the bench, which is built from this revision")
+            }
+            _ => None,
         }
     }
 }

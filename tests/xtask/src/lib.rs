@@ -8,6 +8,7 @@ pub use crate::flags::{Attack, Bench, Cluster, Detectors, Faults, Index, Part, W
 
 mod flags;
 pub mod listing;
+pub mod rows;
 
 /// parlor's own commands
 ///
@@ -246,20 +247,23 @@ The site is written to target/book/site. mdbook builds it: the first time, cargo
     /// Measure what a plugin costs beside a native bot, other bots, and bare wasmtime
     #[command(after_help = "Examples:
   cargo xtask bench
+  cargo xtask bench --list     all parts and rows
   cargo xtask bench --only echo,calls
+  cargo xtask bench --only \"memory of each\"     the rows with this text
   cargo xtask bench --only echo --against HEAD~3     both hosts take turns in one run
   cargo xtask bench --json > bench.json
   cargo xtask bench --languages     what a plugin costs in each language goes into docs/reference/languages.md
 
-Each row has a value, mostly beside that of something else, and mostly a goal. The whole takes up to an hour. A missed goal is
+Each row has a value, mostly beside that of something else, and mostly a goal. The whole takes up to an hour, and writes
+docs/reference/performance.md, where each value is beside that of the whole run before. --only writes no page. A missed goal is
 shown, and changes the exit code only with --languages. Each part has a time limit: one that exceeds it or fails is named, the
 rows of the others are shown, and the exit code is 1. Close what else is running; compare ratios, not times. For slixmpp, Python
 and pip are needed: it is installed into target/slixmpp.
 
-The revision of --against is built in target/against, some ten minutes the first time. These rows are also shown beside its own:
-times, CPU time and memory of the echo bot with one plugin; all system calls of one echo; memory with one plugin and of each of 100
-and of 1,000 plugins; memory of each of 1,000 and of 10,000 parked plugins. Storage, calls and the other parts are of this revision
-alone: they need plugins or a host within the bench, which an older revision may not have.")]
+The revision of --against is built in target/against, some ten minutes the first time. Its host takes turns in echo and
+system-calls. Each other part is measured again with it, with its own echo plugin and the other plugins of this revision, so
+that takes twice as long. Its values are shown beside this revision's. In calls, archive, storage, and some rows of cluster, the
+host runs within the bench, so they are of this revision alone; the bench names them.")]
     Bench(Bench),
 }
 

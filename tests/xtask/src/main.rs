@@ -19,6 +19,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use xtask::rows::{self, Selection};
 use xtask::{Arguments, Attack, Bench, Cluster, Faults, Task, Web};
 
 use crate::run::Interrupted;
@@ -124,7 +125,18 @@ fn detectors() -> anyhow::Result<()> {
     Err(run::replace_by(&workspace::program("detectors"), own_flags()))
 }
 
+#[expect(clippy::print_stdout, reason = "the list is what was asked for")]
 fn bench(flags: &Bench) -> anyhow::Result<()> {
+    let page = rows::page(&workspace::root().join("docs"));
+    if flags.list {
+        print!("{}", rows::listed(&page));
+        return Ok(());
+    }
+    // Before the build, which may take twenty minutes.
+    let selection = Selection::of(&flags.only, &page)?;
+    if let (Some(revision), Some(why)) = (&flags.against, selection.unpaired()) {
+        anyhow::bail!("`--against {revision}` has nothing to compare in these parts: {why}");
+    }
     // Like the suite, it builds plugins in other languages.
     setup::prepare(if flags.languages { Needs::Suite } else { Needs::Bench })?;
     let bench = if flags.by_profile {

@@ -11,7 +11,6 @@ use parlor_tests::certificate::Certificate;
 use parlor_tests::folder::Folder;
 use parlor_tests::host::{Home, Host, Server};
 use parlor_tests::peer::{Peer, Session, somebody};
-use parlor_tests::plugins;
 use parlor_tests::policy::Policy;
 use parlor_tests::prosody::{Account, DOMAIN};
 use tokio::sync::oneshot;
@@ -20,7 +19,7 @@ use tokio::time::{interval, interval_at, timeout};
 use tokio_xmpp::Stanza;
 use xtask::Part;
 
-use crate::bots::granted;
+use crate::bots::{Build, granted};
 use crate::echo::mib;
 use crate::instances::settled;
 use crate::measure::share;
@@ -53,12 +52,12 @@ const SOON: Duration = Duration::from_mins(3);
 
 /// Measures hosts with one and with many accounts.
 #[expect(clippy::cast_precision_loss, reason = "fewer than 2^52 of anything")]
-pub(crate) async fn rows() -> Result<Vec<Row>> {
+pub(crate) async fn rows(build: &Build) -> Result<Vec<Row>> {
     let folder = Folder::new()?;
     let certificate = Certificate::make(&folder)?;
     let (mut rows, mut resident) = (Vec::new(), Vec::new());
     for count in COUNTS {
-        let stage = Stage::set(&certificate, count, &[], |_| Ok(Policy::default())).await?;
+        let stage = Stage::set(&certificate, build, count, &[], |_| Ok(Policy::default())).await?;
         let kib = settled(stage.host.id()).await?;
         resident.push(kib);
         let row = Row::alone(Part::Accounts, format!("memory with {count}, without plugins"), mib(kib), Unit::Mib);
@@ -68,9 +67,8 @@ pub(crate) async fn rows() -> Result<Vec<Row>> {
     let each = last.saturating_sub(first) as f64 / f64::from(COUNT - 1);
     let memory = Row::alone(Part::Accounts, format!("memory of each of {COUNT}"), each, Unit::Kib);
     rows.push(memory.goal(Goal::AtMost(EACH)));
-    let echo =
-        |home: &mut Home| Ok(Policy::default().with("echo", granted(home.install("echo", &plugins::built("echo")?)?)));
-    let mut stage = Stage::set(&certificate, COUNT, &[], echo).await?;
+    let echo = |home: &mut Home| Ok(Policy::default().with("echo", granted(home.install("echo", &build.echo)?)));
+    let mut stage = Stage::set(&certificate, build, COUNT, &[], echo).await?;
     rows.push(stage.busy().await?);
     rows.extend(stage.restarted().await?);
     Ok(rows)
@@ -85,15 +83,17 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Starts a host with so many accounts and these arguments. `policy` installs the plugins of each.
+    /// Starts this host with so many accounts and these arguments. `policy` installs the plugins of each.
     pub(crate) async fn set(
         certificate: &Certificate,
+        build: &Build,
         count: u32,
         arguments: &[&str],
         policy: impl FnOnce(&mut Home) -> Result<Policy>,
     ) -> Result<Self> {
         let peer = Arc::new(Peer::listen(certificate).await?);
         let mut home = Home::new()?;
+        build.take(&mut home);
         let accounts: Vec<_> = (0..count).map(account).collect::<Result<_>>()?;
         let named = accounts.iter().map(|(name, account)| (name.as_str(), account));
         home.add_accounts(named, Server::Plain(peer.port(), certificate))?;

@@ -67,7 +67,7 @@ impl fmt::Display for Contestant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Parlor => "parlor",
-            Self::Before => "before",
+            Self::Before => "other revision",
             Self::Native => "native",
             Self::Bare => "tokio-xmpp",
             Self::Slixmpp => "slixmpp",
@@ -77,6 +77,8 @@ impl fmt::Display for Contestant {
 
 /// The programs that contestants are started from.
 pub(crate) struct Programs {
+    /// The host of this revision.
+    pub(crate) own: Build,
     /// The host of another revision; `None` if there is none to compare with.
     pub(crate) before: Option<Build>,
     /// The Python environment; `None` if it cannot be had.
@@ -87,12 +89,14 @@ pub(crate) struct Programs {
 pub(crate) struct Build {
     host: PathBuf,
     pub(crate) echo: Built,
+    /// Whether it is of this revision, as the bench is.
+    pub(crate) is_own: bool,
 }
 
 impl Build {
     /// Finds the host of this revision.
     pub(crate) fn own() -> Result<Self> {
-        Ok(Self { host: plugins::program("parlor")?, echo: plugins::built("echo")? })
+        Ok(Self { host: plugins::program("parlor")?, echo: plugins::built("echo")?, is_own: true })
     }
 
     /// Finds what `cargo xtask bench --against` has built.
@@ -101,7 +105,12 @@ impl Build {
         let file = folder.join("plugins/echo.wasm");
         let digest =
             plugins::digest(&file).context("the other revision is not built; `cargo xtask bench` builds it")?;
-        Ok(Self { host: folder.join("release/parlor"), echo: Built { file, digest } })
+        Ok(Self { host: folder.join("release/parlor"), echo: Built { file, digest }, is_own: false })
+    }
+
+    /// Finds a plugin for this host: its own echo plugin, or another one of this revision.
+    pub(crate) fn plugin(&self, name: &str) -> Result<Built> {
+        if name == "echo" { Ok(self.echo.clone()) } else { plugins::built(name) }
     }
 
     /// Lets this host run what a home has.
@@ -123,16 +132,8 @@ impl Programs {
         home.add_account("main", account, server)?;
         let missing = || format!("{contestant} is not installed");
         match contestant {
-            Contestant::Parlor => {
-                install_echo(home, &plugins::built("echo")?)?;
-                Ok(Program::Host(home.start()?))
-            }
-            Contestant::Before => {
-                let before = self.before.as_ref().with_context(missing)?;
-                before.take(home);
-                install_echo(home, &before.echo)?;
-                Ok(Program::Host(home.start()?))
-            }
+            Contestant::Parlor => host_with_echo(home, &self.own),
+            Contestant::Before => host_with_echo(home, self.before.as_ref().with_context(missing)?),
             Contestant::Native => {
                 other(contestant, Command::new(plugins::program("native-echo")?), home, account, server)
             }
@@ -145,9 +146,11 @@ impl Programs {
     }
 }
 
-/// Installs the echo plugin without effective limits.
-fn install_echo(home: &Home, echo: &Built) -> Result<()> {
-    home.set_policy(&Policy::default().with("echo", granted(home.install("echo", echo)?)))
+/// Starts a host with its echo plugin, without effective limits.
+fn host_with_echo(home: &mut Home, build: &Build) -> Result<Program> {
+    build.take(home);
+    home.set_policy(&Policy::default().with("echo", granted(home.install("echo", &build.echo)?)))?;
+    Ok(Program::Host(home.start()?))
 }
 
 /// Grants an echo plugin everything, without effective limits.
@@ -303,8 +306,13 @@ impl Program {
 
 impl Bot {
     /// Starts `parlor run` on a scripted peer. `policy` installs the plugins in the home and returns their entries.
-    pub(crate) async fn host(certificate: &Certificate, policy: impl FnOnce(&Home) -> Result<Policy>) -> Result<Self> {
+    pub(crate) async fn host(
+        certificate: &Certificate,
+        build: &Build,
+        policy: impl FnOnce(&Home) -> Result<Policy>,
+    ) -> Result<Self> {
         let start = |home: &mut Home, account: &Account, server: Server<'_>| {
+            build.take(home);
             home.add_account("main", account, server)?;
             home.set_policy(&policy(home)?)?;
             Ok(Program::Host(home.start()?))

@@ -23,7 +23,7 @@ use tokio::time::{sleep, timeout};
 use xtask::Part;
 
 use crate::accounts::{Busy, Stage, account};
-use crate::bots::granted;
+use crate::bots::{Build, granted};
 use crate::host::BenchHost;
 use crate::measure::share;
 use crate::row::{Goal, Row, Unit, median};
@@ -52,26 +52,30 @@ const BALANCED: Duration = Duration::from_secs(6);
 /// The timeout of everything that is not measured.
 const SOON: Duration = Duration::from_mins(3);
 
-pub(crate) async fn rows() -> Result<Vec<Row>> {
+/// Measures nodes of this host. A node within the bench is of this revision, so it is measured for this revision alone.
+pub(crate) async fn rows(build: &Build) -> Result<Vec<Row>> {
     let folder = Folder::new()?;
     let certificate = Certificate::make(&folder)?;
-    let mut rows = failover(&certificate).await.context("the kill of a node")?;
-    rows.push(cpu(&certificate).await.context("the CPU time of a node")?);
-    rows.push(sets().await.context("values through NATS")?);
+    let mut rows = failover(&certificate, build).await.context("the kill of a node")?;
+    rows.push(cpu(&certificate, build).await.context("the CPU time of a node")?);
+    if build.is_own {
+        rows.push(sets().await.context("values through NATS")?);
+    }
     Ok(rows)
 }
 
 /// Kills one of three nodes, and measures when its accounts log in again.
-async fn failover(certificate: &Certificate) -> Result<Vec<Row>> {
+async fn failover(certificate: &Certificate, build: &Build) -> Result<Vec<Row>> {
     let (nats, peer) = (Nats::start().await?, Peer::listen(certificate).await?);
     let accounts: Vec<_> = (0..ACCOUNTS).map(account).collect::<Result<_>>()?;
     let mut homes = Vec::new();
     for node in 0..NODES {
         let mut home = Home::new()?;
+        build.take(&mut home);
         let named = accounts.iter().map(|(name, account)| (name.as_str(), account));
         home.add_accounts(named, Server::Plain(peer.port(), certificate))?;
         make_node(&mut home, &nats.address(), &format!("node-{node}"))?;
-        home.set_policy(&echo(&home)?)?;
+        home.set_policy(&echo(&home, build)?)?;
         homes.push(home);
     }
     let mut presence = Presence::watch(peer);
@@ -93,8 +97,8 @@ async fn stop(node: &mut Host) -> Result<()> {
     node.stop(SOON).await.map(drop)
 }
 
-fn echo(home: &Home) -> Result<Policy> {
-    Ok(Policy::default().with("echo", granted(home.install("echo", &built("echo")?)?)))
+fn echo(home: &Home, build: &Build) -> Result<Policy> {
+    Ok(Policy::default().with("echo", granted(home.install("echo", &build.echo)?)))
 }
 
 /// An account has logged in, or its connection is gone.
@@ -189,7 +193,7 @@ impl Presence {
 }
 
 /// Measures the CPU time of a node and of a host that is alone, whose accounts get a message a second each.
-async fn cpu(certificate: &Certificate) -> Result<Row> {
+async fn cpu(certificate: &Certificate, build: &Build) -> Result<Row> {
     let nats = Nats::start().await?;
     let mut stages = Vec::new();
     for is_node in [true, false] {
@@ -197,9 +201,9 @@ async fn cpu(certificate: &Certificate) -> Result<Row> {
             if is_node {
                 make_node(home, &nats.address(), "one")?;
             }
-            echo(home)
+            echo(home, build)
         };
-        stages.push(Stage::set(certificate, OF_A_NODE, &[], policy).await?);
+        stages.push(Stage::set(certificate, build, OF_A_NODE, &[], policy).await?);
     }
     let begin = tokio::time::Instant::now();
     let mut busy = Vec::new();

@@ -180,7 +180,7 @@ mod tests {
         let (value, whose, amount) = memory.unwrap();
         assert_eq!(
             (value.to_string(), whose.as_str(), amount.to_bits()),
-            ("3.0 MiB".to_owned(), "before", 2f64.to_bits())
+            ("3.0 MiB".to_owned(), "other revision", 2f64.to_bits())
         );
     }
 }

@@ -12,13 +12,13 @@ use parlor_tests::omemo::{self, Device};
 use parlor_tests::policy::Policy;
 use parlor_tests::prosody::{Archive, Prosody};
 use parlor_tests::server::{Account, XmppServer};
-use parlor_tests::{plugins, usage};
+use parlor_tests::usage;
 use tokio::task::JoinSet;
 use tokio_xmpp::Stanza;
 use xmpp_parsers::minidom::Element;
 use xtask::Part;
 
-use crate::bots::granted;
+use crate::bots::{Build, granted};
 use crate::measure::share;
 use crate::row::{Goal, Row, Unit, median};
 
@@ -40,10 +40,10 @@ const ROOM: f64 = 5.0;
 const SOON: Duration = Duration::from_mins(1);
 
 /// Measures it, which takes about a minute.
-pub(crate) async fn rows() -> Result<Vec<Row>> {
+pub(crate) async fn rows(build: &Build) -> Result<Vec<Row>> {
     let prosody = Prosody::start_with(Archive::Nothing).await?;
-    let mut rows = echo(&prosody).await.context("an encrypted echo")?;
-    rows.push(room(&prosody).await.context("an encrypted room")?);
+    let mut rows = echo(&prosody, build).await.context("an encrypted echo")?;
+    rows.push(room(&prosody, build).await.context("an encrypted room")?);
     Ok(rows)
 }
 
@@ -57,11 +57,12 @@ struct Stage {
 
 impl Stage {
     /// Starts it, and lets it enter these rooms.
-    async fn set(prosody: &XmppServer, account: &Account, rooms: &[&BareJid]) -> Result<Self> {
+    async fn set(prosody: &XmppServer, build: &Build, account: &Account, rooms: &[&BareJid]) -> Result<Self> {
         let mut home = Home::new()?;
+        build.take(&mut home);
         home.add_account("main", account, Server::Direct(prosody.ports().direct, prosody.certificate()))?;
         home.set("auto_join_rooms", rooms.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-        let echo = granted(home.install("echo", &plugins::built("echo")?)?);
+        let echo = granted(home.install("echo", &build.echo)?);
         home.set_policy(&Policy::default().with("echo", echo))?;
         let host = home.start()?;
         host.wait_count("account connected", &[], 1, SOON).await?;
@@ -169,8 +170,8 @@ async fn turn(stage: &Stage, person: &mut Person, is_encrypted: bool, count: usi
     Ok(Turn { p50: share(&trips, 50).as_secs_f64() * 1e6, cpu: cpu.as_secs_f64() * 1e6 })
 }
 
-async fn echo(prosody: &XmppServer) -> Result<Vec<Row>> {
-    let stage = Stage::set(prosody, &prosody.fresh_account("bot")?, &[]).await?;
+async fn echo(prosody: &XmppServer, build: &Build) -> Result<Vec<Row>> {
+    let stage = Stage::set(prosody, build, &prosody.fresh_account("bot")?, &[]).await?;
     // One plain message does not turn an encrypted chat plain, so these are two people.
     let mut juliet = Person::new(prosody, &prosody.fresh_account("juliet")?).await?;
     let mut romeo = Person::new(prosody, &prosody.fresh_account("romeo")?).await?;
@@ -191,7 +192,7 @@ async fn echo(prosody: &XmppServer) -> Result<Vec<Row>> {
     Ok(vec![p50, more.goal(Goal::AtMost(DEARER))])
 }
 
-async fn room(prosody: &XmppServer) -> Result<Row> {
+async fn room(prosody: &XmppServer, build: &Build) -> Result<Row> {
     let room = prosody.fresh_room();
     let (bot, account) = (prosody.fresh_account("bot")?, prosody.fresh_account("juliet")?);
     let mut person = Person::new(prosody, &account).await?;
@@ -216,7 +217,7 @@ async fn room(prosody: &XmppServer) -> Result<Row> {
             }
         });
     }
-    let stage = Stage::set(prosody, &bot, &[&room]).await?;
+    let stage = Stage::set(prosody, build, &bot, &[&room]).await?;
     person.meets(&stage.bot).await?;
     entered(&mut person.client, &room, &bot).await?;
     // The first answer comes after the host has fetched the keys of all.

@@ -19,7 +19,7 @@ use xmpp_parsers::iq::Iq;
 use xmpp_parsers::minidom::Element;
 use xtask::Part;
 
-use crate::bots::unlimited;
+use crate::bots::{Build, unlimited};
 use crate::measure::share;
 use crate::row::{Goal, Row, Unit};
 
@@ -38,9 +38,9 @@ const SOON: Duration = Duration::from_secs(30);
 const LINK: &str = "https://junk.example/";
 
 /// Measures it, which takes some ten seconds.
-pub(crate) async fn rows() -> Result<Vec<Row>> {
+pub(crate) async fn rows(build: &Build) -> Result<Vec<Row>> {
     let prosody = Prosody::start_with(Archive::Everything).await?;
-    let mut stage = Stage::set(&prosody).await?;
+    let mut stage = Stage::set(&prosody, build).await?;
     // Then the plugin runs, and knows what the room can do.
     stage.observer.say(&stage.room, "good morning").await?;
     let mut speakers = stage.speakers(&prosody).await?;
@@ -96,13 +96,14 @@ struct Stage {
 }
 
 impl Stage {
-    async fn set(prosody: &XmppServer) -> Result<Self> {
+    async fn set(prosody: &XmppServer, build: &Build) -> Result<Self> {
         let (account, room) = (prosody.fresh_account("guard")?, prosody.fresh_room());
         let mut observer = Client::login(&prosody.connector()?, &prosody.fresh_account("observer")?, "balcony").await?;
         observer.join(&room, "observer", SOON).await?;
         observer.unlock(&room, SOON).await?;
         promote(&mut observer, &room, &account).await?;
         let mut home = Home::new()?;
+        build.take(&mut home);
         home.add_account("main", &account, Server::Direct(prosody.ports().direct, prosody.certificate()))?;
         home.set("auto_join_rooms", vec![room.to_string()])?;
         let guard = granted(home.install("guard", &plugins::built("guard")?)?);

@@ -16,15 +16,13 @@ use tokio::time::timeout;
 use tokio_xmpp::Stanza;
 use xtask::Part;
 
-use crate::bots::{Build, Contestant, granted};
+use crate::bots::{Build, granted};
 use crate::echo::mib;
 use crate::page::Plot;
 use crate::row::{Goal, Row, Unit};
 
 /// The numbers of plugins, each with the most milliseconds until all run; `None` if there is no goal.
 const COUNTS: [(u32, Option<f64>); 4] = [(1, None), (100, Some(100.0)), (1_000, Some(500.0)), (10_000, None)];
-/// The most plugins of another revision, whose memory is measured as well.
-const PAIRED: u32 = 1_000;
 /// The most resident memory of the host with one plugin, in MiB.
 const BASE: f64 = 20.0;
 /// The most resident memory of each further plugin, in KiB.
@@ -45,44 +43,15 @@ struct Taken {
     resident_kib: u64,
 }
 
-/// The resident memory of a host with some plugins, and with one.
-#[derive(Clone, Copy)]
-struct Memory {
-    all_kib: u64,
-    one_kib: u64,
-}
-
-impl Memory {
-    /// Returns the memory of each further plugin, in KiB.
-    #[expect(clippy::cast_precision_loss, reason = "fewer than 2^52 of anything")]
-    fn each(self, count: u32) -> f64 {
-        self.all_kib.saturating_sub(self.one_kib) as f64 / f64::from(count - 1)
-    }
-
-    /// Returns the row that has the memory of another revision beside it.
-    fn beside(self, before: Self, count: u32) -> Row {
-        let row = |what: &str, unit, of: &dyn Fn(Self) -> f64| {
-            let row = Row::alone(Part::Instances, format!("{what} {count}"), of(self), unit);
-            row.beside(Contestant::Before.to_string(), of(before))
-        };
-        if count == 1 {
-            row("memory with", Unit::Mib, &|memory: Self| mib(memory.all_kib))
-        } else {
-            row("memory of each of", Unit::Kib, &|memory: Self| memory.each(count))
-        }
-    }
-}
-
-/// Measures a host for each number of plugins, and that of another revision in turns with it.
-#[expect(clippy::print_stderr, reason = "a missing row has a reason")]
-pub(crate) async fn rows(before: Option<&Build>) -> Result<Vec<Row>> {
+/// Measures a host for each number of plugins.
+#[expect(clippy::cast_precision_loss, reason = "fewer than 2^52 of anything")]
+pub(crate) async fn rows(build: &Build) -> Result<Vec<Row>> {
     let folder = Folder::new()?;
     let certificate = Certificate::make(&folder)?;
-    let own = Build::own()?;
-    let (mut rows, mut base, mut base_before) = (Vec::new(), None, None);
+    let (mut rows, mut base) = (Vec::new(), None);
     for (count, most) in COUNTS {
         let taken =
-            measured(&certificate, &own, count.into()).await.with_context(|| format!("with {count} plugins"))?;
+            measured(&certificate, build, count.into()).await.with_context(|| format!("with {count} plugins"))?;
         let start = Row::alone(
             Part::Instances,
             format!("start until the last of {count} runs"),
@@ -92,19 +61,11 @@ pub(crate) async fn rows(before: Option<&Build>) -> Result<Vec<Row>> {
         rows.push(start.goal(most.map(Goal::AtMost)));
         let all = Row::alone(Part::Instances, format!("memory with {count}"), mib(taken.resident_kib), Unit::Mib);
         rows.push(all.at(Plot::Plugins, count).goal((count == 1).then_some(Goal::AtMost(BASE))));
-        let memory = Memory { all_kib: taken.resident_kib, one_kib: *base.get_or_insert(taken.resident_kib) };
+        let one = *base.get_or_insert(taken.resident_kib);
         if count > 1 {
-            let row = Row::alone(Part::Instances, format!("memory of each of {count}"), memory.each(count), Unit::Kib);
+            let each = taken.resident_kib.saturating_sub(one) as f64 / f64::from(count - 1);
+            let row = Row::alone(Part::Instances, format!("memory of each of {count}"), each, Unit::Kib);
             rows.push(row.goal((count >= 10_000).then_some(Goal::AtMost(EACH))));
-        }
-        let Some(before) = before.filter(|_| count <= PAIRED) else { continue };
-        match measured(&certificate, before, count.into()).await {
-            Ok(Taken { resident_kib: all_kib, .. }) => {
-                let one_kib = *base_before.get_or_insert(all_kib);
-                rows.push(memory.beside(Memory { all_kib, one_kib }, count));
-            }
-            // A host of long ago may not do what is measured here.
-            Err(error) => eprintln!("no row for the other revision with {count} plugins: {error:#}"),
         }
     }
     Ok(rows)
@@ -189,23 +150,5 @@ async fn answer(session: &mut Session) -> Result<usize> {
         let to = message.to.map(Jid::into_bare);
         ensure!(to == Some(person(number).to_bare()), "the answer to {number} goes to {to:?}");
         return Ok(usize::try_from(number)?);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn another_revision_has_the_memory_of_each_plugin_beside_the_own_one() {
-        let own = Memory { all_kib: 20_480 + 99 * 60, one_kib: 20_480 };
-        let before = Memory { all_kib: 10_240 + 99 * 40, one_kib: 10_240 };
-        let row = own.beside(before, 100);
-        assert_eq!((row.what.as_str(), row.value.to_string().as_str()), ("memory of each of 100", "60.0 KiB"));
-        assert_eq!(row.beside.unwrap().ratio.to_bits(), 1.5f64.to_bits());
-        let one = Memory { all_kib: 20_480, one_kib: 20_480 };
-        let row = one.beside(Memory { all_kib: 10_240, one_kib: 10_240 }, 1);
-        assert_eq!((row.what.as_str(), row.value.to_string().as_str()), ("memory with 1", "20.0 MiB"));
-        assert_eq!(row.beside.unwrap().ratio.to_bits(), 2f64.to_bits());
     }
 }

@@ -24,7 +24,7 @@ use parlor_tests::server::XmppServer;
 use parlor_tests::usage;
 use serde_json::{Value, json};
 
-use crate::bots::{Bot, unlimited};
+use crate::bots::{Bot, Build, unlimited};
 use crate::measure;
 use crate::row::median;
 
@@ -210,7 +210,7 @@ async fn row(language: Language, prosody: &XmppServer, folder: &Folder) -> Resul
         memory.push(each(kib(all.memory_kib) - kib(one.memory_kib)));
     }
     let policy = |home: &Home| Ok(Policy::default().with(PLUGIN, unhindered(home.install_bytes(PLUGIN, &plugin)?)));
-    let mut bot = Bot::host(&certificate, policy).await?;
+    let mut bot = Bot::host(&certificate, &Build::own()?, policy).await?;
     measure::alone(&mut bot, MESSAGES).await?;
     let mut trips = measure::alone(&mut bot, MESSAGES).await?;
     trips.sort_unstable();

@@ -30,9 +30,11 @@ mod web;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Parser as _, ValueEnum as _};
+use parlor_tests::docs;
 use parlor_tests::interrupt::{ended, interruptible};
+use xtask::rows::Selection;
 use xtask::{Bench, Part};
 
 use crate::bots::{Build, Programs};
@@ -64,23 +66,33 @@ async fn bench(flags: &Bench) -> Result<()> {
         // After the table, which shows by how much a promise was missed.
         return languages::kept(&rows);
     }
-    let (rows, failures) = rows(flags).await?;
+    let selection = Selection::of(&flags.only, &xtask::rows::page(&docs::folder()))?;
+    let (mut rows, failures) = rows(flags, &selection).await?;
+    rows.retain(|row| selection.shows(row.part, &row.what));
     if flags.json {
         println!("{}", row::to_json(&rows));
     } else {
         println!("{}", row::to_text(&rows));
     }
     // A page of some parts would lack the others.
-    if flags.only.is_empty() {
-        let command = if flags.by_profile { "cargo xtask bench --by-profile" } else { "cargo xtask bench" };
+    if selection.is_whole() {
+        let command = match &flags.against {
+            Some(revision) => format!("cargo xtask bench --against {revision}"),
+            None if flags.by_profile => "cargo xtask bench --by-profile".to_owned(),
+            None => "cargo xtask bench".to_owned(),
+        };
         let missing: Vec<_> = failures.iter().map(|failure| failure.part).collect();
-        let page = page::write(&rows, &missing, command)?;
+        let page = page::write(&rows, &missing, &command)?;
         if !flags.json {
             println!("written to {}", page.display());
         }
     }
     // After the rows of the other parts, which took minutes.
-    failed(&failures)
+    failed(&failures)?;
+    if rows.is_empty() {
+        bail!("none of the rows that `--only` names is there any more");
+    }
+    Ok(())
 }
 
 /// A part that cannot be measured.
@@ -90,11 +102,12 @@ struct Failure {
 }
 
 /// Measures the parts that are wanted, in their order. Also returns those that cannot be measured.
-async fn rows(flags: &Bench) -> Result<(Vec<Row>, Vec<Failure>)> {
-    let is_wanted = |part: &Part| flags.only.is_empty() || flags.only.contains(part);
-    let programs = programs(flags, is_wanted(&Part::Echo)).await?;
-    let parts = Part::value_variants().iter().copied().filter(is_wanted);
-    Ok(each(parts, limit, async |part| measured(part, flags, &programs).await).await)
+async fn rows(flags: &Bench, selection: &Selection) -> Result<(Vec<Row>, Vec<Failure>)> {
+    let programs = programs(flags, selection.needs(Part::Echo)).await?;
+    let parts = Part::value_variants().iter().copied().filter(|part| selection.needs(*part));
+    // Another revision is measured within the same part.
+    let turns: u32 = if programs.before.is_some() { 2 } else { 1 };
+    Ok(each(parts, |part| limit(part) * turns, async |part| measured(part, flags, &programs).await).await)
 }
 
 /// Measures parts one after the other, each within its limit. If one fails, the others are measured all the same.
@@ -147,29 +160,62 @@ async fn within<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Re
     }
 }
 
+/// Measures a part, and then the same with the host of another revision if there is one.
+#[expect(clippy::print_stderr, reason = "a missing row has a reason")]
 async fn measured(part: Part, flags: &Bench, programs: &Programs) -> Result<Vec<Row>> {
+    let own = Box::pin(of_build(part, flags, programs, &programs.own)).await?;
+    // In these, both revisions have taken turns already.
+    let takes_turns = matches!(part, Part::Echo | Part::SystemCalls);
+    let Some(before) = programs.before.as_ref().filter(|_| !takes_turns) else { return Ok(own) };
+    let others = match part.unpaired() {
+        Some(why) => Err(anyhow!(why)),
+        None => within(limit(part), Box::pin(of_build(part, flags, programs, before))).await,
+    };
+    match others {
+        Ok(others) => {
+            let (rows, unpaired) = row::paired(own, &others);
+            if !unpaired.is_empty() {
+                let names = unpaired.join("; ");
+                eprintln!(
+                    "of this revision alone, since the other one's host is not in them or cannot do them: {names}"
+                );
+            }
+            Ok(rows)
+        }
+        // A host of long ago may not do what is measured here.
+        Err(error) => {
+            eprintln!("the rows of {} are of this revision alone: {error:#}", part.name());
+            Ok(own)
+        }
+    }
+}
+
+/// Measures a part with one host.
+async fn of_build(part: Part, flags: &Bench, programs: &Programs, build: &Build) -> Result<Vec<Row>> {
     match part {
         Part::Echo => echo::rows(programs, flags.rounds).await,
         Part::SystemCalls => system_calls::rows(programs).await,
         Part::Calls => calls::rows().await,
-        Part::Scopes => scopes::rows().await,
-        Part::Instances => instances::rows(programs.before.as_ref()).await,
-        Part::Parked => parked::rows(programs.before.as_ref()).await,
-        Part::Accounts => accounts::rows().await,
+        Part::Scopes => scopes::rows(build).await,
+        Part::Instances => instances::rows(build).await,
+        Part::Parked => parked::rows(build).await,
+        Part::Accounts => accounts::rows(build).await,
         Part::Archive => Box::pin(archive::rows()).await,
         Part::Storage => storage::rows().await,
-        Part::Web => web::rows(flags.rounds).await,
-        Part::Guard => guard::rows().await,
-        Part::Encrypted => encrypted::rows().await,
-        Part::Cluster => of_clusters().await,
+        Part::Web => web::rows(build, flags.rounds).await,
+        Part::Guard => guard::rows(build).await,
+        Part::Encrypted => encrypted::rows(build).await,
+        Part::Cluster => of_clusters(build).await,
     }
 }
 
 /// Measures nodes of a cluster, the stream of a component, and its addresses that sleep.
-async fn of_clusters() -> Result<Vec<Row>> {
-    let mut rows = cluster::rows().await?;
-    rows.extend(domain::rows().await.context("the stream of a component")?);
-    rows.extend(sleepers::rows().await.context("addresses that sleep")?);
+async fn of_clusters(build: &Build) -> Result<Vec<Row>> {
+    let mut rows = cluster::rows(build).await?;
+    if build.is_own {
+        rows.extend(domain::rows().await.context("the stream of a component")?);
+    }
+    rows.extend(sleepers::rows(build).await.context("addresses that sleep")?);
     Ok(rows)
 }
 
@@ -177,12 +223,13 @@ async fn of_clusters() -> Result<Vec<Row>> {
 #[expect(clippy::print_stderr, reason = "a missing row has a reason")]
 async fn programs(flags: &Bench, has_echo: bool) -> Result<Programs> {
     let before = flags.against.as_ref().map(|_| Build::before()).transpose()?;
+    let own = Build::own()?;
     if !has_echo {
-        return Ok(Programs { before, slixmpp: None });
+        return Ok(Programs { own, before, slixmpp: None });
     }
     let slixmpp =
         within(INSTALLED, Slixmpp::install()).await.inspect_err(|error| eprintln!("no rows for slixmpp: {error:#}"));
-    Ok(Programs { before, slixmpp: slixmpp.ok() })
+    Ok(Programs { own, before, slixmpp: slixmpp.ok() })
 }
 
 #[cfg(test)]

@@ -8,13 +8,13 @@ use parlor_tests::component::that_parks;
 use parlor_tests::folder::Folder;
 use parlor_tests::host::Home;
 use parlor_tests::peer::{Session, somebody};
-use parlor_tests::plugins::{self, Built};
+use parlor_tests::plugins::Built;
 use parlor_tests::policy::{Entry, Policy};
 use tokio::time::timeout;
 use xtask::Part;
 
 use crate::accounts::{Stage, answer};
-use crate::bots::{Build, Contestant, unlimited};
+use crate::bots::{Build, unlimited};
 use crate::instances::settled;
 use crate::row::{Goal, Row, Unit, median};
 
@@ -22,8 +22,6 @@ use crate::row::{Goal, Row, Unit, median};
 const ACCOUNTS: [u32; 3] = [1, 10, 100];
 /// The number of plugins on each account.
 const PLUGINS: u32 = 1_000;
-/// The most accounts of another revision, whose memory is measured as well.
-const PAIRED: u32 = 10;
 /// The most memory of each, in KiB.
 const EACH: f64 = 2.0;
 /// How many times as long as of a plugin that runs the first answer may take.
@@ -42,30 +40,23 @@ const LOG: [&str; 2] = ["--log", "warn,parlor_runtime::supervisor::parking=debug
 const SOON: Duration = Duration::from_mins(4);
 
 /// Measures memory, and answers of plugins in two languages.
-#[expect(clippy::print_stderr, reason = "a missing row has a reason")]
-pub(crate) async fn rows(before: Option<&Build>) -> Result<Vec<Row>> {
+pub(crate) async fn rows(build: &Build) -> Result<Vec<Row>> {
     let folder = Folder::new()?;
     let certificate = Certificate::make(&folder)?;
-    let (mut rows, own) = (Vec::new(), Build::own()?);
+    let mut rows = Vec::new();
     for accounts in ACCOUNTS {
-        let each = each(&certificate, &own, accounts).await?;
+        let each = each(&certificate, build, accounts).await?;
         let what = format!("memory of each of {}", PLUGINS * accounts);
         let row = Row::alone(Part::Parked, what, each, Unit::Kib);
-        rows.push(row.clone().goal(Goal::AtMost(EACH)));
-        let Some(before) = before.filter(|_| accounts <= PAIRED) else { continue };
-        match self::each(&certificate, before, accounts).await {
-            Ok(theirs) => rows.push(row.beside(Contestant::Before.to_string(), theirs)),
-            // A host of long ago may not do what is measured here.
-            Err(error) => eprintln!("no row for the other revision: {error:#}"),
-        }
+        rows.push(row.goal(Goal::AtMost(EACH)));
     }
     for (language, plugin, words) in ANSWERING {
         let mut times = Vec::new();
         for idle in ["1 h", IDLE] {
             let policy = |home: &mut Home| {
-                Ok(Policy::default().with(plugin, entry(home, plugin, &plugins::built(plugin)?)?.limit("idle", idle)))
+                Ok(Policy::default().with(plugin, entry(home, plugin, &build.plugin(plugin)?)?.limit("idle", idle)))
             };
-            let mut stage = Stage::set(&certificate, 1, &LOG, policy).await?;
+            let mut stage = Stage::set(&certificate, build, 1, &LOG, policy).await?;
             let session = stage.sessions.first_mut().context("there is one account")?;
             times.push(answers(session, words).await.with_context(|| stage.host.log().tail())?);
         }
@@ -92,13 +83,12 @@ async fn each(certificate: &Certificate, build: &Build, accounts: u32) -> Result
 /// Starts a host with a number of plugins on each of a number of accounts, and waits until all are parked.
 async fn parked(certificate: &Certificate, build: &Build, accounts: u32, plugins: u32) -> Result<Stage> {
     let policy = |home: &mut Home| {
-        build.take(home);
         let entry =
             entry(home, "echo", &build.echo)?.limit("idle", IDLE).grant("messages.read", &["nobody@example.org"]);
         let named = |number: u32| (format!("echo-{number}"), entry.clone());
         Ok((0..plugins).map(named).fold(Policy::default(), |policy, (id, entry)| policy.with(&id, entry)))
     };
-    let stage = Stage::set(certificate, accounts, &LOG, policy).await?;
+    let stage = Stage::set(certificate, build, accounts, &LOG, policy).await?;
     let count = usize::try_from(accounts * plugins)?;
     stage.host.wait_count("plugin parked", &[], count, SOON).await?;
     Ok(stage)

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use xtask::Part;
 
+use crate::bots::Contestant;
 use crate::page::Plot;
 
 /// A measured value.
@@ -161,6 +162,26 @@ impl Row {
     }
 }
 
+/// Adds rows that have the values of another revision beside those of this one. Also returns the names of rows that only this one
+/// has.
+pub(crate) fn paired(own: Vec<Row>, others: &[Row]) -> (Vec<Row>, Vec<String>) {
+    let (mut rows, mut unpaired) = (Vec::new(), Vec::new());
+    for row in own {
+        match others.iter().find(|other| other.what == row.what) {
+            Some(other) => {
+                let pair = Row::alone(row.part, row.what.as_str(), row.value.amount, row.value.unit);
+                let pair = pair.beside(Contestant::Before.to_string(), other.value.amount);
+                rows.extend([row, pair]);
+            }
+            None => {
+                unpaired.push(row.what.clone());
+                rows.push(row);
+            }
+        }
+    }
+    (rows, unpaired)
+}
+
 /// Formats rows for people, under a heading for each part.
 pub(crate) fn to_text(rows: &[Row]) -> String {
     let mut text = String::new();
@@ -241,6 +262,22 @@ mod tests {
         assert_eq!(json["rows"][0]["ratio"], 2.0);
         assert_eq!(json["rows"][0]["reached"], false);
         assert_eq!(json["rows"][2]["goal"], Value::Null);
+    }
+
+    #[test]
+    fn each_row_of_another_revision_stands_beside_that_of_this_one_without_a_goal() {
+        let row = |what: &str, micros: f64| Row::alone(Part::Web, what, micros, Unit::Micros);
+        let own = vec![
+            row("a GET", 30.0).beside("hyper", 20.0).goal(Goal::AtMost(1.2)),
+            row("many GETs", 8.0).at(Plot::Cpu, 32),
+        ];
+        let (rows, unpaired) = paired(own, &[row("a GET", 40.0).beside("hyper", 10.0), row("of old", 1.0)]);
+        assert_eq!(unpaired, ["many GETs"]);
+        let shown: Vec<_> = rows.iter().map(|row| (row.what.as_str(), row.is_reached())).collect();
+        assert_eq!(shown, [("a GET", Some(false)), ("a GET", None), ("many GETs", None)]);
+        let beside = rows[1].beside.as_ref().unwrap();
+        assert_eq!((beside.whose.as_str(), beside.ratio.to_bits()), ("other revision", 0.75_f64.to_bits()));
+        assert!(rows[1].point_of(Plot::Cpu).is_none() && rows[2].point_of(Plot::Cpu).is_some());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::prosody::DOMAIN;
 use xtask::Part;
 
-use crate::bots::{Bot, granted};
+use crate::bots::{Bot, Build, granted};
 use crate::measure::{self, Round};
 use crate::page::Plot;
 use crate::row::{Goal, Row, Unit, median};
@@ -29,12 +29,12 @@ const HOOK_ROUNDS: usize = 15;
 const HOOKS: &str = "hookOutgoing,hookIncoming,hookCommand";
 
 /// Measures a host for each number of plugins, in turns.
-pub(crate) async fn rows() -> Result<Vec<Row>> {
+pub(crate) async fn rows(build: &Build) -> Result<Vec<Row>> {
     let folder = Folder::new()?;
     let certificate = Certificate::make(&folder)?;
     let mut bots = Vec::new();
     for count in COUNTS {
-        let mut bot = Bot::host(&certificate, |home| policy(home, count)).await?;
+        let mut bot = Bot::host(&certificate, build, |home| policy(home, build, count)).await?;
         measure::warm_up(&mut bot).await?;
         bots.push(bot);
     }
@@ -55,7 +55,7 @@ pub(crate) async fn rows() -> Result<Vec<Row>> {
         // Beyond that, the number of plugins is the maximum for a process.
         row.goal((*count <= 1_000).then_some(Goal::AtMost(MOST)))
     });
-    let hook = hook(&certificate).await?;
+    let hook = hook(&certificate, build).await?;
     Ok([first.at(Plot::Cpu, 1)].into_iter().chain(more).chain([hook]).collect())
 }
 
@@ -65,13 +65,13 @@ async fn cost(bot: &mut Bot) -> Result<f64> {
 }
 
 /// Measures the echo bot alone, and beside a plugin that listens as a hook and is in no order.
-async fn hook(certificate: &Certificate) -> Result<Row> {
-    let alone = Bot::host(certificate, |home| policy(home, 1)).await?;
-    let beside = Bot::host(certificate, |home| {
+async fn hook(certificate: &Certificate, build: &Build) -> Result<Row> {
+    let alone = Bot::host(certificate, build, |home| policy(home, build, 1)).await?;
+    let beside = Bot::host(certificate, build, |home| {
         let hook = home.install("caller", &plugins::built("caller")?)?.set("listens", HOOKS);
         let names = ["hooks.outgoing", "hooks.incoming", "hooks.commands"];
         let hook = names.into_iter().fold(hook, |hook, name| hook.grant(name, &["*"]));
-        Ok(policy(home, 1)?.with("caller", hook))
+        Ok(policy(home, build, 1)?.with("caller", hook))
     });
     let beside = beside.await?;
     beside.until_running(2).await?;
@@ -101,8 +101,8 @@ async fn hook(certificate: &Certificate) -> Result<Row> {
 
 /// Returns entries of so many echo plugins. The first one hears the sender; the others hear somebody else, some domain, or
 /// contacts, of which there is none.
-fn policy(home: &Home, count: u32) -> Result<Policy> {
-    let echo = home.install("echo", &plugins::built("echo")?)?;
+fn policy(home: &Home, build: &Build, count: u32) -> Result<Policy> {
+    let echo = home.install("echo", &build.echo)?;
     let entry = |scope: &str| -> Entry { granted(echo.clone()).grant("messages.read", &[scope]) };
     let mut policy = Policy::default().with("echo", entry(&format!("juliet@{DOMAIN}")));
     for number in 1..count {

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use parlor_tests::host::{Home, Host};
-use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
 use parlor_tests::usage;
 use serde_json::json;
@@ -16,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use xtask::Part;
 
+use crate::bots::Build;
 use crate::domain::{AT_ONCE, DOMAIN, Server, address};
 use crate::parked::{IDLE, entry};
 use crate::row::{Goal, Row, Unit};
@@ -34,9 +34,9 @@ const SOON: Duration = Duration::from_mins(5);
 const LOOK: Duration = Duration::from_millis(500);
 
 #[expect(clippy::cast_precision_loss, reason = "there are fewer than 2^52 of anything")]
-pub(crate) async fn rows() -> Result<Vec<Row>> {
-    let (one, _) = measured(1).await?;
-    let (all, woken) = measured(ADDRESSES).await?;
+pub(crate) async fn rows(build: &Build) -> Result<Vec<Row>> {
+    let (one, _) = measured(build, 1).await?;
+    let (all, woken) = measured(build, ADDRESSES).await?;
     let each = all.saturating_sub(one) as f64 / (ADDRESSES - 1) as f64;
     let what = format!("memory of a host for each of {ADDRESSES} addresses that sleep");
     let memory = Row::alone(Part::Cluster, what, each, Unit::Kib).goal(Goal::AtMost(EACH));
@@ -46,9 +46,9 @@ pub(crate) async fn rows() -> Result<Vec<Row>> {
 }
 
 /// Returns the memory of a host that was started while so many addresses sleep, in KiB, and how long some of them take to answer.
-async fn measured(count: usize) -> Result<(u64, Duration)> {
+async fn measured(build: &Build, count: usize) -> Result<(u64, Duration)> {
     let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await?);
-    let home = home(listener.local_addr()?.port(), count.min(ANSWERING))?;
+    let home = home(build, listener.local_addr()?.port(), count.min(ANSWERING))?;
     for known in (0..count).step_by(NEW) {
         lull(&home, &listener, count.min(known + NEW)).await.with_context(|| format!("beside {known} that sleep"))?;
     }
@@ -72,12 +72,13 @@ async fn measured(count: usize) -> Result<(u64, Duration)> {
 }
 
 /// Makes a home with a component, whose first addresses get a plugin that answers.
-fn home(port: u16, answering: usize) -> Result<Home> {
+fn home(build: &Build, port: u16, answering: usize) -> Result<Home> {
     let mut home = Home::new()?;
+    build.take(&mut home);
     home.set("allow_non_roster_messaging", true)?;
     home.add_component("bots", DOMAIN, "test", port)?;
     home.amend_component("bots", "sleep_after", "1 s")?;
-    let mut echo = entry(&home, "echo", &built("echo")?)?.limit("idle", IDLE);
+    let mut echo = entry(&home, "echo", &build.echo)?.limit("idle", IDLE);
     echo.accounts = Some((0..answering).map(name).collect());
     home.set_policy(&Policy::default().with("echo", echo))?;
     Ok(home)

@@ -28,7 +28,7 @@ use tokio_xmpp::Stanza;
 use xtask::Part;
 
 use self::server::{LARGE, SMALL, Server};
-use crate::bots::unlimited;
+use crate::bots::{Build, unlimited};
 use crate::echo::mib;
 use crate::instances::settled;
 use crate::measure::share;
@@ -59,18 +59,18 @@ const GROWTH: f64 = 8.0;
 const SOON: Duration = Duration::from_mins(2);
 
 /// Measures all of it, which takes some minute.
-pub(crate) async fn rows(rounds: u32) -> Result<Vec<Row>> {
+pub(crate) async fn rows(build: &Build, rounds: u32) -> Result<Vec<Row>> {
     let folder = Folder::new()?;
     let certificate = Certificate::make(&folder)?;
     let server = Server::start(&certificate).await?;
-    let mut stage = Stage::set(&certificate, &server).await?;
+    let mut stage = Stage::set(&certificate, build, &server).await?;
     let mut native = Native::start(&certificate, &server.url(SMALL))?;
     let mut rows = one_at_a_time(&server, &mut stage, &mut native, rounds).await?;
     rows.push(many_at_once(&server, &mut stage).await?);
     rows.extend(large(&server, &mut stage).await?);
     rows.extend(hooks::rows(&mut stage).await?);
     stage.host.stop(SOON).await?;
-    rows.extend(Box::pin(files::rows()).await.context("files")?);
+    rows.extend(Box::pin(files::rows(build)).await.context("files")?);
     Ok(rows)
 }
 
@@ -162,10 +162,11 @@ struct Stage {
 }
 
 impl Stage {
-    async fn set(certificate: &Certificate, server: &Server) -> Result<Self> {
+    async fn set(certificate: &Certificate, build: &Build, server: &Server) -> Result<Self> {
         let peer = Peer::listen(certificate).await?;
         let account = Account { jid: BareJid::new("bot@localhost")?, password: "any".to_owned() };
         let mut home = Home::new()?;
+        build.take(&mut home);
         home.add_account("main", &account, XmppServer::Plain(peer.port(), certificate))?;
         home.set_web("listen", format!("127.0.0.1:{}", ports::free()?))?;
         home.set_web("ca_file", certificate.certificate_file.to_string_lossy().into_owned())?;

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 use xtask::Part;
 
-use crate::bots::unlimited;
+use crate::bots::{Build, unlimited};
 use crate::echo::mib;
 use crate::instances::settled;
 use crate::row::{Goal, Row, Unit};
@@ -39,19 +39,19 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 
 /// Measures both ways, on each server that is installed.
 #[expect(clippy::print_stderr, reason = "missing rows have a reason")]
-pub(super) async fn rows() -> Result<Vec<Row>> {
-    let mut rows = rows_on(Software::Prosody, "Prosody").await?;
+pub(super) async fn rows(build: &Build) -> Result<Vec<Row>> {
+    let mut rows = rows_on(build, Software::Prosody, "Prosody").await?;
     if Ejabberd::is_installed() {
-        rows.extend(rows_on(Software::Ejabberd, "ejabberd").await.context("ejabberd")?);
+        rows.extend(rows_on(build, Software::Ejabberd, "ejabberd").await.context("ejabberd")?);
     } else {
         eprintln!("no rows for files on ejabberd, which is not installed");
     }
     Ok(rows)
 }
 
-async fn rows_on(software: Software, name: &str) -> Result<Vec<Row>> {
+async fn rows_on(build: &Build, software: Software, name: &str) -> Result<Vec<Row>> {
     let server = software.start_with(Archive::Nothing).await?;
-    let mut stage = Stage::set(&server).await?;
+    let mut stage = Stage::set(&server, build).await?;
     for _ in 0..WARM_UP {
         let url = stage.upload(SMALL).await?;
         stage.read(&url, SMALL).await?;
@@ -80,11 +80,12 @@ struct Stage {
 }
 
 impl Stage {
-    async fn set(server: &XmppServer) -> Result<Self> {
+    async fn set(server: &XmppServer, build: &Build) -> Result<Self> {
         let bot = server.fresh_account("bot")?;
         let mut juliet = Client::login(&server.connector()?, &server.fresh_account("juliet")?, "balcony").await?;
         juliet.available().await?;
         let mut home = Home::new()?;
+        build.take(&mut home);
         home.add_account("main", &bot, Server::Direct(server.ports().direct, server.certificate()))?;
         home.set("allow_non_roster_messaging", true)?;
         home.set_web("ca_file", server.certificate().certificate_file.to_string_lossy().into_owned())?;
