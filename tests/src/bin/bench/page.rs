@@ -12,10 +12,10 @@ use plotters::prelude::SVGBackend;
 use plotters::series::LineSeries;
 use plotters::style::{BLUE, WHITE};
 use xtask::Part;
+use xtask::rows::{self, PAGE, PageRow};
 
 use crate::row::{Beside, Row};
 
-const PAGE: &str = "reference/performance.md";
 /// The width and height of a plot, in pixels.
 const SIZE: (u32, u32) = (640, 320);
 
@@ -58,9 +58,10 @@ impl Plot {
     }
 }
 
-/// Writes the page and its plots, which parts could not be measured, and by which command all was made. Returns the page's path.
+/// Writes the page and its plots, which parts could not be measured, and by which command all was made. Beside the values, it has
+/// those of the page that it replaces. Returns the page's path.
 pub(crate) fn write(rows: &[Row], missing: &[Part], command: &str) -> Result<PathBuf> {
-    let path = docs::folder().join(PAGE);
+    let (path, previous) = (docs::folder().join(PAGE), rows::page(&docs::folder()));
     let save = |path: &PathBuf, text: String| {
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
     };
@@ -68,7 +69,7 @@ pub(crate) fn write(rows: &[Row], missing: &[Part], command: &str) -> Result<Pat
         save(&path.with_file_name(plot.file()), drawn(plot, rows)?)?;
     }
     let day = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
-    save(&path, page(rows, missing, command, &day, &machine()))?;
+    save(&path, page(rows, missing, command, &day, &machine(), &previous))?;
     Ok(path)
 }
 
@@ -83,12 +84,14 @@ fn machine() -> String {
     format!("{cores} cores of {}, Linux {version}", model.map_or("an unknown processor", |(_, model)| model.trim()))
 }
 
-fn page(rows: &[Row], missing: &[Part], command: &str, day: &str, machine: &str) -> String {
+fn page(rows: &[Row], missing: &[Part], command: &str, day: &str, machine: &str, previous: &str) -> String {
+    let before = run_of(previous).map(|run| format!("The column `before` has the whole run before it: {run}. "));
+    let (before, before_rows) = (before.unwrap_or_default(), PageRow::all(previous));
     let mut text = format!(
         "<!-- Made by `{command}` on {day}; a change here is lost. -->\n\n\
          # What parlor costs\n\n\
-         Measured on {day} on {machine}, all in one run. Compare the columns: on another machine all figures are others. A ratio is \
-         the median of those of neighbouring turns. `{command}` measures this and writes this page.\n"
+         Measured on {day} on {machine}, all in one run. {before}Compare the columns: on another machine all figures are others. \
+         A ratio is the median of those of neighbouring turns. `{command}` measures this and writes this page.\n"
     );
     // Writing to a string cannot fail, here and below.
     if !missing.is_empty() {
@@ -96,9 +99,8 @@ fn page(rows: &[Row], missing: &[Part], command: &str, day: &str, machine: &str)
         let _ = write!(text, "\nNot measured, because of an error: {}.\n", names.join("; "));
     }
     for rows in rows.chunk_by(|one, next| one.part == next.part) {
-        let title = rows[0].part.title();
-        let _ = write!(text, "\n## {}{}\n\n", title[..1].to_uppercase(), &title[1..]);
-        text.push_str("| what | measured | beside | ratio | goal | |\n|---|---|---|---|---|---|\n");
+        let _ = write!(text, "\n## {}\n\n", rows[0].part.heading());
+        text.push_str("| what | measured | beside | ratio | before | goal | |\n|---|---|---|---|---|---|---|\n");
         for row in rows {
             let (beside, ratio) = match &row.beside {
                 Some(Beside { whose, amount, ratio }) => {
@@ -112,7 +114,8 @@ fn page(rows: &[Row], missing: &[Part], command: &str, day: &str, machine: &str)
                 None => "",
             };
             let (what, value, goal) = (&row.what, row.value, row.goal_text());
-            let _ = writeln!(text, "| {what} | {value} | {beside} | {ratio} | {goal} | {verdict} |");
+            let before = value_before(row, &before_rows);
+            let _ = writeln!(text, "| {what} | {value} | {beside} | {ratio} | {before} | {goal} | {verdict} |");
         }
         for plot in with_points(rows) {
             let _ = write!(text, "\n![{}]({})\n", plot.title(), plot.file());
@@ -127,6 +130,24 @@ fn page(rows: &[Row], missing: &[Part], command: &str, day: &str, machine: &str)
         }
     }
     text
+}
+
+/// Returns by which command, when and where a page was measured; `None` if there is no page.
+fn run_of(page: &str) -> Option<String> {
+    let (command, _) = page.strip_prefix("<!-- Made by `")?.split_once('`')?;
+    let (_, rest) = page.split_once("\nMeasured on ")?;
+    let (when, _) = rest.split_once(", all in one run")?;
+    Some(format!("`{command}` on {when}"))
+}
+
+/// Returns the value of a row in the run before, and its ratio if it has one; empty if it was not measured.
+fn value_before(row: &Row, before: &[PageRow<'_>]) -> String {
+    let whose = row.beside.as_ref().map_or("", |beside| beside.whose.as_str());
+    match before.iter().find(|one| (one.part, one.what, one.whose) == (row.part, row.what.as_str(), whose)) {
+        Some(PageRow { measured, ratio: "", .. }) => (*measured).to_owned(),
+        Some(PageRow { measured, ratio, .. }) => format!("{measured}, {ratio}×"),
+        None => String::new(),
+    }
 }
 
 /// Returns the page that says where a part's cost comes from, what was tried, and what it would take to reach its goals.
@@ -183,24 +204,59 @@ mod tests {
 
     #[test]
     fn the_page_has_every_row_and_the_plots_that_have_points() {
-        let page = page(&rows(), &[Part::Storage], "cargo xtask bench", "2026-01-02", "2 cores of one kind");
+        let page = page(&rows(), &[Part::Storage], "cargo xtask bench", "2026-01-02", "2 cores of one kind", "");
         for part in [
             "Measured on 2026-01-02 on 2 cores of one kind",
-            "| CPU a message, 10 plugins | 30.0 µs | one plugin: 30.0 µs | 1.00 | at most 1.10× | reached |",
-            "| CPU a message, 1000 plugins | 60.0 µs | one plugin: 30.0 µs | 2.00 | at most 1.10× | missed |",
+            "| CPU a message, 10 plugins | 30.0 µs | one plugin: 30.0 µs | 1.00 |  | at most 1.10× | reached |",
+            "| CPU a message, 1000 plugins | 60.0 µs | one plugin: 30.0 µs | 2.00 |  | at most 1.10× | missed |",
             "(performance-cpu.svg)",
             "\nNot measured, because of an error: what a plugin stores, on disk when it is told so.\n",
         ] {
             assert!(page.contains(part), "{part}: {page}");
         }
-        assert!(!page.contains("performance-accounts.svg"), "{page}");
+        assert!(!page.contains("performance-accounts.svg") && !page.contains("The column `before`"), "{page}");
+    }
+
+    #[test]
+    fn the_page_has_the_values_of_the_run_before_and_not_of_older_ones() {
+        let alone = |mib: f64| Row::alone(Part::Echo, "memory with one plugin, Prosody", mib, Unit::Mib);
+        let made = |rows: &[Row], command: &str, day: &str, previous: &str| {
+            page(rows, &[], command, day, "2 cores of one kind", previous)
+        };
+        let first = made(&[alone(40.0)], "cargo xtask bench", "2026-01-01", "");
+        let [ten, many] = rows();
+        let second = made(&[alone(30.0), ten], "cargo xtask bench --by-profile", "2026-01-02", &first);
+        let third = made(&[alone(20.0), rows()[0].clone(), many], "cargo xtask bench", "2026-01-03", &second);
+        for part in [
+            "\nMeasured on 2026-01-03 on 2 cores of one kind, all in one run. The column `before` has the whole run before it: \
+             `cargo xtask bench --by-profile` on 2026-01-02 on 2 cores of one kind. Compare the columns",
+            "| memory with one plugin, Prosody | 20.0 MiB |  |  | 30.0 MiB |  |  |",
+            "| CPU a message, 10 plugins | 30.0 µs | one plugin: 30.0 µs | 1.00 | 30.0 µs, 1.00× | at most 1.10× | reached |",
+            "| CPU a message, 1000 plugins | 60.0 µs | one plugin: 30.0 µs | 2.00 |  | at most 1.10× | missed |",
+        ] {
+            assert!(third.contains(part), "{part}: {third}");
+        }
+        assert!(!third.contains("40.0 MiB") && !third.contains("2026-01-01"), "{third}");
+    }
+
+    #[test]
+    fn the_page_that_is_there_can_be_read_again() {
+        let page = rows::page(&docs::folder());
+        assert!(run_of(&page).is_some_and(|run| run.starts_with("`cargo xtask bench")), "{page}");
+        let read = PageRow::all(&page);
+        // A row that no part has would be lost.
+        assert_eq!(
+            read.len(),
+            page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what |")).count()
+        );
+        assert!(read.len() > 50 && read.iter().all(|row| !row.measured.is_empty()));
     }
 
     #[test]
     fn a_part_that_misses_a_goal_names_the_page_about_its_cost() {
         let named = |part: Part, micros: f64| {
             let row = Row::alone(part, "a row", micros, Unit::Micros).goal(Goal::AtMost(50.0));
-            let page = page(&[row], &[], "cargo xtask bench", "2026-01-02", "2 cores of one kind");
+            let page = page(&[row], &[], "cargo xtask bench", "2026-01-02", "2 cores of one kind", "");
             page.split_once("`docs/decisions/").map(|(_, rest)| rest.split('`').next().unwrap_or_default().to_owned())
         };
         assert_eq!(named(Part::Echo, 60.0).as_deref(), Some("cost-of-a-message.md"));
