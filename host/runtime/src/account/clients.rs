@@ -8,29 +8,33 @@ use jid::{BareJid, Jid};
 
 /// An account of the host.
 pub(super) trait Client: Debug + Send + Sync {
-    /// Returns whether this is the address by which the host is logged in to it.
+    /// Returns whether this client of it is the host's.
     fn is_at(&self, client: &Jid) -> bool;
 }
 
-/// The accounts of one host, by their addresses.
+/// The accounts of one host, by their addresses. Several may have one address, each with a resource of its own.
 #[derive(Debug, Clone, Default)]
-pub struct HostClients(Arc<Mutex<HashMap<BareJid, Weak<dyn Client>>>>);
+pub struct HostClients(Arc<Mutex<Accounts>>);
+
+type Accounts = HashMap<BareJid, Vec<Weak<dyn Client>>>;
 
 impl HostClients {
-    fn all(&self) -> MutexGuard<'_, HashMap<BareJid, Weak<dyn Client>>> {
+    fn all(&self) -> MutexGuard<'_, Accounts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn has(&self, client: &Jid) -> bool {
         // An account that ends here removes itself, so the lock is not held meanwhile.
-        let account = self.all().get(&client.to_bare()).cloned();
-        account.and_then(|account| account.upgrade()).is_some_and(|account| account.is_at(client))
+        let accounts = self.all().get(&client.to_bare()).cloned().unwrap_or_default();
+        accounts.iter().filter_map(Weak::upgrade).any(|account| account.is_at(client))
     }
 
-    /// Removes an account that has ended, unless another one of its address has begun.
+    /// Removes the accounts of an address that have ended.
     fn forget(&self, own: &BareJid) {
         let mut all = self.all();
-        if all.get(own).is_some_and(|account| account.strong_count() == 0) {
+        let Some(accounts) = all.get_mut(own) else { return };
+        accounts.retain(|account| account.strong_count() > 0);
+        if accounts.is_empty() {
             all.remove(own);
         }
     }
@@ -51,7 +55,8 @@ impl ClientsOfHost {
 
     /// Adds the account to those of the host. Only the first host counts.
     pub(super) fn join(&self, host: &HostClients, account: Weak<dyn Client>) {
-        host.all().insert(self.own.clone(), account);
+        // Nearly every address has one.
+        host.all().entry(self.own.clone()).or_insert_with(|| Vec::with_capacity(1)).push(account);
         let _ = self.host.set(host.clone());
     }
 
@@ -124,6 +129,13 @@ mod tests {
         assert!(has("juliet@example.org/again") && !has("juliet@example.org/parlor"));
         drop(again);
         assert!(!has("juliet@example.org/again"));
+        // Two accounts of one address, each with a resource of its own.
+        let (balcony, garden) =
+            (account("nurse@example.org/balcony", &host), account("nurse@example.org/garden", &host));
+        assert!(has("nurse@example.org/balcony") && has("nurse@example.org/garden"));
+        drop(garden);
+        assert!(has("nurse@example.org/balcony") && !has("nurse@example.org/garden"));
+        drop(balcony);
         assert_eq!(host.all().len(), 1, "one that has ended takes no memory");
     }
 }
