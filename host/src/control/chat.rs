@@ -102,7 +102,8 @@ async fn answer(
     let AdHocRequest { from, command, .. } = request;
     let known = OWNER_COMMANDS.into_iter().find(|(node, _)| *node == command.node);
     let (node, title) = known.ok_or(AdHocRefusal::Unknown)?;
-    if is_of_host(host, &from) {
+    // Other clients of that account are its owner's.
+    if account.clients.has(&from) {
         tracing::warn!(
             account = %account.name, owner = %from, command = node,
             "an owner's command is refused, since a plugin may have sent it: it comes from this host's own client of that address"
@@ -156,12 +157,6 @@ async fn answer(
         None => Err("no plugin was chosen".to_owned()),
     };
     answer(ended(changed))
-}
-
-/// Returns whether this is the host's own client of one of its accounts, by which plugins send stanzas. Other clients of that account are
-/// its owner's.
-fn is_of_host(host: &Host, client: &Jid) -> bool {
-    host.accounts().iter().any(|account| account.snapshot().jid == *client)
 }
 
 /// Returns the last stage of a command: its answer, or the reason of its failure.

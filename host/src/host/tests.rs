@@ -37,6 +37,14 @@ async fn each_account_knows_by_which_clients_its_host_is_logged_in() {
     for account in &accounts {
         assert!(accounts.iter().all(|other| account.clients.has(&other.snapshot().jid)), "{}", account.name);
         assert!(!account.clients.has(&"stranger@example.org/parlor".parse().unwrap()));
+        // A message of the process before may wait on the server, or in a session that is resumed before the sender's.
+        for (client, is_of_host) in [
+            ("bot@example.org/parlor-0123abcd", true),
+            ("bot@example.org/phone", false),
+            ("stranger@example.org/parlor-0123abcd", false),
+        ] {
+            assert_eq!(account.clients.has(&client.parse().unwrap()), is_of_host, "{client}");
+        }
     }
     drop(accounts);
     host.stop().await;

@@ -38,6 +38,7 @@ pub mod peer;
 mod pins;
 mod probe;
 mod reach;
+mod resource;
 mod sasl;
 #[cfg(any(test, feature = "test-support"))]
 #[allow(clippy::unwrap_used, missing_docs, reason = "it is a part of tests")]
@@ -58,6 +59,7 @@ pub use local::LocalServer;
 pub use password::{PasswordError, Supplied, read_room_password};
 pub use pins::{Carrier, Pins};
 pub use probe::{Feature, Probe, RegisterError, probe, random_password, register};
+pub use resource::is_made_up;
 pub use srv::{Resolve, SrvRecord};
 
 /// Returns whether a library that logs under this target sees the stream before or after encryption. Below `info`, such

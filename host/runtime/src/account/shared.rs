@@ -21,7 +21,7 @@ use parlor_session::{Answer, AnyCommand, Command, OwnArchive, Snapshot, WaitUnti
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{AdHocRequest, MessageKind};
 use parlor_store::{Audit, PluginData};
-use parlor_xmpp::Tokens;
+use parlor_xmpp::{Tokens, is_made_up};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Asker;
@@ -103,7 +103,8 @@ pub struct Shared {
 
 impl Client for Shared {
     fn is_at(&self, client: &Jid) -> bool {
-        self.snapshot().jid == *client
+        // What it sent before the host was restarted, or over a former connection, may only come now.
+        self.snapshot().jid == *client || client.resource().is_some_and(|resource| is_made_up(resource.as_str()))
     }
 }
 

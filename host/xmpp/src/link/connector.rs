@@ -27,6 +27,7 @@ use crate::event::Left;
 use crate::handshake;
 use crate::password::Supplied;
 use crate::pins::Pins;
+use crate::resource::made_up;
 
 /// The number of consecutive requests to resume a session without an answer, after which it is given up. A connection
 /// that is lost at this point so often is not lost by accident.
@@ -95,10 +96,9 @@ impl Connector {
     /// Begins to connect.
     pub(super) fn spawn(settings: LinkSettings, log_in: LogIn) -> Self {
         let configured = log_in.left.as_ref().map_or_else(|| settings.jid.clone(), |left| left.jid.clone().into());
-        let jid = configured.try_into_full().unwrap_or_else(|bare| {
-            bare.with_resource_str(&format!("parlor-{:08x}", rand::random::<u32>()))
-                .expect("a short ASCII word is a resource")
-        });
+        let jid = configured
+            .try_into_full()
+            .unwrap_or_else(|bare| bare.with_resource_str(&made_up()).expect("a short ASCII word is a resource"));
         let previous = log_in.left.as_ref().and_then(|left| StreamManagement::taken_up(left).previous());
         let (wants, wanted) = mpsc::channel(1);
         let (report, reports) = mpsc::channel(2);
