@@ -11,10 +11,16 @@ use tokio::time::Instant;
 const MOST: usize = 16;
 /// How long a command stays pending.
 const PATIENCE: Duration = Duration::from_mins(5);
+/// How long after a line of the log about commands of plugins the next one may follow. A plugin can send any number of them.
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// The pending commands of one account.
 #[derive(Debug, Default)]
-pub(super) struct Steps(VecDeque<Step>);
+pub(super) struct Steps {
+    pending: VecDeque<Step>,
+    /// When the log last said that a command may be a plugin's.
+    refused: Option<Instant>,
+}
 
 #[derive(Debug)]
 struct Step {
@@ -32,19 +38,28 @@ pub(super) fn session() -> String {
 impl Steps {
     /// Adds a pending command.
     pub(super) fn begin(&mut self, session: String, by: Jid, node: &'static str, now: Instant) {
-        if self.0.len() == MOST {
-            self.0.pop_front();
+        if self.pending.len() == MOST {
+            self.pending.pop_front();
         }
-        self.0.push_back(Step { session, by, node, until: now + PATIENCE });
+        self.pending.push_back(Step { session, by, node, until: now + PATIENCE });
     }
 
     /// Removes a command at its second step. It cannot be used again, even if the step fails.
     pub(super) fn end(&mut self, session: &str, by: &Jid, node: &str, now: Instant) -> Result<(), AdHocRefusal> {
         let is_it = |step: &Step| step.session == session && step.by == *by && step.node == node;
         // A command of another user stays pending.
-        let at = self.0.iter().position(is_it).ok_or(AdHocRefusal::BadSession)?;
-        let step = self.0.remove(at).ok_or(AdHocRefusal::BadSession)?;
+        let at = self.pending.iter().position(is_it).ok_or(AdHocRefusal::BadSession)?;
+        let step = self.pending.remove(at).ok_or(AdHocRefusal::BadSession)?;
         if now < step.until { Ok(()) } else { Err(AdHocRefusal::SessionExpired) }
+    }
+
+    /// Returns whether the log says that a command may be a plugin's, and notes it.
+    pub(super) fn says_refused(&mut self, now: Instant) -> bool {
+        let says = self.refused.is_none_or(|last| now.duration_since(last) >= SILENCE);
+        if says {
+            self.refused = Some(now);
+        }
+        says
     }
 }
 
@@ -82,13 +97,20 @@ mod tests {
     }
 
     #[test]
+    fn a_plugin_that_sends_commands_without_end_writes_one_line_a_minute() {
+        let (mut steps, now) = (Steps::default(), Instant::now());
+        let said = [0, 1, 59, 60, 61].map(|second| steps.says_refused(now + Duration::from_secs(second)));
+        assert_eq!(said, [true, false, false, true, false]);
+    }
+
+    #[test]
     fn only_so_many_wait() {
         let (mut steps, now) = (Steps::default(), Instant::now());
         let juliet = jid("juliet@example.org/balcony");
         for number in 0..100 {
             steps.begin(number.to_string(), juliet.clone(), "disable", now);
         }
-        assert_eq!(steps.0.len(), MOST);
+        assert_eq!(steps.pending.len(), MOST);
         assert_eq!(steps.end("83", &juliet, "disable", now), Err(AdHocRefusal::BadSession));
         assert_eq!(steps.end("84", &juliet, "disable", now), Ok(()));
     }
