@@ -53,6 +53,8 @@ impl Moves {
 
     /// Moves everything aside that is at these places. Returns where to.
     pub(super) fn clear(&mut self, places: &Config) -> io::Result<Vec<PathBuf>> {
+        // No host starts without it. With it, one that starts after a kill would begin with an empty data folder and with new keys.
+        let config = self.set_aside(&places.path)?;
         let mut aside = Vec::new();
         let of_data = |name: &&str| places.data.join(name).symlink_metadata().is_ok();
         let names: Vec<_> = OF_DATA.into_iter().chain(OF_HOST_BEFORE).filter(of_data).collect();
@@ -68,8 +70,10 @@ impl Moves {
             }
             aside.push(folder);
         }
-        for file in [&places.plugins, &places.path].into_iter().chain(&accounts_file(&places.path)) {
-            aside.extend(self.set_aside(file)?);
+        aside.extend(self.set_aside(&places.plugins)?);
+        aside.extend(config);
+        if let Some(accounts) = accounts_file(&places.path) {
+            aside.extend(self.set_aside(&accounts)?);
         }
         Ok(aside)
     }
@@ -197,6 +201,21 @@ mod tests {
         moves.keep();
         assert!(taken(&places).is_empty());
         assert_eq!(fs::read_to_string(aside[0].join(STORE)).unwrap(), "old");
+    }
+
+    /// A restore that is killed in between leaves a host that does not start, and none that begins anew.
+    #[test]
+    fn the_configuration_is_the_first_that_goes_and_the_last_that_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = places(folder.path());
+        fs::create_dir_all(&places.data).unwrap();
+        for file in [&places.data.join(STORE), &places.plugins, &places.path] {
+            fs::write(file, "mine").unwrap();
+        }
+        let mut moves = Moves::default();
+        moves.clear(&places).unwrap();
+        // They are taken back in the reverse order.
+        assert_eq!((moves.made.len(), &moves.made[0].0), (3, &places.path));
     }
 
     #[test]
