@@ -52,6 +52,7 @@ use self::link::{LinkArgs, address};
 use self::links::{for_accounts, names};
 use super::Ended;
 use super::listening;
+use super::run::leave_no_core;
 use super::show::{is_for_eyes, print, print_json, second, table};
 use super::target::{self, Target};
 
@@ -174,6 +175,7 @@ impl WebArgs {
 
 impl ServeArgs {
     fn run(self) -> anyhow::Result<()> {
+        leave_no_core()?;
         let public = self.origin.as_deref().map(|origin| Site::public(origin, &self.path));
         let public = public.transpose().map_err(|error| Ended::Usage(error.to_string()))?;
         if public.is_none() && !self.listen.ip().is_loopback() {

@@ -26,6 +26,18 @@ async fn is_in(session: &Session) -> bool {
     answer.status == 200
 }
 
+/// A core would hold sessions, and the secrets that owners type into its forms.
+#[tokio::test]
+async fn a_window_that_crashes_leaves_no_core() {
+    let (home, _account) = home().await;
+    let window = Window::open(&home).await.unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", window.id())).unwrap();
+    let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+    let soft_and_hard: Vec<_> = core.split_whitespace().take(2).collect();
+    // A hard limit of zero allows no other value.
+    assert!(soft_and_hard[0] == "1" || soft_and_hard == ["0", "0"], "{limits}");
+}
+
 #[tokio::test]
 async fn a_link_lets_in_once_and_is_not_used_up_by_looking() {
     let house = House::open().await;
