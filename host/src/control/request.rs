@@ -159,11 +159,13 @@ pub(super) fn by_value<'a>(
     }
 }
 
-/// Writes accounts with their addresses, as [`BY_HEADER`] has them.
+/// Writes accounts with their addresses, as [`BY_HEADER`] has them. Without any, it is a value that is refused.
 fn held_to<'a>(accounts: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     // A comma in an address is not one between two accounts.
     let one = |(name, jid): (&str, &str)| format!("{name}={}", escaped(jid).replace(',', "%2C"));
-    accounts.map(one).collect::<Vec<_>>().join(",")
+    let all = accounts.map(one).collect::<Vec<_>>().join(",");
+    // A space at the end of a header is cut off on its way, and without accounts the session would be one of the whole host.
+    if all.is_empty() { "=".to_owned() } else { all }
 }
 
 /// Parses a plugin's id.
@@ -270,6 +272,8 @@ mod tests {
         let all: Vec<_> = (0..=MOST_ACCOUNTS).map(|number| format!("a{number}=a@b")).collect();
         assert_eq!(of(&format!("ann {}", all[1..].join(","))).unwrap().accounts.unwrap().len(), MOST_ACCOUNTS);
         // Nothing that is wrong becomes a session of the whole host.
+        let nobody = by_value("ann", None, Some(std::iter::empty()));
+        assert!(matches!(of(nobody.trim_end()), Err(Refusal::Value(_))), "{nobody}");
         let many = format!("ann {}", all.join(","));
         for wrong in [
             "ann ",
