@@ -33,8 +33,10 @@ async fn log_in(visit: Visit, form: Form) -> Result<Reply, Problem> {
 }
 
 async fn found(visit: &Visit, offline: bool) -> Result<Findings, Problem> {
-    let _place = LOOKS.try_acquire().map_err(|_| Problem::new(409, "somebody looks just now; try it again"))?;
+    let place = LOOKS.try_acquire().map_err(|_| Problem::new(409, "somebody looks just now; try it again"))?;
     look(visit, move |config, _| {
+        // It counts until it is done, also if the browser has broken off the request meanwhile.
+        let _place = place;
         // If the host's file is broken, other pages use only the known places. This page must report the problem.
         let (data, plugins) = (Some(config.data.clone()), Some(config.plugins.clone()));
         let overrides = Overrides { data, plugins, ..Overrides::default() };
@@ -93,6 +95,12 @@ fn row(finding: &Finding) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::task::spawn_blocking;
+    use tokio::time::timeout;
+
+    use super::super::tests::host_in;
     use super::*;
 
     const EVIL: &str = "<script>alert(1)</script>";
@@ -103,6 +111,25 @@ mod tests {
 
     fn page(findings: Vec<Finding>) -> String {
         content(&Findings { findings, accounts: 0 }, None).into_string()
+    }
+
+    /// Otherwise an account would log in as often as somebody asks and breaks off.
+    #[test]
+    fn a_check_whose_browser_is_gone_counts_until_it_is_done() {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            // The check does not begin before the only thread for it is free.
+            let (free, busy) = std::sync::mpsc::channel::<()>();
+            let busy = spawn_blocking(move || busy.recv());
+            let folder = tempfile::tempdir().unwrap();
+            let visit = Visit::for_test(Role::Viewer, "/doctor", host_in(folder.path()));
+            assert!(timeout(Duration::from_millis(10), found(&visit, true)).await.is_err());
+            assert!(LOOKS.try_acquire().is_err());
+            drop(free);
+            assert!(busy.await.unwrap().is_err());
+            drop(timeout(Duration::from_secs(60), LOOKS.acquire()).await.unwrap().unwrap());
+        });
     }
 
     #[test]
