@@ -99,18 +99,14 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
         let (secret, session) = match found {
             Ok(Some(found)) => found,
             Ok(None) if is_read => return Err(Box::new(self.go_to("/login"))),
-            Ok(None) => {
-                let problem = Problem::forbidden(
-                    "you are not logged in any more, and nothing was changed: log in, and do it again",
-                );
-                return Err(Box::new(self.refuse(&problem)));
-            }
+            Ok(None) => return Err(Box::new(self.refuse(&not_logged_in()))),
             Err(problem) => return Err(Box::new(self.refuse(&problem))),
         };
         if !self.shares.has_request(&secret) {
             let problem = Problem::new(429, "this session asks for too many pages: wait a minute, and do it again");
             return Err(Box::new(self.refuse(&problem)));
         }
+        let work = self.shares.work(&secret);
         let seen = Arc::new(Seen {
             secret,
             session: session.clone(),
@@ -120,6 +116,7 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
             // The answer to a HEAD request has no page that could show anything to a person.
             is_asked_for: is_used && *request.method() != Method::HEAD,
             notices: Arc::clone(&self.notices),
+            work,
         });
         if !session.may(access) {
             return Err(Box::new(self.show(&seen, Err(not_for(&session, access)))));
@@ -132,6 +129,22 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
         let query = request.uri().query().unwrap_or_default();
         let query = form_urlencoded::parse(query.as_bytes()).into_owned().take(MOST_PARAMETERS).collect();
         Ok((Visit { state: self.state.clone(), session, seen, parts, query }, request))
+    }
+
+    /// Checks once more that the sender of a form may have something. A form may come slowly, and the session may have ended meanwhile,
+    /// or reach less far.
+    pub(crate) async fn admit_again(&self, visit: Visit<S>, access: Access) -> Result<Visit<S>, Box<Response>> {
+        let secret = visit.seen.secret.clone();
+        let found = stored(&self.sessions, move |sessions| sessions.look(&secret, Timestamp::now())).await;
+        let session = match found {
+            Ok(Some(session)) => session,
+            Ok(None) => return Err(Box::new(self.refuse(&not_logged_in()))),
+            Err(problem) => return Err(Box::new(self.refuse(&problem))),
+        };
+        if !session.may(access) {
+            return Err(Box::new(self.show(&visit.seen, Err(not_for(&session, access)))));
+        }
+        Ok(Visit { session, ..visit })
     }
 
     /// Returns the session of a request, and notes that it was used unless nobody made the request.
@@ -206,6 +219,11 @@ pub(crate) fn not_from_here() -> Problem {
     Problem::forbidden(
         "the browser says that this comes from a page elsewhere, or not where from, so nothing was changed: open the window itself, and do it there",
     )
+}
+
+/// Returns the problem of a change by a session that is over.
+fn not_logged_in() -> Problem {
+    Problem::forbidden("you are not logged in any more, and nothing was changed: log in, and do it again")
 }
 
 /// Returns the problem of a session that may not have something.

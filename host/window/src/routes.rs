@@ -98,11 +98,14 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             let seen = Arc::clone(&visit.seen);
             let (head, body) = request.into_parts();
             let is_own = |token: &str| seen.secret.is_form_token(&seen.path, token);
-            let result = match Form::read(&head.headers, body, is_own).await {
-                Ok(form) => change(visit, form).await,
-                Err(problem) => Err(problem),
+            let form = match Form::read(&head.headers, body, is_own).await {
+                Ok(form) => form,
+                Err(problem) => return frame.show(&seen, Err(problem)),
             };
-            frame.show(&seen, result)
+            match frame.admit_again(visit, access).await {
+                Ok(visit) => frame.show(&seen, change(visit, form).await),
+                Err(answer) => *answer,
+            }
         };
         Self(self.0.route(path, post(answer)))
     }
@@ -123,11 +126,14 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             let seen = Arc::clone(&visit.seen);
             let (head, body) = request.into_parts();
             let is_own = |token: &str| seen.secret.is_form_token(&seen.path, token);
-            let result = match Upload::read(&head.headers, body, is_own).await {
-                Ok(upload) => change(visit, upload).await,
-                Err(problem) => Err(problem),
+            let upload = match Upload::read(&head.headers, body, is_own).await {
+                Ok(upload) => upload,
+                Err(problem) => return frame.show(&seen, Err(problem)),
             };
-            frame.show(&seen, result)
+            match frame.admit_again(visit, access).await {
+                Ok(visit) => frame.show(&seen, change(visit, upload).await),
+                Err(answer) => *answer,
+            }
         };
         Self(self.0.route(path, post(answer)))
     }

@@ -15,6 +15,8 @@ const RATE: f64 = 20.0;
 const BURST: f64 = 600.0;
 /// The most live pages at once of a session, or of all sessions of a person to whom links were sent.
 const MOST_LIVE: usize = 8;
+/// The most requests of a session whose work is carried out at once. Further ones wait.
+pub(crate) const MOST_WORK: usize = 8;
 /// The number of shares above which the inactive ones are forgotten: each session can have one, and each person.
 const MOST: usize = 128;
 
@@ -23,18 +25,21 @@ const MOST: usize = 128;
 struct Share {
     requests: Bucket,
     live: Arc<Semaphore>,
+    work: Arc<Semaphore>,
 }
 
 impl Default for Share {
     fn default() -> Self {
-        Self { requests: Bucket::new(RATE, BURST), live: Arc::new(Semaphore::new(MOST_LIVE)) }
+        let [live, work] = [MOST_LIVE, MOST_WORK].map(|most| Arc::new(Semaphore::new(most)));
+        Self { requests: Bucket::new(RATE, BURST), live, work }
     }
 }
 
 impl Share {
     /// Returns whether forgetting it changes nothing.
     fn is_whole(&self) -> bool {
-        self.requests.used() < 1.0 && self.live.available_permits() == MOST_LIVE
+        let is_at_work = self.work.available_permits() < MOST_WORK;
+        self.requests.used() < 1.0 && self.live.available_permits() == MOST_LIVE && !is_at_work
     }
 }
 
@@ -58,6 +63,12 @@ impl Shares {
             let has_room = MOST_LIVE - share.live.available_permits() < most;
             if has_room { Arc::clone(&share.live).try_acquire_owned().ok() } else { None }
         })
+    }
+
+    /// Returns the places of a session for work. They are those of work and not of requests: a browser can break off a request and send
+    /// the next one, while the work of the first goes on.
+    pub(crate) fn work(&self, session: &Secret) -> Arc<Semaphore> {
+        self.of(session.digest(), |share| Arc::clone(&share.work))
     }
 
     fn of<T>(&self, whose: String, take: impl FnOnce(&Share) -> T) -> T {

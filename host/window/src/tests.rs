@@ -82,6 +82,11 @@ async fn restart(visit: Visit<()>, form: Form) -> Result<Reply, Problem> {
     Ok(visit.done("/", format!("{id} is restarted {}", form.get("how").unwrap_or("so"))))
 }
 
+async fn sent(visit: Visit<()>, upload: Upload) -> Result<Reply, Problem> {
+    let size = upload.file("file").map_or(0, |file| file.size);
+    Ok(visit.done("/", format!("{size} bytes are here")))
+}
+
 async fn long(_: Visit<()>) -> Result<Reply, Problem> {
     Ok(Page::new("Long", html! { p { ("x".repeat(4 << 20)) } }).into())
 }
@@ -121,7 +126,8 @@ fn start_at(site: Site) -> Rig {
         .page("/", Role::Viewer.of_accounts(), first)
         .page("/long", Role::Viewer, long)
         .page("/secret", Role::Owner, first)
-        .form("/plugins/{id}/restart", Role::Operator, restart);
+        .form("/plugins/{id}/restart", Role::Operator, restart)
+        .upload("/file", Role::Operator, sent);
     Rig {
         site,
         router: routes.within(Arc::clone(&frame)),
@@ -363,6 +369,40 @@ async fn somebody_who_is_no_owner_any_more_is_logged_out() {
     let (status, headers, _) = rig.post(&format!("/login/{unused}"), "", "").await;
     assert!(status == 403 && !headers.contains_key(SET_COOKIE), "{status}");
     assert_eq!((rig.get("/", &other).await.0, rig.get("/", &printed).await.0), (200, 200));
+}
+
+/// Otherwise somebody who is about to lose the session could begin a form, and go on with it afterwards.
+#[tokio::test]
+async fn a_form_that_comes_after_its_session_has_ended_changes_nothing() {
+    let rig = start();
+    let (form, file) =
+        (("/plugins/echo/restart", "application/x-www-form-urlencoded"), "multipart/form-data; boundary=x");
+    let part = |rest: &str| format!("--x\r\nContent-Disposition: form-data; name={rest}\r\n");
+    for (path, media) in [form, ("/file", file)] {
+        for is_ended in [false, true] {
+            let cookie = rig.use_link(&rig.send_to("ann@example.org")).await;
+            let (_, secret) = cookie.split_once('=').unwrap();
+            let token = Secret::parse(secret).unwrap().form_token(path);
+            let parts = [
+                part(&format!("\"csrf\"\r\n\r\n{token}")),
+                part("\"file\"; filename=\"a.wasm\"\r\n\r\ncomponent"),
+                "--x--\r\n".to_owned(),
+            ];
+            let body = if media == file { parts.concat() } else { format!("agreed=yes&csrf={token}") };
+            let former = Arc::clone(&rig.former);
+            let late = futures_util::stream::once(async move {
+                *former.lock().unwrap() = is_ended.then_some("ann@example.org");
+                Ok::<_, std::io::Error>(body)
+            });
+            let request = Request::builder().method("POST").uri(path).header(HOST, "localhost:8470");
+            let request = request.header(COOKIE, &cookie).header(ORIGIN, "http://localhost:8470");
+            let request = request.header(CONTENT_TYPE, media).body(Body::from_stream(late)).unwrap();
+            let answered = answer(&rig.site, rig.router.clone(), request).await;
+            assert_eq!(answered.status().as_u16(), if is_ended { 403 } else { 303 }, "{path}");
+            *rig.former.lock().unwrap() = None;
+        }
+    }
+    assert_eq!(*rig.gone.lock().unwrap(), [("ann@example.org".to_owned(), 2), ("ann@example.org".to_owned(), 2)]);
 }
 
 #[tokio::test]
@@ -753,6 +793,28 @@ async fn a_session_asks_for_so_many_pages_and_the_others_go_on() {
     };
     assert!(refused.0 == 429 && refused.1.contains_key(RETRY_AFTER) && served >= 600, "{served}: {}", refused.2);
     assert_eq!(rig.get("/", &other).await.0, 200);
+}
+
+/// Whoever breaks off a request can send the next one at once.
+#[tokio::test]
+async fn requests_that_were_broken_off_count_until_their_work_is_done() {
+    let visit = Visit::for_test(Role::Viewer, "/", ());
+    let (begun, (open, gate)) = (Arc::new(AtomicUsize::new(0)), std::sync::mpsc::channel::<()>());
+    let gate = Arc::new(Mutex::new(gate));
+    for _ in 0..100 {
+        let (begun, gate) = (Arc::clone(&begun), Arc::clone(&gate));
+        let work = visit.blocking(move |(), _| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            // Until the gate is open.
+            let _ = gate.lock().unwrap().recv();
+            Ok(())
+        });
+        assert!(tokio::time::timeout(Duration::from_millis(1), work).await.is_err());
+    }
+    let begun = begun.load(Ordering::Relaxed);
+    assert!(begun <= shares::MOST_WORK, "{begun}");
+    drop(open);
+    assert_eq!(visit.blocking(|(), _| Ok(7)).await, Ok(7));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use maud::{Markup, html};
+use tokio::sync::Semaphore;
 
 use crate::form::{AGREED, TOKEN};
 use crate::page::{Page, Question, Reply};
@@ -40,6 +41,8 @@ pub(crate) struct Seen {
     /// Whether a person asked for it and is shown it: not a page that is open and loads itself again, nor only its head.
     pub(crate) is_asked_for: bool,
     pub(crate) notices: Arc<Notices>,
+    /// The places of the session for work.
+    pub(crate) work: Arc<Semaphore>,
 }
 
 /// Sentences about changes, each for the next page of its session.
@@ -173,8 +176,9 @@ impl<S> Visit<S> {
         let session = Session::new(name, role, None, None, jiff::Timestamp::now());
         let secret = Secret::random().expect("the system has random bytes");
         let (path, base, notices) = (path.to_owned(), String::new(), Arc::default());
-        let (is_read, is_asked_for) = (true, true);
-        let seen = Arc::new(Seen { secret, session: session.clone(), path, base, is_read, is_asked_for, notices });
+        let (is_read, is_asked_for, work) = (true, true, Arc::new(Semaphore::new(crate::shares::MOST_WORK)));
+        let seen = Seen { secret, session: session.clone(), path, base, is_read, is_asked_for, notices, work };
+        let seen = Arc::new(seen);
         let query = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         Self { state, session, seen, parts: Vec::new(), query }
     }
@@ -201,13 +205,20 @@ impl<S> Visit<S> {
 }
 
 impl<S: Clone + Send + Sync + 'static> Visit<S> {
-    /// Runs what waits for files or other processes, on a thread that may.
+    /// Runs what waits for files or other processes, on a thread that may. It waits while the session has too much of that.
     pub async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&S, &Session) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let (state, session) = (self.state.clone(), self.session.clone());
-        let done = tokio::task::spawn_blocking(move || work(&state, &session)).await;
+        // The work goes on if the browser breaks off the request, and keeps its place.
+        let place = Arc::clone(&self.seen.work).acquire_owned().await;
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work(&state, &session);
+            drop(place);
+            done
+        })
+        .await;
         done.unwrap_or_else(|error| {
             tracing::error!(%error, "a page of the window failed");
             Err(Problem::failed("the page failed, which is a fault of parlor: its log says more"))
