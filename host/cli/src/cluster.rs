@@ -44,7 +44,7 @@ pub enum ClusterCommand {
 /// The arguments of `parlor cluster status`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A node that was killed is shown as running until another one has noticed, for about two seconds, and then as `lost since …`, for a day or until it is back. Times are in UTC. PLUGINS compares the plugins.toml of each node with the one of the cluster: `in sync`, `behind`, `differs` with the reason below, or `own` on a node that shares none.\n\nWith more than 20 accounts it shows how many there are, and those that no node has; --node or --page shows each. --json shows all, unless flags pick some.\n\nExamples:\n  parlor cluster status\n  parlor cluster status --node one --page 2     the accounts of a node, 20 on a page\n  parlor cluster status --json\n\nExit codes: 0 shown, 5 accounts run on no node for longer than a take-over lasts, or this node does not reach NATS (with --json 0: `ills` says it), 1 failed, or the host is no node of a cluster, 2 wrong usage, 4 no host runs"
+    after_help = "A node that was killed is shown as running until another one has noticed, for about two seconds, and then as `lost since …`, for a day or until it is back. Times are in UTC. CPU is the part of its cores that a node uses, smoothed over 30 seconds. SHARE is the part of its capacity that it takes: less than 100 % after it was busy while others had room. PLUGINS compares the plugins.toml of each node with the one of the cluster: `in sync`, `behind`, `differs` with the reason below, or `own` on a node that shares none.\n\nWith more than 20 accounts it shows how many there are, and those that no node has; --node or --page shows each. --json shows all, unless flags pick some.\n\nExamples:\n  parlor cluster status\n  parlor cluster status --node one --page 2     the accounts of a node, 20 on a page\n  parlor cluster status --json\n\nExit codes: 0 shown, 5 accounts run on no node for longer than a take-over lasts, or this node does not reach NATS (with --json 0: `ills` says it), 1 failed, or the host is no node of a cluster, 2 wrong usage, 4 no host runs"
 )]
 pub struct StatusArgs {
     /// Only the accounts of this node.
@@ -179,11 +179,12 @@ fn screen(cluster: &Cluster, accounts: &str) -> String {
                 Some(version) => format!("behind ({version})"),
                 None => node.plugins.clone(),
             };
+            let [used, share] = [node.used, node.share].map(|percent| format!("{percent} %"));
             let (capacity, accounts) = (node.capacity.to_string(), node.accounts.to_string());
-            vec![node.name.clone(), node.state.clone(), capacity, accounts, plugins]
+            vec![node.name.clone(), node.state.clone(), used, capacity, share, accounts, plugins]
         })
         .collect();
-    text.push_str(&table(&["NODE", "STATE", "CAPACITY", "ACCOUNTS", "PLUGINS"], &rows));
+    text.push_str(&table(&["NODE", "STATE", "CPU", "CAPACITY", "SHARE", "ACCOUNTS", "PLUGINS"], &rows));
     for LostNode { name, since } in &cluster.lost {
         let since = second(since);
         text.put(format_args!(
@@ -254,6 +255,8 @@ mod tests {
             name: name.to_owned(),
             state: "open".to_owned(),
             capacity: 1,
+            used: if accounts == 0 { 4 } else { 93 },
+            share: if accounts == 0 { 100 } else { 64 },
             accounts,
             plugins: plugins.to_owned(),
             version,
@@ -289,10 +292,10 @@ mod tests {
             "cluster bots, asked at node one\n\
              plugins.toml is version 4, by node one\n\
              accounts.toml is version 2, by node two\n\
-             NODE   STATE  CAPACITY  ACCOUNTS  PLUGINS\n\
-             one    open   1         1         in sync\n\
-             two    open   1         0         behind (3)\n\
-             three  open   1         0         own\n\
+             NODE   STATE  CPU   CAPACITY  SHARE  ACCOUNTS  PLUGINS\n\
+             one    open   93 %  1         64 %   1         in sync\n\
+             two    open   4 %   1         100 %  0         behind (3)\n\
+             three  open   4 %   1         100 %  0         own\n\
              five: lost since 2026-01-02 03:04:05: it did not leave in order; its log or its machine says why\n\
              1 of 2 accounts of the cluster run on no node (b@example.org)\n\
              two: it cannot be read\n\

@@ -132,6 +132,8 @@ impl Telling {
 mod tests {
     use std::sync::Arc;
 
+    use parlor_cluster::Cpu;
+
     use super::*;
 
     #[test]
@@ -151,6 +153,7 @@ mod tests {
             own: 8,
             nowhere: 4,
             named: ["a@b", "c@d", "e@f", "g@h"].map(Arc::from).to_vec(),
+            cpu: Cpu::default(),
         };
         let begin = Duration::from_secs(100);
         let mut health = NodeHealth { is_connected: true, trouble: None, cluster, since: Some(begin) };

@@ -46,8 +46,12 @@ pub struct Overview {
 pub struct NodeRow {
     /// Its name.
     pub name: String,
-    /// The share of accounts that it takes.
+    /// The load that it can take, in relation to other nodes.
     pub capacity: u32,
+    /// The percentage of the CPU time of its machine that it has used lately.
+    pub used: u32,
+    /// The percentage of its capacity that counts when accounts are placed, 1 to 100.
+    pub share: u32,
     /// Whether it gives its accounts away.
     pub is_draining: bool,
     /// How many accounts it has.
@@ -198,6 +202,8 @@ impl State {
         let nodes = sessions.iter().map(|(id, session)| NodeRow {
             name: session.node.to_string(),
             capacity: session.capacity,
+            used: session.cpu.used,
+            share: session.cpu.share,
             is_draining: session.state == SessionState::Draining || drained.contains_key(&names::hash(&session.node)),
             accounts: claims.values().filter(|holder| **holder == Some(*id)).count(),
             standings: standings.get(&names::hash(&session.node)).cloned().unwrap_or_default(),

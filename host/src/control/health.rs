@@ -38,6 +38,8 @@ pub(super) fn health(host: &Host) -> Option<ClusterHealth> {
         // Without NATS, the accounts of other nodes are not known.
         nowhere: health.is_connected.then_some(health.cluster.nowhere.max(stuck.len())),
         files_behind: member.files_behind(),
+        used: health.cluster.cpu.used,
+        share: health.cluster.cpu.share,
         idle: failed.take(NAMED).collect(),
         ills,
     })
@@ -64,6 +66,9 @@ pub(super) fn metrics(status: &Status) -> String {
     put("cluster_accounts_nowhere", "Accounts of the cluster that no node has or can start.", cluster.nowhere);
     put("cluster_accounts_idle", "Accounts that this node was given and fails to start.", Some(cluster.idle.len()));
     put("cluster_files_behind", "Shared files that are not the present ones on this node.", Some(cluster.files_behind));
+    let percent = |value: u32| usize::try_from(value).ok();
+    put("cluster_cpu_percent", "CPU time of its cores that this node uses, in percent.", percent(cluster.used));
+    put("cluster_share_percent", "Part of its capacity that this node takes, in percent.", percent(cluster.share));
     text
 }
 
@@ -77,7 +82,7 @@ mod tests {
             "running": true, "data": "data", "policy": "plugins.toml", "plugins": [], "accounts": [],
             "cluster": {
                 "nats": false, "nodes": 0, "accounts": 24, "here": 0, "nowhere": 24, "files_behind": 1,
-                "ills": ["this node has no lease in NATS"],
+                "used": 93, "share": 64, "ills": ["this node has no lease in NATS"],
             },
         }))
         .unwrap();
@@ -91,13 +96,15 @@ mod tests {
             "parlor_cluster_accounts_nowhere 24",
             "parlor_cluster_accounts_idle 0",
             "parlor_cluster_files_behind 1",
+            "parlor_cluster_cpu_percent 93",
+            "parlor_cluster_share_percent 64",
         ];
         assert_eq!(values, expected);
         // So is `/health`, although no account is here.
         assert_eq!(status.all_ills(), ["this node has no lease in NATS"]);
         let cut_off = status.cluster.as_mut().unwrap();
         (cut_off.nodes, cut_off.nowhere) = (None, None);
-        assert_eq!(metrics(&status).lines().filter(|line| !line.starts_with('#')).count(), 5, "others may have them");
+        assert_eq!(metrics(&status).lines().filter(|line| !line.starts_with('#')).count(), 7, "others may have them");
         status.cluster = None;
         assert!(metrics(&status).is_empty() && status.all_ills().is_empty());
     }

@@ -424,7 +424,7 @@ fn an_owner_hears_which_keys_are_still_needed_and_that_a_node_is_alone() {
     let [(first, _), (earlier, _)] = [(); 2].map(|()| KeyRing::generate());
     let node = |name: &str| {
         let (name, standings) = (name.to_owned(), BTreeMap::new());
-        NodeRow { name, capacity: 1, is_draining: false, accounts: 1, standings }
+        NodeRow { name, capacity: 1, used: 0, share: 100, is_draining: false, accounts: 1, standings }
     };
     let seen = |nodes: &[&str], records: &[_]| {
         let overview = Overview { nodes: nodes.iter().map(|name| node(name)).collect(), ..Overview::default() };

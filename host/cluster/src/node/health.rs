@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Node;
+use crate::record::Cpu;
 
 /// How many accounts are named.
 const NAMED: usize = 20;
@@ -23,6 +24,8 @@ pub struct Health {
     pub nowhere: usize,
     /// The names of some of these.
     pub named: Vec<Arc<str>>,
+    /// The CPU time of this node.
+    pub cpu: Cpu,
 }
 
 impl Node {
@@ -51,6 +54,7 @@ impl Node {
             own: self.running().count(),
             nowhere: nowhere.len(),
             named: nowhere.into_iter().take(NAMED).cloned().collect(),
+            cpu: self.gauge.cpu,
         }
     }
 }

@@ -76,6 +76,8 @@ async fn view(host: &Host, member: &crate::cluster::Member) -> Result<Cluster, R
         name: row.name,
         state: if row.is_draining { "draining" } else { "open" }.to_owned(),
         capacity: row.capacity,
+        used: row.used,
+        share: row.share,
         accounts: row.accounts,
     };
     let account = |row: parlor_nats::AccountRow| ClusterAccount { jid: row.account, node: row.node };

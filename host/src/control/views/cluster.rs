@@ -35,6 +35,11 @@ pub struct Cluster {
     pub ills: Vec<String>,
 }
 
+/// Returns the share of a node that takes as many accounts as its capacity says.
+fn whole() -> u32 {
+    100
+}
+
 /// A node that was lost: others ended its session, since they heard nothing of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LostNode {
@@ -59,6 +64,12 @@ pub struct ClusterHealth {
     pub nowhere: Option<usize>,
     /// How many of the files that nodes share are not the present ones here.
     pub files_behind: usize,
+    /// The percentage of the CPU time of its cores that it has used lately.
+    #[serde(default)]
+    pub used: u32,
+    /// The percentage of its `capacity` that it takes.
+    #[serde(default = "whole")]
+    pub share: u32,
     /// The accounts that it was given and does not run, a hundred at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub idle: Vec<IdleAccount>,
@@ -96,6 +107,12 @@ pub struct ClusterNode {
     pub state: String,
     /// How many accounts it takes in relation to other nodes.
     pub capacity: u32,
+    /// The percentage of the CPU time of its cores that it has used lately.
+    #[serde(default)]
+    pub used: u32,
+    /// The percentage of `capacity` that it takes: less than 100 after it was busy while others had room.
+    #[serde(default = "whole")]
+    pub share: u32,
     /// How many accounts it has.
     pub accounts: usize,
     /// Its `plugins.toml`: `in sync`, `behind` with an earlier version, `differs` if `trouble` says why, or `own` if it shares none.
