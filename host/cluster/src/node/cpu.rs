@@ -65,9 +65,14 @@ impl Gauge {
         self.cpu.used = (self.smoothed + 500) / 1_000;
     }
 
+    /// Returns whether the node takes a smaller share.
+    pub(super) fn is_lowered(&self) -> bool {
+        self.cpu.share < 100
+    }
+
     /// Returns whether an account that came at this moment stays for now, although the node takes a smaller share.
     pub(super) fn keeps(&self, now: Duration, since: Duration) -> bool {
-        self.cpu.share < 100 && since >= self.below && now < since + STAYS
+        self.is_lowered() && since >= self.below && now < since + STAYS
     }
 
     /// Changes the share if that is due. `least` is what the least busy of the other nodes uses; `None` if there is none.

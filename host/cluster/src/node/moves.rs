@@ -22,9 +22,17 @@ impl Node {
             return;
         }
         let is_open = self.state == SessionState::Open;
-        let stays = |hold: &Hold| is_open && self.gauge.keeps(now, hold.since);
-        let may_go = |hold: &Hold| hold.phase == Phase::Running && !stays(hold);
-        let running = self.view.held_by(own).filter(|(account, _)| self.holds.get(*account).is_some_and(may_go));
+        let middle = if is_open && self.gauge.is_lowered() { middle(self) } else { None };
+        let is_older = |account: &Arc<str>, hold: &Hold| {
+            middle.as_ref().is_none_or(|(since, name)| (hold.since, account) < (*since, name))
+        };
+        let stays = |account: &Arc<str>, hold: &Hold| {
+            is_open && (self.gauge.keeps(now, hold.since) || !is_older(account, hold))
+        };
+        let may_go = |account: &Arc<str>| {
+            self.holds.get(account).is_some_and(|hold| hold.phase == Phase::Running && !stays(account, hold))
+        };
+        let running = self.view.held_by(own).filter(|(account, _)| may_go(account));
         let running: BTreeMap<_, _> = running.map(|(account, weight)| (Arc::clone(account), weight)).collect();
         let mut places = self.places(now);
         count_moves(self, own, &mut places);
@@ -55,6 +63,15 @@ impl Node {
             self.stop(&account, heir, until);
         }
     }
+}
+
+/// Returns the account in the middle of those that run, by the time when they came; of an even number, the younger one. A busy node gives away
+/// older ones alone: it became busy by one that came late, which would make each node busy that gets it. So its last account stays, too.
+fn middle(node: &Node) -> Option<(Duration, Arc<str>)> {
+    let running = node.holds.iter().filter(|(_, hold)| hold.phase == Phase::Running);
+    let mut by_age: Vec<_> = running.map(|(account, hold)| (hold.since, account)).collect();
+    by_age.sort_unstable();
+    by_age.get(by_age.len() / 2).map(|(since, account)| (*since, Arc::clone(account)))
 }
 
 /// Counts accounts that a node is giving away where they go.

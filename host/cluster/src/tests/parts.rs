@@ -818,6 +818,37 @@ fn nodes_that_are_all_busy_keep_their_accounts() {
     assert_eq!(stage.loads(), [10, 10, 10]);
 }
 
+/// It would make each node busy that gets it.
+#[test]
+fn the_only_account_of_a_busy_node_stays() {
+    let mut stage = Stage::with(2, 1);
+    stage.run(ms(4_000), &[]);
+    assert_eq!(run_with_costs(&mut stage, 60, [100, 100, 0]), 0);
+    assert_eq!(stage.loads().iter().sum::<usize>(), 1);
+}
+
+#[test]
+fn an_account_that_makes_each_node_busy_moves_once_and_then_others_make_room_for_it() {
+    let mut stage = Stage::with(3, 30);
+    stage.run(ms(4_000), &[]);
+    // The first of its node to go.
+    let (busy, mut at) = (name(0), Vec::new());
+    for _ in 0..60 * 150 {
+        stage.now += ms(400);
+        stage.settle(&[]);
+        stage.stop_all();
+        for node in 0..3 {
+            let is_there = stage.nodes[node].running().any(|(account, _)| *account == busy);
+            let used = stage.loads()[node] * 2 + if is_there { 80 } else { 0 };
+            stage.nodes[node].uses(stage.now, u32::try_from(used).unwrap());
+            at.extend(is_there.then_some(node));
+        }
+    }
+    at.dedup();
+    assert!(at.len() <= 2, "{at:?}");
+    assert_eq!(stage.loads().iter().sum::<usize>(), 30);
+}
+
 /// Anybody at the store may have written what others use.
 #[test]
 fn no_use_and_no_share_of_another_node_is_too_large() {
