@@ -246,6 +246,7 @@ impl Host {
         }
         let domains = Domains::start(&config, &sleepers);
         let clients = HostClients::default();
+        clients.follow(&config);
         // In a cluster, accounts start when the host gets them. Addresses that sleep start when something comes for them.
         let accounts = config.accounts.values().filter(|_| config.cluster.is_none());
         let accounts: BTreeMap<_, _> = accounts

@@ -157,6 +157,7 @@ pub(super) async fn configure(host: &Host, config: Config, by: &By) {
     let (watch, cluster) = (was.watch, was.cluster.clone());
     let config = Arc::new(Config { data, plugins, log, watch, cluster, ..config });
     host.config.store(Arc::clone(&config));
+    host.clients.follow(&config);
     host.config_fault.store(None);
     host.listening.follow(config.web.clone());
     let (before, after) = (&was.accounts, &config.accounts);

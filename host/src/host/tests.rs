@@ -50,6 +50,39 @@ async fn each_account_knows_by_which_clients_its_host_is_logged_in() {
     host.stop().await;
 }
 
+/// The host's clients of the others are logged in elsewhere, and plugins send by them as well.
+#[cfg(feature = "cluster")]
+#[tokio::test]
+async fn an_account_of_a_cluster_knows_by_which_clients_other_nodes_are_logged_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("parlor.toml");
+    let account = |name: &str, more: &str| {
+        format!("[account.{name}]\njid = \"{name}@example.org\"\npassword_env = \"NONE\"\n{more}\n")
+    };
+    let written = |owners: &str| {
+        let cluster = "[cluster]\nnats = \"tls://nats.example.org\"\nname = \"bots\"\nkey_env = \"KEY\"\n";
+        let accounts = [account("bot", owners), account("juliet", ""), account("romeo", "")].concat();
+        std::fs::write(&path, format!("[settings]\nauto_login = false\n{cluster}{accounts}")).unwrap();
+    };
+    written("owners = [\"juliet@example.org\"]");
+    let config = Config::load(&path, &Overrides { environment: |_| None, ..Overrides::default() }).unwrap();
+    let [bot, juliet, romeo] =
+        ["bot", "juliet", "romeo"].map(|name| config.accounts[&name.parse::<AccountName>().unwrap()].link.jid.clone());
+    let host = Host::start(config, Compiler::ThisProcess { optimized: false }, Threads::of_the_caller()).await.unwrap();
+    claims::note(&host, &bot.to_bare(), host.store.clone().into());
+    claims::start(&host).await;
+    let accounts = host.accounts();
+    let [account] = &accounts[..] else { panic!("this node has one account") };
+    assert!(account.clients.has(&juliet) && account.clients.has(&bot));
+    assert!(!account.clients.has(&"juliet@example.org/balcony".parse().unwrap()));
+    assert!(!account.clients.has(&romeo), "nobody asks, so this takes no memory");
+    written("owners = [\"romeo@example.org\"]");
+    host.reconfigure(host.config().read_again().unwrap()).await;
+    assert!(account.clients.has(&romeo) && !account.clients.has(&juliet));
+    drop(accounts);
+    host.stop().await;
+}
+
 fn entry(folder: &Path, name: &str) -> (PluginId, Entry) {
     let digest = Digest::of(b"");
     let text = format!("[plugin.echo]\nsource = \"{name}\"\ndigest = \"{digest}\"\n");

@@ -1,10 +1,11 @@
 //! The clients by which a host is logged in to its accounts. Plugins send by them, so whatever comes from one of them may be a plugin's.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use jid::{BareJid, Jid};
+use parlor_config::Config;
 
 /// An account of the host.
 pub(super) trait Client: Debug + Send + Sync {
@@ -12,30 +13,49 @@ pub(super) trait Client: Debug + Send + Sync {
     fn is_at(&self, client: &Jid) -> bool;
 }
 
-/// The accounts of one host, by their addresses. Several may have one address, each with a resource of its own.
+/// The clients of one host, and of the other nodes of its cluster.
 #[derive(Debug, Clone, Default)]
-pub struct HostClients(Arc<Mutex<Accounts>>);
+pub struct HostClients(Arc<Mutex<Clients>>);
 
-type Accounts = HashMap<BareJid, Vec<Weak<dyn Client>>>;
+#[derive(Debug, Default)]
+struct Clients {
+    /// The accounts that run here, by their addresses. Several may have one address, each with a resource of its own.
+    running: HashMap<BareJid, Vec<Weak<dyn Client>>>,
+    /// The clients that the configuration names at addresses of owners. In a cluster, it names all, and other nodes may run them.
+    named: HashSet<Jid>,
+}
 
 impl HostClients {
-    fn all(&self) -> MutexGuard<'_, Accounts> {
+    fn all(&self) -> MutexGuard<'_, Clients> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Notes which clients the configuration names. Nobody asks about clients at other addresses than those of owners.
+    pub fn follow(&self, config: &Config) {
+        let owners: HashSet<&BareJid> = config.accounts.values().flat_map(|account| &account.owners).collect();
+        let full = config.accounts.values().map(|account| &account.link.jid).filter(|jid| jid.is_full());
+        let named = full.filter(|jid| owners.contains(&jid.to_bare())).cloned().collect();
+        self.all().named = named;
+    }
+
     fn has(&self, client: &Jid) -> bool {
+        let all = self.all();
+        if all.named.contains(client) {
+            return true;
+        }
+        let accounts = all.running.get(&client.to_bare()).cloned().unwrap_or_default();
         // An account that ends here removes itself, so the lock is not held meanwhile.
-        let accounts = self.all().get(&client.to_bare()).cloned().unwrap_or_default();
+        drop(all);
         accounts.iter().filter_map(Weak::upgrade).any(|account| account.is_at(client))
     }
 
     /// Removes the accounts of an address that have ended.
     fn forget(&self, own: &BareJid) {
         let mut all = self.all();
-        let Some(accounts) = all.get_mut(own) else { return };
+        let Some(accounts) = all.running.get_mut(own) else { return };
         accounts.retain(|account| account.strong_count() > 0);
         if accounts.is_empty() {
-            all.remove(own);
+            all.running.remove(own);
         }
     }
 }
@@ -56,11 +76,12 @@ impl ClientsOfHost {
     /// Adds the account to those of the host. Only the first host counts.
     pub(super) fn join(&self, host: &HostClients, account: Weak<dyn Client>) {
         // Nearly every address has one.
-        host.all().entry(self.own.clone()).or_insert_with(|| Vec::with_capacity(1)).push(account);
+        host.all().running.entry(self.own.clone()).or_insert_with(|| Vec::with_capacity(1)).push(account);
         let _ = self.host.set(host.clone());
     }
 
-    /// Returns whether the host is logged in to one of its accounts by this client.
+    /// Returns whether the host, or another node of its cluster, is logged in to one of the accounts by this client. It is asked about
+    /// clients at addresses of owners.
     pub fn has(&self, client: &Jid) -> bool {
         is_of(&self.host, client)
     }
@@ -136,6 +157,6 @@ mod tests {
         drop(garden);
         assert!(has("nurse@example.org/balcony") && !has("nurse@example.org/garden"));
         drop(balcony);
-        assert_eq!(host.all().len(), 1, "one that has ended takes no memory");
+        assert_eq!(host.all().running.len(), 1, "one that has ended takes no memory");
     }
 }
