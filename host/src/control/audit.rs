@@ -140,9 +140,12 @@ impl Audit {
     }
 }
 
-/// Returns the user behind a request, with the session in the browser that it is made for.
+/// Returns the user behind a request, with the session in the browser that it is made for, or the owner in a chat.
 pub(super) fn user(request: &Request, uid: u32) -> By {
-    let of = |session: &Session| By::session(uid, &session.name, session.jid.as_ref().map(|jid| jid.as_str()));
+    let of = |session: &Session| match session.in_chat() {
+        Some(owner) => By::owner(owner.as_str()),
+        None => By::session(uid, &session.name, session.jid.as_ref().map(|jid| jid.as_str())),
+    };
     let by = request.by.as_ref().map_or_else(|| By::user(uid, WAY), of);
     match &request.passed_by {
         Some(node) => By { way: format!("{} at node {node}", by.way), ..by },

@@ -2,6 +2,7 @@
 //! permissions. An account's configuration lists its owners; the session refuses everyone else. They see and change their
 //! own accounts alone.
 
+mod everywhere;
 mod keys;
 mod news;
 mod steps;
@@ -179,12 +180,14 @@ async fn first(host: &Host, account: &Shared, node: &str, title: &str, owner: &J
             Err(reason) => ended(Err(reason)),
         };
     }
-    let reach = Reach::of(host, &owner.to_bare()).await;
-    let mut status = show::status(host, reach.own().as_ref()).await;
+    let owner = owner.to_bare();
+    let reach = Reach::of(host, &owner).await;
+    let mut status = everywhere::status(host, show::status(host, reach.own().as_ref()).await, &owner).await;
+    let missing = missing(status.silent().collect(), &reach);
     reach.narrow(&mut status);
     match node {
-        "status" => ended(Ok(status_lines(&status))),
-        "list" => ended(Ok(plugins(&status.plugins))),
+        "status" => ended(Ok([missing, status_lines(&status)].concat())),
+        "list" => ended(Ok([missing, plugins(&status.plugins)].concat())),
         _ => {
             let controlled = status.plugins.into_iter().filter(|plugin| reach.controls(&plugin.id));
             let mut options: Vec<_> = controlled.map(|plugin| plugin.id).collect();
@@ -203,8 +206,9 @@ async fn change(
     id: &PluginId,
     owner: &Jid,
 ) -> Result<Vec<String>, String> {
-    let reach = Reach::of(host, &owner.to_bare()).await;
-    reach.may_change(id, &show::plugin(host, id).await).inspect_err(|_| {
+    let bare = owner.to_bare();
+    let reach = Reach::of(host, &bare).await;
+    reach.may_change(id, &everywhere::places(host, id, &bare).await).inspect_err(|_| {
         tracing::warn!(%owner, command = node, plugin = %id, "an owner is refused a plugin that is not on the own accounts alone");
     })?;
     let by = By::owner(owner.as_str()).of_some(!reach.is_whole());
@@ -217,9 +221,25 @@ async fn change(
         "this failed; the log of the host says why".to_owned()
     })?;
     settle(host, reach.own().as_ref()).await;
-    let mut places = show::plugin(host, id).await;
+    let (mut places, undone) = if node == "restart" {
+        let undone = everywhere::restart(host, id, &bare).await;
+        (everywhere::places(host, id, &bare).await, undone)
+    } else {
+        (everywhere::switched(host, id, &bare, node == "enable").await, Vec::new())
+    };
     places.retain(|plugin| reach.shows(plugin));
-    Ok(plugins(&places))
+    for place in places.iter_mut().filter(|_| !reach.is_whole()) {
+        place.node = None;
+    }
+    Ok([missing(undone, &reach), plugins(&places)].concat())
+}
+
+/// Returns what is said of nodes that did not answer, before all that may be cut off. They are the business of those who own the whole host.
+fn missing(reasons: Vec<String>, reach: &Reach) -> Vec<String> {
+    if reasons.is_empty() || reach.is_whole() {
+        return reasons;
+    }
+    vec!["a part of the host did not answer".to_owned()]
 }
 
 async fn carry_out(
@@ -255,7 +275,7 @@ fn status_lines(status: &Status) -> Vec<String> {
     lines.extend(status.warnings().chain(status.host_ills()));
     for account in &status.accounts {
         let reason = account.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        lines.push(format!("account {}: {}{reason}", account.name, account.connection));
+        lines.push(format!("account {}{}: {}{reason}", account.name, at(account.node.as_deref()), account.connection));
         lines.extend(account.encryption.as_ref().map(|one| format!("encryption of {}: {}", account.name, one.says())));
     }
     lines.extend(plugins(&status.plugins));
@@ -267,13 +287,18 @@ fn plugins(plugins: &[Plugin]) -> Vec<String> {
         // A plugin has no version if its file is not the approved one.
         let version = one.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
         let on = one.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
-        let reason = one.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        format!("{}{version}{on} is {}{reason}", one.id, one.state)
+        let (at, reason) = (at(one.node.as_deref()), one.reason.as_ref().map(|reason| format!(": {reason}")));
+        format!("{}{version}{on}{at} is {}{}", one.id, one.state, reason.unwrap_or_default())
     };
     if plugins.is_empty() {
         return vec!["no plugins".to_owned()];
     }
     plugins.iter().map(line).collect()
+}
+
+/// Returns the words about the node of a cluster where something is.
+fn at(node: Option<&str>) -> String {
+    node.map(|node| format!(" at node {node}")).unwrap_or_default()
 }
 
 /// Truncates to the most lines and bytes of an answer.
@@ -376,5 +401,19 @@ mod tests {
             "no plugins",
         ];
         assert_eq!(status_lines(&status), says);
+        let mut elsewhere = status;
+        elsewhere.accounts[0].node = Some("two".to_owned());
+        assert!(
+            status_lines(&elsewhere).contains(&"account second at node two: retrying: no route to the host".to_owned())
+        );
+    }
+
+    /// Nodes are not the business of somebody who has some of the accounts.
+    #[test]
+    fn an_owner_of_some_accounts_is_told_that_a_part_did_not_answer_and_of_no_node() {
+        let silent = || vec!["node two does not answer".to_owned()];
+        let part = Reach::default();
+        assert_eq!(missing(silent(), &part), ["a part of the host did not answer"]);
+        assert!(missing(Vec::new(), &part).is_empty());
     }
 }

@@ -4,6 +4,7 @@
 //! and [`merge`] makes one answer of theirs. A node that was passed a request carries it out itself, and records it in its own
 //! audit.
 
+pub(super) mod in_chat;
 mod merge;
 mod passed;
 mod serving;
@@ -180,28 +181,30 @@ struct Part {
 
 /// Returns the answers of this node and of the others.
 async fn of_all(routes: &Routes, member: &Member, request: &Request, peer: u32) -> (Part, Vec<Part>) {
-    let within = if request.method == hyper::Method::GET { QUESTION } else { CHANGE };
-    let asking = async {
-        let names = match member.nodes().await {
-            Ok(names) => names,
-            Err(error) => {
-                let given = Err(format!("the other nodes are not known: {error}"));
-                return vec![Part { node: "?".to_owned(), given }];
-            }
-        };
-        let others = names.into_iter().filter(|name| *name != member.node);
-        let asked = others.map(|node| async move {
-            let name = escape_untrusted(&node, LONGEST);
-            let given = ask(member, &node, &way::of_node(request, &name), peer, within, std::future::pending()).await;
-            Part { node: name, given: given.map_err(|error| shown(&error)) }
-        });
-        join_all(asked).await
-    };
     let name = escape_untrusted(&member.node, LONGEST);
     let own = way::of_node(request, &name);
     let here = async { Given::of(routes.answer(own, tokio::io::empty(), peer).await).await };
-    let (others, own) = tokio::join!(asking, here);
+    let (others, own) = tokio::join!(of_others(member, request, peer), here);
     (Part { node: name, given: Ok(own) }, others)
+}
+
+/// Returns the answers of the other nodes.
+async fn of_others(member: &Member, request: &Request, peer: u32) -> Vec<Part> {
+    let within = if request.method == hyper::Method::GET { QUESTION } else { CHANGE };
+    let names = match member.nodes().await {
+        Ok(names) => names,
+        Err(error) => {
+            let given = Err(format!("the other nodes are not known: {error}"));
+            return vec![Part { node: "?".to_owned(), given }];
+        }
+    };
+    let others = names.into_iter().filter(|name| *name != member.node);
+    let asked = others.map(|node| async move {
+        let name = escape_untrusted(&node, LONGEST);
+        let given = ask(member, &node, &way::of_node(request, &name), peer, within, std::future::pending()).await;
+        Part { node: name, given: given.map_err(|error| shown(&error)) }
+    });
+    join_all(asked).await
 }
 
 /// Returns the account that is meant, or the only one: as on a single host, but on whatever node it is.

@@ -17,6 +17,8 @@ use super::refusal::Refusal;
 /// The header with the session in the browser that a request is made for: its name, and after a space the JID to which its
 /// link was sent, escaped as a value is, or the accounts that it is limited to, as [`held_to`] writes them.
 pub(super) const BY_HEADER: &str = "parlor-by";
+/// The name of what stands for a session where an owner in a chat asks other nodes. No session may have it.
+const CHAT: &str = "@chat";
 /// The longest name of a session, in bytes.
 const LONGEST_NAME: usize = 32;
 /// The most accounts that a session can be limited to by name.
@@ -34,6 +36,28 @@ pub(super) struct Session {
     pub(super) accounts: Option<BTreeMap<AccountName, BareJid>>,
 }
 
+impl Session {
+    /// Returns the owner who asks in a chat with an account of another node; none if it is a session in the browser.
+    pub(super) fn in_chat(&self) -> Option<&BareJid> {
+        self.jid.as_ref().filter(|_| self.name == CHAT)
+    }
+}
+
+/// The way of an owner in a chat to other nodes. The control socket takes none.
+#[cfg(feature = "cluster")]
+impl Session {
+    /// Returns what stands for an owner who asks in a chat.
+    pub(super) fn of_chat(owner: BareJid) -> Self {
+        Self { name: CHAT.to_owned(), jid: Some(owner), accounts: None }
+    }
+
+    /// Reads what another node has passed on; none if it is a session in the browser.
+    pub(super) fn read_chat(by: &str) -> Option<Self> {
+        let (name, owner) = by.split_once(' ')?;
+        Some(Self::of_chat(person(owner).filter(|_| name == CHAT)?))
+    }
+}
+
 /// A request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Request {
@@ -47,7 +71,7 @@ pub(super) struct Request {
     pub(super) host: Option<String>,
     /// The body. The only requests with one that matters have a secret in it.
     pub(super) body: Secret,
-    /// The session in the browser that it is made for.
+    /// The session in the browser that it is made for, or the owner in a chat.
     pub(super) by: Option<Session>,
     /// The node of the cluster that passed it on, escaped. None: it came by the control socket of this host.
     pub(super) passed_by: Option<String>,
@@ -276,6 +300,7 @@ mod tests {
         assert!(matches!(of(nobody.trim_end()), Err(Refusal::Value(_))), "{nobody}");
         let many = format!("ann {}", all.join(","));
         for wrong in [
+            "@chat ann@example.org",
             "ann ",
             "ann ,",
             "ann =",

@@ -8,6 +8,7 @@ use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::header::HeaderValue;
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::Part;
@@ -59,6 +60,11 @@ pub(super) struct Merged {
 }
 
 impl Merged {
+    /// Reads it. None: nodes answered something else.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(&self.given.body).ok()
+    }
+
     /// Returns it as the answer to a client.
     pub(super) fn answer(self) -> Answer {
         let Self { given, mut missing } = self;

@@ -12,7 +12,7 @@ use crate::cluster::framed;
 use crate::control::bounds::LONGEST_BODY;
 use crate::control::http::{self, Answer};
 use crate::control::refusal::Refusal;
-use crate::control::request::{BY_HEADER, Request};
+use crate::control::request::{BY_HEADER, Request, Session};
 use crate::control::routes;
 
 /// A request of a user of the other node.
@@ -21,7 +21,7 @@ use crate::control::routes;
 struct Passed {
     method: String,
     target: String,
-    /// The session in the browser that it is made for.
+    /// The session in the browser that it is made for, or the owner in a chat.
     by: Option<String>,
     /// The user there.
     uid: u32,
@@ -76,12 +76,14 @@ pub(super) fn read(bytes: &[u8], node: &str) -> Result<(Request, u32), Refusal> 
     }
     let method = Method::from_bytes(method.as_bytes()).map_err(|_| strange())?;
     let mut head = hyper::Request::builder().method(method).uri(target);
-    if let Some(by) = by {
+    let in_chat = by.as_deref().and_then(Session::read_chat);
+    if let Some(by) = by.filter(|_| in_chat.is_none()) {
         head = head.header(BY_HEADER, by);
     }
     let (head, ()) = head.body(()).map_err(|_| strange())?.into_parts();
-    let passed_by = Some(escape_untrusted(node, LONGEST));
-    Ok((Request { body: Secret::new(body.to_vec()), passed_by, ..Request::of(&head)? }, uid))
+    let read = Request::of(&head)?;
+    let (by, passed_by) = (in_chat.or(read.by), Some(escape_untrusted(node, LONGEST)));
+    Ok((Request { body: Secret::new(body.to_vec()), by, passed_by, ..read }, uid))
 }
 
 /// Reads the answer of another node.
