@@ -4,7 +4,7 @@ mod three_servers;
 
 use std::time::Duration;
 
-use jid::BareJid;
+use jid::{BareJid, Jid};
 use parlor_tests::client::Client;
 use parlor_tests::component::with_manifest;
 use parlor_tests::host::{Home, Host, Server};
@@ -21,6 +21,7 @@ use parlor_tests::window::Window;
 use serde_json::Value;
 
 use crate::compiled;
+use crate::owner::chat::{begin, done, note};
 use crate::schedules::in_seconds;
 use crate::test_host::{A_MOMENT, SOON, client, friend, prosody};
 
@@ -374,6 +375,75 @@ async fn commands_at_one_node_are_about_the_accounts_of_another_and_a_silent_nod
     assert!(nobody.code == Some(1) && nobody.stderr.contains("node three is not there"), "{nobody:?}");
     assert!(cluster.is_named_silent(&one).await, "{}", two.log().tail());
     for host in [&mut one, &mut two] {
+        assert!(host.stop(MOVED).await.unwrap().success());
+    }
+}
+
+impl Cluster {
+    /// Waits until each node has one of the two accounts and both are connected. Returns the client of `main`, and the nodes of `main` and
+    /// of `second`.
+    async fn until_each_has_one(&self) -> (Jid, [String; 2]) {
+        let reach = async {
+            loop {
+                let status = self.said(0, &["status", "--json"]).await;
+                let accounts = &status["accounts"];
+                let (connections, nodes) = (values(accounts, "connection"), values(accounts, "node"));
+                if connections == ["connected"; 2] && nodes[0] != nodes[1] {
+                    let client = accounts[0]["jid"].as_str().unwrap().parse().unwrap();
+                    return (client, [nodes[0].to_owned(), nodes[1].to_owned()]);
+                }
+                tokio::time::sleep(A_MOMENT).await;
+            }
+        };
+        tokio::time::timeout(MOVED, reach).await.expect("each node has an account within a minute")
+    }
+}
+
+/// The node with the account that the owner writes to asks the other one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_in_a_chat_sees_and_controls_the_accounts_of_all_nodes() {
+    let (mut cluster, server) = (Cluster::new("echo", echo).await, prosody().await);
+    let mut juliet = friend("juliet").await;
+    let second = server.fresh_account("second").unwrap();
+    let owner = juliet.jid().to_bare().to_string();
+    for home in &mut cluster.homes {
+        let way = Server::StartTls(server.ports().starttls, server.certificate());
+        home.add_account("second", &second, way).unwrap();
+        for account in ["main", "second"] {
+            home.amend(account, "owners", Some(vec![owner.clone()].into())).unwrap();
+        }
+    }
+    let mut hosts = [cluster.start(0).await, cluster.start(1).await];
+    let (main, [of_main, of_second]) = cluster.until_each_has_one().await;
+    let on = |state: &str| {
+        [("main", &of_main), ("second", &of_second)]
+            .map(|(account, node)| format!("echo 0.1.0 on {account} at node {node} is {state}"))
+    };
+    let status = note(&begin(&mut juliet, &main, "status").await.unwrap());
+    for (account, node) in [("main", &of_main), ("second", &of_second)] {
+        assert!(status.contains(&format!("account {account} at node {node}: connected")), "{status}");
+    }
+    let list = note(&begin(&mut juliet, &main, "list").await.unwrap());
+    assert!(on("running").iter().all(|line| status.contains(line) && list.contains(line)), "{status}\n{list}");
+    let before: Vec<_> = hosts.iter().map(|host| host.lines("plugin running", &[]).len()).collect();
+    let restarted = done(&mut juliet, &main, "restart", "echo").await;
+    assert!(on("running").iter().all(|line| restarted.contains(line)), "{restarted}");
+    for (host, before) in hosts.iter().zip(before) {
+        host.wait_count("plugin running", &[], before + 1, SOON).await.unwrap();
+    }
+    let audit = cluster.said(0, &["audit", "--json"]).await;
+    let by = |node: &str, way: &str| {
+        let is_it = |one: &Value| {
+            one["node"] == node && one["what"] == "restarted" && one["way"] == way && one["account"].is_string()
+        };
+        audit["entries"].as_array().unwrap().iter().any(is_it)
+    };
+    assert!(by(&of_main, "chat") && by(&of_second, &format!("chat at node {of_main}")), "{audit}");
+    let disabled = done(&mut juliet, &main, "disable", "echo").await;
+    assert!(on("disabled").iter().all(|line| disabled.contains(line)), "{disabled}");
+    let enabled = done(&mut juliet, &main, "enable", "echo").await;
+    assert!(!enabled.contains("disabled") && enabled.contains("on second at node"), "{enabled}");
+    for host in &mut hosts {
         assert!(host.stop(MOVED).await.unwrap().success());
     }
 }

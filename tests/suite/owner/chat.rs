@@ -29,7 +29,7 @@ async fn ask(client: &mut Client, request: Iq) -> Result<Element, String> {
 }
 
 /// Begins a command.
-pub(super) async fn begin(client: &mut Client, to: &Jid, node: &str) -> Result<Element, String> {
+pub(crate) async fn begin(client: &mut Client, to: &Jid, node: &str) -> Result<Element, String> {
     ask(client, put(to, &format!("node='{node}' action='execute'"), None)).await
 }
 
@@ -40,13 +40,14 @@ async fn choose(client: &mut Client, to: &Jid, begun: &Element, plugin: &str) ->
 }
 
 /// Runs both steps of a command, and returns its note.
-pub(super) async fn done(client: &mut Client, to: &Jid, node: &str, plugin: &str) -> String {
+pub(crate) async fn done(client: &mut Client, to: &Jid, node: &str, plugin: &str) -> String {
     let begun = begin(client, to, node).await.unwrap();
     assert_eq!(begun.attr("status"), Some("executing"));
     note(&choose(client, to, &begun, plugin).await.unwrap())
 }
 
-fn note(answer: &Element) -> String {
+/// Returns the note of a command that has ended.
+pub(crate) fn note(answer: &Element) -> String {
     assert_eq!(answer.attr("status"), Some("completed"), "{answer:?}");
     answer.get_child("note", COMMANDS).unwrap().text()
 }

@@ -5,7 +5,7 @@ mod accounts;
 mod ask;
 mod audit;
 mod backup;
-mod chat;
+pub(crate) mod chat;
 mod control;
 mod data;
 mod explain;
