@@ -389,7 +389,7 @@ impl Cluster {
                 let accounts = &status["accounts"];
                 let (connections, nodes) = (values(accounts, "connection"), values(accounts, "node"));
                 if connections == ["connected"; 2] && nodes[0] != nodes[1] {
-                    let client = accounts[0]["jid"].as_str().unwrap().parse().unwrap();
+                    let client: Jid = accounts[0]["jid"].as_str().unwrap().parse().unwrap();
                     return (client, [nodes[0].to_owned(), nodes[1].to_owned()]);
                 }
                 tokio::time::sleep(A_MOMENT).await;
