@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
+use super::verification::Refused;
 use super::*;
 use crate::manifest::{Manifest, ManifestError};
 
@@ -121,6 +122,42 @@ fn a_request_may_be_signed_with_any_of_several_secrets() {
     ] {
         assert_eq!(by(sent, secrets), Err(Unverified), "{sent} {secrets:?}");
     }
+}
+
+/// Up to 15 senders can have their own secrets, each with a former one, and a body may have a mebibyte.
+#[test]
+fn a_request_that_no_secret_can_have_signed_is_hashed_by_none() {
+    let far = |verify: &str, headers: &[(&str, &str)], secrets: &[&'static str]| {
+        let headers: BTreeMap<_, _> = headers.iter().copied().collect();
+        let header = |name: &str| headers.get(name).map(|value| value.as_bytes());
+        let given = Given { header: &header, body: b"Hello, World!", now: Timestamp::from_second(NOW).unwrap() };
+        way(verify).judge_any(secrets, |secret| secret, given).map(|_| ()).unwrap_err()
+    };
+    let (now, old) = (NOW.to_string(), (NOW - 600).to_string());
+    let (right, short) = ("00".repeat(32), "00".repeat(31));
+    let (github, gitea, slack) = ("verify = \"github\"", "verify = \"gitea\"", "verify = \"slack\"");
+    let both = ["the new one", "the old one"];
+    let versioned = format!("v0={right}");
+    for (verify, headers) in [
+        (github, &[][..]),
+        (github, &[("x-hub-signature-256", format!("sha256={short}").as_str())][..]),
+        (github, &[("x-hub-signature-256", "sha256=no hex")][..]),
+        (github, &[("x-hub-signature-256", right.as_str())][..]),
+        (gitea, &[("x-gitea-signature", short.as_str())][..]),
+        (slack, &[("x-slack-request-timestamp", old.as_str()), ("x-slack-signature", versioned.as_str())][..]),
+        ("verify = \"bearer\"", &[("authorization", "Bearer another")][..]),
+    ] {
+        assert_eq!(far(verify, headers, &both), Refused::Unread, "{verify} {headers:?}");
+    }
+    let signed = format!("sha256={right}");
+    let github_signed = [("x-hub-signature-256", signed.as_str())];
+    assert_eq!(far(github, &github_signed, &both), Refused::Hashed);
+    // A setting without a value is an empty secret.
+    assert_eq!(far(github, &github_signed, &["the new one", ""]), Refused::Hashed);
+    assert_eq!(far(github, &github_signed, &[""]), Refused::Unread);
+    assert_eq!(far(gitea, &[("x-gitea-signature", right.as_str())], &both), Refused::Hashed);
+    let fresh = [("x-slack-request-timestamp", now.as_str()), ("x-slack-signature", versioned.as_str())];
+    assert_eq!(far(slack, &fresh, &both), Refused::Hashed);
 }
 
 /// Such as `PagerDuty` while it changes its key. The first one is GitHub's example.

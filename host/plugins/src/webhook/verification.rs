@@ -106,7 +106,7 @@ pub struct Unverified;
 
 /// How far the check of a refused request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refused {
+pub(super) enum Refused {
     /// Its body was not hashed.
     Unread,
     /// Its body was hashed.
@@ -184,30 +184,43 @@ impl Verification {
     }
 
     /// Verifies a request by one of these secrets, and returns the first one that is right. All are always tried: the time does not tell
-    /// which one a sender uses.
+    /// which one a sender uses. If no secret needs the body, it is hashed once all the same. So the time tells neither how the sender is
+    /// verified nor which signature is missing.
     pub fn check_any<'s, T>(
         &self,
         secrets: &'s [T],
         text: impl Fn(&T) -> &str,
         given: Given<'_>,
     ) -> Result<(Once, &'s T), Unverified> {
-        let mut right = Err(Unverified);
-        for secret in secrets {
-            let once = self.check(text(secret), given);
-            right = right.or_else(|_| once.map(|once| (once, secret)));
-        }
-        right
-    }
-
-    /// Verifies a request by this secret. An empty secret verifies nothing. The body of a refused request is hashed once,
-    /// whatever is wrong with it. So the time tells neither how the sender is verified nor which signature is missing.
-    pub fn check(&self, secret: &str, given: Given<'_>) -> Result<Once, Unverified> {
-        self.judge(secret, given).map_err(|refused| {
+        self.judge_any(secrets, text, given).map_err(|refused| {
             if refused == Refused::Unread {
                 let _ = sign(&blind(), &[given.body]);
             }
             Unverified
         })
+    }
+
+    /// Verifies a request by this secret. An empty secret verifies nothing.
+    pub fn check(&self, secret: &str, given: Given<'_>) -> Result<Once, Unverified> {
+        self.check_any(&[secret], |secret| secret, given).map(|(once, _)| once)
+    }
+
+    /// Verifies a request by one of these secrets. The error is [`Refused::Hashed`] if one of them needed the body.
+    pub(super) fn judge_any<'s, T>(
+        &self,
+        secrets: &'s [T],
+        text: impl Fn(&T) -> &str,
+        given: Given<'_>,
+    ) -> Result<(Once, &'s T), Refused> {
+        let mut right = Err(Refused::Unread);
+        for secret in secrets {
+            match self.judge(text(secret), given) {
+                Ok(once) if right.is_err() => right = Ok((once, secret)),
+                Err(Refused::Hashed) if right.is_err() => right = Err(Refused::Hashed),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        right
     }
 
     fn judge(&self, secret: &str, given: Given<'_>) -> Result<Once, Refused> {
@@ -376,17 +389,20 @@ fn sign(key: &hmac::Key, parts: &[&[u8]]) -> hmac::Tag {
 }
 
 /// Checks that one of several signatures is valid. The parts are hashed once for all signatures: the sender chooses
-/// their number, and the body may be long.
+/// their number, and the body may be long. They are not hashed at all if no signature has the length of a keyed hash.
 fn any<'a>(
     signatures: impl Iterator<Item = &'a str>,
     encoding: Encoding,
     key: &hmac::Key,
     parts: &[&[u8]],
 ) -> Result<(), Refused> {
+    let length = key.algorithm().digest_algorithm().output_len();
+    let decoded = signatures.take(MOST_SIGNATURES).filter_map(|one| encoding.decode(one.as_bytes()).ok());
+    let mut decoded = decoded.filter(|tag| tag.len() == length).peekable();
+    decoded.peek().ok_or(Refused::Unread)?;
     // Hashing both tags again makes the comparison independent of where they differ.
     let blind = blind();
     let right = hmac::sign(&blind, sign(key, parts).as_ref());
-    let mut decoded = signatures.take(MOST_SIGNATURES).filter_map(|one| encoding.decode(one.as_bytes()).ok());
     decoded.find(|tag| hmac::verify(&blind, tag, right.as_ref()).is_ok()).ok_or(Refused::Hashed).map(drop)
 }
 
@@ -396,7 +412,10 @@ fn gitea(secret: &str, given: Given<'_>) -> Result<(), Refused> {
     let signature = text(given, "x-gitea-signature")?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let check = |signed: &[u8]| any([signature].into_iter(), Encoding::Hex, &key, &[signed]);
-    check(given.body).or_else(|_| check(only_field(given.body, "payload").ok_or(Refused::Hashed)?.as_bytes()))
+    check(given.body).or_else(|refused| match refused {
+        Refused::Unread => Err(refused),
+        Refused::Hashed => check(only_field(given.body, "payload").ok_or(refused)?.as_bytes()),
+    })
 }
 
 /// The form of a header that lists the time and signatures, each by its name.
