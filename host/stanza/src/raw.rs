@@ -28,6 +28,8 @@ use crate::xml::Xml as _;
 
 pub use crate::text::{is_one_line, is_sendable, is_sendable_time};
 
+/// The namespace of captchas (XEP-0158).
+const CAPTCHA: &str = "urn:xmpp:captcha";
 /// The name of `send`'s argument in errors.
 const ARGUMENT: &str = "stanza";
 /// The maximum length of a stanza from a plugin, in bytes.
@@ -263,6 +265,12 @@ impl RawStanza {
     /// Returns whether it is a message that is not for all occupants of a room.
     pub fn is_said_to_a_person(&self) -> bool {
         matches!(self.stanza(), Stanza::Message(message) if message.type_ != MessageType::Groupchat)
+    }
+
+    /// Returns whether it is a message that asks its reader to solve a captcha (XEP-0158).
+    pub fn asks_for_captcha(&self) -> bool {
+        let Stanza::Message(message) = self.stanza() else { return false };
+        message.payloads.iter().any(|payload| payload.is("captcha", CAPTCHA))
     }
 
     /// Same as [`Outgoing::outlives_its_stream`](crate::types::Outgoing::outlives_its_stream).

@@ -17,6 +17,7 @@ use crate::messages::{
 use crate::questions::{OpenQuestions, PossibleAnswer};
 use crate::records::room::keep_trusted_ids;
 use crate::records::view::View;
+use crate::rooms::answers::wants_captcha;
 use crate::rooms::invitations::invitation_declined;
 use crate::rooms::membership::{Stage, Tells};
 use crate::rooms::occupants::entered_without_code;
@@ -77,6 +78,9 @@ impl Features {
 
     /// Handles a message that a person wrote to the account alone, or a service.
     pub(super) fn direct(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
+        if wants_captcha(&mut self.rooms, &message, turn) {
+            return;
+        }
         let in_room = name_occupant(&mut message, &self.rooms, &self.roster);
         // Only the author's side delayed it: clients stamp messages that were written offline, and some, such as
         // gateways, stamp all. If the server stored it, the server's own stamp counts, which differs.

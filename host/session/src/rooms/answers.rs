@@ -8,12 +8,14 @@ use parlor_stanza::encode::{MODERATE, OLDER_MODERATE};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Ask, Body, Disco, MAM, Message};
 
+use super::membership::Stage;
 use super::registering::reserved_nick;
 use super::{RoomTurn, Rooms, STANZA_IDS};
 use crate::answer::Answer;
 use crate::event::Payload;
 use crate::iq::rooms::{RoomIq, WantedRetraction};
 use crate::iq::{PATIENCE, Waiting};
+use crate::messages::is_news;
 use crate::records::room::About;
 use crate::turn::{FollowUp, Turn};
 
@@ -23,6 +25,24 @@ const MAX_FEATURES: usize = 128;
 const MAX_TEXT: usize = 1_024;
 /// Maximum length of a room's subject, in bytes.
 const MAX_SUBJECT: usize = 4_096;
+
+/// Error for a room that lets nobody in without a captcha.
+const CAPTCHA: &str = "the room asks for a captcha before it lets the account in, and parlor solves none: have a moderator make the \
+                       account a member of the room, or turn off the room's captcha";
+
+/// Handles the captcha that a room asks for before it lets us in (XEP-0158). ejabberd sends it from the room itself, and lets members in
+/// without one. Returns whether the message is such a request.
+pub(crate) fn wants_captcha(rooms: &mut Rooms, message: &Message, turn: &mut Turn<'_>) -> bool {
+    if rooms.stage(&message.from) != Some(Stage::Entering) || !is_news(message) || !message.raw.asks_for_captcha() {
+        return false;
+    }
+    let jid = message.from.to_bare();
+    let mut room = rooms.one(&jid, turn);
+    // It would let us in once somebody solves the captcha at its web address.
+    room.send_farewell();
+    room.not_entered(&CallError::Unsupported(CAPTCHA.to_owned()));
+    true
+}
 
 /// Updates an open room with its information, if the entity is one.
 pub(crate) fn note_about(rooms: &mut Rooms, entity: &Jid, disco: &Disco, turn: &mut Turn<'_>) {
@@ -53,7 +73,7 @@ impl Rooms {
         note_about(self, entity, disco, turn);
         // It was asked when we were in, and answers in order, so earlier confirmations of leaving will not come any
         // more.
-        if self.stage(entity).is_some_and(super::Stage::is_in) {
+        if self.stage(entity).is_some_and(Stage::is_in) {
             self.farewells.none_is_due(entity);
         }
     }

@@ -227,6 +227,34 @@ fn a_room_that_lets_nobody_in_says_why() {
     assert_eq!(got(&mut test.open_room(None)).unwrap().unwrap_err(), CallError::Offline);
 }
 
+/// As ejabberd sends it, without the picture.
+#[test]
+fn a_room_that_asks_for_a_captcha_lets_nobody_in_and_says_what_to_do() {
+    let captcha = |from: &str| {
+        format!(
+            "<message from='{from}' to='bot@example.org/parlor' id='1'>\
+             <body>Your subscription request and/or messages to {from} have been blocked.</body>\
+             <captcha xmlns='urn:xmpp:captcha'><x xmlns='jabber:x:data' type='form'/></captcha></message>"
+        )
+    };
+    let mut test = TestSession::connected(Settings::default());
+    let mut opened = test.open_room(None);
+    // Occupants, and others, ask in their own name alone.
+    for other in ["room@muc.example.org/romeo", "muc.example.org", "romeo@example.org"] {
+        test.hear_xml(&captcha(other));
+    }
+    assert!(got(&mut opened).is_none());
+    test.forget();
+    test.hear_xml(&captcha(ROOM));
+    let error = got(&mut opened).unwrap().unwrap_err();
+    assert!(
+        matches!(&error, CallError::Unsupported(why) if why.contains("captcha") && why.contains("a member")),
+        "{error}"
+    );
+    assert_eq!(test.lines(), ["> unavailable to room@muc.example.org/bot"], "plugins get no text of the room");
+    assert!(test.session.snapshot().rooms.is_empty());
+}
+
 #[test]
 fn who_comes_goes_and_changes_is_told() {
     let mut test = TestSession::connected(Settings::default());
