@@ -18,6 +18,9 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio_xmpp::xmlstream::Timeouts;
 
 mod ending;
+mod opening;
+
+use self::opening::Opening;
 
 pub(super) use self::ending::{Ending, Listening};
 
@@ -34,6 +37,7 @@ pub(super) struct Intake<T> {
     unseen: usize,
     ending: Ending,
     timeouts: Timeouts,
+    opening: Opening,
 }
 
 impl<T> Intake<T> {
@@ -48,6 +52,7 @@ impl<T> Intake<T> {
             unseen: 0,
             ending,
             timeouts,
+            opening: Opening::default(),
         }
     }
 
@@ -224,12 +229,18 @@ impl<T: AsyncBufRead + Unpin> AsyncBufRead for Intake<T> {
 }
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Intake<T> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let result = ready!(Pin::new(self.inner()?).poll_write(cx, buf));
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let inner = this.inner.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let result = match ready!(this.opening.poll_write(inner, cx, buf)) {
+            Ok(Some(bytes)) => Ok(bytes),
+            Ok(None) => ready!(Pin::new(inner).poll_write(cx, buf)),
+            Err(error) => Err(error),
+        };
         if let Ok(bytes) = result {
-            self.ending.wrote(bytes);
+            this.ending.wrote(bytes);
         }
-        Poll::Ready(self.noted(result))
+        Poll::Ready(this.noted(result))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

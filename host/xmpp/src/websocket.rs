@@ -267,8 +267,8 @@ fn frame(element: &str) -> Option<String> {
         let quote = value.chars().next()?;
         Some(format!(" {name}={quote}{}{quote}", value[1..].split(quote).next()?))
     };
-    let (to, from) = (said("to").unwrap_or_default(), said("from").unwrap_or_default());
-    Some(format!("<open xmlns='{FRAMING}'{to}{from} version='1.0'/>"))
+    let [to, from, lang] = ["to", "from", "xml:lang"].map(|name| said(name).unwrap_or_default());
+    Some(format!("<open xmlns='{FRAMING}'{to}{from}{lang} version='1.0'/>"))
 }
 
 fn escaped(value: &str) -> String {
@@ -336,10 +336,10 @@ mod tests {
     #[test]
     fn the_frame_of_a_stream_is_made_of_elements_and_back() {
         let header = "<stream:stream xmlns:stream='http://etherx.jabber.org/streams' xmlns='jabber:client' to='a&apos;b' \
-                      version='1.0'>";
+                      version='1.0' xml:lang='en'>";
         assert_eq!(
             frame(header).unwrap(),
-            "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='a&apos;b' version='1.0'/>"
+            "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='a&apos;b' xml:lang='en' version='1.0'/>"
         );
         assert_eq!(frame("</stream:stream>").unwrap(), "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>");
         assert_eq!(frame("<?xml version='1.0'?>"), None);
