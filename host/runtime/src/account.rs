@@ -213,6 +213,7 @@ impl Account {
             held_back: HeldBack::default(),
             screening: Screening::default(),
             in_question: None,
+            room_passwords: room_passwords::Reading::default(),
             is_draining: false,
             quiet: Alarm::new(),
             alerts: Alerts::default(),

@@ -144,5 +144,5 @@ pub use resting::{Unfinished, unfinished};
 pub use rooms::MAX_ROOMS;
 pub use rooms::opening::RoomOptions;
 pub use rooms::passwords::RoomPasswords;
-pub use session::{Session, Woken, moved, set_host_clients, set_name, set_room_passwords};
+pub use session::{Session, Woken, await_room_passwords, moved, set_host_clients, set_name, set_room_passwords};
 pub use snapshot::Snapshot;

@@ -19,7 +19,7 @@ mod staying;
 mod view;
 pub(crate) mod voice;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use imbl::OrdMap;
@@ -75,6 +75,8 @@ pub(super) struct Rooms {
     pub(super) records: RoomRecords,
     /// The passwords that the owner gives.
     passwords: RoomPasswords,
+    /// The rooms for which the owner gives passwords that are not read yet.
+    awaited: BTreeSet<BareJid>,
     /// The visitors who ask for voice.
     pub(super) voices: VoiceRequests,
 }
@@ -211,8 +213,8 @@ impl Rooms {
 
     pub(super) fn forget_all(&mut self) {
         // The counters continue, so that no number is used twice.
-        let passwords = std::mem::take(&mut self.passwords);
-        *self = Self { enterings: self.enterings, told: self.told, passwords, ..Self::default() };
+        let (passwords, awaited) = (std::mem::take(&mut self.passwords), std::mem::take(&mut self.awaited));
+        *self = Self { enterings: self.enterings, told: self.told, passwords, awaited, ..Self::default() };
     }
 
     #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::calls::AnyCommand;
 use crate::effect::Effect;
 use crate::features::settings::room_passwords_read;
 use crate::features::{Features, ad_hoc};
-use crate::rooms::passwords::RoomPasswords;
+use crate::rooms::passwords::{RoomPasswords, await_passwords};
 use crate::snapshot::Snapshot;
 use crate::turn::{Common, Turn};
 
@@ -283,6 +283,11 @@ impl Session {
     pub fn clock_set(&mut self, by: SignedDuration) {
         self.common.clock_set(by);
     }
+}
+
+/// Notes that the owner gives passwords for these rooms, which are still being read: the rooms are entered once they are set.
+pub fn await_room_passwords(session: &mut Session, awaited: BTreeSet<BareJid>) {
+    await_passwords(&mut session.features.rooms, awaited);
 }
 
 /// Sets the passwords that the owner gives for rooms. A listed room that refused the one before is asked again at once.

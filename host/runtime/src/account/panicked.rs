@@ -21,7 +21,7 @@ impl Worker {
     pub(super) async fn run_whatever_happens(mut self) {
         let now = self.now();
         self.keepers.load(&mut self.session, now).await;
-        Box::pin(room_passwords::read(&mut self)).await;
+        Box::pin(room_passwords::read(&mut self, None)).await;
         while AssertUnwindSafe(self.run()).catch_unwind().await.is_err() {
             tracing::error!(
                 account = %self.shared.name,

@@ -20,7 +20,7 @@ impl Worker {
         set_encryption(&mut self.session, self.keepers.usable(encryption), now, &mut self.effects);
         let before = std::mem::replace(&mut self.written, settings);
         // Rooms that are listed now are entered with them.
-        room_passwords::read(self).await;
+        room_passwords::read(self, None).await;
         self.session.rewritten(&before, &self.written, self.shared.clock.now(), &mut self.effects);
         let before = std::mem::replace(&mut self.settings, link);
         if self.settings.jid != before.jid && self.link.is_some() {

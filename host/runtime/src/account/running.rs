@@ -65,11 +65,7 @@ impl Worker {
                     // Boxed: an order is rare, and this task lives as long as the account.
                     Order::Stop { done } => return Box::pin(self.end(done)).await,
                     Order::Rest { done } => drop(done.send(resting::of(self))),
-                    Order::RoomPasswords { done } => {
-                        Box::pin(room_passwords::read(self)).await;
-                        self.apply();
-                        let _ = done.send(());
-                    }
+                    Order::RoomPasswords { done } => Box::pin(room_passwords::read(self, Some(done))).await,
                     order => ordered(self, order).await,
                 },
                 () = alarm.ring() => {
@@ -85,6 +81,7 @@ impl Worker {
                         link.set_state(ClientState::Inactive);
                     }
                 }
+                passwords = self.room_passwords.next() => room_passwords::give(self, passwords),
                 found = arrived::told(&mut self.in_question) => self.has_arrived(found),
                 judged = self.screening.verdict(), if !self.screening.is_empty() => screened::release(self, judged),
                 written = self.keepers.encryption.written(), if !on_disk::is_idle(self) => on_disk::release(self, written),

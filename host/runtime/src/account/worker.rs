@@ -24,6 +24,7 @@ use super::logins::Logins;
 use super::order::{Asked, Order};
 use super::outbox::Outbox;
 use super::published::Published;
+use super::room_passwords::Reading;
 use super::screening::Screening;
 use super::shared::Shared;
 
@@ -72,6 +73,8 @@ pub(super) struct Worker {
     pub(super) screening: Screening,
     /// The stanzas that are sent again once the archive has answered whether they arrived.
     pub(super) in_question: Option<InQuestion>,
+    /// The passwords of rooms that are still being read.
+    pub(super) room_passwords: Reading,
     /// The host is shutting down: incoming messages and requests are left to the server.
     pub(super) is_draining: bool,
     /// When to report the client as inactive (XEP-0352). None: never, or it was reported.

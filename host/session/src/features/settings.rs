@@ -11,7 +11,7 @@ use crate::carbons::Carbons;
 use crate::records::room_record::WANTS_PASSWORD;
 use crate::records::status::Status;
 use crate::records::view::View;
-use crate::rooms::passwords::{RoomPasswords, take_passwords};
+use crate::rooms::passwords::{RoomPasswords, enter_held, take_passwords};
 use crate::rooms::rejoining::Listed;
 use crate::rooms::renaming::{named_anew, named_by_settings, refused_for_nicknames, rename};
 use crate::status::follow_default_message;
@@ -21,6 +21,7 @@ use crate::turn::Turn;
 pub(crate) fn room_passwords_read(features: &mut Features, passwords: RoomPasswords, turn: &mut Turn<'_>) {
     let Features { rooms, bookmarks, .. } = features;
     let new = take_passwords(rooms, passwords);
+    enter_held(rooms, turn);
     let has_begun = turn.promises.is_resolved("roomsAutoJoined") || !rooms.auto.is_empty();
     if !turn.is_live() || !turn.announced || !has_begun || !turn.settings.allow_muc {
         return;

@@ -12,7 +12,7 @@ use parlor_stanza::types::{Bookmark, History, Outgoing, PresenceOut};
 use super::membership::{Farewell, Membership, Reason, Stage, Tells};
 use super::occupants::fire_occupant;
 use super::opening::RoomOptions;
-use super::passwords::password_for;
+use super::passwords::{password_for, waits_for_password};
 use super::rejoining::{Listed, apart, stays_out, still_waits, tell_owner};
 use super::staying::SILENCE;
 use super::{RoomTurn, Rooms};
@@ -104,6 +104,9 @@ impl RoomTurn<'_, '_> {
     /// Sends the presence that enters a known room.
     pub(super) fn enter(&mut self) {
         let jid = self.jid;
+        if waits_for_password(self.rooms, jid) {
+            return self.rooms.records.waits(jid);
+        }
         if self.rooms.memberships.get(jid).is_some_and(|membership| membership.is_renamed) {
             self.want_nick_back();
         }

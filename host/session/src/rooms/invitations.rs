@@ -7,6 +7,7 @@ use parlor_stanza::types::{Bookmark, Invite, RoomJoin, kept};
 use super::Rooms;
 use super::membership::{Reason, Stage};
 use super::opening::RoomOptions;
+use super::passwords::has_owners;
 use super::rejoining::ignores_invitations;
 use crate::event::Payload;
 use crate::roster::Roster;
@@ -55,7 +56,7 @@ impl Rooms {
         let options = RoomOptions { join, ..RoomOptions::default() };
         let room = invite.room.clone();
         // A room adds its password to the invitations that it passes on. Plugins need none where the account has the owner's.
-        invite.password = invite.password.filter(|_| !self.passwords.contains_key(&room));
+        invite.password = invite.password.filter(|_| !has_owners(self, &room));
         turn.fire("roomInviteReceived", Payload::Invite(Arc::new(invite)));
         let entering = self.memberships.values();
         let entering = entering.filter(|room| room.reason == Reason::Invited && room.stage == Stage::Entering).count();

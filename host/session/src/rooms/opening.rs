@@ -88,7 +88,7 @@ impl RoomTurn<'_, '_> {
             self.rooms.make_room(self.turn)?;
         }
         let mut join = options.join;
-        join.password = password_to_keep(&self.rooms.passwords, jid, join.password, reason, bookmark);
+        join.password = password_to_keep(self.rooms, jid, join.password, reason, bookmark);
         let max_stanzas = self.turn.settings.muc_history_max_stanzas;
         join.history = join.history.or_else(|| max_stanzas.map(|_| History { max_stanzas, ..History::default() }));
         let nick = address.resource().to_string();

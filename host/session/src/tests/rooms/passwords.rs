@@ -64,6 +64,39 @@ fn a_room_gets_its_password_each_time_that_it_is_entered() {
     assert!(!format!("{:?}", test.session).contains(OWN), "it is hidden where the state is shown");
 }
 
+/// Its file may be on a file system that does not answer.
+#[test]
+fn a_room_is_entered_once_its_password_is_read_and_no_other_one_waits() {
+    const OPEN: &str = "open@muc.example.org";
+    let waiting = || {
+        let mut test = TestSession::new(settings(&[("auto_join_rooms", json!([ROOM, OPEN]))]));
+        await_room_passwords(&mut test.session, [bare(ROOM)].into());
+        test.run(Session::plugins_initialized);
+        test.bind();
+        test.roster(Vec::new());
+        assert_eq!(brought(&test), [None], "the other room needs none");
+        assert_eq!(test.session.snapshot().room_records.rooms[&bare(ROOM)].state, RoomState::Waiting);
+        test
+    };
+    let mut test = waiting();
+    give(&mut test, OWN);
+    assert_eq!(brought(&test), [None, Some(OWN)]);
+    is_in(&mut test);
+
+    let mut test = waiting();
+    test.run(|session, now, effects| set_room_passwords(session, RoomPasswords::new(), now, effects));
+    assert_eq!(brought(&test), [None; 2], "its password cannot be read");
+    refused(&mut test);
+    assert_eq!(why(&test), Some("password"));
+
+    // A plugin has its own.
+    let mut test = waiting();
+    let join = RoomJoin { password: Some("a plugin's".to_owned()), history: None };
+    let options = RoomOptions { join, ..RoomOptions::default() };
+    let _opened = test.ask(OpenRoom { by: InstanceId(1), jid: bare(ROOM), options });
+    assert_eq!(brought(&test), [None, Some("a plugin's")]);
+}
+
 #[test]
 fn a_wrong_password_is_news_once_and_tried_again_only_if_it_changes() {
     let mut test = entering("wrong");
