@@ -93,7 +93,7 @@ pub(super) async fn open(
     let Answered { answer, connection } = asked.map_err(|failure| failure.error)?;
     if answer.terminates() {
         // The payload says more than the condition, which then only says that there is an error in the payload.
-        if let Some(Lost::Stream { condition, text, elsewhere }) = said_last(&answer.payload) {
+        if let Some(Lost::Stream { condition, text, elsewhere }) = said_last(&answer.elements()) {
             return Err(ended(&condition, text, elsewhere, domain));
         }
         return Err(match answer.condition().unwrap_or("it gives no reason") {
@@ -114,7 +114,7 @@ pub(super) async fn open(
     let sid = sid.to_owned();
     let mut bosh = Bosh::new(line, domain, sid, rid + 1, answer.terms(), tokens);
     bosh.idle.extend(connection);
-    bosh.ready.extend_from_slice(answer.payload.as_bytes());
+    bosh.ready.extend_from_slice(answer.elements().as_bytes());
     Ok(bosh)
 }
 
@@ -132,7 +132,7 @@ pub(super) fn is_answer(text: &str) -> bool {
     let Terms { wait, inactivity, polling, .. } = answer.terms();
     assert!(wait.max(inactivity).max(polling) <= std::time::Duration::from_mins(5), "{answer:?}");
     assert!(answer.payload.len() <= text.len(), "{answer:?}");
-    drop((said_last(&answer.payload), answer.farewell()));
+    drop((said_last(&answer.elements()), answer.farewell()));
     true
 }
 
@@ -328,7 +328,7 @@ impl Bosh {
         if answer.condition() == Some("other-request") && !self.under_way.is_empty() && !self.is_closing {
             return;
         }
-        self.ready.extend_from_slice(answer.payload.as_bytes());
+        self.ready.extend_from_slice(answer.elements().as_bytes());
         let is_last = self.is_closing && self.under_way.is_empty() && self.waiting.is_empty();
         if answer.terminates() || is_last {
             self.end(&answer.farewell());

@@ -1,16 +1,20 @@
 //! Writes and reads the element `<body/>` of BOSH (XEP-0124, XEP-0206). Pure.
 //!
-//! The content of an answer is not parsed here; only where it begins and ends matters. It is passed on unchanged to the
-//! intake, which enforces the limits.
+//! The content of an answer is not parsed here; only where it begins and ends matters, unless it uses prefixes of the body. It is
+//! passed on to the intake, which enforces the limits.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::time::Duration;
 
 use parlor_base::escape::printable;
+use parlor_stanza::sieve::Sieve;
 use xmpp_parsers::ns;
 
 /// The namespace of `<body/>`.
 const HTTPBIND: &str = "http://jabber.org/protocol/httpbind";
+/// The namespace of attributes of `<body/>` (XEP-0206).
+const XBOSH: &str = "urn:xmpp:xbosh";
 /// The longest start tag, in bytes.
 const LONGEST_HEAD: usize = 16 << 10;
 /// The longest id of a session, in bytes.
@@ -118,6 +122,34 @@ impl Answer {
         whole.truncate(inside.end);
         whole.drain(..inside.start);
         Ok(Self { payload: whole, attributes })
+    }
+
+    /// Returns the stream elements in it for a reader that does not see the body. They declare the prefixes of the body that they use,
+    /// in the same way as those of a stream's header (RFC 6120, section 4.8).
+    pub(super) fn elements(&self) -> Cow<'_, str> {
+        let mut needed = String::new();
+        for (name, namespace) in &self.attributes {
+            let Some(prefix) = name.strip_prefix("xmlns:") else { continue };
+            let is_known =
+                matches!(prefix, "xml" | "xmlns" | "stream") || [HTTPBIND, XBOSH].contains(&namespace.as_str());
+            if !is_known && self.payload.contains(&format!("{prefix}:")) {
+                needed.extend([" xmlns:", prefix, "='", &escaped(namespace), "'"]);
+            }
+        }
+        if needed.is_empty() {
+            return Cow::Borrowed(&self.payload);
+        }
+        let header = format!("<stream:stream xmlns='{}' xmlns:stream='{}'{needed}>", ns::JABBER_CLIENT, ns::STREAM);
+        let (mut sieve, mut passed) = (Sieve::default(), Vec::new());
+        let has_begun = sieve.push(header.as_bytes(), &mut passed).is_ok();
+        passed.clear();
+        let is_read =
+            has_begun && sieve.push(self.payload.as_bytes(), &mut passed).is_ok() && sieve.is_between_elements();
+        match String::from_utf8(passed) {
+            Ok(elements) if is_read => Cow::Owned(elements),
+            // The intake says what is wrong with them.
+            Ok(_) | Err(_) => Cow::Borrowed(&self.payload),
+        }
     }
 
     /// Returns the meaning of an HTTP status within a session (XEP-0124, section 17.1); `None` if it has none.
@@ -325,6 +357,21 @@ mod tests {
         assert_eq!((answer.payload.as_str(), answer.sid()), ("<iq/>", Some("&lt;")));
         // The intake rejects data that breaks out of the body.
         assert_eq!(read("></body></stream:stream></body>").payload, "</body></stream:stream>");
+    }
+
+    #[test]
+    fn a_prefix_of_the_body_is_declared_in_each_element_that_uses_it() {
+        let two = read("xmlns:p='urn:p' xmlns:q='urn:q'><message to='a@b'><p:x/></message><presence/></body>");
+        assert_eq!(two.elements(), "<message xmlns:p='urn:p' to='a@b'><p:x/></message><presence/>");
+        for (declared, payload) in [
+            ("p='urn:p'", "<presence/>"),
+            ("xmpp='urn:xmpp:xbosh'", "<message><body>xmpp:den@muc.localhost?join</body></message>"),
+            // The intake refuses these.
+            ("p='urn:p'", "<message><p:x/>"),
+            ("p='urn:p'", "<p:x/></body></stream:stream>"),
+        ] {
+            assert_eq!(read(&format!("xmlns:{declared}>{payload}</body>")).elements(), payload);
+        }
     }
 
     #[test]
