@@ -7,9 +7,9 @@ use parlor_stanza::types::{Ask, Outgoing, PresenceOut, PresenceOutKind, RosterIt
 
 use crate::answer::Answer;
 use crate::effect::{Effect, Sent};
-use crate::event::Payload;
 use crate::iq::contacts::ContactIq;
 use crate::iq::{PATIENCE, Waiting};
+use crate::roster::online::tell_removed;
 use crate::roster::{ContactViews, Roster};
 use crate::turn::Turn;
 
@@ -65,7 +65,7 @@ impl Roster {
     pub(super) fn request_is_over(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         if let Some(contact) = self.remove_stranger(jid) {
             turn.changed = true;
-            turn.fire("contactRemoved", Payload::Contact(contact));
+            tell_removed(contact, turn);
         } else if self.get(jid).is_some_and(|contact| contact.requesting)
             && let Some(contact) = self.get_mut(jid)
         {
@@ -197,7 +197,7 @@ impl Roster {
         match item.filter(|_| !pushed) {
             Some(_) if is_removal => {
                 if let Some(contact) = self.remove(&jid, None, views, turn) {
-                    turn.fire("contactRemoved", Payload::Contact(contact));
+                    tell_removed(contact, turn);
                 }
             }
             Some(item) => {

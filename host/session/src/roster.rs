@@ -24,7 +24,7 @@ use crate::presence::show_presence;
 use crate::records::card::KnownCard;
 use crate::records::contact::{Contact, Contacts};
 use crate::turn::{FollowUp, Turn};
-use online::{Doubts, went_offline};
+use online::{Doubts, tell_removed};
 
 /// Maximum number of contacts.
 pub(super) const MAX_CONTACTS: usize = 50_000;
@@ -279,8 +279,7 @@ impl Roster {
         // Another client removed these while we were offline.
         for gone in before.iter().flat_map(OrdMap::values) {
             if self.get(&gone.jid).is_none() {
-                went_offline(gone, turn);
-                turn.fire("contactRemoved", Payload::Contact(Arc::clone(gone)));
+                tell_removed(Arc::clone(gone), turn);
             }
         }
         let error = if self.versions_offered {
@@ -342,7 +341,7 @@ impl Roster {
             self.contact_pushed(&jid, turn);
             turn.fire("rosterPush", Payload::Stanza { xml, to: None });
             if let Some(contact) = removed {
-                turn.fire("contactRemoved", Payload::Contact(contact));
+                tell_removed(contact, turn);
             }
             return;
         }

@@ -36,10 +36,11 @@ impl Doubts {
     }
 }
 
-/// Reports a removed contact as offline, since its presence is no longer known.
-pub(super) fn went_offline(before: &Contact, turn: &mut Turn<'_>) {
-    let after = Contact { resources: Vec::new(), ..before.clone() };
-    fire_presence(before, &Arc::new(after), turn);
+/// Reports that a contact was removed. Before, it went offline, since its presence is no longer known.
+pub(crate) fn tell_removed(contact: Arc<Contact>, turn: &mut Turn<'_>) {
+    let after = Contact { resources: Vec::new(), ..Contact::clone(&contact) };
+    fire_presence(&contact, &Arc::new(after), turn);
+    turn.fire("contactRemoved", Payload::Contact(contact));
 }
 
 pub(crate) fn fire_presence(before: &Contact, contact: &Arc<Contact>, turn: &mut Turn<'_>) {

@@ -312,7 +312,10 @@ fn a_roster_push_is_applied_and_answered() {
     assert_eq!(test.session.snapshot().contacts.unwrap().len(), 3);
     test.forget();
     test.push(item(ROMEO, "remove"));
-    assert_eq!(test.lines(), ["rosterPush", "contactRemoved", "> reply Done"]);
+    let offline = ["contactPresenceChanged", "contactStatusChanged"];
+    assert_eq!(test.lines(), ["rosterPush", offline[0], offline[1], "contactRemoved", "> reply Done"]);
+    let Payload::Contact(gone) = test.last("contactPresenceChanged") else { panic!() };
+    assert_eq!(gone.chat_status(), "offline", "its presence is not known any more");
     assert!(!test.session.snapshot().contacts.unwrap().contains_key(&bare(ROMEO)));
     test.push(item(ROMEO, "remove"));
     assert_eq!(test.lines(), ["rosterPush", "> reply Done"]);
