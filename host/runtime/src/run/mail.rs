@@ -229,7 +229,7 @@ pub(super) async fn handle<'a>(
     if let Some(caught_up) = &instance.caught_up {
         caught_up.took.notify_one();
     }
-    if mail.subscriptions.is_empty() || is_withheld(instance, &mail) {
+    if has_no_handler(instance, &mail) {
         instance.progress.passed(mail.place.take()).await;
         return None;
     }
@@ -349,6 +349,12 @@ pub(super) fn next_due(instance: &Instance, timer: Pin<&mut Sleep>) -> Option<In
 /// the handler, as for a request to a webhook or a due time. If it is not noted, it comes again.
 pub(super) fn is_noted(instance: &Instance, mail: &Mail) -> bool {
     instance.progress.is_kept() || mail.receipt.is_some()
+}
+
+/// Returns whether no handler gets this mail. A request whose time is over while it waits here has ended in another way. If it were handled
+/// all the same, a plugin that was slow once would be late for each further one.
+pub(super) fn has_no_handler(instance: &Instance, mail: &Mail) -> bool {
+    mail.subscriptions.is_empty() || mail.is_given_up() || is_withheld(instance, mail)
 }
 
 /// Returns whether the owner has revoked the grant that this event needs, after it was queued.

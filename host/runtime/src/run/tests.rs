@@ -12,7 +12,7 @@ use wasmtime::component::{Component, Linker};
 use wasmtime_wasi::I32Exit;
 
 use super::ended::reason;
-use super::mail::{is_noted, loss, within};
+use super::mail::{has_no_handler, is_noted, loss, within};
 use super::store::store;
 use crate::ceiling::Exceeded;
 use crate::compiler::Compiler;
@@ -68,6 +68,23 @@ async fn it_is_noted_what_a_plugin_that_catches_up_has_handled_and_what_somebody
     let reads = "[permissions]\n\"messages.read\" = { scope = [\"*\"], reason = \"to hear\" }\n";
     let (catches_up, _mailbox) = asking_for(&format!("catch_up = true\n{reads}"));
     assert!(is_noted(&catches_up, &mail()));
+}
+
+/// The message of a hook has been judged without it by then, and a person who asked has an error.
+#[tokio::test]
+async fn what_nobody_waits_for_any_more_reaches_no_handler() {
+    let (instance, _mailbox) = instance("", Limits::default());
+    let router = &instance.account.router;
+    router.subscribe(&instance.mailbox, "tick", Filter::default(), false);
+    let mail = || {
+        let event = Event { name: "tick".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::None };
+        router.mail_for(instance.id, event).unwrap()
+    };
+    assert!(!has_no_handler(&instance, &mail()));
+    let (awaited, handled) = mail().with_receipt();
+    assert!(!has_no_handler(&instance, &awaited));
+    drop(handled);
+    assert!(has_no_handler(&instance, &awaited));
 }
 
 #[test]

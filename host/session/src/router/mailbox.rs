@@ -62,6 +62,11 @@ impl Mail {
         (self, arrives)
     }
 
+    /// Returns whether somebody waited for how its handler ends, and has given up: its answer would come too late.
+    pub fn is_given_up(&self) -> bool {
+        self.receipt.as_ref().is_some_and(oneshot::Sender::is_closed)
+    }
+
     /// Returns whether it may have to wait for the handler of another event. It does not if it is about no room or person.
     pub(super) fn waits_for_a_turn(&self) -> bool {
         self.place.is_some() || self.event.payload.conversation().is_some()
