@@ -25,6 +25,9 @@ use crate::turn::Turn;
 /// Maximum length of the keys and the content of a message on the wire, in bytes: servers end a stream over a stanza of
 /// more than 256 KiB.
 const MAX_WEIGHT: usize = 200 << 10;
+/// Maximum number of devices that are listed by the people who should read a message. The keys for half as many are longer than
+/// [`MAX_WEIGHT`]: nothing is fetched for a message that cannot be sent, and others choose how many devices they list. Some of them have no keys.
+const MAX_TARGETS: usize = 2_048;
 /// Maximum number of characters of padding, which hides the length of a content.
 const MAX_PADDING: u8 = 200;
 
@@ -99,6 +102,10 @@ pub(super) fn seal(
         return Sealing::Needs(needs);
     }
     let targets = targets(keys, &people, &mut needs, turn);
+    if targets.len() > MAX_TARGETS {
+        let reason = format!("{MAX_TARGETS} devices of those who read a message; they list {}", targets.len());
+        return Sealing::Cannot(CallError::OverLimit(reason));
+    }
     let have_all = targets.iter().all(|target| target.has(wanted));
     let mut ready: Vec<(Target, OmemoForm)> = Vec::with_capacity(targets.len());
     for target in targets {

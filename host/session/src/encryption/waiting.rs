@@ -17,8 +17,10 @@ use crate::turn::{FollowUp, Turn};
 pub(super) const MAX_OF_ONE: usize = 256;
 /// Maximum number of all waiting messages.
 pub(super) const MAX_WAITING: usize = 4_096;
-/// Time limit for the first waiting message.
+/// Time limit for the fetches of the first waiting message.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit for all fetches of a message. They may lead to further ones: people can list new devices as often as they like.
+const LONGEST: Duration = Duration::from_secs(90);
 
 /// The messages for one person or room.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ struct Queue {
     /// The fetches that the first message waits for.
     needs: HashSet<Fetch>,
     deadline: DeadlineKey,
+    /// The id of the message that has waited for fetches last, and since when it has.
+    first: (String, Duration),
 }
 
 /// All messages that wait.
@@ -72,13 +76,17 @@ impl WaitingMessages {
             return refuse(message, error, turn);
         }
         self.count += 1;
+        let first = (message.id.clone(), turn.deadlines.elapsed());
         if let Some(queue) = self.all.get_mut(partner) {
+            if queue.first.0 != first.0 {
+                queue.first = first;
+            }
             queue.messages.push_front(message);
             queue.needs = needs;
             return;
         }
         let deadline = turn.deadlines.set(PATIENCE, Late::KeysWaited(partner.clone()));
-        self.all.insert(partner.clone(), Queue { messages: VecDeque::from([message]), needs, deadline });
+        self.all.insert(partner.clone(), Queue { messages: VecDeque::from([message]), needs, deadline, first });
     }
 
     /// Notes that this fetch has ended. Returns the people and rooms whose messages wait for nothing else.
@@ -91,7 +99,10 @@ impl WaitingMessages {
 
     /// Ends the wait of a person's or room's messages. Returns the fetches that they still waited for.
     pub(super) fn give_up(&mut self, partner: &BareJid) -> HashSet<Fetch> {
-        self.all.get_mut(partner).map(|queue| std::mem::take(&mut queue.needs)).unwrap_or_default()
+        let Some(queue) = self.all.get_mut(partner) else { return HashSet::new() };
+        // On another stream, it begins to wait anew.
+        queue.first.0.clear();
+        std::mem::take(&mut queue.needs)
     }
 
     /// Takes the first message for a person or room. The last one ends the wait.
@@ -106,11 +117,12 @@ impl WaitingMessages {
         message
     }
 
-    /// Starts the time limit of the next message.
+    /// Starts the time limit of the fetches that the first message waits for now.
     pub(super) fn begin_time(&mut self, partner: &BareJid, turn: &mut Turn<'_>) {
         if let Some(queue) = self.all.get_mut(partner) {
+            let left = (queue.first.1 + LONGEST).saturating_sub(turn.deadlines.elapsed());
             turn.deadlines.cancel(queue.deadline);
-            queue.deadline = turn.deadlines.set(PATIENCE, Late::KeysWaited(partner.clone()));
+            queue.deadline = turn.deadlines.set(PATIENCE.min(left), Late::KeysWaited(partner.clone()));
         }
     }
 

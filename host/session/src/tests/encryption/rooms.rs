@@ -167,6 +167,85 @@ fn what_is_required_in_a_room_has_to_be_read_by_each_occupant() {
     assert_eq!(juliet.reads(&bot).as_deref(), Some("hello"));
 }
 
+/// A room names any people as its members, and their servers any devices.
+#[test]
+fn no_keys_are_fetched_for_more_devices_than_a_message_can_have_keys_for() {
+    let (mut bot, juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Older));
+    bot.in_room_of(&juliet);
+    let mut at = bot.test.sent.len();
+    let mut sent = bot.say(ROOM, "secret", EncryptionWish::Required);
+    let members = (0..42).map(|number| Affiliated {
+        jid: bare(&format!("p{number}@evil.example")),
+        affiliation: "member".to_owned(),
+        nick: None,
+        reason: None,
+    });
+    let is_meant = |ask: &Ask| matches!(ask, Ask::Affiliations { affiliation } if *affiliation == "member");
+    let id = bot.test.asked_of(ROOM, is_meant);
+    bot.test.answer(Some(ROOM), id, Ok(Body::Affiliations(members.collect())));
+    for affiliation in ["owner", "admin"] {
+        bot.answer_affiliations(affiliation);
+    }
+    let mut lists = 0;
+    while at < bot.test.sent.len() {
+        let asked = match &bot.test.sent[at] {
+            Outgoing::Ask { to: Some(to), id, ask } => {
+                let form = OmemoForm::ALL.into_iter().find(|form| wants(ask, form.list_node()));
+                form.map(|form| (to.to_string(), id.clone(), form))
+            }
+            _ => None,
+        };
+        at += 1;
+        let Some((who, id, form)) = asked else { continue };
+        let devices = if form == OmemoForm::Older { 1..=50 } else { 51..=100 };
+        let devices: Vec<_> = devices.map(|device| ListedDevice { device, label: None }).collect();
+        bot.test.answer(Some(&who), id, Ok(page(list_payload(form, &devices).to_xml())));
+        lists += 1;
+    }
+    assert_eq!(lists, 2 * 43, "each person has two");
+    let Some(Err(CallError::OverLimit(what))) = got(&mut sent) else { panic!("it is refused") };
+    assert!(what.contains("they list 4300"), "{what}");
+    let is_of_keys = |ask: &Ask| match ask {
+        Ask::Pubsub(ask) => match &**ask {
+            PubsubAsk::Items { node, .. } | PubsubAsk::Item { node, .. } => {
+                OmemoForm::ALL.into_iter().any(|form| node.starts_with(&bundle_nodes(form)))
+            }
+            _ => false,
+        },
+        _ => false,
+    };
+    assert_eq!((bot.test.count_asked(is_of_keys), bot.sealed()), (0, 0));
+}
+
+/// Each time that the keys of a new device are missing, there is another one.
+#[test]
+fn whoever_lists_new_devices_without_end_holds_up_a_message_for_so_long_at_most() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+    let mut sent = bot.say(ROMEO, "secret", EncryptionWish::Required);
+    bot.lists(ROMEO, |form| romeo.listed(form));
+    let mut rounds = 0;
+    let answer = loop {
+        let listed = [romeo.id(), rounds + 1].map(|device| ListedDevice { device, label: None });
+        let list = list_payload(OmemoForm::Older, &listed).to_xml();
+        bot.pushes(ROMEO, OmemoForm::Older, &format!("<item id='current'>{list}</item>"));
+        bot.test.wait(15);
+        if let Some(answer) = got(&mut sent) {
+            break answer;
+        }
+        if rounds == 0 {
+            bot.bundles(&romeo);
+        } else {
+            let id = bot.test.asked_of(ROMEO, |ask| wants(ask, &OmemoForm::Older.bundle_node(rounds)));
+            bot.test.answer(Some(ROMEO), id, Err(stanza_error("item-not-found")));
+        }
+        rounds += 1;
+        assert!(rounds < 10, "it waits without end");
+    };
+    assert!(answer.is_ok(), "{answer:?}");
+    assert!(rounds > 3, "it did not wait for the keys of a new device");
+    assert_eq!(romeo.reads(&bot).as_deref(), Some("secret"));
+}
+
 #[test]
 fn in_a_room_a_key_counts_once_the_authors_own_server_has_told_of_it() {
     for form in OmemoForm::ALL {
