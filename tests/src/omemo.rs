@@ -1,5 +1,6 @@
 //! Devices with OMEMO by the host's own library, for attacks and measurements: if many messages or broken ones are
-//! needed, an independent client is too slow, or too honest. They speak the older namespace, as most clients do.
+//! needed, an independent client is too slow, or too honest. They speak the older namespace, as most clients do, unless a test says
+//! otherwise.
 
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,10 +19,13 @@ use crate::client::Client;
 use crate::counterparts::{AXOLOTL, SOON};
 
 const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+/// The account that messages in the newer namespace are for. Those in the older one do not name it.
+pub const ACCOUNT: &str = "bot@localhost";
 
 /// A device of a person, and its session with one device of the host's account.
 pub struct Device {
     keys: Keys,
+    version: Version,
     /// The id that it writes into its messages.
     id: u32,
     /// The other device, with the session once there is one.
@@ -29,17 +33,22 @@ pub struct Device {
 }
 
 impl Device {
-    /// Makes a new device.
+    /// Makes a new device that speaks the older namespace.
     pub fn new() -> Self {
+        Self::of(Version::Axolotl)
+    }
+
+    /// Makes a new device that speaks this version.
+    pub fn of(version: Version) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let keys = Keys::generate(&mut rand::rng(), now);
         let id = keys.id().get();
-        Self { keys, id, other: None }
+        Self { keys, version, id, other: None }
     }
 
     /// Makes a new device that says it is the one with this id.
-    pub fn posing_as(id: u32) -> Self {
-        Self { id, ..Self::new() }
+    pub fn posing_as(version: Version, id: u32) -> Self {
+        Self { id, ..Self::of(version) }
     }
 
     /// Returns the id that it gives itself.
@@ -54,12 +63,12 @@ impl Device {
 
     /// Returns what it publishes, in parts that may be changed.
     pub fn parts(&self) -> BundleParts {
-        self.keys.bundle(Version::Axolotl).parts()
+        self.keys.bundle(self.version).parts()
     }
 
     /// Begins a session with the device that published this.
     pub fn meet(&mut self, id: u32, bundle: &Element) -> Result<()> {
-        let bundle = Bundle::parse(Version::Axolotl, &read_bundle(bundle)?).context("not a bundle")?;
+        let bundle = Bundle::parse(self.version, &read_bundle(bundle)?).context("not a bundle")?;
         let session = start(&self.keys, &bundle, &mut rand::rng()).context("no session can begin")?;
         self.other = Some((id, Some(session)));
         Ok(())
@@ -68,13 +77,16 @@ impl Device {
     /// Returns the element of a message with this text.
     pub fn write(&mut self, text: &str) -> Result<String> {
         let Some((other, Some(session))) = &mut self.other else { bail!("there is no session") };
-        let payload = payload::encrypt(Version::Axolotl, text.as_bytes(), &mut rand::rng());
+        let plain = match self.version {
+            Version::Axolotl => text.to_owned(),
+            Version::Omemo2 => envelope(text),
+        };
+        let payload = payload::encrypt(self.version, plain.as_bytes(), &mut rand::rng());
         let key = session.encrypt(&payload.key).context("it cannot be encrypted")?;
-        let iv = payload.iv.context("the older namespace has a vector")?;
-        Ok(encrypted(self.id, *other, &key, &iv, Some(&payload.body)))
+        Ok(encrypted(self.version, (self.id, *other), &key, payload.iv.as_ref(), Some(&payload.body)))
     }
 
-    /// Reads the element of a message: its text, or nothing where it carries only the session on.
+    /// Reads the element of a message in the older namespace: its text, or nothing where it carries only the session on.
     pub fn read(&mut self, encrypted: &Element) -> Result<Option<String>> {
         let header = encrypted.get_child("header", AXOLOTL).context("no header")?;
         let own = self.id.to_string();
@@ -109,60 +121,110 @@ impl Default for Device {
     }
 }
 
-/// Writes the element of a message for one device.
-pub fn encrypted(sender: u32, to: u32, key: &KeyMessage, iv: &[u8], payload: Option<&[u8]>) -> String {
-    let prekey = if key.prekey { " prekey='true'" } else { "" };
+/// Writes the envelope of a text that has no characters of XML.
+fn envelope(text: &str) -> String {
+    let body = format!("<body xmlns='jabber:client'>{text}</body>");
+    format!("<envelope xmlns='urn:xmpp:sce:1'><content>{body}</content><rpad>x</rpad></envelope>")
+}
+
+/// Writes the element of a message from one device to another.
+pub fn encrypted(
+    version: Version,
+    (sender, to): (u32, u32),
+    key: &KeyMessage,
+    iv: Option<&[u8; 12]>,
+    payload: Option<&[u8]>,
+) -> String {
+    let begins = match (key.prekey, version) {
+        (false, _) => "",
+        (true, Version::Axolotl) => " prekey='true'",
+        (true, Version::Omemo2) => " kex='true'",
+    };
+    let key = format!("<key rid='{to}'{begins}>{}</key>", BASE64_STANDARD.encode(&key.bytes));
+    let keys = match version {
+        Version::Axolotl => key,
+        Version::Omemo2 => format!("<keys jid='{ACCOUNT}'>{key}</keys>"),
+    };
+    let iv = iv.map(|iv| format!("<iv>{}</iv>", BASE64_STANDARD.encode(iv))).unwrap_or_default();
     let payload = payload.map(|body| format!("<payload>{}</payload>", BASE64_STANDARD.encode(body)));
     format!(
-        "<encrypted xmlns='{AXOLOTL}'><header sid='{sender}'><key rid='{to}'{prekey}>{}</key><iv>{}</iv></header>{}\
-         </encrypted>",
-        BASE64_STANDARD.encode(&key.bytes),
-        BASE64_STANDARD.encode(iv),
+        "<encrypted xmlns='{version}'><header sid='{sender}'>{keys}{iv}</header>{}</encrypted>",
         payload.unwrap_or_default()
     )
 }
 
+/// Returns the node of the lists of devices.
+pub fn list_node(version: Version) -> &'static str {
+    match version {
+        Version::Axolotl => "eu.siacs.conversations.axolotl.devicelist",
+        Version::Omemo2 => "urn:xmpp:omemo:2:devices",
+    }
+}
+
 /// Writes a list of devices.
-pub fn list(devices: impl IntoIterator<Item = u32>) -> String {
+pub fn list(version: Version, devices: impl IntoIterator<Item = u32>) -> String {
     let devices = devices.into_iter().fold(String::new(), |mut text, id| {
         // Writing to a string cannot fail.
         let _ = write!(text, "<device id='{id}'/>");
         text
     });
-    format!("<list xmlns='{AXOLOTL}'>{devices}</list>")
+    list_of(version, &devices)
+}
+
+/// Writes a list with these elements.
+pub fn list_of(version: Version, devices: &str) -> String {
+    let element = match version {
+        Version::Axolotl => "list",
+        Version::Omemo2 => "devices",
+    };
+    format!("<{element} xmlns='{version}'>{devices}</{element}>")
+}
+
+/// The names in the bundle of a version: the signed prekey and its id, its signature, the identity key, a prekey and its id.
+fn names(version: Version) -> [&'static str; 6] {
+    match version {
+        Version::Axolotl => {
+            ["signedPreKeyPublic", "signedPreKeyId", "signedPreKeySignature", "identityKey", "preKeyPublic", "preKeyId"]
+        }
+        Version::Omemo2 => ["spk", "id", "spks", "ik", "pk", "id"],
+    }
 }
 
 /// Writes what a device publishes.
-pub fn bundle(parts: &BundleParts) -> String {
-    let BundleParts { signed_prekey_id, signed_prekey, signature, identity_key, prekeys } = parts;
-    let encode = |bytes: &[u8]| BASE64_STANDARD.encode(bytes);
-    let prekeys: Vec<_> = prekeys
-        .iter()
-        .map(|(id, key)| format!("<preKeyPublic preKeyId='{id}'>{}</preKeyPublic>", encode(key)))
-        .collect();
+pub fn bundle(version: Version, parts: &BundleParts) -> String {
+    let [signed, signed_number, signed_by, identity, prekey, number] = names(version);
+    let leaf = |name: &str, attribute: &str, bytes: &[u8]| {
+        format!("<{name}{attribute}>{}</{name}>", BASE64_STANDARD.encode(bytes))
+    };
+    let numbered =
+        |name: &str, attribute: &str, id: u32, bytes: &[u8]| leaf(name, &format!(" {attribute}='{id}'"), bytes);
+    let prekeys: Vec<_> = parts.prekeys.iter().map(|(id, key)| numbered(prekey, number, *id, key)).collect();
     format!(
-        "<bundle xmlns='{AXOLOTL}'><signedPreKeyPublic signedPreKeyId='{signed_prekey_id}'>{}</signedPreKeyPublic>\
-         <signedPreKeySignature>{}</signedPreKeySignature><identityKey>{}</identityKey><prekeys>{}</prekeys></bundle>",
-        encode(signed_prekey),
-        encode(signature),
-        encode(identity_key),
+        "<bundle xmlns='{version}'>{}{}{}<prekeys>{}</prekeys></bundle>",
+        numbered(signed, signed_number, parts.signed_prekey_id, &parts.signed_prekey),
+        leaf(signed_by, "", &parts.signature),
+        leaf(identity, "", &parts.identity_key),
         prekeys.concat()
     )
 }
 
 /// Reads what a device published.
 pub fn read_bundle(bundle: &Element) -> Result<BundleParts> {
-    let child = |name: &str| bundle.get_child(name, AXOLOTL).with_context(|| format!("a bundle without {name}"));
-    let signed = child("signedPreKeyPublic")?;
+    let version = Version::of_namespace(&bundle.ns()).context("the bundle of another protocol")?;
+    let [signed, signed_number, signed_by, identity, _, prekey_number] = names(version);
+    let child = |name: &'static str| {
+        bundle.get_child(name, version.namespace()).with_context(|| format!("a bundle without {name}"))
+    };
+    let signed = child(signed)?;
     let mut prekeys = Vec::new();
     for key in child("prekeys")?.children() {
-        prekeys.push((number(key, "preKeyId")?, bytes(key)?));
+        prekeys.push((number(key, prekey_number)?, bytes(key)?));
     }
     Ok(BundleParts {
-        signed_prekey_id: number(signed, "signedPreKeyId")?,
+        signed_prekey_id: number(signed, signed_number)?,
         signed_prekey: bytes(signed)?,
-        signature: bytes(child("signedPreKeySignature")?)?,
-        identity_key: bytes(child("identityKey")?)?,
+        signature: bytes(child(signed_by)?)?,
+        identity_key: bytes(child(identity)?)?,
         prekeys,
     })
 }
@@ -175,12 +237,13 @@ fn bytes(element: &Element) -> Result<Vec<u8>> {
     BASE64_STANDARD.decode(element.text().trim()).context("not base64")
 }
 
-/// Publishes the devices of a person, so that everybody can read them.
+/// Publishes the devices of a person, which speak the older namespace, so that everybody can read them.
 pub async fn publish(client: &mut Client, devices: &[Device]) -> Result<()> {
-    let list = list(devices.iter().map(Device::id));
-    put(client, &format!("{AXOLOTL}.devicelist"), &list).await?;
+    let version = Version::Axolotl;
+    let list = list(version, devices.iter().map(Device::id));
+    put(client, list_node(version), &list).await?;
     for device in devices {
-        put(client, &format!("{AXOLOTL}.bundles:{}", device.id()), &bundle(&device.parts())).await?;
+        put(client, &format!("{AXOLOTL}.bundles:{}", device.id()), &bundle(version, &device.parts())).await?;
     }
     Ok(())
 }
@@ -198,7 +261,7 @@ async fn put(client: &mut Client, node: &str, payload: &str) -> Result<()> {
 
 /// Fetches the devices of an account, each with its bundle.
 pub async fn fetch(client: &mut Client, account: &jid::BareJid) -> Result<Vec<(u32, Element)>> {
-    let list = get(client, account, &format!("{AXOLOTL}.devicelist")).await?;
+    let list = get(client, account, list_node(Version::Axolotl)).await?;
     let mut devices = Vec::new();
     for device in list.children() {
         let id = number(device, "id")?;
@@ -223,7 +286,7 @@ mod tests {
     #[test]
     fn two_devices_read_each_other() {
         let (mut juliet, mut bot) = (Device::new(), Device::new());
-        let published: Element = bundle(&bot.parts()).parse().unwrap();
+        let published: Element = bundle(Version::Axolotl, &bot.parts()).parse().unwrap();
         juliet.meet(bot.id(), &published).unwrap();
         for text in ["one", "two"] {
             let written: Element = juliet.write(text).unwrap().parse().unwrap();
@@ -232,5 +295,14 @@ mod tests {
         }
         let answer: Element = bot.write("three").unwrap().parse().unwrap();
         assert_eq!(juliet.read(&answer).unwrap().as_deref(), Some("three"));
+    }
+
+    #[test]
+    fn a_bundle_is_read_as_it_was_written_in_both_versions() {
+        for version in Version::ALL {
+            let parts = Device::of(version).parts();
+            let written: Element = bundle(version, &parts).parse().unwrap();
+            assert_eq!(read_bundle(&written).unwrap(), parts);
+        }
     }
 }

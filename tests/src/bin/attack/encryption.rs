@@ -1,5 +1,5 @@
 //! Attacks on encryption from end to end: keys that are forged or without end, messages that come twice, and texts that only look
-//! encrypted.
+//! encrypted. Those on OMEMO come in both of its versions, each with a host of its own.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -7,8 +7,8 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use parlor_e2ee::omemo::{BundleParts, KeyMessage};
-use parlor_tests::counterparts::AXOLOTL;
+use parlor_e2ee::omemo::{BundleParts, KeyMessage, Version};
+use parlor_tests::counterparts::{AXOLOTL, OMEMO_2};
 use parlor_tests::omemo::{self, Device};
 use parlor_tests::peer::Request;
 use parlor_tests::policy::Entry;
@@ -41,17 +41,41 @@ const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 /// How many requests for keys one list may lead to.
 const REQUESTS: usize = 300;
 
+/// Defines a case that is tried by each version of OMEMO.
+macro_rules! by_each_version {
+    ($($case:ident: $by_version:ident),*) => {
+        $(async fn $case(trial: &mut Trial) -> Result<String> {
+            let mut ends = Vec::new();
+            for version in Version::ALL {
+                ends.push($by_version(trial, version).await.with_context(|| format!("by {version}"))?);
+            }
+            ends.dedup();
+            Ok(ends.join("; by the newer version: "))
+        })*
+    };
+}
+
+by_each_version!(
+    forged: forged_by,
+    endless: endless_by,
+    broken: broken_by,
+    twice: twice_by,
+    skipped: skipped_by,
+    swapped: swapped_by
+);
+
 /// Tybalt's data on the server: his device list, and each device's bundle.
 struct Published {
+    version: Version,
     list: String,
     bundles: BTreeMap<u32, String>,
 }
 
 impl Published {
     /// The data that honest devices publish.
-    fn of(devices: &[&Device]) -> Self {
-        let bundles = devices.iter().map(|device| (device.id(), omemo::bundle(&device.parts()))).collect();
-        Self { list: omemo::list(devices.iter().map(|device| device.id())), bundles }
+    fn of(version: Version, devices: &[&Device]) -> Self {
+        let bundles = devices.iter().map(|device| (device.id(), omemo::bundle(version, &device.parts()))).collect();
+        Self { version, list: omemo::list(version, devices.iter().map(|device| device.id())), bundles }
     }
 
     /// Answers a request about keys: publishing succeeds, and missing data is empty.
@@ -64,13 +88,21 @@ impl Published {
             return Some(vec![request.result(None).into()]);
         }
         let is_his = request.to.as_ref().is_some_and(|to| to.to_bare().as_str() == TYBALT);
-        let node = asked.split("node=").nth(1).and_then(|rest| rest[1..].split(['\'', '"']).next())?.to_owned();
-        let device = node.strip_prefix(&format!("{AXOLOTL}.bundles:")).and_then(|id| id.parse().ok());
-        let payload = match device {
-            Some(device) => self.bundles.get(&device).map(String::as_str),
-            None => (node == format!("{AXOLOTL}.devicelist")).then_some(self.list.as_str()),
+        let quoted = |rest: &str| rest.get(1..)?.split(['\'', '"']).next().map(str::to_owned);
+        let node = asked.split("node=").nth(1).and_then(quoted)?;
+        let is_of_bundles = node.starts_with(bundle_nodes(self.version));
+        let (id, payload) = if is_of_bundles {
+            let id = match self.version {
+                Version::Axolotl => node.rsplit(':').next().map(str::to_owned),
+                Version::Omemo2 => asked.split("<item id=").nth(1).and_then(quoted),
+            };
+            let device = id.as_ref().and_then(|id| id.parse::<u32>().ok());
+            (id, device.and_then(|device| self.bundles.get(&device)))
+        } else {
+            (None, Some(&self.list).filter(|_| node == omemo::list_node(self.version)))
         };
-        let item = payload.filter(|_| is_his).map(|payload| format!("<item id='current'>{payload}</item>"));
+        let id = id.filter(|_| self.version == Version::Omemo2).unwrap_or_else(|| "current".to_owned());
+        let item = payload.filter(|_| is_his).map(|payload| format!("<item id='{id}'>{payload}</item>"));
         let items = item.unwrap_or_default();
         let answer = format!("<pubsub xmlns='{PUBSUB}'><items node='{node}'>{items}</items></pubsub>");
         Some(vec![request.result(Some(answer.parse().ok()?)).into()])
@@ -78,7 +110,15 @@ impl Published {
 }
 
 fn is_of_keys(xml: &str) -> bool {
-    xml.contains(AXOLOTL) || xml.contains("urn:xmpp:omemo:2")
+    xml.contains(AXOLOTL) || xml.contains(OMEMO_2)
+}
+
+/// Returns how the names of the nodes of bundles begin.
+fn bundle_nodes(version: Version) -> &'static str {
+    match version {
+        Version::Axolotl => "eu.siacs.conversations.axolotl.bundles:",
+        Version::Omemo2 => "urn:xmpp:omemo:2:bundles",
+    }
 }
 
 /// Starts a host whose plugin may send messages to everybody, and returns its device and the published bundle.
@@ -88,14 +128,14 @@ async fn begin(trial: &mut Trial, published: Published) -> Result<(&mut Stage, u
         // It tells mallory of each event.
         entry.limit("messages_per_second", 10_000).limit("messages_burst", 10_000)
     };
-    let plan = Plan::new()?.caller(grants)?;
+    let (plan, version) = (Plan::new()?.caller(grants)?, published.version);
     let stage = trial.start(plan.answering(move |request| published.answer(request))).await?;
     for address in [TYBALT, "iq:tybalt@localhost"] {
         stage.allow(address);
     }
     let deadline = Instant::now() + SOON;
     loop {
-        if let Some((id, bundle)) = own(&stage.wire()) {
+        if let Some((id, bundle)) = own(version, &stage.wire()) {
             return Ok((stage, id, bundle));
         }
         ensure!(Instant::now() < deadline, "the host publishes no keys");
@@ -104,8 +144,12 @@ async fn begin(trial: &mut Trial, published: Published) -> Result<(&mut Stage, u
 }
 
 /// Returns the host's device and its published bundle, from the sent stanzas.
-fn own(wire: &str) -> Option<(u32, Element)> {
-    let (_, rest) = wire.split_once(&format!("{AXOLOTL}.bundles:"))?;
+fn own(version: Version, wire: &str) -> Option<(u32, Element)> {
+    let (_, rest) = wire.split_once(bundle_nodes(version))?;
+    let rest = match version {
+        Version::Axolotl => rest,
+        Version::Omemo2 => rest.split_once("<item id=")?.1.get(1..)?,
+    };
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
     let (begin, end) = (rest.find("<bundle")?, rest.find("</bundle>")?);
     Some((digits.parse().ok()?, rest.get(begin..end + "</bundle>".len())?.parse().ok()?))
@@ -152,71 +196,86 @@ async fn recipients(stage: &mut Stage, text: &str) -> Result<Vec<u32>> {
     Ok(header.split("rid=").skip(1).filter_map(|rest| rest[1..].split(['\'', '"']).next()?.parse().ok()).collect())
 }
 
-async fn forged(trial: &mut Trial) -> Result<String> {
-    let (good, other) = (Device::new(), Device::new());
+/// Makes a key a weak one.
+fn weaken(key: &mut [u8]) {
+    let begin = key.len().saturating_sub(32);
+    key[begin..].fill(0);
+}
+
+async fn forged_by(trial: &mut Trial, version: Version) -> Result<String> {
+    let (good, other) = (Device::of(version), Device::of(version));
     let changes: [fn(&mut BundleParts, &BundleParts); 9] = [
         |bad, _| bad.signature[5] ^= 1,
         |bad, other| bad.signature.clone_from(&other.signature),
         |bad, other| bad.identity_key.clone_from(&other.identity_key),
         |bad, other| bad.signed_prekey.clone_from(&other.signed_prekey),
-        |bad, _| bad.signed_prekey[1..].fill(0),
-        |bad, _| bad.identity_key[1..].fill(0),
-        |bad, _| bad.prekeys.iter_mut().for_each(|(_, key)| key[1..].fill(0)),
+        |bad, _| weaken(&mut bad.signed_prekey),
+        |bad, _| weaken(&mut bad.identity_key),
+        |bad, _| bad.prekeys.iter_mut().for_each(|(_, key)| weaken(key)),
         |bad, _| bad.prekeys.clear(),
         |bad, _| bad.signed_prekey.truncate(8),
     ];
-    let mut published = Published::of(&[&good]);
+    let mut published = Published::of(version, &[&good]);
     let mut ids = vec![good.id()];
     for change in changes {
-        let bad = Device::new();
+        let bad = Device::of(version);
         let mut parts = bad.parts();
         change(&mut parts, &other.parts());
-        published.bundles.insert(bad.id(), omemo::bundle(&parts));
+        published.bundles.insert(bad.id(), omemo::bundle(version, &parts));
         ids.push(bad.id());
     }
-    for odd in ["", "<bundle xmlns='eu.siacs.conversations.axolotl'/>", "<bundle xmlns='urn:example:other'>x</bundle>"]
-    {
-        let id = Device::new().id();
-        published.bundles.insert(id, odd.to_owned());
+    for odd in [
+        String::new(),
+        format!("<bundle xmlns='{version}'/>"),
+        "<bundle xmlns='urn:example:other'>x</bundle>".to_owned(),
+    ] {
+        let id = Device::of(version).id();
+        published.bundles.insert(id, odd);
         ids.push(id);
     }
-    published.list = omemo::list(ids.iter().copied());
+    published.list = omemo::list(version, ids.iter().copied());
     let (stage, ..) = begin(trial, published).await?;
     let chosen = recipients(stage, "for whoever has keys").await?;
     ensure!(chosen == [good.id()], "it was encrypted for {chosen:?}, and {} alone is genuine", good.id());
     Ok(format!("left out, all {} of them; the genuine device gets the message", ids.len() - 1))
 }
 
-async fn endless(trial: &mut Trial) -> Result<String> {
-    let good = Device::new();
-    let mut published = Published::of(&[&good]);
+async fn endless_by(trial: &mut Trial, version: Version) -> Result<String> {
+    let good = Device::of(version);
+    let mut published = Published::of(version, &[&good]);
     let odd =
         ["0", "-1", "2147483648", "4294967295", "4294967296", "x", "", "1e3"].map(|id| format!("<device id='{id}'/>"));
     let same = format!("<device id='{}'/>", good.id()).repeat(100);
     let device = |id: u32| format!("<device id='{id}'/>");
     let many: String = (1..6_000).map(device).collect();
-    published.list = format!("<list xmlns='{AXOLOTL}'>{same}{}{many}</list>", odd.concat());
+    published.list = omemo::list_of(version, &format!("{same}{}{many}", odd.concat()));
     let (stage, ..) = begin(trial, published).await?;
     let chosen = recipients(stage, "for whoever has keys").await?;
     ensure!(chosen == [good.id()], "it was encrypted for {chosen:?}");
     let wire = stage.wire();
-    let asked = wire.matches(&format!("{AXOLOTL}.bundles:")).count();
+    let asked = wire.matches(bundle_nodes(version)).count();
     ensure!(asked <= REQUESTS, "{asked} requests for keys");
     for id in ["0", "-1", "2147483648", "4294967295", "4294967296"] {
-        let is_asked = ['\'', '"'].iter().any(|quote| wire.contains(&format!("{AXOLOTL}.bundles:{id}{quote}")));
+        let is_asked = ['\'', '"'].iter().any(|quote| match version {
+            Version::Axolotl => wire.contains(&format!("{AXOLOTL}.bundles:{id}{quote}")),
+            Version::Omemo2 => wire.contains(&format!("<item id={quote}{id}{quote}")),
+        });
         ensure!(!is_asked, "the keys of device {id} were asked for");
     }
     Ok(format!("cut: {asked} requests for keys, none of an id that is none"))
 }
 
-async fn broken(trial: &mut Trial) -> Result<String> {
-    let mut sender = Device::new();
-    let (stage, id, bundle) = begin(trial, Published::of(&[&sender])).await?;
+async fn broken_by(trial: &mut Trial, version: Version) -> Result<String> {
+    let mut sender = Device::of(version);
+    let (stage, id, bundle) = begin(trial, Published::of(version, &[&sender])).await?;
     sender.meet(id, &bundle)?;
     listen(stage).await?;
     let genuine: Element = sender.write("genuine")?.parse()?;
-    let key = genuine.get_child("header", AXOLOTL).and_then(|header| header.get_child("key", AXOLOTL));
-    let key = key.context("a key")?.text();
+    let namespace = version.namespace();
+    let header = genuine.get_child("header", namespace).context("no header")?;
+    let keys = header.get_child("keys", namespace).unwrap_or(header);
+    let key = keys.get_child("key", namespace).context("no key")?.text();
+    let iv = (version == Version::Axolotl).then_some(&[7; 12]);
     let mut bytes = BASE64_STANDARD.decode(key.trim()).context("not base64")?;
     let mut count = 0;
     for round in 0..400_usize {
@@ -231,14 +290,14 @@ async fn broken(trial: &mut Trial) -> Result<String> {
             continue;
         }
         let message = KeyMessage { prekey: round % 3 > 0, bytes: changed };
-        let element = omemo::encrypted(sender.id(), id, &message, &[7; 12], Some(b"payload"));
+        let element = omemo::encrypted(version, (sender.id(), id), &message, iv, Some(b"payload"));
         stage.raw(said(&format!("broken-{round}"), &element)).await?;
         count += 1;
     }
     // Any content of it may be long, but not unbounded.
     bytes.resize(200 << 10, 0);
     let message = KeyMessage { prekey: true, bytes };
-    let element = omemo::encrypted(sender.id(), id, &message, &[7; 12], Some(b"payload"));
+    let element = omemo::encrypted(version, (sender.id(), id), &message, iv, Some(b"payload"));
     stage.raw(said("long", &element)).await?;
     stage.during().await?;
     stage.raw(said("genuine", &String::from(&genuine))).await?;
@@ -255,14 +314,14 @@ async fn broken(trial: &mut Trial) -> Result<String> {
     Ok(format!("none of {count} was read, told as {reasons:?}; the genuine one after them was"))
 }
 
-async fn twice(trial: &mut Trial) -> Result<String> {
-    let (mut first, mut second) = (Device::new(), Device::new());
-    let (stage, id, bundle) = begin(trial, Published::of(&[&first, &second])).await?;
+async fn twice_by(trial: &mut Trial, version: Version) -> Result<String> {
+    let (mut first, mut second) = (Device::of(version), Device::of(version));
+    let (stage, id, bundle) = begin(trial, Published::of(version, &[&first, &second])).await?;
     listen(stage).await?;
     // Both begin with the same one of the host's prekeys.
     let mut parts = omemo::read_bundle(&bundle)?;
     parts.prekeys.truncate(1);
-    let bundle: Element = omemo::bundle(&parts).parse()?;
+    let bundle: Element = omemo::bundle(version, &parts).parse()?;
     first.meet(id, &bundle)?;
     second.meet(id, &bundle)?;
     let once = first.write("once")?;
@@ -287,9 +346,9 @@ async fn twice(trial: &mut Trial) -> Result<String> {
     Ok("each is read once, and then told as replayed, also if two begin by the same prekey".to_owned())
 }
 
-async fn skipped(trial: &mut Trial) -> Result<String> {
-    let mut sender = Device::new();
-    let (stage, id, bundle) = begin(trial, Published::of(&[&sender])).await?;
+async fn skipped_by(trial: &mut Trial, version: Version) -> Result<String> {
+    let mut sender = Device::of(version);
+    let (stage, id, bundle) = begin(trial, Published::of(version, &[&sender])).await?;
     sender.meet(id, &bundle)?;
     listen(stage).await?;
     let mut written = Vec::new();
@@ -312,10 +371,10 @@ async fn skipped(trial: &mut Trial) -> Result<String> {
     Ok(format!("one behind 5,000 others is told as {reason}; those within the bound are read in any order"))
 }
 
-async fn swapped(trial: &mut Trial) -> Result<String> {
-    let mut verified = Device::new();
-    let mut thief = Device::posing_as(verified.id());
-    let (stage, id, bundle) = begin(trial, Published::of(&[&verified])).await?;
+async fn swapped_by(trial: &mut Trial, version: Version) -> Result<String> {
+    let mut verified = Device::of(version);
+    let mut thief = Device::posing_as(version, verified.id());
+    let (stage, id, bundle) = begin(trial, Published::of(version, &[&verified])).await?;
     verified.meet(id, &bundle)?;
     thief.meet(id, &bundle)?;
     listen(stage).await?;
@@ -324,8 +383,9 @@ async fn swapped(trial: &mut Trial) -> Result<String> {
     let trusted = stage.home.run(&["keys", "trust", TYBALT, &verified.fingerprint()]).await?;
     ensure!(trusted.code == Some(0), "the owner cannot trust a key: {trusted:?}");
     // The server has other keys for the same device now, and says so.
-    let item = format!("<item id='current'>{}</item>", omemo::list([thief.id()]));
-    let event = format!("<event xmlns='{PUBSUB}#event'><items node='{AXOLOTL}.devicelist'>{item}</items></event>");
+    let item = format!("<item id='current'>{}</item>", omemo::list(version, [thief.id()]));
+    let node = omemo::list_node(version);
+    let event = format!("<event xmlns='{PUBSUB}#event'><items node='{node}'>{item}</items></event>");
     stage
         .raw(format!(
             "<message xmlns='jabber:client' type='headline' from='{TYBALT}' to='bot@localhost'>{event}</message>"
@@ -344,7 +404,7 @@ async fn swapped(trial: &mut Trial) -> Result<String> {
 }
 
 async fn off_the_record(trial: &mut Trial) -> Result<String> {
-    let (stage, ..) = begin(trial, Published::of(&[])).await?;
+    let (stage, ..) = begin(trial, Published::of(Version::Axolotl, &[])).await?;
     let text = |id: String, body: &str| said(&id, &format!("<body>{body}</body>"));
     let before = answers(stage);
     let mut count = 0;
@@ -379,7 +439,7 @@ fn answers(stage: &Stage) -> usize {
 
 async fn of_others(trial: &mut Trial) -> Result<String> {
     let mut sender = Device::new();
-    let published = Published::of(&[&sender]);
+    let published = Published::of(Version::Axolotl, &[&sender]);
     // The plugin hears mallory alone.
     let stage = trial.start(Plan::new()?.caller(|entry| entry)?.answering(move |one| published.answer(one))).await?;
     for address in [TYBALT, "iq:tybalt@localhost"] {
@@ -387,7 +447,7 @@ async fn of_others(trial: &mut Trial) -> Result<String> {
     }
     let deadline = Instant::now() + SOON;
     let (id, bundle) = loop {
-        if let Some(own) = own(&stage.wire()) {
+        if let Some(own) = own(Version::Axolotl, &stage.wire()) {
             break own;
         }
         ensure!(Instant::now() < deadline, "the host publishes no keys");
@@ -412,7 +472,7 @@ async fn of_others(trial: &mut Trial) -> Result<String> {
 }
 
 async fn further_device(trial: &mut Trial) -> Result<String> {
-    let none = Published::of(&[]);
+    let none = Published::of(Version::Axolotl, &[]);
     let grants = |entry: Entry| {
         let entry = entry.grant("stanza.send", &["iq", "message"]);
         // It tells mallory of each refusal.
@@ -421,7 +481,8 @@ async fn further_device(trial: &mut Trial) -> Result<String> {
     let plan = Plan::new()?.caller(grants)?;
     let stage = trial.start(plan.answering(move |request| none.answer(request))).await?;
     let device = Device::new();
-    let (list, bundle) = (omemo::list([device.id()]), omemo::bundle(&device.parts()));
+    let (list, bundle) =
+        (omemo::list(Version::Axolotl, [device.id()]), omemo::bundle(Version::Axolotl, &device.parts()));
     let nodes = [
         (format!("{AXOLOTL}.devicelist"), &list),
         (format!("{AXOLOTL}.bundles:{}", device.id()), &bundle),
