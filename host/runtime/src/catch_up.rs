@@ -9,6 +9,7 @@
 //! too.
 
 mod caught_up;
+mod slots;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -25,9 +26,9 @@ use parlor_session::{ArchivePage, Archived, Pager};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{ArchiveQuery, Cursor, MessageKind};
 use parlor_store::{Handled, StoreError};
-use tokio::sync::Semaphore;
 
 use self::caught_up::UnderWay;
+use self::slots::{AllSlots, Slots};
 use crate::account::hooks::incoming::shown_of_missed;
 use crate::api::archive::first_page;
 use crate::instance::Instance;
@@ -46,8 +47,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(5);
 /// The number of attempts on the same stream if the archive's answers are invalid.
 const TRIES: u32 = 3;
-/// The number of rooms that are asked at once.
-const ROOMS: usize = 4;
 
 /// The reason why a plugin does not get missed messages.
 #[derive(Debug, thiserror::Error)]
@@ -118,7 +117,7 @@ pub(super) async fn keep_up(instance: Arc<Instance>) {
 
 async fn keep_up_with_account(instance: &Arc<Instance>) {
     let mut archive = instance.account.own_archive();
-    let (mut last, slot) = (0, Semaphore::new(1));
+    let mut last = 0;
     loop {
         let next = archive.wait_for(|archive| archive.is_some_and(|archive| archive.stream > last)).await;
         // The account may have ended.
@@ -126,7 +125,7 @@ async fn keep_up_with_account(instance: &Arc<Instance>) {
         last = now.stream;
         let source = Source { of: Archive::Own, since: now.stream, exists: now.exists };
         tokio::select! {
-            () = keep_up_with(instance, source, &slot) => {}
+            () = keep_up_with(instance, source, AllSlots::new().of(&Archive::Own)) => {}
             // This stream is over. The messages that were not delivered follow on the next one.
             _ = archive.wait_for(|archive| archive.is_none_or(|archive| archive.stream != now.stream)) => {}
         }
@@ -136,11 +135,14 @@ async fn keep_up_with_account(instance: &Arc<Instance>) {
 /// Catches up with each room separately, since a slow room must not delay the others.
 async fn keep_up_with_rooms(instance: &Arc<Instance>) {
     let mut told = instance.account.rooms_told();
-    let (mut begun, slots) = (HashMap::new(), Semaphore::new(ROOMS));
+    let (mut begun, mut slots) = (HashMap::new(), AllSlots::new());
     let mut under_way = FuturesUnordered::new();
     loop {
         let new = entered_rooms(instance, &mut begun);
-        under_way.extend(new.into_iter().map(|source| keep_up_with(instance, source, &slots)));
+        under_way.extend(new.into_iter().map(|source| {
+            let slots = slots.of(&source.of);
+            keep_up_with(instance, source, slots)
+        }));
         let snapshot = instance.account.snapshot().clone();
         instance.progress.keep_only(|room| snapshot.rooms.contains_key(room)).await;
         loop {
@@ -173,19 +175,19 @@ fn entered_rooms(instance: &Instance, begun: &mut HashMap<BareJid, u64>) -> Vec<
 }
 
 /// Delivers the messages missed before this stream, or before this visit to the room.
-async fn keep_up_with(instance: &Arc<Instance>, source: Source, slots: &Semaphore) {
+async fn keep_up_with(instance: &Arc<Instance>, source: Source, slots: Slots) {
     let Some(under_way) = UnderWay::begin(instance) else { return };
-    tell_missed(instance, &source, slots).await;
+    tell_missed(instance, &source, &slots).await;
     under_way.reaches(&source);
 }
 
-async fn tell_missed(instance: &Arc<Instance>, source: &Source, slots: &Semaphore) {
+async fn tell_missed(instance: &Arc<Instance>, source: &Source, slots: &Slots) {
     let (plugin, account) = (&instance.plugin, &instance.account.name);
     let room = source.of.room().map(tracing::field::display);
     for tried in 1.. {
         let caught_up = {
-            // The semaphore is never closed, so this only waits.
-            let _slot = slots.acquire().await;
+            // The semaphores are never closed, so this only waits.
+            let _slots = slots.take().await;
             if !source.is_present(instance) {
                 return;
             }

@@ -1,6 +1,6 @@
 //! Fetches for encryption: device lists, bundles and members, within limits.
 //!
-//! Each server has a limit of its own, so that a silent server does not block fetches from others. The account's own
+//! The servers of each owner have a limit of their own, so that silent ones do not block fetches from others. The account's own
 //! server may use all places: without it nothing works.
 
 use std::collections::{HashMap, VecDeque};
@@ -16,11 +16,11 @@ use crate::turn::Turn;
 
 /// Maximum number of concurrent requests.
 pub(super) const MAX_RUNNING: usize = 64;
-/// Maximum number of these for one server.
+/// Maximum number of these for the servers of one owner.
 const MAX_RUNNING_OF_ONE: usize = 16;
 /// Maximum number of queued requests. Further ones count as failed.
 pub(super) const MAX_QUEUED: usize = 4_096;
-/// Maximum number of these for one server.
+/// Maximum number of these for the servers of one owner.
 const MAX_QUEUED_OF_ONE: usize = 2_048;
 /// Maximum number of failed requests that are remembered. The oldest is forgotten first.
 const MAX_FAILED: usize = 4_096;
@@ -47,30 +47,31 @@ impl Fetches {
         if self.is_failed(fetch, turn.deadlines.elapsed()) || self.queue.len() >= MAX_QUEUED {
             return false;
         }
-        let (server, own) = (fetch.server(), turn.own.domain());
-        if self.running.len() < MAX_RUNNING && !self.busy(own).contains(&server) {
+        let own = turn.own.domain();
+        let is_own = fetch.server() == own;
+        if self.running.len() < MAX_RUNNING && (is_own || !self.busy(own).contains(&fetch.owner())) {
             self.start(fetch.clone(), turn);
             return true;
         }
-        let of_one = || self.queue.iter().filter(|queued| queued.server() == server).count();
-        if server != own && of_one() >= MAX_QUEUED_OF_ONE {
+        let is_of_one = |queued: &&Fetch| queued.server() != own && queued.owner() == fetch.owner();
+        if !is_own && self.queue.iter().filter(is_of_one).count() >= MAX_QUEUED_OF_ONE {
             return false;
         }
         self.queue.push_back(fetch.clone());
         true
     }
 
-    /// Returns the servers that reached their limit of requests.
-    fn busy(&self, own: &DomainRef) -> Vec<&DomainRef> {
-        let mut counts: Vec<(&DomainRef, usize)> = Vec::new();
-        for server in self.running.keys().map(Fetch::server).filter(|server| *server != own) {
-            match counts.iter_mut().find(|(of, _)| *of == server) {
+    /// Returns the owners whose servers reached their limit of requests.
+    fn busy(&self, own: &DomainRef) -> Vec<&str> {
+        let mut counts: Vec<(&str, usize)> = Vec::new();
+        for owner in self.running.keys().filter(|fetch| fetch.server() != own).map(Fetch::owner) {
+            match counts.iter_mut().find(|(of, _)| *of == owner) {
                 Some((_, count)) => *count += 1,
-                None => counts.push((server, 1)),
+                None => counts.push((owner, 1)),
             }
         }
         counts.retain(|(_, count)| *count >= MAX_RUNNING_OF_ONE);
-        counts.into_iter().map(|(server, _)| server).collect()
+        counts.into_iter().map(|(owner, _)| owner).collect()
     }
 
     /// Returns whether this is being fetched or queued.
@@ -120,8 +121,9 @@ impl Fetches {
             return false;
         }
         self.running.remove(fetch);
-        let busy = self.busy(turn.own.domain());
-        let next = self.queue.iter().position(|queued| !busy.contains(&queued.server()));
+        let own = turn.own.domain();
+        let busy = self.busy(own);
+        let next = self.queue.iter().position(|queued| queued.server() == own || !busy.contains(&queued.owner()));
         if let Some(next) = next.and_then(|at| self.queue.remove(at)) {
             self.start(next, turn);
         }

@@ -1,6 +1,7 @@
 //! Pending requests about keys of encryption.
 
 use jid::{BareJid, DomainRef};
+use parlor_base::domains::owned_together;
 use parlor_stanza::types::OmemoForm;
 
 /// An item that must be fetched before a message can be encrypted.
@@ -21,6 +22,11 @@ impl Fetch {
     pub(crate) fn server(&self) -> &DomainRef {
         let (Self::List(jid, _) | Self::Bundle(jid, ..) | Self::About(jid) | Self::Members(jid)) = self;
         jid.domain()
+    }
+
+    /// Returns the domain of whoever owns that server, and may have any number of others.
+    pub(crate) fn owner(&self) -> &str {
+        owned_together(self.server().as_str())
     }
 }
 

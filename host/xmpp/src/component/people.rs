@@ -7,6 +7,7 @@ use std::hash::BuildHasher as _;
 use std::time::Duration;
 
 use jid::BareJid;
+use parlor_base::domains::owned_together;
 use tokio::time::Instant;
 
 /// How many new addresses one person may write to in an hour.
@@ -19,8 +20,6 @@ const MOST_COUNTED: usize = 16_384;
 const HOUR: Duration = Duration::from_hours(1);
 /// How often the log says that somebody writes to more, or wakes more.
 const TOLD: Duration = Duration::from_mins(10);
-/// The second parts of domains below which countries let others have domains, such as `co.uk`.
-const OF_COUNTRIES: [&str; 9] = ["ac", "co", "com", "edu", "gov", "ne", "net", "or", "org"];
 
 /// The addresses of each person and of each domain within an hour.
 #[derive(Debug, Default)]
@@ -156,16 +155,6 @@ impl Count {
     }
 }
 
-/// Returns the end of a domain that it has in common with others of the same owner: its last two parts, or three below those of
-/// countries. Whoever has a domain has any number of domains below it.
-pub(super) fn owned_together(domain: &str) -> &str {
-    let last = |parts: usize| domain.rmatch_indices('.').nth(parts - 1).map_or(domain, |(at, _)| &domain[at + 1..]);
-    let two = last(2);
-    let is_of_a_country =
-        two.split_once('.').is_some_and(|(second, first)| first.len() == 2 && OF_COUNTRIES.contains(&second));
-    if is_of_a_country { last(3) } else { two }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,20 +249,5 @@ mod tests {
         tokio::time::advance(HOUR / 2).await;
         assert_eq!(comes(most), (true, MOST_COUNTED / 2 + 1), "those of the first half are over");
         assert_eq!(comes(half), (false, MOST_COUNTED / 2 + 1), "those of the second one are not");
-    }
-
-    #[test]
-    fn domains_of_one_owner_are_counted_together() {
-        for (domain, end) in [
-            ("example.org", "example.org"),
-            ("a.b.example.org", "example.org"),
-            ("chat.example.co.uk", "example.co.uk"),
-            ("example.co.uk", "example.co.uk"),
-            ("co.uk", "co.uk"),
-            ("chat.abc.de", "abc.de"),
-            ("localhost", "localhost"),
-        ] {
-            assert_eq!(owned_together(domain), end, "{domain}");
-        }
     }
 }

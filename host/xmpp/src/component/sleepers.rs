@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jid::{BareJid, Jid};
+use parlor_base::domains::owned_together;
 use parlor_stanza::decode::Arrived;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -17,7 +18,7 @@ use xmpp_parsers::stanza::Stanza;
 
 use super::answers::unsubscribed;
 use super::guests::later;
-use super::people::{People, owned_together};
+use super::people::People;
 use super::rules::is_about_subscription;
 
 /// The maximum number of addresses that wait to be woken, and that of stanzas to one of them. Strangers choose both.

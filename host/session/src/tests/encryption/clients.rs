@@ -486,3 +486,21 @@ fn a_label_counts_if_its_device_has_signed_it() {
         assert_eq!(listed[0].label.as_deref(), is_shown.then_some(text));
     }
 }
+
+#[test]
+fn whoever_has_many_silent_servers_keeps_nobody_elses_keys_from_being_fetched() {
+    let (mut bot, mut nurse) = (Bot::new(TrustPolicy::Blind), Peer::new("nurse@example.net", OmemoForm::Older));
+    let _to_silent: Vec<_> = (0..100)
+        .map(|number| bot.say(&format!("p@s{number}.silent.example"), "hello?", EncryptionWish::Required))
+        .collect();
+    let asked = bot.test.sent.iter().filter(|stanza| match stanza {
+        Outgoing::Ask { to: Some(to), .. } => to.domain().as_str().ends_with(".silent.example"),
+        _ => false,
+    });
+    assert_eq!(asked.count(), 16);
+    let mut sent = bot.say("nurse@example.net", "secret", EncryptionWish::Required);
+    bot.lists("nurse@example.net", |form| nurse.listed(form));
+    bot.bundles(&nurse);
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    assert_eq!(nurse.reads(&bot).as_deref(), Some("secret"));
+}
