@@ -1,7 +1,7 @@
 //! The base that every package of parlor may use.
 //!
-//! **Owns:** the ids of plugins, their instances and files; addresses of the web; the rule for addresses of the public network; domains of one
-//! owner; the names of permissions; texts that are safe to show; quantities with units; documents in
+//! **Owns:** the ids of plugins, their instances and files; addresses of the web; the rule for addresses of the public network;
+//! the domains of one owner; the names of permissions; texts that are safe to show; quantities with units; documents in
 //! TOML; files that are written whole; clocks and random numbers; child processes; queues that many owners share;
 //! what the calls of a plugin cost the host.
 //!

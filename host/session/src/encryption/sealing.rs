@@ -25,8 +25,8 @@ use crate::turn::Turn;
 /// Maximum length of the keys and the content of a message on the wire, in bytes: servers end a stream over a stanza of
 /// more than 256 KiB.
 const MAX_WEIGHT: usize = 200 << 10;
-/// Maximum number of devices that are listed by the people who should read a message. The keys for half as many are longer than
-/// [`MAX_WEIGHT`]: nothing is fetched for a message that cannot be sent, and others choose how many devices they list. Some of them have no keys.
+/// Maximum number of devices that the people list who should read a message. Keys for 1,200 are longer than [`MAX_WEIGHT`], but some
+/// devices have none. Others choose how many they list, so nothing is fetched for a message that could not be sent.
 const MAX_TARGETS: usize = 2_048;
 /// Maximum number of characters of padding, which hides the length of a content.
 const MAX_PADDING: u8 = 200;
