@@ -2,11 +2,13 @@
 //! answers in its place if it does not.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use jid::{BareJid, Jid};
+use parlor_base::domains::owned_together;
 use parlor_base::permission::Permission;
 use parlor_plugins::admission::Admitted;
 use parlor_session::IqRequest;
@@ -29,6 +31,8 @@ use crate::unanswered::{Outcome, UnansweredRequest};
 const MOST: u32 = 64;
 /// Maximum number of those of one sender among them, so that one stranger does not take the places of everybody.
 const MOST_OF_ONE: usize = 16;
+/// Maximum number of those of all people on the servers of one owner. Whoever has a server has any number of addresses.
+const MOST_OF_OWNER: usize = 32;
 /// Bytes of an event in addition to the XML of the request.
 const BESIDE: usize = 8 << 10;
 
@@ -92,7 +96,8 @@ async fn serve(shared: Arc<Shared>, mut arrive: mpsc::Receiver<ForeignRequest>) 
         return;
     }
     iqs.claim(&shared.grants.load());
-    let (mut is_open, mut asked, mut senders) = (false, FuturesUnordered::new(), Senders::default());
+    let (mut is_open, mut asked, mut senders) =
+        (false, FuturesUnordered::new(), Senders::of(shared.account.own.clone()));
     loop {
         let was_open = is_open;
         tokio::select! {
@@ -139,30 +144,57 @@ fn opens(standing: &Standing) -> Option<bool> {
     }
 }
 
-/// The number of waiting requests of each sender. Requests of the own server have no address, and are not counted.
-#[derive(Debug, Default)]
-struct Senders(HashMap<BareJid, usize>);
+/// The number of waiting requests of each sender, and of all people on the servers of each owner. People on the account's own server
+/// have no limit together. Requests of that server have no address, and are not counted.
+#[derive(Debug)]
+struct Senders {
+    own: BareJid,
+    people: HashMap<BareJid, usize>,
+    owners: HashMap<String, usize>,
+}
 
 impl Senders {
-    /// Counts another request of this sender. Returns false if the limit is reached.
+    fn of(own: BareJid) -> Self {
+        Self { own, people: HashMap::new(), owners: HashMap::new() }
+    }
+
+    /// Returns the domain of whoever owns the sender's server, unless that is the account's own.
+    fn owner<'s>(&self, sender: &'s BareJid) -> Option<&'s str> {
+        (sender.domain() != self.own.domain()).then(|| owned_together(sender.domain().as_str()))
+    }
+
+    /// Counts another request of this sender. Returns false if a limit is reached.
     fn begins(&mut self, sender: Option<&Jid>) -> bool {
-        let Some(sender) = sender else { return true };
-        let count = self.0.entry(sender.to_bare()).or_default();
-        let may = *count < MOST_OF_ONE;
-        *count += usize::from(may);
+        let Some(sender) = sender.map(Jid::to_bare) else { return true };
+        let owner = self.owner(&sender);
+        let of_owner = owner.and_then(|owner| self.owners.get(owner)).copied().unwrap_or_default();
+        let of_sender = self.people.get(&sender).copied().unwrap_or_default();
+        let may = of_sender < MOST_OF_ONE && of_owner < MOST_OF_OWNER;
+        if may {
+            if let Some(owner) = owner {
+                *self.owners.entry(owner.to_owned()).or_default() += 1;
+            }
+            *self.people.entry(sender).or_default() += 1;
+        }
         may
     }
 
     /// Notes that one of them has ended.
     fn ended(&mut self, sender: Option<BareJid>) {
         let Some(sender) = sender else { return };
-        let left = self.0.get_mut(&sender).map(|count| {
-            *count = count.saturating_sub(1);
-            *count
-        });
-        if left == Some(0) {
-            self.0.remove(&sender);
+        if let Some(owner) = self.owner(&sender).map(str::to_owned) {
+            one_less(&mut self.owners, &owner);
         }
+        one_less(&mut self.people, &sender);
+    }
+}
+
+/// Counts one less, and forgets what has none.
+fn one_less<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
+    let Some(count) = counts.get_mut(key) else { return };
+    *count = count.saturating_sub(1);
+    if *count == 0 {
+        counts.remove(key);
     }
 }
 
@@ -258,8 +290,8 @@ mod tests {
     /// Otherwise one stranger could block the answers to all others.
     #[test]
     fn one_sender_takes_a_part_of_the_places() {
-        let mut senders = Senders::default();
         let jid = |text: &str| text.parse::<Jid>().unwrap();
+        let mut senders = Senders::of(jid("bot@b").to_bare());
         for number in 0..MOST_OF_ONE {
             assert!(senders.begins(Some(&jid(&format!("a@b/{number}")))));
         }
@@ -271,6 +303,23 @@ mod tests {
             senders.ended(Some(jid("a@b").to_bare()));
         }
         senders.ended(Some(jid("c@b").to_bare()));
-        assert!(senders.0.is_empty());
+        assert!(senders.people.is_empty() && senders.owners.is_empty());
+    }
+
+    #[test]
+    fn all_addresses_of_one_owner_take_a_part_of_the_places() {
+        let jid = |text: &str| text.parse::<Jid>().unwrap();
+        let mut senders = Senders::of(jid("bot@home.example").to_bare());
+        let evil = |number: usize| jid(&format!("p{number}@s{number}.evil.example"));
+        assert_eq!((0..100).filter(|number| senders.begins(Some(&evil(*number)))).count(), MOST_OF_OWNER);
+        assert!(senders.begins(Some(&jid("juliet@capulet.example"))));
+        let own = |number: usize| jid(&format!("p{number}@home.example"));
+        assert!((0..100).all(|number| senders.begins(Some(&own(number)))), "of the own server");
+        senders.ended(Some(evil(0).to_bare()));
+        assert!(senders.begins(Some(&evil(99))) && !senders.begins(Some(&evil(0))));
+        (0..100).for_each(|number| senders.ended(Some(own(number).to_bare())));
+        (1..MOST_OF_OWNER).chain([99]).for_each(|number| senders.ended(Some(evil(number).to_bare())));
+        senders.ended(Some(jid("juliet@capulet.example").to_bare()));
+        assert!(senders.people.is_empty() && senders.owners.is_empty());
     }
 }

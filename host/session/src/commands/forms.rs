@@ -1,15 +1,16 @@
 //! The forms (XEP-0050) that people fill in to give a command, each with its page and the values so far.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use jid::FullJid;
+use parlor_base::domains::owned_together;
 use parlor_stanza::types::AdHocRefusal;
 
 use crate::deadlines::DeadlineKey;
 use crate::iq::random_id;
 
-/// Maximum number of forms that are open; the oldest is dropped first.
+/// Maximum number of forms that are open. Beyond it, the oldest one is dropped of the owner whose servers' people have the most.
 pub(super) const MOST: usize = 64;
 /// Maximum number of open forms of one person, so that a stranger does not take the places of everybody.
 pub(super) const MOST_OF_ONE: usize = 8;
@@ -49,6 +50,13 @@ pub(super) struct Open {
     pub(super) stage: Stage,
 }
 
+impl Open {
+    /// Returns the domain of whoever owns the person's server.
+    fn owner(&self) -> &str {
+        owned_together(self.by.domain().as_str())
+    }
+}
+
 /// The forms of an account, each under an id that others can neither guess nor use.
 #[derive(Debug, Default)]
 pub(super) struct Forms(VecDeque<Open>);
@@ -63,7 +71,8 @@ impl Forms {
             dropped.extend(self.0.iter().position(is_theirs).and_then(|place| self.0.remove(place)));
         }
         if self.0.len() >= MOST {
-            dropped.extend(self.0.pop_front());
+            let place = self.oldest_of_most();
+            dropped.extend(self.0.remove(place));
         }
         let session = new_session();
         self.0.push_back(Open {
@@ -75,6 +84,17 @@ impl Forms {
             stage: Stage::Page(0),
         });
         (session, dropped)
+    }
+
+    /// Returns the place of the oldest form on the servers of the owner with the most. Whoever has a server has any number of addresses, and
+    /// must not end the forms of others.
+    fn oldest_of_most(&self) -> usize {
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for open in &self.0 {
+            *counts.entry(open.owner()).or_default() += 1;
+        }
+        let most = counts.values().max();
+        self.0.iter().position(|open| counts.get(open.owner()) == most).unwrap_or_default()
     }
 
     /// Returns the form that a person continues, unless it is somebody else's or too old.
@@ -169,5 +189,18 @@ mod tests {
         }
         assert_eq!(forms.len(), MOST);
         assert!(forms.go_on(&kept, &juliet, "dice.roll", Duration::ZERO).is_err());
+    }
+
+    #[test]
+    fn whoever_has_many_addresses_ends_the_forms_of_nobody_else() {
+        let (mut forms, juliet) = (Forms::default(), jid("juliet@example.org/home"));
+        let (kept, _) = forms.begin(&juliet, "dice.roll", Duration::ZERO);
+        for number in 0..200 {
+            let by = jid(&format!("x{number}@s{number}.evil.example/a"));
+            let (_, dropped) = forms.begin(&by, "dice.roll", Duration::ZERO);
+            assert!(dropped.iter().all(|open| open.by != juliet), "{number}");
+        }
+        assert_eq!(forms.len(), MOST);
+        assert!(forms.go_on(&kept, &juliet, "dice.roll", Duration::ZERO).is_ok());
     }
 }
