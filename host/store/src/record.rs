@@ -17,10 +17,10 @@ use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
 /// The highest format of records that this parlor writes and reads. Each new statement makes a new format.
-pub const FORMAT: u16 = 4;
+pub const FORMAT: u16 = 5;
 /// The last statement of each format, beginning with the first one. A record has the lowest format that has all its statements, so that
 /// a node with an earlier parlor goes on reading what does not need a later one.
-const LAST_STATEMENTS: [u16; FORMAT as usize] = [63, 72, 73, 74];
+const LAST_STATEMENTS: [u16; FORMAT as usize] = [63, 72, 73, 74, 76];
 /// The maximum length of a record, in bytes.
 pub(super) const LONGEST: usize = 16 << 20;
 /// The maximum number of writes in a record. A roster of 50,000 contacts fits.

@@ -10,6 +10,7 @@ use jid::{BareJid, FullJid};
 use jiff::Timestamp;
 use parlor_base::clock::Clock;
 use parlor_session::position::{Archive, Position};
+use parlor_session::router::OwnersPart;
 use parlor_session::{Contact, KeepRoster, KeyChange, KeyKind, KnownKey, MessageKey, Secret, Way};
 use parlor_stanza::types::{DeviceTrust, OmemoForm, RosterItem};
 use parlor_xmpp::{Carrier, Left};
@@ -291,7 +292,9 @@ impl Pair {
             }
             24 => {
                 let added = self.store.added_contacts(&bot());
-                drop(added.keep(&owner(one).plugin, &person(one)).await);
+                let groups = vec![number.to_string()];
+                let part = OwnersPart { is_listed: number % 2 == 0, is_seen: number % 3 == 0, groups };
+                drop(added.keep(&owner(one).plugin, &person(one), &part).await);
             }
             25 => {
                 let plugin = owner(one).plugin;
@@ -480,7 +483,7 @@ fn the_statements_of_a_format_never_change() {
             mark = (mark ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
-    assert_eq!((FORMAT, count, mark), (4, 74, 0xbfbc_6cfe_eb5f_4493), "{mark:#x}");
+    assert_eq!((FORMAT, count, mark), (5, 76, 0xa081_24f5_0c8f_728f), "{mark:#x}");
 }
 
 #[test]
