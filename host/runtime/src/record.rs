@@ -3,17 +3,18 @@
 //! A record outlives instances: it continues over restarts, new settings, updates and rollbacks. It ends when the
 //! plugin is removed from the policy, or with the account.
 
+mod contacts;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use jid::BareJid;
 use jiff::Timestamp;
 use parlor_base::id::PluginId;
 use parlor_config::AccountName;
-use parlor_session::router::{OwnContacts, PluginContacts};
+use parlor_session::router::PluginContacts;
 use parlor_store::{Activity, AddedContacts, TallyKind, Traffic};
 use tokio::sync::OnceCell;
 
@@ -202,10 +203,10 @@ fn in_names(totals: &Totals, starts: u64) -> Box<[Count]> {
     all.into_boxed_slice()
 }
 
-/// Maximum number of contacts that one plugin may have added to an account. They are remembered on disk.
+/// Maximum number of contacts that one plugin may have added to an account, or changed there. They are remembered on disk.
 pub const MOST_ADDED: usize = 10_000;
 
-/// The records of an account's plugins, and the contacts that each of them added.
+/// The records of an account's plugins, and the contacts that each of them added or changed.
 #[derive(Debug)]
 pub struct Records {
     all: Mutex<BTreeMap<PluginId, Arc<Record>>>,
@@ -216,7 +217,7 @@ pub struct Records {
 }
 
 impl Records {
-    /// Creates the records of an account, whose plugins have added these contacts.
+    /// Creates the records of an account, whose plugins have added or changed these contacts.
     pub fn new(kept: AddedContacts) -> Self {
         Self { all: Mutex::default(), own_contacts: Arc::default(), kept, learned: OnceCell::new() }
     }
@@ -255,60 +256,6 @@ impl Records {
     pub fn keep_only(&self, is_there: impl Fn(&PluginId) -> bool) {
         lock(&self.all).retain(|plugin, _| is_there(plugin));
     }
-
-    /// Loads the contacts that plugins added, once. If that fails, a warning is logged and these contacts count like
-    /// any others.
-    pub(super) async fn learn(&self) {
-        let learn = async || match self.kept.load().await {
-            Ok(all) => {
-                let mut each = BTreeMap::<PluginId, Vec<BareJid>>::new();
-                for (plugin, jid) in all {
-                    each.entry(plugin).or_default().push(jid);
-                }
-                for (plugin, jids) in each {
-                    self.own_contacts(&plugin).add(&jids);
-                }
-            }
-            Err(error) => {
-                let says = "which contacts plugins added cannot be read: their grants for contacts cover these, too";
-                tracing::warn!(%error, "{says}");
-            }
-        };
-        self.learned.get_or_init(learn).await;
-    }
-
-    /// Returns the set of contacts that this plugin added, which is updated as it adds more.
-    pub fn own_contacts(&self, plugin: &PluginId) -> OwnContacts {
-        self.own_contacts.of(plugin)
-    }
-
-    /// Records that a plugin is about to add a contact that the roster does not have. Returns false if it has added
-    /// [`MOST_ADDED`] already.
-    pub(crate) async fn adds_contact(&self, plugin: &PluginId, jid: &BareJid) -> bool {
-        let own = self.own_contacts(plugin);
-        if own.count() >= MOST_ADDED {
-            return false;
-        }
-        own.add(std::slice::from_ref(jid));
-        if let Err(error) = self.kept.keep(plugin, jid).await {
-            tracing::warn!(%plugin, %error, "that a plugin added a contact is forgotten with the next start of the host");
-        }
-        true
-    }
-
-    /// Takes that record back, because the server refused the contact.
-    pub(crate) fn added_no_contact(&self, plugin: &PluginId, jid: &BareJid) {
-        if self.own_contacts(plugin).remove(jid) {
-            self.kept.forget(Some(plugin), jid);
-        }
-    }
-
-    /// Forgets which plugin added a contact that left the roster. If a plugin adds it again, it becomes that plugin's.
-    pub(crate) fn contact_left(&self, jid: &BareJid) {
-        if self.own_contacts.remove(jid) {
-            self.kept.forget(None, jid);
-        }
-    }
 }
 
 /// Locks a mutex that is only held briefly.
@@ -318,6 +265,7 @@ fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use jid::BareJid;
     use parlor_base::permission::Permission;
     use parlor_plugins::limits::Limits;
     use parlor_session::router::Withholder;
@@ -390,47 +338,6 @@ mod tests {
             records.give_back(activity);
         }
         assert!(records.take_activity(&main).is_empty(), "the plugin is gone");
-    }
-
-    #[tokio::test]
-    async fn a_contact_that_a_plugin_added_is_its_own_until_it_leaves_also_after_a_start() {
-        let store = Store::in_memory();
-        let account = BareJid::new("bot@example.org").unwrap();
-        let records = || Records::new(store.added_contacts(&account));
-        let [echo, other]: [PluginId; 2] = ["echo", "other"].map(|id| id.parse().unwrap());
-        let [juliet, nurse] = ["juliet@example.org", "nurse@example.org"].map(|jid| BareJid::new(jid).unwrap());
-        let first = records();
-        assert!(first.adds_contact(&echo, &juliet).await);
-        assert!(first.adds_contact(&echo, &nurse).await);
-        first.added_no_contact(&echo, &nurse);
-        let second = records();
-        second.learn().await;
-        let own = |records: &Records, jid| [&echo, &other].map(|plugin| records.own_contacts(plugin).has(jid));
-        assert_eq!(own(&second, &juliet), [true, false], "another plugin is granted it like any contact");
-        assert_eq!(own(&second, &nurse), [false, false]);
-        second.keep_only(|_| false);
-        assert_eq!(own(&second, &juliet), [true, false], "a plugin that comes back has added it still");
-        second.contact_left(&juliet);
-        let third = records();
-        third.learn().await;
-        assert_eq!([own(&second, &juliet), own(&third, &juliet)], [[false; 2]; 2]);
-    }
-
-    /// They are remembered on disk for ever, and loaded at each start.
-    #[tokio::test]
-    async fn one_plugin_adds_a_bounded_number_of_contacts() {
-        let store = Store::in_memory();
-        let account = BareJid::new("bot@example.org").unwrap();
-        let records = Records::new(store.added_contacts(&account));
-        let [echo, other]: [PluginId; 2] = ["echo", "other"].map(|id| id.parse().unwrap());
-        let many = (1..MOST_ADDED).map(|number| BareJid::new(&format!("a{number}@b")).unwrap());
-        records.own_contacts(&echo).add(&many.collect::<Vec<_>>());
-        let [last, more] = ["last@b", "more@b"].map(|jid| BareJid::new(jid).unwrap());
-        assert!(records.adds_contact(&echo, &last).await);
-        assert!(!records.adds_contact(&echo, &more).await);
-        assert!(records.adds_contact(&other, &more).await, "each plugin has its own");
-        records.contact_left(&last);
-        assert!(records.adds_contact(&echo, &more).await);
     }
 
     #[tokio::test]

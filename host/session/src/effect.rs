@@ -47,6 +47,13 @@ pub enum Effect {
     RoomNews(RoomNews),
     /// Store this part of the roster.
     Keep(KeepRoster),
+    /// Compare an entry that the server told with the notes of what plugins made of it.
+    EntryCame {
+        /// The entry.
+        contact: Arc<Contact>,
+        /// Whether its name or groups changed, or it is new. A client of the account did that, or this one.
+        is_edited: bool,
+    },
     /// Store these changes of keys, all together. Everything about messages that follows, and all that follows of the same input, waits
     /// until they are on disk: a key must not be used twice, whenever the process ends.
     KeepKeys(Vec<KeyChange>),

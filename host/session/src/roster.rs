@@ -218,6 +218,12 @@ impl Roster {
     }
 }
 
+/// Returns whether a client of the account changed an entry. A contact can only change the subscription.
+fn is_edit(before: &Contact, now: &Contact) -> bool {
+    let groups = |contact: &Contact| contact.groups.iter().cloned().collect::<HashSet<_>>();
+    before.fullname != now.fullname || (before.groups != now.groups && groups(before) != groups(now))
+}
+
 /// Returns the version to keep. An empty one is none: clients without a version send it.
 fn kept_version(version: Option<String>) -> Option<String> {
     version.filter(|version| !version.is_empty() && version.len() <= MAX_VERSION)
@@ -354,7 +360,12 @@ impl Roster {
             return;
         }
         let before = self.get(&jid).map(Arc::clone);
+        let entry = self.entry(&jid).map(Arc::clone);
         self.put_contact(item, version, views, turn);
+        if let Some(contact) = self.get(&jid).map(Arc::clone) {
+            let is_edited = entry.is_none_or(|before| is_edit(&before, &contact));
+            turn.out.push(Effect::EntryCame { contact, is_edited });
+        }
         turn.fire("rosterPush", Payload::Stanza { xml, to: None });
         let is_seen = self.get(&jid).is_some_and(|now| now.is_seen());
         match before {

@@ -42,7 +42,7 @@ pub use filter::{Whom, listening};
 pub use known_rooms::KnowsRooms;
 pub use mailbox::{Handled, Mail, Mailbox, Shadow};
 pub use names::Names;
-pub use own_contacts::{OwnContacts, PluginContacts};
+pub use own_contacts::{OwnContacts, OwnersPart, PluginContacts, Revised};
 pub use queue::{Empty, MailReceiver};
 pub use withheld::{Withheld, Withholder};
 

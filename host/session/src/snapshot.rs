@@ -10,7 +10,7 @@ use crate::archive::OwnArchive;
 use crate::bookmarks::{Bookmarks, NoBookmarks};
 use crate::disco::known::KnownDisco;
 use crate::records::chat::Chat;
-use crate::records::contact::Contacts;
+use crate::records::contact::{Contact, Contacts};
 use crate::records::room::Room;
 use crate::records::room_record::RoomRecords;
 use crate::records::status::Status;
@@ -52,7 +52,12 @@ impl Snapshot {
     /// Returns whether someone is in the roster. People who only ask do not count: grants for `contacts` are for people
     /// whom the owner knows.
     pub fn is_contact(&self, jid: &BareJid) -> bool {
-        self.contacts.as_ref().is_some_and(|contacts| contacts.contains_key(jid)) && !self.strangers.contains(jid)
+        self.entry(jid).is_some()
+    }
+
+    /// Returns the entry of someone in the roster, and not of someone who only asks.
+    pub fn entry(&self, jid: &BareJid) -> Option<&Arc<Contact>> {
+        self.contacts.as_ref()?.get(jid).filter(|_| !self.strangers.contains(jid))
     }
 
     /// Returns whether this room is open, or a bookmark makes the account enter it automatically, now or at its next

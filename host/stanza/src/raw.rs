@@ -244,10 +244,10 @@ impl RawStanza {
         matches!(self.stanza(), Stanza::Iq(Iq::Set { .. }))
     }
 
-    /// Returns the contacts that the server adds to the roster because of this stanza. They are the recipients of a
+    /// Returns the contacts that the server adds to the roster or changes because of this stanza. They are the recipients of a
     /// subscription request or approval (RFC 6121, section 3), and the items of a roster set of this account (section
     /// 2.3).
-    pub fn adds_contacts(&self, own: &Jid) -> Vec<BareJid> {
+    pub fn changes_contacts(&self, own: &Jid) -> Vec<BareJid> {
         match self.stanza() {
             Stanza::Presence(presence) if matches!(presence.type_, Type::Subscribe | Type::Subscribed) => {
                 presence.to.iter().map(Jid::to_bare).collect()

@@ -28,6 +28,7 @@ impl Worker {
         // old stream have lost their meaning.
         let waiting = self.outbox.take();
         let (own, since) = (jid.clone(), self.session.stream_since());
+        self.shared.records.logged_in(now);
         self.session.bound(jid, offers, now, &mut self.effects);
         if taken_up && self.shared.may_act.is_of_a_cluster() {
             moved(&mut self.session, now, &mut self.effects);

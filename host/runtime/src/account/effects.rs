@@ -30,6 +30,9 @@ pub(super) fn carry_out(worker: &mut Worker, effect: Effect) {
         Effect::Answer(due) | Effect::Confirm(due) => due.give(),
         Effect::RoomNews(news) => room_news::tell(&worker.shared, &mut worker.alerts, &news),
         Effect::Keep(change) => worker.keep_roster(change),
+        Effect::EntryCame { contact, is_edited } => {
+            worker.shared.records.contact_came(&contact, is_edited, worker.now());
+        }
         Effect::Command(request) => worker.hand_on(request),
         Effect::Ask(request) => worker.ask_plugin(request),
         Effect::Send(outgoing) | Effect::SendKept(outgoing) => worker.put_out(outgoing, None),

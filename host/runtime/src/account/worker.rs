@@ -135,10 +135,15 @@ impl Worker {
         self.note_activity();
     }
 
-    /// Stores a change of the roster. A contact that was removed no longer counts as added by a plugin.
+    /// Stores a change of the roster, and compares it with the notes of what plugins made of contacts.
     pub(super) fn keep_roster(&mut self, change: KeepRoster) {
-        if let KeepRoster::Removed { jid, .. } = &change {
-            self.shared.records.contact_left(jid);
+        match &change {
+            KeepRoster::Removed { jid, .. } => self.shared.records.contact_left(jid, self.now()),
+            KeepRoster::Whole { .. } | KeepRoster::Nothing => {
+                self.shared.records.roster_came(&self.session.snapshot());
+            }
+            // Its effect `EntryCame` says more.
+            KeepRoster::Changed { .. } => {}
         }
         self.keepers.roster.keep(change);
     }

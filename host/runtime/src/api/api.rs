@@ -19,7 +19,7 @@ use parlor_stanza::raw::RawStanza;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use wasmtime::component::Accessor;
 
-use super::contacts::note_as_added;
+use super::contacts::note_change;
 use super::pacing::{order, pace_bytes, put, slow_down};
 use super::promises::known_as;
 use super::{answer, caller, may_fire, may_hear, types};
@@ -290,8 +290,8 @@ async fn in_turn(
     Ok((stanza, granted))
 }
 
-/// Returns the stanza once the contacts that it adds to the roster are noted as added by the plugin, as for
-/// `contacts.add`. Otherwise a raw stanza would make anyone a contact whom the plugin's grants for `contacts` cover.
+/// Returns the stanza once the contacts that it adds to the roster or changes there are noted as the plugin's, as for the calls
+/// of `contacts`. Otherwise a raw stanza would make anyone a contact whom the plugin's grants for `contacts` cover.
 /// The stanza is not held meanwhile.
 async fn noted(
     instance: &Instance,
@@ -299,13 +299,13 @@ async fn noted(
     read: impl Fn() -> Result<Allowed, CallError>,
 ) -> Result<Allowed, CallError> {
     let (stanza, granted) = stanza;
-    let added = stanza.adds_contacts(&instance.account.snapshot().jid);
-    if added.is_empty() {
+    let changed = stanza.changes_contacts(&instance.account.snapshot().jid);
+    if changed.is_empty() {
         return Ok((stanza, granted));
     }
     drop(stanza);
-    for jid in &added {
-        note_as_added(instance, &granted, jid).await?;
+    for jid in &changed {
+        note_change(instance, &granted, jid).await?;
     }
     read()
 }

@@ -145,15 +145,28 @@ async fn change<T: Send + 'static>(
     let jid = bare_jid("jid", jid)?;
     change.check()?;
     let granted = call.granted(Target::Jid(&jid))?;
-    let is_noted = matches!(change, ContactChange::Add { .. } | ContactChange::Accept)
-        && note_as_added(&instance, &granted, &jid).await?;
+    let is_noted = !matches!(change, ContactChange::Remove | ContactChange::Deny)
+        && note_change(&instance, &granted, &jid).await?;
     let whom = jid.clone();
     let done = request(&instance, &granted, ChangeContact { jid, change }).await;
-    if done.is_err() && is_noted && !instance.account.snapshot().is_contact(&whom) {
+    if done.as_ref().is_err_and(is_refusal) && is_noted && !instance.account.snapshot().is_contact(&whom) {
         instance.account.records.added_no_contact(&instance.plugin, &whom);
     }
     done?;
     Ok((instance, granted))
+}
+
+/// Returns whether a change that failed in this way is none. After any other error, the server may still make it.
+fn is_refusal(error: &CallError) -> bool {
+    matches!(
+        error,
+        CallError::Stanza(_)
+            | CallError::NotFound(_)
+            | CallError::Invalid { .. }
+            | CallError::NotReady(_)
+            | CallError::Unsupported(_)
+            | CallError::OverLimit(_)
+    )
 }
 
 async fn block<T: Send + 'static>(
@@ -219,19 +232,22 @@ fn report(given: WitReport) -> Result<Report, CallError> {
     Ok(Report { kind, text, stanza_ids: checked.collect::<Result<_, _>>()? })
 }
 
-/// Notes that a call is about to add a person to the roster. The plugin's own grants do not treat that person as a
-/// contact. This happens before the server is asked, since the roster push may come before the answer. Returns whether
-/// it was noted because of this call: an existing contact stays one.
-pub(super) async fn note_as_added(instance: &Instance, granted: &Granted, jid: &BareJid) -> Result<bool, CallError> {
-    if instance.account.snapshot().is_contact(jid) || instance.mailbox.added(jid) {
+/// Notes that a call is about to add a person to the roster, or to change a contact. A person who is added is no contact for the
+/// plugin's own grants, and what the call makes of the contact gives that person no commands. This happens before the server is
+/// asked, since the roster push may come before the answer. Returns whether this is the plugin's first call about that person.
+pub(super) async fn note_change(instance: &Instance, granted: &Granted, jid: &BareJid) -> Result<bool, CallError> {
+    let (account, plugin) = (&instance.account, &instance.plugin);
+    if account.records.touches_contact(plugin, jid, account.clock.now()) {
         return Ok(false);
     }
     // It is written to disk, which costs as much as any other order.
     pace_order(instance, granted).await?;
-    if instance.account.records.adds_contact(&instance.plugin, jid).await {
+    let snapshot = Arc::clone(&account.snapshot());
+    if account.records.changes_contact(plugin, jid, &snapshot, account.clock.now()).await {
         return Ok(true);
     }
-    Err(CallError::OverLimit(format!("{MOST_ADDED} contacts that one plugin added; remove some from the roster")))
+    let most = format!("{MOST_ADDED} contacts that one plugin added or changed; remove some of them from the roster");
+    Err(CallError::OverLimit(most))
 }
 
 #[cfg(test)]

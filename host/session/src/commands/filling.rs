@@ -463,7 +463,7 @@ fn may_fill<'r>(
     let may = !rules.off
         && one.acts_in(NOWHERE)
         && declared.place != Some(CommandPlace::Room)
-        && person.is_among(rules.allow.as_deref().unwrap_or(&declared.allow))
+        && person.is_among(rules.allow.as_deref().unwrap_or(&declared.allow), &one.mailbox)
         && may_send_to(one, Permission::MessagesSend, Target::Jid(bare), around.roster);
     may.then_some(&**declared)
 }

@@ -142,7 +142,8 @@ impl Commands {
         let (plugin, name, found) = self.find(&line.word, Place::In(room_of(message, around.rooms).as_ref()))?;
         let person = Person::of(message, around);
         let rules = found.names.rules(name);
-        let is_allowed = person.is_among(rules.allow.as_deref().unwrap_or_else(|| found.reading.allow()));
+        let allow = rules.allow.as_deref().unwrap_or_else(|| found.reading.allow());
+        let is_allowed = person.is_among(allow, &found.mailbox);
         let prefix = shown_prefix(message, found.reading.only_in(), around.rooms, turn);
         let spelled = format!("{prefix}{}", line.word);
         // The place comes first: in a chat, a command for the moderators of a room is for nobody, which would not say what to do.
@@ -300,7 +301,7 @@ pub(super) fn waits(spelled: &str, wait: Wait) -> String {
 pub(super) fn may_give(name: &str, command: &Registered, person: &Person<'_>) -> bool {
     let rules = command.names.rules(name);
     let allow = rules.allow.as_deref().unwrap_or_else(|| command.reading.allow());
-    !rules.off && person.is_among(allow)
+    !rules.off && person.is_among(allow, &command.mailbox)
 }
 
 /// Returns whether the plugin of a command may speak in the conversation of this message.

@@ -8,10 +8,12 @@ use super::cooldowns::{Cooldowns, Tries};
 use super::kinds::Named;
 use crate::command_rules::People;
 use crate::owners::Owners;
+use crate::records::contact::Contact;
 use crate::records::occupant::Occupant;
 use crate::records::room::Room;
 use crate::rooms::Rooms;
 use crate::roster::Roster;
+use crate::router::{Mailbox, OwnersPart};
 
 /// The features that know people.
 #[derive(Debug, Clone, Copy)]
@@ -94,16 +96,21 @@ impl<'a> Person<'a> {
         cooldowns.tries(plugin, name, &self.who, room.as_ref())
     }
 
-    /// Returns whether the person is in one of these groups. None of them means everybody.
-    pub(super) fn is_among(&self, groups: &[People]) -> bool {
-        groups.is_empty() || groups.iter().any(|people| self.is_one_of(people))
+    /// Returns whether the person is in one of these groups, for a command of the plugin with this mailbox. None of them means
+    /// everybody.
+    pub(super) fn is_among(&self, groups: &[People], mailbox: &Mailbox) -> bool {
+        groups.is_empty() || groups.iter().any(|people| self.is_one_of(people, mailbox))
     }
 
-    fn is_one_of(&self, people: &People) -> bool {
-        let entry = || self.around.roster.entry(self.jid.as_ref()?);
+    fn is_one_of(&self, people: &People, mailbox: &Mailbox) -> bool {
+        // A contact or a membership that a plugin made gives nobody a command: it would open the commands of other plugins.
+        let entry = |is: &dyn Fn(&Contact) -> bool, is_owners: &dyn Fn(&OwnersPart) -> bool| {
+            let contact = self.jid.as_ref().and_then(|jid| self.around.roster.entry(jid));
+            contact.is_some_and(|contact| is(contact) && mailbox.is_owners(&contact.jid, is_owners))
+        };
         match people {
-            People::Contacts => entry().is_some_and(|contact| contact.is_seen()),
-            People::Group(name) => entry().is_some_and(|contact| contact.groups.contains(name)),
+            People::Contacts => entry(&Contact::is_seen, &|part| part.is_seen),
+            People::Group(name) => entry(&|one| one.groups.contains(name), &|part| part.groups.contains(name)),
             People::Jid(wanted) => self.jid.as_ref().is_some_and(|jid| {
                 if wanted.node().is_some() { jid == wanted } else { jid.domain() == wanted.domain() }
             }),

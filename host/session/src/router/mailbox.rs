@@ -16,7 +16,7 @@ use super::claims::Claims;
 use super::conversations::{Conversations, Counted};
 use super::delivery::{ArchivePlace, CaughtUpRooms, Delivery, DeliveryLog, Verdict};
 use super::known_rooms::{KnownRooms, KnowsRooms};
-use super::own_contacts::OwnContacts;
+use super::own_contacts::{OwnContacts, OwnersPart};
 use super::queue::{MailReceiver, Queue};
 use super::withheld::{Withheld, Withholder};
 use crate::event::{Event, EventName, Payload};
@@ -126,7 +126,7 @@ pub struct Mailbox {
     lost_told: AtomicU64,
     /// The events that its plugin listens to and may not see.
     pub withheld: Withheld,
-    /// Contacts that its plugin added, which do not count as contacts for its grants. None: it added none.
+    /// Contacts that its plugin added, which do not count as contacts for its grants. None: no plugin added any.
     own_contacts: OnceLock<OwnContacts>,
     /// The rooms that its account knows.
     known_rooms: KnownRooms,
@@ -243,6 +243,11 @@ impl Mailbox {
     /// Returns whether its plugin added this contact itself. Its grants do not treat such an address as a contact.
     pub fn added(&self, jid: &BareJid) -> bool {
         self.own_contacts.get().is_some_and(|own| own.has(jid))
+    }
+
+    /// Returns whether something of a contact is the owner's: no plugin made it, neither this one nor another.
+    pub(crate) fn is_owners(&self, jid: &BareJid, what: impl Fn(&OwnersPart) -> bool) -> bool {
+        self.own_contacts.get().is_none_or(|own| own.is_owners(jid, what))
     }
 
     /// Sets the contacts that do not count for its grants. Only the first call has an effect.

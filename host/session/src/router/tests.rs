@@ -1,6 +1,6 @@
 //! Routing: the plugins that get an event, by subscription, by grant, and by filter.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use parlor_base::permission::Permission;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::{Extensions, Fallback, Message, MessageKind, ReplyTo, RosterItem};
@@ -265,15 +265,22 @@ fn a_contact_that_the_plugin_added_is_none_for_its_grants() {
         heard(&mut receiver).len()
     };
     assert_eq!(heard(), 1);
-    of_another.add(std::slice::from_ref(&juliet));
+    let (part, now) = (Arc::default(), Timestamp::UNIX_EPOCH);
+    all.logged_in(now);
+    of_another.note(&juliet, &part, now);
     assert_eq!(heard(), 1, "another plugin added it");
-    own.add(std::slice::from_ref(&juliet));
+    own.note(&juliet, &part, now);
     assert_eq!((heard(), own.count()), (0, 1));
-    assert!(own.remove(&juliet) && !own.remove(&juliet));
+    assert!(own.take_back(&juliet) && !own.take_back(&juliet));
     assert_eq!((heard(), own.count()), (1, 0));
-    own.add(std::slice::from_ref(&juliet));
-    assert!(all.remove(&juliet) && !all.remove(&juliet), "it left the roster");
+    own.note(&juliet, &part, now);
+    let later = now + SignedDuration::from_hours(1);
+    assert_eq!(all.left(&juliet, later).len(), 2, "it left the roster");
+    assert!(all.left(&juliet, later).is_empty());
     assert_eq!((heard(), of_another.count()), (1, 0));
+    let part = Arc::new(OwnersPart { is_listed: true, ..OwnersPart::default() });
+    own.note(&juliet, &part, now);
+    assert_eq!(heard(), 1, "the plugin changed a contact that was there before");
 }
 
 #[test]

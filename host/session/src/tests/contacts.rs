@@ -628,3 +628,30 @@ fn no_requests_means_none_even_where_everybody_would_be_let_in() {
     test.presence(presence(ROMEO, PresenceKind::Subscribe));
     assert_eq!(test.lines(), ["> subscribed to romeo@example.org"], "he was let in before");
 }
+
+/// The contact alone changes the subscription. Any other change was made by a client of the account.
+#[test]
+fn an_entry_comes_with_whether_a_client_of_the_account_edited_it() {
+    let mut test = TestSession::connected(Settings::default());
+    let grouped = |groups: &[&str]| groups.iter().map(|group| (*group).to_owned()).collect::<Vec<_>>();
+    let nurse = item(NURSE, "none");
+    test.presence(presence(NURSE, PresenceKind::Subscribe));
+    for (pushed, is_edited) in [
+        (nurse.clone(), true),
+        (nurse.clone(), false),
+        (RosterItem { ask: true, ..nurse.clone() }, false),
+        (item(NURSE, "both"), false),
+        (RosterItem { groups: grouped(&["a", "b"]), ..item(NURSE, "both") }, true),
+        (RosterItem { groups: grouped(&["b", "a"]), ..item(NURSE, "from") }, false),
+        (RosterItem { name: Some("Nurse".to_owned()), groups: grouped(&["a", "b"]), ..nurse.clone() }, true),
+        (nurse.clone(), true),
+    ] {
+        test.push(pushed.clone());
+        let (contact, found) = test.entries.pop().unwrap();
+        assert_eq!((&contact.jid, &contact.groups, found), (&pushed.jid, &pushed.groups, is_edited), "{pushed:?}");
+    }
+    test.push(item(NURSE, "remove"));
+    assert!(test.entries.is_empty());
+    test.push(nurse);
+    assert!(test.entries.pop().unwrap().1, "it is new");
+}

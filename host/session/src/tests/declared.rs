@@ -6,6 +6,7 @@ use crate::command_names::CommandNames;
 use crate::command_rules::{CommandPlace, CommandRules, People, RoomAffiliation, RoomRole};
 use crate::commands::answers::PERSON_ANSWERS;
 use crate::commands::bare::MOST_BARE;
+use crate::router::{OwnersPart, PluginContacts};
 use crate::{set_host_clients, unfinished, withhold_command};
 
 const JULIET_HOME: &str = "juliet@example.org/home";
@@ -461,6 +462,43 @@ fn people_are_those_whom_the_server_or_the_room_vouches_for() {
         assert_eq!(may(&mut test, &occupant("Romeo"), kind), ["contacts", "romeo", "local"]);
         assert_eq!(may(&mut test, &occupant("fake"), kind), ["local"], "no room vouches for an owner");
     }
+}
+
+/// Rules plugin-contact.
+/// Otherwise a plugin with `contacts.write` could let strangers give commands of other plugins.
+#[test]
+fn what_a_plugin_made_of_a_contact_gives_nobody_a_command() {
+    let mut test = TestSession::connected(Settings::default());
+    let dice = plugin("dice");
+    let all = Arc::new(PluginContacts::default());
+    dice.mailbox.disregard(all.of(&dice.id));
+    let notes = ["dice", "other"].map(|plugin| all.of(&plugin.parse().unwrap()));
+    for (name, people) in [("contacts", People::Contacts), ("staff", People::Group("staff".to_owned()))] {
+        test.declare(&dice, only(name, people)).unwrap();
+    }
+    test.push(RosterItem { groups: vec!["staff".to_owned()], ..item("juliet@example.org", "both") });
+    let mut may = || {
+        let given = ["!contacts", "!staff"].map(|said| test.gives(JULIET_HOME, said).0 == 1);
+        let help = test.gives(JULIET_HOME, "!help").1.concat();
+        let offered = test.items(JULIET_HOME).unwrap_or_default();
+        let helped = ["!contacts", "!staff"].map(|name| help.contains(name));
+        let listed = ["dice.contacts", "dice.staff"].map(|name| offered.iter().any(|(node, _)| node == name));
+        assert_eq!((given, given), (helped, listed), "{help} {offered:?}");
+        given
+    };
+    assert_eq!(may(), [true, true]);
+    let (juliet, now) = (bare("juliet@example.org"), Timestamp::UNIX_EPOCH);
+    for note in &notes {
+        for (is_seen, group, gives) in
+            [(false, "night", [false, false]), (true, "night", [true, false]), (false, "staff", [false, true])]
+        {
+            let groups = vec![group.to_owned()];
+            note.note(&juliet, &Arc::new(OwnersPart { is_listed: true, is_seen, groups }), now);
+            assert_eq!(may(), gives);
+            assert!(note.take_back(&juliet));
+        }
+    }
+    assert_eq!(may(), [true, true]);
 }
 
 /// Row 151.

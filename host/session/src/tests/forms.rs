@@ -49,7 +49,7 @@ impl TestSession {
         }
     }
 
-    fn items(&mut self, from: &str) -> Option<Vec<(String, String)>> {
+    pub(super) fn items(&mut self, from: &str) -> Option<Vec<(String, String)>> {
         self.hear_xml(&format!(
             "<iq xmlns='jabber:client' type='get' id='1' from='{from}'>\
              <query xmlns='http://jabber.org/protocol/disco#items' node='{COMMANDS}'/></iq>"

@@ -193,6 +193,8 @@ struct TestSession {
     events: Vec<Event>,
     sent: Vec<Outgoing>,
     kept: Vec<KeepRoster>,
+    /// The entries that the server told, each with whether it was edited.
+    entries: Vec<(Arc<Contact>, bool)>,
     room_news: Vec<RoomNews>,
     /// The changes of keys that were stored.
     keys: Vec<KeyChange>,
@@ -217,8 +219,9 @@ impl TestSession {
         let now = "2026-11-20T06:24:00Z".parse().unwrap();
         let (lines, events, sent, kept) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (keys, news) = (Vec::new(), Vec::new());
-        let room_news = Vec::new();
-        Self { session, now, lines, events, sent, kept, room_news, keys, news, is_at_work: false, hooked: None }
+        let (room_news, entries) = (Vec::new(), Vec::new());
+        let (is_at_work, hooked) = (false, None);
+        Self { session, now, lines, events, sent, kept, entries, room_news, keys, news, is_at_work, hooked }
     }
 
     /// Returns a connected test with Romeo and Juliet in the roster.
@@ -277,6 +280,7 @@ impl TestSession {
                 },
                 Effect::Answer(due) | Effect::Confirm(due) => due.give(),
                 Effect::Keep(change) => self.kept.push(change),
+                Effect::EntryCame { contact, is_edited } => self.entries.push((contact, is_edited)),
                 Effect::RoomNews(news) => self.room_news.push(news),
                 Effect::KeepKeys(changes) => {
                     self.lines.extend((!changes.is_empty()).then(|| "keep keys".to_owned()));

@@ -2,6 +2,7 @@
 
 use futures_util::FutureExt;
 use jid::BareJid;
+use jiff::SignedDuration;
 use parlor_session::permissions::Granted;
 use parlor_session::{ChangeContact, ContactChange, Emit};
 use parlor_xmpp::Supplied;
@@ -247,5 +248,70 @@ async fn the_client_of_the_highest_priority_speaks_for_a_contact() {
         seen(&mut session).await;
         assert_eq!(status(), expected, "{presence}");
     }
+    soon("the end of the account", account.stop()).await;
+}
+
+/// The host notes what plugins make of contacts. The server's word decides what becomes of the notes.
+#[tokio::test]
+async fn the_servers_word_of_a_contact_reaches_the_notes_of_plugins() {
+    let peer = Peer::start(Manners { resumption: false, ..Manners::default() }).await;
+    let (account, mut session) = connected(&peer).await;
+    soon("the presence", session.settle_roster(ROSTER)).await;
+    known(&account).await;
+    seen(&mut session).await;
+    let shared = Arc::clone(account.shared());
+    let (echo, romeo) = ("echo".parse().unwrap(), BareJid::new("romeo@far").unwrap());
+    let own = shared.records.own_contacts(&echo);
+    let push = |item: &str| {
+        let query = format!("<query xmlns='jabber:iq:roster'><item jid='romeo@far' {item}/></query>");
+        format!("<iq xmlns='jabber:client' type='set' id='push'>{query}</iq>")
+    };
+    let before = shared.clock.now() - SignedDuration::from_hours(2);
+    let note = async || {
+        let snapshot = Arc::clone(&shared.snapshot());
+        assert!(shared.records.changes_contact(&echo, &romeo, &snapshot, before).await);
+    };
+    // The plugin asked for a change two hours ago, and the account logged in then.
+    shared.records.logged_in(before);
+    note().await;
+    session.say(&push("subscription='both' ask='subscribe'")).await;
+    seen(&mut session).await;
+    assert_eq!(own.count(), 1);
+    session.say(&push("subscription='both' name='Romeo'")).await;
+    seen(&mut session).await;
+    assert_eq!(own.count(), 0, "the owner edited it");
+
+    // After a new log-in, the change may be from before.
+    note().await;
+    drop(session);
+    let mut session = soon("the connection", peer.accept()).await.unwrap();
+    soon("the presence", session.settle_roster(ROSTER)).await;
+    known(&account).await;
+    seen(&mut session).await;
+    session.say(&push("subscription='from' name='R.'")).await;
+    seen(&mut session).await;
+    assert_eq!((own.count(), own.has(&romeo), own.is_owners(&romeo, |part| part.is_seen)), (1, false, false));
+    session.say(&push("subscription='remove'")).await;
+    seen(&mut session).await;
+    assert_eq!((own.count(), own.has(&romeo)), (1, true), "the plugin may have asked to have it again");
+    soon("the end of the account", account.stop()).await;
+}
+
+/// As from a server without versions.
+#[tokio::test]
+async fn a_whole_roster_reaches_the_notes_of_plugins() {
+    let peer = Peer::start(Manners { resumption: false, ..Manners::default() }).await;
+    let (account, mut session) = connected(&peer).await;
+    soon("the presence", session.settle_roster(ROSTER)).await;
+    known(&account).await;
+    let shared = Arc::clone(account.shared());
+    let (echo, romeo) = ("echo".parse().unwrap(), BareJid::new("romeo@far").unwrap());
+    let snapshot = Arc::clone(&shared.snapshot());
+    assert!(shared.records.changes_contact(&echo, &romeo, &snapshot, shared.clock.now()).await);
+    drop(session);
+    let mut session = soon("the connection", peer.accept()).await.unwrap();
+    soon("the presence", session.settle_roster("<query xmlns='jabber:iq:roster'/>")).await;
+    seen(&mut session).await;
+    assert!(shared.records.own_contacts(&echo).has(&romeo));
     soon("the end of the account", account.stop()).await;
 }

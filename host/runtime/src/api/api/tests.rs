@@ -3,7 +3,8 @@
 use parlor_base::id::InstanceId;
 use parlor_config::Settings;
 use parlor_plugins::limits::Limits;
-use parlor_session::{Answer, AnyCommand, Session};
+use parlor_session::{Answer, AnyCommand, Contact, Session, Snapshot};
+use parlor_stanza::types::RosterItem;
 
 use super::*;
 use crate::instance::tests::instance as disconnected_instance;
@@ -310,6 +311,38 @@ async fn a_contact_that_a_raw_stanza_adds_is_none_for_the_plugins_own_grants() {
             send_iq(&instance, &xml).await.unwrap_err();
             assert_eq!(instance.mailbox.added(&zed), added, "{xml}");
         }
+    }
+}
+
+/// Otherwise a plugin could put a contact of the owner's into a group whose members give commands of another plugin.
+#[tokio::test]
+async fn what_a_raw_stanza_makes_of_a_contact_is_not_the_owners() {
+    let roster = |item: &str| format!("<iq type='set' id='1'><query xmlns='jabber:iq:roster'>{item}</query></iq>");
+    for (xml, is_noted) in [
+        (roster("<item jid='zed@example.net'><group>admins</group></item>"), true),
+        (roster("<item jid='zed@example.net/phone' name='Zed'/>"), true),
+        ("<presence type='subscribe' to='zed@example.net'/>".to_owned(), true),
+        (roster("<item jid='zed@example.net' subscription='remove'/>"), false),
+        ("<presence to='zed@example.net'/>".to_owned(), false),
+    ] {
+        let (instance, _mailbox) = disconnected_instance("\"stanza.send\" = [\"presence\", \"iq\"]", Limits::default());
+        let session = Session::new("bot@example.org/here".parse().unwrap(), Settings::default());
+        let zed: jid::BareJid = "zed@example.net".parse().unwrap();
+        let contact = Contact::new(RosterItem {
+            jid: zed.clone(),
+            name: None,
+            subscription: "from".to_owned(),
+            ask: false,
+            groups: vec!["staff".to_owned()],
+        });
+        let contacts = Some([(zed.clone(), Arc::new(contact))].into_iter().collect());
+        instance.account.publish(Snapshot { contacts, ..session.snapshot() });
+        assert_eq!(send(&instance, &xml).await, Err(CallError::Offline));
+        let own = instance.account.records.own_contacts(&instance.plugin);
+        assert_eq!((own.count() == 1, own.has(&zed)), (is_noted, false), "it stays a contact for its grants: {xml}");
+        let is_in = |group: &str| own.is_owners(&zed, |part| part.groups.iter().any(|one| one == group));
+        assert_eq!((is_in("staff"), is_in("admins")), (true, !is_noted), "{xml}");
+        assert_eq!(own.is_owners(&zed, |part| part.is_seen), !is_noted, "{xml}");
     }
 }
 
