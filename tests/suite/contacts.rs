@@ -64,11 +64,55 @@ async fn a_contact_that_a_plugin_added_is_none_for_its_own_grants() {
     let host = host.restart().await;
     host.call(FULL, "api.wait-until", has_roster).await.ok();
     host.call(ADDS, "chats.send", says.clone()).await.denied("messages.send", Some(jid.as_str()));
-    // Another plugin removes the contact and adds it again, and so takes its place.
+    // Another plugin removes the contact and adds it again. A moment after the log-in, the first may have asked for that, too.
     host.call(OTHER, "contacts.remove", json!({ "jid": jid })).await.ok();
     host.call(OTHER, "contacts.add", json!({ "jid": jid })).await.ok();
-    host.call(ADDS, "chats.send", says.clone()).await.ok();
+    host.call(ADDS, "chats.send", says.clone()).await.denied("messages.send", Some(jid.as_str()));
     host.call(OTHER, "chats.send", says).await.denied("messages.send", Some(jid.as_str()));
+}
+
+/// Rules plugin-contact.
+/// Otherwise a plugin that may change contacts could let strangers give the commands of another plugin.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_a_plugin_gave_a_contact_lets_nobody_give_a_command_of_another_plugin() {
+    const ADDS: &str = "adds";
+    let gives = |entry: Entry| granted(entry).allow("wipe", &["group:admins"]);
+    let adds = |entry: Entry| entry.grant_whole("contacts.write").grant("stanza.send", &["iq"]);
+    let host = Plan::new().await.caller(FULL, gives).caller(ADDS, adds).start().await;
+    let (mut juliet, mut nurse) = (friend("juliet").await, friend("nurse").await);
+    let [juliets, nurses] = [&juliet, &nurse].map(|friend| friend.jid().to_bare().to_string());
+    let set = |jid: &str| {
+        let item = format!("<item jid='{jid}'><group>admins</group></item>");
+        format!("<query xmlns='jabber:iq:roster'>{item}</query>")
+    };
+    let has_roster = json!({ "promise": "rosterContactsFetched" });
+    let wipe = json!({ "name": "wipe", "help": "Wipes it", "usage": "" });
+    host.call(FULL, "api.wait-until", has_roster.clone()).await.ok();
+    // The owner puts the nurse into the group, in another client.
+    let pushed = host.listen(FULL, "rosterPush").await;
+    let mut phone = client(host.account()).await;
+    let payload: Element = set(&nurses).parse().unwrap();
+    phone.ask(Iq::Set { from: None, to: None, id: String::new(), payload }, SOON).await.unwrap();
+    host.heard(FULL, pushed).await;
+    // The plugin puts both into it: Juliet by calls, and the nurse by a raw stanza.
+    host.call(ADDS, "contacts.add", json!({ "jid": juliets })).await.ok();
+    host.call(ADDS, "contacts.set-groups", json!({ "jid": juliets, "groups": ["admins"] })).await.ok();
+    let iq = format!("<iq type='set'>{}</iq>", set(&nurses));
+    host.call(ADDS, "api.send-iq", json!({ "iq": iq })).await.ok();
+    let host = host.restart().await;
+    host.call(FULL, "api.wait-until", has_roster).await.ok();
+    for jid in [&juliets, &nurses] {
+        assert_eq!(contact(&host, jid).await["groups"], json!(["admins"]));
+    }
+    let n = host.order(FULL, "commands.add", wipe).await;
+    host.answer(FULL, "commands.add", n).await.ok();
+    let bot = host.account().jid.clone();
+    juliet.chat(bot.clone(), "!wipe").await.unwrap();
+    let refused = juliet.wait_text("an answer", &bot, SOON, |text| Some(text.to_owned())).await.unwrap();
+    assert_eq!(refused, "You may not give !wipe here.");
+    nurse.chat(bot, "!wipe").await.unwrap();
+    let given = host.heard(FULL, n).await["payload"]["command"]["message"]["chat"].clone();
+    assert_eq!(given, json!(nurses));
 }
 
 /// Rules own-contact.

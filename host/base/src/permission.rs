@@ -113,7 +113,7 @@ permissions! {
     ChatsRead = "chats.read", Low, None, "Sees which private chats are open.";
     ChatsWrite = "chats.write", Low, None, "Opens and closes private chats, and changes how they are shown.";
     ContactsRead = "contacts.read", Medium, None, "Sees the contact list, and who is online.";
-    ContactsWrite = "contacts.write", Medium, None, "Adds, renames and removes contacts, answers their requests, and blocks people, whom nobody here hears any more. A contact that it adds may see when this account is online, and counts as a contact for the permissions of other plugins.";
+    ContactsWrite = "contacts.write", Medium, None, "Adds, renames and removes contacts, answers their requests, and blocks people, whom nobody here hears any more. A contact that it adds may see when this account is online, and counts as a contact for the permissions of other plugins. It lets nobody give commands: contacts and members of groups that it makes do not count for `allow`.";
     DiscoOwn = "disco.own", Low, None, "Tells others what this account can do.";
     DiscoRead = "disco.read", Low, None, "Asks servers and people what they can do, how long they were idle, what time they have, and what they run.";
     FilesRead = "files.read", Low, None, "Fetches files that messages refer to which it is shown.";

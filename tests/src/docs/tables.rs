@@ -172,7 +172,7 @@ pub(super) fn limits() -> String {
         Nobody can change these limits, and a call beyond them fails with `over-limit`:\n\n\
         - The account has at most 1,000 open rooms, 1,000 bookmarks and 50,000 contacts. 8,192 requests (IQs) wait \
         for answers, 256 pages of archives are under way, and 64 changes of the vCard wait for one another.\n\
-        - A plugin has added at most 10,000 contacts that are still in the roster.\n\
+        - A plugin has added or changed at most 10,000 contacts that are still in the roster.\n\
         - The account's vCard has at most 240 KiB after `vcard.set`. The features and identities that all plugins add \
         by `disco` have 48 KiB together.\n\
         - A room in which messages are encrypted has at most 500 people. 256 messages to one recipient, and 4,096 of \

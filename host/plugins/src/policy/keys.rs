@@ -142,7 +142,7 @@ pub const COMMAND: &[Key] = &[
         "allow",
         "list of texts",
         NONE,
-        "Who may give it, in place of what the plugin says: anybody in one of these groups. `\"contacts\"` are those whose presence the bot sees, `\"group:NAME\"` those in a group of its roster, `\"juliet@example.org\"` is one person, and `\"domain:example.org\"` everybody there; in a room, all of these count only if it shows their addresses. `\"role:moderator\"` and `\"role:participant\"`, `\"affiliation:owner\"`, `\"affiliation:admin\"` and `\"affiliation:member\"` are those in the room with this rank or a higher one. `\"owners\"` are the `owners` of the account, outside of rooms. `[\"everybody\"]` is everybody.",
+        "Who may give it, in place of what the plugin says: anybody in one of these groups. `\"contacts\"` are those whose presence the bot sees, `\"group:NAME\"` those in a group of its roster, both without what a plugin made of a contact, `\"juliet@example.org\"` is one person, and `\"domain:example.org\"` everybody there; in a room, all of these count only if it shows their addresses. `\"role:moderator\"` and `\"role:participant\"`, `\"affiliation:owner\"`, `\"affiliation:admin\"` and `\"affiliation:member\"` are those in the room with this rank or a higher one. `\"owners\"` are the `owners` of the account, outside of rooms. `[\"everybody\"]` is everybody.",
     ),
     key(
         "person_cooldown",
