@@ -13,8 +13,8 @@ use super::{MOST_ADDED, Records};
 
 impl Records {
     /// Loads the contacts that plugins added or changed, once. If that fails, a warning is logged and these contacts count like
-    /// any others.
-    pub(crate) async fn learn(&self) {
+    /// any others. The roster of the snapshot may have come before them.
+    pub(crate) async fn learn(&self, snapshot: impl Fn() -> Arc<Snapshot>) {
         let learn = async || match self.kept.load().await {
             Ok(all) => {
                 let mut each = BTreeMap::<PluginId, Vec<(BareJid, OwnersPart)>>::new();
@@ -24,6 +24,7 @@ impl Records {
                 for (plugin, parts) in each {
                     self.own_contacts(&plugin).load(&parts);
                 }
+                self.roster_came(&snapshot());
             }
             Err(error) => {
                 let says = "which contacts plugins added or changed cannot be read: these count like any others";
@@ -148,8 +149,14 @@ mod tests {
 
     /// The records of an account that logs in again in a new process.
     async fn restarted(store: &Store) -> Records {
-        let records = Records::new(store.added_contacts(&bare("bot@example.org")));
-        records.learn().await;
+        let no_roster = Snapshot { contacts: None, ..snapshot(Vec::new()) };
+        restarted_after(store, no_roster).await
+    }
+
+    /// The same, after this roster has come.
+    async fn restarted_after(store: &Store, snapshot: Snapshot) -> Records {
+        let (records, snapshot) = (Records::new(store.added_contacts(&bare("bot@example.org"))), Arc::new(snapshot));
+        records.learn(|| Arc::clone(&snapshot)).await;
         records.logged_in(after(0));
         records
     }
@@ -257,6 +264,8 @@ mod tests {
             let nurse = "nurse@example.org";
             assert_eq!((own(&records, nurse), is_owners(&records, nurse, "staff")), ([true, false], [false; 2]));
         }
+        let gone = restarted_after(&store, snapshot(Vec::new())).await;
+        assert_eq!(own(&gone, JULIET), [true, false], "the roster came before the notes");
     }
 
     /// They are remembered on disk for ever, and loaded at each start.

@@ -203,7 +203,7 @@ pub(super) async fn forget(shared: &Shared, kept: Kept) {
 
 /// Creates an instance. Also returns what receives the part that the replaced one leaves.
 async fn begin(shared: &Shared) -> (Arc<Instance>, MailReceiver, Option<oneshot::Receiver<Inherited>>) {
-    shared.account.records.learn().await;
+    shared.account.records.learn(|| Arc::clone(&shared.account.snapshot())).await;
     let (settings, account) = (Arc::clone(&shared.settings), Arc::clone(&shared.account));
     let commands = Arc::clone(&shared.commands);
     let (lasting, progress) = (Arc::clone(&shared.lasting), shared.progress.clone());
