@@ -158,10 +158,7 @@ pub(super) fn read<'a, E: Xml<'a>>(
                     found.encrypted.push(encrypted);
                 }
             }
-            "retract" | "apply-to" => {
-                let room = (kind == MessageKind::Groupchat && from.is_bare()).then_some(from);
-                read_retraction(payload, room, &mut found);
-            }
+            "retract" | "apply-to" => read_retraction(payload, kind, from, &mut found),
             _ => read_extension(payload, lang, &mut found),
         }
     }
@@ -177,9 +174,9 @@ pub(super) fn read<'a, E: Xml<'a>>(
 }
 
 /// Reads a retraction. Services and clients write both forms, in any order; the newer one says more.
-fn read_retraction<'a>(payload: impl Xml<'a>, room: Option<&Jid>, found: &mut Found) {
+fn read_retraction<'a>(payload: impl Xml<'a>, kind: MessageKind, from: &Jid, found: &mut Found) {
     let is_newer = payload.name() == "retract";
-    match retraction::read(payload, room) {
+    match retraction::read(payload, kind, from) {
         Some(Retraction::OfAuthor(id)) => {
             let known = &mut found.extensions().retract;
             *known = known.take().filter(|_| !is_newer).or(Some(id));

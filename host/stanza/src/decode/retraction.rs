@@ -7,9 +7,11 @@ use super::extensions::{id_of, sendable_id};
 use super::is_same_bare;
 use crate::encode::{FASTEN, MODERATE, OLDER_MODERATE, OLDER_RETRACT};
 use crate::text::kept;
-use crate::types::{Moderated, RETRACT, address};
+use crate::types::{MessageKind, Moderated, RETRACT, address};
 use crate::xml::Xml;
 
+/// The namespace in which clients of `MongooseIM` retract a message by its id in the archive, and not by that of its author.
+const BY_ARCHIVE_ID: &str = "urn:esl:message-retract-by-stanza-id:0";
 /// The bytes of a reason that are kept.
 const MAX_REASON: usize = 4 << 10;
 
@@ -21,10 +23,12 @@ pub(super) enum Retraction {
     OfRoom(Moderated),
 }
 
-/// Reads a payload. `room` is the sender if it may be a room itself. The same element from other senders is ignored.
-pub(super) fn read<'a, E: Xml<'a>>(payload: E, room: Option<&Jid>) -> Option<Retraction> {
+/// Reads a payload of a message of this kind from this sender. Only a room itself retracts messages of others: the same element
+/// from other senders is ignored.
+pub(super) fn read<'a, E: Xml<'a>>(payload: E, kind: MessageKind, from: &Jid) -> Option<Retraction> {
+    let room = (kind == MessageKind::Groupchat && from.is_bare()).then_some(from);
     if payload.has_ns(FASTEN) {
-        return older(payload, room);
+        return older(payload, kind, room);
     }
     let id = id_of(payload).filter(|_| payload.name() == "retract" && payload.has_ns(RETRACT))?;
     match child(payload, "moderated", MODERATE) {
@@ -34,10 +38,13 @@ pub(super) fn read<'a, E: Xml<'a>>(payload: E, room: Option<&Jid>) -> Option<Ret
 }
 
 /// Reads the forms of version 0.3 of XEP-0424 and version 0.2 of XEP-0425.
-fn older<'a, E: Xml<'a>>(payload: E, room: Option<&Jid>) -> Option<Retraction> {
+fn older<'a, E: Xml<'a>>(payload: E, kind: MessageKind, room: Option<&Jid>) -> Option<Retraction> {
     let id = id_of(payload).filter(|_| payload.name() == "apply-to")?;
     let Some(by_room) = child(payload, "moderated", OLDER_MODERATE) else {
-        return child(payload, "retract", OLDER_RETRACT).map(|_| Retraction::OfAuthor(id));
+        // Elsewhere, the archive of the author has another id for the message than that of the reader.
+        let by_archive_id = || child(payload, "retract", BY_ARCHIVE_ID).filter(|_| kind == MessageKind::Groupchat);
+        let retract = child(payload, "retract", OLDER_RETRACT).or_else(by_archive_id);
+        return retract.map(|_| Retraction::OfAuthor(id));
     };
     by_room.children().find(|child| child.name() == "retract")?;
     Some(Retraction::OfRoom(moderated(id, by_room, by_room, room?)))

@@ -52,6 +52,20 @@ fn a_retraction_is_the_authors_and_moderation_the_rooms() {
     }
 }
 
+/// MongooseIM lets clients name the id in the archive. In a room, that is the id that `extensions.retract` has; elsewhere it is another.
+#[test]
+fn a_retraction_by_the_id_in_an_archive_is_read_in_rooms_alone() {
+    let payload = "<apply-to xmlns='urn:xmpp:fasten:0' id='7'><retract \
+                   xmlns='urn:esl:message-retract-by-stanza-id:0'/></apply-to>";
+    for head in ["from='r@muc/n' type='groupchat'", "from='r@muc' type='groupchat'"] {
+        let found = message(head, payload).extensions.unwrap();
+        assert_eq!((found.retract.as_deref(), found.moderated.is_none()), (Some("7"), true), "{head}");
+    }
+    for head in ["from='a@b/c' type='chat'", "from='a@b/c'", "from='r@muc/n' type='chat'", ""] {
+        assert!(message(head, payload).extensions.is_none(), "{head}");
+    }
+}
+
 /// XEP-0424, section 4, and XEP-0425, section 4: it only says that the retraction is in the archive as well.
 #[test]
 fn what_an_archive_keeps_of_a_retracted_message_retracts_none() {
