@@ -1,5 +1,6 @@
 //! Handing an incoming presence to the features that it concerns.
 
+use parlor_stanza::error::StanzaError;
 use parlor_stanza::types::{Presence, PresenceKind};
 
 use super::Features;
@@ -48,7 +49,7 @@ impl Features {
                 None => self.roster.update_presence(&bare, turn, |contact| contact.resources.clear()),
             },
             // Their presence is no longer known: their server is unreachable (RFC 6121, section 4.7.1).
-            PresenceKind::Error(_) if presence.from.is_bare() => {
+            PresenceKind::Error(ref error) if presence.from.is_bare() && !is_of_own_rules(error) => {
                 self.roster.update_presence(&bare, turn, |contact| contact.resources.clear());
             }
             PresenceKind::Subscribe => {
@@ -64,4 +65,10 @@ impl Features {
             PresenceKind::Subscribed | PresenceKind::Probe | PresenceKind::Error(_) => {}
         }
     }
+}
+
+/// Returns whether the own server refuses what the account sent, since a privacy list of the account forbids it (XEP-0016). The
+/// contact may be online all the same. For a block (XEP-0191), the error has a detail, and the contact is hidden.
+fn is_of_own_rules(error: &StanzaError) -> bool {
+    error.condition == "not-acceptable" && !error.xml.contains("urn:xmpp:blocking:errors")
 }

@@ -18,6 +18,11 @@ fn unreachable() -> PresenceKind {
     PresenceKind::Error(stanza_error("remote-server-not-found"))
 }
 
+fn not_acceptable(xml: &str) -> PresenceKind {
+    let error = StanzaError { xml: xml.to_owned(), ..*stanza_error("not-acceptable") };
+    PresenceKind::Error(Box::new(error))
+}
+
 /// Rules priority.
 #[test]
 fn the_highest_priority_speaks_for_a_contact_and_ties_go_to_the_newest() {
@@ -39,7 +44,17 @@ fn the_highest_priority_speaks_for_a_contact_and_ties_go_to_the_newest() {
         (client("a", 0, None, None), "online", None, Some("a"), &both[..]),
         // An unreachable client does not affect others; an unreachable bare address does.
         (presence(&format!("{ROMEO}/a"), unreachable()), "online", None, Some("a"), &[]),
+        // MongooseIM answers so to a status that a privacy list keeps from the contact, and to one for a blocked address.
+        (presence(ROMEO, not_acceptable("")), "online", None, Some("a"), &[]),
         (presence(ROMEO, unreachable()), "offline", None, None, &both[..]),
+        (client("a", 0, None, None), "online", None, Some("a"), &both[..]),
+        (
+            presence(ROMEO, not_acceptable("<blocked xmlns='urn:xmpp:blocking:errors'/>")),
+            "offline",
+            None,
+            None,
+            &both[..],
+        ),
     ] {
         test.now += Duration::from_secs(1);
         test.presence(step);
