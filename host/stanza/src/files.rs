@@ -4,6 +4,7 @@ use minidom::Element;
 use parlor_base::web_address::WebAddress;
 
 use crate::encode::{FALLBACK, name};
+use crate::error::{CallError, StanzaError};
 use crate::raw::RawStanza;
 use crate::text::clean;
 use crate::text::is_sendable;
@@ -190,8 +191,18 @@ pub fn slot_request(service: &jid::Jid, file_name: &str, media_type: &str, size:
     String::from(&iq)
 }
 
-/// Reads the answer to that; `None` if it is none, or names no server within TLS.
-pub fn slot(answer: &RawStanza) -> Option<Slot> {
+/// Reads the answer to that. A file that is too large for the service is unsupported: not every service says beforehand how large a
+/// file may be.
+pub fn slot(answer: Result<RawStanza, CallError>) -> Result<Slot, CallError> {
+    let answer = answer.map_err(|error| {
+        let why = if let CallError::Stanza(refusal) = &error { too_large(refusal) } else { None };
+        why.map_or(error, CallError::Unsupported)
+    })?;
+    given(&answer).ok_or_else(|| CallError::Protocol("the server gave no place within TLS for the file".to_owned()))
+}
+
+/// Reads a place; `None` if it is none, or names no server within TLS.
+fn given(answer: &RawStanza) -> Option<Slot> {
     let Stanza::Iq(Iq::Result { payload: Some(slot), .. }) = answer.stanza() else { return None };
     if !slot.is("slot", UPLOAD) {
         return None;
@@ -210,6 +221,19 @@ pub fn slot(answer: &RawStanza) -> Option<Slot> {
     };
     let headers = put.children().filter(|child| child.is("header", UPLOAD)).filter_map(header).take(MAX_HEADERS);
     Some(Slot { put: secure(put)?, get: secure(slot.get_child("get", UPLOAD)?)?, headers: headers.collect() })
+}
+
+/// Returns why a service gives no place for a file, if the file is too large for it (XEP-0363, section 5).
+fn too_large(error: &StanzaError) -> Option<String> {
+    let error: Element = error.xml.parse().ok()?;
+    let why = error.get_child("file-too-large", UPLOAD)?;
+    let most = why.get_child("max-file-size", UPLOAD).and_then(|most| most.text().trim().parse::<u64>().ok());
+    Some(most.map_or_else(|| "the server takes no file so large".to_owned(), takes_at_most))
+}
+
+/// Returns how large a file may be, as a sentence.
+pub fn takes_at_most(bytes: u64) -> String {
+    format!("the server takes files of at most {bytes} bytes")
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use parlor_base::web_address::WebAddress;
 use parlor_session::SendIq;
 use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_stanza::error::CallError;
-use parlor_stanza::files::{MAX_NAME, MAX_URL, Slot, is_file_name, is_media_type, slot, slot_request};
+use parlor_stanza::files::{MAX_NAME, MAX_URL, Slot, is_file_name, is_media_type, slot, slot_request, takes_at_most};
 use parlor_stanza::raw::RawStanza;
 use parlor_web::header::CONTENT_TYPE;
 use parlor_web::{Hop, Method, Outgoing, WebError};
@@ -177,10 +177,9 @@ async fn place(instance: &Arc<Instance>, granted: &Granted, file: &Described<'_>
         return Err(CallError::Unsupported("the server takes no files, or has not said so yet".to_owned()));
     };
     if let Some(most) = most.filter(|most| size > most) {
-        return Err(CallError::Unsupported(format!("the server takes files of at most {most} bytes")));
+        return Err(CallError::Unsupported(takes_at_most(most)));
     }
-    let answer = ask_for_place(instance, granted, &slot_request(service, name, kind, *size)).await?;
-    slot(&answer).ok_or_else(|| CallError::Protocol("the server gave no place within TLS for the file".to_owned()))
+    slot(ask_for_place(instance, granted, &slot_request(service, name, kind, *size)).await)
 }
 
 /// Sends this request, as XML.

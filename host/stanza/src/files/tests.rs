@@ -131,7 +131,7 @@ fn place(content: &str) -> Option<Slot> {
     let xml = format!(
         "<iq xmlns='jabber:client' type='result' id='1' from='up.b'><slot xmlns='{UPLOAD}'>{content}</slot></iq>"
     );
-    slot(&RawStanza::from(Stanza::try_from(xml.parse::<Element>().unwrap()).unwrap()))
+    slot(Ok(RawStanza::from(Stanza::try_from(xml.parse::<Element>().unwrap()).unwrap()))).ok()
 }
 
 /// XEP-0363, section 4: headers of three names are sent, and none of them breaks the line.
@@ -167,6 +167,34 @@ fn all_headers_of_a_place_are_sent_also_if_a_name_comes_several_times() {
     let expected =
         [("Expires", "9"), ("Cookie", "b=1"), ("Cookie", "a=2"), ("Cookie", "c=3"), ("Authorization", "Bearer t")];
     assert_eq!(given, expected);
+}
+
+/// XEP-0363, section 5. A service refuses other files by the same condition.
+#[test]
+fn a_file_that_is_too_large_for_the_service_is_unsupported() {
+    let failed = |error: CallError| slot(Err(error)).map(drop).unwrap_err();
+    let refused = |detail: &str| {
+        let xml = format!(
+            "<iq xmlns='jabber:client' type='error' id='1' from='up.b'><error type='modify'><not-acceptable \
+             xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>{detail}</error></iq>"
+        );
+        let stanza = Stanza::try_from(xml.parse::<Element>().unwrap()).unwrap();
+        match decode(stanza, &"me@house/here".parse().unwrap(), jiff::Timestamp::UNIX_EPOCH) {
+            Incoming::Answer(answer) => failed(CallError::Stanza(answer.outcome.unwrap_err())),
+            other => panic!("expected an answer, found {other:?}"),
+        }
+    };
+    let large = |most: &str| refused(&format!("<file-too-large xmlns='{UPLOAD}'>{most}</file-too-large>"));
+    assert_eq!(large("<max-file-size>20000</max-file-size>"), CallError::Unsupported(takes_at_most(20_000)));
+    for odd in ["", "<max-file-size/>", "<max-file-size>-1</max-file-size>"] {
+        assert_eq!(large(odd), CallError::Unsupported("the server takes no file so large".to_owned()), "{odd}");
+    }
+    for other in
+        ["", "<retry xmlns='urn:xmpp:http:upload:0' stamp='2017-12-03T23:42:05Z'/>", "<file-too-large xmlns='urn:x'/>"]
+    {
+        assert!(matches!(refused(other), CallError::Stanza(_)), "{other}");
+    }
+    assert_eq!(failed(CallError::TimedOut), CallError::TimedOut);
 }
 
 #[test]
