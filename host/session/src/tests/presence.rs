@@ -19,8 +19,9 @@ fn unreachable() -> PresenceKind {
 }
 
 fn not_acceptable(xml: &str) -> PresenceKind {
-    let error = StanzaError { xml: xml.to_owned(), ..*stanza_error("not-acceptable") };
-    PresenceKind::Error(Box::new(error))
+    let mut error = stanza_error("not-acceptable");
+    error.xml = xml.to_owned();
+    PresenceKind::Error(error)
 }
 
 /// Rules priority.
