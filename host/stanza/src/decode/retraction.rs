@@ -41,7 +41,7 @@ pub(super) fn read<'a, E: Xml<'a>>(payload: E, kind: MessageKind, from: &Jid) ->
 fn older<'a, E: Xml<'a>>(payload: E, kind: MessageKind, room: Option<&Jid>) -> Option<Retraction> {
     let id = id_of(payload).filter(|_| payload.name() == "apply-to")?;
     let Some(by_room) = child(payload, "moderated", OLDER_MODERATE) else {
-        // Elsewhere, the archive of the author has another id for the message than that of the reader.
+        // Elsewhere, plugins know a message by the id that its author gave it, which this form does not have.
         let by_archive_id = || child(payload, "retract", BY_ARCHIVE_ID).filter(|_| kind == MessageKind::Groupchat);
         let retract = child(payload, "retract", OLDER_RETRACT).or_else(by_archive_id);
         return retract.map(|_| Retraction::OfAuthor(id));
