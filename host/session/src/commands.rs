@@ -18,6 +18,7 @@ mod help;
 pub(super) mod kinds;
 pub(super) mod people;
 pub(super) mod refusing;
+mod replaced;
 mod usage;
 mod words;
 
@@ -40,6 +41,7 @@ use bare::BareCommands;
 use cooldowns::{Cooldowns, Lengths};
 use declaration::Declared;
 use forms::Forms;
+use replaced::in_force;
 
 /// Maximum length of a command's name with the plugin's id before it, in bytes.
 const LONGEST_WORD: usize = PluginId::MAX_LEN + 1 + CommandName::MAX_BYTES;
@@ -235,7 +237,15 @@ impl Commands {
             let chosen = self.chosen(word, place);
             chosen.or_else(|| self.short(word, place)).or_else(|| self.by_alias(word, place))?
         };
-        found.acts_in(place).then_some((plugin, name, found))
+        if !found.acts_in(place) {
+            return None;
+        }
+        let found = match place {
+            Place::In(_) => in_force(self, plugin, name, found)?,
+            // Whose name it is does not depend on that.
+            Place::WhereActs(_) => found,
+        };
+        Some((plugin, name, found))
     }
 
     fn by_alias(&self, word: &str, place: Place<'_>) -> Option<(&PluginId, (&String, &Registered))> {

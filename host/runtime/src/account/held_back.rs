@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use parlor_base::id::InstanceId;
 use parlor_session::Effect;
 use parlor_stanza::types::{Outgoing, Sealed};
 
@@ -38,6 +39,17 @@ impl HeldBack {
         self.bytes += bytes;
         self.all.push_back(Held { after, bytes, effect });
         None
+    }
+
+    /// Has an instance get the commands of the one that it replaces. That one takes no events any more.
+    pub(super) fn inherit(&mut self, new: InstanceId, old: InstanceId) {
+        for held in &mut self.all {
+            if let Effect::FireFor(instance, _) | Effect::FireForForm(instance, ..) = &mut held.effect
+                && *instance == old
+            {
+                *instance = new;
+            }
+        }
     }
 
     /// Takes the oldest effect, if what it waits for is on disk up to this number.
@@ -83,6 +95,8 @@ pub(super) struct Batch {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+    use parlor_session::event::{Event, Payload};
     use parlor_stanza::types::{Draft, MessageKind};
 
     use super::*;
@@ -103,6 +117,23 @@ mod tests {
         assert!(held.put(1, message(1)).is_none(), "a small one still has room");
         assert!(held.take(1).is_some());
         assert!(held.put(2, message(1 << 20)).is_none());
+    }
+
+    #[test]
+    fn a_command_that_waits_goes_to_the_version_that_replaces_its_plugin() {
+        let [old, new, other] = [(); 3].map(|()| InstanceId::next());
+        let event = || Event { name: "command".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::None };
+        let mut held = HeldBack::default();
+        let form = Effect::FireForForm(old, event(), "1".to_owned());
+        for effect in [Effect::FireFor(old, event()), form, Effect::FireFor(other, event())] {
+            assert!(held.put(1, effect).is_none());
+        }
+        held.inherit(new, old);
+        let instances = std::iter::from_fn(|| held.take(1)).map(|effect| match effect {
+            Effect::FireFor(instance, _) | Effect::FireForForm(instance, ..) => instance,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(instances.collect::<Vec<_>>(), [new, new, other]);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The inputs of an account's task: orders, and events of its link.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
-use parlor_session::router::Shadow;
+use parlor_session::router::{Mailbox, Shadow};
 use parlor_session::{Answer, Effect, otr_key_made};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::Outgoing;
@@ -71,12 +73,7 @@ impl Worker {
                 let _ = done.send(());
             }
             Order::Swap { old, new, done } => {
-                let router = &self.shared.router;
-                if let Some(old) = old {
-                    router.shadow(&old, Shadow::On);
-                }
-                router.shadow(&new, Shadow::Off);
-                self.session.instance_inherits(new.instance());
+                swap(self, old.as_ref(), &new);
                 let _ = done.send(());
             }
             Order::TellMissed(missed) => missed.tell(&self.shared),
@@ -215,4 +212,17 @@ fn leave_link(worker: &mut Worker, now: Timestamp) {
     worker.link = None;
     worker.published.connection(Connection::Offline);
     worker.session.closed(now, &mut worker.effects);
+}
+
+/// Has one instance get the events of another one from now on, also the commands that wait for hooks or for keys on the disk: these are
+/// for one instance from the start.
+fn swap(worker: &mut Worker, old: Option<&Arc<Mailbox>>, new: &Arc<Mailbox>) {
+    let router = &worker.shared.router;
+    if let Some(old) = old {
+        router.shadow(old, Shadow::On);
+        worker.screening.inherit(new.instance(), old.instance());
+        worker.held_back.inherit(new.instance(), old.instance());
+    }
+    router.shadow(new, Shadow::Off);
+    worker.session.instance_inherits(new.instance());
 }

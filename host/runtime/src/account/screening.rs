@@ -204,6 +204,17 @@ impl Screening {
         }
     }
 
+    /// Has an instance get the commands of the one that it replaces. That one takes no events any more.
+    pub(super) fn inherit(&mut self, new: InstanceId, old: InstanceId) {
+        for (to, _) in self.waiting.iter_mut().flat_map(|one| &mut one.events) {
+            if let Audience::One(instance) | Audience::Form(instance, _) = to
+                && *instance == old
+            {
+                *instance = new;
+            }
+        }
+    }
+
     /// Takes out the oldest message.
     pub(super) fn take(&mut self) -> Option<Screened> {
         let one = self.waiting.pop_front()?;
@@ -212,5 +223,36 @@ impl Screening {
             task.abort();
         }
         Some(one)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use parlor_plugins::limits::Limits;
+    use parlor_stanza::raw::RawStanza;
+
+    use super::*;
+    use crate::instance::tests::instance;
+
+    /// Hooks may take seconds, and the owner may update the plugin meanwhile.
+    #[tokio::test]
+    async fn a_command_that_waits_for_hooks_goes_to_the_version_that_replaces_its_plugin() {
+        let (instance, _mailbox) = instance("", Limits::default());
+        let own: jid::FullJid = "bot@example.org/here".parse().unwrap();
+        let mut screening = Screening::default();
+        let [old, new, other] = [(); 3].map(|()| InstanceId::next());
+        for to in [Audience::One(old), Audience::Form(old, "1".to_owned()), Audience::One(other), Audience::All] {
+            let stanza = "<message to='romeo@example.org' type='chat'><body>!say x</body></message>";
+            let raw = RawStanza::parse(stanza, &own.clone().into()).unwrap();
+            let message: Arc<Message> = Arc::from(raw.leaving(&own, Timestamp::UNIX_EPOCH).unwrap());
+            let (args, values) = (Vec::new(), Vec::new());
+            let payload = Payload::Command { name: "say".into(), args, message, values, form: None };
+            screening.put(to, Event { name: "command".into(), at: Timestamp::UNIX_EPOCH, payload }, &instance.account);
+        }
+        screening.inherit(new, old);
+        let taken = std::iter::from_fn(|| screening.take()).flat_map(|one| one.events);
+        let instances: Vec<_> = taken.map(|(to, _)| to.one()).collect();
+        assert_eq!(instances, [Some(new), Some(new), Some(other), None]);
     }
 }

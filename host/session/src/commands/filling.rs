@@ -21,6 +21,7 @@ use super::fields::{Page, line, message, pages};
 use super::forms::{Asked, Open, Stage, new_session};
 use super::giving::{MAX_ARGS, may_send_to, waits};
 use super::people::{Around, Person};
+use super::replaced::in_force;
 use super::{Commands, Place, Reading, Registered, words};
 use crate::command_rules::CommandPlace;
 use crate::deadlines::Late;
@@ -66,7 +67,8 @@ impl Commands {
     pub(crate) fn offered(&self, from: &FullJid, around: Around<'_>) -> Vec<(String, String)> {
         let bare = from.to_bare();
         let person = Person::at(from, around);
-        let own = self.all.iter().flat_map(|(plugin, own)| own.iter().map(move |(name, one)| (plugin, name, one)));
+        let all = self.all.iter().flat_map(|(plugin, own)| own.iter().map(move |(name, one)| (plugin, name, one)));
+        let own = all.filter_map(|(plugin, name, one)| Some((plugin, name, in_force(self, plugin, name, one)?)));
         let offered = own.filter(|(_, name, one)| may_fill(name, one, &person, &bare, around).is_some());
         let named = |one: &Registered, word: String| if one.help.is_empty() { word } else { one.help.clone() };
         offered
@@ -100,6 +102,7 @@ impl Commands {
         let (plugin, name) = node.split_once('.')?;
         let (plugin, own) = self.all.get_key_value(plugin)?;
         let (name, found) = own.get_key_value(name)?;
+        let found = in_force(self, plugin, name, found)?;
         let bare = from.to_bare();
         let declared = may_fill(name, found, &Person::at(from, around), &bare, around)?;
         Some((plugin, name, found, declared))

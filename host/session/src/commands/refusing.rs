@@ -1,9 +1,12 @@
 //! Commands that hooks refuse.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use parlor_base::id::{InstanceId, PluginId};
 use parlor_stanza::types::Message;
 
+use super::Registered;
 use super::people::{Around, Person};
 use crate::effect::Effect;
 use crate::features::Features;
@@ -35,9 +38,11 @@ pub fn withhold_command(session: &mut Session, message: &Message, instance: Inst
     commands.cooldowns.take_back(tries);
 }
 
-/// Returns the plugin whose commands this instance has.
+/// Returns the plugin whose commands this instance has, also while another version of it starts beside it.
 pub fn command_owner(session: &Session, instance: InstanceId) -> Option<PluginId> {
-    let mut all = session.features.commands.all.iter();
-    let found = all.find(|(_, own)| own.values().any(|one| one.owner == instance));
-    found.map(|(plugin, _)| plugin.clone())
+    let commands = &session.features.commands;
+    let has_one = |own: &BTreeMap<String, Registered>| own.values().any(|one| one.owner == instance);
+    let own = commands.all.iter().find(|(_, own)| has_one(own)).map(|(plugin, _)| plugin);
+    let displaced = || commands.displaced.iter().find(|one| one.was.owner == instance).map(|one| &one.plugin);
+    own.or_else(displaced).cloned()
 }

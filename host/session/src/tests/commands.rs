@@ -7,7 +7,7 @@ use super::*;
 use crate::command_names::{ChosenNames, CommandNames};
 use crate::commands::answers::PERSON_ANSWERS;
 use crate::permissions::{Grants, RoomList};
-use crate::router::{Mailbox, Router};
+use crate::router::{Mailbox, Router, Shadow};
 
 /// Maximum number of commands of each plugin.
 pub(super) const MOST: usize = 64;
@@ -631,4 +631,33 @@ fn plugins_that_are_kept_to_different_rooms_have_commands_of_the_same_name() {
     moved(&one, twos);
     moved(&two, ones);
     assert_eq!(heard(&mut test, &here, MessageKind::Groupchat, "!ban x"), goes_to(&one));
+}
+
+/// A version that starts gets no events, and may fail: then nobody would have the command.
+#[test]
+fn while_another_version_starts_commands_go_to_the_one_that_runs() {
+    let mut test = TestSession::connected(Settings::default());
+    let (old, new, router) = (plugin("echo"), plugin("echo"), Router::default());
+    let heard = |test: &mut TestSession, said: &str| {
+        test.forget();
+        test.say(said);
+        test.lines().into_iter().find(|line| line.starts_with("command")).unwrap_or_default()
+    };
+    let (to_old, to_new) = (format!("command for {}", old.instance), format!("command for {}", new.instance));
+    for name in ["say", "former"] {
+        test.add(&old, name).unwrap();
+    }
+    router.shadow(&new.mailbox, Shadow::On);
+    test.session.instance_successor(new.instance, old.instance);
+    for name in ["say", "further"] {
+        test.add(&new, name).unwrap();
+    }
+    assert_eq!(["!say x", "!former x", "!further x"].map(|said| heard(&mut test, said)), [&*to_old, &*to_old, ""]);
+    assert_eq!(crate::command_owner(&test.session, old.instance), Some(old.id.clone()));
+    let taken = Err(CallError::NotOwner("the command further of the plugin echo".to_owned()));
+    assert_eq!(test.add(&plugin("other"), "further"), taken, "its names are its own from the start");
+    router.shadow(&old.mailbox, Shadow::On);
+    router.shadow(&new.mailbox, Shadow::Off);
+    test.session.instance_inherits(new.instance);
+    assert_eq!(["!say x", "!former x", "!further x"].map(|said| heard(&mut test, said)), [&*to_new, "", &*to_new]);
 }

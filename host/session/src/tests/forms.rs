@@ -9,6 +9,7 @@ use super::commands::{ROMEO_HOME, granted, plugin};
 use super::declared::{argument, declaration, only};
 use super::*;
 use crate::command_rules::{CommandPlace, People};
+use crate::router::{Router, Shadow};
 use crate::set_host_clients;
 
 const JULIET_HOME: &str = "juliet@example.org/home";
@@ -586,4 +587,32 @@ fn what_a_plugin_said_last_is_the_answer_where_it_says_nothing_more() {
     test.returns(&session, true);
     let done = AdHocStage::Done { lines: vec!["Rolled".to_owned()], failed: false };
     assert_eq!(stage(test.replied()), done);
+}
+
+/// A version that starts gets no events, and may fail.
+#[test]
+fn while_another_version_starts_forms_are_those_of_the_one_that_runs() {
+    let mut test = TestSession::connected(Settings::default());
+    let (old, new, router) = (plugin("dice"), plugin("dice"), Router::default());
+    let named = |node: &str| (node.to_owned(), "Does it".to_owned());
+    test.declare(&old, declaration("roll")).unwrap();
+    router.shadow(&new.mailbox, Shadow::On);
+    test.session.instance_successor(new.instance, old.instance);
+    for name in ["roll", "throw"] {
+        test.declare(&new, declaration(name)).unwrap();
+    }
+    let gives = |test: &mut TestSession| {
+        test.sent.clear();
+        let offered = test.items(ROMEO_HOME);
+        test.forget();
+        test.step(ROMEO_HOME, "dice.roll", "", &[]);
+        (offered, test.lines().into_iter().find(|line| line.starts_with("command for")))
+    };
+    let to_old = Some(format!("command for {}", old.instance));
+    assert_eq!(gives(&mut test), (Some(vec![named("dice.roll")]), to_old));
+    router.shadow(&old.mailbox, Shadow::On);
+    router.shadow(&new.mailbox, Shadow::Off);
+    test.session.instance_inherits(new.instance);
+    let to_new = Some(format!("command for {}", new.instance));
+    assert_eq!(gives(&mut test), (Some(vec![named("dice.roll"), named("dice.throw")]), to_new));
 }
