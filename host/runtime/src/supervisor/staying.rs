@@ -83,6 +83,15 @@ pub(super) fn running_now(shared: &Shared) -> Option<Arc<Instance>> {
     shared.standing.with(instance)
 }
 
+/// Returns its instance if it takes a request whose sender waits: it runs or is parked, or was parked and wakes. What comes meanwhile is
+/// handled once it has woken.
+pub(super) fn takes_requests(shared: &Shared) -> Option<Arc<Instance>> {
+    shared.standing.with(|standing| match standing.state {
+        State::Starting => standing.instance.clone().filter(|instance| instance.mailbox.is_parked()),
+        _ => instance(standing),
+    })
+}
+
 /// Returns whether it is to end.
 pub(super) fn is_to_end(shared: &Shared) -> bool {
     shared.standing.shutdown().is_some()

@@ -300,6 +300,11 @@ impl Mailbox {
         self.shadowed.load(Relaxed)
     }
 
+    /// Returns whether its plugin is parked, or wakes: its subscriptions are kept, and what comes waits for its next run.
+    pub fn is_parked(&self) -> bool {
+        self.claims.lock().is_some()
+    }
+
     /// Keeps the events of one room or person from taking more than half of the mailbox.
     pub fn bound_conversations(&self) {
         let _ = self.conversations.set(Conversations::of(self.queue.capacity()));

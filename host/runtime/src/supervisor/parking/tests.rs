@@ -24,6 +24,7 @@ use crate::compiler::Compiler;
 use crate::engine::{Compiled, Engine};
 use crate::instance::tests::account_config;
 use crate::supervisor::Supervised;
+use crate::supervisor::staying::takes_requests;
 use crate::threads::Place;
 
 const MANIFEST: &str = "[plugin]\nname = \"idler\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Waits\"\n\
@@ -336,4 +337,21 @@ async fn a_missed_due_time_is_told_and_when_it_is_over_a_plugin_without_schedule
     assert_eq!(tasks(), stage.tasks);
     plugin.stop().await;
     stage.account.stop().await;
+}
+
+/// A browser asks for a page and its parts together, and does not ask again.
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_wakes_takes_requests_as_while_it_was_parked_and_one_that_starts_does_not() {
+    let stage = Stage::new();
+    let takes = |plugin: &Supervised| (plugin.state(), takes_requests(&plugin.shared).is_some());
+    let plugin = stage.parked(&[Step::On("tick")]).await;
+    assert_eq!(takes(&plugin), (State::Parked, true));
+    stage.fire("tick");
+    assert_eq!(takes(&plugin), (State::Starting, true), "the one that woke it is handled, too");
+    until(&plugin, State::Running).await;
+    assert_eq!(takes(&plugin), (State::Running, true));
+    plugin.stop().await;
+    let plugin = stage.begin(&[Step::On("tick")]).await;
+    assert_eq!(takes(&plugin), (State::Starting, false), "it does not listen yet");
+    plugin.stop().await;
 }

@@ -6,7 +6,7 @@ use parlor_store::{Acceptance, Accepted, StoreError, WebhookRequest};
 use tokio::time::timeout;
 
 use super::super::Shared;
-use super::super::staying::running_now;
+use super::super::staying::takes_requests;
 use super::reply::{Reply, refused};
 use super::storing::{CONFIRMED, Passing, Unmade};
 use super::telling;
@@ -29,7 +29,7 @@ pub(super) async fn answer(
     request: WebhookRequest,
     acceptance: Acceptance,
 ) -> Reply {
-    let Some(instance) = running_now(shared) else { return Reply::Busy };
+    let Some(instance) = takes_requests(shared) else { return Reply::Busy };
     // Check this first: a sender that is asked to retry repeats the same signature.
     if !takes(&instance) {
         return Reply::Busy;
