@@ -29,6 +29,8 @@ pub(super) struct Plugin {
     pub(super) tried: Option<TriedVersion>,
     /// Handles to the grants of the version that is being tried in its place.
     pub(super) beside: Vec<GrantHandle>,
+    /// The grants of the policy that was read last: a version that is still compiled starts with no more than these.
+    held_to: Option<Grants>,
     /// The version of a plugin that may not run.
     pub(super) version: Option<semver::Version>,
     /// It may not run, but only because of a dependency.
@@ -62,7 +64,8 @@ impl Plugin {
     /// Creates a plugin that the policy names, with no other version tried in its place.
     pub(super) fn new(entry: Entry, standing: Standing, version: Option<semver::Version>) -> Self {
         let entry = Box::new(entry);
-        Self { entry, standing, not_replaced: None, tried: None, beside: Vec::new(), version, is_early: false }
+        let (beside, held_to) = (Vec::new(), None);
+        Self { entry, standing, not_replaced: None, tried: None, beside, held_to, version, is_early: false }
     }
 
     /// Returns whether it waits for the compiler.
@@ -93,8 +96,20 @@ impl Plugin {
         entry
     }
 
+    /// Notes the version that is being tried in its place. Grants that the owner withdraws meanwhile are withdrawn from it, too, and so
+    /// are those that were withdrawn while it was compiled.
+    pub(super) fn tries(&mut self, beside: &BTreeMap<AccountName, Supervised>) {
+        self.beside = beside.values().map(Supervised::grant_handle).collect();
+        if let Some(grants) = &self.held_to {
+            for handle in &self.beside {
+                handle.hold_to(grants);
+            }
+        }
+    }
+
     /// Limits what runs to grants that both its own entry and these contain.
     pub(super) fn hold_to(&mut self, id: &PluginId, grants: &Grants) {
+        self.held_to = Some(grants.clone());
         for handle in &self.beside {
             handle.hold_to(grants);
         }

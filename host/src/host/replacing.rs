@@ -244,8 +244,8 @@ async fn replace(host: &Host, id: &PluginId, entry: &Entry) -> Replaced {
         }
     };
     let strictness = host.strictness();
-    let (beside, successions): (BTreeMap<_, _>, BTreeMap<_, _>) = {
-        let plugins = host.plugins.lock().await;
+    let (beside, successions) = {
+        let mut plugins = host.plugins.lock().await;
         let Some(Plugin { entry: old, standing: Standing::Admitted { on, .. }, .. }) = plugins.get(id) else {
             return Replaced::Anew;
         };
@@ -264,12 +264,12 @@ async fn replace(host: &Host, id: &PluginId, entry: &Entry) -> Replaced {
             let (new, replacement) = Supervised::start_beside(old, admitted, compiled, Arc::clone(&host.engine), after);
             ((account.clone(), new), (account.clone(), replacement))
         });
-        started.unzip()
+        let (beside, successions): (BTreeMap<_, _>, BTreeMap<_, _>) = started.unzip();
+        if let Some(plugin) = plugins.get_mut(id) {
+            plugin.tries(&beside);
+        }
+        (beside, successions)
     };
-    // Grants that the owner withdraws meanwhile are withdrawn from these, too.
-    if let Some(plugin) = host.plugins.lock().await.get_mut(id) {
-        plugin.beside = beside.values().map(Supervised::grant_handle).collect();
-    }
     // A version that waits for the session may do so for long. The present one serves until the limit, and then
     // stays.
     let _ = tokio::time::timeout(REPLACE, join_all(beside.values().map(Supervised::tried))).await;

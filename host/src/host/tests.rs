@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use parlor_config::Overrides;
+use parlor_plugins::admission::Admitted;
 use parlor_plugins::sample;
 use parlor_runtime::compiler::Bounds;
 use parlor_runtime::traces::Traces;
+use parlor_session::permissions::Grants;
 use parlor_store::{Activity, AuditKind, AuditQuery, By, NewAuditEntry, Tally, TallyKind};
 
 use super::*;
@@ -221,6 +223,30 @@ async fn a_name_that_a_plugin_provides_is_its_own_where_it_is_to_run_also_while_
     host.reserved.keep_on(&host.account(&"late".parse().unwrap()).unwrap(), &host.config());
     for account in ["main", "late", "later", "last"] {
         assert!(may_others_fire(&host, account), "the plugin is gone, and its name is still reserved on {account}");
+    }
+    host.stop().await;
+}
+
+/// It may be compiled for minutes, and would have them until the policy is applied after that.
+#[tokio::test]
+async fn grants_that_are_withdrawn_while_a_version_is_compiled_are_withdrawn_from_it() {
+    let folder = tempfile::tempdir().unwrap();
+    write_holder(folder.path(), "");
+    let host = offline_host(folder.path()).await;
+    let id: PluginId = "holder".parse().unwrap();
+    let mut plugins = host.plugins.lock().await;
+    let plugin = plugins.get_mut(&id).unwrap();
+    plugin.hold_to(&id, &Grants::default());
+    let Standing::Admitted { admitted, compiled, on } = &plugin.standing else { panic!("it may run") };
+    let wide = Arc::new(Admitted { grants: Arc::new(Grants::all()), ..Admitted::clone(admitted) });
+    let (old, engine) = (on.values().next().unwrap(), Arc::clone(&host.engine));
+    let (new, _successor) = Supervised::start_beside(old, wide, Arc::clone(compiled), engine, Vec::new());
+    let beside = BTreeMap::from([(new.account().name.clone(), new)]);
+    plugin.tries(&beside);
+    drop(plugins);
+    for new in beside.into_values() {
+        assert_eq!(*new.grants(), Grants::default());
+        new.stop().await;
     }
     host.stop().await;
 }
