@@ -36,8 +36,8 @@ struct Telling {
     /// Notified when a schedule was set, ended, paused or resumed, while somebody tells.
     changed: Notify,
     /// Held by the task that delivers. A version that replaces another one waits for it: otherwise a due time would be
-    /// delivered twice.
-    turn: Arc<tokio::sync::Mutex<()>>,
+    /// delivered twice. Then it has the moment since which that one took due times, if it did so to the end.
+    turn: Arc<tokio::sync::Mutex<Option<Timestamp>>>,
     /// The names of schedules that were due while no subscription matched them.
     unheard: Mutex<BTreeSet<String>>,
 }
@@ -115,7 +115,7 @@ impl Schedules {
     }
 
     /// Waits for the turn to tell.
-    pub(crate) async fn turn(&self) -> OwnedMutexGuard<()> {
+    pub(crate) async fn turn(&self) -> OwnedMutexGuard<Option<Timestamp>> {
         Arc::clone(&self.telling().turn).lock_owned().await
     }
 

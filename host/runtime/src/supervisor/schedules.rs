@@ -98,11 +98,11 @@ async fn tell_all(shared: Arc<Shared>) {
         return;
     }
     let (schedules, stored) = (&shared.lasting.schedules, stored(&shared));
-    let Some(_turn) = stays_for(&shared, schedules.turn()).await else { return };
+    let Some(mut turn) = stays_for(&shared, schedules.turn()).await else { return };
     let clock = shared.account.clock;
     let mut jumps = ClockJumpDetector::of(clock);
-    let (mut all, mut under_way, mut taken) = (Known::default(), FuturesUnordered::new(), Since::default());
-    let (mut is_stale, mut seen) = (true, 0);
+    let (mut all, mut under_way, mut taken) = (Known::default(), FuturesUnordered::new(), Since::after(turn.take()));
+    let (mut is_stale, mut seen, mut last) = (true, 0, None);
     loop {
         if std::mem::take(&mut is_stale) {
             seen = schedules.changes();
@@ -122,6 +122,7 @@ async fn tell_all(shared: Arc<Shared>) {
             taken.jumped(now);
         }
         let since = instance.map(|instance| taken.of(instance.id, instance.since, now));
+        last = since;
         if let Some(since) = since {
             while under_way.len() < AT_ONCE
                 && let Some((row, work)) = all.take_due(now, since)
@@ -148,6 +149,7 @@ async fn tell_all(shared: Arc<Shared>) {
     }
     // A handler may return while the plugin ends, and that is written.
     while under_way.next().await.is_some() {}
+    *turn = last;
 }
 
 fn longest(clock: Clock) -> Duration {

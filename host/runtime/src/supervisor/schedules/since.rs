@@ -10,9 +10,16 @@ pub(super) struct Since {
     instance: Option<(InstanceId, Timestamp)>,
     /// The clock jumped over the due times until then.
     jumped_to: Option<Timestamp>,
+    /// The moment since which the version before took them. It has left those to this one that it had not begun to tell.
+    before: Option<Timestamp>,
 }
 
 impl Since {
+    /// Begins for a plugin whose version before took its due times since that moment, and has just been replaced.
+    pub(super) fn after(before: Option<Timestamp>) -> Self {
+        Self { before, ..Self::default() }
+    }
+
     /// Notes that the clock was set forward to now. The due times in between were missed, even if an instance was
     /// running.
     pub(super) fn jumped(&mut self, now: Timestamp) {
@@ -24,7 +31,10 @@ impl Since {
     /// A clock that was set back shows earlier times once more, and the instance runs at these. Otherwise the due times
     /// of the next hours or days would count as missed, and a schedule that catches up with none would lose them.
     pub(super) fn of(&mut self, instance: InstanceId, started: Timestamp, now: Timestamp) -> Timestamp {
-        let known = self.instance.filter(|(known, _)| *known == instance).map_or(started, |(_, since)| since);
+        let known = match self.instance.filter(|(known, _)| *known == instance) {
+            Some((_, since)) => since,
+            None => self.before.take().map_or(started, |before| before.min(started)),
+        };
         let since = known.min(now);
         self.instance = Some((instance, since));
         self.jumped_to = self.jumped_to.map(|jumped| jumped.min(now));
@@ -49,6 +59,15 @@ mod tests {
         since.jumped(at(9));
         assert_eq!(since.of(ONE, at(5), at(10)), at(9));
         assert_eq!(since.of(InstanceId(2), at(11), at(12)), at(11), "another one was started later");
+    }
+
+    /// Of many that are due at once, most wait for those before them.
+    #[test]
+    fn a_version_takes_the_due_times_that_the_one_before_it_had_not_come_to() {
+        let mut since = Since::after(Some(at(5)));
+        assert_eq!((since.of(ONE, at(7), at(8)), since.of(ONE, at(7), at(9))), (at(5), at(5)));
+        assert_eq!(since.of(InstanceId(2), at(10), at(11)), at(10), "it was started again");
+        assert_eq!(Since::after(Some(at(9))).of(ONE, at(7), at(10)), at(7));
     }
 
     #[test]
