@@ -4,12 +4,12 @@
 //! plugin is removed from the policy, or with the account.
 
 mod contacts;
+mod counts;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use jiff::Timestamp;
 use parlor_base::id::PluginId;
@@ -18,6 +18,7 @@ use parlor_session::router::PluginContacts;
 use parlor_store::{Activity, AddedContacts, TallyKind, Traffic};
 use tokio::sync::OnceCell;
 
+use self::counts::{Count, counts};
 use crate::counters::{Counters, Totals};
 use crate::denials::{Denial, Denials};
 use crate::named::Named;
@@ -25,35 +26,47 @@ use crate::named::Named;
 /// The record of one plugin on one account.
 #[derive(Debug, Default)]
 pub struct Record {
-    denied: Denials,
-    restarts: AtomicU64,
     /// How often an instance was started, not counting parked ones that wake.
     starts: AtomicU64,
-    /// How many messages and commands passed without its verdict as a hook. It may not have run then.
-    unjudged: AtomicU64,
     counted: Mutex<Counted>,
-    named: Named,
     /// The counts that the audit has.
     told: Mutex<Box<[Count]>>,
+    /// Made when it is first used: most plugins of a large host wait.
+    rare: OnceLock<Box<Rare>>,
 }
 
-/// A count for the audit, with its name.
-type Count = (Cow<'static, str>, u64);
+/// The part of a record that a plugin without denials, failures and names does not need.
+#[derive(Debug, Default)]
+struct Rare {
+    denied: Denials,
+    restarts: AtomicU64,
+    /// How many messages and commands passed without its verdict as a hook. It may not have run then.
+    unjudged: AtomicU64,
+    named: Named,
+}
 
 #[derive(Debug, Default)]
 struct Counted {
-    /// The sum over instances that have ended, once one has.
-    past: Option<Box<Totals>>,
     /// The counters of the instance that was started last, while it runs.
     newest: Weak<Counters>,
-    /// Those of instances that run beside it: one, while the newest replaces it.
-    others: Vec<Weak<Counters>>,
+    /// Those of other instances, once there were some.
+    others: Option<Box<Others>>,
+}
+
+/// The counts of instances in addition to the newest one.
+#[derive(Debug, Default)]
+struct Others {
+    /// The sum over instances that have ended.
+    past: Totals,
+    /// The counters of instances that run beside the newest one: one, while the newest replaces it.
+    beside: Vec<Weak<Counters>>,
 }
 
 impl Counted {
     /// Returns the counters of the running instances.
     fn live(&self) -> impl Iterator<Item = Arc<Counters>> {
-        self.others.iter().chain([&self.newest]).filter_map(Weak::upgrade)
+        let beside = self.others.iter().flat_map(|others| others.beside.iter());
+        beside.chain([&self.newest]).filter_map(Weak::upgrade)
     }
 }
 
@@ -62,36 +75,37 @@ impl Record {
     pub(super) fn deny(&self, denial: Denial) {
         let Denial { at, permission, scope, hint: _ } = &denial;
         let name = scope.as_ref().map_or_else(|| permission.to_string(), |scope| format!("{permission} {scope}"));
-        self.named.note(TallyKind::Denial, &name, *at, None);
-        self.denied.put(denial);
+        self.rare().named.note(TallyKind::Denial, &name, *at, None);
+        self.rare().denied.put(denial);
     }
 
     /// Notes whom an allowed call sends to, or which server it asks.
     pub(super) fn reached(&self, kind: TallyKind, name: &str, at: Timestamp) {
-        self.named.note(kind, name, at, None);
+        self.rare().named.note(kind, name, at, None);
     }
 
     /// Notes how a request over the web ended, in either direction, and the bytes of it and of its answer.
     pub(super) fn passed(&self, kind: TallyKind, name: &str, at: Timestamp, traffic: Traffic) {
-        self.named.note(kind, name, at, Some(traffic));
+        self.rare().named.note(kind, name, at, Some(traffic));
     }
 
     /// Takes what it did since this was last asked, for the audit. `None`: nothing.
     pub fn take_activity(&self, plugin: &PluginId, account: &AccountName) -> Option<Activity> {
-        let now = in_names(&self.totals(), self.starts.load(Relaxed));
+        let now = counts(&self.totals(), self.starts.load(Relaxed));
         let mut told = lock(&self.told);
-        let more = |(name, count): &Count| {
-            let before = told.iter().find(|(told, _)| told == name).map_or(0, |(_, before)| *before);
+        let more = |(what, count): &Count| {
+            let before = told.iter().find(|(told, _)| told == what).map_or(0, |(_, before)| *before);
             let more = count.saturating_sub(before);
-            (more > 0).then(|| (name.clone().into_owned(), more))
+            (more > 0).then(|| (what.to_string(), more))
         };
         let mut counts: Vec<_> = now.iter().filter_map(more).collect();
+        counts.sort_unstable();
         // No count ever decreases. Most plugins are idle, and keep the slice that they have.
         if !counts.is_empty() {
             *told = now;
         }
         drop(told);
-        let (tallies, others) = self.named.take();
+        let (tallies, others) = self.rare.get().map(|rare| rare.named.take()).unwrap_or_default();
         counts.extend(others);
         let is_idle = counts.is_empty() && tallies.is_empty();
         let (plugin, account) = (plugin.to_string(), account.to_string());
@@ -101,12 +115,13 @@ impl Record {
     /// Takes back what could not be written, so that it is taken again the next time.
     fn give_back(&self, activity: &Activity) {
         let mut told = lock(&self.told);
-        for (name, count) in &mut **told {
-            let lost = activity.counts.iter().find(|(lost, _)| *lost == **name);
+        for (what, count) in &mut **told {
+            let name = what.to_string();
+            let lost = activity.counts.iter().find(|(lost, _)| *lost == name);
             *count = count.saturating_sub(lost.map_or(0, |(_, more)| *more));
         }
         drop(told);
-        self.named.give_back(activity);
+        self.rare().named.give_back(activity);
     }
 
     /// Counts a start. Returns whether it was not the first one.
@@ -116,7 +131,7 @@ impl Record {
 
     /// Counts an automatic restart.
     pub(super) fn restarted(&self) {
-        self.restarts.fetch_add(1, Relaxed);
+        self.rare().restarts.fetch_add(1, Relaxed);
     }
 
     /// Includes the counters of an instance in the totals from now on.
@@ -124,7 +139,7 @@ impl Record {
         let mut counted = self.counted();
         let before = mem::replace(&mut counted.newest, Arc::downgrade(counters));
         if before.strong_count() > 0 {
-            counted.others.push(before);
+            counted.others.get_or_insert_default().beside.push(before);
         }
     }
 
@@ -132,75 +147,55 @@ impl Record {
     pub(super) fn ended(&self, counters: &Arc<Counters>) {
         let mut counted = self.counted();
         let is_this = |one: &Weak<Counters>| std::ptr::eq(one.as_ptr(), Arc::as_ptr(counters));
-        let before = counted.others.len();
-        counted.others.retain(|one| !is_this(one));
+        let was_beside = counted.others.as_mut().is_some_and(|others| {
+            let before = others.beside.len();
+            others.beside.retain(|one| !is_this(one));
+            others.beside.len() < before
+        });
         let is_newest = is_this(&counted.newest);
         if is_newest {
             counted.newest = Weak::new();
         }
-        if is_newest || counted.others.len() < before {
-            counted.past.get_or_insert_default().add(counters.totals());
+        if is_newest || was_beside {
+            counted.others.get_or_insert_default().past.add(counters.totals());
         }
     }
 
     /// Returns the last denied calls, oldest first.
     pub fn denied(&self) -> Vec<Denial> {
-        self.denied.last()
+        self.rare.get().map(|rare| rare.denied.last()).unwrap_or_default()
     }
 
     /// Returns how many calls were denied to it so far.
     pub fn denials(&self) -> u64 {
         let counted = self.counted();
-        let past = counted.past.as_ref().map_or(0, |past| past.denials);
+        let past = counted.others.as_ref().map_or(0, |others| others.past.denials);
         past + counted.live().map(|counters| counters.denials.load(Relaxed)).sum::<u64>()
     }
 
     /// Returns how often it was restarted automatically.
     pub fn restarts(&self) -> u64 {
-        self.restarts.load(Relaxed)
+        self.rare.get().map_or(0, |rare| rare.restarts.load(Relaxed))
     }
 
     /// Returns the totals so far. No count ever decreases.
     pub fn totals(&self) -> Totals {
         let counted = self.counted();
-        let mut all = counted.past.as_deref().cloned().unwrap_or_default();
+        let mut all = counted.others.as_ref().map(|others| others.past.clone()).unwrap_or_default();
         for counters in counted.live() {
             all.add(counters.totals());
         }
-        all.hooks.unjudged = self.unjudged.load(Relaxed);
+        all.hooks.unjudged = self.rare.get().map_or(0, |rare| rare.unjudged.load(Relaxed));
         all
+    }
+
+    fn rare(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
     }
 
     fn counted(&self) -> MutexGuard<'_, Counted> {
         lock(&self.counted)
     }
-}
-
-/// Returns the counts that the audit keeps, in the order of their names, without those of nothing.
-fn in_names(totals: &Totals, starts: u64) -> Box<[Count]> {
-    let Totals { handled, sent, requests, web, calls, denials, lost, cpu, withheld, hooks } = totals;
-    let cpu = u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX);
-    let all = [
-        ("events", *handled),
-        ("sent", *sent),
-        ("requests", *requests),
-        ("bytes to the web", web.sent),
-        ("bytes of the web", web.received),
-        ("calls", *calls),
-        ("denials", *denials),
-        ("lost", *lost),
-        ("cpu_ms", cpu),
-        ("stopped as a hook", hooks.stopped),
-        ("altered as a hook", hooks.altered),
-        ("passed without its verdict as a hook", hooks.unjudged),
-        ("starts", starts),
-    ];
-    let all = all.into_iter().map(|(name, count)| (Cow::Borrowed(name), count));
-    let withheld = withheld.iter().map(|(by, count)| (Cow::Owned(format!("withheld {by}")), *count));
-    let mut all: Vec<_> = all.chain(withheld).filter(|(_, count)| *count > 0).collect();
-    all.sort_unstable();
-    // A slice has no spare room.
-    all.into_boxed_slice()
 }
 
 /// Maximum number of contacts that one plugin may have added to an account, or changed there. They are remembered on disk.
@@ -235,7 +230,7 @@ impl Records {
     /// Counts a message or a command that passes without the verdicts of these hooks.
     pub(crate) fn passed_without(&self, hooks: &[PluginId]) {
         for hook in hooks {
-            self.of(hook).unjudged.fetch_add(1, Relaxed);
+            self.of(hook).rare().unjudged.fetch_add(1, Relaxed);
         }
     }
 
