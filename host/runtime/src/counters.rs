@@ -91,18 +91,12 @@ pub struct Counters {
     pub handled: AtomicU64,
     /// The number of stanzas that it sent.
     pub sent: AtomicU64,
-    /// The number of requests that it made over the web.
-    pub requests: AtomicU64,
-    /// The bytes that it sent over the web.
-    pub web_sent: AtomicU64,
-    /// The bytes that it got over the web.
-    pub web_received: AtomicU64,
     /// The number of calls that its grants were asked about.
     pub calls: AtomicU64,
     /// The number of calls that were denied.
     pub denials: AtomicU64,
-    /// Counts what it decides about as a hook, once it is one.
-    hooks: OnceLock<Box<HookCounters>>,
+    /// Counts what most plugins never do, once there is something to count.
+    rare: OnceLock<Box<RareCounters>>,
     /// The number of lines that were dropped since one was last logged.
     pub(super) log_dropped: AtomicU64,
     /// Counts the events that it lost, and those that were withheld from it.
@@ -114,15 +108,18 @@ pub struct Counters {
 impl Counters {
     /// Creates the counters of an instance with this mailbox and this CPU account.
     pub(super) fn new(mailbox: Arc<Mailbox>, cpu: Arc<watchdog::Account>) -> Self {
-        let [handled, sent, requests, web_sent, web_received, calls, denials, log_dropped] =
-            std::array::from_fn(|_| AtomicU64::new(0));
-        let hooks = OnceLock::new();
-        Self { handled, sent, requests, web_sent, web_received, calls, denials, hooks, log_dropped, mailbox, cpu }
+        let [handled, sent, calls, denials, log_dropped] = std::array::from_fn(|_| AtomicU64::new(0));
+        Self { handled, sent, calls, denials, rare: OnceLock::new(), log_dropped, mailbox, cpu }
+    }
+
+    /// Returns what counts its requests over the web.
+    pub(super) fn web(&self) -> &WebCounters {
+        &self.rare.get_or_init(Box::default).web
     }
 
     /// Returns what counts its verdicts.
     pub(super) fn hooks(&self) -> &HookCounters {
-        self.hooks.get_or_init(Box::default)
+        &self.rare.get_or_init(Box::default).hooks
     }
 
     /// Returns the number of lines that were dropped, and resets it.
@@ -132,18 +129,46 @@ impl Counters {
 
     /// Returns the counts so far.
     pub fn totals(&self) -> Totals {
+        let rare = self.rare.get().map(|rare| (rare.web.totals(), rare.hooks.totals()));
+        let ((requests, web), hooks) = rare.unwrap_or_default();
         Totals {
             handled: self.handled.load(Relaxed),
             sent: self.sent.load(Relaxed),
-            requests: self.requests.load(Relaxed),
-            web: Traffic { sent: self.web_sent.load(Relaxed), received: self.web_received.load(Relaxed) },
+            requests,
+            web,
             calls: self.calls.load(Relaxed),
             denials: self.denials.load(Relaxed),
             lost: self.mailbox.lost(),
             cpu: self.cpu.used(),
             withheld: self.mailbox.withheld.counts(),
-            hooks: self.hooks.get().map(|hooks| hooks.totals()).unwrap_or_default(),
+            hooks,
         }
+    }
+}
+
+/// The work of an instance that makes requests over the web, or is a hook.
+#[derive(Debug, Default)]
+struct RareCounters {
+    web: WebCounters,
+    hooks: HookCounters,
+}
+
+/// The requests of an instance over the web, in numbers.
+#[derive(Debug, Default)]
+pub(super) struct WebCounters {
+    /// The number of requests that it made.
+    pub(super) requests: AtomicU64,
+    /// The bytes that it sent.
+    pub(super) sent: AtomicU64,
+    /// The bytes that it got.
+    pub(super) received: AtomicU64,
+}
+
+impl WebCounters {
+    /// Returns the number of requests, and the bytes.
+    fn totals(&self) -> (u64, Traffic) {
+        let traffic = Traffic { sent: self.sent.load(Relaxed), received: self.received.load(Relaxed) };
+        (self.requests.load(Relaxed), traffic)
     }
 }
 

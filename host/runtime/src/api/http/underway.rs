@@ -43,13 +43,13 @@ impl Underway {
     /// Counts bytes of its body.
     pub(crate) fn sends(&mut self, bytes: usize) {
         self.traffic.add(Traffic { sent: bytes as u64, received: 0 });
-        self.instance.counters.web_sent.fetch_add(bytes as u64, Relaxed);
+        self.instance.counters.web().sent.fetch_add(bytes as u64, Relaxed);
     }
 
     /// Counts bytes of its answer.
     pub(crate) fn receives(&mut self, bytes: usize) {
         self.traffic.add(Traffic { sent: 0, received: bytes as u64 });
-        self.instance.counters.web_received.fetch_add(bytes as u64, Relaxed);
+        self.instance.counters.web().received.fetch_add(bytes as u64, Relaxed);
     }
 
     /// Notes the status of its answer.
@@ -75,7 +75,7 @@ impl Underway {
             return;
         }
         self.is_counted = true;
-        self.instance.counters.requests.fetch_add(1, Relaxed);
+        self.instance.counters.web().requests.fetch_add(1, Relaxed);
         self.instance.lasting.record.reached(TallyKind::Server, &self.server, self.instance.account.clock.now());
     }
 
@@ -124,7 +124,7 @@ mod tests {
         sent.receives(5);
         sent.answered(200);
         sent.receives(5);
-        assert_eq!(instance.counters.requests.load(Relaxed), 1, "it counts while its answer is read");
+        assert_eq!(instance.counters.web().requests.load(Relaxed), 1, "it counts while its answer is read");
         sent.answered(200);
         drop(sent);
         let mut failed = begin("https://api.example.org/x");
@@ -139,7 +139,7 @@ mod tests {
         refused.refused_by(&error);
         refused.failed(&error);
         drop(refused);
-        assert_eq!(instance.counters.requests.load(Relaxed), 2);
+        assert_eq!(instance.counters.web().requests.load(Relaxed), 2);
         let activity = instance.lasting.record.take_activity(&instance.plugin, &instance.account.name).unwrap();
         let mut tallies: Vec<_> = activity.tallies.into_iter().map(|one| (one.kind, one.what, one.count)).collect();
         tallies.sort();
