@@ -31,7 +31,7 @@ use parlor_plugins::admission::Admitted;
 use parlor_plugins::limits::Limits;
 use parlor_plugins::manifest::Manifest;
 use parlor_session::command_names::ChosenNames;
-use parlor_session::router::{MailReceiver, Mailbox};
+use parlor_session::router::{MailReceiver, Mailbox, Setup};
 use tokio::time::Instant;
 
 use self::dialogs::Dialogs;
@@ -132,18 +132,18 @@ impl Instance {
     ) -> (Arc<Self>, MailReceiver) {
         let id = InstanceId::next();
         let limits = Arc::clone(&admitted.limits);
-        let (capacity, grants) = (limits.mailbox as usize, Arc::clone(&admitted.grants));
-        let (mailbox, receiver) = match progress.rooms() {
-            Some(rooms) => Mailbox::catching_up(id, capacity, grants, rooms.clone()),
-            None => Mailbox::new(id, capacity, grants),
+        let knows_rooms: Weak<account::Shared> = Arc::downgrade(&account);
+        let mut setup = Setup {
+            catches_up: progress.rooms().cloned(),
+            own_contacts: Some(account.records.own_contacts(&admitted.id)),
+            account: Some(knows_rooms),
+            bounds_conversations: false,
         };
-        mailbox.disregard(account.records.own_contacts(&admitted.id));
         // The position in an archive must not pass a message that waits, and without it the message would be lost.
         if admitted.manifest.in_order && !progress.is_kept() {
-            mailbox.bound_conversations();
+            setup.bounds_conversations = true;
         }
-        let knows_rooms: Weak<account::Shared> = Arc::downgrade(&account);
-        mailbox.ask_for_rooms(knows_rooms);
+        let (mailbox, receiver) = Mailbox::with(id, limits.mailbox as usize, Arc::clone(&admitted.grants), setup);
         let held = Held::up_to(limits.host_memory.as_usize());
         let cpu = Arc::new(watchdog::Account::charged_by(Arc::clone(&held)));
         // A plugin that may use a whole core all the time is not throttled at its start either.

@@ -40,7 +40,7 @@ pub use delivery::{ArchivePlace, CaughtUpRooms, Delivery};
 pub use filter::Filter;
 pub use filter::{Whom, listening};
 pub use known_rooms::KnowsRooms;
-pub use mailbox::{Handled, Mail, Mailbox, Shadow};
+pub use mailbox::{Handled, Mail, Mailbox, Setup, Shadow};
 pub use names::Names;
 pub use own_contacts::{OwnContacts, OwnersPart, PluginContacts, Revised};
 pub use queue::{Empty, MailReceiver};

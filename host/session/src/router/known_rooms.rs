@@ -1,7 +1,7 @@
 //! The rooms that an account knows, for plugins that the owner keeps to some of them.
 
 use std::fmt;
-use std::sync::{OnceLock, Weak};
+use std::sync::Weak;
 
 use jid::BareJid;
 
@@ -12,18 +12,16 @@ pub trait KnowsRooms: Send + Sync {
 }
 
 /// The account that tells a mailbox which addresses are rooms. Without one, none is known.
-#[derive(Default)]
-pub(super) struct KnownRooms(OnceLock<Weak<dyn KnowsRooms>>);
+pub(super) struct KnownRooms(Option<Weak<dyn KnowsRooms>>);
 
 impl KnownRooms {
-    /// Asks this account from now on. Only the first call has an effect. The account holds the mailboxes of its plugins, so
-    /// they do not hold it.
-    pub(super) fn ask(&self, account: Weak<dyn KnowsRooms>) {
-        let _ = self.0.set(account);
+    /// Asks this account. It holds the mailboxes of its plugins, so they do not hold it.
+    pub(super) fn of(account: Option<Weak<dyn KnowsRooms>>) -> Self {
+        Self(account)
     }
 
     pub(super) fn has(&self, jid: &BareJid) -> bool {
-        self.0.get().and_then(Weak::upgrade).is_some_and(|account| account.is_room(jid))
+        self.0.as_ref().and_then(Weak::upgrade).is_some_and(|account| account.is_room(jid))
     }
 }
 
@@ -43,7 +41,7 @@ mod tests {
 
     use super::*;
     use crate::permissions::{Decision, Grants, RoomList, Target, Use};
-    use crate::router::Mailbox;
+    use crate::router::{Mailbox, Setup};
 
     /// An account that is in one room.
     struct Account;
@@ -57,21 +55,23 @@ mod tests {
     #[test]
     fn a_room_that_the_account_is_in_is_out_of_reach_wherever_it_is() {
         let rooms = RoomList::new([RoomList::room("lounge@muc.example.org").unwrap()]);
-        let grants = Grants::all().in_rooms(Some(rooms));
-        let (mailbox, _receiver) = Mailbox::new(InstanceId::next(), 1, Arc::new(grants));
-        let decide = |jid: &str| {
+        let grants = Arc::new(Grants::all().in_rooms(Some(rooms)));
+        let account = Arc::new(Account);
+        let asked: Weak<Account> = Arc::downgrade(&account);
+        let mailbox = |account: Option<Weak<dyn KnowsRooms>>| {
+            Mailbox::with(InstanceId::next(), 1, Arc::clone(&grants), Setup { account, ..Setup::default() }).0
+        };
+        let decide = |mailbox: &Mailbox, jid: &str| {
             let jid: Jid = jid.parse().unwrap();
             mailbox.decide(Use::Call(Permission::MessagesSend, Target::Jid(&jid)), Some(&|_| false)).unwrap()
         };
         let covered = Decision::Covered(Permission::MessagesSend);
         let out = Decision::OutOfScope(Permission::MessagesSend);
-        assert_eq!(decide("hall@elsewhere.example/juliet"), covered, "nobody says that it is a room");
-        let account = Arc::new(Account);
-        let asked: Weak<Account> = Arc::downgrade(&account);
-        mailbox.ask_for_rooms(asked);
-        assert_eq!(decide("hall@elsewhere.example"), out);
-        assert_eq!(decide("hall@elsewhere.example/juliet"), out);
-        assert_eq!(decide("juliet@elsewhere.example"), covered);
-        assert_eq!(decide("lounge@muc.example.org/juliet"), covered);
+        assert_eq!(decide(&mailbox(None), "hall@elsewhere.example/juliet"), covered, "nobody says that it is a room");
+        let mailbox = mailbox(Some(asked));
+        assert_eq!(decide(&mailbox, "hall@elsewhere.example"), out);
+        assert_eq!(decide(&mailbox, "hall@elsewhere.example/juliet"), out);
+        assert_eq!(decide(&mailbox, "juliet@elsewhere.example"), covered);
+        assert_eq!(decide(&mailbox, "lounge@muc.example.org/juliet"), covered);
     }
 }

@@ -1,7 +1,7 @@
 //! The mailbox of an instance: the bounded queue of its events, and the grants that decide what is put in.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use arc_swap::{ArcSwap, Guard};
@@ -46,7 +46,7 @@ pub struct Mail {
     /// Its place among those of its room or person, where the mailbox bounds their number.
     counted: Option<Counted>,
     /// The version of the grants that allowed the event. None: the grants were not asked.
-    pub(super) decided: Option<u64>,
+    pub(super) decided: Option<u32>,
 }
 
 impl Mail {
@@ -127,12 +127,12 @@ pub struct Mailbox {
     /// The events that its plugin listens to and may not see.
     pub withheld: Withheld,
     /// Contacts that its plugin added, which do not count as contacts for its grants. None: no plugin added any.
-    own_contacts: OnceLock<OwnContacts>,
+    own_contacts: Option<OwnContacts>,
     /// The rooms that its account knows.
     known_rooms: KnownRooms,
     grants: ArcSwap<Grants>,
     /// The version of the grants, increased with each change.
-    decided: AtomicU64,
+    decided: AtomicU32,
     /// Whether the instance is to replace another one and has not done so yet. Until then it gets no events.
     shadowed: AtomicBool,
     /// The subscriptions that a parked plugin left and that its next run has not made again.
@@ -140,32 +140,31 @@ pub struct Mailbox {
     /// The messages that were delivered, for a plugin that catches up.
     deliveries: Option<Box<Mutex<DeliveryLog>>>,
     /// How many events of each room or person wait, if their number is bounded.
-    conversations: OnceLock<Arc<Conversations>>,
+    conversations: Option<Arc<Conversations>>,
+}
+
+/// What a mailbox is told of its plugin and its account, once and for all.
+#[derive(Debug, Default)]
+pub struct Setup {
+    /// The rooms in which the plugin catches up, if it does. Then each message has its place in an archive, and is delivered once.
+    pub catches_up: Option<CaughtUpRooms>,
+    /// The contacts that do not count for the plugin's grants, since it added them.
+    pub own_contacts: Option<OwnContacts>,
+    /// The account that tells which addresses are rooms.
+    pub account: Option<Weak<dyn KnowsRooms>>,
+    /// Whether the events of one room or person take half of the mailbox at most.
+    pub bounds_conversations: bool,
 }
 
 impl Mailbox {
     /// Creates a mailbox for `capacity` events, and the end that the instance reads.
     pub fn new(instance: InstanceId, capacity: usize, grants: Arc<Grants>) -> (Arc<Self>, MailReceiver) {
-        Self::build(instance, capacity, grants, None)
+        Self::with(instance, capacity, grants, Setup::default())
     }
 
-    /// Creates a mailbox for a plugin that catches up, in these rooms as well. Each message in it has its place in an
-    /// archive, and is delivered once.
-    pub fn catching_up(
-        instance: InstanceId,
-        capacity: usize,
-        grants: Arc<Grants>,
-        rooms: CaughtUpRooms,
-    ) -> (Arc<Self>, MailReceiver) {
-        Self::build(instance, capacity, grants, Some(Box::new(Mutex::new(DeliveryLog::new(capacity, rooms)))))
-    }
-
-    fn build(
-        instance: InstanceId,
-        capacity: usize,
-        grants: Arc<Grants>,
-        deliveries: Option<Box<Mutex<DeliveryLog>>>,
-    ) -> (Arc<Self>, MailReceiver) {
+    /// Does the same for a plugin of an account.
+    pub fn with(instance: InstanceId, capacity: usize, grants: Arc<Grants>, setup: Setup) -> (Arc<Self>, MailReceiver) {
+        let Setup { catches_up, own_contacts, account, bounds_conversations } = setup;
         let mailbox = Arc::new(Self {
             instance,
             queue: Queue::new(capacity),
@@ -173,14 +172,14 @@ impl Mailbox {
             lost: AtomicU64::new(0),
             lost_told: AtomicU64::new(0),
             withheld: Withheld::default(),
-            own_contacts: OnceLock::new(),
-            known_rooms: KnownRooms::default(),
+            own_contacts,
+            known_rooms: KnownRooms::of(account),
             grants: ArcSwap::new(grants),
-            decided: AtomicU64::new(0),
+            decided: AtomicU32::new(0),
             shadowed: AtomicBool::new(false),
             claims: Claims::default(),
-            deliveries,
-            conversations: OnceLock::new(),
+            deliveries: catches_up.map(|rooms| Box::new(Mutex::new(DeliveryLog::new(capacity, rooms)))),
+            conversations: bounds_conversations.then(|| Conversations::of(capacity.max(1))),
         });
         let receiver = MailReceiver::of(&mailbox);
         (mailbox, receiver)
@@ -199,7 +198,7 @@ impl Mailbox {
     }
 
     /// Returns the version of the grants.
-    pub fn version(&self) -> u64 {
+    pub fn version(&self) -> u32 {
         self.decided.load(Acquire)
     }
 
@@ -225,11 +224,6 @@ impl Mailbox {
         self.grants.load().keeps_from(target, &|jid| self.known_rooms.has(jid))
     }
 
-    /// Asks this account which addresses are rooms.
-    pub fn ask_for_rooms(&self, account: Weak<dyn KnowsRooms>) {
-        self.known_rooms.ask(account);
-    }
-
     /// Returns the proof that its plugin may make this call for this target. The error is the permission that it lacks.
     pub fn granted(
         &self,
@@ -242,17 +236,12 @@ impl Mailbox {
 
     /// Returns whether its plugin added this contact itself. Its grants do not treat such an address as a contact.
     pub fn added(&self, jid: &BareJid) -> bool {
-        self.own_contacts.get().is_some_and(|own| own.has(jid))
+        self.own_contacts.as_ref().is_some_and(|own| own.has(jid))
     }
 
     /// Returns whether something of a contact is the owner's: no plugin made it, neither this one nor another.
     pub(crate) fn is_owners(&self, jid: &BareJid, what: impl Fn(&OwnersPart) -> bool) -> bool {
-        self.own_contacts.get().is_none_or(|own| own.is_owners(jid, what))
-    }
-
-    /// Sets the contacts that do not count for its grants. Only the first call has an effect.
-    pub fn disregard(&self, own: OwnContacts) {
-        let _ = self.own_contacts.set(own);
+        self.own_contacts.as_ref().is_none_or(|own| own.is_owners(jid, what))
     }
 
     /// Returns whether the plugin may see this event. An event that it may not see is counted as withheld.
@@ -305,14 +294,9 @@ impl Mailbox {
         self.claims.lock().is_some()
     }
 
-    /// Keeps the events of one room or person from taking more than half of the mailbox.
-    pub fn bound_conversations(&self) {
-        let _ = self.conversations.set(Conversations::of(self.queue.capacity()));
-    }
-
     /// Returns how many events of one room or person may wait, if that is bounded.
     pub fn most_of_one(&self) -> Option<usize> {
-        self.conversations.get().map(|conversations| conversations.most())
+        self.conversations.as_ref().map(|conversations| conversations.most())
     }
 
     /// Puts mail in, or counts it as lost. Returns whether it was put in.
@@ -335,7 +319,7 @@ impl Mailbox {
 
     /// Counts the mail for its room or person. Returns `false` if as much of it waits as may.
     fn counts(&self, mail: &mut Mail) -> bool {
-        let Some(conversations) = self.conversations.get() else { return true };
+        let Some(conversations) = &self.conversations else { return true };
         let Some(conversation) = mail.event.payload.conversation() else { return true };
         mail.counted = Counted::one(conversations, conversation);
         mail.counted.is_some()

@@ -3,7 +3,7 @@
 //! Its reader is a waker: that of a task which waits for mail, or one that starts a parked plugin again.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -15,17 +15,20 @@ const SPARE: usize = 32;
 /// A bounded queue of mail with one reader.
 #[derive(Debug)]
 pub(super) struct Queue {
-    capacity: usize,
+    capacity: u32,
     /// The number of events in it, for readers that need no lock.
-    waiting: AtomicUsize,
+    waiting: AtomicU32,
     /// The number of events that its reader has taken and not begun to handle. They take room in it, too.
-    held: AtomicUsize,
+    held: AtomicU32,
     inner: Mutex<Inner>,
 }
 
+type Waiting = VecDeque<Box<Mail>>;
+
 #[derive(Debug, Default)]
 struct Inner {
-    mail: VecDeque<Box<Mail>>,
+    /// The mail that waits. A parked plugin has none, and no list.
+    mail: Option<Box<Waiting>>,
     /// Woken with the next event.
     reader: Option<Waker>,
     is_closed: bool,
@@ -34,18 +37,18 @@ struct Inner {
 impl Queue {
     /// Creates a queue for this many events.
     pub(super) fn new(capacity: usize) -> Self {
-        let (waiting, held) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { capacity: capacity.max(1), waiting, held, inner: Mutex::default() }
+        let (waiting, held) = (AtomicU32::new(0), AtomicU32::new(0));
+        Self { capacity: number(capacity).max(1), waiting, held, inner: Mutex::default() }
     }
 
     /// Puts mail in, unless the queue is full or closed. Returns whether it was put in.
     pub(super) fn put(&self, mail: Box<Mail>) -> bool {
         let mut inner = self.inner();
-        if inner.is_closed || !self.has_place(inner.mail.len(), &mail) {
+        if inner.is_closed || !self.has_place(inner.len(), &mail) {
             return false;
         }
-        inner.mail.push_back(mail);
-        self.waiting.store(inner.mail.len(), Relaxed);
+        inner.mail.get_or_insert_default().push_back(mail);
+        self.waiting.store(number(inner.len()), Relaxed);
         let reader = inner.reader.take();
         drop(inner);
         // After the lock is released: the waker may run arbitrary code.
@@ -59,9 +62,8 @@ impl Queue {
     /// places, too. Mail that waits for no turn counts them as half of the capacity at most: otherwise two busy rooms would
     /// keep hooks out.
     fn has_place(&self, events: usize, mail: &Mail) -> bool {
-        let held = self.held.load(Relaxed);
-        events + held < self.capacity
-            || (events + held.min(self.capacity / 2) < self.capacity && !mail.waits_for_a_turn())
+        let (held, capacity) = (self.held.load(Relaxed) as usize, self.capacity());
+        events + held < capacity || (events + held.min(capacity / 2) < capacity && !mail.waits_for_a_turn())
     }
 
     /// Returns whether its reader holds events that this mail does not have to wait for.
@@ -71,25 +73,26 @@ impl Queue {
 
     /// Returns how many events wait, in it or with its reader.
     pub(super) fn waiting(&self) -> usize {
-        self.queued() + self.held.load(Relaxed)
+        self.queued() + self.held.load(Relaxed) as usize
     }
 
     /// Returns how many events its reader has not taken.
     pub(super) fn queued(&self) -> usize {
-        self.waiting.load(Relaxed)
+        self.waiting.load(Relaxed) as usize
     }
 
     /// Returns for how many events there is room altogether.
     pub(super) fn capacity(&self) -> usize {
-        self.capacity
+        self.capacity as usize
     }
 
     fn take(&self, inner: &mut Inner) -> Option<Box<Mail>> {
-        let mail = inner.mail.pop_front()?;
-        self.waiting.store(inner.mail.len(), Relaxed);
+        let waiting = inner.mail.as_mut()?;
+        let mail = waiting.pop_front()?;
+        self.waiting.store(number(waiting.len()), Relaxed);
         // A burst must not leave its memory behind.
-        if inner.mail.is_empty() && inner.mail.capacity() > SPARE {
-            inner.mail = VecDeque::new();
+        if waiting.is_empty() && waiting.capacity() > SPARE {
+            inner.mail = None;
         }
         Some(mail)
     }
@@ -97,6 +100,17 @@ impl Queue {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Inner {
+    fn len(&self) -> usize {
+        self.mail.as_ref().map_or(0, |mail| mail.len())
+    }
+}
+
+/// Returns a number of events. More than this fit into no mailbox.
+fn number(events: usize) -> u32 {
+    u32::try_from(events).unwrap_or(u32::MAX)
 }
 
 /// The end of a mailbox that its plugin reads. Dropping it closes the mailbox.
@@ -140,24 +154,24 @@ impl MailReceiver {
 
     /// Returns whether no mail waits.
     pub fn is_empty(&self) -> bool {
-        self.0.queue.inner().mail.is_empty()
+        self.0.queue.inner().len() == 0
     }
 
     /// Arranges for the waker to be woken with the next mail, and gives back the memory of an empty queue. Returns
     /// `false` if mail waits already.
     pub fn wake_with_mail(&self, waker: Waker) -> bool {
         let mut inner = self.0.queue.inner();
-        if !inner.mail.is_empty() {
+        if inner.len() > 0 {
             return false;
         }
-        inner.mail = VecDeque::new();
+        inner.mail = None;
         inner.reader = Some(waker);
         true
     }
 
     /// Sets how many events were taken and wait for their turns. They count as waiting, and take room in the mailbox.
     pub fn hold(&self, count: usize) {
-        self.0.queue.held.store(count, Relaxed);
+        self.0.queue.held.store(number(count), Relaxed);
     }
 
     /// Lets no more mail in. The mail that waits can still be taken.
@@ -172,10 +186,10 @@ impl Drop for MailReceiver {
             let mut inner = self.0.queue.inner();
             (inner.is_closed, inner.reader) = (true, None);
             self.0.queue.waiting.store(0, Relaxed);
-            (std::mem::take(&mut inner.mail), self.0.queue.held.swap(0, Relaxed))
+            (inner.mail.take(), self.0.queue.held.swap(0, Relaxed) as usize)
         };
         // An instance that is asked to stop has taken out what waits. This one ended otherwise.
-        let told = left.iter().filter(|mail| !mail.subscriptions.is_empty()).count();
+        let told = left.iter().flat_map(|left| left.iter()).filter(|mail| !mail.subscriptions.is_empty()).count();
         self.0.lose_unhandled(told + held);
         // Outside of the lock: it may be much.
         drop(left);
@@ -190,7 +204,7 @@ mod tests {
     use jiff::Timestamp;
     use parlor_base::id::InstanceId;
 
-    use super::super::{ArchivePlace, CaughtUpRooms};
+    use super::super::{ArchivePlace, CaughtUpRooms, Setup};
     use super::*;
     use crate::event::{Event, Payload};
     use crate::position::Archive;
@@ -227,7 +241,7 @@ mod tests {
         while mailbox.deliver(mail()) {}
         assert_eq!((mailbox.waiting(), mailbox.lost()), (1_000, 1));
         while receiver.try_recv().is_ok() {}
-        assert_eq!((mailbox.waiting(), mailbox.queue.inner().mail.capacity()), (0, 0));
+        assert!(mailbox.waiting() == 0 && mailbox.queue.inner().mail.is_none());
     }
 
     #[tokio::test]
@@ -271,7 +285,8 @@ mod tests {
         receiver.hold(3);
         drop(receiver);
         assert_eq!((mailbox.waiting(), mailbox.lost()), (0, 5));
-        let (mailbox, receiver) = Mailbox::catching_up(InstanceId::next(), 8, Arc::default(), CaughtUpRooms::default());
+        let setup = Setup { catches_up: Some(CaughtUpRooms::default()), ..Setup::default() };
+        let (mailbox, receiver) = Mailbox::with(InstanceId::next(), 8, Arc::default(), setup);
         assert!(mailbox.deliver(mail()));
         drop(receiver);
         assert_eq!(mailbox.lost(), 0);

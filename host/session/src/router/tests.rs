@@ -80,8 +80,8 @@ fn once_waits_on_when_its_event_was_lost() {
 #[test]
 fn once_waits_on_when_its_conversation_has_half_of_the_mailbox() {
     let router = Router::default();
-    let (mailbox, mut receiver) = Mailbox::new(InstanceId::next(), 4, Arc::new(Grants::all()));
-    mailbox.bound_conversations();
+    let setup = Setup { bounds_conversations: true, ..Setup::default() };
+    let (mailbox, mut receiver) = Mailbox::with(InstanceId::next(), 4, Arc::new(Grants::all()), setup);
     let on = router.subscribe(&mailbox, "message", Filter::default(), false);
     let say = |jid: &str| router.route(from(jid), router.live(), &|_| false);
     say("juliet@example.org/balcony");
@@ -254,10 +254,10 @@ fn a_contact_that_the_plugin_added_is_none_for_its_grants() {
     let router = Router::default();
     let mut grants = Grants::default();
     grants.grant(Permission::MessagesRead, &["contacts"]).unwrap();
-    let (mailbox, mut receiver) = Mailbox::new(InstanceId::next(), 8, Arc::new(grants));
     let all = Arc::new(PluginContacts::default());
     let [own, of_another] = ["echo", "other"].map(|plugin| all.of(&plugin.parse().unwrap()));
-    mailbox.disregard(own.clone());
+    let setup = Setup { own_contacts: Some(own.clone()), ..Setup::default() };
+    let (mailbox, mut receiver) = Mailbox::with(InstanceId::next(), 8, Arc::new(grants), setup);
     router.subscribe(&mailbox, "message", Filter::default(), false);
     let juliet = BareJid::new("juliet@example.org").unwrap();
     let mut heard = || {
@@ -395,7 +395,13 @@ fn a_contact_weighs_what_its_clients_say() {
 }
 
 fn catching_up(grants: &Grants) -> (Arc<Mailbox>, MailReceiver) {
-    Mailbox::catching_up(InstanceId::next(), 8, Arc::new(grants.clone()), CaughtUpRooms::default())
+    catching_up_in(grants, CaughtUpRooms::default())
+}
+
+/// Does the same with these rooms.
+fn catching_up_in(grants: &Grants, rooms: CaughtUpRooms) -> (Arc<Mailbox>, MailReceiver) {
+    let setup = Setup { catches_up: Some(rooms), ..Setup::default() };
+    Mailbox::with(InstanceId::next(), 8, Arc::new(grants.clone()), setup)
 }
 
 fn message(id: Option<&str>, body: &str) -> Event {
@@ -537,7 +543,7 @@ fn in_room(id: Option<&str>, body: &str, delayed: bool) -> Event {
 fn of_what_was_before_a_room_was_entered_its_archive_tells_who_catches_up_there() {
     let router = Router::default();
     let rooms = CaughtUpRooms::default();
-    let (mailbox, mut receiver) = Mailbox::catching_up(InstanceId::next(), 8, Arc::new(Grants::all()), rooms.clone());
+    let (mailbox, mut receiver) = catching_up_in(&Grants::all(), rooms.clone());
     router.subscribe(&mailbox, "message", Filter { delayed: true, ..Filter::default() }, false);
     let live = |event| router.route(event, Delivery::Live(1), &|_| false);
     live(in_room(Some("a"), "a", true));

@@ -99,27 +99,28 @@ pub struct Withheld(Mutex<Counts>);
 /// Most plugins listen to one event, and nothing is counted for them otherwise. So the rest takes no memory until it is needed.
 #[derive(Debug, Default)]
 struct Counts {
-    counted: Option<Box<Counted>>,
-    /// That of one of its listeners that are found by addresses.
+    /// The tally of one of its listeners that are found by addresses.
     tally: Option<Arc<Tally>>,
-    /// Those of its other such listeners.
-    others: Option<Box<Tallies>>,
+    rest: Option<Box<Rest>>,
 }
 
-type Counted = BTreeMap<Withholder, u64>;
-
-type Tallies = Vec<Arc<Tally>>;
+#[derive(Debug, Default)]
+struct Rest {
+    counted: BTreeMap<Withholder, u64>,
+    /// The tallies of its other listeners that are found by addresses.
+    others: Vec<Arc<Tally>>,
+}
 
 impl Counts {
     fn add(&mut self, by: Withholder, count: u64) {
         if count > 0 {
-            *self.counted.get_or_insert_default().entry(by).or_default() += count;
+            *self.rest.get_or_insert_default().counted.entry(by).or_default() += count;
         }
     }
 
     /// Returns the tallies of all its listeners.
     fn tallies(&self) -> impl Iterator<Item = &Arc<Tally>> {
-        self.tally.iter().chain(self.others.iter().flat_map(|others| others.iter()))
+        self.tally.iter().chain(self.rest.iter().flat_map(|rest| rest.others.iter()))
     }
 }
 
@@ -135,7 +136,7 @@ impl Withheld {
         if counts.tally.is_none() {
             counts.tally = Some(Arc::clone(tally));
         } else {
-            counts.others.get_or_insert_default().push(Arc::clone(tally));
+            counts.rest.get_or_insert_default().others.push(Arc::clone(tally));
         }
     }
 
@@ -143,9 +144,9 @@ impl Withheld {
     pub(super) fn close(&self, tally: &Arc<Tally>) {
         let mut counts = self.counts_so_far();
         if counts.tally.take_if(|one| Arc::ptr_eq(one, tally)).is_none()
-            && let Some(others) = &mut counts.others
+            && let Some(rest) = &mut counts.rest
         {
-            others.retain(|one| !Arc::ptr_eq(one, tally));
+            rest.others.retain(|one| !Arc::ptr_eq(one, tally));
         }
         counts.add(tally.permission.into(), tally.withheld());
     }
@@ -153,11 +154,14 @@ impl Withheld {
     /// Returns the counts that are not zero.
     pub fn counts(&self) -> BTreeMap<Withholder, u64> {
         let counts = self.counts_so_far();
-        let mut all = Counts { counted: counts.counted.clone(), ..Counts::default() };
+        let mut all = counts.rest.as_ref().map(|rest| rest.counted.clone()).unwrap_or_default();
         for tally in counts.tallies() {
-            all.add(tally.permission.into(), tally.withheld());
+            let withheld = tally.withheld();
+            if withheld > 0 {
+                *all.entry(tally.permission.into()).or_default() += withheld;
+            }
         }
-        all.counted.map(|counted| *counted).unwrap_or_default()
+        all
     }
 
     /// The lock is held for some additions only.
