@@ -133,7 +133,7 @@ impl Router {
         let index = self.index.load();
         let own = index.get(name).and_then(|listeners| listeners.get(instance));
         own.iter()
-            .flat_map(|one| &one.subscriptions)
+            .flat_map(|one| one.subscriptions.iter())
             .map(|one| (Filter::clone(&one.filter), one.once.is_some()))
             .collect()
     }

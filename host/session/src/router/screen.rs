@@ -15,7 +15,7 @@ use crate::permissions::{About, AddressKey, Target};
 const MOST: usize = 4;
 
 /// The bounds of the events that a listener can get.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Screen {
     keys: [AddressKey; MOST],
     /// The classes that one of its filters lets through.
