@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use arc_swap::ArcSwapOption;
 use parlor_base::quantity::Bytes;
 use parlor_plugins::limits::Limits;
 use wasmtime::ResourceLimiter;
@@ -44,20 +45,53 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    /// Records that nothing is held any more.
-    pub(super) fn reset(&self) {
-        for count in [&self.memory, &self.table_elements, &self.memories, &self.tables] {
-            count.store(0, Relaxed);
-        }
-        self.is_full.store(false, Relaxed);
-    }
-
-    /// Records the memories and tables of this component, which an instance has for all of its life.
-    pub(super) fn count(&self, component: &Component) {
+    fn count(&self, component: &Component) {
         // This is unknown only for components that import modules, which no plugin does.
         if let Some(required) = component.resources_required() {
             self.memories.store(required.num_memories.into(), Relaxed);
             self.tables.store(required.num_tables.into(), Relaxed);
+        }
+    }
+}
+
+/// The resources that the guest of an instance holds. They take no memory while the plugin is parked.
+#[derive(Debug, Default)]
+pub(super) struct TakenNow(ArcSwapOption<Taken>);
+
+impl TakenNow {
+    /// Begins with the Store of another guest, which holds nothing yet.
+    pub(super) fn begin(&self) -> Arc<Taken> {
+        let taken = Arc::<Taken>::default();
+        self.0.store(Some(Arc::clone(&taken)));
+        taken
+    }
+
+    /// Records that there is no guest any more.
+    pub(super) fn end(&self) {
+        self.0.store(None);
+    }
+
+    /// Returns one of the numbers.
+    pub(super) fn now(&self, number: fn(&Taken) -> &AtomicU64) -> u64 {
+        self.0.load().as_ref().map_or(0, |taken| number(taken).load(Relaxed))
+    }
+
+    /// Records the memories and tables of this component, which an instance has for all of its life.
+    pub(super) fn count(&self, component: &Component) {
+        if let Some(taken) = self.0.load().as_ref() {
+            taken.count(component);
+        }
+    }
+
+    /// Returns whether memory growth was refused and no handler has returned since.
+    pub(super) fn is_full(&self) -> bool {
+        self.0.load().as_ref().is_some_and(|taken| taken.is_full.load(Relaxed))
+    }
+
+    /// Records that a handler has returned.
+    pub(super) fn is_not_full(&self) {
+        if let Some(taken) = self.0.load().as_ref() {
+            taken.is_full.store(false, Relaxed);
         }
     }
 }

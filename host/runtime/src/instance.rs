@@ -39,7 +39,7 @@ use self::open::Open;
 use self::registered::Registrations;
 use crate::account;
 use crate::catch_up::CaughtUp;
-use crate::ceiling::Taken;
+use crate::ceiling::TakenNow;
 use crate::counters::Counters;
 use crate::progress::CatchUpProgress;
 use crate::settings::OwnSettings;
@@ -87,7 +87,7 @@ pub struct Instance {
     /// The author's manifest.
     pub(crate) manifest: Arc<Manifest>,
     /// The engine resources that it holds.
-    pub(crate) taken: Arc<Taken>,
+    pub(crate) taken: TakenNow,
     /// Whether its language raises an error when memory runs out.
     pub(crate) raises: bool,
     /// The time when it started.
@@ -161,7 +161,7 @@ impl Instance {
             cpu,
             counters,
             manifest: Arc::clone(&admitted.manifest),
-            taken: Arc::default(),
+            taken: TakenNow::default(),
             raises: admitted.raises,
             since: account.clock.now(),
             began: Instant::now(),

@@ -107,7 +107,7 @@ impl Instance {
 
     /// Waits until at least this many of its calls wait for the session, and returns how many do.
     pub async fn until_waiting(&self, least: usize) -> usize {
-        self.waits.pick(|waits| Some(waits.for_session).filter(|waiting| *waiting >= least)).await
+        self.waits.pick(|waits| Some(waits.for_session as usize).filter(|waiting| *waiting >= least)).await
     }
 
     /// Returns the identity under which it sends commands to the account's task.
@@ -134,9 +134,9 @@ pub(super) fn ask_to_send<C: Command>(
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Waits {
     /// Calls that wait for the session: for the connection, for answers, for other plugins.
-    pub(crate) for_session: usize,
+    pub(crate) for_session: u32,
     /// Calls that wait for their turn at a shared resource.
-    pub(crate) for_turn: usize,
+    pub(crate) for_turn: u32,
 }
 
 impl Waits {

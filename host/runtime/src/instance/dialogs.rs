@@ -224,7 +224,7 @@ impl Resting {
         });
         if has_begun {
             instance.open.resting.fetch_add(1, Relaxed);
-            instance.registered.changed.notify_one();
+            instance.registered.has_changed();
         }
         Self { instance: Arc::clone(instance), task }
     }
@@ -248,22 +248,21 @@ impl Drop for Resting {
 /// Changes how the handler waits that runs as this task. Returns false if none does.
 fn with_rest(instance: &Instance, task: Option<GuestTaskId>, change: impl FnOnce(&mut Rest) -> bool) -> bool {
     let Some(task) = task else { return false };
-    let mut handlers = instance.handlers();
-    handlers
-        .iter_mut()
-        .find(|one| one.task == Some(task))
-        .is_some_and(|handler| change(handler.rest.get_or_insert_default()))
+    instance.open.with(|lists| {
+        let handler = lists.handlers.iter_mut().find(|one| one.task == Some(task));
+        handler.is_some_and(|handler| change(handler.rest.get_or_insert_default()))
+    })
 }
 
 /// Returns how many handlers wait for answers to questions, and so take no place.
 pub(crate) fn resting(instance: &Instance) -> usize {
-    instance.open.resting.load(Relaxed)
+    instance.open.resting.load(Relaxed) as usize
 }
 
 /// Counts a handler that takes its place again, or has returned.
 pub(super) fn has_risen(instance: &Instance) {
     instance.open.resting.fetch_sub(1, Relaxed);
-    instance.registered.changed.notify_one();
+    instance.registered.has_changed();
 }
 
 impl Handling {
@@ -271,16 +270,16 @@ impl Handling {
     /// Cancel-safe.
     pub(crate) async fn rested(&self) -> Duration {
         loop {
-            let is_over = {
-                let handlers = self.instance.handlers();
-                let handler = handlers.iter().find(|one| self.task.is_some() && one.task == self.task);
-                match handler.and_then(|handler| handler.rest.as_ref()) {
-                    Some(rest) if rest.is_on() => Arc::clone(&rest.is_over),
-                    Some(rest) => return rest.lasted,
-                    None => return Duration::ZERO,
-                }
-            };
-            is_over.notified().await;
+            let waits = self.instance.open.with(|lists| {
+                let handler = lists.handlers.iter().find(|one| self.task.is_some() && one.task == self.task)?;
+                let rest = handler.rest.as_ref()?;
+                Some((rest.lasted, rest.is_on().then(|| Arc::clone(&rest.is_over))))
+            });
+            match waits {
+                Some((_, Some(is_over))) => is_over.notified().await,
+                Some((lasted, None)) => return lasted,
+                None => return Duration::ZERO,
+            }
         }
     }
 }

@@ -58,7 +58,7 @@ pub(crate) fn at_what(instance: &Instance) -> String {
     if !instance.only_handles.load(Relaxed) {
         return String::new();
     }
-    let mut handed: Vec<_> = instance.open.with_rare(|rare| rare.cut_off.iter().map(Handed::to_string).collect());
+    let mut handed: Vec<_> = instance.open.with(|lists| lists.cut_off.iter().map(Handed::to_string).collect());
     handed.sort_unstable();
     handed.dedup();
     if handed.len() > MOST {

@@ -1,7 +1,7 @@
 //! The open operations of an instance, counted by guards: handlers, calls, archive queries, requests.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,22 +25,20 @@ use super::handed::Handed;
 /// The operations of an instance that have not ended.
 #[derive(Debug, Default)]
 pub(super) struct Open {
-    /// The handlers that have not returned.
-    handlers: Mutex<Vec<OpenHandler>>,
-    /// How many of them wait for answers to questions.
-    pub(super) resting: AtomicUsize,
-    /// Lists that are empty in most instances.
-    rare: Mutex<Option<Box<Rare>>>,
+    /// The handlers, and others that are listed. Nothing while the plugin is parked.
+    lists: Mutex<Option<Box<Lists>>>,
+    /// How many handlers wait for answers to questions.
+    pub(super) resting: AtomicU32,
     /// The number of calls that have not returned.
-    pub(super) calls: AtomicUsize,
+    pub(super) calls: AtomicU32,
     /// The number of archive queries, and streams of them, that have not ended.
-    archive_queries: AtomicUsize,
+    archive_queries: AtomicU32,
     /// The number of pending IQs.
-    pub(super) iqs: AtomicUsize,
+    pub(super) iqs: AtomicU32,
     /// The number of requests over the web that have not been answered, or whose answer is still read in parts.
-    pub(super) requests: AtomicUsize,
+    pub(super) requests: AtomicU32,
     /// The number of files.
-    pub(super) files: AtomicUsize,
+    pub(super) files: AtomicU32,
 }
 
 /// A handler that has not returned.
@@ -65,9 +63,11 @@ impl OpenHandler {
     }
 }
 
-/// The operations that ended badly, or that are traced. They take no memory while there are none.
+/// The handlers of an instance, and its operations that ended badly or that are traced.
 #[derive(Debug, Default)]
-pub(super) struct Rare {
+pub(super) struct Lists {
+    /// The handlers that have not returned, the oldest first.
+    pub(super) handlers: Vec<OpenHandler>,
     /// The spans of handlers that have not returned, while tracing is on.
     traced: Vec<Span>,
     /// The events of handlers that were dropped before they returned.
@@ -81,23 +81,25 @@ pub(super) struct Rare {
 impl Open {
     /// Gives back memory that only a running guest needs.
     pub(super) fn shrink(&self) {
-        *self.handlers.lock().unwrap_or_else(PoisonError::into_inner) = Vec::new();
-        let mut rare = self.rare();
-        *rare = rare.take().filter(|rare| !rare.given_up.is_empty());
+        let mut lists = self.lists();
+        *lists = lists.take().filter(|lists| !lists.given_up.is_empty());
+        if let Some(lists) = lists.as_mut() {
+            lists.handlers = Vec::new();
+        }
     }
 
-    fn rare(&self) -> MutexGuard<'_, Option<Box<Rare>>> {
-        self.rare.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lists(&self) -> MutexGuard<'_, Option<Box<Lists>>> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads or changes the rarely used state, if there is any.
-    pub(super) fn with_rare<R: Default>(&self, with: impl FnOnce(&mut Rare) -> R) -> R {
-        self.rare().as_mut().map(|rare| with(rare)).unwrap_or_default()
+    /// Reads or changes the lists, if there are any. Held only briefly.
+    pub(super) fn with<R: Default>(&self, with: impl FnOnce(&mut Lists) -> R) -> R {
+        self.lists().as_mut().map(|lists| with(lists)).unwrap_or_default()
     }
 
-    /// Adds to the rarely used data.
-    fn add_rare(&self, add: impl FnOnce(&mut Rare)) {
-        add(self.rare().get_or_insert_default());
+    /// Adds to the lists.
+    fn add(&self, add: impl FnOnce(&mut Lists)) {
+        add(self.lists().get_or_insert_default());
     }
 }
 
@@ -107,29 +109,26 @@ impl Instance {
         let waited = || self.account.clock.now().duration_since(event.at).as_millis().try_into().unwrap_or(i64::MAX);
         let span = handling(&self.plugin, &self.account.name, &event.name, waited);
         if !span.is_disabled() {
-            self.open.add_rare(|rare| rare.traced.push(span.clone()));
+            self.open.add(|lists| lists.traced.push(span.clone()));
         }
         let began = Instant::now();
         let room = if self.settings.differ_by_room() { room_of(event).map(Box::new) } else { None };
-        self.handlers().push(OpenHandler { began, task, rest: None, room, conversation: None });
+        let handler = OpenHandler { began, task, rest: None, room, conversation: None };
+        self.open.add(|lists| lists.handlers.push(handler));
         let (instance, handed) = (Arc::clone(self), Handed::of(event));
         Handling { instance, began, task, span, handed, command: command_in(event), has_returned: false }
-    }
-
-    /// Locks the list of handlers that have not returned, the oldest first. Held only briefly.
-    pub(super) fn handlers(&self) -> MutexGuard<'_, Vec<OpenHandler>> {
-        self.open.handlers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns whether a handler will continue without any input: it has not returned, does not wait for a person's
     /// answer, and no call to the host is open.
     pub fn is_at_work(&self) -> bool {
-        self.open.calls.load(Relaxed) == 0 && self.handlers().iter().any(|handler| !handler.rests())
+        let acts = |lists: &mut Lists| lists.handlers.iter().any(|handler| !handler.rests());
+        self.open.calls.load(Relaxed) == 0 && self.open.with(acts)
     }
 
     /// Takes the messages with commands whose handlers were dropped, or that waited for their turn.
     pub(crate) fn take_unanswered(&self) -> Vec<Arc<Message>> {
-        self.open.with_rare(|rare| std::mem::take(&mut rare.unanswered))
+        self.open.with(|lists| std::mem::take(&mut lists.unanswered))
     }
 
     /// Counts a call as open until the guard is dropped, however many are.
@@ -148,13 +147,13 @@ impl Instance {
 
     /// Also returns how many calls were open before.
     fn counted(self: &Arc<Self>, call: CallName) -> (OpenCall, usize) {
-        let open = self.open.calls.fetch_add(1, Relaxed);
+        let open = self.open.calls.fetch_add(1, Relaxed) as usize;
         (OpenCall { instance: Arc::clone(self), call, _span: call_span(self, call) }, open)
     }
 
     /// Counts an archive query, or a stream of one, until the guard is dropped.
     pub fn archive_query(self: &Arc<Self>) -> Result<OpenArchiveQuery, CallError> {
-        let open = self.open.archive_queries.fetch_add(1, Relaxed);
+        let open = self.open.archive_queries.fetch_add(1, Relaxed) as usize;
         let guard = OpenArchiveQuery(Arc::clone(self));
         if open >= self.limits.archive_queries as usize {
             return Err(CallError::OverLimit(format!(
@@ -169,7 +168,7 @@ impl Instance {
     /// still arrive.
     pub fn pending_iq(self: &Arc<Self>) -> Result<PendingIq, CallError> {
         let given_up = self.iqs_given_up();
-        let open = self.open.iqs.fetch_add(1, Relaxed);
+        let open = self.open.iqs.fetch_add(1, Relaxed) as usize;
         let guard = PendingIq { instance: Arc::clone(self), is_out: false };
         if open + given_up >= self.limits.iqs as usize {
             return Err(CallError::OverLimit(format!("{} IQ requests at once (iqs)", self.limits.iqs)));
@@ -179,7 +178,7 @@ impl Instance {
 
     /// Returns how many requests were given up and may still be answered.
     pub(super) fn iqs_given_up(&self) -> usize {
-        self.open.with_rare(|Rare { given_up, .. }| {
+        self.open.with(|Lists { given_up, .. }| {
             while given_up.front().is_some_and(|at| at.elapsed() >= PATIENCE) {
                 given_up.pop_front();
             }
@@ -189,7 +188,7 @@ impl Instance {
 
     /// Returns how many archive queries and streams of them have not ended.
     pub fn open_archive_queries(&self) -> usize {
-        self.open.archive_queries.load(Relaxed)
+        self.open.archive_queries.load(Relaxed) as usize
     }
 }
 
@@ -197,15 +196,16 @@ impl Instance {
 /// question does not: the next event may be what the person writes instead.
 pub(crate) fn turn_lasts(instance: &Instance, conversation: &BareJid) -> Option<Duration> {
     let takes = |handler: &OpenHandler| handler.conversation.as_deref() == Some(conversation);
-    let handlers = instance.handlers();
-    let handler = handlers.iter().find(|&handler| takes(handler) && !handler.rests())?;
-    Some(handler.began.elapsed())
+    instance.open.with(|Lists { handlers, .. }| {
+        let handler = handlers.iter().find(|&handler| takes(handler) && !handler.rests())?;
+        Some(handler.began.elapsed())
+    })
 }
 
 /// Keeps the command in an event that nobody will handle, so that its sender gets an answer.
 pub(crate) fn left_unanswered(instance: &Instance, event: &Event) {
     if let Some(command) = command_in(event) {
-        instance.open.add_rare(|rare| rare.unanswered.push(command));
+        instance.open.add(|lists| lists.unanswered.push(command));
     }
 }
 
@@ -213,9 +213,10 @@ pub(crate) fn left_unanswered(instance: &Instance, event: &Event) {
 /// room.
 pub(crate) fn room_of_handler(instance: &Instance, task: Option<GuestTaskId>) -> Option<BareJid> {
     let task = Some(task?);
-    let handlers = instance.handlers();
-    let handler = handlers.iter().find(|one| one.task == task)?;
-    handler.room.as_deref().cloned()
+    instance.open.with(|lists| {
+        let handler = lists.handlers.iter().find(|one| one.task == task)?;
+        handler.room.as_deref().cloned()
+    })
 }
 
 /// Returns the bare address of the conversation that an event is about. If it is not a room, settings have no separate
@@ -254,39 +255,41 @@ impl Handling {
     /// Records whose turn the handler takes until it has returned.
     pub(crate) fn takes_turn(&self, conversation: Option<BareJid>) {
         let Some(conversation) = conversation else { return };
-        let mut handlers = self.instance.handlers();
-        if let Some(handler) = handlers.iter_mut().rev().find(|one| one.began == self.began && one.task == self.task) {
-            handler.conversation = Some(Box::new(conversation));
-        }
+        self.instance.open.with(|Lists { handlers, .. }| {
+            let mut latest = handlers.iter_mut().rev();
+            if let Some(handler) = latest.find(|one| one.began == self.began && one.task == self.task) {
+                handler.conversation = Some(Box::new(conversation));
+            }
+        });
     }
 
     /// Records that the handler returned: it was not dropped, and it survived any lack of memory. Returns the message
     /// with the command that it carried out.
     pub(crate) fn has_returned(&mut self) -> Option<Arc<Message>> {
         self.has_returned = true;
-        self.instance.taken.is_full.store(false, Relaxed);
+        self.instance.taken.is_not_full();
         self.command.take()
     }
 }
 
 impl Drop for Handling {
     fn drop(&mut self) {
-        let mut handlers = self.instance.handlers();
-        // If several without a task began at the same time, it does not matter which one is removed.
-        let place = handlers.iter().position(|one| one.began == self.began && one.task == self.task);
-        let rested = place.is_some_and(|place| handlers.remove(place).rests());
-        drop(handlers);
+        let rested = self.instance.open.with(|Lists { handlers, .. }| {
+            // If several without a task began at the same time, it does not matter which one is removed.
+            let place = handlers.iter().position(|one| one.began == self.began && one.task == self.task);
+            place.is_some_and(|place| handlers.remove(place).rests())
+        });
         if rested {
             super::dialogs::has_risen(&self.instance);
         }
         if !self.has_returned {
-            self.instance.open.add_rare(|rare| {
-                rare.cut_off.push(self.handed.clone());
-                rare.unanswered.extend(self.command.take());
+            self.instance.open.add(|lists| {
+                lists.cut_off.push(self.handed.clone());
+                lists.unanswered.extend(self.command.take());
             });
         }
         if !self.span.is_disabled() {
-            self.instance.open.with_rare(|rare| rare.traced.retain(|other| *other != self.span));
+            self.instance.open.with(|lists| lists.traced.retain(|other| *other != self.span));
         }
     }
 }
@@ -345,7 +348,7 @@ impl PendingIq {
 impl Drop for PendingIq {
     fn drop(&mut self) {
         if self.is_out {
-            self.instance.open.add_rare(|rare| rare.given_up.push_back(Instant::now()));
+            self.instance.open.add(|lists| lists.given_up.push_back(Instant::now()));
         }
         self.instance.open.iqs.fetch_sub(1, Relaxed);
     }
@@ -368,7 +371,7 @@ impl OpenWebRequest {
     pub(crate) fn begin(instance: &Arc<Instance>) -> Result<Self, CallError> {
         let (open, most) = (instance.open.requests.fetch_add(1, Relaxed), instance.limits.http_requests);
         let guard = Self(Arc::clone(instance));
-        if open >= most as usize {
+        if open >= most {
             Err(CallError::OverLimit(format!("{most} requests over the web at once (http_requests)")))
         } else {
             Ok(guard)
@@ -390,7 +393,7 @@ impl OpenFile {
     pub(crate) fn begin(instance: &Arc<Instance>) -> Result<Self, CallError> {
         let (open, most) = (instance.open.files.fetch_add(1, Relaxed), instance.limits.files);
         let guard = Self(Arc::clone(instance));
-        if open >= most as usize { Err(CallError::OverLimit(format!("{most} open files (files)"))) } else { Ok(guard) }
+        if open >= most { Err(CallError::OverLimit(format!("{most} open files (files)"))) } else { Ok(guard) }
     }
 }
 
@@ -419,7 +422,7 @@ fn call_span(instance: &Instance, call: CallName) -> Span {
     if !traces::are_wanted() {
         return Span::none();
     }
-    let handler = instance.open.with_rare(|rare| match rare.traced.as_slice() {
+    let handler = instance.open.with(|lists| match lists.traced.as_slice() {
         [only] => Some(only.clone()),
         _ => None,
     });

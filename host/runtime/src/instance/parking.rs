@@ -23,7 +23,7 @@ pub(crate) fn is_idle(instance: &Instance) -> bool {
         && instance.dialogs.count() == 0
         && open.files.load(Relaxed) == 0;
     none_open
-        && instance.handlers().is_empty()
+        && open.with(|lists| lists.handlers.len()) == 0
         && instance.caught_up.as_ref().is_none_or(|caught_up| caught_up.is_at_rest())
         && !instance.mailbox.is_shadowed()
         // Waking would take a part of the time that a hook has.
@@ -39,8 +39,9 @@ pub(crate) fn is_known_to_session(instance: &Instance) -> bool {
 
 /// Notes that its guest is gone, and with it the memory.
 pub(crate) fn has_parked(instance: &Instance) {
-    instance.taken.reset();
+    instance.taken.end();
     instance.open.shrink();
+    instance.registered.shrink();
     instance.lasting.budgets.shrink();
     instance.web.shrink();
     instance.parts.shrink();

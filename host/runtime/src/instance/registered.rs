@@ -1,7 +1,8 @@
 //! The registrations of an instance: its commands, timers and promises, and the rooms that its plugin has opened.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -21,14 +22,35 @@ use crate::timers::Timers;
 #[derive(Debug, Default)]
 pub(crate) struct Registrations {
     /// The number of promises that it owns.
-    pub(super) promises: AtomicUsize,
+    pub(super) promises: AtomicU32,
     /// The names of its commands and promises, once it has one. Most plugins have none.
     names: OnceLock<Box<Names>>,
     /// Whether it has added a feature or an identity to those of the account.
     pub(crate) is_announced: AtomicBool,
-    timers: Mutex<Timers>,
-    /// Notified when a timer was set or cancelled, or a handler needs its place no more or again.
-    pub(crate) changed: Notify,
+    timers: Mutex<NotedTimers>,
+}
+
+/// The timers of an instance, with the run that watches them.
+#[derive(Debug, Default)]
+pub(crate) struct NotedTimers {
+    timers: Timers,
+    /// Notified when a timer was set or cancelled, or a handler needs its place no more or again. Nothing while the plugin is
+    /// parked.
+    changed: Option<Arc<Notify>>,
+}
+
+impl Deref for NotedTimers {
+    type Target = Timers;
+
+    fn deref(&self) -> &Timers {
+        &self.timers
+    }
+}
+
+impl DerefMut for NotedTimers {
+    fn deref_mut(&mut self) -> &mut Timers {
+        &mut self.timers
+    }
 }
 
 /// Names that an instance has registered.
@@ -48,7 +70,7 @@ impl Registrations {
 
     /// Sets how many promises it owns now.
     pub(crate) fn has_promises(&self, now: usize) {
-        self.promises.store(now, Relaxed);
+        self.promises.store(u32::try_from(now).unwrap_or(u32::MAX), Relaxed);
     }
 
     /// Locks the names of its promises that go by the plugin's id as well. Held only briefly.
@@ -71,15 +93,33 @@ impl Registrations {
     }
 
     /// Locks its timers, which is only done briefly and never by the connection.
-    pub(crate) fn timers(&self) -> MutexGuard<'_, Timers> {
+    pub(crate) fn timers(&self) -> MutexGuard<'_, NotedTimers> {
         self.timers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads or changes its timers.
     pub(crate) fn with_timers<R>(&self, change: impl FnOnce(&mut Timers) -> R) -> R {
         let result = change(&mut self.timers());
-        self.changed.notify_one();
+        self.has_changed();
         result
+    }
+
+    /// Notes that a timer was set or cancelled, or that a handler needs its place no more or again.
+    pub(super) fn has_changed(&self) {
+        let changed = self.timers().changed.clone();
+        if let Some(changed) = changed {
+            changed.notify_one();
+        }
+    }
+
+    /// Returns what is notified of these changes from now on, for the run of the instance.
+    pub(crate) fn changes(&self) -> Arc<Notify> {
+        Arc::clone(self.timers().changed.get_or_insert_default())
+    }
+
+    /// Gives back memory that only a running guest needs.
+    pub(super) fn shrink(&self) {
+        self.timers().changed = None;
     }
 }
 

@@ -82,7 +82,7 @@ impl Instance {
             cpu_share: cpu_share(self),
             cpu_limit: self.limits.cpu_share,
             slowed: self.cpu.in_background(),
-            memory: self.taken.memory.load(Relaxed),
+            memory: self.taken.now(|taken| &taken.memory),
             memory_limit: self.limits.memory.0,
             limits: limit_uses(self, kept),
         }
@@ -121,29 +121,29 @@ fn used_on_disk(limit: &str, kept: Option<Kept>) -> Option<f64> {
 #[expect(clippy::cast_precision_loss, reason = "nobody counts further than a float does")]
 fn used(instance: &Instance, limit: &str) -> Option<f64> {
     let count = match limit {
-        "memory" => instance.taken.memory.load(Relaxed),
-        "memories" => instance.taken.memories.load(Relaxed),
-        "tables" => instance.taken.tables.load(Relaxed),
-        "table_elements" => instance.taken.table_elements.load(Relaxed),
-        "handlers" => instance.handlers().iter().filter(|handler| !handler.rests()).count() as u64,
+        "memory" => instance.taken.now(|taken| &taken.memory),
+        "memories" => instance.taken.now(|taken| &taken.memories),
+        "tables" => instance.taken.now(|taken| &taken.tables),
+        "table_elements" => instance.taken.now(|taken| &taken.table_elements),
+        "handlers" => handlers_at_work(instance) as u64,
         "mailbox" => instance.mailbox.waiting() as u64,
         "cpu_share" => return Some(cpu_share(instance)),
         "cpu_burst" => return Some(instance.cpu.spent(instance.limits.cpu_share).as_secs_f64()),
         "cpu_slice" => return Some(instance.cpu.unbroken().as_secs_f64()),
         "handler" => return Some(oldest_handler(instance).as_secs_f64()),
         "subscriptions" => instance.account.router.count(instance.id) as u64,
-        "promises" => instance.registered.promises.load(Relaxed) as u64,
+        "promises" => instance.registered.promises.load(Relaxed).into(),
         "timers" => instance.registered.timers().len() as u64,
-        "open_calls" => instance.open.calls.load(Relaxed) as u64,
+        "open_calls" => instance.open.calls.load(Relaxed).into(),
         "host_memory" => instance.held.bytes() as u64,
         "archive_queries" => instance.open_archive_queries() as u64,
-        "iqs" => (instance.open.iqs.load(Relaxed) + instance.iqs_given_up()) as u64,
+        "iqs" => (instance.open.iqs.load(Relaxed) as usize + instance.iqs_given_up()) as u64,
         "rooms" => instance.lasting.open_rooms(&instance.account.snapshot()) as u64,
         "dialogs" => instance.dialogs.count() as u64,
         "commands" => instance.registered.with_commands(BTreeMap::len) as u64,
         "messages_per_second" => return Some(instance.counters.sent.load(Relaxed) as f64 / uptime(instance)),
-        "http_requests" => instance.open.requests.load(Relaxed) as u64,
-        "files" => instance.open.files.load(Relaxed) as u64,
+        "http_requests" => instance.open.requests.load(Relaxed).into(),
+        "files" => instance.open.files.load(Relaxed).into(),
         // The rates are left. wasmtime counts instances, handles and hostcall bytes without exposing the counts. Schedules
         // are on disk, and requests to webhooks only the store knows. The remaining limits apply to single actions: a start, a stop, a catch-up.
         _ => return instance.lasting.budgets.used(limit),
@@ -163,7 +163,13 @@ fn uptime(instance: &Instance) -> f64 {
 
 /// Returns how long the oldest handler has been running.
 fn oldest_handler(instance: &Instance) -> Duration {
-    instance.handlers().first().map(|handler| handler.began.elapsed()).unwrap_or_default()
+    let oldest = instance.open.with(|lists| lists.handlers.first().map(|handler| handler.began.elapsed()));
+    oldest.unwrap_or_default()
+}
+
+/// Returns how many handlers do not wait for answers to questions.
+fn handlers_at_work(instance: &Instance) -> usize {
+    instance.open.with(|lists| lists.handlers.iter().filter(|handler| !handler.rests()).count())
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! How an instance ended, and the reason as a sentence for the owner.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use parlor_base::escape::escape_untrusted;
@@ -62,7 +61,7 @@ impl Ended {
         let detail = detail(&error);
         let why = if is_full_stack(&detail) {
             FULL_STACK.to_owned()
-        } else if instance.taken.is_full.load(Relaxed) && (error.is::<wasmtime::Trap>() || error.is::<I32Exit>()) {
+        } else if instance.taken.is_full() && (error.is::<wasmtime::Trap>() || error.is::<I32Exit>()) {
             // It was refused more memory, and could not continue without it.
             Exceeded::Memory(instance.limits.memory).to_string()
         } else {

@@ -21,7 +21,7 @@ pub(crate) fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context>
     table.set_max_capacity(limits.handles as usize);
     let context = Context {
         instance: Arc::clone(instance),
-        ceiling: Ceiling::new(limits, instance.raises, Arc::clone(&instance.taken)),
+        ceiling: Ceiling::new(limits, instance.raises, instance.taken.begin()),
         table,
         // Random bytes are first produced in the host's memory, so their number is limited. Sockets are denied, since
         // even an unconnected one takes a file descriptor of the host.
