@@ -17,6 +17,7 @@ pub(crate) mod outgoing;
 pub(crate) mod parking;
 mod registered;
 mod seen_files;
+mod seldom;
 mod settings;
 mod usage;
 mod web;
@@ -34,9 +35,9 @@ use parlor_session::command_names::ChosenNames;
 use parlor_session::router::{MailReceiver, Mailbox, Setup};
 use tokio::time::Instant;
 
-use self::dialogs::Dialogs;
 use self::open::Open;
 use self::registered::Registrations;
+use self::seldom::Seldom;
 use crate::account;
 use crate::catch_up::CaughtUp;
 use crate::ceiling::TakenNow;
@@ -54,9 +55,7 @@ pub(crate) use self::handed::{Handed, at_what};
 pub(crate) use self::lasting::Lasting;
 pub(crate) use self::open::{Handling, OpenFile, OpenWebRequest, left_unanswered, room_of_handler, turn_lasts};
 pub use self::open::{OpenArchiveQuery, OpenCall, PendingIq};
-pub(crate) use self::open_parts::OpenParts;
 pub use self::registered::Rooms;
-pub(crate) use self::seen_files::SeenFiles;
 pub use self::usage::{Kept, LimitUse, Usage};
 pub(crate) use self::web::WebClient;
 pub use crate::unanswered::WebhookAnswer;
@@ -100,14 +99,8 @@ pub struct Instance {
     pub(crate) lasting: Arc<Lasting>,
     /// The operations that have not ended.
     open: Open,
-    /// Its client for requests over the web.
-    web: WebClient,
-    /// Its requests over the web whose bodies go in parts, and its files that are open.
-    pub(crate) parts: OpenParts,
-    /// The files of messages that it was shown.
-    pub(crate) seen_files: SeenFiles,
-    /// Its questions to people.
-    pub(crate) dialogs: Dialogs,
+    /// Its questions to people, its files and its requests over the web.
+    pub(crate) seldom: Seldom,
     /// Its commands, timers and promises.
     pub(crate) registered: Registrations,
     /// Whether only handlers of it run: it has started, and is not stopping yet.
@@ -167,10 +160,7 @@ impl Instance {
             began: Instant::now(),
             lasting,
             open: Open::default(),
-            web: WebClient::default(),
-            parts: OpenParts::default(),
-            seen_files: SeenFiles::default(),
-            dialogs: Dialogs::default(),
+            seldom: Seldom::default(),
             registered: Registrations::default(),
             only_handles: AtomicBool::new(false),
             waits: Watched::default(),

@@ -118,7 +118,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                 Served::Until(shutdown) => shutdown,
             };
             // Handlers do not wait for people any more.
-            instance.dialogs.end();
+            instance.seldom.dialogs.end();
             if shutdown == ShutdownMode::Host {
                 running.finish_mail().await?;
             }

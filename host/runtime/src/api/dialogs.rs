@@ -21,11 +21,11 @@ const LONGEST_NICK: usize = 1_023;
 
 impl Host for Context {
     fn take(&mut self, dialog: u64) -> Result<wit::Answer, Error> {
-        answer(given(self.instance.dialogs.take(dialog)))
+        answer(given(self.instance.seldom.dialogs.take(dialog)))
     }
 
     fn cancel(&mut self, dialog: u64) -> Result<(), Error> {
-        let was_there = self.instance.dialogs.cancel(dialog);
+        let was_there = self.instance.seldom.dialogs.cancel(dialog);
         answer(was_there.then_some(()).ok_or_else(|| CallError::NotFound(format!("question {dialog}"))))
     }
 }
@@ -63,7 +63,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 
     async fn wait(accessor: &Accessor<T, Self>, dialog: u64) -> Result<wit::Answer, Error> {
         let Caller { instance, open, task } = Caller::new(accessor, CallName::DialogsWait);
-        let end = instance.dialogs.wait(dialog);
+        let end = instance.seldom.dialogs.wait(dialog);
         let resting = Resting::begin(&instance, task);
         drop(open);
         let end = end.await.unwrap_or(Err(CallError::Stopped));
@@ -150,7 +150,7 @@ impl Waiting {
         let instance = Arc::clone(&self.asked.instance);
         let (id, tells) = self.asked.begin();
         if let Err(error) = accessor.spawn(Telling(tells)) {
-            instance.dialogs.cancel(id);
+            instance.seldom.dialogs.cancel(id);
             return Err(CallError::Other(error.to_string()));
         }
         Ok(id)

@@ -79,7 +79,7 @@ struct Scripted {
 
 impl Host for Context {
     fn close(&mut self, transfer: u64) -> Result<(), Error> {
-        let is_there = self.instance.parts.close::<Transfer>(transfer);
+        let is_there = self.instance.seldom.parts.close::<Transfer>(transfer);
         answer(is_there.then_some(()).ok_or_else(|| none(transfer)))
     }
 }
@@ -138,7 +138,7 @@ async fn upload<T: Send + 'static>(
         let url = url.map_err(|error| CallError::invalid("name", error.to_string()))?.as_str().to_owned();
         let file = File { url, name: Some(name), media_type: Some(kind), size: Some(size) };
         let state = State::Scripted(Box::new(Scripted { file, body: Vec::new() }));
-        return Ok(instance.parts.add(Transfer { state, _open: open }));
+        return Ok(instance.seldom.parts.add(Transfer { state, _open: open }));
     }
     let mut sealing = (called == CallName::FilesUploadEncrypted).then(Sealing::begin);
     let sent = match &sealing {
@@ -166,7 +166,7 @@ async fn upload<T: Send + 'static>(
     let sending = Sending::begin(&instance, client, request, Some(sender));
     let file = File { url, name: Some(name), media_type: Some(kind), size: Some(size) };
     let state = State::Upload(Box::new(Upload { sending, file, left: size, sealing }));
-    Ok(instance.parts.add(Transfer { state, _open: open }))
+    Ok(instance.seldom.parts.add(Transfer { state, _open: open }))
 }
 
 /// Asks the account's server for a place.
@@ -198,7 +198,7 @@ async fn write<T: Send + 'static>(
 ) -> Result<(), CallError> {
     let (instance, call) = caller(accessor, CallName::FilesWrite)?;
     checked_part(&part)?;
-    let found = instance.parts.get::<Transfer>(transfer).ok_or_else(|| none(transfer))?;
+    let found = instance.seldom.parts.get::<Transfer>(transfer).ok_or_else(|| none(transfer))?;
     let written = found.closed.run_until_cancelled(async {
         let mut turn = found.turns.lock().await;
         let (file, left) = match &turn.state {
@@ -235,14 +235,14 @@ async fn write<T: Send + 'static>(
 async fn finish<T: Send + 'static>(accessor: &Accessor<T, Grouping>, transfer: u64) -> Result<File, CallError> {
     let (instance, call) = caller(accessor, CallName::FilesFinish)?;
     call.granted(Target::None)?;
-    let found = instance.parts.get::<Transfer>(transfer).ok_or_else(|| none(transfer))?;
+    let found = instance.seldom.parts.get::<Transfer>(transfer).ok_or_else(|| none(transfer))?;
     let finished = found.closed.run_until_cancelled(async {
         let mut turn = found.turns.lock().await;
         let upload = match std::mem::replace(&mut turn.state, State::Over) {
             // A server that refuses a file says so before it has all of it.
             State::Upload(upload) if upload.left == 0 || upload.sending.has_ended() => *upload,
             State::Scripted(upload) if upload.left() == 0 => {
-                instance.parts.remove(transfer);
+                instance.seldom.parts.remove(transfer);
                 return upload.stored(&instance);
             }
             before => {
@@ -265,7 +265,7 @@ async fn finish<T: Send + 'static>(accessor: &Accessor<T, Grouping>, transfer: u
         }
         let patience = instance.limits.http_time.min(instance.limits.http_first_byte);
         let answered = sending.answer(patience, told).await;
-        instance.parts.remove(transfer);
+        instance.seldom.parts.remove(transfer);
         let (answer, _underway) = answered?;
         if left > 0 && answer.status < 300 {
             return Err(CallError::Protocol("the server did not wait for the whole file".to_owned()));
@@ -307,7 +307,7 @@ async fn open_by(call: &OpenCall, url: &str) -> Result<Opened, CallError> {
     call.granted(Target::None)?;
     text("url", url, MAX_URL)?;
     let (to, key) = encrypted::place(url)?;
-    if !instance.seen_files.has(url) {
+    if !instance.seldom.seen_files.has(url) {
         let hint = "no grant helps: a plugin fetches the files of messages that it was shown".to_owned();
         return Err(instance.deny_for_good(Permission::FilesRead, to.origin(), hint));
     }
@@ -328,7 +328,7 @@ async fn open_by(call: &OpenCall, url: &str) -> Result<Opened, CallError> {
         let size = Some(answer.body.len() as u64);
         let media_type = answer.headers.into_iter().find(|(name, _)| name == "content-type").map(|(_, kind)| kind);
         let read = Incoming::whole(answer.body, credentials.mask());
-        let transfer = instance.parts.add(Transfer { state: State::Download(Box::new(read)), _open: open });
+        let transfer = instance.seldom.parts.add(Transfer { state: State::Download(Box::new(read)), _open: open });
         return Ok(Opened { transfer, size, media_type });
     }
     let client = WebClient::for_files(instance).await?;
@@ -370,7 +370,7 @@ async fn open_by(call: &OpenCall, url: &str) -> Result<Opened, CallError> {
             State::Encrypted(Box::new(Encrypted::new(incoming, key)))
         }
     };
-    let transfer = instance.parts.add(Transfer { state, _open: open });
+    let transfer = instance.seldom.parts.add(Transfer { state, _open: open });
     Ok(Opened { transfer, size, media_type })
 }
 
@@ -385,7 +385,7 @@ async fn read<T: Send + 'static>(
 ) -> Result<Option<Vec<u8>>, CallError> {
     let (instance, call) = caller(accessor, CallName::FilesRead)?;
     call.granted(Target::None)?;
-    let found = instance.parts.get::<Transfer>(transfer).ok_or_else(|| none(transfer))?;
+    let found = instance.seldom.parts.get::<Transfer>(transfer).ok_or_else(|| none(transfer))?;
     let read = found.closed.run_until_cancelled(async {
         let mut turn = found.turns.lock().await;
         let told = |error: &WebError| failed_file(&instance, Permission::FilesRead, error);
@@ -395,7 +395,7 @@ async fn read<T: Send + 'static>(
                 // The next call waits on. After any other error, the file cannot be read any further.
                 if !matches!(error, CallError::TimedOut) {
                     turn.state = State::Over;
-                    instance.parts.remove(transfer);
+                    instance.seldom.parts.remove(transfer);
                 }
                 return Err(error);
             }
@@ -403,7 +403,7 @@ async fn read<T: Send + 'static>(
         let State::Download(incoming) = &mut turn.state else { return Err(none(transfer)) };
         let part = incoming.next(&instance, instance.limits.http_time, told).await?;
         if part.is_none() {
-            instance.parts.remove(transfer);
+            instance.seldom.parts.remove(transfer);
         }
         Ok(part)
     });
@@ -471,7 +471,7 @@ mod tests {
         let (from, own) = ("juliet@example.org/balcony".parse().unwrap(), "bot@example.org/parlor".parse().unwrap());
         let message = filled_in(from, "a file".to_owned(), &own, Timestamp::UNIX_EPOCH);
         let extensions = Some(Box::new(Extensions { files, ..Extensions::default() }));
-        instance.seen_files.note(&Message { extensions, ..message });
+        instance.seldom.note_files(&Message { extensions, ..message });
         let call = instance.open_call(CallName::FilesOpen).unwrap();
         instance.lasting.budgets.requests().owe(instance.limits.http_per_second.into());
         let mut opens = pin!(open_by(&call, url));

@@ -43,7 +43,7 @@ const LONGEST_HEADERS: usize = 64 << 10;
 
 impl Host for Context {
     fn close(&mut self, exchange: u64) -> Result<(), Error> {
-        let is_there = self.instance.parts.close::<exchange::Exchange>(exchange);
+        let is_there = self.instance.seldom.parts.close::<exchange::Exchange>(exchange);
         answer(is_there.then_some(()).ok_or_else(|| CallError::NotFound(format!("request {exchange}"))))
     }
 }

@@ -150,7 +150,7 @@ pub fn event(instance: &Instance, mail: &Mail) -> Event {
         payload => types::payload(payload, xml),
     };
     if let Payload::Message(message) | Payload::Command { message, .. } = &mail.event.payload {
-        instance.seen_files.note(message);
+        instance.seldom.note_files(message);
     }
     Event {
         name: String::from(&*mail.event.name),

@@ -132,7 +132,7 @@ impl OpenDialog {
     /// Counts a question of this many bytes.
     pub(crate) fn begin(instance: &Instance, bytes: usize) -> Result<Self, CallError> {
         let held = instance.hold(bytes)?;
-        let (count, most) = (Arc::clone(&instance.dialogs.questions().open), instance.limits.dialogs);
+        let (count, most) = (Arc::clone(&instance.seldom.dialogs.questions().open), instance.limits.dialogs);
         let open = count.fetch_add(1, Relaxed);
         let guard = Self { count, _held: held };
         if open >= most as usize { Err(CallError::OverLimit(format!("{most} dialogs"))) } else { Ok(guard) }
@@ -158,7 +158,7 @@ impl Asked {
         tokio::select! {
             biased;
             end = &mut self.ends => end.unwrap_or(Err(CallError::Stopped)),
-            () = self.instance.dialogs.questions().is_over.until(|is_over| *is_over) => Err(CallError::Stopped),
+            () = self.instance.seldom.dialogs.questions().is_over.until(|is_over| *is_over) => Err(CallError::Stopped),
         }
     }
 
@@ -167,14 +167,14 @@ impl Asked {
     pub(crate) fn begin(mut self) -> (u64, impl Future<Output = ()> + Send + 'static) {
         let instance = Arc::clone(&self.instance);
         let (id, (cancels, is_cancelled)) = (SubscriptionId::next(), oneshot::channel());
-        instance.dialogs.begun().insert(id.0, Begun::Waits { cancels, waiter: None });
+        instance.seldom.dialogs.begun().insert(id.0, Begun::Waits { cancels, waiter: None });
         let tells = async move {
             let end = tokio::select! {
                 biased;
                 _ = is_cancelled => return,
                 end = self.wait() => end,
             };
-            if !instance.dialogs.has_ended(id.0, end, self.open) {
+            if !instance.seldom.dialogs.has_ended(id.0, end, self.open) {
                 return;
             }
             while !instance.mailbox.has_room() {
@@ -309,22 +309,22 @@ mod tests {
         let ((ends, one), (_waits, other)) = (asked(&instance), asked(&instance));
         assert!(matches!(OpenDialog::begin(&instance, 1), Err(CallError::OverLimit(what)) if what == "2 dialogs"));
         let ((id, tells), (cancelled, waits)) = (one.begin(), other.begin());
-        assert!(instance.dialogs.take(id).is_err(), "it has not ended");
+        assert!(instance.seldom.dialogs.take(id).is_err(), "it has not ended");
         ends.send(Ok(answer("yes"))).unwrap();
         tells.await;
-        assert_eq!((instance.mailbox.waiting(), instance.dialogs.count()), (1, 2));
-        assert_eq!(instance.dialogs.take(id), Ok(answer("yes")));
-        assert!(instance.dialogs.take(id).is_err() && !instance.dialogs.cancel(id), "it was taken");
-        assert!(instance.dialogs.cancel(cancelled));
+        assert_eq!((instance.mailbox.waiting(), instance.seldom.dialogs.count()), (1, 2));
+        assert_eq!(instance.seldom.dialogs.take(id), Ok(answer("yes")));
+        assert!(instance.seldom.dialogs.take(id).is_err() && !instance.seldom.dialogs.cancel(id), "it was taken");
+        assert!(instance.seldom.dialogs.cancel(cancelled));
         waits.await;
-        assert_eq!((instance.mailbox.waiting(), instance.dialogs.count()), (1, 0), "without an event");
-        assert!(instance.dialogs.begun().is_empty());
+        assert_eq!((instance.mailbox.waiting(), instance.seldom.dialogs.count()), (1, 0), "without an event");
+        assert!(instance.seldom.dialogs.begun().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_waits_gets_the_end_in_the_place_of_the_event() {
         let (instance, _mailbox) = instance("", Limits::default());
-        let dialogs = &instance.dialogs;
+        let dialogs = &instance.seldom.dialogs;
         let begin = || {
             let (ends, one) = asked(&instance);
             let (id, tells) = one.begin();
@@ -358,12 +358,12 @@ mod tests {
         let (instance, _mailbox) = instance("", Limits::default());
         let (ends, one) = asked(&instance);
         let (id, tells) = one.begin();
-        let waits = instance.dialogs.wait(id);
-        assert!(instance.dialogs.cancel(id));
+        let waits = instance.seldom.dialogs.wait(id);
+        assert!(instance.seldom.dialogs.cancel(id));
         assert!(waits.await.is_err(), "it is told that the question was stopped");
         tells.await;
         assert!(ends.is_closed(), "the session does not take the next message as the answer");
-        assert_eq!((instance.mailbox.waiting(), instance.dialogs.count()), (0, 0));
+        assert_eq!((instance.mailbox.waiting(), instance.seldom.dialogs.count()), (0, 0));
     }
 
     #[tokio::test(start_paused = true)]
@@ -371,7 +371,7 @@ mod tests {
         let (instance, _mailbox) = instance("", Limits::default());
         let (_ends, mut waits) = asked(&instance);
         assert_eq!(waits.wait().now_or_never(), None);
-        instance.dialogs.end();
+        instance.seldom.dialogs.end();
         assert_eq!(waits.wait().now_or_never(), Some(Err(CallError::Stopped)));
     }
 }

@@ -19,8 +19,7 @@ pub(crate) fn is_idle(instance: &Instance) -> bool {
     let none_open = open.calls.load(Relaxed) == 0
         && open.iqs.load(Relaxed) == 0
         && instance.open_archive_queries() == 0
-        && instance.parts.count() == 0
-        && instance.dialogs.count() == 0
+        && instance.seldom.get().is_none_or(|seldom| seldom.parts.count() == 0 && seldom.dialogs.count() == 0)
         && open.files.load(Relaxed) == 0;
     none_open
         && open.with(|lists| lists.handlers.len()) == 0
@@ -43,8 +42,7 @@ pub(crate) fn has_parked(instance: &Instance) {
     instance.open.shrink();
     instance.registered.shrink();
     instance.lasting.budgets.shrink();
-    instance.web.shrink();
-    instance.parts.shrink();
+    instance.seldom.shrink();
 }
 
 /// Begins its next run: the guest takes back the registrations that it repeats.

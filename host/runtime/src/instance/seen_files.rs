@@ -5,7 +5,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use parlor_stanza::types::{Carbon, Message};
+use parlor_stanza::types::{Carbon, Message, SharedFile};
 
 /// The number of addresses that are remembered.
 const REMEMBERED: usize = 1_000;
@@ -22,20 +22,20 @@ struct Digests {
 }
 
 impl SeenFiles {
+    /// Returns whether a message has files to note.
+    pub(super) fn are_in(message: &Message) -> bool {
+        !files(message).is_empty()
+    }
+
     /// Notes the files of a message that is shown now.
-    pub(crate) fn note(&self, message: &Message) {
-        let Some(extensions) = &message.extensions else { return };
-        // The plugin may have written this itself. Messages of other clients of the account come as carbons. A server copies what we
-        // send to such a client as well, but as something that was received there.
-        if message.own && message.carbon != Some(Carbon::Sent) {
-            return;
-        }
-        if extensions.files.is_empty() {
+    pub(super) fn note(&self, message: &Message) {
+        let files = files(message);
+        if files.is_empty() {
             return;
         }
         let mut digests = self.digests();
         let digests = digests.get_or_insert_default();
-        for file in &extensions.files {
+        for file in files {
             let digest = digests.hasher.hash_one(&file.url);
             if digests.known.contains(&digest) {
                 continue;
@@ -57,11 +57,21 @@ impl SeenFiles {
     }
 }
 
+/// Returns the files of a message that the plugin may fetch once it was shown the message.
+fn files(message: &Message) -> &[SharedFile] {
+    // The plugin may have written this itself. Messages of other clients of the account come as carbons. A server copies what we
+    // send to such a client as well, but as something that was received there.
+    if message.own && message.carbon != Some(Carbon::Sent) {
+        return &[];
+    }
+    message.extensions.as_ref().map_or(&[], |extensions| extensions.files.as_slice())
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
     use parlor_stanza::decode::filled_in;
-    use parlor_stanza::types::{Extensions, SharedFile};
+    use parlor_stanza::types::Extensions;
 
     use super::*;
 

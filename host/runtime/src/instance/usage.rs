@@ -139,7 +139,7 @@ fn used(instance: &Instance, limit: &str) -> Option<f64> {
         "archive_queries" => instance.open_archive_queries() as u64,
         "iqs" => (instance.open.iqs.load(Relaxed) as usize + instance.iqs_given_up()) as u64,
         "rooms" => instance.lasting.open_rooms(&instance.account.snapshot()) as u64,
-        "dialogs" => instance.dialogs.count() as u64,
+        "dialogs" => instance.seldom.get().map_or(0, |seldom| seldom.dialogs.count()) as u64,
         "commands" => instance.registered.with_commands(BTreeMap::len) as u64,
         "messages_per_second" => return Some(instance.counters.sent.load(Relaxed) as f64 / uptime(instance)),
         "http_requests" => instance.open.requests.load(Relaxed).into(),

@@ -39,7 +39,7 @@ impl WebClient {
     pub(crate) async fn of(instance: &Instance) -> Result<Client, CallError> {
         may_act(instance).await?;
         let (grants, web) = (Arc::clone(&instance.mailbox.grants()), instance.account.web.load_full());
-        let mut clients = instance.web.clients();
+        let mut clients = instance.seldom.web.clients();
         let made = &mut clients.get_or_insert_default().requests;
         if let Some(made) = made.as_ref().filter(|made| Arc::ptr_eq(&made.grants, &grants) && made.web == web) {
             return Ok(made.client.clone());
@@ -62,7 +62,7 @@ impl WebClient {
     pub(crate) async fn for_files(instance: &Instance) -> Result<Client, CallError> {
         may_act(instance).await?;
         let (grants, web) = (Arc::clone(&instance.mailbox.grants()), instance.account.web.load_full());
-        let mut clients = instance.web.clients();
+        let mut clients = instance.seldom.web.clients();
         let made = &mut clients.get_or_insert_default().files;
         if let Some(made) = made.as_ref().filter(|made| made.web == web) {
             return Ok(made.client.clone());

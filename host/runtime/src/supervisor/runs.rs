@@ -279,7 +279,7 @@ async fn live_once(shared: &Arc<Shared>, kept: Option<Kept>, turn: StartTurn) ->
     drop(life);
     let _ = gone.await;
     // Open requests and files hold the instance itself, and connections.
-    instance.parts.shrink();
+    instance.seldom.end_parts();
     // Every failure counts, including a timeout or a fault in the host. An instance that was started beside another one
     // has not begun any message, and the other one has not completed those that it is handling.
     let failed = matches!(ended, Ended::Failed { .. });

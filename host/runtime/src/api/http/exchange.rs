@@ -82,7 +82,7 @@ pub(super) async fn open<T: Send + 'static>(
         sent.body = body;
         State::Sent(Sending::begin(&instance, client, sent, sender))
     };
-    Ok(instance.parts.add(Exchange {
+    Ok(instance.seldom.parts.add(Exchange {
         method,
         to,
         credentials,
@@ -119,7 +119,7 @@ pub(super) async fn write<T: Send + 'static>(
 ) -> Result<(), CallError> {
     let (instance, _open) = caller(accessor, CallName::HttpWrite)?;
     checked_part(&part)?;
-    let found = instance.parts.get::<Exchange>(exchange).ok_or_else(|| none(exchange))?;
+    let found = instance.seldom.parts.get::<Exchange>(exchange).ok_or_else(|| none(exchange))?;
     let written = found.closed.run_until_cancelled(async {
         let mut turn = found.turns.lock().await;
         may_go_on(&instance, CallName::HttpWrite, &turn)?;
@@ -158,7 +158,7 @@ pub(super) async fn answer<T: Send + 'static>(
     exchange: u64,
 ) -> Result<Head, CallError> {
     let (instance, _open) = caller(accessor, CallName::HttpAnswer)?;
-    let found = instance.parts.get::<Exchange>(exchange).ok_or_else(|| none(exchange))?;
+    let found = instance.seldom.parts.get::<Exchange>(exchange).ok_or_else(|| none(exchange))?;
     let answered = found.closed.run_until_cancelled(async {
         let mut turn = found.turns.lock().await;
         may_go_on(&instance, CallName::HttpAnswer, &turn)?;
@@ -226,7 +226,7 @@ pub(super) async fn read<T: Send + 'static>(
     exchange: u64,
 ) -> Result<Option<Vec<u8>>, CallError> {
     let (instance, _open) = caller(accessor, CallName::HttpRead)?;
-    let found = instance.parts.get::<Exchange>(exchange).ok_or_else(|| none(exchange))?;
+    let found = instance.seldom.parts.get::<Exchange>(exchange).ok_or_else(|| none(exchange))?;
     let read = found.closed.run_until_cancelled(async {
         let mut turn = found.turns.lock().await;
         may_go_on(&instance, CallName::HttpRead, &turn)?;
@@ -235,7 +235,7 @@ pub(super) async fn read<T: Send + 'static>(
         let part = incoming.next(&instance, patience, |error| failed(&instance, error)).await?;
         if part.is_none() {
             turn.state = State::Over;
-            instance.parts.remove(exchange);
+            instance.seldom.parts.remove(exchange);
         }
         Ok(part)
     });
