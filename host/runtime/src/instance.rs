@@ -31,7 +31,6 @@ use parlor_base::id::{InstanceId, PluginId};
 use parlor_plugins::admission::Admitted;
 use parlor_plugins::limits::Limits;
 use parlor_plugins::manifest::Manifest;
-use parlor_session::command_names::ChosenNames;
 use parlor_session::router::{MailReceiver, Mailbox, Setup};
 use tokio::time::Instant;
 
@@ -77,8 +76,6 @@ pub struct Instance {
     pub limits: Arc<Limits>,
     /// Its own settings, and the minimum level of its log lines.
     pub settings: Arc<OwnSettings>,
-    /// The owner's names for its commands.
-    pub command_names: Arc<ChosenNames>,
     /// The CPU time that it used.
     pub cpu: Arc<watchdog::Account>,
     /// The number of its events, stanzas and denied calls.
@@ -118,7 +115,6 @@ impl Instance {
     pub(super) fn new(
         admitted: &Admitted,
         settings: Arc<OwnSettings>,
-        command_names: Arc<ChosenNames>,
         account: Arc<account::Shared>,
         lasting: Arc<Lasting>,
         progress: CatchUpProgress,
@@ -149,7 +145,6 @@ impl Instance {
             plugin: admitted.id.clone(),
             mailbox,
             settings,
-            command_names,
             held,
             cpu,
             counters,

@@ -5,7 +5,7 @@
 //! one is due. A plugin without schedules has none.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +13,6 @@ use parlor_base::clock::Clock;
 use parlor_base::quantity::show_duration;
 use parlor_schedules::{Cron, Timing, Zone};
 use parlor_store::{LastDue, StoreError, StoredSchedule, StoredTiming};
-use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, OwnedMutexGuard};
 
 /// The longest time for which a clock that was set back keeps a schedule silent, so that no due time is told twice.
@@ -24,11 +23,7 @@ const MAX_UNHEARD: usize = 64;
 
 /// The state of delivering due times to the plugin.
 #[derive(Default)]
-pub(crate) struct Schedules {
-    teller: Mutex<Teller>,
-    /// Made when it is first used, since most plugins have no schedules.
-    telling: OnceLock<Box<Telling>>,
-}
+pub(crate) struct Schedules(Mutex<Teller>);
 
 /// The state of a plugin with schedules.
 #[derive(Default)]
@@ -47,7 +42,9 @@ struct Telling {
 struct Teller {
     is_there: bool,
     /// How often schedules were changed.
-    changes: u64,
+    changes: u32,
+    /// Made when it is first used, since most plugins have no schedules.
+    telling: Option<Arc<Telling>>,
     /// Starts the task.
     start: Option<Weak<dyn StartsTelling>>,
 }
@@ -68,7 +65,7 @@ impl Schedules {
     /// Returns those of a version that is to replace this one.
     pub(crate) fn passed_on(&self) -> Self {
         let telling = Telling { turn: Arc::clone(&self.telling().turn), ..Telling::default() };
-        Self { telling: OnceLock::from(Box::new(telling)), ..Self::default() }
+        Self(Mutex::new(Teller { telling: Some(Arc::new(telling)), ..Teller::default() }))
     }
 
     /// Sets what starts the task, and does not keep it.
@@ -84,9 +81,9 @@ impl Schedules {
     /// Notes that the schedules in the store have changed: they are read again, by a new task if there is none.
     pub(crate) fn has_changed(&self) {
         let mut teller = self.teller();
-        teller.changes += 1;
+        teller.changes = teller.changes.wrapping_add(1);
         if teller.is_there {
-            self.telling().changed.notify_one();
+            teller.telling.get_or_insert_default().changed.notify_one();
         } else if let Some(start) = &teller.start {
             if let Some(start) = start.upgrade() {
                 start.start_telling();
@@ -96,12 +93,12 @@ impl Schedules {
     }
 
     /// Returns how often they have changed.
-    pub(crate) fn changes(&self) -> u64 {
+    pub(crate) fn changes(&self) -> u32 {
         self.teller().changes
     }
 
     /// Ends the task, which found no schedule after this number of changes. Returns false if there was another change.
-    pub(crate) fn ends(&self, changes: u64) -> bool {
+    pub(crate) fn ends(&self, changes: u32) -> bool {
         let mut teller = self.teller();
         teller.is_there = teller.changes != changes;
         !teller.is_there
@@ -110,7 +107,8 @@ impl Schedules {
     /// Notes that this schedule is due and no subscription matches it. Returns whether to warn about it: it is the first
     /// time, and few others were warned about.
     pub(crate) fn is_first_unheard(&self, name: &str) -> bool {
-        let mut unheard = self.telling().unheard.lock().unwrap_or_else(PoisonError::into_inner);
+        let telling = self.telling();
+        let mut unheard = telling.unheard.lock().unwrap_or_else(PoisonError::into_inner);
         unheard.len() < MAX_UNHEARD && unheard.insert(name.to_owned())
     }
 
@@ -120,16 +118,16 @@ impl Schedules {
     }
 
     /// Waits until a schedule was set, ended, paused or resumed, while somebody tells.
-    pub(crate) fn changed(&self) -> Notified<'_> {
-        self.telling().changed.notified()
+    pub(crate) async fn changed(&self) {
+        self.telling().changed.notified().await;
     }
 
-    fn telling(&self) -> &Telling {
-        self.telling.get_or_init(Box::default)
+    fn telling(&self) -> Arc<Telling> {
+        Arc::clone(self.teller().telling.get_or_insert_default())
     }
 
     fn teller(&self) -> MutexGuard<'_, Teller> {
-        self.teller.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,7 +3,7 @@
 mod hidden;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use jid::BareJid;
@@ -34,6 +34,9 @@ const MAX_MISSED: usize = 16;
 /// Names of settings.
 type Names = BTreeSet<String>;
 
+/// The names that the instance asked for and that have no setting.
+type Missed = Option<Box<Names>>;
+
 /// Settings by name.
 pub(super) type Values = BTreeMap<String, Value>;
 
@@ -44,10 +47,8 @@ pub(super) type Values = BTreeMap<String, Value>;
 pub struct OwnSettings {
     manifest: Arc<Manifest>,
     layers: ArcSwap<Layers>,
-    /// Held briefly by writers. Readers never wait.
-    writing: Mutex<()>,
-    /// The names that this instance asked for and that have no setting.
-    missed: Mutex<Option<Box<Names>>>,
+    /// Held briefly by writers, and when a name is missed. Other readers never wait.
+    writing: Mutex<Missed>,
     /// The minimum level of its log lines.
     pub log: ChosenLevel,
 }
@@ -106,7 +107,7 @@ impl OwnSettings {
         let given = || Arc::new(Layers { owner: Owner::of(owner, in_rooms), ..Layers::default() });
         let layers = if is_empty { Arc::clone(&EMPTY) } else { given() };
         let layers = ArcSwap::new(layers);
-        Self { manifest, layers, writing: Mutex::default(), missed: Mutex::default(), log: ChosenLevel::default() }
+        Self { manifest, layers, writing: Mutex::default(), log: ChosenLevel::default() }
     }
 
     /// Returns the winning value. `written` is the value under `[settings]`; it counts only if the plugin claims the
@@ -160,10 +161,14 @@ impl OwnSettings {
         self.declares(key) || layers.offered.contains_key(key) || layers.set.contains_key(key)
     }
 
+    fn writing(&self) -> MutexGuard<'_, Missed> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Records that the plugin read a setting without a value. Returns whether to warn about it now: the plugin does
     /// not claim the name, and this is the first time that it asks.
     pub fn missed(&self, key: &str) -> bool {
-        let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut missed = self.writing();
         let count = missed.as_ref().map_or(0, |missed| missed.len());
         !self.claims(key) && count < MAX_MISSED && missed.get_or_insert_default().insert(key.to_owned())
     }
@@ -255,7 +260,7 @@ impl OwnSettings {
         values: Values,
         written: &dyn Fn(&str) -> Option<Value>,
     ) -> Result<BTreeMap<String, Option<Value>>, CallError> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = self.writing();
         let before = self.layers.load();
         let Some(after) = self.changed(&before, layer, &values)? else { return Ok(BTreeMap::new()) };
         Ok(self.replace(&before, after, values.into_keys(), written))
@@ -270,7 +275,7 @@ impl OwnSettings {
         in_rooms: RoomSettings,
         written: &dyn Fn(&str) -> Option<Value>,
     ) -> BTreeMap<String, Option<Value>> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = self.writing();
         let before = self.layers.load_full();
         let old = &before.owner;
         let differs =
@@ -293,7 +298,7 @@ impl OwnSettings {
     /// Prepares for another run of a parked plugin, which offers its defaults again. Names that were warned about
     /// stay known.
     pub fn wakes(&self) {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = self.writing();
         let before = self.layers.load_full();
         if !before.offered.is_empty() {
             self.layers.store(Arc::new(Layers { offered: Values::new(), ..Layers::clone(&before) }));
@@ -303,7 +308,7 @@ impl OwnSettings {
     /// Prepares for a new instance, which offers its own defaults.
     pub fn restart(&self) {
         self.wakes();
-        *self.missed.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.writing() = None;
     }
 
     fn replace(

@@ -24,7 +24,6 @@ use arc_swap::ArcSwap;
 use futures_util::future::OptionFuture;
 use parlor_base::id::PluginId;
 use parlor_plugins::admission::Admitted;
-use parlor_session::command_names::ChosenNames;
 use parlor_session::permissions::Grants;
 use parlor_store::Owner;
 use tokio::sync::oneshot;
@@ -148,7 +147,6 @@ impl Watched<Standing> {
 pub(crate) struct Shared {
     pub(crate) admitted: Arc<Admitted>,
     pub(crate) settings: Arc<OwnSettings>,
-    commands: Arc<ChosenNames>,
     compiled: Arc<Compiled>,
     engine: Arc<Engine>,
     pub(crate) account: Arc<account::Shared>,
@@ -197,7 +195,7 @@ impl Supervised {
         progress: CatchUpProgress,
         beside: Option<Replacement>,
     ) -> Self {
-        let (grants, commands) = (Arc::clone(&admitted.grants), admitted.commands.clone());
+        let grants = Arc::clone(&admitted.grants);
         let settings = Arc::new(OwnSettings::new(
             Arc::clone(&admitted.manifest),
             admitted.settings.0.clone(),
@@ -217,11 +215,11 @@ impl Supervised {
             Some(beside) => beside.before.passed_on(&admitted.limits),
             None => Lasting::new(&admitted.limits, account.records.of(&admitted.id)),
         };
+        lasting.name_commands(admitted.commands.clone());
         lasting.webhooks = webhooks.as_ref().map(|webhooks| Arc::clone(&webhooks.tokens));
         let shared = Arc::new(Shared {
             admitted,
             settings,
-            commands: Arc::new(ChosenNames::new(commands)),
             compiled,
             engine,
             account,

@@ -205,14 +205,14 @@ pub async fn failed(instance: &Instance, granted: &Granted, message: Arc<Message
 /// Adds a command whose arguments the host reads.
 async fn put_declared(instance: &Instance, granted: &Granted, declared: Declared) -> Result<Added, CallError> {
     let (plugin, most) = (instance.plugin.clone(), instance.limits.commands as usize);
-    let (mailbox, names) = (Arc::clone(&instance.mailbox), Arc::clone(&instance.command_names));
+    let (mailbox, names) = (Arc::clone(&instance.mailbox), Arc::clone(instance.lasting.command_names()));
     order(instance, granted, DeclareCommand { mailbox, names, plugin, declared, most }).await
 }
 
 /// Adds a command whose arguments the plugin reads.
 async fn put(instance: &Instance, granted: &Granted, spoken: Spoken) -> Result<Added, CallError> {
     let (plugin, most) = (instance.plugin.clone(), instance.limits.commands as usize);
-    let (mailbox, names) = (Arc::clone(&instance.mailbox), Arc::clone(&instance.command_names));
+    let (mailbox, names) = (Arc::clone(&instance.mailbox), Arc::clone(instance.lasting.command_names()));
     order(instance, granted, AddCommand { mailbox, names, plugin, spoken, most }).await
 }
 

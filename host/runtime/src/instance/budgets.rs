@@ -26,7 +26,7 @@ enum LogLines {
     /// The tokens that its bucket had at a time: the plugin is parked.
     Kept(f64, Instant),
     /// It is in use.
-    Used(Bucket),
+    Used(Box<Bucket>),
 }
 
 #[derive(Debug, Default)]
@@ -119,7 +119,7 @@ impl Budgets {
     pub(super) fn log_lines(&self) -> Bucket {
         let mut lines = self.lines();
         let bucket = self.bucket_of(&lines);
-        *lines = LogLines::Used(bucket.clone());
+        *lines = LogLines::Used(Box::new(bucket.clone()));
         bucket
     }
 
@@ -129,7 +129,7 @@ impl Budgets {
         match lines {
             LogLines::Full => Bucket::new(rate, rate),
             LogLines::Kept(tokens, at) => Bucket::new(rate, rate).with_tokens((*tokens, *at)),
-            LogLines::Used(bucket) => bucket.clone(),
+            LogLines::Used(bucket) => Bucket::clone(bucket),
         }
     }
 
@@ -186,7 +186,7 @@ impl Budgets {
             web_sent: after(Self::web_sent),
             web_received: after(Self::web_received),
         };
-        let log_lines = Mutex::new(LogLines::Used(new.log_lines().after(&self.log_lines())));
+        let log_lines = Mutex::new(LogLines::Used(Box::new(new.log_lines().after(&self.log_lines()))));
         Self { limits: Arc::clone(limits), log_lines, others: OnceLock::from(Box::new(others)) }
     }
 }

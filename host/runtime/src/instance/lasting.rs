@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use parlor_plugins::limits::Limits;
 use parlor_session::Snapshot;
+use parlor_session::command_names::{ChosenNames, CommandNames};
 
 use super::{Budgets, Rooms};
 use crate::record::Record;
@@ -19,6 +20,8 @@ pub(crate) struct Lasting {
     pub(crate) record: Arc<Record>,
     /// The rooms that it has opened, once it has opened one.
     rooms: OnceLock<Arc<Rooms>>,
+    /// The owner's names for its commands, once it has a command or the owner a name for one.
+    commands: OnceLock<Arc<ChosenNames>>,
     /// Whether its last instance failed.
     pub(crate) failed: AtomicBool,
     /// The secret parts of its webhooks' addresses, if it has webhooks.
@@ -37,12 +40,25 @@ impl Lasting {
         Self {
             record,
             rooms: OnceLock::new(),
+            commands: OnceLock::new(),
             failed: AtomicBool::new(false),
             webhooks: None,
             schedules: Arc::default(),
             unanswered: Unanswered::default(),
             budgets: Budgets::new(limits),
         }
+    }
+
+    /// Sets the owner's names for its commands.
+    pub(crate) fn name_commands(&self, names: CommandNames) {
+        if self.commands.get().is_some() || names != CommandNames::default() {
+            self.command_names().set(names);
+        }
+    }
+
+    /// Returns the owner's names for its commands, which may change later.
+    pub(crate) fn command_names(&self) -> &Arc<ChosenNames> {
+        self.commands.get_or_init(|| Arc::new(ChosenNames::new(CommandNames::default())))
     }
 
     /// Returns the rooms that it has opened.
@@ -60,6 +76,7 @@ impl Lasting {
         Self {
             record: Arc::clone(&self.record),
             rooms: OnceLock::from(Arc::clone(self.rooms())),
+            commands: OnceLock::new(),
             failed: AtomicBool::new(false),
             webhooks: None,
             schedules: Arc::new(self.schedules.passed_on()),

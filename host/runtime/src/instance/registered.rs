@@ -154,7 +154,7 @@ impl Instance {
         let is_chosen = |word: &str| on_account().any(|one| chooses(one, word));
         let commands = self.registered.with_commands(BTreeMap::clone);
         let called = commands.into_iter().map(|(name, is_short)| {
-            let word = called(&self.plugin, &name, is_short, &self.command_names, is_chosen);
+            let word = called(&self.plugin, &name, is_short, self.lasting.command_names(), is_chosen);
             (name, word)
         });
         called.collect()
@@ -219,5 +219,5 @@ impl Drop for OpeningRoom {
 
 /// Returns whether the owner gave one of its commands this name.
 fn chooses(instance: &Instance, word: &str) -> bool {
-    instance.registered.with_commands(|all| all.keys().any(|name| instance.command_names.is(name, word)))
+    instance.registered.with_commands(|all| all.keys().any(|name| instance.lasting.command_names().is(name, word)))
 }

@@ -129,14 +129,7 @@ fn of_account(
         admitted.settings.0.clone(),
         RoomSettings::default(),
     ));
-    Instance::new(
-        admitted,
-        settings,
-        Arc::default(),
-        Arc::clone(account),
-        lasting,
-        crate::supervisor::progress(admitted, account),
-    )
+    Instance::new(admitted, settings, Arc::clone(account), lasting, crate::supervisor::progress(admitted, account))
 }
 
 #[tokio::test]

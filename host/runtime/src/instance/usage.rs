@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(games.called(&all)["roll"], "roll");
         let mut names = CommandNames::default();
         names.choose("throw".parse().unwrap(), "roll".parse().unwrap()).unwrap();
-        dice.command_names.set(names);
+        dice.lasting.name_commands(names);
         assert_eq!(dice.called(&all)["throw"], "roll");
         assert_eq!(games.called(&all)["roll"], format!("{}.roll", games.plugin));
     }

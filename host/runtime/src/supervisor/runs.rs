@@ -205,13 +205,12 @@ pub(super) async fn forget(shared: &Shared, kept: Kept) {
 async fn begin(shared: &Shared) -> (Arc<Instance>, MailReceiver, Option<oneshot::Receiver<Inherited>>) {
     shared.account.records.learn(|| Arc::clone(&shared.account.snapshot())).await;
     let (settings, account) = (Arc::clone(&shared.settings), Arc::clone(&shared.account));
-    let commands = Arc::clone(&shared.commands);
     let (lasting, progress) = (Arc::clone(&shared.lasting), shared.progress.clone());
     if let Err(error) = progress.learn_rooms().await {
         let plugin = &shared.admitted.id;
         tracing::warn!(%plugin, account = %account.name, %error, "plugin may be told again what rooms said before");
     }
-    let (instance, mailbox) = Instance::new(&shared.admitted, settings, commands, account, lasting, progress);
+    let (instance, mailbox) = Instance::new(&shared.admitted, settings, account, lasting, progress);
     shared.lasting.record.begins(&instance.counters);
     shared.standing.set_instance(Some(Arc::clone(&instance)));
     // This follows after the instance is visible: later changes of the grants then reach it too.

@@ -23,7 +23,7 @@ impl Supervised {
 
     /// Sets the owner's names for its commands.
     pub fn name_commands(&self, names: CommandNames) {
-        self.shared.commands.set(names);
+        self.shared.lasting.name_commands(names);
     }
 
     /// Returns whether it runs and subscribed to changes of its settings.
