@@ -54,14 +54,13 @@ impl Charges {
 pub struct Held {
     bytes: AtomicUsize,
     most: usize,
-    all: &'static Total,
     cpu: Charges,
 }
 
 impl Default for Held {
     /// Has no limit of its own.
     fn default() -> Self {
-        Self { bytes: AtomicUsize::new(0), most: usize::MAX, all: &ALL, cpu: Charges::default() }
+        Self { bytes: AtomicUsize::new(0), most: usize::MAX, cpu: Charges::default() }
     }
 }
 
@@ -83,11 +82,15 @@ impl Held {
 
     /// Counts these bytes until the result is dropped. Returns `None` if they would exceed a limit.
     pub fn hold(self: &Arc<Self>, bytes: usize) -> Option<Holding> {
+        self.hold_among(&ALL, bytes)
+    }
+
+    fn hold_among(self: &Arc<Self>, among: &'static Total, bytes: usize) -> Option<Holding> {
         let own = self.bytes.fetch_add(bytes, Relaxed).saturating_add(bytes);
-        let all = self.all.bytes.fetch_add(bytes, Relaxed).saturating_add(bytes);
+        let all = among.bytes.fetch_add(bytes, Relaxed).saturating_add(bytes);
         // If it is dropped here, the bytes are given back.
-        let holding = Holding { of: Arc::clone(self), bytes };
-        (own <= self.most && (all <= self.all.most || own <= ASSURED)).then_some(holding)
+        let holding = Holding { of: Arc::clone(self), among, bytes };
+        (own <= self.most && (all <= among.most || own <= ASSURED)).then_some(holding)
     }
 }
 
@@ -95,6 +98,7 @@ impl Held {
 #[derive(Debug)]
 pub struct Holding {
     of: Arc<Held>,
+    among: &'static Total,
     bytes: usize,
 }
 
@@ -108,7 +112,7 @@ impl Holding {
 impl Drop for Holding {
     fn drop(&mut self) {
         self.of.bytes.fetch_sub(self.bytes, Relaxed);
-        self.of.all.bytes.fetch_sub(self.bytes, Relaxed);
+        self.among.bytes.fetch_sub(self.bytes, Relaxed);
     }
 }
 
@@ -120,33 +124,30 @@ mod tests {
         Box::leak(Box::new(Total { bytes: AtomicUsize::new(0), most }))
     }
 
-    fn held(most: usize, all: &'static Total) -> Arc<Held> {
-        Arc::new(Held { most, all, ..Held::default() })
-    }
-
     #[test]
     fn what_is_too_much_is_refused_and_counts_for_nothing() {
         let all = total(usize::MAX);
-        let held = held(100, all);
-        let first = held.hold(60).unwrap();
-        assert!(held.hold(41).is_none());
+        let held = Held::up_to(100);
+        let hold = |bytes| held.hold_among(all, bytes);
+        let first = hold(60).unwrap();
+        assert!(hold(41).is_none());
         assert_eq!((held.bytes(), all.bytes.load(Relaxed)), (60, 60));
-        let second = held.hold(40).unwrap();
+        let second = hold(40).unwrap();
         drop(first);
         assert_eq!(held.bytes(), 40);
         drop(second);
         assert_eq!((held.bytes(), all.bytes.load(Relaxed)), (0, 0));
-        assert!(held.hold(usize::MAX).is_none());
+        assert!(hold(usize::MAX).is_none());
         assert_eq!(held.bytes(), 0);
     }
 
     #[test]
     fn whoever_holds_little_has_its_part_when_others_hold_all_that_there_is() {
         let all = total(4 << 20);
-        let (greedy, modest) = (held(64 << 20, all), held(64 << 20, all));
-        let _most = greedy.hold(4 << 20).unwrap();
-        assert!(greedy.hold(1).is_none());
-        let _part = modest.hold(ASSURED).unwrap();
-        assert!(modest.hold(1).is_none());
+        let (greedy, modest) = (Held::up_to(64 << 20), Held::up_to(64 << 20));
+        let _most = greedy.hold_among(all, 4 << 20).unwrap();
+        assert!(greedy.hold_among(all, 1).is_none());
+        let _part = modest.hold_among(all, ASSURED).unwrap();
+        assert!(modest.hold_among(all, 1).is_none());
     }
 }

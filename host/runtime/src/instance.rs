@@ -76,7 +76,7 @@ pub struct Instance {
     pub limits: Arc<Limits>,
     /// Its own settings, and the minimum level of its log lines.
     pub settings: Arc<OwnSettings>,
-    /// The CPU time that it used.
+    /// The CPU time that it used, and the bytes that the host holds for its calls.
     pub cpu: Arc<watchdog::Account>,
     /// The number of its events, stanzas and denied calls.
     pub counters: Arc<Counters>,
@@ -90,8 +90,6 @@ pub struct Instance {
     pub(crate) since: Timestamp,
     /// The same time on the monotonic clock.
     began: Instant,
-    /// The bytes that the host holds for its calls.
-    held: Arc<Held>,
     /// The state that outlives it, such as its rate limits and its schedules.
     pub(crate) lasting: Arc<Lasting>,
     /// The operations that have not ended.
@@ -133,8 +131,7 @@ impl Instance {
             setup.bounds_conversations = true;
         }
         let (mailbox, receiver) = Mailbox::with(id, limits.mailbox as usize, Arc::clone(&admitted.grants), setup);
-        let held = Held::up_to(limits.host_memory.as_usize());
-        let cpu = Arc::new(watchdog::Account::charged_by(Arc::clone(&held)));
+        let cpu = Arc::new(watchdog::Account::charged_by(Held::up_to(limits.host_memory.as_usize())));
         // A plugin that may use a whole core all the time is not throttled at its start either.
         if lasting.failed.load(Relaxed) && limits.cpu_share < 1.0 {
             cpu.begin_in_background();
@@ -145,7 +142,6 @@ impl Instance {
             plugin: admitted.id.clone(),
             mailbox,
             settings,
-            held,
             cpu,
             counters,
             manifest: Arc::clone(&admitted.manifest),

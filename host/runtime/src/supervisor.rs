@@ -26,7 +26,6 @@ use parlor_base::id::PluginId;
 use parlor_plugins::admission::Admitted;
 use parlor_session::permissions::Grants;
 use parlor_store::Owner;
-use tokio::sync::oneshot;
 
 use self::iqs::Iqs;
 use self::parking::Parking;
@@ -37,7 +36,7 @@ use crate::engine::{Compiled, Engine};
 use crate::instance::{Instance, Lasting};
 use crate::progress::CatchUpProgress;
 use crate::record::Record;
-use crate::run::{Backlog, ShutdownMode};
+use crate::run::ShutdownMode;
 use crate::settings::OwnSettings;
 use crate::watched::Watched;
 use crate::webhooks::Webhooks;
@@ -108,6 +107,8 @@ struct Standing {
     shutdown: Option<ShutdownMode>,
     /// Whether it was started beside another one that it has not replaced yet.
     is_beside: bool,
+    /// Whether it no longer waits for any of the plugins that it is started after.
+    has_begun: bool,
 }
 
 impl Watched<Standing> {
@@ -151,9 +152,7 @@ pub(crate) struct Shared {
     engine: Arc<Engine>,
     pub(crate) account: Arc<account::Shared>,
     /// The plugins that it is started after.
-    after: Vec<Dependency>,
-    /// Set once it no longer waits for any of these.
-    has_begun: std::sync::atomic::AtomicBool,
+    after: Box<[Dependency]>,
     standing: Watched<Standing>,
     /// Its task while it runs, and its remaining state while it is parked.
     parking: Mutex<Parking>,
@@ -167,10 +166,6 @@ pub(crate) struct Shared {
     iqs: Option<Box<Iqs>>,
     /// The grants in force: those at admission, or later ones of the owner.
     pub(crate) grants: ArcSwap<Grants>,
-    /// Set for a plugin that is to replace another one.
-    beside: Mutex<Option<Box<Replacement>>>,
-    /// Receives the events that the running instance has not handled when it is asked to stop.
-    rest: Mutex<Option<oneshot::Receiver<Backlog>>>,
 }
 
 impl Supervised {
@@ -223,17 +218,14 @@ impl Supervised {
             compiled,
             engine,
             account,
-            after,
-            has_begun: std::sync::atomic::AtomicBool::new(false),
+            after: after.into_boxed_slice(),
             standing: Watched::new(Standing { is_beside: beside.is_some(), ..Standing::default() }),
-            parking: Mutex::default(),
+            parking: Mutex::new(Parking::of(beside)),
             lasting: Arc::new(lasting),
             progress,
             webhooks,
             iqs: iqs.map(Box::new),
             grants: ArcSwap::new(grants),
-            beside: Mutex::new(beside.map(Box::new)),
-            rest: Mutex::default(),
         });
         webhooks::begin(&shared);
         iqs::begin(&shared, requests);

@@ -95,6 +95,11 @@ impl Account {
         Self { held, ..Self::default() }
     }
 
+    /// Returns the counter of the bytes that the host holds for its calls, to which others charge CPU time.
+    pub(super) fn held(&self) -> &Arc<Held> {
+        &self.held
+    }
+
     /// Returns the total time in which it was ready to run while others had the CPU.
     pub(super) fn kept_waiting(&self) -> Duration {
         Duration::from_nanos(self.kept_waiting.load(Relaxed))

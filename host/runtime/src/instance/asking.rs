@@ -17,12 +17,12 @@ use crate::watched::Watched;
 impl Instance {
     /// Counts bytes that the host holds for it until the guard is dropped.
     pub fn hold(&self, bytes: usize) -> Result<Holding, CallError> {
-        self.held.hold(bytes).ok_or_else(|| self.holds_too_much())
+        self.cpu.held().hold(bytes).ok_or_else(|| self.holds_too_much())
     }
 
     /// Returns the counter, for callers that determine the amount themselves.
     pub fn held(&self) -> Arc<Held> {
-        Arc::clone(&self.held)
+        Arc::clone(self.cpu.held())
     }
 
     /// Returns the error for exceeding that limit.

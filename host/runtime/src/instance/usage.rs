@@ -135,7 +135,7 @@ fn used(instance: &Instance, limit: &str) -> Option<f64> {
         "promises" => instance.registered.promises.load(Relaxed).into(),
         "timers" => instance.registered.timers().len() as u64,
         "open_calls" => instance.open.calls.load(Relaxed).into(),
-        "host_memory" => instance.held.bytes() as u64,
+        "host_memory" => instance.cpu.held().bytes() as u64,
         "archive_queries" => instance.open_archive_queries() as u64,
         "iqs" => (instance.open.iqs.load(Relaxed) as usize + instance.iqs_given_up()) as u64,
         "rooms" => instance.lasting.open_rooms(&instance.account.snapshot()) as u64,

@@ -1,7 +1,6 @@
 //! The plugins that a plugin is started after, and waiting for them.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use super::{Shared, State, Supervised};
 
@@ -23,7 +22,8 @@ impl Dependency {
 impl Supervised {
     /// Returns whether it has not started, and will not, because a required dependency does not run.
     pub fn is_kept_back(&self) -> bool {
-        !self.shared.has_begun.load(Relaxed) && self.shared.after.iter().any(Dependency::is_lacking)
+        !self.shared.standing.with(|standing| standing.has_begun)
+            && self.shared.after.iter().any(Dependency::is_lacking)
     }
 }
 
@@ -55,6 +55,6 @@ pub(super) async fn dependencies(shared: &Shared) -> Result<(), String> {
             break;
         }
     }
-    shared.has_begun.store(true, Relaxed);
+    shared.standing.change(|standing| standing.has_begun = true);
     Ok(())
 }

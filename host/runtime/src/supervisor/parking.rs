@@ -1,7 +1,7 @@
 //! A parked plugin: it has no guest and no task. Its mailbox and its next timer hold a waker that starts it again.
 
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep};
 
+use super::replacement::Replacement;
 use super::runs::{Failures, forget, supervise};
 use super::{Shared, State, Supervised, lock};
 use crate::account::PluginNeeds;
@@ -22,8 +23,8 @@ use crate::{account, catch_up, instance};
 pub(super) struct Kept {
     pub(super) instance: Arc<Instance>,
     pub(super) mailbox: MailReceiver,
-    /// Receives its unhandled events when it is asked to stop. `None` while it is parked.
-    pub(super) rest: Option<oneshot::Sender<Backlog>>,
+    /// Receives its unhandled events when it is asked to stop.
+    pub(super) rest: oneshot::Sender<Backlog>,
 }
 
 impl Kept {
@@ -40,9 +41,11 @@ impl Kept {
 /// A parked plugin.
 struct Parked {
     since: Instant,
-    kept: Kept,
+    instance: Arc<Instance>,
+    mailbox: MailReceiver,
     failures: Failures,
-    alarms: Alarms,
+    /// Its alarms, if it has any.
+    alarms: Option<Box<Alarms>>,
 }
 
 /// The causes for which a parked plugin wakes, in addition to its mail.
@@ -52,13 +55,12 @@ struct Alarms {
 }
 
 impl Alarms {
-    /// Sets the alarms of an instance. Must be called on the runtime of its account.
-    fn of(instance: &Arc<Instance>) -> Self {
+    /// Sets the alarms of an instance, if it has any. Must be called on the runtime of its account.
+    fn of(instance: &Arc<Instance>) -> Option<Box<Self>> {
         let due = instance.registered.timers().park();
-        Self {
-            timer: due.map(|due| Box::pin(tokio::time::sleep_until(due))),
-            catch_up: catch_up::falls_behind(instance).map(|behind| Box::pin(behind) as BoxFuture<'_, ()>),
-        }
+        let timer = due.map(|due| Box::pin(tokio::time::sleep_until(due)));
+        let catch_up = catch_up::falls_behind(instance).map(|behind| Box::pin(behind) as BoxFuture<'_, ()>);
+        (timer.is_some() || catch_up.is_some()).then(|| Box::new(Self { timer, catch_up }))
     }
 
     /// Gives them the waker. Returns whether one is due.
@@ -75,6 +77,10 @@ pub(super) struct Parking {
     /// The task; `None` while it is parked.
     task: Option<JoinHandle<()>>,
     phase: Phase,
+    /// Receives the events that the running instance has not handled when it is asked to stop. `None` while it is parked.
+    rest: Option<Box<oneshot::Receiver<Backlog>>>,
+    /// Set for a plugin that is to replace another one, until its instance begins.
+    replacement: Option<Box<Replacement>>,
 }
 
 #[derive(Default)]
@@ -89,6 +95,28 @@ enum Phase {
 }
 
 impl Parking {
+    /// Creates the state of a plugin without a task, which may be to replace another one.
+    pub(super) fn of(replacement: Option<Replacement>) -> Self {
+        Self { replacement: replacement.map(Box::new), ..Self::default() }
+    }
+
+    /// Takes the other plugin that it is to replace.
+    pub(super) fn take_replacement(&mut self) -> Option<Replacement> {
+        self.replacement.take().map(|replacement| *replacement)
+    }
+
+    /// Lets a successor wait for the events that the instance leaves. Returns where they are to be put.
+    pub(super) fn new_rest(&mut self) -> oneshot::Sender<Backlog> {
+        let (sender, rest) = oneshot::channel();
+        self.rest = Some(Box::new(rest));
+        sender
+    }
+
+    /// Takes what receives these events.
+    pub(super) fn take_rest(&mut self) -> Option<Box<oneshot::Receiver<Backlog>>> {
+        self.rest.take()
+    }
+
     /// Returns how long it has been parked; `None` if it is not.
     fn parked_for(&self) -> Option<Duration> {
         match &self.phase {
@@ -114,20 +142,16 @@ impl Parking {
     }
 }
 
-/// Wakes a plugin. It does not keep it alive.
-struct WakeUp(Weak<Shared>);
-
-impl Wake for WakeUp {
+/// Mail and alarms wake a parked plugin. They keep it alive until then: it is parked no longer when its supervisor is dropped.
+impl Wake for Shared {
     fn wake(self: Arc<Self>) {
-        if let Some(shared) = self.0.upgrade() {
-            wake(&shared);
-        }
+        wake(&self);
     }
 }
 
 /// Parks a plugin whose instance is idle and whose guest has ended. The caller, its task, must end afterwards. Returns
 /// the instance if it has work by now.
-pub(super) async fn park(shared: &Arc<Shared>, mut kept: Kept, failures: Failures) -> Option<(Kept, Failures)> {
+pub(super) async fn park(shared: &Arc<Shared>, kept: Kept, failures: Failures) -> Option<(Kept, Failures)> {
     let instance = &kept.instance;
     instance::parking::has_parked(instance);
     if instance::parking::is_known_to_session(instance) {
@@ -135,9 +159,9 @@ pub(super) async fn park(shared: &Arc<Shared>, mut kept: Kept, failures: Failure
     }
     lock(&shared.parking).phase = Phase::Parking { is_woken: false };
     // Not under the lock: these may wake it at once.
-    let waker = Waker::from(Arc::new(WakeUp(Arc::downgrade(shared))));
+    let waker = Waker::from(Arc::clone(shared));
     let mut alarms = Alarms::of(instance);
-    let is_due = alarms.are_due(&waker);
+    let is_due = alarms.as_mut().is_some_and(|alarms| alarms.are_due(&waker));
     let has_mail = !kept.mailbox.wake_with_mail(waker);
     let mut parking = lock(&shared.parking);
     let is_woken = matches!(parking.phase, Phase::Parking { is_woken: true });
@@ -148,8 +172,9 @@ pub(super) async fn park(shared: &Arc<Shared>, mut kept: Kept, failures: Failure
     }
     tracing::debug!(plugin = %shared.admitted.id, account = %shared.account.name, "plugin parked");
     shared.standing.set_state(State::Parked);
-    (kept.rest, *lock(&shared.rest)) = (None, None);
-    parking.phase = Phase::Parked(Box::new(Parked { since: Instant::now(), kept, failures, alarms }));
+    let Kept { instance, mailbox, rest } = kept;
+    drop((rest, parking.take_rest()));
+    parking.phase = Phase::Parked(Box::new(Parked { since: Instant::now(), instance, mailbox, failures, alarms }));
     // Its memory is freed when the task ends, which is now.
     parking.task = None;
     None
@@ -190,10 +215,10 @@ fn wake(shared: &Arc<Shared>) {
         *is_woken = true;
         return;
     }
-    let Some(Parked { mut kept, failures, alarms, .. }) = parking.take_parked() else { return };
+    let Some(Parked { instance, mailbox, failures, alarms, .. }) = parking.take_parked() else { return };
     shared.standing.set_state(State::Starting);
     // A successor may ask for the rest before the task has begun.
-    kept.rest = Some(new_rest(shared));
+    let kept = Kept { instance, mailbox, rest: parking.new_rest() };
     let woken = Arc::clone(shared);
     begin_task(shared, &mut parking, async move {
         // The caller must not drop the alarms: it may be one of them.
@@ -205,17 +230,10 @@ fn wake(shared: &Arc<Shared>) {
 /// Ends a plugin that is to stop while it is parked. Its guest has no work to do.
 pub(super) fn end_if_parked(shared: &Arc<Shared>) {
     let mut parking = lock(&shared.parking);
-    let Some(Parked { mut kept, .. }) = parking.take_parked() else { return };
-    kept.rest = Some(new_rest(shared));
+    let Some(Parked { instance, mailbox, .. }) = parking.take_parked() else { return };
+    let kept = Kept { instance, mailbox, rest: parking.new_rest() };
     let ended = Arc::clone(shared);
     begin_task(shared, &mut parking, async move { forget(&ended, kept).await });
-}
-
-/// Lets a successor wait for the events that the instance leaves. Returns where they are to be put.
-pub(super) fn new_rest(shared: &Shared) -> oneshot::Sender<Backlog> {
-    let (sender, rest) = oneshot::channel();
-    *lock(&shared.rest) = Some(rest);
-    sender
 }
 
 #[cfg(test)]

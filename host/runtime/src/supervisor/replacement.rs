@@ -77,7 +77,7 @@ impl Successor {
         account.swap(before.map(|(mailbox, _)| mailbox), Arc::clone(&new.mailbox)).await;
         // First: one that is parked leaves its rest then.
         old.part(ShutdownMode::Handover);
-        let rest = lock(&old.shared.rest).take();
+        let rest = lock(&old.shared.parking).take_rest();
         let left = match rest {
             // If the old instance does not respond in time, its events are lost.
             Some(rest) => tokio::time::timeout(limit, rest).await.ok().and_then(Result::ok).unwrap_or_default(),

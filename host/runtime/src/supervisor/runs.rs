@@ -191,10 +191,8 @@ pub(super) async fn forget(shared: &Shared, kept: Kept) {
     let Kept { instance, mut mailbox, rest } = kept;
     mailbox.close();
     let left = std::iter::from_fn(|| mailbox.try_recv().ok()).collect();
-    if let Some(rest) = rest {
-        // The receiver may be gone.
-        let _ = rest.send(left);
-    }
+    // The receiver may be gone.
+    let _ = rest.send(left);
     shared.account.forget(instance.id).await;
     shared.lasting.record.ended(&instance.counters);
     shared.standing.set_instance(None);
@@ -215,7 +213,7 @@ async fn begin(shared: &Shared) -> (Arc<Instance>, MailReceiver, Option<oneshot:
     shared.standing.set_instance(Some(Arc::clone(&instance)));
     // This follows after the instance is visible: later changes of the grants then reach it too.
     shared.hand_over_grants(&instance);
-    let beside = lock(&shared.beside).take().map(|beside| *beside);
+    let beside = lock(&shared.parking).take_replacement();
     let inherited = match beside {
         None => {
             shared.progress.restart().await;
@@ -239,14 +237,14 @@ async fn live_once(shared: &Arc<Shared>, kept: Option<Kept>, turn: StartTurn) ->
     let (instance, mailbox, inherited, rest) = if let Some(Kept { instance, mailbox, rest }) = kept {
         shared.settings.wakes();
         instance::parking::wakes(&instance);
-        (instance, mailbox, None, rest)
+        (instance, mailbox, None, Some(rest))
     } else {
         shared.settings.restart();
         schedules::begin(shared).await;
         let (instance, mailbox, inherited) = begin(shared).await;
         (instance, mailbox, inherited, None)
     };
-    let rest = rest.unwrap_or_else(|| parking::new_rest(shared));
+    let rest = rest.unwrap_or_else(|| lock(&shared.parking).new_rest());
     // The state changes after the instance is set: observers of the state find the instance that may wait for the
     // session.
     shared.standing.set_state(State::Starting);
@@ -288,7 +286,7 @@ async fn live_once(shared: &Arc<Shared>, kept: Option<Kept>, turn: StartTurn) ->
     }
     let is_kept = is_woken || matches!(ended, Ended::Parked(_));
     if let Some(Remains { mailbox, rest }) = ended.take_remains().filter(|_| is_kept) {
-        return (ended, Some(Kept { instance, mailbox, rest: Some(rest) }));
+        return (ended, Some(Kept { instance, mailbox, rest }));
     }
     shared.account.forget(instance.id).await;
     // Nothing is routed to it any more, so the counts are final.
@@ -353,7 +351,7 @@ async fn watch_over(
     // If the instance is already gone, the send fails and `outcome` returns at once.
     let _ = stop.send(shutdown);
     // When the host shuts down, `stop` begins once the mailbox is handled, or the time for that is over.
-    let told = if shutdown == ShutdownMode::Host { lock(&shared.rest).take() } else { None };
+    let told = if shutdown == ShutdownMode::Host { lock(&shared.parking).take_rest() } else { None };
     if let Some(told) = told {
         let _ = tokio::time::timeout(limit, told).await;
     }

@@ -182,17 +182,17 @@ impl MailReceiver {
 
 impl Drop for MailReceiver {
     fn drop(&mut self) {
-        let (left, held) = {
+        let (left, held, reader) = {
             let mut inner = self.0.queue.inner();
-            (inner.is_closed, inner.reader) = (true, None);
+            inner.is_closed = true;
             self.0.queue.waiting.store(0, Relaxed);
-            (inner.mail.take(), self.0.queue.held.swap(0, Relaxed) as usize)
+            (inner.mail.take(), self.0.queue.held.swap(0, Relaxed) as usize, inner.reader.take())
         };
         // An instance that is asked to stop has taken out what waits. This one ended otherwise.
         let told = left.iter().flat_map(|left| left.iter()).filter(|mail| !mail.subscriptions.is_empty()).count();
         self.0.lose_unhandled(told + held);
-        // Outside of the lock: it may be much.
-        drop(left);
+        // Outside of the lock: the mail may be much, and the waker may be the last to hold anything.
+        drop((left, reader));
     }
 }
 
