@@ -15,6 +15,8 @@ use parlor_schedules::{Cron, Timing, Zone};
 use parlor_store::{LastDue, StoreError, StoredSchedule, StoredTiming};
 use tokio::sync::{Notify, OwnedMutexGuard};
 
+use crate::instance::Lasting;
+
 /// The longest time for which a clock that was set back keeps a schedule silent, so that no due time is told twice.
 const LONGEST_SILENCE: SignedDuration = SignedDuration::from_hours(48);
 /// The most schedules of a plugin that are warned about because no subscription matches them. A plugin may set schedules
@@ -134,7 +136,7 @@ impl Schedules {
 /// The schedules of a plugin on one account, for its owner.
 pub struct PluginSchedules {
     pub(crate) stored: parlor_store::Schedules,
-    pub(crate) told: Arc<Schedules>,
+    pub(crate) of: Arc<Lasting>,
     pub(crate) clock: Clock,
 }
 
@@ -192,7 +194,7 @@ impl PluginSchedules {
     /// Pauses or resumes a schedule. Returns false if there is none of this name, and none that is paused and not set.
     pub async fn pause(&self, name: &str, is_paused: bool) -> Result<bool, StoreError> {
         let is_there = self.stored.pause(name.to_owned(), is_paused, self.clock.now().as_millisecond()).await?;
-        self.told.has_changed();
+        self.of.schedules.has_changed();
         Ok(is_there)
     }
 }

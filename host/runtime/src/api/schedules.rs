@@ -155,10 +155,10 @@ async fn change<R: Send + 'static>(
     instance: &Arc<Instance>,
     change: impl Future<Output = Result<R, StoreError>> + Send + 'static,
 ) -> Result<R, CallError> {
-    let schedules = Arc::clone(&instance.lasting.schedules);
+    let lasting = Arc::clone(&instance.lasting);
     let task = instance.account.place.runtime.spawn(async move {
         let result = change.await;
-        schedules.has_changed();
+        lasting.schedules.has_changed();
         result
     });
     let result = instance.in_turn(task).await.map_err(|_| CallError::Stopped)?;

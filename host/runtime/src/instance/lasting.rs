@@ -27,7 +27,7 @@ pub(crate) struct Lasting {
     /// The secret parts of its webhooks' addresses, if it has webhooks.
     pub(crate) webhooks: Option<Tokens>,
     /// Its schedules.
-    pub(crate) schedules: Arc<Schedules>,
+    pub(crate) schedules: Schedules,
     /// The requests that wait for its answer.
     pub(crate) unanswered: Unanswered,
     /// The rate limits.
@@ -43,7 +43,7 @@ impl Lasting {
             commands: OnceLock::new(),
             failed: AtomicBool::new(false),
             webhooks: None,
-            schedules: Arc::default(),
+            schedules: Schedules::default(),
             unanswered: Unanswered::default(),
             budgets: Budgets::new(limits),
         }
@@ -79,7 +79,7 @@ impl Lasting {
             commands: OnceLock::new(),
             failed: AtomicBool::new(false),
             webhooks: None,
-            schedules: Arc::new(self.schedules.passed_on()),
+            schedules: self.schedules.passed_on(),
             unanswered: self.unanswered.shared(),
             budgets: self.budgets.passed_on(limits),
         }

@@ -78,11 +78,7 @@ impl Supervised {
     /// Returns its schedules.
     pub fn schedules(&self) -> PluginSchedules {
         let shared = &self.shared;
-        PluginSchedules {
-            stored: stored(shared),
-            told: Arc::clone(&shared.lasting.schedules),
-            clock: shared.account.clock,
-        }
+        PluginSchedules { stored: stored(shared), of: Arc::clone(&shared.lasting), clock: shared.account.clock }
     }
 }
 
