@@ -5,6 +5,7 @@ mod guest;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use parlor_base::held::Held;
 use parlor_base::id::Digest;
 use parlor_config::AccountConfig;
 use parlor_plugins::admission::Admitted;
@@ -13,6 +14,7 @@ use parlor_plugins::limits::Limits;
 use parlor_plugins::policy::RoomSettings;
 use parlor_session::event::{Event, Payload};
 use parlor_session::permissions::{CallName, Grants};
+use parlor_session::router::Mailbox;
 use parlor_store::{NewSchedule, Owner, StoredTiming};
 use tokio::runtime::Handle;
 use tokio::time::{Duration, Instant};
@@ -21,11 +23,16 @@ use self::guest::{Step, component};
 use super::*;
 use crate::account::Account;
 use crate::compiler::Compiler;
+use crate::counters::Counters;
 use crate::engine::{Compiled, Engine};
+use crate::instance::Lasting;
 use crate::instance::tests::account_config;
+use crate::record::Record;
+use crate::settings::OwnSettings;
 use crate::supervisor::Supervised;
 use crate::supervisor::staying::takes_requests;
 use crate::threads::Place;
+use crate::watchdog;
 
 const MANIFEST: &str = "[plugin]\nname = \"idler\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Waits\"\n\
     parks = true\n[settings.fail]\ntype = \"boolean\"\ndescription = \"Whether it fails\"\n";
@@ -354,4 +361,27 @@ async fn a_plugin_that_wakes_takes_requests_as_while_it_was_parked_and_one_that_
     let plugin = stage.begin(&[Step::On("tick")]).await;
     assert_eq!(takes(&plugin), (State::Starting, false), "it does not listen yet");
     plugin.stop().await;
+}
+
+/// A large host has 100,000 parked plugins, each with one of each of these values on the heap. An allocation of glibc has 8 bytes more,
+/// and its size is a multiple of 16.
+#[test]
+fn the_values_that_a_parked_plugin_keeps_take_little_memory() {
+    let counted = |size: usize| size + 2 * size_of::<usize>();
+    let all = [
+        ("Shared", counted(size_of::<Shared>()), 240),
+        ("Lasting", counted(size_of::<Lasting>()), 192),
+        ("Record", counted(size_of::<Record>()), 96),
+        ("OwnSettings", counted(size_of::<OwnSettings>()), 64),
+        ("Instance", counted(size_of::<Instance>()), 304),
+        ("Mailbox", counted(size_of::<Mailbox>()), 240),
+        ("Counters", counted(size_of::<Counters>()), 96),
+        ("Account", counted(size_of::<watchdog::Account>()), 112),
+        ("Held", counted(size_of::<Held>()), 48),
+        ("Parked", size_of::<Parked>(), 64),
+    ];
+    let taken = |size: usize| (size + 8).next_multiple_of(16);
+    let all = all.into_iter().map(|(name, size, most)| (name, taken(size), most));
+    let large: Vec<_> = all.filter(|(_, size, most)| size > most).collect();
+    assert!(large.is_empty(), "name, bytes, at most: {large:?}");
 }
