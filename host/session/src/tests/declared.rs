@@ -6,7 +6,7 @@ use crate::command_names::CommandNames;
 use crate::command_rules::{CommandPlace, CommandRules, People, RoomAffiliation, RoomRole};
 use crate::commands::answers::PERSON_ANSWERS;
 use crate::commands::bare::MOST_BARE;
-use crate::router::{OwnersPart, PluginContacts};
+use crate::router::{Mailbox, OwnersPart, PluginContacts, Setup};
 use crate::{set_host_clients, unfinished, withhold_command};
 
 const JULIET_HOME: &str = "juliet@example.org/home";
@@ -469,9 +469,11 @@ fn people_are_those_whom_the_server_or_the_room_vouches_for() {
 #[test]
 fn what_a_plugin_made_of_a_contact_gives_nobody_a_command() {
     let mut test = TestSession::connected(Settings::default());
-    let dice = plugin("dice");
+    let mut dice = plugin("dice");
     let all = Arc::new(PluginContacts::default());
-    dice.mailbox.disregard(all.of(&dice.id));
+    let setup = Setup { own_contacts: Some(all.of(&dice.id)), ..Setup::default() };
+    let grants = Arc::clone(&dice.mailbox.grants());
+    dice.mailbox = Mailbox::with(dice.instance, 1, grants, setup).0;
     let notes = ["dice", "other"].map(|plugin| all.of(&plugin.parse().unwrap()));
     for (name, people) in [("contacts", People::Contacts), ("staff", People::Group("staff".to_owned()))] {
         test.declare(&dice, only(name, people)).unwrap();
