@@ -151,8 +151,12 @@ impl Features {
         keep_trusted_ids(Some(&**room), &mut message);
         let mentioned = mentions(&message.said(), &room.nick);
         self.rooms.one(&jid, turn).heard();
-        // With a body or in a thread it is an ordinary message (XEP-0045, section 8.1).
-        let is_subject = message.subject.is_some() && message.body.is_none() && message.thread.is_none();
+        // With a body or in a thread it is an ordinary message (XEP-0045, section 8.1), and so is an encrypted one: the room cannot see
+        // its subject, and has not checked whether its author may change it.
+        let is_subject = message.subject.is_some()
+            && message.body.is_none()
+            && message.thread.is_none()
+            && message.encryption.is_none();
         if is_subject && !is_placed {
             entered_without_code(&mut self.rooms.one(&jid, turn));
         }
