@@ -8,6 +8,7 @@
 //! parts of the state, and name none of these.
 
 pub(super) mod answers;
+mod beside;
 pub(super) mod comparing;
 pub(super) mod comparisons;
 pub(super) mod deciding;
@@ -262,9 +263,9 @@ impl EndToEnd {
 
     /// Notes that an unencrypted message of a chat arrived. The chat stays encrypted if a key of the person was
     /// verified, since otherwise someone on the path could make the account answer in plain text. It also stays
-    /// encrypted while it is off the record.
+    /// encrypted while it is off the record, and while messages wait for keys: these were to be encrypted.
     fn came_plainly(&mut self, partner: &BareJid, turn: &mut Turn<'_>) {
-        if self.trust.is_verified(partner) || self.otr.is_encrypted(partner) {
+        if self.trust.is_verified(partner) || self.otr.is_encrypted(partner) || self.waiting.has(partner) {
             return;
         }
         if self.ways.came_plainly(partner, turn.deadlines.elapsed()) {

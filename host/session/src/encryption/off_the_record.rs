@@ -12,10 +12,10 @@ use parlor_stanza::types::{
 };
 
 use super::EndToEnd;
+use super::beside::drop_what_is_beside;
 use super::comparing;
 use super::html;
 use super::kept::{KeyChange, Way};
-use super::opening::drop_what_is_beside;
 use super::otr::{OtrChat, rules};
 use super::outbound::{Outbound, no_encryption};
 use super::plainly::plainly;
@@ -317,6 +317,7 @@ fn send_text(keys: &mut EndToEnd, partner: &BareJid, mut message: Outbound, text
         }
     };
     keys.counts.encrypted += 1;
+    keys.ways.note_own(partner, &message.id, Way::Otr);
     let (beside, mut says) = (message.draft.extensions.take(), Some(Box::new(std::mem::take(&mut message.draft))));
     let beside = beside.map(|beside| *beside).unwrap_or_default();
     let count = texts.len();

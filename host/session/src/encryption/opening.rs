@@ -8,11 +8,10 @@ use parlor_e2ee::omemo::payload::{self, PayloadError};
 use parlor_e2ee::omemo::{Prekeys, ReceiveError, Received, Secret, Session as OmemoSession};
 use parlor_stanza::decode::read_envelope;
 use parlor_stanza::files::add_encrypted;
-use parlor_stanza::types::{
-    Carbon, DeviceTrust, Draft, Encrypted, Encryption, Extensions, Hint, Message, MessageKind, OmemoForm, REPLY,
-};
+use parlor_stanza::types::{Carbon, DeviceTrust, Draft, Encrypted, Encryption, Hint, Message, MessageKind, OmemoForm};
 
 use super::EndToEnd;
+use super::beside::drop_what_is_beside;
 use super::kept::{MessageKey, Way};
 use super::keys_for_us::receive_one_of;
 use super::message_keys::archived;
@@ -167,7 +166,7 @@ fn open_one_of(
             match fill(&mut keys.remarks, message, content, turn) {
                 Some(()) => {
                     if author != turn.own.to_bare() {
-                        note_way(keys, message, source, form, rooms, turn);
+                        note_way(keys, message, source, (&author, form), rooms, turn);
                     }
                     Opened::Says
                 }
@@ -260,14 +259,14 @@ fn again(
     }
     let body = encrypted.payload.as_deref()?;
     let plain = payload::decrypt(version(key.form), body, encrypted.iv.as_deref(), &key.key).ok()?;
-    let (jid, device, form) = (key.jid.clone(), key.device, key.form);
+    let (jid, device, form, at) = (key.jid.clone(), key.device, key.form, key.at);
     if !is_past && !keys.message_keys.serves_live(known) {
         // The session may have been replaced since, so that it would take the message for a forged one.
         return Some(Err(UndecryptableReason::Replayed));
     }
     let policy = keys.config.unwrap_or_default().trust;
-    let known = keys.trust.of_device(&jid, device);
-    let trust = known.map_or(DeviceTrust::Undecided, |key| super::trust::counting(key.trust, policy));
+    let known = keys.trust.of_message(&jid, device, at);
+    let trust = known.map_or(DeviceTrust::Undecided, |trust| super::trust::counting(trust, policy));
     is_enough(trust).then_some(Ok(Content { jid, form, plain, trust }))
 }
 
@@ -393,12 +392,15 @@ fn note_way(
     keys: &mut EndToEnd,
     message: &Message,
     source: Source<'_>,
-    form: OmemoForm,
+    (author, form): (&BareJid, OmemoForm),
     rooms: &Rooms,
     turn: &mut Turn<'_>,
 ) {
     if message.carbon == Some(Carbon::Sent) {
         return;
+    }
+    if message.kind != MessageKind::Groupchat && !source.is_past && rooms.has(&message.from.to_bare()) {
+        keys.ways.occupant_wrote(&message.from, author, Way::Omemo(form), turn.deadlines.elapsed());
     }
     let to = if message.kind == MessageKind::Groupchat { &message.chat } else { &message.from };
     let kind = if message.kind == MessageKind::Groupchat { MessageKind::Groupchat } else { MessageKind::Chat };
@@ -439,26 +441,12 @@ pub(crate) fn plainly(keys: &mut EndToEnd, message: &Message, rooms: &Rooms, tur
     }
 }
 
-/// Removes the subject, files, previews and hints outside of an encrypted text: someone on the path may have added them.
-pub(super) fn drop_what_is_beside(message: &mut Message) {
-    message.subject = None;
-    if let Some(extensions) = &mut message.extensions {
-        extensions.files.retain(|file| message.body.as_ref() == Some(&file.url));
-        extensions.forget_what_is_shown();
-    }
-    message.extensions.take_if(|extensions| **extensions == Extensions::default());
-}
-
 /// Puts the content into the message; `None` if it is not valid, or was written for somebody else.
 fn fill(remarks: &mut Remarks, message: &mut Message, content: Content, turn: &Turn<'_>) -> Option<()> {
     let Content { jid, form, plain, trust } = content;
     match form {
         OmemoForm::Older => {
             message.body = Some(String::from_utf8(plain.to_vec()).ok()?);
-            if let Some(extensions) = &mut message.extensions {
-                // The other fallback parts refer to the text that this one replaces.
-                extensions.fallback.retain(|part| part.feature.as_deref() == Some(REPLY));
-            }
             drop_what_is_beside(message);
         }
         OmemoForm::Current => {

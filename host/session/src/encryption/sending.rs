@@ -34,12 +34,16 @@ pub(crate) fn is_concerned(keys: &EndToEnd, wish: EncryptionWish) -> bool {
 /// Sends a message with the requested encryption. If keys have to be fetched first, it waits, and so do later ones to
 /// the same person or room.
 pub(crate) fn send(keys: &mut EndToEnd, message: Outbound, rooms: &Rooms, turn: &mut Turn<'_>) {
-    // A message to an occupant with an unknown address is not encrypted.
-    let partner = partner(&message.to, message.kind, rooms).unwrap_or_else(|| message.to.to_bare());
+    let partner = recipient(&message, rooms);
     if keys.waiting.has(&partner) {
         return keys.waiting.push(&partner, message, turn);
     }
     go(keys, &partner, message, false, rooms, turn);
+}
+
+/// Returns the person or room that a message is for now. A message to an occupant with an unknown address counts as one to the room.
+fn recipient(message: &Outbound, rooms: &Rooms) -> BareJid {
+    partner(&message.to, message.kind, rooms).unwrap_or_else(|| message.to.to_bare())
 }
 
 /// Sends a message, or lets it wait. Returns whether it waits.
@@ -99,6 +103,9 @@ fn attempt(
             Sealing::Sealed(mut sealed, changes) => {
                 sealed.to_occupant = is_to_occupant(&message, rooms);
                 keys.counts.encrypted += 1;
+                if message.draft.body.is_some() {
+                    keys.ways.note_own(partner, &message.id, Way::Omemo(form));
+                }
                 if message.kind == MessageKind::Groupchat {
                     keys.remember(partner.clone(), message.id.clone(), &message.draft);
                 }
@@ -118,7 +125,7 @@ fn is_to_occupant(message: &Outbound, rooms: &Rooms) -> bool {
 
 /// Returns how a message is encrypted; `None` if it is not.
 fn way(keys: &EndToEnd, partner: &BareJid, message: &Outbound, turn: &Turn<'_>) -> Result<Option<Way>, CallError> {
-    let was = known_way(keys, partner, message);
+    let was = known_way(keys, partner, message, turn);
     let known = was.filter(|way| is_on(keys, *way, partner, message.kind, turn));
     let must_be_otr = must_be_otr(keys, partner, message);
     match message.draft.encryption {
@@ -147,16 +154,19 @@ fn is_on(keys: &EndToEnd, way: Way, partner: &BareJid, kind: MessageKind, turn: 
     }
 }
 
-/// Returns the encryption of the message that this one replies to, or else that of the chat. A reply to an unencrypted
+/// Returns the encryption of the message that this one replies to or corrects, or else that of the chat. A reply to an unencrypted
 /// message uses the encryption of the chat: someone on the path may have forged that message.
-fn known_way(keys: &EndToEnd, partner: &BareJid, message: &Outbound) -> Option<Way> {
+fn known_way(keys: &EndToEnd, partner: &BareJid, message: &Outbound, turn: &Turn<'_>) -> Option<Way> {
     let chat = keys.ways.get(partner);
-    let reply = message.draft.extensions.as_ref().and_then(|extensions| extensions.reply.as_ref());
-    match reply.and_then(|reply| keys.ways.of_message(partner, &reply.id)) {
+    let extensions = message.draft.extensions.as_deref().into_iter();
+    let mut ids = extensions.flat_map(|all| all.reply.iter().map(|reply| &reply.id).chain(&all.replace));
+    let known = match ids.find_map(|id| keys.ways.of_message(partner, id)) {
         // That conversation may have ended.
         None | Some(Way::Otr) if chat.is_some() => chat,
         named => named,
-    }
+    };
+    // The occupant whose private messages were encrypted a moment ago may have left, or left the nickname to somebody else.
+    known.or_else(|| keys.ways.of_occupant(&message.to, turn.deadlines.elapsed()))
 }
 
 /// Returns whether the owner wants this message off the record, unless it is encrypted otherwise.
@@ -272,6 +282,12 @@ pub(super) fn came(keys: &mut EndToEnd, fetch: &Fetch, rooms: &Rooms, turn: &mut
 fn go_on(keys: &mut EndToEnd, partner: &BareJid, mut is_last: bool, rooms: &Rooms, turn: &mut Turn<'_>) {
     while let Some(message) = keys.waiting.pop(partner, turn) {
         if message.is_abandoned() {
+            continue;
+        }
+        // Occupants change their nicknames, and leave them to others.
+        if recipient(&message, rooms) != *partner {
+            let gone = format!("{partner}, who was {} when the message was to be sent", message.to);
+            refuse(message, CallError::NotFound(gone), turn);
             continue;
         }
         if go(keys, partner, message, is_last, rooms, turn) {

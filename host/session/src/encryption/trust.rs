@@ -182,6 +182,21 @@ impl TrustBook {
         of_device.max_by_key(|key| (key.trust == DeviceTrust::Trusted, key.last_seen))
     }
 
+    /// Returns the trust in a message that a device wrote before this time. By which of its keys is not known any more, so that the least
+    /// trusted one counts of those that it may have had: a server can put a key of its own under the id of any device.
+    pub(super) fn of_message(&self, jid: &BareJid, device: u32, at: Timestamp) -> Option<DeviceTrust> {
+        let rank = |trust: &DeviceTrust| match trust {
+            DeviceTrust::Distrusted => 0,
+            DeviceTrust::Undecided => 1,
+            DeviceTrust::Blind => 2,
+            DeviceTrust::Trusted => 3,
+        };
+        let of_device = || self.of(jid).iter().filter(|key| key.kind == KeyKind::Omemo { device });
+        let by_then = of_device().filter(|key| key.first_seen <= at).map(|key| key.trust).min_by_key(rank);
+        // The clock may have been set back.
+        by_then.or_else(|| of_device().map(|key| key.trust).min_by_key(rank))
+    }
+
     /// Returns whether this key of a device is known.
     pub(super) fn knows(&self, jid: &BareJid, device: u32, fingerprint: &str) -> bool {
         let kind = KeyKind::Omemo { device };

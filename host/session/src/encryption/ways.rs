@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use jid::BareJid;
+use jid::{BareJid, Jid};
 
 use super::kept::{KeyChange, Way};
 
@@ -14,8 +14,10 @@ use super::kept::{KeyChange, Way};
 pub(super) const MAX_WAYS: usize = 20_000;
 /// How long a chat stays encrypted after its last encrypted message, even if unencrypted messages arrive.
 pub(super) const LASTS: Duration = Duration::from_mins(15);
-/// Maximum number of remembered encrypted messages, and maximum length of a message's id.
+/// Maximum number of remembered encrypted messages of others and of the account, and maximum length of a message's id.
 const MAX_MESSAGES: (usize, usize) = (1_024, 256);
+/// Maximum number of occupants of rooms whose encrypted private messages are remembered.
+const MAX_OCCUPANTS: usize = 1_024;
 
 /// How a chat is encrypted.
 #[derive(Debug)]
@@ -25,12 +27,19 @@ struct Chat {
     at: Duration,
 }
 
+/// An encrypted message of a chat, by its id.
+type Known = (BareJid, String, Way);
+
 /// The ways of all chats, by person or room.
 #[derive(Debug, Default)]
 pub(super) struct Ways {
     chats: HashMap<BareJid, Chat>,
-    /// Encrypted messages that a reply may refer to, the oldest first.
-    messages: VecDeque<(BareJid, String, Way)>,
+    /// Encrypted messages of others that a reply may refer to, the oldest first.
+    messages: VecDeque<Known>,
+    /// Encrypted messages of the account, which it may correct, the oldest first.
+    own: VecDeque<Known>,
+    /// The last encrypted private messages of occupants of rooms, each with the person that the occupant was, the oldest first.
+    occupants: VecDeque<(Jid, BareJid, Chat)>,
 }
 
 impl Ways {
@@ -49,27 +58,41 @@ impl Ways {
         self.chats.get(partner).map(|chat| chat.way)
     }
 
-    /// Returns whether any message is remembered that a reply may refer to.
+    /// Returns whether any message is remembered that another one may refer to, or any occupant.
     pub(super) fn knows_messages(&self) -> bool {
-        !self.messages.is_empty()
+        !(self.messages.is_empty() && self.own.is_empty() && self.occupants.is_empty())
     }
 
     /// Returns how a message of a chat was encrypted, if it is one of the latest.
     pub(super) fn of_message(&self, partner: &BareJid, id: &str) -> Option<Way> {
-        let found = self.messages.iter().rev().find(|(of, known, _)| known == id && of == partner);
+        let mut all = self.messages.iter().rev().chain(self.own.iter().rev());
+        let found = all.find(|(of, known, _)| known == id && of == partner);
         found.map(|(_, _, way)| *way)
     }
 
     /// Notes the encryption of a message that a reply may refer to.
     pub(super) fn note_message(&mut self, partner: &BareJid, id: &str, way: Way) {
-        let (most, longest) = MAX_MESSAGES;
-        if id.is_empty() || id.len() > longest {
-            return;
+        note(&mut self.messages, partner, id, way);
+    }
+
+    /// Notes the encryption of a message that the account has sent.
+    pub(super) fn note_own(&mut self, partner: &BareJid, id: &str, way: Way) {
+        note(&mut self.own, partner, id, way);
+    }
+
+    /// Notes that a person wrote an encrypted private message through a room, as this occupant.
+    pub(super) fn occupant_wrote(&mut self, occupant: &Jid, person: &BareJid, way: Way, now: Duration) {
+        self.occupants.retain(|(of, _, chat)| of != occupant && now < chat.at + LASTS);
+        if self.occupants.len() >= MAX_OCCUPANTS {
+            self.occupants.pop_front();
         }
-        if self.messages.len() >= most {
-            self.messages.pop_front();
-        }
-        self.messages.push_back((partner.clone(), id.to_owned(), way));
+        self.occupants.push_back((occupant.clone(), person.clone(), Chat { way, at: now }));
+    }
+
+    /// Returns how the last private messages of an occupant were encrypted, whoever that is now.
+    pub(super) fn of_occupant(&self, occupant: &Jid, now: Duration) -> Option<Way> {
+        let found = self.occupants.iter().find(|(of, _, chat)| of == occupant && now < chat.at + LASTS);
+        found.map(|(_, _, chat)| chat.way)
     }
 
     /// Notes the encryption of a chat's last message. If there are too many chats, the one that was silent for the longest is dropped
@@ -115,8 +138,22 @@ impl Ways {
     /// Forgets a chat and its messages. Returns whether it was encrypted.
     pub(super) fn forget(&mut self, partner: &BareJid) -> bool {
         self.messages.retain(|(of, _, _)| of != partner);
+        self.own.retain(|(of, _, _)| of != partner);
+        self.occupants.retain(|(_, person, _)| person != partner);
         self.remove(partner)
     }
+}
+
+/// Adds a message to the known ones, and forgets the oldest if there are too many.
+fn note(known: &mut VecDeque<Known>, partner: &BareJid, id: &str, way: Way) {
+    let (most, longest) = MAX_MESSAGES;
+    if id.is_empty() || id.len() > longest {
+        return;
+    }
+    if known.len() >= most {
+        known.pop_front();
+    }
+    known.push_back((partner.clone(), id.to_owned(), way));
 }
 
 #[cfg(test)]
@@ -156,6 +193,38 @@ mod tests {
         assert_eq!((ways.messages.len(), ways.of_message(&juliet, "")), (most, None));
         ways.forget(&romeo);
         assert!(ways.messages.is_empty());
+    }
+
+    #[test]
+    fn own_messages_push_out_none_of_others() {
+        let (mut ways, romeo) = (Ways::default(), jid("romeo@example.org"));
+        ways.note_message(&romeo, "his", Way::Otr);
+        for number in 0..=MAX_MESSAGES.0 {
+            ways.note_own(&romeo, &format!("o{number}"), Way::Otr);
+        }
+        assert_eq!((ways.of_message(&romeo, "his"), ways.of_message(&romeo, "o1")), (Some(Way::Otr), Some(Way::Otr)));
+        assert_eq!(ways.of_message(&romeo, "o0"), None);
+        ways.forget(&romeo);
+        assert!(!ways.knows_messages());
+    }
+
+    #[test]
+    fn so_many_occupants_are_known_for_a_while_and_none_of_a_person_who_is_forgotten() {
+        let (mut ways, romeo, begin) = (Ways::default(), jid("romeo@example.org"), Duration::from_hours(1));
+        let of = |number: usize| Jid::new(&format!("room@muc.example.org/{number}")).unwrap();
+        for number in 0..=MAX_OCCUPANTS {
+            ways.occupant_wrote(&of(number), &romeo, Way::Otr, begin);
+        }
+        // One that writes again takes no further place.
+        ways.occupant_wrote(&of(MAX_OCCUPANTS), &romeo, Way::Otr, begin);
+        assert_eq!((ways.occupants.len(), ways.of_occupant(&of(0), begin)), (MAX_OCCUPANTS, None));
+        assert_eq!(ways.of_occupant(&of(1), begin + Duration::from_mins(14)), Some(Way::Otr));
+        assert_eq!(ways.of_occupant(&of(1), begin + LASTS), None);
+        ways.forget(&romeo);
+        assert!(!ways.knows_messages());
+        ways.occupant_wrote(&of(1), &romeo, Way::Otr, begin);
+        ways.occupant_wrote(&of(2), &romeo, Way::Otr, begin + LASTS);
+        assert_eq!(ways.occupants.len(), 1, "the old ones make room");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The affixes of an envelope (XEP-0420): its author, its recipient and its time.
+//! The affixes of an envelope (XEP-0420): its author, its recipient and its time, and what counts within and beside it.
 
 use super::*;
 use crate::encryption::remarks::Remark;
@@ -56,6 +56,21 @@ fn an_envelope_is_for_whom_it_names_and_in_a_room_it_has_to_name_the_room() {
         let told = (bot.test.count("message"), bot.test.count("undecryptable"));
         assert_eq!(told, (usize::from(is_read), usize::from(!is_read)), "{in_room} {affixes}");
     }
+}
+
+/// A room sets its subject in the open, for those who may change it. Otherwise each member could make the account believe in another one.
+#[test]
+fn a_subject_within_an_envelope_is_not_that_of_the_room() {
+    let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Current));
+    bot.in_room_of(&juliet);
+    bot.hear(&mut juliet, "it is me");
+    bot.test.forget();
+    let envelope = greeting(&format!("<to jid='{ROOM}'/>")).replace("body", "subject");
+    let xml = juliet.seals(&bot, &envelope, &format!("from='{ROOM}/juliet'"));
+    bot.test.hear_xml(&xml);
+    assert_eq!((bot.heard().body.as_deref(), bot.heard().subject.as_deref()), (None, Some("hello")));
+    assert_eq!(bot.test.count("roomSubjectChanged"), 0);
+    assert_eq!(bot.test.session.features.rooms.shown.get(&bare(ROOM)).unwrap().subject, None);
 }
 
 /// XEP-0420, section 4.1: it only hides the length of the content.
@@ -130,4 +145,29 @@ fn whoever_asks_for_plain_messages_still_gets_encrypted_ones() {
     let _sent = bot.say(ROMEO, "as before", EncryptionWish::AsTheChat);
     bot.lists(ROMEO, |form| romeo.listed(form));
     assert_eq!(romeo.reads(&bot).as_deref(), Some("as before"));
+}
+
+/// The older form encrypts a text alone. Clients write in the open which part of it is the quotation in front of a reply.
+#[test]
+fn nobody_in_between_cuts_words_out_of_an_encrypted_text() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+    let from = romeo.sender();
+    for (text, (start, end), said) in [
+        ("> are you there?\nyes", (0, 17), "yes"),
+        ("> are you there?\nyes", (0, 16), "yes"),
+        ("> one\n> two\n\nyes", (0, 13), "yes"),
+        ("do not open", (0, 7), "do not open"),
+        ("open, or do not", (4, 15), "open, or do not"),
+        ("> are you there?\nno, yes", (0, 21), "> are you there?\nno, yes"),
+        ("> are you there?\nyes", (2, 17), "> are you there?\nyes"),
+        ("> no", (0, 4), "> no"),
+    ] {
+        let xml = romeo.writes(&bot, text, &from);
+        let beside = format!(
+            "<reply xmlns='urn:xmpp:reply:0' id='m0'/><fallback xmlns='urn:xmpp:fallback:0' for='urn:xmpp:reply:0'>\
+             <body start='{start}' end='{end}'/></fallback></message>"
+        );
+        bot.test.hear_xml(&xml.replace("</message>", &beside));
+        assert_eq!(bot.heard().said(), said, "{text} {start} {end}");
+    }
 }

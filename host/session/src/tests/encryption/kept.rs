@@ -40,6 +40,59 @@ fn what_was_kept_goes_on_after_a_restart() {
     assert_eq!(romeo.reads(&after).as_deref(), Some("yes"));
 }
 
+/// Lets Romeo write in the open, a quarter of an hour after his last encrypted message at the earliest.
+fn hear_plainly(bot: &mut Bot, id: &str) {
+    bot.test.hear_xml(&format!(
+        "<message xmlns='jabber:client' from='{ROMEO}/phone' type='chat' id='{id}'><body>in the open</body></message>"
+    ));
+    assert_eq!(bot.heard().encryption, None);
+}
+
+/// It says nearly the same as the message, which nobody else could read.
+#[test]
+fn a_correction_is_encrypted_if_the_message_was_although_the_chat_is_plain_now() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        bot.hear(&mut romeo, "hello");
+        let mut sent = bot.say(ROMEO, "secret", EncryptionWish::AsTheChat);
+        bot.lists(ROMEO, |form| romeo.listed(form));
+        let id = got(&mut sent).unwrap().unwrap();
+        assert_eq!(romeo.reads(&bot).as_deref(), Some("secret"));
+        bot.test.wait(15 * 60 + 1);
+        hear_plainly(&mut bot, "plain");
+        for (replace, is_sealed) in [(Some(id), true), (Some("another".to_owned()), false), (None, false)] {
+            let extensions = Some(Box::new(Extensions { replace, ..Extensions::default() }));
+            let draft = Draft { body: Some("secrets".to_owned()), extensions, ..Draft::default() };
+            let before = bot.sealed();
+            let mut sent = bot.test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
+            assert!(matches!(got(&mut sent), Some(Ok(_))), "{form:?}");
+            assert_eq!(bot.sealed() - before, usize::from(is_sealed), "{form:?}");
+        }
+        assert_eq!(romeo.reads(&bot).as_deref(), Some("secrets"), "{form:?}");
+    }
+}
+
+/// Somebody on the path decides when keys come, and when a plain message does.
+#[test]
+fn a_message_that_waits_for_keys_does_not_become_plain_meanwhile() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        bot.hear(&mut romeo, "hello");
+        bot.test.wait(15 * 60 + 1);
+        let mut sent = bot.say(ROMEO, "secret", EncryptionWish::AsTheChat);
+        assert_eq!(got(&mut sent), None, "it waits for the lists");
+        hear_plainly(&mut bot, "plain");
+        bot.lists(ROMEO, |form| romeo.listed(form));
+        assert!(matches!(got(&mut sent), Some(Ok(_))), "{form:?}");
+        assert_eq!(romeo.reads(&bot).as_deref(), Some("secret"), "{form:?}");
+        // The next plain message ends the encryption, as it would have.
+        hear_plainly(&mut bot, "plain again");
+        let before = bot.sealed();
+        assert!(matches!(got(&mut bot.say(ROMEO, "hello", EncryptionWish::AsTheChat)), Some(Ok(_))), "{form:?}");
+        assert_eq!(bot.sealed(), before, "{form:?}");
+    }
+}
+
 #[test]
 fn what_was_read_before_is_no_sign_of_a_lost_session() {
     for form in OmemoForm::ALL {
@@ -60,6 +113,40 @@ fn what_was_read_before_is_no_sign_of_a_lost_session() {
         bot.test.hear_xml(&renamed(&xml));
         assert_eq!(bot.reason(), UndecryptableReason::Replayed);
         assert_eq!(bot.test.count_asked(|ask| wants(ask, &node)), before, "no new session begins");
+    }
+}
+
+/// A server can put a key of its own under the id of a device, and the owner verifies the real one later, or did so before.
+#[test]
+fn a_message_that_comes_again_has_no_more_trust_than_the_key_that_wrote_it() {
+    for (form, hours) in OmemoForm::ALL.into_iter().flat_map(|form| [(form, 1), (form, -1)]) {
+        let (mut bot, mut mallory) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        bot.test.announces("bot@example.org", &["urn:xmpp:sid:0".to_owned()]);
+        let from = mallory.sender();
+        let id = "<stanza-id xmlns='urn:xmpp:sid:0' by='bot@example.org' id='a1'/></message>";
+        let xml = mallory.writes(&bot, "open", &from).replace("</message>", id);
+        bot.test.hear_xml(&xml);
+        assert_eq!(bot.heard().device_trust, Some(types::DeviceTrust::Blind));
+        let seen = bot.test.now + jiff::SignedDuration::from_hours(hours);
+        let verified = KnownKey {
+            jid: bare(ROMEO),
+            kind: KeyKind::Omemo { device: mallory.id() },
+            fingerprint: "ab".repeat(32),
+            label: None,
+            trust: types::DeviceTrust::Trusted,
+            first_seen: seen,
+            last_seen: seen,
+            is_listed: false,
+        };
+        // The process that read it ended before it told of it.
+        let place = bot.test.keys.iter().position(|change| matches!(change, KeyChange::MessageKey(_))).unwrap();
+        let KeyChange::MessageKey(key) = bot.test.keys.remove(place) else { panic!("it is the key of a message") };
+        let kept = KeptKeys { keys: vec![verified], message_keys: vec![key], ..KeptKeys::default() };
+        keys_kept(&mut bot.test.session, kept);
+        bot.test.forget();
+        bot.test.hear_xml(&renamed(&xml));
+        let heard = bot.heard();
+        assert_eq!((heard.body.as_deref(), heard.device_trust), (Some("open"), Some(types::DeviceTrust::Blind)));
     }
 }
 

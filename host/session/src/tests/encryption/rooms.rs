@@ -291,6 +291,55 @@ fn a_private_message_through_a_room_is_of_the_person_behind_the_nickname() {
     }
 }
 
+/// Lets Juliet leave the room. Romeo has her nickname then, if it `is_taken`.
+fn juliet_leaves(bot: &mut Bot, is_taken: bool) {
+    bot.test.presence(occupant("juliet", PresenceKind::Unavailable, &[]));
+    if is_taken {
+        let mut other = occupant("juliet", PresenceKind::Available, &[]);
+        other.muc.as_mut().unwrap().jid = Some(jid(&format!("{ROMEO}/phone")));
+        bot.test.presence(other);
+    }
+}
+
+/// Otherwise the room could read it, and so could whoever has the nickname now.
+#[test]
+fn an_encrypted_private_message_is_not_answered_plainly_after_its_author_has_left() {
+    for (form, is_taken) in OmemoForm::ALL.into_iter().flat_map(|form| [(form, false), (form, true)]) {
+        let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, form));
+        bot.in_room_of(&juliet);
+        bot.hear(&mut juliet, "it is me");
+        let (from, through) = (juliet.sender(), format!("from='{ROOM}/juliet'"));
+        let xml = juliet.writes(&bot, "what is it?", &from).replacen(&from, &through, 1);
+        bot.test.hear_xml(&xml);
+        assert_eq!(bot.bodies(), ["it is me", "what is it?"]);
+        juliet_leaves(&mut bot, is_taken);
+        let mut sent = bot.say(&format!("{ROOM}/juliet"), "secret", EncryptionWish::AsTheChat);
+        if is_taken {
+            bot.lists(ROMEO, |_| Vec::new());
+        }
+        let result = got(&mut sent);
+        assert!(matches!(result, Some(Err(CallError::Unsupported(_)))), "{form:?} {is_taken} {result:?}");
+        assert!(!bot.test.sent.iter().any(|stanza| matches!(stanza, Outgoing::Message { .. })), "{form:?} {is_taken}");
+    }
+}
+
+#[test]
+fn a_private_message_that_waits_for_keys_is_for_nobody_else_who_has_the_nickname_then() {
+    for is_taken in [false, true] {
+        let (mut bot, juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Older));
+        bot.in_room_of(&juliet);
+        let mut sent = bot.say(&format!("{ROOM}/juliet"), "secret", EncryptionWish::Required);
+        assert_eq!(got(&mut sent), None, "it waits for the lists");
+        let asked = |bot: &Bot| bot.test.count_asked(|ask| wants(ask, OmemoForm::Older.list_node()));
+        let before = asked(&bot);
+        juliet_leaves(&mut bot, is_taken);
+        bot.lists(JULIET, |form| juliet.listed(form));
+        let result = got(&mut sent);
+        assert!(matches!(result, Some(Err(CallError::NotFound(_)))), "{is_taken} {result:?}");
+        assert_eq!(asked(&bot), before, "nobody else is asked");
+    }
+}
+
 #[test]
 fn a_room_that_lies_about_an_occupant_brings_in_no_key_and_ends_no_session() {
     let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Current));
