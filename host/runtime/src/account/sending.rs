@@ -158,7 +158,7 @@ fn tell_sealed(
         shared.route(sent(&stanza, now), None);
     }
     if hears_messages
-        && let Some(draft) = sealed.says.as_ref().filter(|draft| !draft.is_secret)
+        && let Some(draft) = sealed.says.as_ref()
         && let Ok(own) = shared.snapshot().jid.try_as_full()
     {
         let Sealed { to, kind, id, to_occupant, .. } = &*sealed;

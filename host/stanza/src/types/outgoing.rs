@@ -79,9 +79,14 @@ pub enum Outgoing {
 }
 
 impl Outgoing {
-    /// Returns whether no plugin may know what it says, as it is written to the stream.
+    /// Returns whether no plugin may know of it, encrypted or not.
     pub fn is_secret(&self) -> bool {
-        matches!(self, Self::Message { draft, .. } if draft.is_secret)
+        let draft = match self {
+            Self::Message { draft, .. } => Some(draft),
+            Self::Sealed(sealed) => sealed.says.as_deref(),
+            _ => None,
+        };
+        draft.is_some_and(|draft| draft.is_secret)
     }
 
     /// Returns whether it still makes sense on the stream that follows a lost one. Requests and answers do not: the
@@ -89,8 +94,8 @@ impl Outgoing {
     /// except for subscriptions: a new stream begins with new presence.
     pub fn outlives_its_stream(&self) -> bool {
         match self {
-            Self::Message { draft, .. } => !draft.is_secret,
-            Self::Sealed(_) | Self::Invite { .. } => true,
+            Self::Message { .. } | Self::Sealed(_) => !self.is_secret(),
+            Self::Invite { .. } => true,
             Self::Presence(presence) => match presence.kind {
                 PresenceOutKind::Subscribe
                 | PresenceOutKind::Subscribed

@@ -71,7 +71,7 @@ pub(super) fn read(written: &VecDeque<Written>) -> VecDeque<Stanza> {
 #[cfg(test)]
 mod tests {
     use parlor_stanza::raw::RawStanza;
-    use parlor_stanza::types::{Draft, MessageKind, Outgoing};
+    use parlor_stanza::types::{Draft, Extensions, MessageKind, Outgoing, Sealed, SealedContent};
 
     use super::*;
 
@@ -88,6 +88,15 @@ mod tests {
             Written::of(Outgoing::Message { to, kind: MessageKind::Chat, id, draft, to_occupant: false }).unwrap()
         };
         assert_eq!(written(true).text(), written(false).text());
+        assert_eq!(read(&[true, false, true].map(written).into()).len(), 1);
+        let encrypted = |is_secret| {
+            let (to, id, says) = ("a@b".parse().unwrap(), "1".to_owned(), Some(Box::new(draft(is_secret))));
+            let (kind, content) = (MessageKind::Chat, SealedContent::Otr("?OTR:AAMD.".to_owned()));
+            let (thread, beside, to_occupant) = (None, Extensions::default(), false);
+            Outgoing::Sealed(Box::new(Sealed { to, kind, id, content, thread, beside, to_occupant, says }))
+        };
+        assert_eq!([true, false].map(|is_secret| encrypted(is_secret).outlives_its_stream()), [false, true]);
+        let written = |is_secret| Written::of(encrypted(is_secret)).unwrap();
         assert_eq!(read(&[true, false, true].map(written).into()).len(), 1);
     }
 
