@@ -7,6 +7,7 @@ mod idle;
 mod mail;
 mod store;
 mod turns;
+mod when_woken;
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use wasmtime::component::Accessor;
 use self::idle::Idle;
 use self::mail::{HandleEvent, Incoming, Spare, SparePlace, fire_timers, handle, is_noted, next_due};
 use self::turns::Turns;
+use self::when_woken::WhenWoken;
 use crate::api;
 use crate::bindings::exports::parlor::plugin::guest::Guest;
 use crate::engine::{Compiled, Engine};
@@ -109,7 +111,8 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
             running.is_waking = is_woken;
             // A request to stop may arrive before this call returns. The call is still completed.
             let initialize = pin!(guest.call_initialize(accessor).fuse());
-            let shutdown = match running.serve(initialize, initialized, stop).await? {
+            let served = WhenWoken::new(pin!(running.serve(initialize, initialized, stop))).await?;
+            let shutdown = match served {
                 Served::Declined(words) => return Ok(Ended::Declined(words)),
                 Served::Idle => {
                     let mailbox = running.mail.into_mailbox();
