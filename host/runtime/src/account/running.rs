@@ -1,6 +1,6 @@
 //! The loop of the account's task: it hands the session one input at a time, and applies the effects.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use parlor_session::tell_owners;
@@ -125,10 +125,10 @@ impl Worker {
             Asked::Command(command, _) if command.is_abandoned() => {}
             Asked::Command(command, held) => {
                 // Real time: reading the thread's CPU clock is a system call, and nothing here waits.
-                let began = std::time::Instant::now();
+                let charged = held.map(|held| (held, Instant::now()));
                 self.execute(command);
                 self.apply();
-                if let Some(held) = held {
+                if let Some((held, began)) = charged {
                     held.charge(began.elapsed());
                 }
             }
