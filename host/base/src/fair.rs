@@ -175,7 +175,8 @@ impl<K: Owner, T> State<K, T> {
         // of its owner.
         loop {
             let owner = self.turns.pop_front()?;
-            let Some(lane) = self.lanes.get_mut(&owner) else { continue };
+            let Entry::Occupied(mut entry) = self.lanes.entry(owner.clone()) else { continue };
+            let lane = entry.get_mut();
             let Some((items, is_gated)) = lane.next(gate_is_open) else {
                 self.turns.push_back(owner);
                 continue;
@@ -191,7 +192,7 @@ impl<K: Owner, T> State<K, T> {
             if lane.len() > 0 {
                 self.turns.push_back(owner.clone());
             } else if lane.waiting.is_empty() {
-                self.lanes.remove(&owner);
+                entry.remove();
             }
             return Some((owner, item.value, waker));
         }
