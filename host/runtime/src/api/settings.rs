@@ -126,8 +126,9 @@ async fn change_all(
     let (own, host) = divide(instance, OwnSettings::read(argument, bounded(argument, &values)?)?)?;
     // As text they may be longer than their parsed form, and the call may wait for its turn.
     drop(values);
-    instance.settings.check(layer, &own)?;
     if !host.is_empty() {
+        // Without settings of the host, nothing is changed before `change` checks the same.
+        instance.settings.check(layer, &own)?;
         let wins = match layer {
             Layer::Set => Wins::Always,
             Layer::Offered => Wins::OverDefault,
