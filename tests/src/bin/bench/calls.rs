@@ -35,7 +35,7 @@ enum Call {
     ToHost(&'static str),
     /// The router decides that the guest gets an event. Measured from then on.
     ToGuest,
-    /// Somebody emits an event to which the guest listens, and waits until the account's task has carried that out.
+    /// A task emits an event to which the guest listens, and waits until the account's task has carried that out.
     Emitted,
 }
 
@@ -97,9 +97,7 @@ async fn run(host: &BenchHost, kind: Kind) -> Result<Duration> {
         }
         Call::Emitted => {
             let (began, handled) = (Instant::now(), host.handled());
-            for _ in 0..kind.times {
-                host.emit("tick", Payload::None).await?;
-            }
+            host.emit_times("tick", kind.times).await?;
             host.until_handled(handled + u64::from(kind.times)).await?;
             Ok(began.elapsed())
         }

@@ -86,8 +86,20 @@ impl BenchHost {
     }
 
     pub(crate) async fn emit(&self, name: &str, payload: Payload) -> Result<()> {
-        let (by, name) = (InstanceId::next(), EventName::from(name));
-        Ok(self.meter.account.ask(Asker::Plugin(by), &Granted::HOST, Emit { by, name, payload }).await?)
+        emit(&self.meter, name, payload).await
+    }
+
+    /// Emits an event without a payload this many times, each after the one before was carried out. A task does so, as the
+    /// tasks of plugins do in a host: each time the future that `block_on` polls is woken, the runtime makes a system call.
+    pub(crate) async fn emit_times(&self, name: &'static str, times: u32) -> Result<()> {
+        let meter = Arc::clone(&self.meter);
+        let emitting = tokio::spawn(async move {
+            for _ in 0..times {
+                emit(&meter, name, Payload::None).await?;
+            }
+            anyhow::Ok(())
+        });
+        emitting.await?
     }
 
     /// Lets the router decide that the meter gets an event.
@@ -121,4 +133,10 @@ impl BenchHost {
             host.stop().await;
         }
     }
+}
+
+/// Emits an event in the name of an instance that does not exist, and waits until that is carried out.
+async fn emit(meter: &Instance, name: &str, payload: Payload) -> Result<()> {
+    let (by, name) = (InstanceId::next(), EventName::from(name));
+    Ok(meter.account.ask(Asker::Plugin(by), &Granted::HOST, Emit { by, name, payload }).await?)
 }
