@@ -187,7 +187,10 @@ impl<'a> Running<'a> {
     ) -> wasmtime::Result<Served> {
         let (instance, mut initialized) = (self.instance, Some(initialized));
         let (mut timer, mut idle) = (pin!(tokio::time::sleep_until(Instant::now())), Idle::of(instance));
-        let (mut due, mut host_stops, changes) = (None, false, instance.registered.changes());
+        let changes = instance.registered.changes();
+        // Kept: a new one would be put into the list of waiters, and taken out again, several times for one event.
+        let mut changed = pin!(changes.notified());
+        let (mut due, mut host_stops) = (None, false);
         loop {
             let is_full = self.spare.is_needed(self.taken(), self.most);
             let takes_mail = !self.is_waking;
@@ -225,7 +228,10 @@ impl<'a> Running<'a> {
                     due = next_due(instance, timer.as_mut());
                     idle.ends();
                 }
-                () = changes.notified(), if takes_mail => due = next_due(instance, timer.as_mut()),
+                () = &mut changed, if takes_mail => {
+                    changed.set(changes.notified());
+                    due = next_due(instance, timer.as_mut());
+                }
                 mail = self.mail.next(), if takes_mail && !is_full && self.confirming.is_none() => {
                     let Some(mail) = mail else { return Ok(Served::Until(ShutdownMode::Now)) };
                     self.begin_confirmed(mail).await;
