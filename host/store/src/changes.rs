@@ -3,17 +3,26 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::change::{Addition, Changed, Owner, Step};
-use super::data::{DELETE, PUT, purge, set_size, size, weight_of};
+use super::data::{DELETE, PUT, purge};
 use super::edit::Edit;
+use super::look::{Look, Present, Value};
+use super::size::{Size, weight_of};
 
 /// The maximum length of a number in decimal digits, with its sign.
 const LONGEST_NUMBER: usize = 20;
 
-/// Makes the changes, if what they expect is true and the quota allows the sum of them.
-pub(super) fn make(edit: &Edit<'_>, owner: &Owner, quota: u64, steps: &[Step], now: i64) -> rusqlite::Result<Changed> {
+/// Makes the changes, if what they expect is true and the quota allows the sum of them. The caller writes the size.
+pub(super) fn make(
+    edit: &Edit<'_>,
+    owner: &Owner,
+    size: &mut Size,
+    quota: u64,
+    steps: &[Step],
+    now: i64,
+) -> rusqlite::Result<Changed> {
     let plan = match plan(edit, owner, steps, now)? {
         Ok(plan) => plan,
         Err(refused) => return Ok(refused),
@@ -21,12 +30,12 @@ pub(super) fn make(edit: &Edit<'_>, owner: &Owner, quota: u64, steps: &[Step], n
     let (taken, needed): (i64, i64) =
         plan.iter().fold((0, 0), |(taken, needed), one| (taken + one.taken, needed + one.needed()));
     let quota = i64::try_from(quota).unwrap_or(i64::MAX);
-    let mut after = size(edit, owner)? - taken + needed;
+    let mut after = size.bytes - taken + needed;
     // As for a single write: a plugin can still shrink its data when the quota was lowered.
     if needed > taken && after > quota {
         let keys: BTreeSet<&str> = plan.iter().map(|one| one.key).collect();
-        purge(edit, owner, now, &keys, after - quota)?;
-        after = size(edit, owner)? - taken + needed;
+        size.bytes -= purge(edit, owner, now, &keys, after - quota)?;
+        after = size.bytes - taken + needed;
         if after > quota {
             return Ok(Changed::TooMuch);
         }
@@ -41,7 +50,7 @@ pub(super) fn make(edit: &Edit<'_>, owner: &Owner, quota: u64, steps: &[Step], n
         };
         sums.extend(sum);
     }
-    set_size(edit, owner, after)?;
+    size.bytes = after;
     Ok(Changed::Made(sums))
 }
 
@@ -122,70 +131,6 @@ fn add<'a>(present: &Present, Addition { key, amount, expires }: &'a Addition) -
 fn number(digits: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(digits).ok()?;
     text.parse().ok().filter(|_| !text.starts_with('+'))
-}
-
-/// The present value of a key.
-enum Value {
-    /// There is none, or it has expired.
-    None,
-    Is(Vec<u8>),
-    /// It is longer than the requested maximum, and was not read.
-    Longer,
-}
-
-/// The entry under a key.
-struct Present {
-    value: Value,
-    /// When the value expires; also none without a value.
-    expires: Option<i64>,
-    /// The entry's size for the quota. An expired one still takes up room.
-    taken: i64,
-}
-
-/// Looks up one key after another.
-struct Look<'a> {
-    statement: CachedStatement<'a>,
-    owner: &'a Owner,
-    now: i64,
-}
-
-impl<'a> Look<'a> {
-    fn new(file: &'a Connection, owner: &'a Owner, now: i64) -> rusqlite::Result<Self> {
-        // A long value would be read from many pages of the file.
-        let statement = file.prepare_cached(
-            "SELECT length(value), CASE WHEN length(value) <= ?4 THEN value END, expires FROM plugin_data
-             WHERE account = ?1 AND plugin = ?2 AND key = ?3",
-        )?;
-        Ok(Self { statement, owner, now })
-    }
-
-    /// Returns the entry under a key, with its value if that has at most `most` bytes.
-    fn up(&mut self, key: &str, most: usize) -> rusqlite::Result<Present> {
-        let whose = (self.owner.account.as_str(), self.owner.plugin.as_str());
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let found: Option<(i64, Option<Vec<u8>>, Option<i64>)> = self
-            .statement
-            .query_row(params![whose.0, whose.1, key, most], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-            .optional()?;
-        let Some((length, value, expires)) = found else {
-            return Ok(Present { value: Value::None, expires: None, taken: 0 });
-        };
-        let taken = weight_of(key, u64::try_from(length).unwrap_or(0));
-        if expires.is_some_and(|expires| expires <= self.now) {
-            return Ok(Present { value: Value::None, expires: None, taken });
-        }
-        Ok(Present { value: value.map_or(Value::Longer, Value::Is), expires, taken })
-    }
-
-    /// Returns whether the value of a key is this one.
-    fn has(&mut self, key: &str, expected: Option<&[u8]>) -> rusqlite::Result<bool> {
-        let present = self.up(key, expected.map_or(0, <[u8]>::len))?.value;
-        Ok(match (&present, expected) {
-            (Value::None, None) => true,
-            (Value::Is(value), Some(expected)) => value == expected,
-            _ => false,
-        })
-    }
 }
 
 #[cfg(test)]

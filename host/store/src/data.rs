@@ -14,12 +14,12 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::oneshot;
 
 use super::change::{Changed, Only, Owner, Step, StoredValue, Write, Written};
-use super::changes;
-use super::edit::{Edit, Failure, Once, Statement, StoreFile};
-use super::health::{self, Health};
+use super::edit::{Edit, Failure, Once, Statement};
+use super::health;
+use super::look::Look;
 use super::reader::{Reads, WeakReads};
 use super::schedules::Having;
-use super::webhooks::acceptance::{Accepted, accept};
+use super::size::{self, ENTRY, Size, weight_of};
 use super::work::{Answer, Change, Job, Lane, PendingWrite, Task, WeakTasks, answered, changing, result_of};
 use super::{Positions, Store, StoreError};
 
@@ -27,8 +27,6 @@ use super::{Positions, Store, StoreError};
 pub const LONGEST_KEY: usize = 512;
 /// The maximum length of a value, in bytes.
 pub const LONGEST_VALUE: usize = 256 << 10;
-/// The bytes that an entry counts in addition to its key and value.
-const ENTRY: u64 = 64;
 /// The maximum number of expired entries that are removed for one write. It makes room for the longest entry, and for the
 /// longest changes together, even if each expired one is as small as possible.
 const PURGED: usize = 4_300;
@@ -221,87 +219,6 @@ impl PluginData {
     }
 }
 
-/// Makes these writes durable together.
-pub(super) fn flush(file: &mut StoreFile, writes: Vec<PendingWrite>) -> Health {
-    // Unlike caches, these writes must be on disk even if the machine loses power.
-    let result = file.change_durably(|edit| {
-        let mut done = Vec::with_capacity(writes.len());
-        for pending in &writes {
-            // A failed write must not affect the others.
-            done.push(match edit.part(|edit| Outcome::of(edit, pending))? {
-                Ok(outcome) => outcome,
-                // The file is created again after this error, so callers must not get the answer that their writes were
-                // stored.
-                Err(error) if health::is_broken(&error) => return Err(error),
-                Err(error) => Outcome::Failed(error.into()),
-            });
-        }
-        Ok(done)
-    });
-    file.conclude(result, move |result| tell_all(writes, result))
-}
-
-/// Tells the outcomes to all who wait for their writes.
-fn tell_all(writes: Vec<PendingWrite>, result: Result<Vec<Outcome>, Failure>) -> Health {
-    let health = health::of(&result);
-    match result {
-        Ok(done) => {
-            for (pending, outcome) in writes.into_iter().zip(done) {
-                outcome.tell(pending);
-            }
-        }
-        Err(error) => {
-            tracing::error!(%error, "stored data of plugins could not be written");
-            for pending in writes {
-                Outcome::Failed(error.copy()).tell(pending);
-            }
-        }
-    }
-    health
-}
-
-/// The outcome of one write.
-enum Outcome {
-    Data(Written),
-    Several(Changed),
-    Request(Accepted),
-    Failed(Failure),
-}
-
-impl Outcome {
-    /// Makes the change.
-    fn of(edit: &Edit<'_>, PendingWrite { owner, change, now, .. }: &PendingWrite) -> rusqlite::Result<Self> {
-        match change {
-            Change::Data { quota, write: change, .. } => write(edit, owner, *quota, change, *now).map(Self::Data),
-            Change::Several { quota, steps, .. } => changes::make(edit, owner, *quota, steps, *now).map(Self::Several),
-            Change::Request { request, acceptance, .. } => {
-                accept(edit, owner, request, *acceptance, *now).map(Self::Request)
-            }
-        }
-    }
-
-    /// Tells who waits for it. The caller may have ended. The change is made anyway.
-    fn tell(self, pending: PendingWrite) {
-        match (pending.change, self) {
-            (Change::Data { answer, .. }, Self::Data(written)) => _ = answer.send(Ok(written)),
-            (Change::Several { answer, .. }, Self::Several(changed)) => _ = answer.send(Ok(changed)),
-            (Change::Request { answer, .. }, Self::Request(accepted)) => _ = answer.send(Ok(accepted)),
-            (Change::Data { answer, .. }, Self::Failed(error)) => refuse(answer, error),
-            (Change::Several { answer, .. }, Self::Failed(error)) => refuse(answer, error),
-            (Change::Request { answer, .. }, Self::Failed(error)) => refuse(answer, error),
-            // An outcome is always of its own change. Without an answer, the caller gets the error that the store has
-            // ended.
-            (Change::Data { .. }, Self::Several(_) | Self::Request(_))
-            | (Change::Several { .. }, Self::Data(_) | Self::Request(_))
-            | (Change::Request { .. }, Self::Data(_) | Self::Several(_)) => {}
-        }
-    }
-}
-
-fn refuse<R>(answer: Answer<R>, error: Failure) {
-    let _ = answer.send(Err(error));
-}
-
 fn value(file: &Connection, owner: &Owner, key: &str, now: i64) -> rusqlite::Result<Option<Vec<u8>>> {
     Ok(entry(file, owner, key, now)?.map(|(value, _)| value))
 }
@@ -344,39 +261,43 @@ pub(super) fn size_in(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(|size| u64::try_from(size).unwrap_or(0))
 }
 
-/// Makes one change, if its condition and the quota allow it.
-pub(super) fn write(edit: &Edit<'_>, owner: &Owner, quota: u64, write: &Write, now: i64) -> rusqlite::Result<Written> {
-    let whose = (owner.account.as_str(), owner.plugin.as_str());
-    // An expired entry counts as absent, but still takes up room.
-    let mut statement =
-        edit.prepare_cached("SELECT value, expires FROM plugin_data WHERE account = ?1 AND plugin = ?2 AND key = ?3")?;
-    let present =
-        statement.query_row(params![whose.0, whose.1, write.key], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    let taken = present.as_ref().map_or(0, |(value, _): &(Vec<u8>, Option<i64>)| weight(&write.key, value));
-    let present = present.filter(|(_, expires)| expires.is_none_or(|expires| expires > now)).map(|(value, _)| value);
+/// Makes one change, if its condition and the quota allow it. The caller writes the size.
+pub(super) fn write(
+    edit: &Edit<'_>,
+    owner: &Owner,
+    size: &mut Size,
+    quota: u64,
+    write: &Write,
+    now: i64,
+) -> rusqlite::Result<Written> {
+    // Most writes compare nothing, and need no more than the length of the present value.
+    let most = if let Only::If(Some(expected)) = &write.only { expected.len() } else { 0 };
+    let present = Look::new(edit, owner, now)?.up(&write.key, most)?;
     if let Only::If(expected) = &write.only
-        && *expected != present
+        && !present.is(expected.as_deref())
     {
         return Ok(Written::Otherwise);
     }
-    let needed = write.value.as_ref().map_or(0, |value| weight(&write.key, value));
+    let taken = present.taken;
+    let needed = write.value.as_ref().map_or(0, |value| weight_of(&write.key, value.len() as u64));
     let quota = i64::try_from(quota).unwrap_or(i64::MAX);
-    let mut after = size(edit, owner)? - taken + needed;
+    let mut after = size.bytes - taken + needed;
     // The quota may have been lowered, or exceeded by an import. A plugin can still shrink its data then.
     if needed > taken && after > quota {
-        purge(edit, owner, now, &BTreeSet::from([write.key.as_str()]), after - quota)?;
-        after = size(edit, owner)? - taken + needed;
+        size.bytes -= purge(edit, owner, now, &BTreeSet::from([write.key.as_str()]), after - quota)?;
+        after = size.bytes - taken + needed;
         if after > quota {
             return Ok(Written::TooMuch);
         }
     }
+    let whose = (owner.account.as_str(), owner.plugin.as_str());
     if let Some(value) = &write.value {
         edit.write(PUT, params![whose.0, whose.1, write.key, value, write.expires])?;
     } else {
         edit.write(DELETE, params![whose.0, whose.1, write.key])?;
     }
-    set_size(edit, owner, after)?;
-    Ok(if present.is_some() { Written::Replaced } else { Written::Fresh })
+    size.bytes = after;
+    Ok(if present.is(None) { Written::Fresh } else { Written::Replaced })
 }
 
 /// Writes an entry, in place of the one with its key.
@@ -387,39 +308,19 @@ pub(super) const PUT: Statement = Statement::new(
 /// Deletes an entry.
 pub(super) const DELETE: Statement =
     Statement::new(2, "DELETE FROM plugin_data WHERE account = ?1 AND plugin = ?2 AND key = ?3");
-/// Sets how many bytes a plugin stores.
-const SET_SIZE: Statement =
-    Statement::new(3, "INSERT INTO plugin_data_size VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET bytes = ?3");
-/// Notes that a plugin stores fewer bytes.
-const SHRINK: Statement =
-    Statement::new(4, "UPDATE plugin_data_size SET bytes = bytes - ?3 WHERE account = ?1 AND plugin = ?2");
 
-pub(super) const STATEMENTS: [Statement; 4] = [PUT, DELETE, SET_SIZE, SHRINK];
-
-fn weight(key: &str, value: &[u8]) -> i64 {
-    weight_of(key, value.len() as u64)
-}
-
-/// Returns the size for the quota of an entry whose value has this number of bytes.
-pub(super) fn weight_of(key: &str, value: u64) -> i64 {
-    i64::try_from(key.len() as u64 + value + ENTRY).unwrap_or(i64::MAX)
-}
-
-/// Returns the bytes that a plugin stores, expired entries included.
-pub(super) fn size(file: &Connection, owner: &Owner) -> rusqlite::Result<i64> {
-    let select = "SELECT bytes FROM plugin_data_size WHERE account = ?1 AND plugin = ?2";
-    let whose = [owner.account.as_str(), owner.plugin.as_str()];
-    Ok(file.prepare_cached(select)?.query_row(whose, |row| row.get(0)).optional()?.unwrap_or(0))
-}
-
-pub(super) fn set_size(edit: &Edit<'_>, owner: &Owner, bytes: i64) -> rusqlite::Result<()> {
-    edit.write(SET_SIZE, params![owner.account.as_str(), owner.plugin.as_str(), bytes])?;
-    Ok(())
-}
+pub(super) const STATEMENTS: [Statement; 4] = [PUT, DELETE, size::SET, size::SHRINK];
 
 /// Removes expired entries of one plugin until `room` bytes are freed, except the keys that are being written. Removing
-/// all could take hundreds of thousands of entries, while every plugin waits for the writer thread.
-pub(super) fn purge(edit: &Edit<'_>, owner: &Owner, now: i64, but: &BTreeSet<&str>, room: i64) -> rusqlite::Result<()> {
+/// all could take hundreds of thousands of entries, while every plugin waits for the writer thread. Returns how many bytes were
+/// freed, which the caller takes off the size.
+pub(super) fn purge(
+    edit: &Edit<'_>,
+    owner: &Owner,
+    now: i64,
+    but: &BTreeSet<&str>,
+    room: i64,
+) -> rusqlite::Result<i64> {
     let (account, plugin) = (owner.account.as_str(), owner.plugin.as_str());
     let mut expired = edit.prepare(&format!(
         "SELECT key, length(CAST(key AS BLOB)) + length(value) + {ENTRY} FROM plugin_data
@@ -443,10 +344,7 @@ pub(super) fn purge(edit: &Edit<'_>, owner: &Owner, now: i64, but: &BTreeSet<&st
     for key in &gone {
         delete.write(params![account, plugin, key])?;
     }
-    if bytes > 0 {
-        edit.write(SHRINK, params![account, plugin, bytes])?;
-    }
-    Ok(())
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::StoreError;
 use super::change::{Only, Owner, StoredValue, Write, Written};
 use super::data::{PluginData, write};
 use super::edit::{Edit, Statement};
+use super::size::Size;
 use super::work::Lane;
 
 /// The statements that remove all rows of a plugin on an account, each with its table.
@@ -82,12 +83,14 @@ pub(super) fn import(
 ) -> rusqlite::Result<bool> {
     let imported = edit.part(|edit| {
         for (owner, kept) in entries {
+            let mut size = Size::of(edit, &owner).map_err(Some)?;
             for StoredValue { key, value, expires } in kept {
                 let one = Write { key, value: Some(value), expires, only: Only::Always };
-                if write(edit, &owner, quota, &one, now).map_err(Some)? == Written::TooMuch {
+                if write(edit, &owner, &mut size, quota, &one, now).map_err(Some)? == Written::TooMuch {
                     return Err(None);
                 }
             }
+            size.note(edit, &owner).map_err(Some)?;
         }
         Ok(true)
     })?;

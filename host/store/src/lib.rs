@@ -18,6 +18,7 @@ mod accounts;
 mod added;
 mod audit;
 pub mod backup;
+mod batch;
 mod change;
 mod changes;
 mod column;
@@ -30,6 +31,7 @@ mod file;
 mod forget;
 mod health;
 mod log;
+mod look;
 mod marks;
 mod pages;
 mod pins;
@@ -41,6 +43,7 @@ mod replay;
 mod roster;
 mod schedules;
 mod session;
+mod size;
 mod sleepers;
 mod webhooks;
 mod work;
@@ -364,7 +367,7 @@ impl Store {
 fn perform(work: Work, file: &mut StoreFile) -> Health {
     match work {
         Work::Job(job) => job(file),
-        Work::Writes(writes) => data::flush(file, writes),
+        Work::Writes(writes) => batch::flush(file, writes),
     }
 }
 

@@ -152,6 +152,46 @@ async fn whoever_is_gone_holds_up_nobody() {
     assert_eq!(write(&data, put("last", b"x")).await, Written::Fresh);
 }
 
+/// Makes these calls while the thread is busy, so that their writes are made together.
+async fn together<R>(store: &Store, calls: impl IntoIterator<Item = impl Future<Output = R>>) -> Vec<R> {
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    assert!(store.put(move |_| {
+        let _ = held.recv();
+        Ok(())
+    }));
+    let mut all = std::pin::pin!(join_all(calls));
+    assert!(futures_util::poll!(all.as_mut()).is_pending());
+    drop(release);
+    all.await
+}
+
+/// They share a transaction.
+#[tokio::test]
+async fn a_write_that_fails_affects_none_of_those_that_are_made_with_it() {
+    let (store, data) = data();
+    let refuses = "CREATE TRIGGER refuses BEFORE INSERT ON plugin_data WHEN NEW.key = 'bad'
+                   BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    store.run(move |file| file.execute_batch(refuses)).await.unwrap();
+    let calls = ["one", "bad", "two"].map(|key| data.write(owner("a"), MIB, put(key, b"x")));
+    let made: Vec<_> = together(&store, calls).await.into_iter().map(Result::ok).collect();
+    assert_eq!(made, [Some(Written::Fresh), None, Some(Written::Fresh)]);
+    assert_eq!(data.keys(owner("a"), first(10)).await.unwrap().found, ["one", "two"]);
+    let (kept, noted) = kept_and_noted(&data).await;
+    assert_eq!(kept, noted);
+}
+
+/// The size of a plugin's data is read once for all of them.
+#[tokio::test]
+async fn writes_that_are_made_together_count_together_for_the_quota_of_their_plugin() {
+    let (store, data) = data();
+    let calls = [("a", "one"), ("b", "one"), ("a", "two")];
+    let calls = calls.map(|(plugin, key)| data.write(owner(plugin), 1_000, put(key, &[0; 600])));
+    let made: Vec<_> = together(&store, calls).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(made, [Written::Fresh, Written::Fresh, Written::TooMuch]);
+    let sizes = data.sizes().await.unwrap();
+    assert_eq!((sizes[&owner("a")], sizes[&owner("b")]), (667, 667));
+}
+
 /// Returns the bytes that the stored entries count, and those that are recorded.
 async fn kept_and_noted(data: &PluginData) -> (i64, i64) {
     let both = data.read(Lane::Host, |file| {
