@@ -219,10 +219,12 @@ async fn write<T: Send + 'static>(
     }
 }
 
-/// Counts bytes that were not known before, or not waited for.
+/// Counts bytes that were not known before, or not waited for. Most calls have none, and need no look at the clock.
 #[expect(clippy::cast_precision_loss, reason = "no call has so many bytes")]
 fn owe(instance: &Instance, bytes: usize) {
-    instance.lasting.budgets.stored().owe(bytes as f64);
+    if bytes > 0 {
+        instance.lasting.budgets.stored().owe(bytes as f64);
+    }
 }
 
 /// Returns how much the plugin may keep.
