@@ -193,7 +193,8 @@ impl Account {
             archive,
             rooms_told,
         });
-        let worker = Worker {
+        // Boxed: its future would have room for the task's state twice, as what it gets and as what it works on.
+        let worker = Box::new(Worker {
             shared: Arc::clone(&shared),
             watch: ClockJumpDetector::of(clock),
             settings: config.link,
@@ -218,7 +219,7 @@ impl Account {
             quiet: Alarm::new(),
             alerts: Alerts::default(),
             effects,
-        };
+        });
         Self { task: shared.place.runtime.spawn(worker.run_whatever_happens()), shared }
     }
 

@@ -18,9 +18,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Runs the account's task, and continues after each panic.
-    pub(super) async fn run_whatever_happens(mut self) {
+    pub(super) async fn run_whatever_happens(mut self: Box<Self>) {
         let now = self.now();
-        self.keepers.load(&mut self.session, now).await;
+        let Self { keepers, session, .. } = &mut *self;
+        // Boxed, like the next one: they happen once, and this task lives as long as the account.
+        Box::pin(keepers.load(session, now)).await;
         Box::pin(room_passwords::read(&mut self, None)).await;
         while AssertUnwindSafe(self.run()).catch_unwind().await.is_err() {
             tracing::error!(

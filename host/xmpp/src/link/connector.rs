@@ -104,7 +104,7 @@ impl Connector {
         let (report, reports) = mpsc::channel(2);
         let (settings, follows) = watch::channel(settings);
         let (attempts, first_wait) = (Attempts::begun(log_in.pins.clone(), &log_in.dialer), Some(log_in.after));
-        let task = Task {
+        let task = Box::new(Task {
             follows,
             log_in,
             jid: jid.clone(),
@@ -116,7 +116,7 @@ impl Connector {
             is_first: true,
             was_in: false,
             first_wait,
-        };
+        });
         let task = tokio::spawn(task.run()).abort_handle();
         let connector = Self { task, jid, settings, wants, reports };
         connector.want(Wanted { previous, lost: None });
@@ -193,13 +193,14 @@ enum Step {
 }
 
 impl Task {
-    async fn run(mut self) {
+    async fn run(mut self: Box<Self>) {
         let mut step = Step::Rest;
         loop {
             step = match step {
                 Step::Rest => self.rest().await,
-                Step::Wait(quest, after) => self.wait(quest, after).await,
-                Step::Try(quest) => self.attempt(quest).await,
+                // Boxed: this task lives as long as the account, and rests most of the time.
+                Step::Wait(quest, after) => Box::pin(self.wait(quest, after)).await,
+                Step::Try(quest) => Box::pin(self.attempt(quest)).await,
                 Step::End => return,
             };
         }
@@ -256,7 +257,7 @@ impl Task {
         let (password, tokens) = (self.log_in.password.as_ref(), &self.log_in.tokens);
         let (server, previous) = (server.as_ref(), quest.previous.as_ref());
         let (jid, attempts) = (&self.jid, &self.attempts);
-        // Boxed: this task lives as long as the account, and rests most of the time.
+        // Boxed: it is kilobytes, and is moved.
         let attempt = Box::pin(async {
             if matches!(settings.way, Way::Component(_)) {
                 handshake::open(&settings, jid).await
