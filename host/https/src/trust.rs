@@ -4,7 +4,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use parlor_base::escape::EscapedPath as _;
@@ -56,30 +56,35 @@ pub fn client_config_with(more: Option<&Path>) -> Result<ClientConfig, TrustErro
     let Some(path) = more else { return client_config(None) };
     // The system may have none, if all servers are in the house.
     let roots = system_roots().map_or_else(|_| RootCertStore::empty(), |roots| RootCertStore::clone(&roots));
-    Ok(naming(roots, path)?.with_no_client_auth())
+    let verifier = Arc::new(Named::beside(roots, certificates(path)?, path)?);
+    Ok(builder()?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
 /// Returns the same configuration before client authentication is chosen.
 pub fn trusting(ca_file: Option<PathBuf>) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TrustError> {
     let Some(path) = ca_file else { return Ok(builder()?.with_root_certificates(system_roots()?)) };
-    naming(RootCertStore::empty(), &path)
+    Ok(builder()?.dangerous().with_custom_certificate_verifier(exactly(&path)?))
 }
 
-/// Trusts the certificates of a file beside these authorities: each as an authority, and as a server's own.
-fn naming(
-    mut authorities: RootCertStore,
-    path: &Path,
-) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TrustError> {
-    let broken = |error: TlsError| TrustError::CaFile { path: path.to_owned(), cause: error.to_string() };
+/// Returns the verifier that trusts exactly the certificates of a file, as one for all connections that trust the same ones. The file
+/// is read each time.
+fn exactly(path: &Path) -> Result<Arc<Named>, TrustError> {
+    static USED: Mutex<Vec<Weak<Named>>> = Mutex::new(Vec::new());
     let named = certificates(path)?;
-    named.iter().cloned().try_for_each(|certificate| authorities.add(certificate).map_err(broken))?;
-    let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(authorities), provider());
-    let authorities = authorities.build().map_err(|error| failed(&error))?;
-    Ok(builder()?.dangerous().with_custom_certificate_verifier(Arc::new(Named { authorities, named })))
+    let mut used = USED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(same) = used.iter().filter_map(Weak::upgrade).find(|one| one.named == named) {
+        return Ok(same);
+    }
+    let new = Arc::new(Named::beside(RootCertStore::empty(), named, path)?);
+    used.retain(|one| one.strong_count() > 0);
+    used.push(Arc::downgrade(&new));
+    Ok(new)
 }
 
+/// Returns the ciphers, as one allocation for all connections.
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring::default_provider()));
+    Arc::clone(&PROVIDER)
 }
 
 fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, TrustError> {
@@ -153,6 +158,20 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError>
 struct Named {
     authorities: Arc<WebPkiServerVerifier>,
     named: Vec<CertificateDer<'static>>,
+}
+
+impl Named {
+    /// Trusts the certificates of a file beside these authorities: each as an authority, and as a server's own.
+    fn beside(
+        mut authorities: RootCertStore,
+        named: Vec<CertificateDer<'static>>,
+        path: &Path,
+    ) -> Result<Self, TrustError> {
+        let broken = |error: TlsError| TrustError::CaFile { path: path.to_owned(), cause: error.to_string() };
+        named.iter().cloned().try_for_each(|certificate| authorities.add(certificate).map_err(broken))?;
+        let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(authorities), provider());
+        Ok(Self { authorities: authorities.build().map_err(|error| failed(&error))?, named })
+    }
 }
 
 impl ServerCertVerifier for Named {
@@ -269,6 +288,20 @@ mod tests {
         let changed = Roots::renewed(&mut last, began + FRESH * 2, || other.clone());
         assert_eq!(changed.roots, other.roots);
         assert_eq!(first.roots, one.roots);
+    }
+
+    #[test]
+    fn connections_that_trust_the_same_certificates_share_one_verifier_until_the_file_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other) = (folder.path().join("one.pem"), folder.path().join("other.pem"));
+        let certificate = own().0;
+        std::fs::write(&one, certificate.pem()).unwrap();
+        std::fs::write(&other, certificate.pem()).unwrap();
+        let first = exactly(&one).unwrap();
+        assert!(Arc::ptr_eq(&first, &exactly(&one).unwrap()) && Arc::ptr_eq(&first, &exactly(&other).unwrap()));
+        std::fs::write(&one, own().0.pem()).unwrap();
+        let renewed = exactly(&one).unwrap();
+        assert!(!Arc::ptr_eq(&first, &renewed) && first.named != renewed.named);
     }
 
     #[test]

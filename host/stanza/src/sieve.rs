@@ -102,6 +102,14 @@ impl Sieve {
         self.level == 1 && matches!(self.at, At::Text)
     }
 
+    /// Frees the memory that is kept for the next element, unless that has begun.
+    pub fn give_back(&mut self) {
+        if self.is_between_elements() && !self.held.is_own() {
+            self.held = Held::default();
+            self.header.shrink_to_fit();
+        }
+    }
+
     /// Takes received data and appends complete elements to `out`. After an error nothing more may be pushed.
     pub fn push(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Lost> {
         while !bytes.is_empty() {

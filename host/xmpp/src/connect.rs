@@ -48,7 +48,7 @@ pub(super) use attempts::Attempts;
 
 /// The time limit for starting direct TLS if only DNS announces it.
 const DIRECT_LIMIT: Duration = Duration::from_secs(10);
-/// The size of the buffers on top of TLS, which has buffers of its own.
+/// The size of the buffers of a component's stream, which is that of many accounts.
 const BUFFER: usize = 4 << 10;
 
 /// A connection that is ready for stanzas.
@@ -378,7 +378,8 @@ async fn open_tcp(
     } else {
         begin_tls(tcp, mode, domain, settings, ending, finder).await?
     };
-    Reached::begin(buffered(secured.stream), timeouts(settings), domain, ending, (secured.channel, true)).await
+    // TLS has buffers of its own, for both directions.
+    Reached::begin(secured.stream, timeouts(settings), domain, ending, (secured.channel, true)).await
 }
 
 async fn begin_tls(

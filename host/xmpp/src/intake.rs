@@ -66,6 +66,14 @@ impl<T> Intake<T> {
         self.sieve.header()
     }
 
+    /// Frees the memory of the buffers in which nothing waits.
+    pub(super) fn give_back(&mut self) {
+        if self.taken == self.ready.len() {
+            (self.ready, self.taken) = (Vec::new(), 0);
+        }
+        self.sieve.give_back();
+    }
+
     /// Returns the transport; data that was read but not passed on is lost.
     pub(super) fn into_inner(mut self) -> Option<T> {
         self.inner.take()

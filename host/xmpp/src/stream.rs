@@ -24,6 +24,9 @@ use super::intake::Found;
 const FULL: usize = 2 << 10;
 /// The capacity up to which the buffer for writing is kept: a stanza behind what may wait. Longer ones are rare, such as own keys.
 const KEEP: usize = 4 << 10;
+/// How long nothing must come until the stream is at rest, and its buffers give back their memory. Most accounts of a host with many are
+/// at rest nearly all the time.
+const REST: Duration = Duration::from_secs(2);
 /// The header behind which the elements of a component's stream are read: its namespace stands for that of clients
 /// (XEP-0114), and is declared nowhere else.
 const AS_A_CLIENT: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
@@ -33,8 +36,10 @@ const FOOTER: &str = "</stream:stream>";
 /// A stream whose session has begun.
 pub(super) struct Stanzas {
     io: Transport,
-    /// Reads elements in other XML; `None` after an error, after which nothing can be read.
-    reader: Option<StreamReader>,
+    /// Reads elements in other XML.
+    reader: Reader,
+    /// The header behind which these are read, if it is not the one that came.
+    header: Option<&'static str>,
     /// The language of the stream.
     lang: Option<Arc<str>>,
     addresses: Addresses,
@@ -50,6 +55,27 @@ pub(super) struct Stanzas {
     written: usize,
     /// Whether this end has closed the stream.
     is_ended: bool,
+}
+
+/// Reads elements in other XML than the simplest.
+enum Reader {
+    /// None have come since the stream was last at rest: the library's parser takes 8 KiB once it has read something.
+    Resting,
+    Reading(Box<StreamReader>),
+    /// Nothing can be read any more, after an error.
+    Broken,
+}
+
+impl Reader {
+    /// Begins behind this header.
+    fn behind(header: &[u8]) -> Self {
+        StreamReader::behind(header).map_or(Self::Broken, |reader| Self::Reading(Box::new(reader)))
+    }
+
+    /// Returns the language of the stream.
+    fn lang(&self) -> Option<&str> {
+        if let Self::Reading(reader) = self { reader.lang() } else { None }
+    }
 }
 
 /// A received element.
@@ -86,21 +112,20 @@ impl From<FallibleStreamElement> for Came {
 impl Stanzas {
     /// Takes over a stream on which no element is being read. Must be called within a runtime.
     pub(super) fn of(stream: Established) -> Self {
-        let (io, reader, is_usual) = match stream {
-            Established::Client(stream) => {
-                let io = stream.into_inner();
-                let (reader, is_usual) = (StreamReader::behind(io.header()), declares_stanzas(io.header()));
-                (io, reader, is_usual)
-            }
-            Established::Component(io) => (io, StreamReader::behind(AS_A_CLIENT.as_bytes()), true),
+        let (io, header) = match stream {
+            Established::Client(stream) => (stream.into_inner(), None),
+            Established::Component(io) => (io, Some(AS_A_CLIENT)),
         };
+        let shown = header.map_or_else(|| io.header(), str::as_bytes);
+        let (reader, is_usual) = (Reader::behind(shown), declares_stanzas(shown));
         Self {
-            lang: reader.as_ref().and_then(StreamReader::lang).map(Arc::from),
+            lang: reader.lang().map(Arc::from),
             addresses: Addresses::default(),
             is_usual,
             silence: Silence::new(io.timeouts()),
             io,
             reader,
+            header,
             is_closed: false,
             rest: Vec::new(),
             out: Vec::new(),
@@ -133,18 +158,38 @@ impl Stanzas {
                 Poll::Ready(Ok(Found::End)) => return Poll::Ready(None),
                 Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(ReadError::HardError(error)))),
                 Poll::Pending if self.is_closed => return Poll::Pending,
-                Poll::Pending => return self.silence.poll(cx).map(|error| Some(Err(error))),
+                Poll::Pending => match ready!(self.silence.poll(cx)) {
+                    Due::Rest => self.give_back(),
+                    Due::Report(error) => return Poll::Ready(Some(Err(error))),
+                },
             }
+        }
+    }
+
+    /// Frees the memory of the buffers in which nothing waits. They get it again with what comes next.
+    fn give_back(&mut self) {
+        self.io.give_back();
+        if self.rest.is_empty() {
+            self.rest = Vec::new();
+            if let Reader::Reading(_) = self.reader {
+                self.reader = Reader::Resting;
+            }
+        }
+        if self.out.is_empty() {
+            self.out = Vec::new();
         }
     }
 
     /// Reads one element of the rest by the library; `None` if there is only white space in it, or the element is not
     /// known.
     fn read_rest(&mut self) -> Option<Result<Came, ReadError>> {
+        if let Reader::Resting = self.reader {
+            self.reader = Reader::behind(self.header.map_or_else(|| self.io.header(), str::as_bytes));
+        }
         let mut bytes = self.rest.as_slice();
         let read = match &mut self.reader {
-            Some(reader) => reader.read::<FallibleStreamElement>(&mut bytes),
-            None => Err(io::ErrorKind::InvalidData.into()),
+            Reader::Reading(reader) => reader.read::<FallibleStreamElement>(&mut bytes),
+            Reader::Resting | Reader::Broken => Err(io::ErrorKind::InvalidData.into()),
         };
         let taken = self.rest.len() - bytes.len();
         self.rest.drain(..taken);
@@ -162,7 +207,7 @@ impl Stanzas {
             }
             Ok(Read::Nothing) => None,
             Err(error) => {
-                (self.reader, self.is_usual) = (None, false);
+                (self.reader, self.is_usual) = (Reader::Broken, false);
                 Some(Err(ReadError::HardError(error)))
             }
         }
@@ -223,8 +268,8 @@ fn plain(element: PlainElement, lang: Option<&Arc<str>>, addresses: &mut Address
     PlainMessage::of(element, lang, addresses).map(|message| Came::Stanza(Arrived::Plain(message)))
 }
 
-/// How long the stream is silent. After the time that it may be, the server is asked for a sign of life, and has as long to
-/// answer as the timeouts say.
+/// How long the stream is silent. It comes to rest first. After the time that it may be silent, the server is asked for a sign of life,
+/// and has as long to answer as the timeouts say.
 struct Silence {
     timeouts: Timeouts,
     since: Instant,
@@ -235,46 +280,102 @@ struct Silence {
 /// The action when the timer fires.
 #[derive(Clone, Copy)]
 enum Level {
+    Rest,
     Ask,
     /// Half of the time for the answer is over.
     Wait,
     GiveUp,
 }
 
+/// What is due after a silence.
+enum Due {
+    /// The stream is at rest.
+    Rest,
+    /// The silence is too long.
+    Report(ReadError),
+}
+
 impl Silence {
     fn new(timeouts: Timeouts) -> Self {
-        let timer = Box::pin(tokio::time::sleep(timeouts.read_timeout));
-        Self { timeouts, since: Instant::now(), next: Level::Ask, timer }
+        let timer = Box::pin(tokio::time::sleep(rest(timeouts)));
+        Self { timeouts, since: Instant::now(), next: Level::Rest, timer }
     }
 
-    /// Notes that data was received. The timer is reset only when it fires.
+    /// Notes that data was received. The timer is reset only when it fires, and with the first data after a rest.
     fn ends(&mut self) {
         self.since = Instant::now();
-        self.next = Level::Ask;
+        if !matches!(self.next, Level::Rest) {
+            self.next = Level::Rest;
+            self.timer.as_mut().reset(self.since + rest(self.timeouts));
+        }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ReadError> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
         loop {
             ready!(self.timer.as_mut().poll(cx));
             let now = Instant::now();
             let half = self.timeouts.response_timeout / 2;
-            let (next, wait, error) = match self.next {
-                Level::Ask if now < self.since + self.timeouts.read_timeout => {
-                    self.timer.as_mut().reset(self.since + self.timeouts.read_timeout);
-                    continue;
-                }
-                Level::Ask => (Level::Wait, half, Some(ReadError::SoftTimeout)),
-                Level::Wait => (Level::GiveUp, half, None),
+            let (rests, asks) = (self.since + rest(self.timeouts), self.since + self.timeouts.read_timeout);
+            let (next, at, due) = match self.next {
+                Level::Rest if now < rests => (Level::Rest, rests, None),
+                Level::Rest => (Level::Ask, asks, Some(Due::Rest)),
+                Level::Ask if now < asks => (Level::Ask, asks, None),
+                Level::Ask => (Level::Wait, now + half, Some(Due::Report(ReadError::SoftTimeout))),
+                Level::Wait => (Level::GiveUp, now + half, None),
                 Level::GiveUp => {
                     let error = io::Error::new(io::ErrorKind::TimedOut, "read and response timeouts elapsed");
-                    (Level::GiveUp, Duration::from_secs(1), Some(ReadError::HardError(error)))
+                    (Level::GiveUp, now + Duration::from_secs(1), Some(Due::Report(ReadError::HardError(error))))
                 }
             };
             self.next = next;
-            self.timer.as_mut().reset(now + wait);
-            if let Some(error) = error {
-                return Poll::Ready(error);
+            self.timer.as_mut().reset(at);
+            if let Some(due) = due {
+                return Poll::Ready(due);
             }
         }
+    }
+}
+
+/// Returns the silence after which a stream is at rest.
+fn rest(timeouts: Timeouts) -> Duration {
+    REST.min(timeouts.read_timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncWriteExt as _, BufStream};
+    use tokio::time::timeout;
+    use tokio_xmpp::connect::AsyncReadAndWrite;
+
+    use super::*;
+    use crate::intake::{Ending, Intake};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_at_rest_keeps_no_buffers_and_reads_what_comes_then() {
+        let (near, mut server) = tokio::io::duplex(4 << 10);
+        let timeouts = Timeouts { read_timeout: Duration::from_mins(1), response_timeout: Duration::from_secs(30) };
+        let near: Box<dyn AsyncReadAndWrite> = Box::new(BufStream::new(near));
+        let mut io: Transport = Box::new(Intake::new(near, Ending::default(), timeouts));
+        server.write_all(AS_A_CLIENT.as_bytes()).await.unwrap();
+        assert!(matches!(poll_fn(|cx| io.poll_element(cx, |_| None::<()>)).await, Ok(Found::Bytes)));
+        assert_eq!(io.bytes(), AS_A_CLIENT.as_bytes());
+        let mut stanzas = Stanzas::of(Established::Component(io));
+        for id in ["one", "two"] {
+            let iq = format!("<iq type='result' id='{id}' from='juliet@example.org' to='bots.example.org'/>");
+            server.write_all(iq.as_bytes()).await.unwrap();
+            let came = poll_fn(|cx| stanzas.poll_next(cx)).await;
+            assert!(matches!(came, Some(Ok(Came::Stanza(_)))), "{id}");
+            stanzas.write(&iq);
+            poll_fn(|cx| stanzas.poll_flush(cx)).await.unwrap();
+            assert!(matches!(stanzas.reader, Reader::Reading(_)) && stanzas.rest.capacity() > 0);
+            assert!(stanzas.out.capacity() > 0);
+            assert!(timeout(REST * 2, poll_fn(|cx| stanzas.poll_next(cx))).await.is_err(), "{id}");
+            assert!(matches!(stanzas.reader, Reader::Resting));
+            assert_eq!((stanzas.rest.capacity(), stanzas.out.capacity()), (0, 0));
+        }
+        let came = poll_fn(|cx| stanzas.poll_next(cx)).await;
+        assert!(matches!(came, Some(Err(ReadError::SoftTimeout))), "it is asked for a sign of life all the same");
     }
 }

@@ -54,6 +54,21 @@ fn nothing_of_a_stanza_is_given_before_its_end() {
 }
 
 #[test]
+fn a_sieve_gives_back_memory_between_stanzas_and_loses_nothing_of_one_that_has_begun() {
+    let (mut sieve, mut out) = (Sieve::default(), Vec::new());
+    sieve.push(HEADER.as_bytes(), &mut out).unwrap();
+    sieve.push(b"<presence><x xmlns='urn:x'/></presence>", &mut out).unwrap();
+    sieve.give_back();
+    assert_eq!(sieve.held.take().capacity(), 0);
+    out.clear();
+    sieve.push(b"<message><bo", &mut out).unwrap();
+    sieve.give_back();
+    sieve.push(b"dy>hi</body></message>", &mut out).unwrap();
+    assert_eq!(out, b"<message><body>hi</body></message>");
+    assert!(sieve.header().starts_with(b"<stream:stream "));
+}
+
+#[test]
 fn no_other_attribute_is_as_short_as_the_name_of_a_namespace() {
     for attribute in ["xmlns:n='", "xmlns='"].map(|name| format!("{name}{}'", "u".repeat(MAX_NAMESPACE))) {
         let xml = format!("<message><x {attribute} xmlnsx='{}'/></message>", "u".repeat(MAX_TOKEN / 2));
