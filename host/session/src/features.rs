@@ -94,7 +94,7 @@ pub struct Features {
 }
 
 impl Features {
-    pub(super) fn new(common: &mut Common) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             roster: Roster::default(),
             cards: Cards::default(),
@@ -110,7 +110,7 @@ impl Features {
             commands: Commands::default(),
             dialogs: Dialogs::default(),
             numbering: Numbering::default(),
-            message_events: MessageEvents::new(&mut common.names),
+            message_events: MessageEvents::new(),
             owners: Owners::default(),
             pubsub: Subscriptions::default(),
             encryption: EndToEnd::default(),

@@ -12,7 +12,6 @@ use parlor_stanza::types::{Draft, Message, MessageKind, Outgoing};
 
 use crate::encryption::outbound::Outbound;
 use crate::event::EventName;
-use crate::names::Names;
 use crate::rooms::Rooms;
 use crate::rooms::membership::{Stage, Tells};
 use crate::roster::Roster;
@@ -111,20 +110,23 @@ impl Seen {
     }
 }
 
-/// The names of the events on the hot path, apart from all others.
+/// The names of the events on the hot path. Each account has its own: threads that count the holders of the same one would wait for each
+/// other.
 #[derive(Debug)]
 pub(super) struct MessageEvents {
     pub(super) message: EventName,
     pub(super) added: EventName,
     pub(super) notification: EventName,
+    pub(super) sent: EventName,
 }
 
 impl MessageEvents {
-    pub(super) fn new(names: &mut Names) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            message: names.get("message"),
-            added: names.get("messageAdded"),
-            notification: names.get("messageNotification"),
+            message: EventName::from("message"),
+            added: EventName::from("messageAdded"),
+            notification: EventName::from("messageNotification"),
+            sent: EventName::from("messageSend"),
         }
     }
 }

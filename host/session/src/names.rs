@@ -2,7 +2,7 @@
 //! lists them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::event::EventName;
 use crate::permissions::table::{EVENTS, event};
@@ -20,13 +20,9 @@ pub(super) fn is_reserved(name: &str) -> bool {
     event(name).is_some()
 }
 
-/// The names of the host's events as events carry them. Each is allocated once for an account, with its first use: most accounts
-/// use few of them.
-#[derive(Debug, Default)]
-pub(super) struct Names(HashMap<&'static str, EventName>);
-
-impl Names {
-    pub(super) fn get(&mut self, name: &'static str) -> EventName {
-        Arc::clone(self.0.entry(name).or_insert_with(|| EventName::from(name)))
-    }
+/// Returns the name of an event of the host as events carry it. All accounts share it.
+pub(super) fn event_name(name: &'static str) -> EventName {
+    static ALL: LazyLock<HashMap<&'static str, EventName>> =
+        LazyLock::new(|| EVENTS.iter().map(|rule| (rule.name, EventName::from(rule.name))).collect());
+    ALL.get(name).map_or_else(|| EventName::from(name), Arc::clone)
 }

@@ -8,7 +8,7 @@ use parlor_stanza::error::CallError;
 use crate::answer::Answer;
 use crate::effect::{Due, Effect};
 use crate::event::{self, EventName, Payload};
-use crate::names::{self, Names, is_reserved};
+use crate::names::{self, event_name, is_reserved};
 use crate::waiters::{self, Waiter};
 
 /// Maximum number of waiting calls.
@@ -26,8 +26,20 @@ enum Owner {
 #[derive(Debug)]
 enum State {
     Pending,
-    Resolved(Payload),
-    Rejected(CallError),
+    /// With what it was resolved with. None: [`Payload::None`]. Boxed, since each account has all promises of the host, and these have
+    /// no payload.
+    Resolved(Option<Box<Payload>>),
+    Rejected(Box<CallError>),
+}
+
+impl State {
+    fn settled(result: Result<Payload, CallError>) -> Self {
+        match result {
+            Ok(Payload::None) => Self::Resolved(None),
+            Ok(payload) => Self::Resolved(Some(Box::new(payload))),
+            Err(error) => Self::Rejected(Box::new(error)),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -59,8 +71,8 @@ pub(super) struct Promises {
 }
 
 impl Promises {
-    pub(super) fn new(names: &mut Names) -> Self {
-        let by_name = names::promises().map(|name| (names.get(name), Promise::new(Owner::Host))).collect();
+    pub(super) fn new() -> Self {
+        let by_name = names::promises().map(|name| (event_name(name), Promise::new(Owner::Host))).collect();
         Self { by_name, waiters: 0, successors: BTreeMap::new() }
     }
 
@@ -104,7 +116,7 @@ impl Promises {
         self.waiters -= promise.waiters.len();
         let waiting = promise.waiters.drain(..).map(|waiter| waiter.answer).filter(|answer| !answer.is_abandoned());
         out.extend(waiting.map(|answer| Effect::Answer(Due::new(answer, result.clone()))));
-        promise.state = result.map_or_else(State::Rejected, State::Resolved);
+        promise.state = State::settled(result);
     }
 
     /// Makes these promises of the host pending again. Calls that wait continue to wait.
@@ -273,8 +285,8 @@ impl Promises {
             return Some(Due::new(answer, Err(CallError::NotFound(format!("the promise {name}")))));
         };
         let result = match &promise.state {
-            State::Resolved(payload) => Ok(payload.clone()),
-            State::Rejected(error) => Err(error.clone()),
+            State::Resolved(payload) => Ok(payload.as_deref().map_or(Payload::None, Payload::clone)),
+            State::Rejected(error) => Err(CallError::clone(error)),
             State::Pending if session_over && promise.owner == Owner::Host => Err(CallError::Stopped),
             State::Pending if own >= MAX_OWN_WAITERS => {
                 Err(CallError::OverLimit(format!("{MAX_OWN_WAITERS} calls of one plugin wait for promises")))

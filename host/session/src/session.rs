@@ -48,8 +48,7 @@ pub fn set_name(session: &mut Session, name: AccountName) {
 impl Session {
     /// Creates the session of an account that has not connected yet.
     pub fn new(own: Jid, settings: Settings) -> Self {
-        let mut common = Common::new(own, settings);
-        Self { features: Features::new(&mut common), common }
+        Self { common: Common::new(own, settings), features: Features::new() }
     }
 
     /// Handles one input, and then all that follows from it in other features.

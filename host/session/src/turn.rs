@@ -19,7 +19,7 @@ use crate::encryption::outbound::Outbound;
 use crate::encryption::vouched::HeldMessage;
 use crate::event::{Event, EventName, Payload};
 use crate::iq::{MAX_OUTSTANDING, PendingIqs, Waiting};
-use crate::names::Names;
+use crate::names::event_name;
 use crate::promises::Promises;
 use crate::records::encryption::OtrStatus;
 use crate::records::status::{Status, StatusValue};
@@ -115,7 +115,6 @@ pub struct Common {
     pub(super) own_avatar: Avatar,
     pub(super) deadlines: Deadlines,
     pub(super) iqs: PendingIqs,
-    pub(super) names: Names,
     pub(super) promises: Promises,
     follow_ups: VecDeque<FollowUp>,
     /// Whether messages may need encryption before they are sent.
@@ -130,7 +129,6 @@ pub struct Common {
 
 impl Common {
     pub(super) fn new(own: Jid, settings: Settings) -> Self {
-        let mut names = Names::default();
         Self {
             own,
             account: None,
@@ -150,8 +148,7 @@ impl Common {
             moving: None,
             deadlines: Deadlines::default(),
             iqs: PendingIqs::default(),
-            promises: Promises::new(&mut names),
-            names,
+            promises: Promises::new(),
             follow_ups: VecDeque::new(),
             encrypts: false,
             focus: None,
@@ -272,8 +269,7 @@ impl<'a> Turn<'a> {
 
     /// Fires one of the host's events, and resolves the promise of its name.
     pub(super) fn fire(&mut self, name: &'static str, payload: Payload) {
-        let name = self.common.names.get(name);
-        self.fire_and_resolve(name, payload);
+        self.fire_and_resolve(event_name(name), payload);
     }
 
     /// Fires an event, and resolves the promise of its name.

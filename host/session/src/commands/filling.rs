@@ -27,6 +27,7 @@ use crate::command_rules::CommandPlace;
 use crate::deadlines::Late;
 use crate::effect::Effect;
 use crate::event::{Event, Payload};
+use crate::names::event_name;
 use crate::permissions::Target;
 use crate::turn::Turn;
 
@@ -303,7 +304,7 @@ impl Commands {
             values,
             form: Some(session.into()),
         };
-        let event = Event { name: turn.names.get("command"), at: turn.now, payload };
+        let event = Event { name: event_name("command"), at: turn.now, payload };
         turn.out.push(Effect::FireForForm(given.owner, event, session.to_owned()));
         Ok(())
     }

@@ -19,6 +19,7 @@ use crate::effect::Effect;
 use crate::event::{Event, Payload};
 use crate::iq::random_id;
 use crate::messages::{may_send, say};
+use crate::names::event_name;
 use crate::permissions::{Decision, Target, Use};
 use crate::rooms::Rooms;
 use crate::roster::Roster;
@@ -123,7 +124,7 @@ impl Commands {
                 self.cooldowns.begin(tries, lengths, now);
                 let args = words::split(&line.rest, MAX_ARGS);
                 let payload = Payload::Command { name, args, message: Arc::clone(message), values, form: None };
-                let event = Event { name: turn.names.get("command"), at: turn.now, payload };
+                let event = Event { name: event_name("command"), at: turn.now, payload };
                 turn.out.push(Effect::FireFor(owner, event));
                 return;
             }

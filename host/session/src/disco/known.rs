@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imbl::{HashMap, HashSet};
+use imbl::{HashMap, OrdMap, OrdSet};
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
 use parlor_stanza::files::UPLOAD;
@@ -33,11 +33,11 @@ const FRESH: Duration = Duration::from_hours(1);
 /// The known features of other entities. Cloning it copies a few pointers.
 #[derive(Debug, Clone, Default)]
 pub struct KnownDisco {
-    /// The entities' own answers, with the time of each.
-    entities: HashMap<Jid, (Timestamp, Arc<Disco>)>,
+    /// The entities' own answers, with the time of each. Most accounts have two or three of them, for which a hash map would take 2 KiB.
+    entities: OrdMap<Jid, (Timestamp, Arc<Disco>)>,
     order: Arc<VecDeque<Jid>>,
     /// The own server, account and services: their answers are valid for the whole stream.
-    lasting: HashSet<Jid>,
+    lasting: OrdSet<Jid>,
     /// The claims in the presence of full addresses.
     claims: HashMap<Jid, Arc<Caps>>,
     /// The verified information for each hash. It is true of everyone who claims the hash.
@@ -146,7 +146,10 @@ impl KnownDisco {
     /// Removes the occupants of a room, whose presence is no longer reported.
     pub(crate) fn forget_occupants(&mut self, room: &BareJid) {
         self.claims.retain(|entity, _| !is_occupant(entity, room));
-        self.entities.retain(|entity, _| !is_occupant(entity, room));
+        let occupants: Vec<Jid> = self.entities.keys().filter(|entity| is_occupant(entity, room)).cloned().collect();
+        for occupant in &occupants {
+            self.entities.remove(occupant);
+        }
     }
 
     /// Removes all entities, but keeps the verified hashes.

@@ -200,7 +200,7 @@ impl Features {
         let is_answer = (!questions.is_empty()).then(|| ANSWER.to_owned());
         message.command = line.as_ref().map(|line| line.name.clone()).or(is_answer);
         let message: Arc<Message> = Arc::from(message);
-        let MessageEvents { message: told, added, notification } = &self.message_events;
+        let MessageEvents { message: told, added, notification, .. } = &self.message_events;
         let names = [Some(told), enters.then_some(added), notifies.then_some(notification)].into_iter().flatten();
         let events = names.map(|name| (name.clone(), Payload::Message(Arc::clone(&message))));
         if questions.is_empty() {
@@ -229,8 +229,7 @@ impl Features {
         let is_chat = matches!(message.kind, MessageKind::Chat | MessageKind::Normal);
         let enters = is_chat && !in_room && message.says_something() && self.chats.open.contains_key(&message.chat);
         let message = Arc::from(message);
-        let sent = turn.names.get("messageSend");
-        turn.fire_named(sent, Payload::Message(Arc::clone(&message)));
+        turn.fire_named(self.message_events.sent.clone(), Payload::Message(Arc::clone(&message)));
         if enters {
             turn.fire_named(self.message_events.added.clone(), Payload::Message(message));
         }
