@@ -373,3 +373,14 @@ fn reserved(name: &str) -> CallError {
 fn check_name(name: &str) -> Result<(), CallError> {
     event::check_name(name).map_err(|reason| CallError::invalid("name", reason))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each account has all promises of the host, with or without plugins.
+    #[test]
+    fn a_promise_is_small() {
+        assert!(size_of::<Promise>() <= 64, "{} bytes", size_of::<Promise>());
+    }
+}

@@ -155,6 +155,7 @@ fn decision(part: Part) -> Option<&'static str> {
     match part {
         Part::Echo => Some("cost-of-a-message.md"),
         Part::Instances | Part::Parked => Some("memory-of-a-plugin.md"),
+        Part::Accounts => Some("memory-of-an-account.md"),
         _ => None,
     }
 }
