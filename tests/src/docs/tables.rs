@@ -175,9 +175,10 @@ pub(super) fn limits() -> String {
         - A plugin has added or changed at most 10,000 contacts that are still in the roster.\n\
         - The account's vCard has at most 240 KiB after `vcard.set`. The features and identities that all plugins add \
         by `disco` have 48 KiB together.\n\
-        - A room in which messages are encrypted has at most 500 people. 256 messages to one recipient, and 4,096 of \
-        the account, wait for keys; 64 and 1,024 wait for a chat by OTR to begin; 8,192 encrypted messages of the \
-        account wait for the disk.\n\n\
+        - A room in which messages are encrypted has at most 500 people, whose lists have at most 2,048 devices, of one \
+        person up to 50 in each form of OMEMO. A message waits for keys for up to 90 seconds. 256 messages to one \
+        recipient, and 4,096 of the account, wait for keys; 64 and 1,024 wait for a chat by OTR to begin; 8,192 encrypted \
+        messages of the account wait for the disk.\n\n\
         Other calls fail with `invalid`: a request over the web names at most 8 credentials, which add at most 64 KiB \
         to it, and the configuration of a room has at most 100 fields with 1,000 values and 64 KiB. Without an error, \
         a timer ends after a year at the latest, and the 256th word of a command is all that is left of it.\n\n\
