@@ -64,8 +64,7 @@ impl Records {
             return false;
         }
         let entry = snapshot.entry(jid).map(|contact| &**contact);
-        let part = Arc::new(self.own_contacts.owners_part(jid, entry));
-        own.note(jid, &part, now);
+        let part = own.note(jid, &Arc::new(self.own_contacts.owners_part(jid, entry)), now);
         if let Err(error) = self.kept.keep(plugin, jid, &part).await {
             tracing::warn!(%plugin, %error, "that a plugin changed a contact is forgotten with the next start of the host");
         }
@@ -216,6 +215,19 @@ mod tests {
         records.contact_came(&contact(JULIET, &["staff"]), true, after(59));
         records.contact_came(&contact(JULIET, &["staff"]), false, after(60));
         assert_eq!((own(&records, JULIET), is_owners(&records, JULIET, "staff")), lost, "the contact did that");
+    }
+
+    /// Both calls wait for their turn. Otherwise the second one would store that the contact was there before.
+    #[tokio::test]
+    async fn of_two_calls_that_add_a_contact_the_first_says_what_was_the_owners() {
+        let (store, [echo, _], juliet) = (Store::in_memory(), plugins(), bare(JULIET));
+        let records = restarted(&store).await;
+        assert!(records.changes_contact(&echo, &juliet, &snapshot(Vec::new()), after(1)).await);
+        let added = snapshot(vec![contact(JULIET, &["staff"])]);
+        assert!(records.changes_contact(&echo, &juliet, &added, after(1)).await);
+        for records in [records, restarted(&store).await] {
+            assert_eq!((own(&records, JULIET), is_owners(&records, JULIET, "staff")), ([true, false], [false; 2]));
+        }
     }
 
     #[tokio::test]

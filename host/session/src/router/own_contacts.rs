@@ -237,13 +237,17 @@ impl OwnContacts {
         is_noted
     }
 
-    /// Notes that the plugin asks to add a contact, or to change it for the first time.
-    pub fn note(&self, jid: &BareJid, part: &Arc<OwnersPart>, now: Timestamp) {
+    /// Notes that the plugin asks to add a contact, or to change it for the first time. Returns the part that is the owner's by
+    /// the note: another call of the plugin, which waited for its turn as well, may have made it when the owner had less.
+    pub fn note(&self, jid: &BareJid, part: &Arc<OwnersPart>, now: Timestamp) -> Arc<OwnersPart> {
+        let mut noted = Arc::clone(part);
         self.change(|own| {
             let known = own.get(jid).cloned();
             let note = known.unwrap_or_else(|| Note { part: Arc::clone(part), touched: None, times: 0 });
+            noted = Arc::clone(&note.part);
             own.insert(jid.clone(), Note { touched: Some(now), times: note.times + 1, ..note });
         });
+        noted
     }
 
     /// Drops the note of the plugin's only request about a contact, which changed nothing. Returns whether that was so.
