@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use parlor_base::escape::printable;
-use parlor_stanza::sieve::Sieve;
+use parlor_stanza::sieve::{MAX_BYTES, Sieve};
 use xmpp_parsers::ns;
 
 /// The namespace of `<body/>`.
@@ -17,6 +17,10 @@ const HTTPBIND: &str = "http://jabber.org/protocol/httpbind";
 const XBOSH: &str = "urn:xmpp:xbosh";
 /// The longest start tag, in bytes.
 const LONGEST_HEAD: usize = 16 << 10;
+/// The most prefixes that are declared for elements. The whole answer is searched for each.
+const MOST_PREFIXES: usize = 16;
+/// How much of an answer is read before its length is looked at again, in bytes.
+const PART: usize = 64 << 10;
 /// The longest id of a session, in bytes.
 const LONGEST_SID: usize = 1 << 10;
 /// The longest address that a server may send the account to, in bytes.
@@ -125,11 +129,12 @@ impl Answer {
     }
 
     /// Returns the stream elements in it for a reader that does not see the body. They declare the prefixes of the body that they use,
-    /// in the same way as those of a stream's header (RFC 6120, section 4.8).
+    /// in the same way as those of a stream's header (RFC 6120, section 4.8). If that made them many times longer, they stay as they are.
     pub(super) fn elements(&self) -> Cow<'_, str> {
         let mut needed = String::new();
-        for (name, namespace) in &self.attributes {
-            let Some(prefix) = name.strip_prefix("xmlns:") else { continue };
+        let declared =
+            self.attributes.iter().filter_map(|(name, namespace)| Some((name.strip_prefix("xmlns:")?, namespace)));
+        for (prefix, namespace) in declared.take(MOST_PREFIXES) {
             let is_known =
                 matches!(prefix, "xml" | "xmlns" | "stream") || [HTTPBIND, XBOSH].contains(&namespace.as_str());
             if !is_known && self.payload.contains(&format!("{prefix}:")) {
@@ -141,12 +146,17 @@ impl Answer {
         }
         let header = format!("<stream:stream xmlns='{}' xmlns:stream='{}'{needed}>", ns::JABBER_CLIENT, ns::STREAM);
         let (mut sieve, mut passed) = (Sieve::default(), Vec::new());
-        let has_begun = sieve.push(header.as_bytes(), &mut passed).is_ok();
+        let mut is_read = sieve.push(header.as_bytes(), &mut passed).is_ok();
         passed.clear();
-        let is_read =
-            has_begun && sieve.push(self.payload.as_bytes(), &mut passed).is_ok() && sieve.is_between_elements();
+        let most = MAX_BYTES.max(2 * self.payload.len());
+        for part in self.payload.as_bytes().chunks(PART) {
+            is_read = is_read && sieve.push(part, &mut passed).is_ok() && passed.len() <= most;
+            if !is_read {
+                break;
+            }
+        }
         match String::from_utf8(passed) {
-            Ok(elements) if is_read => Cow::Owned(elements),
+            Ok(elements) if is_read && sieve.is_between_elements() => Cow::Owned(elements),
             // The intake says what is wrong with them.
             Ok(_) | Err(_) => Cow::Borrowed(&self.payload),
         }
@@ -372,6 +382,21 @@ mod tests {
         ] {
             assert_eq!(read(&format!("xmlns:{declared}>{payload}</body>")).elements(), payload);
         }
+    }
+
+    /// Otherwise an answer of some megabytes, with long namespaces and many short elements, would take gigabytes.
+    #[test]
+    fn declarations_do_not_make_an_answer_many_times_longer() {
+        let declared = ["p", "q", "r", "s"].map(|prefix| format!(" xmlns:{prefix}='{}'", "n".repeat(250))).concat();
+        let message = "<message><p:x/><q:x/><r:x/><s:x/></message>";
+        let few = read(&format!("{declared}>{message}</body>"));
+        assert_eq!(few.elements(), message.replacen("<message", &format!("<message{declared}"), 1));
+        let payload = message.repeat(12_000);
+        let much = read(&format!("{declared}>{payload}</body>"));
+        assert!(much.elements() == payload, "{} bytes", much.elements().len());
+        let many: Vec<_> = (0..=MOST_PREFIXES).map(|number| format!("xmlns:p{number}='urn:p' ")).collect();
+        let last = format!("<message><p{MOST_PREFIXES}:x/></message>");
+        assert_eq!(read(&format!("{}>{last}</body>", many.concat())).elements(), last);
     }
 
     #[test]
