@@ -13,7 +13,7 @@ use super::target::{self, AccountRequest};
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Without a command it lists the contacts. A person whose SUBSCRIPTION ends with `asks` wants to see when the account is online.\n\nExamples:\n  parlor contacts                  the contacts of every account\n  parlor contacts --account main   those of one account\n  parlor contacts --json           the same for programs\n  parlor contacts accept juliet@example.org   lets her see it\n  parlor contacts deny juliet@example.org     does not\n\nExit codes: 0 shown or done, 1 failed, 4 no host runs, 5 a node of the cluster did not answer, 2 wrong usage"
+    after_help = "Without a command it lists the contacts. A person whose SUBSCRIPTION ends with `asks` wants to see when the account is online. PLUGINS names those that added or changed a contact: what they made of it lets nobody give a command.\n\nExamples:\n  parlor contacts                  the contacts of every account\n  parlor contacts --account main   those of one account\n  parlor contacts --json           the same for programs\n  parlor contacts accept juliet@example.org   lets her see it\n  parlor contacts deny juliet@example.org     does not\n\nExit codes: 0 shown or done, 1 failed, 4 no host runs, 5 a node of the cluster did not answer, 2 wrong usage"
 )]
 pub struct ContactsArgs {
     #[command(subcommand)]
@@ -70,6 +70,9 @@ impl ContactsArgs {
     }
 }
 
+/// The head of a list. The last column is left out where no plugin has changed a contact.
+const HEAD: [&str; 6] = ["CONTACT", "NAME", "STATUS", "SUBSCRIPTION", "GROUPS", "PLUGINS"];
+
 /// Says which account has answered the request of a person. All of its contacts would hide that.
 fn answered(all: &[People], jid: &str, does: &str) -> String {
     let mut text = String::new();
@@ -96,8 +99,14 @@ fn screen(all: &[People]) -> String {
             });
             continue;
         }
-        let rows: Vec<_> = people.contacts.iter().map(row).collect();
-        text.push_str(&table(&["CONTACT", "NAME", "STATUS", "SUBSCRIPTION", "GROUPS"], &rows));
+        let (mut head, mut rows) = (HEAD.to_vec(), people.contacts.iter().map(row).collect::<Vec<_>>());
+        if people.contacts.iter().all(|person| person.plugins.is_empty()) {
+            head.truncate(HEAD.len() - 1);
+            for row in &mut rows {
+                row.truncate(HEAD.len() - 1);
+            }
+        }
+        text.push_str(&table(&head, &rows));
     }
     let (known, unknown): (Vec<_>, Vec<_>) = all.iter().filter(is_left_out).partition(|people| people.known);
     for (names, what) in [(known, "no contacts"), (unknown, "contacts that have not come from the server yet")] {
@@ -110,8 +119,9 @@ fn screen(all: &[People]) -> String {
 }
 
 fn row(person: &Person) -> Vec<String> {
-    let groups = if person.groups.is_empty() { "-".to_owned() } else { person.groups.join(", ") };
-    vec![person.jid.clone(), person.name.clone(), person.status.clone(), subscription(person), groups]
+    let [groups, plugins] =
+        [&person.groups, &person.plugins].map(|names| if names.is_empty() { "-".to_owned() } else { names.join(", ") });
+    vec![person.jid.clone(), person.name.clone(), person.status.clone(), subscription(person), groups, plugins]
 }
 
 /// Returns who sees whose presence, and whether the person asks for more.
@@ -156,6 +166,7 @@ mod tests {
             status: "online".to_owned(),
             asks,
             groups: Vec::new(),
+            plugins: Vec::new(),
         };
         let people =
             |account: &str, known: bool, contacts| People { account: account.to_owned(), node: None, known, contacts };
@@ -174,6 +185,15 @@ mod tests {
              \naccount new\nits contacts have not come from the server yet\n\
              \naccount spare\nno contacts\n\
              \naccount far, node two\nno contacts\n"
+        );
+        // What it made of the contact gives nobody a command.
+        let welcomed = Person { plugins: vec!["welcome".to_owned()], ..person("a@example.org", false) };
+        assert_eq!(
+            screen(&[people("main", true, vec![welcomed, person("b@example.org", true)])]),
+            "account main\n\
+             CONTACT        NAME           STATUS  SUBSCRIPTION  GROUPS  PLUGINS\n\
+             a@example.org  a@example.org  online  both          -       welcome\n\
+             b@example.org  b@example.org  online  none, asks    -       -\n"
         );
     }
 }

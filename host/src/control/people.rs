@@ -43,6 +43,7 @@ fn people_of(config: &Config, account: &Shared, only: Option<&BareJid>) -> Peopl
         status: status(one).to_owned(),
         asks: one.requesting,
         groups: one.groups.iter().map(|group| escape_untrusted(group, LONGEST)).collect(),
+        plugins: account.records.changed_by(&one.jid).iter().map(ToString::to_string).collect(),
     });
     People {
         account: account.name.to_string(),

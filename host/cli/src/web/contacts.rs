@@ -206,6 +206,7 @@ mod tests {
             status: "online".to_owned(),
             asks: false,
             groups: vec!["Friends".to_owned()],
+            plugins: Vec::new(),
         }
     }
 
@@ -367,6 +368,7 @@ mod tests {
             status: evil(),
             asks: true,
             groups: vec![evil(), evil()],
+            plugins: vec![evil()],
         };
         let people =
             |known: bool| People { account: evil(), node: Some(evil()), known, contacts: vec![person.clone()] };

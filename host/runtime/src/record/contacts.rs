@@ -39,6 +39,11 @@ impl Records {
         self.own_contacts.of(plugin)
     }
 
+    /// Returns the plugins that added or changed a contact.
+    pub fn changed_by(&self, jid: &BareJid) -> Vec<PluginId> {
+        self.own_contacts.noted_by(jid)
+    }
+
     /// Records that a plugin is about to change a contact again. Returns false if it is the first time.
     pub(crate) fn touches_contact(&self, plugin: &PluginId, jid: &BareJid, now: Timestamp) -> bool {
         self.own_contacts(plugin).touch(jid, now)
@@ -249,10 +254,12 @@ mod tests {
             ["staff", "night", "admins"].map(|group| is_owners(records, JULIET, group))
         };
         assert_eq!(seen(&records), [[true, true], [true, false], [true, false]]);
+        assert_eq!(records.changed_by(&bare(JULIET)), plugins());
         let later = restarted(&store).await;
         assert_eq!(seen(&later), [[true, true], [true, false], [true, false]]);
         later.contact_came(&contact(JULIET, &["staff", "admins"]), true, after(60));
         assert_eq!(seen(&later), [[true; 2]; 3], "the owner edited it: no plugin has a note");
+        assert!(later.changed_by(&bare(JULIET)).is_empty());
         assert_eq!(seen(&restarted(&store).await), [[true; 2]; 3]);
     }
 

@@ -110,6 +110,15 @@ impl PluginContacts {
         notes.values().filter_map(|own| own.get(jid)).all(|note| what(&note.part))
     }
 
+    /// Returns the plugins with a note about a contact.
+    pub fn noted_by(&self, jid: &BareJid) -> Vec<PluginId> {
+        let notes = self.notes.load();
+        let mut plugins: Vec<_> =
+            notes.iter().filter(|(_, own)| own.contains_key(jid)).map(|(plugin, _)| plugin.clone()).collect();
+        plugins.sort();
+        plugins
+    }
+
     /// Returns the part of a contact that is the owner's, for the note of a plugin that changes it now. None: it is not in the
     /// roster.
     pub fn owners_part(&self, jid: &BareJid, contact: Option<&Contact>) -> OwnersPart {

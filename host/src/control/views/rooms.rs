@@ -133,6 +133,9 @@ pub struct Person {
     pub asks: bool,
     /// The groups in the roster.
     pub groups: Vec<String>,
+    /// The plugins that added or changed it. What they made of it lets nobody give a command.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plugins: Vec<String>,
 }
 
 impl Person {
