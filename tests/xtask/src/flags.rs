@@ -139,6 +139,7 @@ pub struct Web {
 
 /// Measure what a plugin costs beside a native bot, other bots, and bare wasmtime
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Bench {
     /// Measure only this part, or the rows with this text in their names; several are given with commas between
     #[arg(long, value_name = "ROW", conflicts_with = "languages")]
