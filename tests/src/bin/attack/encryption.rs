@@ -47,7 +47,8 @@ macro_rules! by_each_version {
         $(async fn $case(trial: &mut Trial) -> Result<String> {
             let mut ends = Vec::new();
             for version in Version::ALL {
-                ends.push($by_version(trial, version).await.with_context(|| format!("by {version}"))?);
+                let end = Box::pin($by_version(trial, version)).await;
+                ends.push(end.with_context(|| format!("by {version}"))?);
             }
             ends.dedup();
             Ok(ends.join("; by the newer version: "))
