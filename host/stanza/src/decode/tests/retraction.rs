@@ -52,7 +52,7 @@ fn a_retraction_is_the_authors_and_moderation_the_rooms() {
     }
 }
 
-/// MongooseIM lets clients name the id in the archive. `extensions.retract` has that id in rooms, and that of the author elsewhere.
+/// `MongooseIM` lets clients name the id in the archive. `extensions.retract` has that id in rooms, and that of the author elsewhere.
 #[test]
 fn a_retraction_by_the_id_in_an_archive_is_read_in_rooms_alone() {
     let payload = "<apply-to xmlns='urn:xmpp:fasten:0' id='7'><retract \
