@@ -35,6 +35,8 @@ pub(super) struct Fetches {
     /// The requests that were sent, each with its number of outstanding answers.
     running: HashMap<Fetch, usize>,
     queue: VecDeque<Fetch>,
+    /// The number of queued requests to the servers of each owner, except those to the account's own server.
+    queued: HashMap<String, usize>,
     failed: HashMap<Fetch, Duration>,
 }
 
@@ -53,9 +55,12 @@ impl Fetches {
             self.start(fetch.clone(), turn);
             return true;
         }
-        let is_of_one = |queued: &&Fetch| queued.server() != own && queued.owner() == fetch.owner();
-        if !is_own && self.queue.iter().filter(is_of_one).count() >= MAX_QUEUED_OF_ONE {
-            return false;
+        if !is_own {
+            let queued = self.queued.entry(fetch.owner().to_owned()).or_default();
+            if *queued >= MAX_QUEUED_OF_ONE {
+                return false;
+            }
+            *queued += 1;
         }
         self.queue.push_back(fetch.clone());
         true
@@ -125,9 +130,22 @@ impl Fetches {
         let busy = self.busy(own);
         let next = self.queue.iter().position(|queued| queued.server() == own || !busy.contains(&queued.owner()));
         if let Some(next) = next.and_then(|at| self.queue.remove(at)) {
+            if next.server() != own {
+                self.left_queue(next.owner());
+            }
             self.start(next, turn);
         }
         true
+    }
+
+    /// Counts one less of the queued requests to this owner's servers.
+    fn left_queue(&mut self, owner: &str) {
+        if let Some(queued) = self.queued.get_mut(owner) {
+            *queued = queued.saturating_sub(1);
+            if *queued == 0 {
+                self.queued.remove(owner);
+            }
+        }
     }
 
     /// Notes that something cannot be fetched now.
@@ -156,6 +174,36 @@ impl Fetches {
 
     /// Forgets the requests of a lost stream, and returns them: they will get no answers.
     pub(super) fn stream_gone(&mut self) -> Vec<Fetch> {
+        self.queued.clear();
         self.running.drain().map(|(fetch, _)| fetch).chain(self.queue.drain(..)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use parlor_config::Settings;
+
+    use super::*;
+    use crate::turn::Common;
+
+    fn list(number: usize, domain: &str) -> Fetch {
+        Fetch::List(format!("p{number}@{domain}").parse().unwrap(), OmemoForm::Older)
+    }
+
+    #[test]
+    fn the_servers_of_one_owner_have_a_part_of_the_queue_and_get_places_back() {
+        let (own, mut effects) = ("bot@example.org".parse().unwrap(), Vec::new());
+        let mut common = Common::new(own, Settings::default());
+        let mut turn = Turn::new(&mut common, Timestamp::UNIX_EPOCH, &mut effects);
+        let mut fetches = Fetches::default();
+        let silent = |number: usize| list(number, &format!("s{number}.silent.example"));
+        let wanted = (0..3_000).filter(|number| fetches.want(&silent(*number), &mut turn)).count();
+        assert_eq!(wanted, MAX_RUNNING_OF_ONE + MAX_QUEUED_OF_ONE);
+        assert!(fetches.want(&list(0, "example.net"), &mut turn) && fetches.want(&list(0, "example.org"), &mut turn));
+        assert!(fetches.answered(&silent(0), &mut turn));
+        assert!(fetches.want(&silent(3_000), &mut turn) && !fetches.want(&silent(3_001), &mut turn));
+        assert_eq!(fetches.stream_gone().len(), MAX_RUNNING_OF_ONE + MAX_QUEUED_OF_ONE + 2);
+        assert!(fetches.queued.is_empty());
     }
 }

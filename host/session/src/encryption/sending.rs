@@ -16,7 +16,7 @@ use super::outbound::{Outbound, no_encryption};
 use super::partner::partner;
 use super::plainly::{has_key, plainly};
 use super::sealing::{Sealing, has_content, seal};
-use super::waiting::{put, refuse};
+use super::waiting::{Waiter, is_over, put, refuse};
 use crate::iq::keys::Fetch;
 use crate::rooms::Rooms;
 use crate::turn::Turn;
@@ -38,7 +38,8 @@ pub(crate) fn send(keys: &mut EndToEnd, message: Outbound, rooms: &Rooms, turn: 
     if keys.waiting.has(&partner) {
         return keys.waiting.push(&partner, message, turn);
     }
-    go(keys, &partner, message, false, rooms, turn);
+    let now = turn.deadlines.elapsed();
+    go(keys, &partner, (message, now), false, rooms, turn);
 }
 
 /// Returns the person or room that a message is for now. A message to an occupant with an unknown address counts as one to the room.
@@ -50,7 +51,7 @@ fn recipient(message: &Outbound, rooms: &Rooms) -> BareJid {
 fn go(
     keys: &mut EndToEnd,
     partner: &BareJid,
-    message: Outbound,
+    (message, since): Waiter,
     is_last: bool,
     rooms: &Rooms,
     turn: &mut Turn<'_>,
@@ -65,7 +66,7 @@ fn go(
         }
         return false;
     }
-    keys.waiting.wait(partner, message, needs, turn);
+    keys.waiting.wait(partner, (message, since), needs, turn);
     true
 }
 
@@ -280,7 +281,7 @@ pub(super) fn came(keys: &mut EndToEnd, fetch: &Fetch, rooms: &Rooms, turn: &mut
 
 /// Sends the messages that wait for a person or room, until one must wait again.
 fn go_on(keys: &mut EndToEnd, partner: &BareJid, mut is_last: bool, rooms: &Rooms, turn: &mut Turn<'_>) {
-    while let Some(message) = keys.waiting.pop(partner, turn) {
+    while let Some((message, since)) = keys.waiting.pop(partner, turn) {
         if message.is_abandoned() {
             continue;
         }
@@ -290,7 +291,8 @@ fn go_on(keys: &mut EndToEnd, partner: &BareJid, mut is_last: bool, rooms: &Room
             refuse(message, CallError::NotFound(gone), turn);
             continue;
         }
-        if go(keys, partner, message, is_last, rooms, turn) {
+        is_last |= is_over(since, turn.deadlines.elapsed());
+        if go(keys, partner, (message, since), is_last, rooms, turn) {
             return keys.waiting.begin_time(partner, turn);
         }
         is_last = false;
@@ -309,13 +311,15 @@ pub(crate) fn waited(keys: &mut EndToEnd, partner: &BareJid, rooms: &Rooms, turn
 /// Repeats the fetches for waiting messages on a new stream.
 pub(crate) fn again(keys: &mut EndToEnd, rooms: &Rooms, turn: &mut Turn<'_>) {
     for partner in keys.waiting.partners() {
-        let _ = keys.waiting.give_up(&partner);
+        keys.waiting.restart(&partner, turn.deadlines.elapsed());
         go_on(keys, &partner, false, rooms, turn);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use jiff::Timestamp;
     use parlor_config::{Encryption, OtrPolicy, Settings};
     use parlor_stanza::types::{Draft, Extensions, ReplyTo};
@@ -386,7 +390,7 @@ mod tests {
         assert!(concerned(|keys| keys.ways.note_message(&jid(), "m", Way::Otr)));
         assert!(concerned(|keys| {
             let message = outbound(EncryptionWish::Required, None);
-            effects_of(|turn| keys.waiting.wait(&jid(), message, HashSet::new(), turn));
+            effects_of(|turn| keys.waiting.wait(&jid(), (message, Duration::ZERO), HashSet::new(), turn));
         }));
     }
 }

@@ -19,18 +19,20 @@ pub(super) const MAX_OF_ONE: usize = 256;
 pub(super) const MAX_WAITING: usize = 4_096;
 /// Time limit for the fetches of the first waiting message.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-/// Time limit for all fetches of a message. They may lead to further ones: people can list new devices as often as they like.
+/// Time limit for the whole wait of a message. Fetches may lead to further ones, for this message and for those before it: people can
+/// list new devices as often as they like.
 const LONGEST: Duration = Duration::from_secs(90);
+
+/// A message, and since when it waits.
+pub(super) type Waiter = (Outbound, Duration);
 
 /// The messages for one person or room.
 #[derive(Debug)]
 struct Queue {
-    messages: VecDeque<Outbound>,
+    messages: VecDeque<Waiter>,
     /// The fetches that the first message waits for.
     needs: HashSet<Fetch>,
     deadline: DeadlineKey,
-    /// The id of the message that has waited for fetches last, and since when it has.
-    first: (String, Duration),
 }
 
 /// All messages that wait.
@@ -64,29 +66,25 @@ impl WaitingMessages {
             return refuse(message, error, turn);
         }
         if let Some(queue) = self.all.get_mut(partner) {
-            queue.messages.push_back(message);
+            queue.messages.push_back((message, turn.deadlines.elapsed()));
             self.count += 1;
         }
     }
 
     /// Lets a message wait for these fetches, before all others.
-    pub(super) fn wait(&mut self, partner: &BareJid, message: Outbound, needs: HashSet<Fetch>, turn: &mut Turn<'_>) {
+    pub(super) fn wait(&mut self, partner: &BareJid, waiter: Waiter, needs: HashSet<Fetch>, turn: &mut Turn<'_>) {
         if !self.all.contains_key(partner) && self.count >= MAX_WAITING {
             let error = CallError::OverLimit(format!("{MAX_WAITING} messages wait for keys of their recipients"));
-            return refuse(message, error, turn);
+            return refuse(waiter.0, error, turn);
         }
         self.count += 1;
-        let first = (message.id.clone(), turn.deadlines.elapsed());
         if let Some(queue) = self.all.get_mut(partner) {
-            if queue.first.0 != first.0 {
-                queue.first = first;
-            }
-            queue.messages.push_front(message);
+            queue.messages.push_front(waiter);
             queue.needs = needs;
             return;
         }
         let deadline = turn.deadlines.set(PATIENCE, Late::KeysWaited(partner.clone()));
-        self.all.insert(partner.clone(), Queue { messages: VecDeque::from([message]), needs, deadline, first });
+        self.all.insert(partner.clone(), Queue { messages: VecDeque::from([waiter]), needs, deadline });
     }
 
     /// Notes that this fetch has ended. Returns the people and rooms whose messages wait for nothing else.
@@ -99,28 +97,36 @@ impl WaitingMessages {
 
     /// Ends the wait of a person's or room's messages. Returns the fetches that they still waited for.
     pub(super) fn give_up(&mut self, partner: &BareJid) -> HashSet<Fetch> {
-        let Some(queue) = self.all.get_mut(partner) else { return HashSet::new() };
-        // On another stream, it begins to wait anew.
-        queue.first.0.clear();
-        std::mem::take(&mut queue.needs)
+        self.all.get_mut(partner).map(|queue| std::mem::take(&mut queue.needs)).unwrap_or_default()
+    }
+
+    /// Lets all messages for a person or room wait anew, since nothing was fetched while the stream was lost.
+    pub(super) fn restart(&mut self, partner: &BareJid, now: Duration) {
+        if let Some(queue) = self.all.get_mut(partner) {
+            queue.needs.clear();
+            for (_, since) in &mut queue.messages {
+                *since = now;
+            }
+        }
     }
 
     /// Takes the first message for a person or room. The last one ends the wait.
-    pub(super) fn pop(&mut self, partner: &BareJid, turn: &mut Turn<'_>) -> Option<Outbound> {
+    pub(super) fn pop(&mut self, partner: &BareJid, turn: &mut Turn<'_>) -> Option<Waiter> {
         let queue = self.all.get_mut(partner)?;
-        let message = queue.messages.pop_front();
-        if message.is_some() {
+        let waiter = queue.messages.pop_front();
+        if waiter.is_some() {
             self.count -= 1;
         } else if let Some(queue) = self.all.remove(partner) {
             turn.deadlines.cancel(queue.deadline);
         }
-        message
+        waiter
     }
 
     /// Starts the time limit of the fetches that the first message waits for now.
     pub(super) fn begin_time(&mut self, partner: &BareJid, turn: &mut Turn<'_>) {
         if let Some(queue) = self.all.get_mut(partner) {
-            let left = (queue.first.1 + LONGEST).saturating_sub(turn.deadlines.elapsed());
+            let now = turn.deadlines.elapsed();
+            let left = queue.messages.front().map_or(PATIENCE, |(_, since)| (*since + LONGEST).saturating_sub(now));
             turn.deadlines.cancel(queue.deadline);
             queue.deadline = turn.deadlines.set(PATIENCE.min(left), Late::KeysWaited(partner.clone()));
         }
@@ -136,11 +142,16 @@ impl WaitingMessages {
         self.count = 0;
         for (_, queue) in std::mem::take(&mut self.all) {
             turn.deadlines.cancel(queue.deadline);
-            for message in queue.messages {
+            for (message, _) in queue.messages {
                 refuse(message, CallError::Offline, turn);
             }
         }
     }
+}
+
+/// Returns whether a message has waited for so long that nothing more is fetched for it.
+pub(super) fn is_over(since: Duration, now: Duration) -> bool {
+    now >= since + LONGEST
 }
 
 /// Answers that a message was not sent, to the call or to the dialog that asks by it. A message of the host itself is

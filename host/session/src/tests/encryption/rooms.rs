@@ -222,6 +222,7 @@ fn no_keys_are_fetched_for_more_devices_than_a_message_can_have_keys_for() {
 fn whoever_lists_new_devices_without_end_holds_up_a_message_for_so_long_at_most() {
     let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
     let mut sent = bot.say(ROMEO, "secret", EncryptionWish::Required);
+    let mut next = bot.say(ROMEO, "the next", EncryptionWish::Required);
     bot.lists(ROMEO, |form| romeo.listed(form));
     let mut rounds = 0;
     let answer = loop {
@@ -243,7 +244,9 @@ fn whoever_lists_new_devices_without_end_holds_up_a_message_for_so_long_at_most(
     };
     assert!(answer.is_ok(), "{answer:?}");
     assert!(rounds > 3, "it did not wait for the keys of a new device");
-    assert_eq!(romeo.reads(&bot).as_deref(), Some("secret"));
+    // The one behind it has waited for as long, and does not begin anew.
+    assert!(matches!(got(&mut next), Some(Ok(_))));
+    assert_eq!((bot.sealed(), romeo.reads(&bot).as_deref()), (2, Some("the next")));
 }
 
 #[test]
