@@ -109,13 +109,11 @@ impl AddedContacts {
 
 /// Puts a contact of an account and a plugin into the table where it belongs, and into no other.
 fn put(edit: &Edit<'_>, [account, plugin, jid]: [&str; 3], part: Option<&str>) -> rusqlite::Result<()> {
-    match part {
-        Some(part) => edit.write(CHANGE, params![account, plugin, jid, part]).map(drop),
-        None => {
-            edit.write(KEEP, params![account, plugin, jid])?;
-            forget_change(edit, account, jid, Some(plugin))
-        }
+    if let Some(part) = part {
+        return edit.write(CHANGE, params![account, plugin, jid, part]).map(drop);
     }
+    edit.write(KEEP, params![account, plugin, jid])?;
+    forget_change(edit, account, jid, Some(plugin))
 }
 
 /// Removes a contact from the second table, if it is there: a node of the cluster with an earlier parlor does not know that table.
