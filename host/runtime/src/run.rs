@@ -187,9 +187,9 @@ impl<'a> Running<'a> {
     ) -> wasmtime::Result<Served> {
         let (instance, mut initialized) = (self.instance, Some(initialized));
         let (mut timer, mut idle) = (pin!(tokio::time::sleep_until(Instant::now())), Idle::of(instance));
-        let changes = instance.registered.changes();
+        let notify = instance.registered.changes();
         // Kept: a new one would be put into the list of waiters, and taken out again, several times for one event.
-        let mut changed = pin!(changes.notified());
+        let mut changed = pin!(notify.notified());
         let (mut due, mut host_stops) = (None, false);
         loop {
             let is_full = self.spare.is_needed(self.taken(), self.most);
@@ -229,7 +229,7 @@ impl<'a> Running<'a> {
                     idle.ends();
                 }
                 () = &mut changed, if takes_mail => {
-                    changed.set(changes.notified());
+                    changed.set(notify.notified());
                     due = next_due(instance, timer.as_mut());
                 }
                 mail = self.mail.next(), if takes_mail && !is_full && self.confirming.is_none() => {

@@ -12,11 +12,11 @@ use super::web::WebClient;
 
 /// The parts that most instances never need. They are made when they are used, as by a `LazyLock`.
 #[derive(Default)]
-pub(crate) struct Seldom(OnceLock<Box<Parts>>);
+pub(crate) struct Seldom(OnceLock<Box<Used>>);
 
 /// The parts once one of them was used.
 #[derive(Default)]
-pub(crate) struct Parts {
+pub(crate) struct Used {
     /// Its clients for requests over the web.
     pub(super) web: WebClient,
     /// Its requests over the web whose bodies go in parts, and its files that are open.
@@ -29,7 +29,7 @@ pub(crate) struct Parts {
 
 impl Seldom {
     /// Returns them without making them.
-    pub(super) fn get(&self) -> Option<&Parts> {
+    pub(super) fn get(&self) -> Option<&Used> {
         self.0.get().map(Box::as_ref)
     }
 
@@ -57,9 +57,9 @@ impl Seldom {
 }
 
 impl Deref for Seldom {
-    type Target = Parts;
+    type Target = Used;
 
-    fn deref(&self) -> &Parts {
+    fn deref(&self) -> &Used {
         self.0.get_or_init(Box::default)
     }
 }
