@@ -107,7 +107,9 @@ pub(super) async fn add_loaded(
             tracing::error!(plugin = %id, %reason, "plugin refused");
         }
         let version = versions.remove(&id).flatten();
-        plugins.insert(id, Plugin { is_early, ..Plugin::new(entry, Standing::Refused(reason), version) });
+        let mut plugin = Plugin::new(entry, Standing::Refused(reason), version);
+        plugin.is_early = is_early;
+        plugins.insert(id, plugin);
     }
     drop(plugins);
     webhooks::note_resting(host).await;
