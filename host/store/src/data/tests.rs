@@ -224,4 +224,30 @@ proptest! {
             assert!(kept <= 500);
         });
     }
+
+    /// This also holds for writes of several plugins that share a transaction.
+    #[test]
+    fn the_size_is_right_after_writes_that_are_made_together(
+        steps in prop::collection::vec((any::<bool>(), 0..4_usize, 0..200_usize, prop::option::of(-1..2_i64), any::<bool>()), 1..25)
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (store, data) = data();
+            let calls = steps.into_iter().map(|(is_other, key, length, expires, delete)| {
+                let one = Write {
+                    key: "ü".repeat(key + 1),
+                    value: (!delete).then(|| vec![0; length]),
+                    expires: expires.map(|hours| now() + hours * 3_600_000),
+                    only: Only::Always,
+                };
+                data.write(owner(if is_other { "b" } else { "a" }), 500, one)
+            });
+            for made in together(&store, calls).await {
+                made.unwrap();
+            }
+            let (kept, noted) = kept_and_noted(&data).await;
+            assert_eq!(kept, noted);
+            assert!(data.sizes().await.unwrap().values().all(|size| *size <= 500));
+        });
+    }
 }
