@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use imbl::HashSet;
-use jid::BareJid;
+use jid::{BareJid, Jid};
 use jiff::Timestamp;
 use parlor_base::recent::Recent;
 use parlor_stanza::types::{Message, MessageKind};
 
 use crate::event::{Event, Payload};
 use crate::position::{Archive, Position};
+use crate::records::encryption::Undecryptable;
 
 /// Minimum number of messages that are remembered.
 const REMEMBERED: usize = 4_096;
@@ -104,15 +105,17 @@ impl DeliveryLog {
 
     /// Decides about an event for this mailbox, and records it.
     pub(super) fn judge(&mut self, event: &Event, delivery: Delivery) -> Verdict {
-        let (Payload::Message(message) | Payload::Command { message, .. }) = &event.payload else {
-            return Verdict::Tell(None);
+        let message = match &event.payload {
+            Payload::Message(message) | Payload::Command { message, .. } => message,
+            Payload::Undecryptable(told) => return self.judge_undecryptable(told, delivery),
+            _ => return Verdict::Tell(None),
         };
         // Several events report a message; catching up delivers only this one.
         let is_message = &*event.name == "message";
         if message.kind == MessageKind::Error {
             return Verdict::Tell(None);
         }
-        let of = archive_of(message);
+        let of = archive_of(message.kind, &message.chat);
         let is_caught_up_in = of.room().is_none_or(|room| self.rooms.has(room));
         // A room's archive has the same messages as the history that the room sends, goes further back, and has the
         // positions of those that were handled.
@@ -155,14 +158,33 @@ impl DeliveryLog {
         }
     }
 
+    /// Decides about a message that cannot be decrypted. It has no place, since the archive may have its text later, when the host
+    /// knows its key. So the archive lists it again and again, and here it is told once.
+    fn judge_undecryptable(&mut self, told: &Undecryptable, delivery: Delivery) -> Verdict {
+        let Some(id) = &told.stanza_id else { return Verdict::Tell(None) };
+        let of = archive_of(told.kind, &told.chat);
+        // A text that comes later has another hash.
+        let hash = self.live.hash((&of, id, &told.from, &told.id));
+        let (is_past, was_live) = (told.delayed, self.live.knows(hash));
+        let is_new = match delivery {
+            // A room repeats its last messages when it is entered.
+            Delivery::Live(_) => {
+                self.live.note(hash);
+                !self.missed.knows(hash) && !(is_past && was_live)
+            }
+            Delivery::Missed => self.missed.note(hash) && !was_live,
+        };
+        if is_new { Verdict::Tell(None) } else { Verdict::Again }
+    }
+
     fn words(&self, message: &Message) -> u64 {
         self.live.hash((&message.from, &message.id, &message.body))
     }
 }
 
-fn archive_of(message: &Message) -> Archive {
-    match message.kind {
-        MessageKind::Groupchat => Archive::Room(message.chat.to_bare()),
+fn archive_of(kind: MessageKind, chat: &Jid) -> Archive {
+    match kind {
+        MessageKind::Groupchat => Archive::Room(chat.to_bare()),
         MessageKind::Chat | MessageKind::Normal | MessageKind::Headline | MessageKind::Error => Archive::Own,
     }
 }

@@ -447,6 +447,41 @@ fn what_came_live_is_not_told_as_missed_and_what_was_told_as_missed_not_live() {
     assert_eq!(places(&mut receiver), [(None, true)], "it is told of each message as often as of others");
 }
 
+/// The archive lists it at each log-in until a later message is handled, and a room sends it at each entry.
+#[test]
+fn a_message_that_cannot_be_decrypted_is_told_once_until_it_can_be() {
+    use crate::{Undecryptable, UndecryptableReason};
+
+    let router = Router::default();
+    let (mailbox, mut receiver) = catching_up(&Grants::all());
+    for name in ["message", "undecryptable"] {
+        router.subscribe(&mailbox, name, Filter { delayed: true, ..Filter::default() }, false);
+    }
+    let sealed = |event: Event| {
+        let Payload::Message(message) = &event.payload else { unreachable!() };
+        let told = Undecryptable::of(Message::clone(message), UndecryptableReason::NoSession);
+        Event { name: "undecryptable".into(), payload: Payload::Undecryptable(Arc::new(told)), ..event }
+    };
+    let live = |event: Event| router.route(event, router.live(), &|_| false);
+    let missed = |event: Event| router.route_missed(mailbox.instance(), event, &|_| false);
+    live(sealed(message(Some("a"), "a")));
+    assert!(!missed(sealed(message(Some("a"), "a"))));
+    assert!(missed(sealed(message(Some("b"), "b"))));
+    assert!(!missed(sealed(message(Some("b"), "b"))));
+    live(sealed(message(Some("b"), "b")));
+    assert_eq!(heard(&mut receiver).len(), 2);
+    assert!(missed(message(Some("a"), "a")), "its key is known now");
+    assert_eq!(places(&mut receiver), [place("a", true)]);
+    for _ in 0..2 {
+        live(sealed(in_room(Some("c"), "c", true)));
+    }
+    assert_eq!(heard(&mut receiver).len(), 1);
+    for _ in 0..2 {
+        live(sealed(in_room(None, "d", true)));
+    }
+    assert_eq!(heard(&mut receiver).len(), 2, "without an id, nobody can say that it is the same");
+}
+
 /// Applies to services that leave ids in place that others wrote in their name.
 #[test]
 fn an_id_of_the_archive_that_another_message_has_hides_nothing() {
