@@ -27,6 +27,7 @@ use tokio::sync::watch;
 use super::adding::{load_plugin, prune_cache};
 use super::domains::Domains;
 use super::plugin::{Plugin, Standing, chosen, dependencies};
+use super::plugins::all_is_stored;
 use super::unknown_settings::warn_of_unknown_settings;
 use super::{Host, INITIALIZE, audit, claims, moved, sleeping};
 
@@ -312,14 +313,17 @@ async fn close(host: &Host, names: &[&AccountName]) {
         let mut accounts = host.held();
         names.iter().filter_map(|name| accounts.remove(*name)).collect()
     };
+    let gone: Vec<_> = going.iter().map(|account| Arc::clone(account.shared())).collect();
     join_all(going.into_iter().map(async |account| {
         // No later process resumes its session.
         let _ = account.shared().log_out(Asker::Host, &Granted::HOST).await;
-        let name = account.shared().name.clone();
         account.stop().await;
-        tracing::info!(account = %name, "account removed");
     }))
     .await;
+    all_is_stored(host, &gone, &host.plugins.ids().await).await;
+    for account in gone {
+        tracing::info!(account = %account.name, "account removed");
+    }
 }
 
 /// Applies an account's new configuration. Plugins that have settings of theirs there are notified, or restart. Returns the account if

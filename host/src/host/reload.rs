@@ -19,6 +19,7 @@ use super::accounts::{forget_commands, spread, withdraw};
 use super::adding::{add_all, admit, prune_cache};
 use super::audit;
 use super::plugin::{Plugin, Standing};
+use super::plugins::all_is_stored;
 use super::sleeping;
 use super::standing::Left;
 
@@ -112,7 +113,9 @@ impl Host {
     pub(super) async fn take_away(&self, id: &PluginId) -> bool {
         let was_there = self.take_out(id).await.is_some();
         if was_there {
-            forget_commands(&self.accounts(), id).await;
+            let accounts = self.accounts();
+            forget_commands(&accounts, id).await;
+            all_is_stored(self, &accounts, std::slice::from_ref(id)).await;
             tracing::info!(plugin = %id, "plugin removed");
         }
         was_there

@@ -11,7 +11,9 @@ use parlor_plugins::sample;
 use parlor_runtime::compiler::Bounds;
 use parlor_runtime::traces::Traces;
 use parlor_session::permissions::Grants;
-use parlor_store::{Activity, AuditKind, AuditQuery, By, NewAuditEntry, Tally, TallyKind};
+use parlor_store::{
+    Activity, AuditKind, AuditQuery, By, DataFile, LONGEST_VALUE, NewAuditEntry, Only, Owner, Tally, TallyKind, Write,
+};
 
 use super::*;
 
@@ -117,6 +119,34 @@ async fn no_plugin_is_added_while_something_is_done_without_it() {
     assert_eq!(was_added, Some(false));
     assert!(matches!(added, Err(AddError::Refused { .. })), "{added:?}");
     assert_eq!(actions::without_plugin(&host, &id, async {}).await, None, "it is there");
+    host.stop().await;
+}
+
+/// `parlor plugin remove --with-data` empties the file itself, once the host has said that the plugin is gone.
+#[tokio::test]
+async fn all_that_a_plugin_began_to_store_is_stored_when_it_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = offline_host(folder.path()).await;
+    let (id, one) = entry(folder.path(), "one.wasm");
+    assert!(host.add_plugin(id.clone(), one).await.is_err(), "there is no such file");
+    let account = host.account(&"main".parse().unwrap()).unwrap();
+    let owner = Owner { account: account.own.clone(), plugin: id.clone() };
+    for number in 0..50 {
+        let (key, value) = (format!("{number}"), Some(vec![7; LONGEST_VALUE]));
+        let write = Write { key, value, expires: None, only: Only::Always };
+        // Nobody waits for it any more.
+        let _ = futures_util::poll!(Box::pin(account.data().write(owner.clone(), 1 << 30, write)));
+    }
+    assert!(host.take_away(&id).await);
+    let file = DataFile::open(&host.config().data).unwrap().unwrap();
+    let mut stored = 0;
+    let read = file.each(&owner, |_| {
+        stored += 1;
+        Ok::<_, std::convert::Infallible>(())
+    });
+    read.unwrap().unwrap();
+    assert_eq!(stored, 50);
+    drop(account);
     host.stop().await;
 }
 

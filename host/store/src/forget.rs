@@ -11,7 +11,7 @@ use super::change::{Only, Owner, StoredValue, Write, Written};
 use super::data::{PluginData, write};
 use super::edit::{Edit, Statement};
 use super::size::Size;
-use super::work::Lane;
+use super::work::{Lane, Task, answered, result_of};
 
 /// The statements that remove all rows of a plugin on an account, each with its table.
 pub(super) const TABLES: [(&str, Statement); 9] = [
@@ -39,14 +39,34 @@ pub(super) const STATEMENTS: [Statement; 9] = [
 ];
 
 impl PluginData {
-    /// Returns whether a plugin has stored anything that [`forget`](Self::forget) removes.
+    /// Returns whether a plugin has stored anything that [`forget`](Self::forget) removes. The plugin must not run there.
     pub async fn keeps(&self, owner: Owner) -> Result<bool, StoreError> {
+        self.settled(vec![owner.clone()]).await?;
         self.read(Lane::Host, move |file| keeps(file, &owner)).await
     }
 
     /// Removes all that a plugin stored on an account: whole, or nothing. The plugin must not run there.
     pub async fn forget(&self, owner: Owner) -> Result<(), StoreError> {
+        let owners = vec![owner.clone()];
+        self.settled(owners).await?;
         self.carry_out(Lane::Host, move |edit| if keeps(edit, &owner)? { forget(edit, &owner) } else { Ok(()) }).await
+    }
+
+    /// Waits until all is stored that was begun before this call: for these plugins, and by the host. Calls of a plugin end with it,
+    /// and what they began to store is stored later.
+    pub async fn settled(&self, owners: Vec<Owner>) -> Result<(), StoreError> {
+        for owner in owners.into_iter().map(Arc::new) {
+            for lane in [Lane::Progress(Arc::clone(&owner)), Lane::Plugin(owner)] {
+                self.pass(lane).await?;
+            }
+        }
+        self.pass(Lane::Host).await
+    }
+
+    /// Waits until all is done that waits in a lane.
+    async fn pass(&self, lane: Lane) -> Result<(), StoreError> {
+        let (job, arrives) = answered(|_| Ok(()));
+        result_of(self.tasks.put(lane, Task::Job(job)).await, arrives, &self.path).await
     }
 
     /// Writes all these entries or none, in place of those with the same keys. Returns false if they would exceed the quota.
@@ -101,10 +121,12 @@ pub(super) fn import(
 mod tests {
     use std::collections::BTreeSet;
 
+    use jiff::Timestamp;
     use parlor_base::clock::Clock;
+    use parlor_session::position::{Archive, Position};
 
     use super::*;
-    use crate::{Store, file};
+    use crate::{Handled, Store, file};
 
     fn owner(plugin: &str) -> Owner {
         Owner { account: "bot@example.org".parse().unwrap(), plugin: plugin.parse().unwrap() }
@@ -141,6 +163,34 @@ mod tests {
         assert!(!data.keeps(owner("a")).await.unwrap() && data.keeps(owner("b")).await.unwrap());
         assert_eq!(data.get(owner("a"), "k".to_owned()).await.unwrap(), None);
         assert!(data.sizes().await.unwrap().contains_key(&owner("b")));
+    }
+
+    /// Its calls end with it. A plugin that comes later under its id would find what they stored.
+    #[tokio::test]
+    async fn what_a_plugin_began_to_store_before_it_ended_goes_too() {
+        let store = Store::in_memory();
+        let data = store.data(Clock::Machine);
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        assert!(store.put(move |_| {
+            let _ = held.recv();
+            Ok(())
+        }));
+        for number in 0..40 {
+            let entry = entry(&number.to_string(), 9);
+            let write = Write { key: entry.key, value: Some(entry.value), expires: None, only: Only::Always };
+            let mut call = Box::pin(data.write(owner("a"), 1 << 20, write));
+            assert!(futures_util::poll!(call.as_mut()).is_pending());
+        }
+        for room in ["hall@rooms.example.org", "attic@rooms.example.org"] {
+            let up_to = Position { id: None, at: Timestamp::UNIX_EPOCH };
+            let keeper = data.positions(owner("a")).of(Archive::Room(room.parse().unwrap()));
+            keeper.keep(Handled { up_to, beyond: Vec::new() });
+        }
+        let mut forgets = Box::pin(data.forget(owner("a")));
+        assert!(futures_util::poll!(forgets.as_mut()).is_pending());
+        drop(release);
+        forgets.await.unwrap();
+        assert!(!data.keeps(owner("a")).await.unwrap());
     }
 
     #[tokio::test]
