@@ -167,17 +167,14 @@ impl Row {
 pub(crate) fn paired(own: Vec<Row>, others: &[Row]) -> (Vec<Row>, Vec<String>) {
     let (mut rows, mut unpaired) = (Vec::new(), Vec::new());
     for row in own {
-        match others.iter().find(|other| other.what == row.what) {
-            Some(other) => {
-                let pair = Row::alone(row.part, row.what.as_str(), row.value.amount, row.value.unit);
-                let pair = pair.beside(Contestant::Before.to_string(), other.value.amount);
-                rows.extend([row, pair]);
-            }
-            None => {
-                unpaired.push(row.what.clone());
-                rows.push(row);
-            }
-        }
+        let Some(other) = others.iter().find(|other| other.what == row.what) else {
+            unpaired.push(row.what.clone());
+            rows.push(row);
+            continue;
+        };
+        let pair = Row::alone(row.part, row.what.as_str(), row.value.amount, row.value.unit);
+        let pair = pair.beside(Contestant::Before.to_string(), other.value.amount);
+        rows.extend([row, pair]);
     }
     (rows, unpaired)
 }
