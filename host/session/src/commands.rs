@@ -18,6 +18,7 @@ mod help;
 pub(super) mod kinds;
 pub(super) mod people;
 pub(super) mod refusing;
+mod remarks;
 mod replaced;
 mod usage;
 mod words;
@@ -41,6 +42,7 @@ use bare::BareCommands;
 use cooldowns::{Cooldowns, Lengths};
 use declaration::Declared;
 use forms::Forms;
+use remarks::Remarks;
 use replaced::in_force;
 
 /// Maximum length of a command's name with the plugin's id before it, in bytes.
@@ -215,6 +217,7 @@ pub(super) struct Commands {
     away: Vec<(PluginId, String, Registered)>,
     cooldowns: Cooldowns,
     forms: Forms,
+    pub(super) remarks: Remarks,
 }
 
 #[derive(Debug)]

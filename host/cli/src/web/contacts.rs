@@ -51,6 +51,17 @@ type Listed<'a> = (&'a People, &'a Person);
 /// Shows the buttons for the request of a person, by the account and the address of the person.
 type Buttons<'a> = &'a dyn Fn(&str, &str) -> Markup;
 
+/// The columns that only some lists have.
+#[derive(Clone, Copy)]
+struct Columns<'a> {
+    /// The node of the account, in a cluster.
+    has_nodes: bool,
+    /// The plugins that added or changed the contact, if any did.
+    has_plugins: bool,
+    /// The buttons, if somebody asks whom the session may answer.
+    buttons: Option<Buttons<'a>>,
+}
+
 fn all(
     link: &dyn Fn(&str) -> String,
     asked: &Asked,
@@ -64,31 +75,43 @@ fn all(
         asked.picks("account", Some(people.account.as_str()))
             && asked.picks("group", groups.get(people.account.as_str()).copied())
             && asked.picks("state", Some(person.status.as_str()))
-            && asked.has_words(&format!("{} {} {}", person.jid, person.name, person.groups.join(" ")))
+            && asked.has_words(&words(person))
     };
     let contacts = || people.iter().flat_map(|one| one.contacts.iter().map(move |person| (one, person)));
     let mut picked: Vec<Listed<'_>> = contacts().filter(is_picked).collect();
     // Those who wait for an answer are on the first page.
     picked.sort_by_key(|(_, person)| !person.asks);
-    let buttons = buttons.filter(|_| picked.iter().any(|(_, person)| person.asks));
-    let has_nodes = people.iter().any(|one| one.node.is_some());
+    let columns = Columns {
+        has_nodes: people.iter().any(|one| one.node.is_some()),
+        has_plugins: contacts().any(|(_, person)| !person.plugins.is_empty()),
+        buttons: buttons.filter(|_| picked.iter().any(|(_, person)| person.asks)),
+    };
     let mut heads = vec!["Contact", "Name", "Account"];
-    heads.extend(has_nodes.then_some("Node"));
+    heads.extend(columns.has_nodes.then_some("Node"));
     heads.extend(["Status", "Subscription", "Groups"]);
-    heads.extend(buttons.map(|_| "Request"));
+    heads.extend(columns.has_plugins.then_some("Plugins"));
+    heads.extend(columns.buttons.map(|_| "Request"));
     let none = if contacts().next().is_none() { "No contacts." } else { "No contact is like that." };
     let look = Look { name: "contacts", none, caption: "Contacts", heads: &heads };
     let mut choices = of_accounts(asked, accounts);
     choices.push(asked.choice("state", "Status", values(Person::STATUSES)));
-    let hint = "Parts of the address, of the name, or of a group in the list of contacts.";
+    let hint = "Parts of the address, of the name, of a group in the list of contacts, or of a plugin that changed the contact.";
     html! {
         (asked.form(link, ("Contact", hint), &choices))
         div data-live id="contacts" {
             (lacking(lacks))
             (unknown(people))
-            (asked.shown(link, &look, &picked, |contact| row(link, contact, has_nodes, buttons)))
+            @if columns.has_plugins {
+                p { "What the plugins made of a contact that they added or changed lets nobody give a command." }
+            }
+            (asked.shown(link, &look, &picked, |contact| row(link, contact, columns)))
         }
     }
+}
+
+/// Returns what the words that are looked for occur in.
+fn words(person: &Person) -> String {
+    format!("{} {} {} {}", person.jid, person.name, person.groups.join(" "), person.plugins.join(" "))
 }
 
 /// Names the accounts whose contacts have not come from the server.
@@ -106,23 +129,20 @@ fn unknown(people: &[People]) -> Markup {
     }
 }
 
-fn row(
-    link: &dyn Fn(&str) -> String,
-    (people, person): Listed<'_>,
-    has_nodes: bool,
-    buttons: Option<Buttons<'_>>,
-) -> Markup {
-    let groups = Some(person.groups.join(", ")).filter(|groups| !groups.is_empty());
+fn row(link: &dyn Fn(&str) -> String, (people, person): Listed<'_>, columns: Columns<'_>) -> Markup {
+    let [groups, plugins] =
+        [&person.groups, &person.plugins].map(|names| Some(names.join(", ")).filter(|names| !names.is_empty()));
     html! {
         tr {
             th scope="row" { (cell(&person.jid)) }
             td { (cell(&person.name)) }
             td { a href=(link(&accounts::address(&people.account))) { (cell(&people.account)) } }
-            @if has_nodes { td { (maybe(people.node.as_deref())) } }
+            @if columns.has_nodes { td { (maybe(people.node.as_deref())) } }
             td { (cell(&person.status)) }
             td { (cell(&subscription(person))) }
             td { (maybe(groups.as_deref())) }
-            @if let Some(buttons) = buttons {
+            @if columns.has_plugins { td { (maybe(plugins.as_deref())) } }
+            @if let Some(buttons) = columns.buttons {
                 td { @if person.asks { (buttons(&people.account, &person.jid)) } }
             }
         }
@@ -267,6 +287,29 @@ mod tests {
             assert!(text.contains(words), "no {words} in {text}");
         }
         assert!(!text.contains("method=\"post\"") && !text.contains(">Node<"), "{text}");
+    }
+
+    #[test]
+    fn plugins_that_added_or_changed_a_contact_are_named_beside_it() {
+        let welcomed = |jid: &str| Person { plugins: vec!["greet".to_owned(), "welcome".to_owned()], ..person(jid) };
+        let both = [of("main", vec![person("juliet@example.org"), welcomed("romeo@example.net")])];
+        let text = page("", &both, &[]);
+        assert!(text.contains(">Plugins<") && text.contains("lets nobody give a command"), "{text}");
+        let [juliet, romeo] = ["juliet", "romeo"].map(|name| {
+            text.split("<tr>").find(|row| row.contains(&format!("{name}@"))).unwrap().split("</tr>").next().unwrap()
+        });
+        assert!(romeo.contains("greet, welcome") && !juliet.contains("welcome"), "{text}");
+        assert_eq!(juliet.matches("<td").count(), romeo.matches("<td").count(), "{text}");
+        for (query, says) in [
+            ("words=welcome", "1 to 1 of 1."),
+            ("words=greet juliet", "No contact is like that."),
+            ("state=online", "1 to 2 of 2."),
+        ] {
+            let text = page(query, &both, &[]);
+            assert!(text.contains(says) && text.contains("lets nobody give a command"), "{query}: {text}");
+        }
+        let text = page("", &[of("main", vec![person("juliet@example.org")])], &[]);
+        assert!(!text.contains(">Plugins<") && !text.contains("lets nobody"), "{text}");
     }
 
     #[test]

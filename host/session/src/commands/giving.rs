@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
-use parlor_base::id::InstanceId;
+use parlor_base::id::{InstanceId, PluginId};
 use parlor_base::permission::Permission;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Draft, Message, MessageKind};
@@ -58,6 +58,8 @@ struct Attempt {
     may_answer: bool,
     /// The answer to a person who may not give it, or not in this place.
     refusal: Option<String>,
+    /// Its plugin, and the contact who may not give it only because plugins made what would allow it.
+    kept_out: Option<(PluginId, BareJid)>,
     tries: Tries,
     lengths: Lengths,
     /// The values of its arguments, or the answer that says what is wrong with them.
@@ -112,7 +114,10 @@ impl Commands {
             return self.help(message, line.wanted().as_deref(), around, turn);
         }
         let Some(attempt) = self.attempt(message, line, around, turn) else { return };
-        let Attempt { owner, name, spelled, may_answer, refusal, tries, lengths, values } = attempt;
+        let Attempt { owner, name, spelled, may_answer, refusal, kept_out, tries, lengths, values } = attempt;
+        if let Some(kept_out) = &kept_out {
+            self.remarks.keeps_out(turn.account(), kept_out, &name);
+        }
         let now = turn.deadlines.elapsed();
         let wait = if refusal.is_none() { self.cooldowns.wait(tries, lengths, now) } else { None };
         let answer = match (refusal, wait, values) {
@@ -153,6 +158,7 @@ impl Commands {
             _ if is_allowed => None,
             _ => Some(format!("You may not give {spelled} here.")),
         };
+        let kept_out = if is_allowed { None } else { person.kept_out(allow) };
         let values = match &found.reading {
             Reading::Host(declared) if refusal.is_none() => {
                 arguments::read(&declared.parameters, &line.rest, &|nick| person.named(nick))
@@ -165,6 +171,7 @@ impl Commands {
             name: name.into(),
             may_answer: may_speak(found, message, around.roster),
             refusal,
+            kept_out: kept_out.map(|jid| (plugin.clone(), jid.clone())),
             tries: person.tries(&self.cooldowns, plugin, name, message),
             lengths: found.reading.lengths(&rules),
             values,

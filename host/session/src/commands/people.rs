@@ -121,6 +121,17 @@ impl<'a> Person<'a> {
         }
     }
 
+    /// Returns the address of a contact who is in none of these groups, and would be in one if what plugins made of it counted.
+    pub(super) fn kept_out(&self, groups: &[People]) -> Option<&'a BareJid> {
+        let contact = self.around.roster.entry(self.jid.as_ref()?)?;
+        let would_be = |people: &People| match people {
+            People::Contacts => contact.is_seen(),
+            People::Group(name) => contact.groups.contains(name),
+            _ => false,
+        };
+        groups.iter().any(would_be).then_some(&contact.jid)
+    }
+
     /// Returns whether the person writes from their own address, and it was no plugin of this host.
     fn is_direct(&self) -> bool {
         self.room.is_none() && self.occupant.is_none() && self.jid.is_some() && !self.is_of_host

@@ -464,16 +464,22 @@ fn people_are_those_whom_the_server_or_the_room_vouches_for() {
     }
 }
 
+/// Returns a plugin whose commands heed what plugins made of contacts.
+fn heedful(id: &str, all: &Arc<PluginContacts>) -> Plugin {
+    let mut one = plugin(id);
+    let setup = Setup { own_contacts: Some(all.of(&one.id)), ..Setup::default() };
+    let grants = Arc::clone(&one.mailbox.grants());
+    one.mailbox = Mailbox::with(one.instance, 1, grants, setup).0;
+    one
+}
+
 /// Rules plugin-contact.
 /// Otherwise a plugin with `contacts.write` could let strangers give commands of other plugins.
 #[test]
 fn what_a_plugin_made_of_a_contact_gives_nobody_a_command() {
     let mut test = TestSession::connected(Settings::default());
-    let mut dice = plugin("dice");
     let all = Arc::new(PluginContacts::default());
-    let setup = Setup { own_contacts: Some(all.of(&dice.id)), ..Setup::default() };
-    let grants = Arc::clone(&dice.mailbox.grants());
-    dice.mailbox = Mailbox::with(dice.instance, 1, grants, setup).0;
+    let dice = heedful("dice", &all);
     let notes = ["dice", "other"].map(|plugin| all.of(&plugin.parse().unwrap()));
     for (name, people) in [("contacts", People::Contacts), ("staff", People::Group("staff".to_owned()))] {
         test.declare(&dice, only(name, people)).unwrap();
@@ -501,6 +507,36 @@ fn what_a_plugin_made_of_a_contact_gives_nobody_a_command() {
         }
     }
     assert_eq!(may(), [true, true]);
+}
+
+/// Rules plugin-contact.
+/// The person reads only that it is refused, so nobody would know why.
+#[test]
+fn the_log_says_why_a_contact_that_a_plugin_made_gives_no_command() {
+    let mut test = TestSession::connected(Settings::default());
+    let all = Arc::new(PluginContacts::default());
+    let [by_contact, by_group, by_other, other] = ["dice", "poll", "quiz", "other"].map(|id| heedful(id, &all));
+    let groups = [People::Contacts, People::Group("staff".to_owned()), People::Group("night".to_owned())];
+    let plugins = [by_contact, by_group, by_other];
+    for (plugin, people) in plugins.iter().zip(groups) {
+        test.declare(plugin, only("roll", people)).unwrap();
+    }
+    test.push(RosterItem { groups: vec!["staff".to_owned()], ..item("juliet@example.org", "both") });
+    test.push(item("paris@example.org", "none"));
+    let gives = |test: &mut TestSession, from: &str| {
+        let given = plugins.each_ref().map(|plugin| test.gives(from, &format!("!{}.roll", plugin.id)).0 == 1);
+        let (remarks, jid) = (&test.session.features.commands.remarks, jid(from).to_bare());
+        (given, plugins.each_ref().map(|plugin| remarks.has(&plugin.id, &jid)))
+    };
+    assert_eq!(gives(&mut test, JULIET_HOME), ([true, true, false], [false; 3]));
+    let nothing = Arc::new(OwnersPart { is_listed: true, is_seen: false, groups: Vec::new() });
+    for contact in ["juliet@example.org", "paris@example.org"] {
+        all.of(&other.id).note(&bare(contact), &nothing, Timestamp::UNIX_EPOCH);
+    }
+    assert_eq!(gives(&mut test, JULIET_HOME), ([false; 3], [true, true, false]), "she is in no group for the night");
+    for stranger in ["paris@example.org/home", "tybalt@example.com/home"] {
+        assert_eq!(gives(&mut test, stranger), ([false; 3], [false; 3]), "{stranger}");
+    }
 }
 
 /// Row 151.
