@@ -123,11 +123,15 @@ impl AuditArgs {
             };
             let has_more = u32::try_from(audit.entries.len()).is_ok_and(|count| count >= most) && most < MOST_ENTRIES;
             let oldest = audit.entries.first().map(|entry| entry.at.clone());
+            let read = audit.entries.len();
             audit.entries = self.chosen(config, audit.entries);
             let begin = audit.entries.len().checked_sub(shown);
             let is_whole =
                 |first: &Entry| self.json || first.account.is_none() || !may_be_cut(oldest.as_deref(), &first.at);
             if !has_more || begin.is_some_and(|begin| audit.entries.get(begin).is_none_or(is_whole)) {
+                if let Some(says) = older(read, audit.entries.len(), shown) {
+                    target::say(&says);
+                }
                 audit.entries.drain(..begin.unwrap_or_default());
                 return Ok(audit);
             }
@@ -224,6 +228,17 @@ impl AuditArgs {
             after = audit.entries.last().map(|entry| entry.id).or(after).or(Some(0));
         }
     }
+}
+
+/// Says that older entries may be missing, if as many were read as can be at once, and fewer are left to show than are wanted: the
+/// others are of other groups, or are shown together.
+fn older(read: usize, left: usize, wanted: usize) -> Option<String> {
+    let is_cut = u32::try_from(read).is_ok_and(|read| read >= MOST_ENTRIES) && left < wanted;
+    is_cut.then(|| {
+        format!(
+            "parlor: only the newest {read} entries were looked at; `--account`, `--plugin` and `--kind` look further back"
+        )
+    })
 }
 
 /// Returns the group of an account, if it is configured and in one.

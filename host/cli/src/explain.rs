@@ -1,5 +1,6 @@
 //! `parlor explain`: shows what a plugin may do, and why a call was denied.
 
+mod alike;
 mod asked;
 mod by_address;
 mod denied;
@@ -26,6 +27,7 @@ use parlor_session::permissions::{Grants, RoomList, Scope, Target as Reached};
 use parlor_session::router::Withholder;
 use serde::Serialize;
 
+use self::alike::{Alike, put_first, put_together};
 use self::asked::Asked;
 use self::known::Known;
 use self::stopped::Stopped;
@@ -111,6 +113,13 @@ pub(super) struct Down {
     pub(super) reason: Option<String>,
 }
 
+impl Down {
+    /// Puts those together that are the same on many accounts.
+    pub(super) fn alike(all: &[Self]) -> Vec<Alike<'_, Self>> {
+        put_together(all, |one| one.account.as_deref(), |one| (one.state.as_str(), one.reason.as_deref()))
+    }
+}
+
 impl From<&Plugin> for Down {
     fn from(plugin: &Plugin) -> Self {
         Self { account: plugin.account.clone(), state: plugin.state.clone(), reason: plugin.reason.clone() }
@@ -136,6 +145,17 @@ impl Withheld {
             events: *events,
         };
         withheld.iter().map(one).collect()
+    }
+
+    /// Puts those together that are withheld for the same reason on many accounts, each with the events on all of these.
+    pub(super) fn alike<'a>(all: &'a [Self]) -> Vec<(Alike<'a, Self>, u64)> {
+        let alike = put_together(all, |one| Some(one.account.as_str()), |one| one.permission.as_str());
+        let with_events = |alike: Alike<'a, Self>| {
+            let same = all.iter().filter(|one| one.permission == alike.first.permission);
+            let events = if alike.is_many() { same.map(|one| one.events).sum::<u64>() } else { alike.first.events };
+            (alike, events)
+        };
+        alike.into_iter().map(with_events).collect()
     }
 
     /// Returns whether they are from rooms that the owner does not keep the plugin to.
@@ -291,6 +311,20 @@ impl About {
         };
         Ok(Self { what: question.words(), permission: question.permission(), allowed: is_yes(&answers), answers })
     }
+
+    /// Puts the answers together that are the same on many accounts. Returns true with the first alone if all are the same.
+    pub(super) fn alike(&self) -> (Vec<Alike<'_, Answer>>, bool) {
+        let same =
+            |one: &Answer| self.answers.iter().all(|other| (one.answer, &one.reason) == (other.answer, &other.reason));
+        let is_one = self.answers.first().is_some_and(same);
+        let mut alike = put_together(
+            &self.answers,
+            |one| one.account.as_deref(),
+            |one| (one.answer.to_string(), one.reason.as_str(), one.remedy.as_deref(), one.permission.as_deref()),
+        );
+        alike.truncate(if is_one { 1 } else { usize::MAX });
+        (alike, is_one)
+    }
 }
 
 /// Returns whether the answer is yes on each account.
@@ -372,11 +406,11 @@ fn show(explanation: &Explanation, grants: &Grants) -> String {
     if !explanation.enabled {
         text.put(format_args!("{id} is disabled and does nothing\n"));
     }
-    for down in &explanation.down {
-        let place = down.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
-        let reason = down.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        text.put(format_args!("{id} does not run{place}, it is {}{reason}\n", down.state));
-    }
+    put_first(&mut text, Down::alike(&explanation.down), |text, alike| {
+        let Down { state, reason, .. } = alike.first;
+        let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        text.put(format_args!("{id} does not run{}, it is {state}{reason}\n", alike.on()));
+    });
     if explanation.trouble.is_some() {
         let why = explanation.untold_trouble().map_or_else(|| ", for this reason".to_owned(), |why| format!(": {why}"));
         text.put(format_args!("what {id} asks for is not known{why}\n"));
@@ -396,9 +430,9 @@ fn show(explanation: &Explanation, grants: &Grants) -> String {
     if !explanation.withheld.is_empty() {
         text.push_str("\nevents that it listens to and was not shown, since the host started:\n");
     }
-    for one in &explanation.withheld {
-        text.put(format_args!("  {} on {}, {}\n", one.events, one.account, one.why(id)));
-    }
+    put_first(&mut text, Withheld::alike(&explanation.withheld), |text, (alike, events)| {
+        text.put(format_args!("  {events}{}, {}\n", alike.on(), alike.first.why(id)));
+    });
     denied::put(&mut text, &explanation.denied, grants);
     asked::put(&mut text, &explanation.asked);
     if !explanation.running {
@@ -412,13 +446,11 @@ pub(super) fn to_allow(hint: &str) -> String {
     if hint.starts_with("no grant ") { hint.to_owned() } else { format!("to allow it: {hint}") }
 }
 
-/// Appends the answers, one line for each account; a single line if all are the same.
+/// Appends the answers: one for each account, or for many accounts with the same; a single one if all are the same.
 fn put_answers(text: &mut String, id: &PluginId, about: &About) {
-    let same =
-        |one: &Answer| about.answers.iter().all(|other| (one.answer, &one.reason) == (other.answer, &other.reason));
-    let is_one = about.answers.first().is_some_and(same);
-    for one in about.answers.iter().take(if is_one { 1 } else { usize::MAX }) {
-        let on = one.account.as_ref().filter(|_| !is_one).map(|account| format!(" on {account}")).unwrap_or_default();
+    let (alike, is_one) = about.alike();
+    put_first(text, alike, |text, alike| {
+        let (one, on) = (alike.first, if is_one { String::new() } else { alike.on() });
         text.put(format_args!("{}{on}: {}, {}\n", marked(&about.what, Mark::Bold), one.answer, one.reason));
         if let Some(remedy) = &one.remedy {
             text.put(format_args!("    to allow it: {remedy}\n"));
@@ -426,7 +458,7 @@ fn put_answers(text: &mut String, id: &PluginId, about: &About) {
         if let (Outcome::Yes | Outcome::Partly, Some(permission)) = (one.answer, &one.permission) {
             text.put(format_args!("    to take it away: parlor plugin revoke {id} {permission}\n"));
         }
-    }
+    });
 }
 
 #[cfg(test)]

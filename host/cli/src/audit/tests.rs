@@ -214,3 +214,20 @@ fn the_first_change_that_is_shown_has_all_of_its_accounts() {
     assert_eq!(shown("audit --group shop -n 2 --json"), ["a18 nickname", "a2 later"], "each by itself");
     assert_eq!(shown("audit -n 0"), [""; 0]);
 }
+
+/// One change of a large host has an entry for each account, so a few of them are all that is read.
+#[test]
+fn entries_that_were_not_looked_at_are_told_of() {
+    let most = usize::try_from(MOST_ENTRIES).unwrap();
+    for (read, left, wanted, is_told) in [
+        (most, 2, 100, true),
+        (most, 0, 1, true),
+        (most, 100, 100, false),
+        (most, most, most, false),
+        (most - 1, 2, 100, false),
+        (0, 0, 100, false),
+    ] {
+        assert_eq!(older(read, left, wanted).is_some(), is_told, "{read} {left} {wanted}");
+    }
+    assert!(older(most, 2, 100).unwrap().contains("only the newest 10000 entries"));
+}

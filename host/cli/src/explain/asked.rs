@@ -6,6 +6,7 @@ use parlor_base::permission::Permission;
 use parlor_base::web_address::WebAddress;
 use serde::Serialize;
 
+use super::alike::put_first;
 use crate::show::{Put as _, second};
 
 /// How often a plugin was allowed or denied something.
@@ -79,12 +80,13 @@ pub(super) fn put(text: &mut String, all: &[Asked]) {
     if !all.is_empty() {
         text.push_str("\nby the audit:\n");
     }
-    for Asked { account, outcome, what, count, first, last } in all {
+    put_first(text, all.iter().collect(), |text, asked: &Asked| {
+        let Asked { account, outcome, what, count, first, last } = asked;
         let times = if *count == 1 { "once".to_owned() } else { format!("{count} times") };
         let (first, last) = (second(first), second(last));
         let when = if first == last { last } else { format!("{first} to {last}") };
         text.put(format_args!("  {outcome} {times} on {account}: {what}, {when}\n"));
-    }
+    });
 }
 
 #[cfg(test)]

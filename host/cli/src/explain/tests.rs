@@ -120,3 +120,49 @@ fn a_name_that_is_like_no_other_is_told_of_with_where_names_are() {
     assert!(says("roster.get").ends_with("permission; `parlor explain echo` shows the permissions of echo"));
     assert!(says("chats.sned").ends_with("did you mean \"chats.send\"?"), "{}", says("chats.sned"));
 }
+
+#[test]
+fn a_plugin_on_thousands_of_accounts_is_explained_on_a_screen() {
+    let id: PluginId = "echo".parse().unwrap();
+    let names: Vec<_> = (0..5_000).map(|number| format!("a{number}")).collect();
+    let down = |(number, name): (usize, &String)| Down {
+        account: Some(name.clone()),
+        state: "quarantined".to_owned(),
+        reason: Some(if number % 2 == 0 { "it trapped".to_owned() } else { format!("it trapped at {number}") }),
+    };
+    let answer = |(number, name): (usize, &String)| Answer {
+        account: Some(name.clone()),
+        answer: if number == 4_999 { Outcome::No } else { Outcome::Yes },
+        permission: None,
+        reason: "by its grants".to_owned(),
+        remedy: None,
+    };
+    let withheld = |name: &String| Withheld { account: name.clone(), permission: "rooms".to_owned(), events: 2 };
+    let answers = names.iter().enumerate().map(answer).collect();
+    let explanation = Explanation {
+        plugin: id.clone(),
+        enabled: true,
+        trouble: None,
+        running: true,
+        down: names.iter().enumerate().map(down).collect(),
+        otherwise: false,
+        rooms: None,
+        permissions: Vec::new(),
+        about: Some(About { what: "rooms.send".to_owned(), permission: None, allowed: false, answers }),
+        denied: Vec::new(),
+        withheld: names.iter().map(withheld).collect(),
+        asked: Vec::new(),
+    };
+    let text = show(&explanation, &Grants::default());
+    assert!(text.lines().count() < 40, "{text}");
+    for says in [
+        "echo does not run on 2500 accounts (a0, a2, a4, …), it is quarantined: it trapped\n",
+        "echo does not run on a1, it is quarantined: it trapped at 1\n",
+        "… and 2481 more; --json has all\n",
+        " on 4999 accounts (a0, a1, a2, …): yes, by its grants\n",
+        " on a4999: no, by its grants\n",
+        "  10000 on 5000 accounts (a0, a1, a2, …), from rooms that it is not kept to: ",
+    ] {
+        assert!(text.contains(says), "no {says} in {text}");
+    }
+}

@@ -12,7 +12,7 @@ use parlor_window::{Page, Problem, Reply, Role, Routes, segment, stranger};
 
 use super::host::{Host, Visit, look};
 use super::parts::{cell, choice, rows, table, when};
-use crate::explain::{About, Asking, Explanation, is_granted};
+use crate::explain::{About, Asking, Down, Explanation, Withheld, is_granted};
 
 /// The most accounts that are listed where there may be one for each.
 const MOST: usize = 50;
@@ -89,22 +89,23 @@ fn content(link: &dyn Fn(&str) -> String, typed: &Typed, ids: &[String], answer:
 
 /// Shows an explanation.
 fn answer(link: &dyn Fn(&str) -> String, explanation: &Explanation, grants: &Grants) -> Markup {
-    let id = explanation.plugin.as_str();
+    let (id, withheld) = (explanation.plugin.as_str(), Withheld::alike(&explanation.withheld));
     html! {
         h2 { a href=(link(&format!("/plugins/{}", segment(id)))) { (id) } }
         (states(explanation))
         @if let Some(about) = &explanation.about { (answers(about)) } @else { (permissions(explanation)) }
-        @if !explanation.withheld.is_empty() {
+        @if !withheld.is_empty() {
             h3 { "What it was not shown" }
             ul {
-                @for one in explanation.withheld.iter().take(MOST) {
+                @for (alike, events) in withheld.iter().take(MOST) {
                     li {
-                        (one.events) " events on " (cell(&one.account)) ", since the host started, "
-                        (cell(&one.why(&explanation.plugin)))
+                        (events) " events"
+                        @if let Some(accounts) = alike.names() { " on " (cell(&accounts)) }
+                        ", since the host started, " (cell(&alike.first.why(&explanation.plugin)))
                     }
                 }
             }
-            (more(explanation.withheld.len()))
+            (more(withheld.len()))
         }
         @if !explanation.denied.is_empty() {
             h3 { "What it was denied lately" }
@@ -117,21 +118,22 @@ fn answer(link: &dyn Fn(&str) -> String, explanation: &Explanation, grants: &Gra
 
 /// Says how many of a list are not shown.
 fn more(count: usize) -> Markup {
-    html! { @if count > MOST { p { (count - MOST) " more are not shown; " code { "parlor explain" } " shows all." } } }
+    html! { @if count > MOST { p { (count - MOST) " more are not shown; " code { "parlor explain --json" } " has all." } } }
 }
 
 fn states(explanation: &Explanation) -> Markup {
+    let down = Down::alike(&explanation.down);
     html! {
         @if !explanation.enabled { p { "It is disabled and does nothing." } }
-        @for down in explanation.down.iter().take(MOST) {
+        @for alike in down.iter().take(MOST) {
             p {
                 "It does not run"
-                @if let Some(account) = &down.account { " on " (cell(account)) }
-                ", it is " (cell(&down.state))
-                @if let Some(reason) = &down.reason { ": " (cell(reason)) }
+                @if let Some(accounts) = alike.names() { " on " (cell(&accounts)) }
+                ", it is " (cell(&alike.first.state))
+                @if let Some(reason) = &alike.first.reason { ": " (cell(reason)) }
             }
         }
-        (more(explanation.down.len()))
+        (more(down.len()))
         @if let Some(rooms) = &explanation.rooms {
             p { "It is kept to rooms, and sees and does nothing in others: " (stranger(&rooms.join(", "))) }
         }
@@ -148,12 +150,9 @@ fn states(explanation: &Explanation) -> Markup {
     }
 }
 
-/// Shows the answer on each account; a single one if all are the same.
+/// Shows the answer on each account, or on many with the same; a single one if all are the same.
 fn answers(about: &About) -> Markup {
-    let is_same =
-        |one: &Answer| about.answers.iter().all(|other| (one.answer, &one.reason) == (other.answer, &other.reason));
-    let is_one = about.answers.first().is_some_and(is_same);
-    let most = if is_one { 1 } else { super::parts::MOST_ROWS };
+    let (all, is_one) = about.alike();
     html! {
         h3 { "Answer" }
         dl.facts {
@@ -163,15 +162,16 @@ fn answers(about: &About) -> Markup {
             }
         }
         ul.answers {
-            @for one in about.answers.iter().take(most) {
+            @for alike in all.iter().take(MOST) {
                 li {
-                    strong { (one.answer.to_string()) }
-                    @if let Some(account) = one.account.as_ref().filter(|_| !is_one) { " on " (cell(account)) }
-                    ": " (stranger(&one.reason))
-                    @if let Some(remedy) = &one.remedy { br; "To allow it: " code { (stranger(remedy)) } }
+                    strong { (alike.first.answer.to_string()) }
+                    @if let Some(accounts) = alike.names().filter(|_| !is_one) { " on " (cell(&accounts)) }
+                    ": " (stranger(&alike.first.reason))
+                    @if let Some(remedy) = &alike.first.remedy { br; "To allow it: " code { (stranger(remedy)) } }
                 }
             }
         }
+        (more(all.len()))
     }
 }
 
@@ -311,20 +311,43 @@ mod tests {
 
     #[test]
     fn a_plugin_on_thousands_of_accounts_is_explained_on_one_page() {
-        let down = |number: usize| crate::explain::Down {
+        let down = |number: usize| Down {
             account: Some(format!("a{number}")),
             state: "quarantined".to_owned(),
             reason: Some("\"".repeat(4 << 10)),
         };
-        let withheld = |number: usize| crate::explain::Withheld {
+        let withheld = |number: usize| Withheld {
             account: format!("a{number}"),
             permission: "messages.read".to_owned(),
             events: 7,
         };
         let (down, withheld) = ((0..5_000).map(down).collect(), (0..5_000).map(withheld).collect());
         let text = page(&Explanation { down, withheld, ..explanation() });
-        assert!(text.len() < 256 << 10, "{} bytes", text.len());
-        assert_eq!(text.matches("4950 more are not shown").count(), 2);
+        assert!(text.len() < 256 << 10 && !text.contains("not shown;"), "{} bytes", text.len());
+        assert_eq!(text.matches("5000 accounts (a0, a1, a2, …)").count(), 2, "{text}");
+        assert!(text.contains("35000 events"), "{text}");
+    }
+
+    #[test]
+    fn no_account_is_left_out_of_the_answers_without_a_word() {
+        let granted = (0..4_999).map(|number| one(&format!("a{number}"), Outcome::Yes, "it is granted"));
+        let answers = granted.chain([one("last", Outcome::No, "it is not connected")]).collect();
+        let text = page(&Explanation { about: Some(about(answers)), ..explanation() });
+        assert!(text.contains("4999 accounts (a0, a1, a2, …)") && text.contains("last"), "{text}");
+        assert!(!text.contains("not shown;"), "{text}");
+        let different = (0..5_000).map(|number| one(&format!("a{number}"), Outcome::No, &format!("reason {number}")));
+        let different = Explanation {
+            down: (0..5_000)
+                .map(|number| Down {
+                    account: Some(format!("a{number}")),
+                    state: "quarantined".to_owned(),
+                    reason: Some(format!("reason {number}")),
+                })
+                .collect(),
+            about: Some(about(different.collect())),
+            ..explanation()
+        };
+        assert_eq!(page(&different).matches("4950 more are not shown;").count(), 2, "each says how many are not shown");
     }
 
     #[test]
