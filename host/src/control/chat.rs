@@ -26,7 +26,7 @@ use super::reach::Reach;
 use super::routes::settle;
 use super::show;
 use super::switching;
-use super::views::{Plugin, Status};
+use super::views::{Account, Plugin, Status};
 use crate::host::{Host, actions, audit};
 
 /// The form field with the plugin.
@@ -267,21 +267,38 @@ async fn carry_out(
     switching::switch(host, orders, id, node == "enable", by).await
 }
 
+/// Returns the state of the host. Accounts and plugins that need attention come first, since the end of a long answer is cut off.
 fn status_lines(status: &Status) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(host) = &status.host {
         lines.push(format!("parlor {}, up {} s", host.version, host.uptime));
     }
     lines.extend(status.warnings().chain(status.host_ills()));
-    for account in &status.accounts {
-        let reason = account.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        lines.push(format!("account {}{}: {}{reason}", account.name, at(account.node.as_deref()), account.connection));
-        lines.extend(account.encryption.as_ref().map(|one| format!("encryption of {}: {}", account.name, one.says())));
-    }
-    lines.extend(plugins(&status.plugins));
+    let (reached, others): (Vec<_>, Vec<_>) = status.accounts.iter().partition(|account| account.is_reached());
+    lines.extend(others.into_iter().flat_map(account_lines));
+    let odd = status.plugins.iter().filter(|plugin| is_odd(plugin)).count();
+    let mut plugins = plugins(&status.plugins);
+    let rest = plugins.split_off(odd);
+    lines.extend(plugins);
+    lines.extend(reached.into_iter().flat_map(account_lines));
+    lines.extend(rest);
     lines
 }
 
+fn account_lines(account: &Account) -> Vec<String> {
+    let Account { name, connection, .. } = account;
+    let reason = account.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let mut lines = vec![format!("account {name}{}: {connection}{reason}", at(account.node.as_deref()))];
+    lines.extend(account.encryption.as_ref().map(|one| format!("encryption of {name}: {}", one.says())));
+    lines
+}
+
+/// Returns whether a plugin does not run as it should.
+fn is_odd(plugin: &Plugin) -> bool {
+    plugin.is_down() || plugin.is_behind()
+}
+
+/// Returns a line for each of these plugins. Those that do not run as they should come first.
 fn plugins(plugins: &[Plugin]) -> Vec<String> {
     let line = |one: &Plugin| {
         // A plugin has no version if its file is not the approved one.
@@ -293,7 +310,8 @@ fn plugins(plugins: &[Plugin]) -> Vec<String> {
     if plugins.is_empty() {
         return vec!["no plugins".to_owned()];
     }
-    plugins.iter().map(line).collect()
+    let (odd, others): (Vec<_>, Vec<_>) = plugins.iter().partition(|plugin| is_odd(plugin));
+    odd.into_iter().chain(others).map(line).collect()
 }
 
 /// Returns the words about the node of a cluster where something is.
@@ -324,7 +342,6 @@ mod tests {
     use parlor_stanza::types::AdHoc;
 
     use super::*;
-    use crate::control::views::Account;
     use crate::host::tests::offline_host;
 
     /// A plugin that may send requests for the owner's account would have the commands of the owner, and more than its grants.
@@ -405,6 +422,33 @@ mod tests {
         elsewhere.accounts[0].node = Some("two".to_owned());
         assert!(
             status_lines(&elsewhere).contains(&"account second at node two: retrying: no route to the host".to_owned())
+        );
+        // Of thousands of accounts, the end is cut off.
+        let mut large = elsewhere;
+        let well = |number: usize| Account {
+            name: format!("a{number}"),
+            connection: "connected".to_owned(),
+            reason: None,
+            ..large.accounts[0].clone()
+        };
+        large.accounts = (0..5_000).map(well).chain([large.accounts[0].clone()]).collect();
+        let plugin = |(number, state): (usize, &str)| -> Plugin {
+            let text = serde_json::json!({
+                "id": "echo", "account": format!("a{number}"), "state": state, "version": null, "digest": "", "source": "",
+                "restarts": 0, "reason": (state != "running").then_some("it trapped")
+            });
+            serde_json::from_value(text).unwrap()
+        };
+        large.plugins = [(0, "running"), (4_999, "quarantined")].map(plugin).into();
+        let lines = short(status_lines(&large));
+        assert!(lines.len() <= LINES + 1 && lines[LINES].contains(" more; "), "{lines:?}");
+        assert_eq!(
+            lines[3..6],
+            [
+                "account second at node two: retrying: no route to the host",
+                "echo on a4999 is quarantined: it trapped",
+                "account a0 at node two: connected",
+            ]
         );
     }
 
