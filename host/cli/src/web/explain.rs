@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use maud::{Markup, html};
-use parlor::control::views::{Answer, Denied};
+use parlor::control::views::Denied;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_runtime::rights::Right;
@@ -271,6 +271,7 @@ fn before(explanation: &Explanation) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use parlor::control::views::Answer;
     use parlor_plugins::manifest::Manifest;
     use parlor_runtime::rights::rights as rights_of;
     use parlor_session::permissions::question::Outcome;
