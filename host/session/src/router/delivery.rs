@@ -170,7 +170,7 @@ impl DeliveryLog {
             // A room repeats its last messages when it is entered.
             Delivery::Live(_) => {
                 self.live.note(hash);
-                !self.missed.knows(hash) && !(is_past && was_live)
+                !(self.missed.knows(hash) || is_past && was_live)
             }
             Delivery::Missed => self.missed.note(hash) && !was_live,
         };
