@@ -189,6 +189,7 @@ impl Features {
                     self.cards.forget_occupants(&room);
                     self.disco.known.forget_occupants(&room);
                     self.dialogs.out_of_room(&room, turn);
+                    self.rooms.voices.out_of_room(&room);
                     self.encryption.room_changed(&room);
                 }
                 FollowUp::Say(message) => sending::send(&mut self.encryption, *message, &self.rooms, turn),
@@ -199,11 +200,17 @@ impl Features {
                     }
                 }
                 FollowUp::OtrChanged(jid, status) => self.chats.set_otr_status(&jid, status, turn),
-                FollowUp::OccupantLeft(room, nick) => self.dialogs.occupant_left(&room, &nick, turn),
+                FollowUp::OccupantLeft(room, nick) => {
+                    self.dialogs.occupant_left(&room, &nick, turn);
+                    self.rooms.voices.occupant_left(&room, &nick);
+                }
                 FollowUp::AffiliationTold(room, person, affiliation) => {
                     self.encryption.affiliation_changed(&room, person, &affiliation);
                 }
-                FollowUp::OccupantRenamed(room, old, new) => self.dialogs.occupant_renamed(&room, &old, &new),
+                FollowUp::OccupantRenamed(room, old, new) => {
+                    self.dialogs.occupant_renamed(&room, &old, &new);
+                    self.rooms.voices.occupant_renamed(&room, &old, &new);
+                }
                 FollowUp::RoomChanged(room) => {
                     self.encryption.room_changed(&room);
                     self.disco.ask_about(&room, turn);

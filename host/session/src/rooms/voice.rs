@@ -58,6 +58,23 @@ impl VoiceRequests {
         let place = self.0.iter().position(|one| one.is_of(room, nick) && one.counts(now))?;
         Some(self.0.remove(place)?.request)
     }
+
+    /// Drops the request of a visitor who has left: somebody else may take the nickname.
+    pub(crate) fn occupant_left(&mut self, room: &BareJid, nick: &str) {
+        self.0.retain(|one| !one.is_of(room, nick));
+    }
+
+    /// Lets the request of a visitor follow the new nickname.
+    pub(crate) fn occupant_renamed(&mut self, room: &BareJid, old: &str, new: &str) {
+        for one in self.0.iter_mut().filter(|one| one.is_of(room, old)) {
+            new.clone_into(&mut one.request.nick);
+        }
+    }
+
+    /// Drops the requests in a room that we are out of, since nobody tells who leaves it.
+    pub(crate) fn out_of_room(&mut self, room: &BareJid) {
+        self.0.retain(|one| one.room != *room);
+    }
 }
 
 /// Tells that a visitor asks for voice, as the room says to its moderators.

@@ -74,6 +74,43 @@ fn visitors_ask_for_voice_and_are_answered_once() {
     assert!(matches!(got(&mut test.ask(answer("juliet"))), Some(Err(CallError::NotFound(_)))), "it was answered");
 }
 
+#[test]
+fn a_request_for_voice_is_that_of_the_visitor_whoever_has_the_nickname_since() {
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    let asks = |nick: &str| Message {
+        body: None,
+        voice: Some(Box::new(VoiceRequest { jid: jid("juliet@example.org/x"), nick: nick.to_owned() })),
+        ..message(ROOM, MessageKind::Normal, "")
+    };
+    let answer = |nick: &str| AnswerVoice { jid: bare(ROOM), nick: nick.to_owned(), allow: true };
+    test.message(asks("juliet"));
+    let mut renamed = occupant("juliet", PresenceKind::Unavailable, &[303]);
+    renamed.muc.as_mut().unwrap().nick = Some("julia".to_owned());
+    test.presence(renamed);
+    test.presence(occupant("julia", PresenceKind::Available, &[]));
+    test.presence(occupant("juliet", PresenceKind::Available, &[]));
+    assert!(matches!(got(&mut test.ask(answer("juliet"))), Some(Err(CallError::NotFound(_)))), "that is another one");
+    assert_eq!(got(&mut test.ask(answer("julia"))), Some(Ok(())));
+    let Some(Outgoing::Voice { voice: Voice::Answer { to, .. }, .. }) = test.sent.last() else {
+        panic!("{:?}", test.sent.last())
+    };
+    assert_eq!(to.nick, "julia");
+
+    test.message(asks("julia"));
+    test.presence(occupant("julia", PresenceKind::Unavailable, &[]));
+    test.presence(occupant("julia", PresenceKind::Available, &[]));
+    assert!(matches!(got(&mut test.ask(answer("julia"))), Some(Err(CallError::NotFound(_)))), "who asked has left");
+
+    test.message(asks("julia"));
+    test.bind();
+    test.roster(Vec::new());
+    test.presence(occupant("julia", PresenceKind::Available, &[]));
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    let answered = got(&mut test.ask(answer("julia")));
+    assert!(matches!(answered, Some(Err(CallError::NotFound(_)))), "nobody told who left meanwhile");
+}
+
 /// Rows 158.
 #[test]
 fn an_account_registers_by_the_rooms_form() {
