@@ -426,20 +426,28 @@ impl Rooms {
 /// Reports the occupants who joined and left while we were out unnoticed.
 fn tell_changes_since(rooms: &Rooms, jid: &BareJid, before: &OrdMap<String, Arc<Occupant>>, turn: &mut Turn<'_>) {
     let Some(room) = rooms.shown.get(jid).map(Arc::clone).filter(|_| !before.is_empty()) else { return };
-    let is_gone = |occupant: &&Arc<Occupant>| !occupant.own && !room.occupants.contains_key(&occupant.nick);
+    let is_there = |known: &Occupant| room.occupants.get(&known.nick).is_some_and(|here| !is_another(known, here));
+    let is_gone = |occupant: &&Arc<Occupant>| !occupant.own && !is_there(occupant);
     for gone in before.values().filter(is_gone) {
         let gone = Occupant { left: Some("left"), ..Occupant::clone(gone) };
         fire_occupant(rooms, "occupantLeft", Arc::new(gone), turn);
     }
     for here in room.occupants.values() {
-        // The nickname that was ours belongs to someone else now.
-        match before.get(&here.nick).filter(|known| !known.own) {
+        // The nickname that was ours, or another person's, may belong to someone else now.
+        match before.get(&here.nick).filter(|known| !is_another(known, here)) {
             _ if here.own => {}
             None => fire_occupant(rooms, "occupantJoined", Arc::clone(here), turn),
             Some(known) if !is_same(known, here) => fire_occupant(rooms, "occupantChanged", Arc::clone(here), turn),
             Some(_) => {}
         }
     }
+}
+
+/// Returns whether the room says that somebody else has this nickname now. Occupant ids do not tell: a service that restarts may give
+/// all people other ones.
+fn is_another(known: &Occupant, here: &Occupant) -> bool {
+    let addresses = known.jid.as_ref().zip(here.jid.as_ref());
+    known.own != here.own || addresses.is_some_and(|(before, now)| before.to_bare() != now.to_bare())
 }
 
 /// Returns whether nothing about an occupant has changed. A vCard is fetched again, which has its own event.

@@ -43,6 +43,29 @@ fn a_room_is_entered_again_from_where_we_were() {
     assert_eq!(test.count("message"), 1);
 }
 
+/// Somebody who has taken the nickname of another person meanwhile is not that person with other data.
+#[test]
+fn whoever_has_the_nickname_of_somebody_who_left_meanwhile_has_joined() {
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    let at = |nick: &str, address: &str| {
+        with_muc(occupant(nick, PresenceKind::Available, &[]), |muc| muc.jid = Some(jid(address)))
+    };
+    test.presence(at("juliet", "juliet@example.org/balcony"));
+    test.presence(at("romeo", "romeo@example.org/home"));
+    test.presence(at("mercutio", "mercutio@example.org/home"));
+    test.bind();
+    test.roster(Vec::new());
+    test.forget();
+    test.presence(at("juliet", "paris@example.org/home"));
+    test.presence(at("romeo", "romeo@example.org/phone"));
+    test.presence(occupant("mercutio", PresenceKind::Available, &[110, 210]));
+    let lines: Vec<_> = test.lines().into_iter().filter(|line| line.starts_with("occupant")).collect();
+    assert_eq!(lines, ["occupantLeft", "occupantLeft", "occupantJoined", "occupantChanged"]);
+    let Payload::Occupant(joined) = test.last("occupantJoined").clone() else { panic!("an occupant") };
+    assert_eq!(joined.jid, Some(jid("paris@example.org/home")));
+}
+
 /// Rules duplicate.
 #[test]
 fn a_rooms_past_is_told_once_though_its_numbers_did_not_count_at_first() {
