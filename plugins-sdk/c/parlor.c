@@ -1122,7 +1122,21 @@ parlor_error parlor_occupant_of(const parlor_message *message, const parlor_occu
   const char *nick = slash ? slash + 1 : from_room(message) ? message->nick : NULL;
   if (!nick) return PARLOR_OK;
   const char *room = slash ? parlor_format("%.*s", (int)(slash - message->chat), message->chat) : message->chat;
-  return parlor_rooms_occupant(room, nick, occupant);
+  plugin_string_t jid = parlor_text(room);
+  parlor_plugin_rooms_list_occupant_t there;
+  parlor_plugin_types_error_t error;
+  if (!parlor_plugin_rooms_occupants(&jid, &there, &error)) return parlor_done(false, &error);
+  const parlor_plugin_types_occupant_t *author = NULL;
+  for (size_t i = 0; i < there.len; i++) {
+    const parlor_plugin_types_occupant_t *one = &there.ptr[i];
+    const char *id = maybe(one->occupant_id);
+    bool is_called_so = !strcmp(some(one->nick), nick);
+    /* The author may have another nickname by now, and somebody else the old one. */
+    bool is_author = message->occupant_id && id ? !strcmp(id, message->occupant_id) : is_called_so;
+    if (is_author && (!author || is_called_so)) author = one;
+  }
+  if (author) *occupant = shown_occupant(author);
+  return PARLOR_OK;
 }
 
 /* The body without what is only there for clients that lack one of these features. */

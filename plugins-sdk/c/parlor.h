@@ -538,7 +538,8 @@ parlor_error parlor_acknowledge(const parlor_message *message);
 const char *parlor_body_without_fallback(const parlor_message *message, const char *feature);
 
 /* Puts into `occupant` who said a message in a room, or from there to us alone, as the room knows them now; NULL where the room
- * itself said it, or who did has gone. Needs rooms.read for it. */
+ * itself said it, or who did has gone. In a room that gives occupant ids, somebody who has taken the author's nickname since is not the
+ * author. Needs rooms.read for it. */
 parlor_error parlor_occupant_of(const parlor_message *message, const parlor_occupant **occupant);
 
 /* ---- Markup ------------------------------------------------------------------------------------------------------------- */

@@ -277,7 +277,8 @@ func (message *Message) quotation() string {
 }
 
 // OccupantOf is who said a message in a room, or from there to us alone, as the room knows them now: role, affiliation, and the real JID where the room shows
-// it. Nil: the room itself said it, or who did has gone. Needs rooms.read for it.
+// it. Nil: the room itself said it, or who did has gone. In a room that gives occupant ids, somebody who has taken the author's nickname
+// since is not the author. Needs rooms.read for it.
 func OccupantOf(message *Message) (*Occupant, error) {
 	room, nick := message.Chat, message.Nick
 	if message.Kind != "groupchat" {
@@ -287,7 +288,23 @@ func OccupantOf(message *Message) (*Occupant, error) {
 	if nick == "" {
 		return nil, nil
 	}
-	return RoomsOccupant(room, nick)
+	there, err := Value(rooms.Occupants(room))
+	if err != nil {
+		return nil, err
+	}
+	var author *Occupant
+	for at := range there {
+		isCalledSo := there[at].Nick == nick
+		isAuthor := isCalledSo
+		// The author may have another nickname by now, and somebody else the old one.
+		if id := there[at].OccupantId.Some(); message.OccupantID != "" && id != "" {
+			isAuthor = id == message.OccupantID
+		}
+		if isAuthor && (author == nil || isCalledSo) {
+			author = &there[at]
+		}
+	}
+	return author, nil
 }
 
 // RoomsOccupant is who is in a room under this nickname. Nil: nobody is. Needs rooms.read for it.

@@ -355,7 +355,8 @@ export function replyInChat(to: Said, message: string | Wish): Promise<string>;
 export function acknowledge(message: Said): Promise<string | undefined>;
 /**
  * Returns the author of a message in a room, or of one from there to us alone, as the room knows them now: role, affiliation, and
- * the real JID if the room shows it. Undefined: the room itself sent it, or the author has left. Needs `rooms.read` for it.
+ * the real JID if the room shows it. Undefined: the room itself sent it, or the author has left. In a room that gives occupant ids,
+ * somebody who has taken the author's nickname since is not the author. Needs `rooms.read` for it.
  */
 export function occupantOf(message: Said): contract.Occupant | undefined;
 

@@ -1295,11 +1295,15 @@ export const acknowledge = noticing("acknowledge", async ({ id, from, kind, own,
   return may && id && extensions?.receiptRequested ? send(from, { receipt: id }) : undefined;
 });
 
-export function occupantOf({ kind, chat, nick }) {
+export function occupantOf({ kind, chat, nick, occupantId }) {
   // A person who writes from a room to us alone has a chat of their own.
   const slash = kind === "groupchat" ? -1 : chat.indexOf("/");
   const [room, who] = slash < 0 ? [chat, kind === "groupchat" ? nick : undefined] : [chat.slice(0, slash), chat.slice(slash + 1)];
-  return who ? rooms.occupants(room).find((one) => one.nick === who) : undefined;
+  if (!who) return undefined;
+  // The author may have another nickname by now, and somebody else the old one.
+  const isAuthor = (one) => occupantId === undefined || one.occupantId === undefined ? one.nick === who : one.occupantId === occupantId;
+  const authors = rooms.occupants(room).filter(isAuthor);
+  return authors.find((one) => one.nick === who) ?? authors[0];
 }
 
 // Markup (XEP-0393)

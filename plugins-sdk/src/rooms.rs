@@ -223,8 +223,8 @@ pub fn occupants(jid: impl Entity) -> Result<Vec<Occupant>> {
 }
 
 /// Returns the author of a message in a room, or of one from there to us alone, as the room knows them now: role,
-/// affiliation, and the real JID if the room shows it. None: the room itself sent it, or the author has left. Needs
-/// `rooms.read` for it.
+/// affiliation, and the real JID if the room shows it. None: the room itself sent it, or the author has left. In a room that
+/// gives occupant ids, somebody who has taken the author's nickname since is not the author. Needs `rooms.read` for it.
 ///
 /// ```no_run
 /// # use parlor_sdk::prelude::*;
@@ -239,7 +239,12 @@ pub fn occupant_of(message: &Message) -> Result<Option<Occupant>> {
     let said =
         if message.is_groupchat() { message.nick.as_deref().map(|nick| (&*message.chat, nick)) } else { alone() };
     let Some((room, nick)) = said else { return Ok(None) };
-    Ok(occupants(room)?.into_iter().find(|one| one.nick == nick))
+    // The author may have another nickname by now, and somebody else the old one.
+    let is_author = |one: &Occupant| match message.occupant_id.as_ref().zip(one.occupant_id.as_ref()) {
+        Some((said, has)) => said == has,
+        None => one.nick == nick,
+    };
+    Ok(occupants(room)?.into_iter().filter(is_author).min_by_key(|one| one.nick != nick))
 }
 
 /// Gives the room the focus of a front end that follows.

@@ -125,12 +125,22 @@ def _message(message: Union[str, Any]) -> Any:
 
 def occupant_of(message: Any) -> Optional[Any]:
     """Returns the author of a message in a room, or of one from there to us alone, as the room knows them now: role, affiliation,
-    and the real JID if the room shows it. None: the room itself sent it, or the author has left. Needs `rooms.read` for it."""
+    and the real JID if the room shows it. None: the room itself sent it, or the author has left. In a room that gives occupant ids,
+    somebody who has taken the author's nickname since is not the author. Needs `rooms.read` for it."""
     room, nick = message.chat, message.nick
     if message.kind != "groupchat":
         # A person who writes from a room to us alone has a chat of their own.
         room, _, nick = message.chat.partition("/")
-    return next((one for one in _rooms.occupants(room) if one.nick == nick), None) if nick else None
+    if not nick:
+        return None
+
+    def is_author(one: Any) -> bool:
+        # The author may have another nickname by now, and somebody else the old one.
+        if message.occupant_id is None or one.occupant_id is None:
+            return bool(one.nick == nick)
+        return bool(one.occupant_id == message.occupant_id)
+
+    return min(filter(is_author, _rooms.occupants(room)), key=lambda one: one.nick != nick, default=None)
 
 
 async def send(jid: str, message: Union[str, Any]) -> str:
