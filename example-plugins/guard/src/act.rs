@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use parlor_sdk::jiff::Timestamp;
 use parlor_sdk::moderation::{Judge, Rules, is_spared};
 use parlor_sdk::prelude::*;
 
@@ -32,6 +33,8 @@ pub(crate) struct Kit {
     pub(crate) settings: RefCell<Settings>,
     pub(crate) judge: RefCell<Judge>,
     pub(crate) patterns: RefCell<Patterns>,
+    /// When the connection was there again after it was lost.
+    pub(crate) reconnected: Cell<Option<Timestamp>>,
     /// The rooms and people of kicks that are not answered yet.
     kicking: RefCell<BTreeSet<(String, String)>>,
     /// Lines that wait for the log room.

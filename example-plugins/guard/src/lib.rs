@@ -8,6 +8,7 @@ mod sweep;
 
 use std::rc::Rc;
 
+use parlor_sdk::jiff::SignedDuration;
 use parlor_sdk::moderation::{Offence, Rules, Said, is_spared, key};
 use parlor_sdk::prelude::*;
 
@@ -15,6 +16,8 @@ use act::{Kit, Offending, Settings, kick, punish, stored};
 
 /// How long somebody who is silent stays known as no newcomer.
 const SETTLED_FOR: Duration = Duration::from_hours(90 * 24);
+/// How long after a lost connection what happened meanwhile may still come, all at once.
+const CATCHES_UP: SignedDuration = SignedDuration::from_secs(30);
 
 parlor_sdk::plugin!(start);
 
@@ -39,6 +42,11 @@ async fn start() -> Result<()> {
     let given = Rc::clone(&kit);
     on("roomLeft").run(move |room: Room| {
         given.judge.borrow_mut().leave(&room.jid);
+        async { Ok(()) }
+    })?;
+    let given = Rc::clone(&kit);
+    on("reconnected").run(move |_: Event| {
+        given.reconnected.set(Some(now()));
         async { Ok(()) }
     })?;
     on("settingsChanged").run(move |_: Event| {
@@ -68,6 +76,11 @@ fn read() -> Result<Settings> {
         strike_time: settings::duration("strike_time")?.unwrap_or(Duration::from_hours(1)),
         log_room: settings::get("log_room")?,
     })
+}
+
+/// Returns whether the connection was lost until a moment ago. Hours may come at once then, and their times are not known.
+fn catches_up(kit: &Kit) -> bool {
+    kit.reconnected.get().is_some_and(|since| now().duration_since(since).abs() < CATCHES_UP)
 }
 
 /// Notes who somebody in a room is. Returns the key, and whether the person is spared.
@@ -114,7 +127,7 @@ async fn joined(kit: Rc<Kit>, occupant: Occupant) -> Result<()> {
     if sweep::put_out(&kit, &occupant).await? {
         return Ok(());
     }
-    if is_spared || is_settled(&kit, room, &key).await {
+    if is_spared || catches_up(&kit) || is_settled(&kit, room, &key).await {
         return Ok(());
     }
     let rules = kit.settings.borrow().rules.clone();
@@ -127,27 +140,56 @@ async fn joined(kit: Rc<Kit>, occupant: Occupant) -> Result<()> {
 
 /// Judges a message that can be read.
 async fn heard(kit: Rc<Kit>, message: Message) -> Result<()> {
-    let (Some(_), Some(nick)) = (message.body.as_deref(), message.nick.as_deref()) else { return Ok(()) };
-    let author = rooms::occupant_of(&message)?;
-    judge(&kit, &message.chat, nick, author, Said::of(&message)).await
+    let Some(nick) = message.nick.as_deref() else { return Ok(()) };
+    if message.body.is_none() && message.files().is_empty() {
+        return Ok(());
+    }
+    let author = Author { nick, id: message.occupant_id.as_deref(), occupant: rooms::occupant_of(&message)? };
+    judge(&kit, &message.chat, author, Said::of(&message)).await
 }
 
 /// Judges a message that is encrypted, or says so. Its text is not known here, and may be in the open for others.
 async fn sealed(kit: Rc<Kit>, message: Undecryptable) -> Result<()> {
     let Some(nick) = message.nick.as_deref() else { return Ok(()) };
-    let author = act::occupants(&message.chat)?.into_iter().find(|one| one.nick == nick);
-    judge(&kit, &message.chat, nick, author, Said::unreadable(&message)).await
+    let occupant = act::occupants(&message.chat)?.into_iter().find(|one| one.nick == nick);
+    judge(&kit, &message.chat, Author { nick, id: None, occupant }, Said::unreadable(&message)).await
 }
 
-/// Judges what somebody with this nickname said, and does what follows from it.
-async fn judge(kit: &Rc<Kit>, room: &str, nick: &str, author: Option<Occupant>, said: Said) -> Result<()> {
-    let nick = moderation::nick(nick);
-    let author = match author {
-        Some(occupant) => Some(meet(kit, &occupant)),
-        // Rules also apply to an author who left right after writing.
-        None => kit.judge.borrow().absent(room, &nick),
+/// The author of a message, as far as the message and the room say.
+struct Author<'a> {
+    /// The nickname in the message.
+    nick: &'a str,
+    /// The occupant id in the message.
+    id: Option<&'a str>,
+    /// None: the author has left.
+    occupant: Option<Occupant>,
+}
+
+/// Returns the key and the rank of an author who left right after writing: rules apply to such people, too. Somebody else may have
+/// a nickname that looks the same.
+fn absent(kit: &Kit, room: &str, author: &Author<'_>) -> Result<Option<(String, bool)>> {
+    let name = moderation::nick(author.nick);
+    let Some((found, is_spared)) = kit.judge.borrow().absent(room, &name) else { return Ok(None) };
+    let looks_so = |one: &Occupant| key(one) == found && moderation::nick(&one.nick) == name;
+    let is_author = match author.id {
+        Some(id) => found == id,
+        None => !act::occupants(room)?.iter().any(looks_so),
     };
-    let Some((key, false)) = author else { return Ok(()) };
+    Ok(is_author.then_some((found, is_spared)))
+}
+
+/// Judges what somebody said, and does what follows from it. Nobody is judged in the log room: guards of several accounts, which all
+/// write there, would judge each other without end.
+async fn judge(kit: &Rc<Kit>, room: &str, author: Author<'_>, said: Said) -> Result<()> {
+    let is_log_room = kit.settings.borrow().log_room.as_deref().is_some_and(|log| log.eq_ignore_ascii_case(room));
+    if is_log_room {
+        return Ok(());
+    }
+    let known = match &author.occupant {
+        Some(occupant) => Some(meet(kit, occupant)),
+        None => absent(kit, room, &author)?,
+    };
+    let (Some((key, false)), nick) = (known, moderation::nick(author.nick)) else { return Ok(()) };
     is_settled(kit, room, &key).await;
     let id = said.id.clone();
     let rules = kit.settings.borrow().rules.clone();
@@ -157,6 +199,9 @@ async fn judge(kit: &Rc<Kit>, room: &str, nick: &str, author: Option<Occupant>, 
     }
     let why = match verdict.offence {
         None => return Ok(()),
+        Some(Offence::Early(_) | Offence::Flood | Offence::Repeat | Offence::Unreadable) if catches_up(kit) => {
+            return Ok(());
+        }
         Some(Offence::Early(pause)) => format!("slow mode is on: one message in {} s", pause.as_secs()),
         Some(Offence::Flood) => "too many messages at once".to_owned(),
         Some(Offence::Link) => "newcomers may not send links yet".to_owned(),

@@ -163,12 +163,17 @@ async fn purge(kit: Rc<Kit>, command: Command) -> Result<()> {
     let most = usize::try_from(command.integer("count")?).unwrap_or(MAX_MESSAGES);
     let there = occupants(room)?;
     let present = there.iter().find(|one| one.nick == who).map(key);
+    let is_present = present.is_some();
     let author = present.or_else(|| kit.judge.borrow().author(room, &name));
     let Some(author) = author else {
         return answer(&by, &format!("I remember nothing that {name} said")).await;
     };
     if there.iter().any(|one| key(one) == author && is_spared(one)) {
         return answer(&by, &format!("{name} is a moderator or a member, whom I leave alone")).await;
+    }
+    // Signs that nobody sees may be all that tells two nicknames apart.
+    if !is_present && there.iter().any(|one| key(one) == author && moderation::nick(&one.nick) == name) {
+        return answer(&by, &format!("somebody else here is shown as {name}; copy the nickname as it is")).await;
     }
     let ids = kit.judge.borrow().messages(room, &author, most);
     let (mut count, mut failed) = (0_usize, None);

@@ -61,9 +61,10 @@ pub(crate) async fn put_out(kit: &Kit, occupant: &Occupant) -> Result<bool> {
         return Ok(false);
     }
     let address = occupant.jid.as_deref().map(bare);
-    let names = std::iter::once(occupant.nick.as_str()).chain(address);
-    let Some(reason) = kit.patterns.borrow().reason(&occupant.room, names) else { return Ok(false) };
     let (room, nick) = (occupant.room.as_str(), moderation::nick(&occupant.nick));
+    // Signs that nobody sees make no other name.
+    let names = [occupant.nick.as_str(), nick.as_str()].into_iter().chain(address);
+    let Some(reason) = kit.patterns.borrow().reason(room, names) else { return Ok(false) };
     let done = match address {
         Some(jid) => rooms::ban(room, jid, Some(&reason)).await.map(|()| "banned"),
         None => rooms::kick(room, &occupant.nick, Some(&reason)).await.map(|()| "kicked"),
@@ -129,9 +130,10 @@ async fn sweep(kit: Rc<Kit>, command: Command) -> Result<()> {
         now().checked_sub(SignedDuration::try_from(since).unwrap_or(SignedDuration::ZERO)).unwrap_or_else(|_| now());
     let wanted = format!("*{part}*");
     let spared: Vec<Occupant> = occupants(room)?.into_iter().filter(is_spared).collect();
-    let is_of = |message: &Message, one: &Occupant| {
-        let has_id = message.occupant_id.is_some() && message.occupant_id == one.occupant_id;
-        has_id || message.nick.as_deref() == Some(one.nick.as_str())
+    // Somebody else may have had the nickname when the message was written.
+    let is_of = |message: &Message, one: &Occupant| match message.occupant_id.as_ref().zip(one.occupant_id.as_ref()) {
+        Some((said, has)) => said == has,
+        None => message.nick.as_deref() == Some(one.nick.as_str()),
     };
     let mut archived_messages = archive::query_all(Options::with(room).start(start).max(MAX_READ)).await?;
     let (mut count, mut failed) = (0, None);
