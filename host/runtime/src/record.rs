@@ -22,6 +22,7 @@ use self::counts::{Count, counts};
 use crate::counters::{Counters, Totals};
 use crate::denials::{Denial, Denials};
 use crate::named::Named;
+use crate::webhooks::queue::Queue;
 
 /// The record of one plugin on one account.
 #[derive(Debug, Default)]
@@ -43,6 +44,8 @@ struct Rare {
     /// How many messages and commands passed without its verdict as a hook. It may not have run then.
     unjudged: AtomicU64,
     named: Named,
+    /// The queue of its webhooks, which each instance shares with the next one. Made when it is first used.
+    webhook_queue: OnceLock<Arc<Queue>>,
 }
 
 #[derive(Debug, Default)]
@@ -187,6 +190,11 @@ impl Record {
         }
         all.hooks.unjudged = self.rare.get().map_or(0, |rare| rare.unjudged.load(Relaxed));
         all
+    }
+
+    /// Returns the queue of its webhooks.
+    pub(crate) fn webhook_queue(&self) -> &Arc<Queue> {
+        self.rare().webhook_queue.get_or_init(Arc::default)
     }
 
     fn rare(&self) -> &Rare {

@@ -204,8 +204,9 @@ impl Supervised {
                 "another plugin provides this name, too: whoever listens believes both"
             );
         }
-        let webhooks = Webhooks::of(&admitted, &settings, &account, engine.webhooks());
         let (iqs, requests) = Iqs::of(&admitted, &account).unzip();
+        let tokens = beside.as_ref().and_then(|beside| beside.before.webhooks.clone()).unwrap_or_default();
+        let webhooks = Webhooks::of(&admitted, &settings, &account, engine.webhooks(), tokens);
         let mut lasting = match &beside {
             Some(beside) => beside.before.passed_on(&admitted.limits),
             None => Lasting::new(&admitted.limits, account.records.of(&admitted.id)),

@@ -4,13 +4,13 @@
 //! from the store once the plugin has handled the one before, so nothing waits in memory.
 
 pub(crate) mod listening;
+pub(crate) mod queue;
 mod resting;
 mod token;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
@@ -21,14 +21,15 @@ use parlor_session::permissions::Grants;
 use parlor_store::{Owner, ShownRequest, StoreError};
 use rand::RngExt as _;
 use serde_json::Value;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::account;
 use crate::settings::OwnSettings;
-use crate::watched::Watched;
 use listening::{Counted, Listening, Tokens};
+use queue::Queue;
 use token::Token;
 
+pub use queue::FailedAttempt;
 pub use resting::RestingWebhooks;
 pub use token::GivenToken;
 
@@ -49,9 +50,10 @@ pub struct Webhooks {
     pub(crate) stored: parlor_store::Webhooks,
     /// Has a permit for each byte that may still wait for the store.
     pub(crate) unstored: Arc<Semaphore>,
+    /// A version that replaces another one shares its addresses: the owner may end one while both are there.
     pub(crate) tokens: Tokens,
-    /// A version that replaces another one continues its queue.
-    pub(crate) queue: ArcSwap<Queue>,
+    /// The instances before and after this one share its queue.
+    pub(crate) queue: Arc<Queue>,
     /// Present while the plugin may get requests: it counts among the plugins that need a listener.
     listened_for: Mutex<Option<Counted>>,
     /// Present until all addresses are read: an unknown address may be one of them.
@@ -59,59 +61,14 @@ pub struct Webhooks {
     listening: Listening,
 }
 
-/// The state that all tellers of requests share, also with the version of the plugin that replaces this one.
-#[derive(Debug, Default)]
-pub(crate) struct Queue {
-    /// Notified when a request has arrived, or one must be delivered again.
-    pub(crate) arrived: Notify,
-    /// For each webhook, the lock for delivering a request: held until the delivery ends.
-    turns: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    /// The last failed attempt of each request that waits for the next one.
-    failed: Mutex<BTreeMap<i64, FailedAttempt>>,
-    /// The requests that the owner dropped, until the task that delivers them has seen it.
-    dropped: Watched<BTreeSet<i64>>,
-}
-
-/// An attempt to deliver a request that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FailedAttempt {
-    /// When it is delivered again, if the plugin runs then.
-    pub next: Timestamp,
-    /// Why it failed.
-    pub why: &'static str,
-}
-
-impl Queue {
-    /// Returns the turn of a webhook.
-    pub(crate) fn turn(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(turns.entry(name.to_owned()).or_default())
-    }
-
-    /// Notes that an attempt to deliver a request failed.
-    pub(crate) fn failed(&self, id: i64, attempt: FailedAttempt) {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(id, attempt);
-    }
-
-    /// Waits until the owner drops a request.
-    pub(crate) async fn is_dropped(&self, id: i64) {
-        self.dropped.until(|dropped| dropped.contains(&id)).await;
-    }
-
-    /// Forgets a request that is no longer delivered.
-    pub(crate) fn is_over(&self, id: i64) {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        self.dropped.change(|dropped| dropped.remove(&id));
-    }
-}
-
 impl Webhooks {
-    /// Creates them; `None` if the plugin declares none.
+    /// Creates them, with the addresses of the version that this one will replace; `None` if the plugin declares none.
     pub(crate) fn of(
         admitted: &Arc<Admitted>,
         settings: &Arc<OwnSettings>,
         account: &Arc<account::Shared>,
         listening: &Listening,
+        tokens: Tokens,
     ) -> Option<Arc<Self>> {
         if admitted.manifest.webhooks.is_empty() {
             return None;
@@ -123,8 +80,8 @@ impl Webhooks {
             account: Arc::clone(account),
             stored: account.data().webhooks(owner),
             unstored: Arc::new(Semaphore::new(MOST_UNSTORED)),
-            tokens: Arc::default(),
-            queue: ArcSwap::default(),
+            tokens,
+            queue: Arc::clone(account.records.of(&admitted.id).webhook_queue()),
             listened_for: Mutex::default(),
             unread: Mutex::new(Some(listening.one_unread())),
             listening: listening.clone(),
@@ -141,11 +98,6 @@ impl Webhooks {
         } else if listened_for.is_none() {
             *listened_for = Some(self.listening.one_more());
         }
-    }
-
-    /// Continues the queue of the version that this one will replace. Must be called before anything is delivered.
-    pub(crate) fn continues(&self, before: &Self) {
-        self.queue.store(before.queue.load_full());
     }
 
     /// Returns the names of the webhooks whose requests are queued for the plugin.
@@ -214,7 +166,12 @@ impl Webhooks {
         let read: BTreeMap<_, _> = read.into_iter().map(|(name, text)| (name, Token::new(text))).collect();
         self.tokens.rcu(|tokens| {
             let mut tokens = BTreeMap::clone(tokens);
-            tokens.extend(read.clone());
+            for (name, token) in &read {
+                // One that is there is not older: the owner may have ended the one that was read.
+                if anew || !tokens.contains_key(name) {
+                    tokens.insert(name.clone(), token.clone());
+                }
+            }
             tokens
         });
         let tokens = self.tokens.load();
@@ -261,9 +218,9 @@ impl Webhooks {
     /// webhook is not in the mode `queue`: then it would not be delivered, or its sender no longer waits for the
     /// answer.
     pub async fn replay(&self, id: i64) -> Result<bool, StoreError> {
-        let queue = self.queue.load_full();
+        let queue = &self.queue;
         // Otherwise it would count as dropped at once, if it was dropped before its turn came.
-        queue.dropped.change(|dropped| dropped.remove(&id));
+        queue.is_waiting_again(id);
         let replayed = self.stored.replay(id, self.queued()).await?;
         queue.arrived.notify_waiters();
         Ok(replayed.is_some())
@@ -276,14 +233,14 @@ impl Webhooks {
 
     /// Returns the last failed attempt of each request that waits for the next one.
     pub fn failed_attempts(&self) -> BTreeMap<i64, FailedAttempt> {
-        self.queue.load().failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.queue.failed_attempts()
     }
 
     /// Drops a request that waits, so that those behind it are delivered. Returns false if there is none with this id.
     pub async fn discard(&self, id: i64) -> Result<bool, StoreError> {
         let is_dropped = self.stored.discard(id).await?;
         if is_dropped {
-            self.queue.load().dropped.change(|dropped| dropped.insert(id));
+            self.queue.drop_request(id);
         }
         Ok(is_dropped)
     }
@@ -338,4 +295,50 @@ pub(crate) struct WebhookSecret {
     pub(crate) is_former: bool,
     /// The sender, if it is the secret of a single one.
     pub(crate) sender: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use parlor_plugins::limits::Limits;
+
+    use super::*;
+    use crate::instance::tests::{account_config, admitted};
+    use crate::threads::Place;
+
+    const MANIFEST: &str = "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\n\
+        description = \"Hears\"\n[permissions]\n\"webhooks.receive\" = { reason = \"to hear\" }\n\
+        [webhook.hook]\ndescription = \"What comes\"\nverify = \"none\"\n";
+
+    fn begun(account: &Arc<account::Shared>) -> Arc<Webhooks> {
+        let admitted = Arc::new(admitted("echo", MANIFEST, Grants::default(), Limits::default()));
+        let (owner, in_rooms) = (admitted.settings.0.clone(), admitted.settings_in.clone());
+        let settings = Arc::new(OwnSettings::new(Arc::clone(&admitted.manifest), owner, in_rooms));
+        Webhooks::of(&admitted, &settings, account, &Listening::default(), Tokens::default()).unwrap()
+    }
+
+    /// The task that reads it may come to keep it only after the owner has ended it.
+    #[tokio::test]
+    async fn an_address_that_is_read_late_does_not_bring_back_one_that_has_ended() {
+        let account = account::Account::start(account_config(), parlor_store::Store::in_memory(), Place::here());
+        let (webhooks, name) = (begun(account.shared()), "hook".to_owned());
+        webhooks.read_tokens(std::iter::once(&name), false).await.unwrap();
+        let newer = "0".repeat(2 * token::BYTES);
+        webhooks.tokens.store(Arc::new(BTreeMap::from([(name.clone(), Token::new(newer.clone()))])));
+        webhooks.read_tokens(std::iter::once(&name), false).await.unwrap();
+        assert_eq!(webhooks.token("hook"), Some(newer.clone()));
+        assert!(webhooks.rotate("hook").await.unwrap());
+        assert_ne!(webhooks.token("hook"), Some(newer));
+    }
+
+    /// Its body may come so slowly that the plugin is restarted meanwhile.
+    #[tokio::test]
+    async fn a_request_that_is_stored_for_an_instance_that_has_ended_wakes_the_task_of_the_next_one() {
+        let account = account::Account::start(account_config(), parlor_store::Store::in_memory(), Place::here());
+        let (before, next) = (begun(account.shared()), begun(account.shared()));
+        let mut arrives = std::pin::pin!(next.queue.arrived.notified());
+        arrives.as_mut().enable();
+        before.queue.arrived.notify_waiters();
+        assert!(arrives.now_or_never().is_some(), "it would wait for the next request");
+    }
 }

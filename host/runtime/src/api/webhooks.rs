@@ -101,7 +101,9 @@ fn address<T: Send + 'static>(accessor: &Accessor<T, Grouping>, name: &str) -> R
     call.granted(Target::None)?;
     text("name", name, LONGEST)?;
     let tokens = instance.lasting.webhooks.as_ref().map(|tokens| tokens.load_full()).unwrap_or_default();
-    let token = tokens.get(name).ok_or_else(|| CallError::NotFound(format!("webhook {name}")))?;
+    // Another version of the plugin may have had more webhooks.
+    let token = tokens.get(name).filter(|_| instance.manifest.webhooks.contains_key(name));
+    let token = token.ok_or_else(|| CallError::NotFound(format!("webhook {name}")))?;
     let web = instance.account.web.load();
     let base = web.public_address().ok_or_else(|| {
         CallError::Unsupported(

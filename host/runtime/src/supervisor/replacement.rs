@@ -49,9 +49,6 @@ impl Supervised {
             _ => progress(&admitted, &account),
         };
         let new = Self::begin(admitted, compiled, engine, account, after, progress, Some(replaced));
-        if let (Some(webhooks), Some(before)) = (&new.shared.webhooks, &old.shared.webhooks) {
-            webhooks.continues(before);
-        }
         let replacement = Successor { shared: Arc::clone(&new.shared), leaves };
         (new, replacement)
     }

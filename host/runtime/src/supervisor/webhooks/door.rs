@@ -173,7 +173,7 @@ impl Door {
         let accepting = async move {
             let _place = place;
             let accepted = webhooks.stored.accept(request, acceptance).await;
-            webhooks.queue.load().arrived.notify_waiters();
+            webhooks.queue.arrived.notify_waiters();
             accepted
         };
         let accepted = storing::in_time(runtime, accepting).await;

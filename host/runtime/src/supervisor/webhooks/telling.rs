@@ -13,7 +13,8 @@ use super::super::staying::{
     Attempt, LOOK, STORE_PAUSE, attempt, is_alone, running, stays_for, stays_until, until_done,
 };
 use crate::instance::Instance;
-use crate::webhooks::{FailedAttempt, Queue, Webhooks};
+use crate::webhooks::queue::Queue;
+use crate::webhooks::{FailedAttempt, Webhooks};
 
 /// Tells the plugin of requests to this webhook as they come, until it is to end.
 pub(crate) async fn tell_in_order(shared: Arc<Shared>, name: String) {
@@ -22,13 +23,13 @@ pub(crate) async fn tell_in_order(shared: Arc<Shared>, name: String) {
     if !stays_until(&shared, is_alone(&shared)).await {
         return;
     }
-    let queue = webhooks.queue.load_full();
+    let queue = &webhooks.queue;
     let turn = queue.turn(&name);
     loop {
         let mut arrived = std::pin::pin!(queue.arrived.notified());
         // Each request from here on ends the wait below.
         arrived.as_mut().enable();
-        let stays = match tell_next(&shared, webhooks, &queue, &name, &turn).await {
+        let stays = match tell_next(&shared, webhooks, queue, &name, &turn).await {
             Ok(Some(stays)) => stays,
             Ok(None) => stays_until(&shared, arrived).await,
             Err(StoreError::Ended | StoreError::Log(_)) => false,
@@ -60,7 +61,7 @@ async fn tell_next(
     name: &str,
     turn: &Mutex<()>,
 ) -> Result<Option<bool>, StoreError> {
-    // A request may still be in delivery to the replaced instance: without this lock, it would be delivered twice.
+    // A request may still be in delivery to the instance before: without this lock, it would be delivered twice.
     let Some(_turn) = stays_for(shared, turn.lock()).await else { return Ok(Some(false)) };
     let Some(mut request) = webhooks.stored.next(name.to_owned()).await? else { return Ok(None) };
     loop {
