@@ -160,7 +160,8 @@ impl<A> UnansweredRequest<A> {
             answer = &mut self.answer => answer.map_or(Outcome::Failed, Outcome::Answered),
             handled = &mut receipt.handled => match handled {
                 Ok(Handled::Well) => Outcome::Returned,
-                Ok(Handled::Failed | Handled::CutOff) | Err(_) => Outcome::Failed,
+                Ok(Handled::Failed | Handled::CutOff) => Outcome::Failed,
+                Err(_) => Outcome::NotTold,
             },
             () = tokio::time::sleep(time) => Outcome::Late,
         };
@@ -196,11 +197,11 @@ pub(crate) enum Outcome<A> {
     Answered(A),
     /// Its handlers returned without an answer.
     Returned,
-    /// A handler failed, or its instance ended.
+    /// A handler failed, or its instance ended before it returned.
     Failed,
     /// The time was over before.
     Late,
-    /// The mailbox was full.
+    /// No handler began: the mailbox was full, or its instance ended before.
     NotTold,
 }
 
@@ -218,7 +219,14 @@ impl<A> Drop for UnansweredRequest<A> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+    use jiff::Timestamp;
+    use parlor_plugins::limits::Limits;
+    use parlor_session::event::{Event, Payload};
+    use parlor_session::router::SubscriptionId;
+
     use super::*;
+    use crate::instance::tests::instance;
 
     #[test]
     fn a_request_is_answered_once_by_its_id_while_somebody_waits() {
@@ -231,6 +239,21 @@ mod tests {
         assert_eq!(one.answer.try_recv(), Ok(1));
         drop(two);
         assert!(!waiting.waits("two") && !waiting.answer("two", 2), "its time is over");
+    }
+
+    /// Nobody has acted upon it, so its sender may ask again. The plugin may be disabled, or fail by another event.
+    #[tokio::test]
+    async fn a_request_whose_plugin_ends_before_a_handler_begins_is_one_that_was_not_told() {
+        let (instance, mailbox) = instance("", Limits::default());
+        let event = Event { name: "webhook".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::None };
+        let mail = Mail::new(Arc::new(event), vec![SubscriptionId(1)], false);
+        let request = UnansweredRequest::<u8>::begin(&Arc::default(), "1".to_owned(), 1).unwrap();
+        let mut asking = Box::pin(request.ask(&instance.mailbox, mail, Duration::from_mins(1)));
+        assert!((&mut asking).now_or_never().is_none());
+        assert_eq!(instance.mailbox.waiting(), 1);
+        drop(mailbox);
+        let outcome = asking.await;
+        assert!(matches!(outcome, Outcome::NotTold), "{outcome:?}");
     }
 
     #[test]

@@ -36,6 +36,17 @@ impl Kept {
             Some(ShutdownMode::Now | ShutdownMode::Handover) => true,
         }
     }
+
+    /// Lets no more mail in, and leaves what waits to a successor, if there is one. Returns the instance.
+    pub(super) fn leave(self, shared: &Shared) -> Arc<Instance> {
+        let Self { instance, mut mailbox, rest } = self;
+        mailbox.close();
+        drop(lock(&shared.parking).take_unclaimed(shared.standing.shutdown()));
+        let left = std::iter::from_fn(|| mailbox.try_recv().ok()).collect();
+        // The receiver may be gone.
+        let _ = rest.send(left);
+        instance
+    }
 }
 
 /// A parked plugin.
@@ -115,6 +126,12 @@ impl Parking {
     /// Takes what receives these events.
     pub(super) fn take_rest(&mut self) -> Option<Box<oneshot::Receiver<Backlog>>> {
         self.rest.take()
+    }
+
+    /// Takes what receives these events, unless a successor does. Kept here, they would never be dropped: a task that waits for how the
+    /// handler of one ends keeps this plugin.
+    pub(super) fn take_unclaimed(&mut self, shutdown: Option<ShutdownMode>) -> Option<Box<oneshot::Receiver<Backlog>>> {
+        if shutdown == Some(ShutdownMode::Handover) { None } else { self.take_rest() }
     }
 
     /// Returns how long it has been parked; `None` if it is not.

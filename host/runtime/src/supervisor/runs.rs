@@ -188,11 +188,7 @@ async fn pauses(shared: &Shared, why: String, pause: Duration, is_crowded: bool)
 
 /// Ends an instance that has no guest, and leaves the mail that waits to its successor.
 pub(super) async fn forget(shared: &Shared, kept: Kept) {
-    let Kept { instance, mut mailbox, rest } = kept;
-    mailbox.close();
-    let left = std::iter::from_fn(|| mailbox.try_recv().ok()).collect();
-    // The receiver may be gone.
-    let _ = rest.send(left);
+    let instance = kept.leave(shared);
     shared.account.forget(instance.id).await;
     shared.lasting.record.ended(&instance.counters);
     shared.standing.set_instance(None);
@@ -351,8 +347,8 @@ async fn watch_over(
     // If the instance is already gone, the send fails and `outcome` returns at once.
     let _ = stop.send(shutdown);
     // When the host shuts down, `stop` begins once the mailbox is handled, or the time for that is over.
-    let told = if shutdown == ShutdownMode::Host { lock(&shared.parking).take_rest() } else { None };
-    if let Some(told) = told {
+    let told = lock(&shared.parking).take_unclaimed(Some(shutdown));
+    if let Some(told) = told.filter(|_| shutdown == ShutdownMode::Host) {
         let _ = tokio::time::timeout(limit, told).await;
     }
     match tokio::time::timeout(limit, life.outcome()).await {

@@ -65,7 +65,7 @@ pub(super) async fn ask(
                 }
                 Outcome::Late => "it did not answer in time",
                 Outcome::Returned => "its handler returned without an answer",
-                Outcome::NotTold => "its mailbox is full",
+                Outcome::NotTold => "its mailbox is full, or it ended before",
                 Outcome::Failed => "its handler failed, or it ended",
             };
             counts.failed.fetch_add(1, Relaxed);

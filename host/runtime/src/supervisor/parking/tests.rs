@@ -89,6 +89,25 @@ fn admitted() -> Arc<Admitted> {
     Arc::new(instance::tests::admitted("idler", MANIFEST, Grants::default(), Limits::default()))
 }
 
+/// Returns the same plugin with a webhook.
+fn with_webhook() -> Arc<Admitted> {
+    let asks = "[permissions]\n\"webhooks.receive\" = { reason = \"to hear\" }\n";
+    let webhook = "[webhook.hook]\ndescription = \"What comes\"\nverify = \"none\"\n";
+    let manifest = format!("{MANIFEST}{asks}{webhook}");
+    Arc::new(instance::tests::admitted("idler", &manifest, Grants::default(), Limits::default()))
+}
+
+/// Waits until the address of its webhook is read. Without a limit: while the store's thread works, a paused clock runs ahead.
+async fn token(plugin: &Supervised) -> String {
+    let webhooks = plugin.webhooks().unwrap();
+    loop {
+        if let Some(token) = webhooks.token("hook") {
+            return token;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 fn tasks() -> usize {
     Handle::current().metrics().num_alive_tasks()
 }
@@ -361,6 +380,48 @@ async fn a_plugin_that_wakes_takes_requests_as_while_it_was_parked_and_one_that_
     let plugin = stage.begin(&[Step::On("tick")]).await;
     assert_eq!(takes(&plugin), (State::Starting, false), "it does not listen yet");
     plugin.stop().await;
+}
+
+/// A task that delivers a request waits for that, and the sender of another one waits for its answer.
+#[tokio::test(start_paused = true)]
+async fn what_a_plugin_that_ends_has_not_begun_is_dropped_at_once() {
+    let stage = Stage::new();
+    for is_parked in [true, false] {
+        let steps = [Step::On("tick")];
+        let plugin = if is_parked { stage.parked(&steps).await } else { stage.start(&steps).await };
+        let instance = plugin.instance().unwrap();
+        let event = Event { name: "tick".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::None };
+        let (mail, ending) = instance.account.router.mail_for(instance.id, event).unwrap().with_receipt();
+        // Held as by such a task. The plugin is asked to end before its guest is given the mail.
+        let (shared, before) = (Arc::clone(&plugin.shared), handled(&plugin));
+        if !is_parked {
+            plugin.part(ShutdownMode::Now);
+        }
+        assert!(instance.mailbox.deliver(mail));
+        plugin.stop().await;
+        let ended = tokio::time::timeout(Duration::from_hours(1), ending).await;
+        assert!(matches!(ended, Ok(Err(_))), "{is_parked}: {ended:?}");
+        assert_eq!(shared.lasting.record.totals().handled, before, "{is_parked}");
+    }
+}
+
+/// The owner ends an address because others know it. The new version has read it by then.
+#[tokio::test(start_paused = true)]
+async fn an_address_that_the_owner_ends_while_a_new_version_starts_has_ended_for_that_one_too() {
+    let stage = Stage::new();
+    let (engine, account) = (&stage.engine, stage.account.shared());
+    let compiled = stage.compiled(&[Step::On("tick")]).await;
+    let old =
+        Supervised::start(with_webhook(), Arc::clone(&compiled), Arc::clone(engine), Arc::clone(account), Vec::new());
+    old.tried().await;
+    let former = token(&old).await;
+    let (new, successor) = Supervised::start_beside(&old, with_webhook(), compiled, Arc::clone(engine), Vec::new());
+    new.tried().await;
+    assert_eq!(token(&new).await, former);
+    assert!(old.webhooks().unwrap().rotate("hook").await.unwrap());
+    successor.take_over(old).await;
+    assert_ne!(token(&new).await, former);
+    new.stop().await;
 }
 
 /// A large host has 100,000 parked plugins, each with one of each of these values on the heap. An allocation of glibc has 8 bytes more,
