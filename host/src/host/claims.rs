@@ -5,15 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
 use jid::BareJid;
+use parlor_base::clock::Clock;
 use parlor_config::AccountName;
 use parlor_runtime::account::{Account, Backing, Shared};
 use parlor_runtime::supervisor::Supervised;
-use parlor_store::Audit;
+use parlor_store::{Audit, PluginData};
 use tokio::sync::Notify;
 
 use super::accounts::{open, spread, start_one};
 use super::plugin::Standing;
-use super::{Host, audit as counting};
+use super::{Host, audit as counting, webhooks};
 
 /// The accounts that the host has, by address.
 #[derive(Debug, Default)]
@@ -36,6 +37,11 @@ struct Claim {
 impl Claims {
     fn held(&self) -> MutexGuard<'_, BTreeMap<BareJid, Claim>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the stores of these accounts. The handles keep none of them open.
+    pub(super) fn stores(&self) -> Vec<PluginData> {
+        self.held().values().map(|claim| claim.backing.store.data(Clock::Machine)).collect()
     }
 
     /// Notes that the configuration was read again, in which these accounts are not as they were.
@@ -82,6 +88,7 @@ pub(crate) async fn start(host: &Host) {
         let coming = begin(host);
         if !coming.is_empty() {
             spread(host).await;
+            webhooks::note_resting(host).await;
         }
         coming
     };

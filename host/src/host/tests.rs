@@ -400,3 +400,31 @@ async fn a_policy_that_came_from_another_node_is_in_the_audit_with_its_version()
     assert_eq!(ways("two").await, ["read again"], "somebody edited the file afterwards");
     host.stop().await;
 }
+
+/// Their senders are told to try again. In a cluster, each account has its own store, which comes with it.
+#[cfg(feature = "cluster")]
+#[tokio::test]
+async fn a_node_knows_the_addresses_of_disabled_plugins_on_the_accounts_that_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("parlor.toml");
+    let cluster = "[cluster]\nnats = \"tls://nats.example.org\"\nname = \"bots\"\nkey_env = \"KEY\"\n";
+    let account = "[account.bot]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n";
+    std::fs::write(&path, format!("[settings]\nauto_login = false\n{cluster}{account}")).unwrap();
+    let plugin = format!("[plugin.echo]\nsource = \"echo.wasm\"\ndigest = \"{}\"\nenabled = false\n", Digest::of(b""));
+    let grants = "[plugin.echo.grants]\n\"webhooks.receive\" = true\n";
+    std::fs::write(folder.path().join("plugins.toml"), format!("{plugin}{grants}")).unwrap();
+    let config = Config::load(&path, &Overrides { environment: |_| None, ..Overrides::default() }).unwrap();
+    let host = Host::start(config, Compiler::ThisProcess { optimized: false }, Threads::of_the_caller()).await.unwrap();
+    let (bot, echo): (jid::BareJid, PluginId) = ("bot@example.org".parse().unwrap(), "echo".parse().unwrap());
+    let (store, token) = (Store::in_memory(), "0".repeat(48));
+    let owner = parlor_store::Owner { account: bot.clone(), plugin: echo.clone() };
+    let addresses = store.data(parlor_base::clock::Clock::Machine).webhooks(owner);
+    addresses.tokens(vec![("hook".to_owned(), token.clone())], false).await.unwrap();
+    let given = parlor_runtime::webhooks::GivenToken::of(&token).unwrap();
+    let rests = || host.listening.resting().borrow().has(&echo, "hook", &given);
+    assert!(!rests(), "the account is not here");
+    claims::note(&host, &bot, store.clone().into());
+    claims::start(&host).await;
+    assert!(rests());
+    host.stop().await;
+}

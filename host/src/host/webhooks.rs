@@ -2,15 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use futures_util::future::join_all;
 use parlor_base::clock::Clock;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_config::Web;
 use parlor_runtime::supervisor::{Door, Supervised};
 use parlor_runtime::webhooks::{GivenToken, RestingWebhooks};
+use parlor_store::{PluginData, StoreError};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::Host;
 use super::plugin::{Plugin, Standing};
@@ -18,6 +22,8 @@ use crate::web::Counts;
 
 /// The number of accounts that are asked for a webhook before other tasks get their turn: strangers may ask as well.
 const AT_ONCE: usize = 64;
+/// How long a store may take to say which addresses it has. That of an account of a cluster may wait for the log of the account.
+const READING: Duration = Duration::from_secs(5);
 
 /// The listening for webhooks: whether and where it is wanted, and how it goes.
 #[derive(Debug)]
@@ -113,16 +119,25 @@ pub(super) async fn note_resting(host: &Host) {
     let addresses = if ids.is_empty() {
         Vec::new()
     } else {
-        match host.store.data(Clock::Machine).webhook_addresses().await {
-            Ok(addresses) => addresses,
-            Err(error) => {
-                tracing::error!(%error, "the addresses of webhooks cannot be read: senders to disabled plugins are refused, and not told to try again");
-                Vec::new()
-            }
-        }
+        // In a cluster, each account has its own store.
+        let stores = std::iter::once(host.store.data(Clock::Machine)).chain(host.claims.stores());
+        join_all(stores.map(addresses)).await.concat()
     };
     let resting = RestingWebhooks::of(addresses.into_iter().filter(|(id, ..)| ids.contains(id)));
     host.listening.resting.send_replace(Arc::new(resting));
+}
+
+/// Returns the addresses of webhooks in a store: the plugin, the name of the webhook, and the secret part.
+async fn addresses(store: PluginData) -> Vec<(PluginId, String, String)> {
+    let error = match timeout(READING, store.webhook_addresses()).await {
+        Ok(Ok(addresses)) => return addresses,
+        // The account is about to go.
+        Ok(Err(StoreError::Ended | StoreError::Log(_))) => return Vec::new(),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("the store does not answer within {} s", READING.as_secs()),
+    };
+    tracing::error!(%error, "the addresses of webhooks cannot be read: senders to disabled plugins are refused, and not told to try again");
+    Vec::new()
 }
 
 /// Returns the first that is found, and lets other tasks have their turn in between.
