@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use jid::{BareJid, Jid};
+use jid::BareJid;
 
 use super::account::AccountConfig;
 use super::error::{AccountsFileError, ConfigError, FilePosition};
@@ -64,8 +64,9 @@ pub(crate) fn read_all<'d>(
             account.web = Arc::clone(with.web);
             account.settings = shared(account.settings, &mut settings);
             let twins = known.entry(account.link.jid.to_bare()).or_default();
-            if let Some(twin) = twins.iter().find(|twin| is_same(&accounts[*twin].link.jid, &account.link.jid)) {
-                return Err(ConfigError::SameJid { at, first: twin.clone(), second: account.name });
+            if let Some(twin) = twins.iter().find(|twin| is_same(&accounts[*twin].link, &account.link)) {
+                let remedy = remedy(&accounts[twin].link, &account.link);
+                return Err(ConfigError::SameJid { at, first: twin.clone(), second: account.name, remedy });
             }
             twins.push(account.name.clone());
             places.insert(account.name.clone(), at);
@@ -112,8 +113,23 @@ fn shared(settings: Settings, known: &mut Vec<Settings>) -> Settings {
 }
 
 /// Returns whether two addresses are one account of a server, without a distinct resource for each: both would receive
-/// everything. Each anonymous log-in gets a new account.
-fn is_same(one: &Jid, other: &Jid) -> bool {
-    let are_apart = one.is_full() && other.is_full() && one != other;
-    one.node().is_some() && one.to_bare() == other.to_bare() && !are_apart
+/// everything. Each anonymous log-in gets a new account. A component has one place for an address, whatever the resource is: one
+/// account would take what is for the other.
+fn is_same(one: &LinkSettings, other: &LinkSettings) -> bool {
+    let (first, second) = (&one.jid, &other.jid);
+    let are_apart = first.is_full() && second.is_full() && first != second && !are_of_component(one, other);
+    first.node().is_some() && first.to_bare() == second.to_bare() && !are_apart
+}
+
+fn are_of_component(one: &LinkSettings, other: &LinkSettings) -> bool {
+    one.component().is_some() || other.component().is_some()
+}
+
+/// Returns what to do about two accounts that are the same one.
+fn remedy(one: &LinkSettings, other: &LinkSettings) -> &'static str {
+    if are_of_component(one, other) {
+        "leave one out, since an address of a component is one account, also with several resources"
+    } else {
+        "leave one out, or write a resource of its own behind each one's jid"
+    }
 }

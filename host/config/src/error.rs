@@ -197,9 +197,7 @@ pub enum ConfigError {
         reason: String,
     },
     /// Two accounts are the same one on the server: they would disconnect each other, or receive everything twice.
-    #[error(
-        "{at}: the accounts {first} and {second} are the same one on the server: leave one out, or write a resource of its own behind each one's jid"
-    )]
+    #[error("{at}: the accounts {first} and {second} are the same one on the server: {remedy}")]
     SameJid {
         /// The place of the second account.
         at: FilePosition,
@@ -207,6 +205,8 @@ pub enum ConfigError {
         first: AccountName,
         /// The second account.
         second: AccountName,
+        /// The instruction for the owner.
+        remedy: &'static str,
     },
     /// An account has no source for its password.
     #[error(

@@ -807,6 +807,25 @@ fn addresses_of_a_component_sleep_if_its_owner_says_after_which_time() {
     }
 }
 
+/// The component would have one place for both: what is for one, its owners and plugins, would reach the other.
+#[test]
+fn an_address_of_a_component_is_one_account_whatever_its_resource() {
+    let named = |name: &str, resource: &str| {
+        let jid = format!("echo@bots.example.org{resource}");
+        ECHO.replace("account.echo", &format!("account.{name}")).replace("echo@bots.example.org", &jid)
+    };
+    for (one, other) in [("/a", "/b"), ("", "/b"), ("", "")] {
+        let error = refused(&format!("{BOTS}{}{}", named("one", one), named("other", other)));
+        assert!(
+            error.contains("the accounts one and other are the same one on the server: leave one out, since"),
+            "{error}"
+        );
+    }
+    let apart = named("other", "/b").replace("echo@", "clock@");
+    let (_folder, path) = folder(&format!("{BOTS}{}{apart}", named("one", "/a")));
+    assert_eq!(Config::load(&path, &quiet()).unwrap().accounts.len(), 2);
+}
+
 /// There may be 100,000 accounts of one group, and these settings take kilobytes.
 #[test]
 fn accounts_with_equal_settings_share_them() {
