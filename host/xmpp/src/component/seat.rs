@@ -9,6 +9,7 @@ use parlor_stanza::decode::Arrived;
 use parlor_stanza::encode::Written;
 use parlor_stanza::sieve::lost::Lost;
 use tokio::time::Instant;
+use xmpp_parsers::ns;
 use xmpp_parsers::presence::{Presence, Type};
 use xmpp_parsers::stanza::Stanza;
 
@@ -250,12 +251,22 @@ impl Seat {
 
     /// The address is no longer available to one that refuses its presence, or has gone itself: a room that it could not enter, or was
     /// put out of (RFC 6121, section 4.6.3). Otherwise it would never be quiet again.
+    ///
+    /// A room may have given it another nickname than it asked for, and may put it out, or refuse it, under its own address. A refusal of
+    /// another nickname is no end: then there are two.
     fn note_departure(&mut self, arrived: &Arrived) {
-        if let Arrived::Read(stanza) = arrived
-            && let Stanza::Presence(presence) = &**stanza
-            && let (Type::Error | Type::Unavailable, Some(from)) = (&presence.type_, &presence.from)
-        {
-            self.leaves(from);
+        let Arrived::Read(stanza) = arrived else { return };
+        let Stanza::Presence(presence) = &**stanza else { return };
+        let (Type::Error | Type::Unavailable, Some(from)) = (&presence.type_, &presence.from) else { return };
+        self.leaves(from);
+        let is_of_room = |to: &Jid| to.node() == from.node() && to.domain() == from.domain();
+        let is_over = if presence.type_ == Type::Unavailable {
+            from.is_bare() || is_end_of_recipient(presence)
+        } else {
+            from.is_bare() && self.told.iter().filter(|&to| is_of_room(to)).count() == 1
+        };
+        if is_over {
+            self.told.retain(|to| !is_of_room(to));
         }
     }
 
@@ -290,4 +301,14 @@ impl Seat {
         let place = self.asked.iter().position(|(from, known)| Some(from) == to && known == id);
         place.is_some_and(|place| self.asked.remove(place).is_some())
     }
+}
+
+/// Returns whether a room says with this presence that its recipient is out of it (XEP-0045, section 7.14), and has not only another
+/// nickname now (section 7.6).
+fn is_end_of_recipient(presence: &Presence) -> bool {
+    let has = |code: &str| {
+        let mut told = presence.payloads.iter().filter(|payload| payload.is("x", ns::MUC_USER));
+        told.any(|told| told.children().any(|one| one.is("status", ns::MUC_USER) && one.attr("code") == Some(code)))
+    };
+    has("110") && !has("303")
 }

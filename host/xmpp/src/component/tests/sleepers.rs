@@ -133,6 +133,37 @@ async fn an_address_that_a_room_refused_or_put_out_falls_asleep() {
     }
 }
 
+/// It was never quiet again: it seemed to be available to the nickname that it had asked for.
+#[tokio::test(start_paused = true)]
+async fn an_address_that_is_out_of_a_room_falls_asleep_whatever_the_room_calls_it() {
+    for (asked, kind, from, says, falls_asleep) in [
+        ("echo", "unavailable", "room@muc.house/Echo", "<status code='110'/>", true),
+        ("echo", "unavailable", "room@muc.house", "", true),
+        ("echo other", "unavailable", "room@muc.house", "", true),
+        ("echo", "error", "room@muc.house", "", true),
+        // The room has refused the other nickname, or given it.
+        ("echo other", "error", "room@muc.house", "", false),
+        ("echo other", "unavailable", "room@muc.house/echo", "<status code='303'/><status code='110'/>", false),
+        ("echo", "unavailable", "room@muc.house/romeo", "<status code='307'/>", false),
+        ("echo", "unavailable", "hall@muc.house", "", false),
+    ] {
+        let (exchange, echo) = quiet().await;
+        for nick in asked.split(' ') {
+            let enters = PresenceOut { to: Some(jid(&format!("room@muc.house/{nick}"))), ..PresenceOut::default() };
+            exchange.hear(&echo, Outgoing::Presence(enters));
+            assert!(sent(&exchange).is_some());
+        }
+        let what = format!("<x xmlns='http://jabber.org/protocol/muc#user'>{says}</x>");
+        let to = "to='echo@bots.house/parlor'";
+        let presence = format!("<presence xmlns='jabber:client' type='{kind}' {to}>{what}</presence>");
+        exchange.deliver(arriving(from, &presence));
+        let event = exchange.poll(&echo, &mut Context::from_waker(Waker::noop()));
+        assert!(matches!(event, Poll::Ready(LinkEvent::Stanza(_))));
+        tokio::time::advance(QUIET).await;
+        assert_eq!(exchange.fall_asleep(&echo, QUIET), falls_asleep, "{asked} {kind} {from}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn any_stanza_wakes_an_address_but_one_that_comes_too_late_or_is_about_subscriptions() {
     const ERROR: &str = "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
