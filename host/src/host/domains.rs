@@ -1,6 +1,7 @@
 //! The connections as components of servers, each for all accounts of a domain (XEP-0114).
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
@@ -19,6 +20,8 @@ pub(crate) struct Domains {
     arrivals: Arc<Notify>,
     /// Notified when an address that sleeps is to be woken.
     rouses: Arc<Notify>,
+    /// The place, among all, of the component whose address wakes next.
+    turn: AtomicUsize,
 }
 
 impl Domains {
@@ -26,7 +29,8 @@ impl Domains {
     pub(super) fn start(config: &Config, sleepers: &Sleepers) -> Self {
         let all = config.components.iter();
         let started = all.map(|(name, link)| (name.clone(), Arc::new(Component::start(link.clone()))));
-        let domains = Self { all: Mutex::new(started.collect()), arrivals: Arc::default(), rouses: Arc::default() };
+        let (arrivals, rouses, turn) = (Arc::default(), Arc::default(), AtomicUsize::new(0));
+        let domains = Self { all: Mutex::new(started.collect()), arrivals, rouses, turn };
         // Before they connect: what comes for these addresses has to wake them.
         for (name, addresses) in sleepers.by_component() {
             if let Some(component) = domains.component(&name) {
@@ -66,12 +70,13 @@ impl Domains {
         self.rouses.notify_one();
     }
 
-    /// Returns up to so many addresses that sleep and that something has come for, each once.
+    /// Returns up to so many addresses that sleep and that something has come for, each once: one of each component in turn. A crowd
+    /// that writes to those of one must not hold up those of the others.
     pub(super) fn next_roused(&self, most: usize) -> Vec<BareJid> {
-        let mut roused = Vec::new();
-        for component in self.held().values() {
-            roused.extend(component.next_roused(most - roused.len()));
-        }
+        let all: Vec<_> = self.held().values().map(Arc::clone).collect();
+        let next_of = |place: usize| all.get(place)?.next_roused(1).pop();
+        let (roused, turn) = in_turn(most, all.len(), self.turn.load(Ordering::Relaxed), next_of);
+        self.turn.store(turn, Ordering::Relaxed);
         roused
     }
 
@@ -155,5 +160,48 @@ impl Domains {
     pub(super) async fn stop(&self) {
         let all = std::mem::take(&mut *self.held());
         join_all(all.values().map(|component| component.stop())).await;
+    }
+}
+
+/// Takes up to so many, one from each of `count` places in turn, and begins with the place `turn`. Returns them, and the place that is
+/// next.
+fn in_turn<T>(
+    most: usize,
+    count: usize,
+    mut turn: usize,
+    mut next_of: impl FnMut(usize) -> Option<T>,
+) -> (Vec<T>, usize) {
+    let (mut taken, mut in_vain) = (Vec::new(), 0);
+    while taken.len() < most && in_vain < count {
+        // There may be fewer places than before.
+        let place = turn % count;
+        turn = place + 1;
+        if let Some(one) = next_of(place) {
+            taken.push(one);
+            in_vain = 0;
+        } else {
+            in_vain += 1;
+        }
+    }
+    (taken, turn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_that_waits_for_one_component_holds_up_none_of_another() {
+        let mut waiting = [vec!["a"; 1_000], vec!["b"; 2], Vec::new(), vec!["d"]];
+        let mut next_of = |place: usize| waiting[place].pop();
+        let (first, turn) = in_turn(3, 4, 0, &mut next_of);
+        assert_eq!(first, ["a", "b", "d"]);
+        // Even if there is room for one at a time.
+        let (second, turn) = in_turn(1, 4, turn, &mut next_of);
+        let (third, turn) = in_turn(1, 4, turn, &mut next_of);
+        assert_eq!([second, third].concat(), ["a", "b"]);
+        assert_eq!(in_turn(2, 4, turn, &mut next_of).0, ["a", "a"], "nobody else waits");
+        assert_eq!(in_turn(1, 2, 7, &mut next_of).0, ["a"], "there are fewer by now");
+        assert!(in_turn(9, 0, 3, |_| Some("x")).0.is_empty());
     }
 }
