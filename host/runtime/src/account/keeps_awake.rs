@@ -26,6 +26,10 @@ pub enum KeepsAwake {
 /// Why a plugin needs its account to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PluginNeeds {
+    /// It has ended for good, and waits for its owner: if the account fell asleep, nobody would see that, and the plugin would fail
+    /// again at each wake.
+    #[error("runs no more, since it has failed or refused: see `parlor status`")]
+    Owner,
     /// It is not parked, or was parked not long enough ago.
     #[error("is not parked, or ran not long ago")]
     Run,

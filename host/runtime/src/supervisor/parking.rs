@@ -202,6 +202,9 @@ impl Supervised {
     /// next event would. `quiet` is how long it must have been parked.
     pub fn needs_account(&self, quiet: Duration) -> Option<PluginNeeds> {
         let shared = &self.shared;
+        if self.state().is_over() {
+            return Some(PluginNeeds::Owner);
+        }
         if shared.webhooks.is_some() {
             return Some(PluginNeeds::Webhook);
         }

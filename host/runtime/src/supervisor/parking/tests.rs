@@ -269,8 +269,10 @@ async fn a_plugin_that_fails_when_it_wakes_is_restarted_and_quarantined_like_any
     assert!(matches!(&failed, State::BackingOff { why, .. } if why.contains("panicked")), "{failed:?}");
     assert!(plugin.instance().is_none());
     assert_eq!(stage.account.shared().router.count(id), 0);
+    assert_eq!(plugin.needs_account(Duration::ZERO), Some(PluginNeeds::Run));
     plugin.until(|state| matches!(state, State::Quarantined(_))).await;
     assert_eq!(handled(&plugin), 0);
+    assert_eq!(plugin.needs_account(Duration::ZERO), Some(PluginNeeds::Owner), "it is not said to have run just now");
     plugin.stop().await;
 }
 
