@@ -226,7 +226,7 @@ fn encryption_view(account: &Shared) -> Encryption {
 
 fn status_of(host: &Host, plugins: &[PluginStatus], only: Option<&BTreeSet<AccountName>>) -> Status {
     let (config, mut asleep) = (host.config(), host.asleep());
-    asleep.retain(|one| only.is_none_or(|only| only.contains(&one.name)));
+    asleep.retain(|one| only.is_none_or(|only| only.contains(&one.name) && one.is_in(&config)));
     let awake =
         only.map_or_else(|| host.accounts(), |only| only.iter().filter_map(|name| host.account(name)).collect());
     Status {

@@ -236,20 +236,25 @@ pub(crate) async fn wake_one(host: &Host, names: &[&AccountName]) {
 
 /// Lets accounts fall asleep that have nothing to do. Returns false if there may be more of them.
 async fn put_to_sleep(host: &Host) -> bool {
-    let candidates = find_candidates(host).await;
+    let candidates = find_candidates(host, MOST_AT_A_LOOK).await;
     for some in candidates.chunks(AT_ONCE) {
         lull(host, some).await;
     }
     candidates.len() < MOST_AT_A_LOOK
 }
 
-/// Looks for accounts that may fall asleep, and notes what keeps the others awake.
-async fn find_candidates(host: &Host) -> Vec<SleepCandidate> {
+/// Looks for up to so many accounts that may fall asleep, and notes what keeps the others awake. The next look goes on where this one
+/// ends.
+async fn find_candidates(host: &Host, most: usize) -> Vec<SleepCandidate> {
     let config = host.config();
     let longest = config.sleep_after.values().max().copied().unwrap_or_default();
-    host.sleepers.begin_look(longest);
+    let looked = host.sleepers.begin_look(longest);
     let mut all = Vec::new();
+    // They are in the order of their names.
     for account in host.accounts() {
+        if looked.as_ref().is_some_and(|looked| account.name <= *looked) {
+            continue;
+        }
         let Some(configured) = config.accounts.get(&account.name) else { continue };
         let Some(after) = sleep_after(&config, configured) else { continue };
         let component = configured.link.component().and_then(|name| host.domains.component(name));
@@ -257,10 +262,12 @@ async fn find_candidates(host: &Host) -> Vec<SleepCandidate> {
         let candidate = SleepCandidate { account, component, after };
         match keeps_awake(host, &candidate).await {
             Some(why) => host.sleepers.note_awake(&candidate.account.name, why),
+            None if all.len() + 1 == most => {
+                host.sleepers.look_on_after(candidate.account.name.clone());
+                all.push(candidate);
+                break;
+            }
             None => all.push(candidate),
-        }
-        if all.len() == MOST_AT_A_LOOK {
-            break;
         }
     }
     all

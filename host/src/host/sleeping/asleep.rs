@@ -41,6 +41,14 @@ pub(crate) struct Asleep {
     pub(crate) since: Timestamp,
 }
 
+impl Asleep {
+    /// Returns whether a configuration has this account. While the name of an account goes to another address, it does not, and the
+    /// owners of the account that comes are not those of this one.
+    pub(crate) fn is_in(&self, config: &Config) -> bool {
+        config.accounts.get(&self.name).is_some_and(|account| account.link.jid.to_bare() == self.jid)
+    }
+}
+
 /// The addresses that sleep.
 #[derive(Debug, Default)]
 pub(in crate::host) struct Sleepers {
@@ -65,6 +73,8 @@ struct State {
     touched: HashMap<BareJid, Instant>,
     /// The reasons that keep accounts awake that may sleep, as of the last look.
     awake: BTreeMap<AccountName, KeepsAwake>,
+    /// The account that the last look ended with. None: it came to the end of all.
+    looked: Option<AccountName>,
 }
 
 /// Reads which addresses sleep on. Others that are stored are gone, and forgotten.
@@ -242,11 +252,22 @@ impl Sleepers {
         self.state().touched.get(jid).is_some_and(|at| at.elapsed() < within)
     }
 
-    /// Begins to look for accounts that may fall asleep. What owners did longer ago than this is forgotten.
-    pub(super) fn begin_look(&self, longest: Duration) {
+    /// Begins to look for accounts that may fall asleep. What owners did longer ago than this is forgotten. Returns the account after
+    /// which the look goes on, if the last one did not come to the end.
+    pub(super) fn begin_look(&self, longest: Duration) -> Option<AccountName> {
         let mut state = self.state();
         state.touched.retain(|_, at| at.elapsed() < longest);
-        state.awake.clear();
+        let looked = state.looked.take();
+        if looked.is_none() {
+            state.awake.clear();
+        }
+        looked
+    }
+
+    /// Notes that a look ended with this account, and that the next one goes on after it. If each began anew, the first accounts could
+    /// keep all others from falling asleep: their sessions may have something to do for good.
+    pub(super) fn look_on_after(&self, name: AccountName) {
+        self.state().looked = Some(name);
     }
 
     pub(super) fn note_awake(&self, name: &AccountName, why: KeepsAwake) {

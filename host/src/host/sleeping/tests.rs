@@ -256,3 +256,37 @@ async fn an_address_that_was_written_to_a_moment_ago_does_not_fall_asleep() {
     assert_eq!(why_awake(&host, &"echo".parse().unwrap()), Some(KeepsAwake::Stanza));
     stop(host, stream).await;
 }
+
+/// Sessions of the first ones may have something to do for good. Those after them never fell asleep.
+#[tokio::test]
+async fn a_look_goes_on_where_the_last_one_ended() {
+    let scene = Scene::new().await;
+    let (host, stream) = scene.start(scene.config(&["clock", "echo"], "")).await;
+    connected(&host).await;
+    soon(async {
+        while find_candidates(&host, 9).await.len() < 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    for expected in [&["clock"][..], &["echo"], &[], &["clock"]] {
+        let found = find_candidates(&host, 1).await;
+        let found: Vec<_> = found.iter().map(|one| one.account.name.to_string()).collect();
+        assert_eq!(found, expected);
+    }
+    stop(host, stream).await;
+}
+
+/// The owner of the account that comes saw the address of the former one in the window.
+#[tokio::test]
+async fn an_address_that_sleeps_is_not_the_account_that_gets_its_name() {
+    let scene = Scene::new().await;
+    let before = scene.config(&["echo"], "");
+    let (host, stream) = scene.start(before.clone()).await;
+    lulled(&host).await;
+    let mut after = before.clone();
+    after.accounts.values_mut().for_each(|account| account.link.jid = "other@bots.example.org".parse().unwrap());
+    let asleep = host.asleep();
+    assert_eq!(asleep.iter().map(|one| (one.is_in(&before), one.is_in(&after))).collect::<Vec<_>>(), [(true, false)]);
+    stop(host, stream).await;
+}
