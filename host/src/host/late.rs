@@ -94,6 +94,8 @@ async fn compile_late(host: &Host) {
         if !loaded.is_empty() {
             add_loaded(host, loaded, &mut files).await;
             spread(host).await;
+            // Something may have come for addresses that sleep, which waits for these plugins alone.
+            sleeping::look_again(host);
         }
     }
     // Addresses that sleep could not be compared with their plugins before.

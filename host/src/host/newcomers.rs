@@ -13,13 +13,14 @@ use jid::{BareJid, NodeRef};
 use parlor_base::atomic::lock_beside;
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::Digest;
-use parlor_config::{AccountName, Config, ConfigFile, NewAddresses, ReadAgain, accounts_file};
+use parlor_config::{AccountName, Config, ConfigFile, NewAddresses, ReadAgain, Selector, accounts_file};
 use parlor_plugins::policy::edit::add_all_in;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use toml::Table;
 
 use super::accounts::configure;
+use super::plugin::awaited;
 use super::{Host, audit, claims};
 
 /// How long addresses are gathered, to be written together.
@@ -71,7 +72,7 @@ pub(super) async fn make_accounts(host: &Host) -> Infallible {
             () = sleep(looked), if wait || !pause.is_zero() => {}
         }
         if next <= Instant::now() {
-            let newcomers = host.domains.newcomers();
+            let newcomers = ready(host, host.domains.newcomers()).await;
             if !newcomers.is_empty() {
                 let (worked, why) = make(host, newcomers).await;
                 next = Instant::now() + worked.saturating_mul(PAUSES).min(LONGEST_PAUSE);
@@ -88,6 +89,24 @@ pub(super) async fn make_accounts(host: &Host) -> Infallible {
         }
         wait = host.domains.turn_away_overdue();
     }
+}
+
+/// Puts addresses off on which a plugin is to run that waits for the compiler: an account without it would take the message, and nobody
+/// would hear of it. Returns the others.
+async fn ready(host: &Host, newcomers: Vec<Newcomer>) -> Vec<Newcomer> {
+    let awaited = awaited(&*host.plugins.lock().await);
+    let config = host.config();
+    let waits = |(component, jid): &Newcomer| {
+        let group = config.new_addresses.get(component).and_then(|new| new.group.as_ref());
+        let name = name_of(component, jid, |_| false);
+        let covers = |one: &Selector| name.as_ref().is_some_and(|name| one.covers(name, group));
+        awaited.iter().any(|selectors| selectors.as_ref().is_none_or(|all| all.iter().any(covers)))
+    };
+    let (late, ready): (Vec<_>, Vec<_>) = newcomers.into_iter().partition(waits);
+    for (component, jid) in &late {
+        host.domains.put_off(component, jid);
+    }
+    ready
 }
 
 /// Makes accounts of these addresses. Returns how long the work on the files took, and why some become none.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use parlor_base::id::PluginId;
 use parlor_base::log_level::LogLevel;
-use parlor_config::{AccountName, Config};
+use parlor_config::{AccountName, Config, Selector};
 use parlor_plugins::admission::{Admitted, settings_fit, settings_given};
 use parlor_plugins::policy::{Entry, RoomSettings, SettingValues};
 use parlor_plugins::secret::without_former;
@@ -246,6 +246,12 @@ pub(super) fn dependencies(
         Standing::Refused(_) | Standing::Compiling { .. } => None,
     });
     after.collect()
+}
+
+/// Returns the accounts that each plugin is for that waits for the compiler. An account that starts now would lack it.
+pub(super) fn awaited(plugins: &BTreeMap<PluginId, Plugin>) -> Vec<Option<Vec<Selector>>> {
+    let late = plugins.values().filter(|plugin| plugin.is_compiling());
+    late.map(|plugin| plugin.entry.accounts.clone()).collect()
 }
 
 /// Returns the accounts on which an entry wants its plugin to run.

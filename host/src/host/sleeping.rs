@@ -27,6 +27,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use self::marks::Marks;
 use super::accounts::{initialized, spread, start_one, take_plugins};
+use super::plugin::awaited;
 use super::{Host, audit, claims};
 
 pub(crate) use asleep::Asleep;
@@ -128,7 +129,7 @@ async fn wake_some(host: &Host, room: usize) -> (Vec<Arc<Shared>>, bool) {
         find_outdated(host).await;
     }
     let mut coming = host.sleepers.next_named(room);
-    coming.extend(host.domains.next_roused(room - coming.len()));
+    coming.extend(next_roused(host, room - coming.len()).await);
     let rest = room - coming.len();
     coming.extend(host.sleepers.next_outdated(rest));
     let is_full = coming.len() == room;
@@ -139,6 +140,23 @@ async fn wake_some(host: &Host, room: usize) -> (Vec<Arc<Shared>>, bool) {
     // If none could be woken, they are tried again at the next look.
     let are_more = is_full && !woken.is_empty();
     (woken, are_more)
+}
+
+/// Returns up to so many addresses that something has come for. Those whose plugins wait for the compiler sleep on until it is done with
+/// these: an account without them would take what has come, and nobody would hear of it.
+async fn next_roused(host: &Host, most: usize) -> Vec<BareJid> {
+    let awaited = awaited(&*host.plugins.lock().await);
+    let config = host.config();
+    let waits = |name: &AccountName| awaited.iter().any(|selectors| config.is_chosen(name, selectors.as_deref()));
+    let mut roused = Vec::new();
+    loop {
+        let mut more = host.domains.next_roused(most - roused.len());
+        if more.is_empty() {
+            return roused;
+        }
+        host.sleepers.put_off(&mut more, waits);
+        roused.extend(more);
+    }
 }
 
 /// Looks for addresses whose configuration or plugins have changed since they fell asleep: a plugin may have something to begin.
@@ -379,8 +397,14 @@ pub(super) async fn forget(host: &Host, before: &Config, names: &[&AccountName])
     }
 }
 
-/// Has the host compare sleeping addresses with their configuration and their plugins, which may have changed.
+/// Has the host compare sleeping addresses with their configuration and their plugins, which may have changed, and look at those again
+/// whose plugins waited for the compiler.
 pub(super) fn look_again(host: &Host) {
+    for (component, jid) in host.sleepers.take_late() {
+        if let Some(component) = host.domains.component(&component) {
+            component.rouse_again(jid);
+        }
+    }
     host.sleepers.set_stale();
     host.domains.rouse();
 }

@@ -168,6 +168,11 @@ impl Component {
         self.exchange.with_sleepers(|sleepers| sleepers.next_roused(most))
     }
 
+    /// Lets an address be among the [`next_roused`](Self::next_roused) again, if stanzas still wait for it.
+    pub fn rouse_again(&self, address: BareJid) {
+        self.exchange.with_sleepers(|sleepers| sleepers.rouse_again(address));
+    }
+
     /// Gives stanzas back that have waited for a minute for an address to wake. Returns whether others still wait.
     pub fn give_up_overdue(&self) -> bool {
         self.exchange.give_up(sleepers::Sleepers::overdue, guests::later);

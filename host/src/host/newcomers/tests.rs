@@ -2,7 +2,8 @@
 
 use futures_util::FutureExt as _;
 use parlor_base::atomic::{lock_beside, try_alone_in};
-use parlor_config::{Overrides, Selector};
+use parlor_config::Overrides;
+use parlor_plugins::sample;
 use parlor_runtime::compiler::Compiler;
 use parlor_runtime::threads::Threads;
 use parlor_store::{AuditKind, AuditQuery, By};
@@ -227,4 +228,43 @@ async fn a_host_goes_on_for_addresses_that_nobody_has_written_to_yet() {
     tokio::time::timeout(Duration::from_secs(30), failed).await.expect("it fails soon").unwrap();
     assert!(host.all_over().now_or_never().is_none(), "the component may connect");
     host.stop().await;
+}
+
+/// Nobody answered a person who wrote soon after a new version of parlor started.
+#[tokio::test]
+async fn an_address_whose_plugin_waits_for_the_compiler_becomes_an_account_after_that() {
+    let (folder, config) = place("[group.other]\n");
+    let manifest = "[plugin]\nname = \"guest\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Waits\"\n";
+    let bytes = wat::parse_str(sample::plugin_with(manifest)).unwrap();
+    std::fs::write(folder.path().join("guest.wasm"), &bytes).unwrap();
+    let write_policy = |accounts: &str| {
+        let (digest, source) = (Digest::of(&bytes), "source = \"guest.wasm\"");
+        let policy = format!("[plugin.guest]\n{source}\ndigest = \"{digest}\"\n{accounts}\n");
+        std::fs::write(folder.path().join("plugins.toml"), policy).unwrap();
+    };
+    let coming = || vec![newcomer("new@bots.example.org")];
+    for (accounts, is_awaited) in
+        [("", true), ("accounts = [\"group:other\"]", false), ("accounts = [\"group:bots\"]", true)]
+    {
+        write_policy(accounts);
+        // Nobody compiles the plugin while the host is not tended.
+        let compiler = Compiler::ThisProcess { optimized: false };
+        let host = Host::start_at_once(config.clone(), compiler, Threads::of_the_caller()).await.unwrap();
+        assert_eq!(ready(&host, coming()).await.is_empty(), is_awaited, "{accounts}");
+        assert_eq!(awaited(&*host.plugins.lock().await).len(), 1, "it waits for the compiler");
+        let compiled = async {
+            while !awaited(&*host.plugins.lock().await).is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        if is_awaited && accounts.contains("group") {
+            tokio::select! {
+                biased;
+                () = compiled => {}
+                never = host.tend() => match never {},
+            }
+            assert_eq!(ready(&host, coming()).await, coming());
+        }
+        host.stop().await;
+    }
 }

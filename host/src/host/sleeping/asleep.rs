@@ -65,6 +65,8 @@ struct State {
     between: HashSet<BareJid>,
     /// Those that an owner has named, or that could not be woken before.
     named: BTreeSet<BareJid>,
+    /// Those that something has come for, and whose plugins wait for the compiler.
+    late: HashSet<BareJid>,
     /// Those whose configuration or plugins have changed since they fell asleep.
     outdated: VecDeque<BareJid>,
     /// Whether others may have become so.
@@ -214,6 +216,27 @@ impl Sleepers {
             rouse();
             woken.await;
         }
+    }
+
+    /// Leaves of these addresses, which something has come for, those whose plugins do not wait for the compiler. The others are noted.
+    pub(super) fn put_off(&self, addresses: &mut Vec<BareJid>, waits: impl Fn(&AccountName) -> bool) {
+        let mut state = self.state();
+        let State { all, late, .. } = &mut *state;
+        addresses.retain(|jid| {
+            let is_late = all.get(jid).is_some_and(|one| waits(&one.name));
+            if is_late {
+                late.insert(jid.clone());
+            }
+            !is_late
+        });
+    }
+
+    /// Takes the addresses that were put off and still sleep, with their components.
+    pub(super) fn take_late(&self) -> Vec<(AccountName, BareJid)> {
+        let mut state = self.state();
+        let late = std::mem::take(&mut state.late);
+        let component = |jid: BareJid| Some((state.all.get(&jid)?.component.clone(), jid));
+        late.into_iter().filter_map(component).collect()
     }
 
     /// Takes up to so many addresses that owners have named.

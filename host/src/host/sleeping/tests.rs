@@ -1,6 +1,8 @@
 //! Tests of addresses that sleep, with a server that follows a script.
 
+use parlor_base::id::Digest;
 use parlor_config::Overrides;
+use parlor_plugins::sample;
 use parlor_runtime::compiler::Compiler;
 use parlor_runtime::threads::Threads;
 use tokio::net::TcpListener;
@@ -288,5 +290,50 @@ async fn an_address_that_sleeps_is_not_the_account_that_gets_its_name() {
     after.accounts.values_mut().for_each(|account| account.link.jid = "other@bots.example.org".parse().unwrap());
     let asleep = host.asleep();
     assert_eq!(asleep.iter().map(|one| (one.is_in(&before), one.is_in(&after))).collect::<Vec<_>>(), [(true, false)]);
+    stop(host, stream).await;
+}
+
+/// A message that woke an address soon after a new version of parlor started reached an account without plugins, and nobody answered.
+#[tokio::test]
+async fn an_address_whose_plugin_waits_for_the_compiler_sleeps_until_that_is_done() {
+    let scene = Scene::new().await;
+    let config = scene.config(&["clock", "echo"], "");
+    let (host, stream) = scene.start(config.clone()).await;
+    lulled(&host).await;
+    stop(host, stream).await;
+    let manifest = "[plugin]\nname = \"guest\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Waits\"\n";
+    let bytes = wat::parse_str(sample::plugin_with(manifest)).unwrap();
+    std::fs::write(scene.folder.path().join("guest.wasm"), &bytes).unwrap();
+    let policy = format!(
+        "[plugin.guest]\nsource = \"guest.wasm\"\ndigest = \"{}\"\naccounts = [\"echo\"]\n",
+        Digest::of(&bytes)
+    );
+    std::fs::write(scene.folder.path().join("plugins.toml"), policy).unwrap();
+    // Nobody compiles the plugin while the host is not tended.
+    let start = Host::start_at_once(config, Compiler::ThisProcess { optimized: false }, Threads::of_the_caller());
+    let (host, mut stream) = tokio::join!(start, soon(Stream::accept(&scene.listener)));
+    let host = host.unwrap();
+    stream.ping("echo", "one").await;
+    stream.ping("clock", "two").await;
+    let woken = async {
+        loop {
+            let (woken, _) = wake_some(&host, 9).await;
+            if let [one] = &woken[..] {
+                return one.name.to_string();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    assert_eq!(soon(woken).await, "clock", "no plugin of it waits");
+    assert_eq!(names(&host), ["echo"]);
+    let answer = tokio::select! {
+        biased;
+        answer = stream.pong("one") => answer,
+        never = host.tend() => match never {},
+    };
+    assert!(answer.contains("'result'"), "{answer}");
+    let plugins = host.plugins.lock().await;
+    assert!(plugins.values().all(|plugin| plugin.on(&"echo".parse().unwrap()).is_some()), "the plugin runs on it");
+    drop(plugins);
     stop(host, stream).await;
 }

@@ -189,6 +189,13 @@ impl Sleepers {
         roused
     }
 
+    /// Lets the host hear once more of an address that it did not wake, if stanzas still wait for it.
+    pub(super) fn rouse_again(&mut self, address: BareJid) {
+        if self.have_for(&address) {
+            self.unheard.push_back(address);
+        }
+    }
+
     /// Returns the stanzas to an address, which do not wait any more.
     pub(super) fn leave(&mut self, address: &BareJid) -> Vec<Arrived> {
         let Some(Waiting { stanzas, bytes, .. }) = self.waiting.remove(address) else { return Vec::new() };

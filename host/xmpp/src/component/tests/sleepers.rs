@@ -80,6 +80,23 @@ async fn an_address_that_stays_awake_gets_what_came_meanwhile_in_its_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_host_hears_again_of_an_address_that_it_did_not_wake_as_long_as_something_waits() {
+    let (exchange, echo) = quiet().await;
+    exchange.close(&echo);
+    exchange.add_sleepers(std::iter::once(echo.clone()));
+    let again = || {
+        exchange.with_sleepers(|sleepers| sleepers.rouse_again(echo.clone()));
+        roused(&exchange)
+    };
+    exchange.deliver(written_to("echo", "one"));
+    assert_eq!(roused(&exchange), std::slice::from_ref(&echo));
+    assert_eq!(again(), std::slice::from_ref(&echo));
+    tokio::time::advance(Duration::from_mins(1)).await;
+    exchange.give_up(super::super::sleepers::Sleepers::overdue, guests::later);
+    assert!(again().is_empty(), "the message has gone back");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_address_falls_asleep_only_after_it_was_quiet() {
     let (exchange, echo) = quiet().await;
     // It has come a moment ago, and its account may be at work on it.
