@@ -25,7 +25,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::adding::{load_plugin, prune_cache};
-use super::domains::Domains;
+use super::domains::{Domains, without_on_nodes};
 use super::plugin::{Plugin, Standing, chosen, dependencies};
 use super::plugins::all_is_stored;
 use super::unknown_settings::warn_of_unknown_settings;
@@ -156,7 +156,7 @@ pub(super) async fn configure(host: &Host, config: Config, by: &By) {
     audit::configured(host, &config, by).await;
     let (data, plugins, log) = (was.data.clone(), was.plugins.clone(), was.log.clone());
     let (watch, cluster) = (was.watch, was.cluster.clone());
-    let config = Arc::new(Config { data, plugins, log, watch, cluster, ..config });
+    let config = Arc::new(without_on_nodes(Config { data, plugins, log, watch, cluster, ..config }));
     host.config.store(Arc::clone(&config));
     host.clients.follow(&config);
     host.config_fault.store(None);

@@ -163,6 +163,18 @@ impl Domains {
     }
 }
 
+/// Leaves components and their addresses out as long as the host is a node of a cluster. Its file may be one without `[cluster]` by now,
+/// which counts at the next start. Until then, each node would connect as the component, and end the connections of the others.
+pub(super) fn without_on_nodes(mut config: Config) -> Config {
+    if config.cluster.is_some() {
+        config.components.clear();
+        config.new_addresses.clear();
+        config.sleep_after.clear();
+        config.accounts.retain(|_, account| account.link.component().is_none());
+    }
+    config
+}
+
 /// Takes up to so many, one from each of `count` places in turn, and begins with the place `turn`. Returns them, and the place that is
 /// next.
 fn in_turn<T>(
@@ -188,7 +200,31 @@ fn in_turn<T>(
 
 #[cfg(test)]
 mod tests {
+    use parlor_config::Overrides;
+
     use super::*;
+
+    #[test]
+    fn a_node_of_a_cluster_gets_no_component_before_it_is_started_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("parlor.toml");
+        let load = |text: &str| {
+            let main = "[account.main]\njid = \"main@example.org\"\npassword_env = \"NONE\"\n";
+            std::fs::write(&path, format!("{text}{main}")).unwrap();
+            Config::load(&path, &Overrides { environment: |_| None, ..Overrides::default() }).unwrap()
+        };
+        let node = load("[cluster]\nnats = \"tls://nats.example.org\"\nname = \"bots\"\nkey_env = \"KEY\"\n");
+        let new = load(
+            "[component.bots]\ndomain = \"bots.example.org\"\npassword_env = \"NONE\"\nsleep_after = \"1 h\"\n\
+             new_addresses = [\"*@bots.example.org\"]\n[account.echo]\njid = \"echo@bots.example.org\"\ncomponent = \"bots\"\n",
+        );
+        let of = |config: &Config| {
+            let rules = config.new_addresses.len() + config.sleep_after.len();
+            (config.accounts.len(), config.components.len(), rules)
+        };
+        assert_eq!(of(&without_on_nodes(new.clone())), (2, 1, 2), "it is no node");
+        assert_eq!(of(&without_on_nodes(Config { cluster: node.cluster, ..new })), (1, 0, 0));
+    }
 
     #[test]
     fn a_crowd_that_waits_for_one_component_holds_up_none_of_another() {
