@@ -20,6 +20,9 @@ pub enum Unfinished {
     /// Somebody has to wait for a command, which is in memory alone.
     #[error("a cooldown of a command runs")]
     Cooldown,
+    /// It has sent a link to log in with, by an id that is in memory alone. If the link came back, plugins would read it.
+    #[error("it has sent a link to log in with within a day")]
+    Secret,
     /// It waits for an answer, or does something later.
     #[error("it waits for an answer, or has something to do later")]
     Deadline,
@@ -39,6 +42,8 @@ pub fn unfinished(session: &Session, now: Timestamp) -> Option<Unfinished> {
         Some(Unfinished::OffTheRecord)
     } else if features.commands.have_cooldowns(common.deadlines.elapsed_at(now)) {
         Some(Unfinished::Cooldown)
+    } else if features.hushed.are_of_use(common.deadlines.elapsed_at(now)) {
+        Some(Unfinished::Secret)
     } else if common.deadlines.has(|late| !is_of_a_log_in(late)) {
         Some(Unfinished::Deadline)
     } else {

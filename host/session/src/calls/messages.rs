@@ -46,7 +46,7 @@ impl Command for SendMessage {
         }
         let id = random_id();
         if draft.is_secret {
-            features.hushed.note(&id);
+            features.hushed.note(&id, turn.deadlines.elapsed());
         }
         if turn.encrypts && is_concerned(&features.encryption, draft.encryption) {
             let message = Outbound { to, kind, id, draft, answer: Some(answer), question: None };

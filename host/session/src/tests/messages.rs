@@ -6,7 +6,7 @@ use parlor_stanza::types::{
 };
 
 use super::*;
-use crate::messages;
+use crate::{messages, unfinished};
 
 const IDS: &str = "urn:xmpp:sid:0";
 
@@ -786,5 +786,9 @@ fn a_secret_message_that_a_server_returns_is_told_to_nobody() {
         }
         let told = test.events.iter().filter(|event| &*event.name == "messageError").count();
         assert_eq!(told, if is_secret { 1 } else { 2 });
+        // An account that began again meanwhile would tell of it.
+        let keeps_awake = |after: Duration| unfinished(&test.session, test.now + after) == Some(Unfinished::Secret);
+        assert_eq!(keeps_awake(Duration::ZERO), is_secret);
+        assert!(!keeps_awake(Duration::from_hours(24)), "nobody can use the link any more");
     }
 }
