@@ -60,6 +60,63 @@ class Users(test_layer.Case):
             [("https://api.example.org/a?b=@c", "Basic YWxAeDpwOjE="), ("https://api.example.org", "Basic Ym9iOnRlYQ=="), ("https://api.example.org/@alice", None)])
 
 
+class PassedOn(test_layer.Case):
+    """Sessions that a plugin gives to functions and objects of its own."""
+
+    def scope(self, result: dict[str, Any]) -> Any:
+        return tomllib.loads(result["files"]["plugin.toml"])["permissions"].get("http.fetch", {}).get("scope")
+
+    async def test_a_function_and_an_object_of_a_plugin_of_maubot_ask_with_its_session(self) -> None:
+        texts = plugin(
+            "async def start(self) -> None:\n    self.api = Api(session=self.http)\n"
+            "@command.new\nasync def ask(self, evt: MessageEvent) -> None:\n    await evt.respond(str([await fetch(self.http, 'tea'), await self.api.cup()]))",
+            "from b import Api, fetch\n")
+        texts["maubot.yaml"] = texts["maubot.yaml"].replace("- a\n", "- b\n- a\n")
+        texts["b.py"] = (
+            "async def fetch(client, name):\n    return await inner(client, name)\n\n"
+            "async def inner(own, name):\n    asks = own\n    async with asks.get(f'https://a.example.org/{name}') as answer:\n        return await answer.json()\n\n"
+            "class Api:\n    def __init__(self, session):\n        self.asks = session\n\n"
+            "    async def cup(self):\n        return await (await self.asks.get('https://b.example.org/cup')).json()\n")
+        self.assertEqual(self.scope(sample.port(texts)), ["a.example.org", "b.example.org"])
+        await self.begun(texts)
+        self.host.answers.update({"https://a.example.org/tea": "green", "https://b.example.org/cup": 1})
+        self.assertEqual(await self.answers("!ask"), ["['green', 1]"])
+
+    def test_a_session_is_known_by_its_class(self) -> None:
+        for kind in ("aiohttp.ClientSession", "'aiohttp.ClientSession'", "Optional[aiohttp.ClientSession]", "aiohttp.ClientSession | None"):
+            head = f"import aiohttp\nfrom typing import Optional\nasync def fetch(asks: {kind}):\n    return await asks.get('https://a.example.org/')\n"
+            self.assertEqual(self.scope(sample.port(plugin("pass", head))), ["a.example.org"], kind)
+        head = "import aiohttp\n@dataclass\nclass B:\n    asks: aiohttp.ClientSession\n    async def b(self):\n        return await self.asks.get('https://a.example.org/')\n"
+        self.assertEqual(self.scope(sample.port(plugin("pass", f"from dataclasses import dataclass\n{head}"))), ["a.example.org"])
+        head = "import aiohttp\ndef last(several: list[aiohttp.ClientSession]):\n    return several.get('https://a.example.org/')\n"
+        self.assertIsNone(self.scope(sample.port(plugin("pass", head))))
+
+    def test_a_session_that_nobody_sees_asking_may_ask_every_server(self) -> None:
+        result = sample.port(plugin("async def start(self) -> None:\n    self.several = {'tea': self.http}"))
+        self.assertEqual((self.scope(result), sample.told(result, "check")), (["*"], ["a.py:7 which server self.http names"]))
+        self.assertIsNone(self.scope(sample.port(plugin("pass"))))
+
+    async def test_what_asks_with_a_session_of_requests_is_awaited(self) -> None:
+        texts: dict[str, Any] = test_layer.errbot("""
+            def activate(self):
+                super().activate()
+                self.api = Api(requests.Session())
+                self.asks = requests.Session()
+
+            @botcmd
+            def ask(self, msg, args):
+                return str([fetch(self.asks, "tea"), self.api.cup(), pick({"a": 1})])
+        """)
+        texts["a.py"] = (
+            "import requests\ndef fetch(session, name):\n    return session.get('https://a.example.org/' + name).json()\n"
+            "def pick(values):\n    return values.get('a')\n"
+            "class Api:\n    def __init__(self, session):\n        self.session = session\n"
+            "    def cup(self):\n        return self.session.get('https://b.example.org/cup').json()\n" + texts["a.py"])
+        await self.begun(texts)
+        self.host.answers.update({"https://a.example.org/tea": "green", "https://b.example.org/cup": 2})
+        self.assertEqual(await self.answers("!ask"), ["['green', 2, 1]"])
+
+
 class Addresses(test_layer.Case):
     async def asked(self) -> list[str]:
         self.host.answers.update({sent: {} for _, sent in ADDRESSES})
@@ -121,6 +178,14 @@ class Answers(test_layer.Case):
         said = await self.asked(
             "said += [[line async for line in answer.content], [part async for part in answer.content.iter_any()]]")
         self.assertEqual(said, ["[[b'gr\\xfcn\\n', b'cup\\n'], []]"])
+
+    def test_an_answer_that_goes_on_for_ever_is_told(self) -> None:
+        result = sample.port(plugin(
+            "async def a(self):\n    async with self.http.get('https://a.example.org') as answer:\n"
+            "        async for line in answer.content:\n            print(line, await answer.content.readline(), await answer.content.read())\n"
+            "        print(await answer.content.readuntil(b'x'), answer.content.iter_chunked(5))"))
+        self.assertEqual(sample.told(result, "check"), ["a.py:8 async for … in answer.content", "a.py:9 answer.content.readline"])
+        self.assertEqual(sample.told(result, "lacks"), ["a.py:10 answer.content.readuntil"])
 
     async def test_the_text_of_an_answer_has_the_encoding_that_the_server_names(self) -> None:
         self.assertEqual(await self.asked("said += [await answer.text(), answer.charset, await answer.read()]"), [

@@ -11,6 +11,7 @@ import re
 from types import SimpleNamespace
 from typing import Any, Collection, Iterator, Optional
 
+import sessions
 import surface
 import tree
 from tree import Finding, Function, Module
@@ -64,10 +65,11 @@ class Sources:
         for module in modules:
             for node in module.classes.values():
                 self.bases[node] = [one for one in (self.class_of(module, base) for base in node.bases) if one]
-        self.sessions = {module.path: sessions(module) for module in modules}
+        self.sessions = {module.path: holders(module, SESSIONS) for module in modules}
         #: By a function, a class or a module, and an expression: the values that are assigned to it there.
         self._assigned: dict[ast.AST, dict[str, list[ast.expr]]] = {}
         self._sessions_of_functions()
+        self._held = sessions.Held(modules, self.sessions, SESSIONS, self.takers)
         self.waiting = self._waiting()
 
     def class_of(self, module: Module, node: ast.expr) -> Optional[ast.ClassDef]:
@@ -159,7 +161,7 @@ class Sources:
         own: list[Function] = []
         for function, (module, around) in self.functions.items():
             for call in _calls(function):
-                if self.suspends(module, call):
+                if self.suspends(module, [*around, function], call):
                     own.append(function)
                 for called in self.called(module, [*around, function], call):
                     calls.setdefault(called, []).append(function)
@@ -180,13 +182,21 @@ class Sources:
                 refused.add(function)
         return waiting
 
-    def suspends(self, module: Module, call: ast.Call) -> bool:
+    def suspends(self, module: Module, around: list[ast.AST], call: ast.Call) -> bool:
         name = module.dotted(call.func)
         if name in SUSPENDS:
             return True
         function = call.func
         is_session = isinstance(function, ast.Attribute) and function.attr in OF_SESSIONS
-        return is_session and ast.unparse(function.value) in self.sessions[module.path]
+        return is_session and self._held.has(module, around, function.value)
+
+    def takers(self, module: Module, around: list[ast.AST], call: ast.Call) -> list[Function]:
+        """Returns the plugin's functions that are given the values of a call, also if it makes an object."""
+        kind = self.class_of(module, call.func)
+        if kind is None:
+            return self.called(module, around, call)
+        own = [function for of, function in self.methods.get("__init__", []) if of is kind]
+        return own or [function for of, function in self.methods.get("__init__", []) if of in self.above(kind)]
 
     def called(self, module: Module, around: list[ast.AST], call: ast.Call) -> list[Function]:
         """Returns the plugin's functions that a call may mean."""
@@ -272,11 +282,6 @@ class Sources:
 def _of_command(name: str) -> bool:
     # `@points.subcommand(…)`, where `points` is a command of the plugin itself.
     return name.rpartition(".")[2] in ("subcommand", "callback", "argument")
-
-
-def sessions(module: Module) -> set[str]:
-    """Returns the expressions that hold a session of `requests`."""
-    return holders(module, SESSIONS)
 
 
 def holders(module: Module, makers: Collection[str]) -> set[str]:
@@ -375,7 +380,7 @@ class Rewriter:
             self._walk(one, inner, apart, done)
 
     def _waits(self, call: ast.Call, around: list[ast.AST]) -> bool:
-        if self.sources.suspends(self.module, call):
+        if self.sources.suspends(self.module, around, call):
             return True
         called = self.sources.called(self.module, around, call)
         # A function that was `async` before is awaited by its author.

@@ -26,6 +26,7 @@ pub(super) const PROGRAM: &[(&str, &str)] = files!["":
     "of_packages.py",
     "of_rooms.py",
     "of_web.py",
+    "sessions.py",
     "simple_yaml.py",
     "surface.py",
     "tree.py",

@@ -104,7 +104,7 @@ def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[s
         draft.version = manifest.version(about.get("version", ""))
         draft.license = str(about.get("license") or "")
     sources = awaits.Sources(modules, ("errbot.",) if found == "errbot" else ("maubot.",))
-    requests = web.of(modules, sources.sessions)
+    requests = web.of(modules, sources)
     if requests.are_made:
         draft.servers = ["*"] if requests.are_unknown else sorted(requests.servers)
         checker.findings += requests.findings

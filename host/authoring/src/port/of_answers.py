@@ -26,6 +26,14 @@ INSTEAD = {
     **dict.fromkeys(("connector", "connection", "loop", "version"), ("the host makes the requests", "nothing")),
     "request_info": ("the host makes the requests", "`url` and `method`"),
 }
+#: The attributes of the content of an answer.
+CONTENT = {"read", "readany", "readline", "iter_chunked", "iter_any", "iter_chunks", "at_eof"}
+#: The ways to read it as it comes, for services that never end it.
+AS_IT_COMES = {"readline", "readany", "iter_any"}
+WHOLE = (
+    "the body is there as a whole: nothing of it is read before it has ended, so that an answer that goes on for ever fails",
+    "nothing, if the server ends it; else requests at intervals, or a webhook that the service calls",
+)
 
 
 def run(checker: checks.Checker) -> None:
@@ -53,6 +61,19 @@ def _of_function(checker: checks.Checker, module: Module, function: tree.Functio
     for one in _attributes(function):
         if isinstance(one.value, ast.Name) and one.value.id in answers and one.attr not in ANSWER | others:
             _tell(checker, module, one)
+        is_of_content = _is_content(one.value, answers)
+        if is_of_content and one.attr in AS_IT_COMES:
+            checker.tell("check", module, one, ast.unparse(one)[:100], *WHOLE)
+        elif is_of_content and one.attr not in CONTENT | others:
+            _tell(checker, module, one)
+    for loop in (one for one in ast.walk(function) if isinstance(one, ast.AsyncFor)):
+        if _is_content(loop.iter, answers):
+            checker.tell("check", module, loop, f"async for … in {ast.unparse(loop.iter)}"[:100], *WHOLE)
+
+
+def _is_content(node: ast.AST, answers: set[str]) -> bool:
+    """Whether it is the content of an answer, which is read in parts."""
+    return isinstance(node, ast.Attribute) and node.attr == "content" and ast.unparse(node.value) in answers
 
 
 def _tell(checker: checks.Checker, module: Module, node: ast.Attribute) -> None:

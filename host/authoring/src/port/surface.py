@@ -40,7 +40,7 @@ EVENT = {
 }
 CONTENT = {
     "msgtype", "body", "format", "formatted_body", "relates_to", "new_content", "get_reply_to", "get_edit", "get_thread_parent", "set_reply", "set_edit",
-    "trim_reply_fallback", "url", "info", "file", "membership", "displayname", "reason", "avatar_url", "is_direct", "redacts", "get",
+    "trim_reply_fallback", "url", "info", "file", "filename", "membership", "displayname", "reason", "avatar_url", "is_direct", "redacts", "get",
     "deserialize", "serialize", "json", "users", "users_default", "events", "events_default", "state_default", "invite", "ban", "kick", "redact",
     "get_user_level", "get_event_level", "set_user_level", "ensure_user_level", "set_event_level", "name", "topic",
 }
@@ -174,7 +174,7 @@ def _passed(modules: list[Module], is_errbot: bool) -> dict[tree.Function, set[s
         for function, call in calls:
             several = named.get(_called(call), [])
             if len(several) == 1 and several[0].name not in outside:
-                for name, value in _arguments(several[0], call):
+                for name, value in tree.passed(several[0], call):
                     given.setdefault((several[0], name), []).append(isinstance(value, ast.Name) and value.id in found[function])
         more = [key for key, are in given.items() if all(are) and key[1] not in found[key[0]]]
         for function, name in more:
@@ -190,15 +190,6 @@ def _called(call: ast.Call) -> str:
     if isinstance(function, ast.Attribute) and _is_named(function.value, "self"):
         return function.attr
     return function.id if isinstance(function, ast.Name) else ""
-
-
-def _arguments(function: tree.Function, call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
-    """Yields the parameters that a call gives values, with these."""
-    names = [one.arg for one in function.args.args]
-    if isinstance(call.func, ast.Attribute) and names[:1] in (["self"], ["cls"]):
-        names = names[1:]
-    yield from zip(names, call.args)
-    yield from ((one.arg, one.value) for one in call.keywords if one.arg is not None)
 
 
 def _parameters(module: Module, function: tree.Function, is_errbot: bool) -> Iterator[str]:

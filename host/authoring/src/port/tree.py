@@ -215,6 +215,15 @@ def functions(module: Module) -> Iterator[tuple[Function, list[ast.AST]]]:
         unread += ((one, inner) for one in ast.iter_child_nodes(node))
 
 
+def passed(function: Function, call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
+    """Yields the parameters of a function that a call gives values, with these."""
+    names = [one.arg for one in function.args.args]
+    if names[:1] in (["self"], ["cls"]) and (isinstance(call.func, ast.Attribute) or function.name == "__init__"):
+        names = names[1:]
+    yield from zip(names, call.args)
+    yield from ((one.arg, one.value) for one in call.keywords if one.arg is not None)
+
+
 def decorators(module: Module, function: Function) -> set[Optional[str]]:
     """Returns the names of a function's decorators; one of them is None if it is of no module."""
     return {module.dotted(one.func if isinstance(one, ast.Call) else one) for one in function.decorator_list}

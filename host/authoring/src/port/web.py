@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Iterator, Optional
 
 import awaits
+import sessions
 import tree
 from tree import Finding, Module
 
@@ -14,6 +15,9 @@ METHODS = {"get", "post", "put", "delete", "patch", "head", "options", "request"
 SERVER = re.compile(r"(https?)://(?:[^/?#@\s\0]*@)?([A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?(?::[0-9]{1,5})?)(?:[/?#]|\Z)")
 #: How far constants are followed.
 DEEPEST = 8
+#: The class of sessions of aiohttp, and the ends of expressions that hold one wherever they stand.
+CLIENT = "aiohttp.ClientSession"
+ENDS = (".http", ".client.api.session", "http_session")
 
 
 @dataclass
@@ -28,11 +32,11 @@ class Requests:
     findings: list[Finding] = field(default_factory=list)
 
 
-def of(modules: list[Module], sessions_of: dict[str, set[str]]) -> Requests:
-    """`sessions_of`: by the paths of modules, the expressions that hold sessions."""
+def of(modules: list[Module], sources: awaits.Sources) -> Requests:
     found = Requests()
+    begun = {module.path: {"self.http", *sources.sessions[module.path], *awaits.holders(module, [CLIENT])} for module in modules}
+    held = sessions.Held(modules, begun, {CLIENT, *awaits.SESSIONS}, sources.takers, ENDS)
     for module in modules:
-        sessions = sessions_of[module.path] | _clients(module)
         for function, around in [*tree.functions(module), (module.tree, [])]:
             local = tree.assigned(function.body) if isinstance(function, tree.FUNCTIONS) else {}
             for node in tree.within(function):
@@ -40,25 +44,29 @@ def of(modules: list[Module], sessions_of: dict[str, set[str]]) -> Requests:
                     for name, value in tree.assigned(getattr(node, "body", [])).items():
                         local.setdefault(name, value)
             for call in (one for one in tree.within(function) if isinstance(one, ast.Call)):
-                if _is_request(module, call, sessions):
+                if _is_request(module, call, held, [*around, function]):
                     _add(found, module, call, local, around)
+    if not found.are_made:
+        _mentioned(found, modules)
     return found
 
 
-def _clients(module: Module) -> set[str]:
-    """Returns the expressions that hold a session of aiohttp."""
-    return {"self.http"} | awaits.holders(module, ["aiohttp.ClientSession"])
+def _mentioned(found: Requests, modules: list[Module]) -> None:
+    """Takes the session of a plugin of maubot that is mentioned for one that makes requests where nobody sees it."""
+    for module in modules:
+        if any(one.startswith("maubot") for one in module.aliases.values()):
+            at = next((one for one in ast.walk(module.tree) if isinstance(one, ast.Attribute) and ast.unparse(one) == "self.http"), None)
+            if at is not None:
+                found.are_made = found.are_unknown = True
+                found.findings.append(_unknown(module, at.lineno, "self.http"))
+                return
 
 
-def _is_request(module: Module, call: ast.Call, sessions: set[str]) -> bool:
+def _is_request(module: Module, call: ast.Call, held: sessions.Held, around: list[ast.AST]) -> bool:
     name = module.dotted(call.func) or ""
     if name in awaits.SUSPENDS and name != "time.sleep" or name == "urllib.request.Request":
         return True
-    is_method = isinstance(call.func, ast.Attribute) and call.func.attr in METHODS
-    if not is_method:
-        return False
-    held = ast.unparse(call.func.value)
-    return held in sessions or held.endswith((".http", ".client.api.session", "http_session"))
+    return isinstance(call.func, ast.Attribute) and call.func.attr in METHODS and held.has(module, around, call.func.value)
 
 
 def _add(found: Requests, module: Module, call: ast.Call, local: dict, around: list) -> None:
@@ -83,9 +91,13 @@ def _add(found: Requests, module: Module, call: ast.Call, local: dict, around: l
         return
     found.are_unknown = True
     shown = ast.unparse(url)[:100] if url is not None else "a request"
-    found.findings.append(Finding(
-        "check", module.path, call.lineno, f"which server {shown} names", "the text does not say it, so that plugin.toml asks for every server",
-        "name the servers in the scope of \"http.fetch\""))
+    found.findings.append(_unknown(module, call.lineno, shown))
+
+
+def _unknown(module: Module, line: int, shown: str) -> Finding:
+    return Finding(
+        "check", module.path, line, f"which server {shown} names", "the text does not say it, so that plugin.toml asks for every server",
+        "name the servers in the scope of \"http.fetch\"")
 
 
 @dataclass
