@@ -108,6 +108,22 @@ class Contents(test_layer.Case):
         await hear(self.parlor.Message(None, extensions=test_layer.extensions(files=[file])))
         self.assertEqual([text for _, text in host.take()], ["b'abc' b'abc'"])
 
+    async def test_a_text_beside_a_file_is_sent_with_it(self) -> None:
+        texts = plugin(
+            "@event.on(EventType.ROOM_MESSAGE)\nasync def heard(self, evt: MessageEvent) -> None:\n"
+            "    data = evt.content.serialize()\n    same = evt.content\n    name = data['filename']\n"
+            "    data['body'] = f'alice: {name}'\n    await self.client.send_message_event('x@x.example', EventType.ROOM_MESSAGE, data)\n"
+            "    await self.client.send_message('x@x.example', same)\n"
+            "    await self.client.send_message('x@x.example', MediaMessageEventContent(body='tea', filename='b.png', url='https://x.example/b'))\n"
+            "    await self.client.send_message('x@x.example', MediaMessageEventContent(body='c.png', url='https://x.example/c'))",
+            "from mautrix.types import EventType, MediaMessageEventContent\n")
+        self.assertEqual(sample.told(sample.port(texts), "lacks"), [])
+        host = await self.begun(texts)
+        [hear] = [handler for name, options, handler in host.listeners if name == "message" and not options.get("own")]
+        await hear(self.parlor.Message(None, extensions=test_layer.extensions(files=[self.parlor.File("https://x.example/a.png", "a.png", "image/png", 3)])))
+        self.assertEqual([(sent.body, [file.name for file in sent.files]) for _, sent in host.sent], [
+            ("alice: a.png", ["a.png"]), (None, ["a.png"]), ("tea", ["b.png"]), (None, ["c.png"])])
+
 
 class Markdown(test_layer.Case):
     #: As a plugin writes it, and as XMPP shows it.

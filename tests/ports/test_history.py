@@ -40,6 +40,12 @@ class History(test_layer.Case):
         self.assertEqual(await self.answers("!a", **BY), [str([
             ["bob:tea eve:spam", "bot:welcome", "eve:more spam"], ["eve:more spam", "bot:welcome eve:spam", "bob:tea"]])])
 
+    async def test_a_page_is_taken_apart(self) -> None:
+        await self.reads(
+            "start, end, events = await self.client.get_messages(room, from_token='s4', limit=2)\n"
+            "    await evt.respond(str([start, end, len(events)]), markdown=False)")
+        self.assertEqual(await self.answers("!a", **BY), ["['s4', 's2', 1]"])
+
     async def test_senders_and_types_are_chosen(self) -> None:
         await self.reads(
             "for one in ({'senders': [f'{room}/eve'], 'not_types': ['m.room.redaction']}, {'not_senders': [f'{room}/eve']}, {'types': ['m.reaction']}):\n"

@@ -30,6 +30,17 @@ class Types(test_layer.Case):
         await self.begun(texts, a=1)
         self.assertEqual(await self.answers("!a"), ["[False, False, True, True]"])
 
+    async def test_errors_by_their_general_names_are_those_that_the_layer_raises(self) -> None:
+        texts = plugin(
+            "@command.new\nasync def a(self, evt: MessageEvent) -> None:\n"
+            "    for kind in (MatrixError, MatrixStandardRequestError, MatrixBadRequest):\n        try:\n"
+            "            await self.client.get_event(evt.room_id, 'unknown')\n        except kind as error:\n            await evt.respond(f'{kind.__name__} {error.errcode}')\n"
+            "        except MNotFound:\n            await evt.respond(MBadJSON.errcode)",
+            "from mautrix.errors import MatrixBadRequest, MatrixError, MatrixStandardRequestError, MBadJSON, MNotFound\n")
+        self.assertEqual(sample.told(sample.port(texts), "lacks"), [])
+        await self.begun(texts)
+        self.assertEqual(await self.answers("!a"), ["MatrixError M_NOT_FOUND", "MatrixRequestError M_NOT_FOUND", "M_BAD_JSON"])
+
     async def test_kinds_of_messages_and_events_say_what_they_are(self) -> None:
         await self.begun(plugin(
             "@command.new\nasync def a(self, evt: MessageEvent) -> None:\n"

@@ -364,7 +364,8 @@ def of_content(place: str, content: Any, about: Any = None, edits: Any = None) -
     reply = getattr(getattr(relates, "in_reply_to", None), "event_id", None) or (relates.event_id if kind == "m.in_reply_to" else None)
     about = (places.heard(place, str(reply)) if reply else None) or about
     if file is not None:
-        return outgoing(reply_to=about, files=[file])
+        name = getattr(content, "filename", None)
+        return outgoing(_shown(content) if name and content.body != name else None, reply_to=about, files=[file])
     return outgoing(body, reply_to=about) if about is not None else body
 
 

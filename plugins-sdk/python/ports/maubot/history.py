@@ -1,7 +1,6 @@
 """The messages of an archive, by the names that plugins of maubot know."""
 
-from types import SimpleNamespace
-from typing import Any, Iterator, Mapping, Optional
+from typing import Any, Iterator, Mapping, NamedTuple, Optional
 
 from mautrix.types import PaginationDirection
 from parlor import archive
@@ -15,7 +14,15 @@ from .made_rooms import allowed
 _MOST = 250
 
 
-async def page(client: Client, room: str, direction: Any, start: Optional[str], limit: Any, wanted: Any) -> SimpleNamespace:
+class Page(NamedTuple):
+    """A page of an archive. Plugins also take it apart."""
+
+    start: Optional[str]
+    end: Optional[str]
+    events: list[MessageEvent]
+
+
+async def page(client: Client, room: str, direction: Any, start: Optional[str], limit: Any, wanted: Any) -> Page:
     """The messages of a room or a chat, from the newest or from the oldest one on, and where the next page begins: `None` if there is none."""
     await ready.wait()
     is_forward = direction in (PaginationDirection.FORWARD, PaginationDirection.FORWARD.value)
@@ -25,7 +32,7 @@ async def page(client: Client, room: str, direction: Any, start: Optional[str], 
     rsm = found.rsm
     events = [event for one in found.messages for event in _events(client, one) if _is_wanted(event, wanted)]
     following = None if rsm.complete or not found.messages else rsm.last if is_forward else rsm.first
-    return SimpleNamespace(events=events if is_forward else events[::-1], start=start, end=following)
+    return Page(start, following, events if is_forward else events[::-1])
 
 
 def _events(client: Client, archived: Any) -> Iterator[MessageEvent]:

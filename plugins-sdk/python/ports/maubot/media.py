@@ -42,7 +42,7 @@ def content_of(file: Any, relates_to: Any) -> MediaMessageEventContent:
     kind = file.media_type or files.kind_of(name)
     return MediaMessageEventContent(
         _KINDS.get(kind.partition("/")[0], MessageType.FILE), name, relates_to=relates_to, url=ContentURI(file.url),
-        info=MediaInfo(mimetype=kind, size=file.size))
+        info=MediaInfo(mimetype=kind, size=file.size), filename=name)
 
 
 def file_of(content: Any) -> Any:
@@ -60,7 +60,7 @@ def file_of(content: Any) -> Any:
         raise MatrixRequestError(f"{url} is no address of a file that was uploaded, and none of the web")
     info = content.info
     field = info.get if isinstance(info, Mapping) else partial(_attribute, info)
-    return types.File(str(url), files.plain_name(content.body) or None, field("mimetype"), field("size"))
+    return types.File(str(url), files.plain_name(getattr(content, "filename", None) or content.body) or None, field("mimetype"), field("size"))
 
 
 def _attribute(info: Any, name: str) -> Any:

@@ -3,8 +3,12 @@
 import sys
 
 
-class MatrixRequestError(Exception):
+class MatrixError(Exception):
     """Any reason."""
+
+
+class MatrixRequestError(MatrixError):
+    """Any reason why a request was not done."""
 
     #: The name of the reason, and the status that a server of Matrix answers with.
     errcode = "M_UNKNOWN"
@@ -48,6 +52,20 @@ class MLimitExceeded(MatrixRequestError):
     """It was asked for too often."""
 
     errcode, http_status = "M_LIMIT_EXCEEDED", 429
+
+
+class MBadJSON(MatrixRequestError):
+    """It was not written as it should be."""
+
+    errcode = "M_BAD_JSON"
+
+
+class MatrixBadRequest(MatrixRequestError):
+    """It was not asked for as it should be."""
+
+
+#: The reasons with names. Plugins that name them by this one mean all of them.
+MatrixStandardRequestError = MatrixRequestError
 
 
 class MatrixResponseError(MatrixRequestError):

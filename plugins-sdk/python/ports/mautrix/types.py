@@ -293,7 +293,7 @@ class TextMessageEventContent(Mapped):
             MessageType(raw.get("msgtype", "m.text")), raw.get("body", ""), None, raw.get("formatted_body"),
             RelatesTo(relates.get("rel_type"), relates.get("event_id"), relates.get("key"), InReplyTo(reply) if reply else None) if relates else None)
         if isinstance(made, MediaMessageEventContent):
-            made.url, made.info, made.file = raw.get("url"), raw.get("info"), raw.get("file")
+            made.url, made.info, made.file, made.filename = raw.get("url"), raw.get("info"), raw.get("file"), raw.get("filename")
         if raw.get("m.new_content"):
             made.new_content = cls.deserialize(raw["m.new_content"])
         return made
@@ -350,6 +350,8 @@ class MediaMessageEventContent(TextMessageEventContent):
         filename: Optional[str] = None, **named: Any,
     ) -> None:
         super().__init__(msgtype, body or filename or "", *others, **named)
+        #: The name of the file. If the text is another one, it is said beside the file.
+        self.filename = filename
         self.url = url
         self.info = info
         self.file = file
