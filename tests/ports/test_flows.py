@@ -1,6 +1,7 @@
 """Flows, filters and raw requests of plugins of errbot: `python3 -m unittest discover tests/ports`."""
 
 import asyncio
+import tomllib
 import unittest
 from types import SimpleNamespace
 from typing import Any
@@ -447,6 +448,11 @@ class Requests(test_layer.Case):
             [(200, ["POST", "3", "4", ["1", "2"], "1", "c=1&c=2", "c=1&c=2", "5", "application/x-www-form-urlencoded", None])])
         self.assertEqual(
             await self.posted(request(b"--x", x_a="5", content_type="multipart/form-data; boundary=x")), [(415, "the plugin takes no forms with files")])
+
+    def test_of_two_methods_of_one_name_the_last_one_is_the_webhook(self) -> None:
+        texts = errbot("@webhook('/ping')\ndef take(self, sent):\n    return 'pong'\n\n@webhook('/ci/<action>/', methods=('PUT',))\ndef take(self, sent, action):\n    return action\n")
+        hook = tomllib.loads(sample.port(texts)["files"]["plugin.toml"])["webhook"]["take"]
+        self.assertEqual((hook["methods"], hook.get("paths")), (["PUT"], True))
 
     async def test_names_of_web_servers_work_for_webhooks(self) -> None:
         for package, body in (

@@ -21,7 +21,7 @@ def with_files(**files: str) -> dict[str, Any]:
 
 class Packages(unittest.TestCase):
     def test_only_names_that_somebody_gave_are_installed(self) -> None:
-        for module, package in (("github", "PyGithub"), ("jwt", "PyJWT"), ("slugify", "python-slugify"), ("dns.resolver", "dnspython"), ("pkg_resources", "setuptools")):
+        for module, package in (("dateutil", "python-dateutil"), ("jwt", "PyJWT"), ("slugify", "python-slugify"), ("dns.resolver", "dnspython"), ("pkg_resources", "setuptools")):
             self.assertEqual(errbot("pass", f"import {module}")["packages"], [package])
         for head in ("import teapot", "try:\n    import teapot\nexcept ImportError:\n    pass"):
             result = errbot("pass", head)
@@ -31,6 +31,18 @@ class Packages(unittest.TestCase):
             self.assertIn("find out which package has the module teapot", finding["instead"])
         [finding] = errbot("pass", "from Crypto.Cipher import AES")["findings"]
         self.assertEqual((finding["kind"], "pycryptodome" in finding["why"]), ("lacks", True))
+
+    def test_packages_that_need_sockets_and_threads_lack(self) -> None:
+        for module, why in (
+            ("jira", "sockets"), ("github", "sockets"), ("jenkins", "sockets"), ("zulip", "another network"), ("pymysql", "a server"),
+            ("apscheduler.schedulers.background", "threads"),
+        ):
+            result = errbot("pass", f"import {module}")
+            self.assertEqual((result["packages"], sample.told(result, "lacks")), ([], [f"a.py:2 {module.partition('.')[0]}"]), module)
+            self.assertIn(why, result["findings"][0]["why"])
+        # A module of the plugin's own may have such a name.
+        result = sample.port({"a.plug": PLUG, "jira.py": "TEA = 1\n", "a.py": "import jira\nfrom errbot import BotPlugin\n\nclass A(BotPlugin):\n    pass\n"})
+        self.assertEqual(result["findings"], [])
 
     def test_the_plugin_itself_names_packages(self) -> None:
         for given, packages in (

@@ -51,6 +51,15 @@ class Python(unittest.TestCase):
         """)
         self.assertEqual(lacking(sample.port(texts)), ["a.py:7 the expression 'tea(?i)'"])
 
+    def test_a_plugin_does_not_read_its_own_source(self) -> None:
+        texts = test_layer.errbot("""
+            @botcmd
+            def a(self, msg, args):
+                return inspect.getsourcelines(A), inspect.getdoc(A)
+        """)
+        texts["a.py"] = "import inspect\n" + texts["a.py"]
+        self.assertEqual([one.partition(" ")[2] for one in lacking(sample.port(texts))], ["inspect.getsourcelines"])
+
     def test_names_methods_and_options_that_are_gone_are_told(self) -> None:
         texts = test_layer.errbot("""
             @botcmd

@@ -68,6 +68,8 @@ CALLS = {
     "asyncio.create_subprocess_shell": ("there are no other programs", PROGRAMS),
     "importlib.import_module": ("where a plugin runs there are no files to import from", "`import` at the top of the module"),
     "sys.exit": ("a plugin does not end itself", "`return`"),
+    **{f"inspect.{name}": ("where a plugin runs there are no files, and no source", "`inspect.getdoc`, or a text of the plugin's own") for name in (
+        "getsource", "getsourcelines", "getsourcefile", "getfile", "findsource")},
     "signal.signal": ("there are no signals", "`deactivate` or `stop`, which run when the plugin ends"),
 }
 
@@ -184,10 +186,22 @@ FOREIGN = {
     "pyppeteer": ("it starts a browser", "a service that does it, over the web"),
     "selenium": ("it starts a browser", "a service that does it, over the web"),
     "paho": ("it needs sockets", "a bridge that speaks HTTP"),
-    "telegram": ("it is another network", "nothing: parlor speaks XMPP"),
-    "slack_sdk": ("it is another network", "nothing: parlor speaks XMPP"),
-    "slackclient": ("it is another network", "nothing: parlor speaks XMPP"),
-    "discord": ("it is another network", "nothing: parlor speaks XMPP"),
+    "apscheduler": (
+        "its schedulers have threads, or import their parts while they run",
+        "`self.start_poller(…)`, `self.sched.run_periodically(…)`, or `parlor.schedules.cron(…)`"),
+    **{
+        name: ("it is another network", "nothing: parlor speaks XMPP")
+        for name in ("telegram", "slack_sdk", "slackclient", "slacker", "discord", "zulip", "nio", "mattermostdriver", "telethon", "pyrogram", "aiogram")
+    },
+    **{
+        name: ("its requests go by sockets of its own", "`requests` to the API")
+        for name in (
+            "github", "gitlab", "jira", "jenkins", "jenkinsapi", "atlassian", "tweepy", "wikipedia", "googleapiclient", "praw", "asyncpraw", "spotipy", "twilio",
+            "trello", "pyzabbix", "elasticsearch", "consul", "hvac", "yfinance", "googletrans", "wolframalpha", "pyowm", "requests_oauthlib",
+            "youtube_dl", "yt_dlp", "instaloader", "openstack", "botocore", "anthropic",
+        )
+    },
+    **{name: ("it needs a server, and sockets", "`self[key]`, or " + STORAGE) for name in ("pymysql", "aiomysql", "mysql", "psycopg", "motor", "influxdb", "cassandra")},
 }
 
 #: Modules with time zones: the package that has them, and the module of the layer that reads it while the plugin is built.
@@ -196,13 +210,13 @@ IN_PACKAGE = "the time zones are in it; they are read while the plugin is built"
 
 #: The packages of well-known modules, by their names for pip.
 PACKAGES = {
-    "bs4": "beautifulsoup4", "dateutil": "python-dateutil", "yaml": "PyYAML", "attr": "attrs", "dotenv": "python-dotenv", "github": "PyGithub",
+    "bs4": "beautifulsoup4", "dateutil": "python-dateutil", "yaml": "PyYAML", "attr": "attrs", "dotenv": "python-dotenv",
     "jwt": "PyJWT", "slugify": "python-slugify", "dns": "dnspython", "pkg_resources": "setuptools", "setuptools": "setuptools", "six": "six",
     "jinja2": "jinja2", "pytz": "pytz", "tzdata": "tzdata", "markdown": "Markdown",
-    "gitlab": "python-gitlab", "googleapiclient": "google-api-python-client", "jose": "python-jose",
+    "jose": "python-jose",
     "attrs": "attrs", "simplejson": "simplejson", "tabulate": "tabulate", "croniter": "croniter", "humanize": "humanize", "arrow": "arrow",
     "pendulum": "pendulum", "parsedatetime": "parsedatetime", "dateparser": "dateparser", "unidecode": "Unidecode", "xmltodict": "xmltodict",
-    "oauthlib": "oauthlib", "requests_oauthlib": "requests-oauthlib", "tweepy": "tweepy", "jira": "jira", "wikipedia": "wikipedia", "emoji": "emoji",
+    "oauthlib": "oauthlib", "emoji": "emoji", "schedule": "schedule", "tinytag": "tinytag",
     "inflect": "inflect", "pyparsing": "pyparsing", "packaging": "packaging", "cachetools": "cachetools", "html2text": "html2text", "mistune": "mistune",
     "errcron": "errcron",
 }
@@ -383,7 +397,7 @@ MAUBOT = {
     "mautrix.util.logging": {"TraceLogger"},
     "mautrix.errors": {
         "MatrixRequestError", "MNotFound", "MForbidden", "MUnknown", "MRoomInUse", "MBadState", "MLimitExceeded", "MatrixResponseError", "MatrixConnectionError",
-        "MatrixUnknownRequestError", "IntentError",
+        "MatrixUnknownRequestError", "IntentError", "MatrixError", "MatrixStandardRequestError", "MatrixBadRequest", "MBadJSON",
     },
 }
 #: The same, by the modules of the library that they come from.

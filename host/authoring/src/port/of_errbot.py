@@ -363,7 +363,9 @@ class Errbot:
 
     def _webhooks(self, module: Module, node: ast.ClassDef) -> dict:
         found: dict[str, str] = {}
-        methods = [(owner, one) for owner, kind in self.lineage(module, node) for one in kind.body if isinstance(one, tree.FUNCTIONS)]
+        # Of several methods of one name, a class has the last one.
+        several = [(owner, {one.name: one for one in kind.body if isinstance(one, tree.FUNCTIONS)}) for owner, kind in self.lineage(module, node)]
+        methods = [(owner, one) for owner, own in several for one in own.values()]
         names: set[str] = set()
         for module, function in methods:
             # A method of the class itself takes the place of those that it inherits.
