@@ -111,8 +111,8 @@ async fn a_group_that_a_plugin_gave_a_contact_lets_nobody_give_a_command_of_anot
     let refused = juliet.wait_text("an answer", &bot, SOON, |text| Some(text.to_owned())).await.unwrap();
     assert_eq!(refused, "You may not give !wipe here.");
     nurse.chat(bot, "!wipe").await.unwrap();
-    let given = host.heard(FULL, n).await["payload"]["command"]["message"]["chat"].clone();
-    assert_eq!(given, json!(nurses));
+    let by = host.heard(FULL, n).await["payload"]["command"]["message"]["chat"].clone();
+    assert_eq!(by, json!(nurses));
 }
 
 /// Rules own-contact.

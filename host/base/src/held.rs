@@ -127,18 +127,18 @@ mod tests {
     #[test]
     fn what_is_too_much_is_refused_and_counts_for_nothing() {
         let all = total(usize::MAX);
-        let held = Held::up_to(100);
-        let hold = |bytes| held.hold_among(all, bytes);
+        let own = Held::up_to(100);
+        let hold = |bytes| own.hold_among(all, bytes);
         let first = hold(60).unwrap();
         assert!(hold(41).is_none());
-        assert_eq!((held.bytes(), all.bytes.load(Relaxed)), (60, 60));
+        assert_eq!((own.bytes(), all.bytes.load(Relaxed)), (60, 60));
         let second = hold(40).unwrap();
         drop(first);
-        assert_eq!(held.bytes(), 40);
+        assert_eq!(own.bytes(), 40);
         drop(second);
-        assert_eq!((held.bytes(), all.bytes.load(Relaxed)), (0, 0));
+        assert_eq!((own.bytes(), all.bytes.load(Relaxed)), (0, 0));
         assert!(hold(usize::MAX).is_none());
-        assert_eq!(held.bytes(), 0);
+        assert_eq!(own.bytes(), 0);
     }
 
     #[test]

@@ -128,7 +128,7 @@ mod tests {
             assert!(LOOKS.try_acquire().is_err());
             drop(free);
             assert!(busy.await.unwrap().is_err());
-            drop(timeout(Duration::from_secs(60), LOOKS.acquire()).await.unwrap().unwrap());
+            drop(timeout(Duration::from_mins(1), LOOKS.acquire()).await.unwrap().unwrap());
         });
     }
 

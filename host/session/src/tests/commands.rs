@@ -653,7 +653,7 @@ fn while_another_version_starts_commands_go_to_the_one_that_runs() {
         test.add(&new, name).unwrap();
     }
     assert_eq!(["!say x", "!former x", "!further x"].map(|said| heard(&mut test, said)), [&*to_old, &*to_old, ""]);
-    assert_eq!(crate::command_owner(&test.session, old.instance), Some(old.id.clone()));
+    assert_eq!(command_owner(&test.session, old.instance), Some(old.id.clone()));
     let taken = Err(CallError::NotOwner("the command further of the plugin echo".to_owned()));
     assert_eq!(test.add(&plugin("other"), "further"), taken, "its names are its own from the start");
     router.shadow(&old.mailbox, Shadow::On);
