@@ -417,7 +417,7 @@ async fn a_node_knows_the_addresses_of_disabled_plugins_on_the_accounts_that_it_
     let host = Host::start(config, Compiler::ThisProcess { optimized: false }, Threads::of_the_caller()).await.unwrap();
     let (bot, echo): (jid::BareJid, PluginId) = ("bot@example.org".parse().unwrap(), "echo".parse().unwrap());
     let (store, token) = (Store::in_memory(), "0".repeat(48));
-    let owner = parlor_store::Owner { account: bot.clone(), plugin: echo.clone() };
+    let owner = Owner { account: bot.clone(), plugin: echo.clone() };
     let addresses = store.data(parlor_base::clock::Clock::Machine).webhooks(owner);
     addresses.tokens(vec![("hook".to_owned(), token.clone())], false).await.unwrap();
     let given = parlor_runtime::webhooks::GivenToken::of(&token).unwrap();

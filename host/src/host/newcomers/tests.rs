@@ -252,15 +252,15 @@ async fn an_address_whose_plugin_waits_for_the_compiler_becomes_an_account_after
         let host = Host::start_at_once(config.clone(), compiler, Threads::of_the_caller()).await.unwrap();
         assert_eq!(ready(&host, coming()).await.is_empty(), is_awaited, "{accounts}");
         assert_eq!(awaited(&*host.plugins.lock().await).len(), 1, "it waits for the compiler");
-        let compiled = async {
-            while !awaited(&*host.plugins.lock().await).is_empty() {
-                tokio::task::yield_now().await;
-            }
-        };
         if is_awaited && accounts.contains("group") {
+            let is_done = async {
+                while !awaited(&*host.plugins.lock().await).is_empty() {
+                    tokio::task::yield_now().await;
+                }
+            };
             tokio::select! {
                 biased;
-                () = compiled => {}
+                () = is_done => {}
                 never = host.tend() => match never {},
             }
             assert_eq!(ready(&host, coming()).await, coming());
