@@ -73,7 +73,7 @@ async fn an_account_of_a_cluster_knows_by_which_clients_other_nodes_are_logged_i
     let [bot, juliet, romeo] =
         ["bot", "juliet", "romeo"].map(|name| config.accounts[&name.parse::<AccountName>().unwrap()].link.jid.clone());
     let host = Host::start(config, Compiler::ThisProcess { optimized: false }, Threads::of_the_caller()).await.unwrap();
-    claims::note(&host, &bot.to_bare(), host.store.clone().into());
+    claims::note(&host, &bot.to_bare(), Store::in_memory().into());
     claims::start(&host).await;
     let accounts = host.accounts();
     let [account] = &accounts[..] else { panic!("this node has one account") };

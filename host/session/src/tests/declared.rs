@@ -519,12 +519,12 @@ fn the_log_says_why_a_contact_that_a_plugin_made_gives_no_command() {
     let groups = [People::Contacts, People::Group("staff".to_owned()), People::Group("night".to_owned())];
     let plugins = [by_contact, by_group, by_other];
     for (plugin, people) in plugins.iter().zip(groups) {
-        test.declare(plugin, only("roll", people)).unwrap();
+        test.declare(plugin, only(plugin.id.as_str(), people)).unwrap();
     }
     test.push(RosterItem { groups: vec!["staff".to_owned()], ..item("juliet@example.org", "both") });
     test.push(item("paris@example.org", "none"));
     let gives = |test: &mut TestSession, from: &str| {
-        let given = plugins.each_ref().map(|plugin| test.gives(from, &format!("!{}.roll", plugin.id)).0 == 1);
+        let given = plugins.each_ref().map(|plugin| test.gives(from, &format!("!{}", plugin.id)).0 == 1);
         let (remarks, jid) = (&test.session.features.commands.remarks, jid(from).to_bare());
         (given, plugins.each_ref().map(|plugin| remarks.has(&plugin.id, &jid)))
     };
