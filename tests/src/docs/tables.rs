@@ -176,7 +176,9 @@ pub(super) fn limits() -> String {
         - The account's vCard has at most 240 KiB after `vcard.set`. The features and identities that all plugins add \
         by `disco` have 48 KiB together.\n\
         - A room in which messages are encrypted has at most 500 people, whose lists have at most 2,048 devices, of one \
-        person up to 50 in each form of OMEMO. A message waits for keys for up to 90 seconds. 256 messages to one \
+        person up to 50 in each form of OMEMO. The keys for all devices and the text have at most 200 KiB, or the message \
+        fails with `invalid`: that is enough for some 600 devices, and for some 900 if all of them have written to the \
+        account. A message waits for keys for up to 90 seconds. 256 messages to one \
         recipient, and 4,096 of the account, wait for keys; 64 and 1,024 wait for a chat by OTR to begin; 8,192 encrypted \
         messages of the account wait for the disk.\n\n\
         Other calls fail with `invalid`: a request over the web names at most 8 credentials, which add at most 64 KiB \
