@@ -1301,7 +1301,7 @@ export function occupantOf({ kind, chat, nick, occupantId }) {
   const [room, who] = slash < 0 ? [chat, kind === "groupchat" ? nick : undefined] : [chat.slice(0, slash), chat.slice(slash + 1)];
   if (!who) return undefined;
   // The author may have another nickname by now, and somebody else the old one.
-  const isAuthor = (one) => occupantId === undefined || one.occupantId === undefined ? one.nick === who : one.occupantId === occupantId;
+  const isAuthor = (one) => !occupantId || !one.occupantId ? one.nick === who : one.occupantId === occupantId;
   const authors = rooms.occupants(room).filter(isAuthor);
   return authors.find((one) => one.nick === who) ?? authors[0];
 }
