@@ -112,9 +112,17 @@ impl Registrations {
         }
     }
 
-    /// Returns what is notified of these changes from now on, for the run of the instance.
+    /// Returns what is notified of these changes, for the run of the instance. A guest may set timers while it is instantiated. Nothing
+    /// is notified of these then, and it is now.
     pub(crate) fn changes(&self) -> Arc<Notify> {
-        Arc::clone(self.timers().changed.get_or_insert_default())
+        let (changed, has_timers) = {
+            let mut timers = self.timers();
+            (Arc::clone(timers.changed.get_or_insert_default()), timers.next_due().is_some())
+        };
+        if has_timers {
+            changed.notify_one();
+        }
+        changed
     }
 
     /// Gives back memory that only a running guest needs.
@@ -220,4 +228,25 @@ impl Drop for OpeningRoom {
 /// Returns whether the owner gave one of its commands this name.
 fn chooses(instance: &Instance, word: &str) -> bool {
     instance.registered.with_commands(|all| all.keys().any(|name| instance.lasting.command_names().is(name, word)))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    /// Its `initialize` may wait for such a timer.
+    #[test]
+    fn timers_that_a_guest_sets_while_it_is_instantiated_count_once_it_runs() {
+        let registered = Registrations::default();
+        assert!(registered.changes().notified().now_or_never().is_none(), "no timer is set");
+        registered.shrink();
+        registered.with_timers(|timers| timers.set(Instant::now(), Duration::from_secs(1), false));
+        let changes = registered.changes();
+        assert!(changes.notified().now_or_never().is_some());
+        assert!(changes.notified().now_or_never().is_none(), "once");
+        registered.with_timers(|timers| timers.set(Instant::now(), Duration::from_secs(2), false));
+        assert!(changes.notified().now_or_never().is_some(), "of later ones, it is notified at once");
+    }
 }
