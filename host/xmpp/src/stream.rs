@@ -345,15 +345,15 @@ fn rest(timeouts: Timeouts) -> Duration {
 mod tests {
     use std::future::poll_fn;
 
-    use tokio::io::{AsyncWriteExt as _, BufStream};
+    use tokio::io::{AsyncWriteExt as _, BufStream, DuplexStream};
     use tokio::time::timeout;
     use tokio_xmpp::connect::AsyncReadAndWrite;
 
     use super::*;
     use crate::intake::{Ending, Intake};
 
-    #[tokio::test(start_paused = true)]
-    async fn a_stream_at_rest_keeps_no_buffers_and_reads_what_comes_then() {
+    /// Returns a stream whose header has come, and the server's end.
+    async fn begun() -> (Stanzas, DuplexStream) {
         let (near, mut server) = tokio::io::duplex(4 << 10);
         let timeouts = Timeouts { read_timeout: Duration::from_mins(1), response_timeout: Duration::from_secs(30) };
         let near: Box<dyn AsyncReadAndWrite> = Box::new(BufStream::new(near));
@@ -361,7 +361,12 @@ mod tests {
         server.write_all(AS_A_CLIENT.as_bytes()).await.unwrap();
         assert!(matches!(poll_fn(|cx| io.poll_element(cx, |_| None::<()>)).await, Ok(Found::Bytes)));
         assert_eq!(io.bytes(), AS_A_CLIENT.as_bytes());
-        let mut stanzas = Stanzas::of(Established::Component(io));
+        (Stanzas::of(Established::Component(io)), server)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_at_rest_keeps_no_buffers_and_reads_what_comes_then() {
+        let (mut stanzas, mut server) = begun().await;
         for id in ["one", "two"] {
             let iq = format!("<iq type='result' id='{id}' from='juliet@example.org' to='bots.example.org'/>");
             server.write_all(iq.as_bytes()).await.unwrap();
@@ -377,5 +382,17 @@ mod tests {
         }
         let came = poll_fn(|cx| stanzas.poll_next(cx)).await;
         assert!(matches!(came, Some(Err(ReadError::SoftTimeout))), "it is asked for a sign of life all the same");
+    }
+
+    /// Its prefix is declared by the header of the stream alone.
+    #[tokio::test(start_paused = true)]
+    async fn an_element_of_which_half_has_come_when_the_stream_is_at_rest_is_read_with_its_other_half() {
+        let (mut stanzas, mut server) = begun().await;
+        server.write_all(b"<stream:err").await.unwrap();
+        assert!(timeout(REST * 2, poll_fn(|cx| stanzas.poll_next(cx))).await.is_err());
+        assert!(matches!(stanzas.reader, Reader::Resting));
+        server.write_all(b"or><reset xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>").await.unwrap();
+        let came = poll_fn(|cx| stanzas.poll_next(cx)).await;
+        assert!(matches!(came, Some(Ok(Came::Error))));
     }
 }
