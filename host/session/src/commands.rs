@@ -43,7 +43,7 @@ use cooldowns::{Cooldowns, Lengths};
 use declaration::Declared;
 use forms::Forms;
 use remarks::Remarks;
-use replaced::in_force;
+use replaced::{in_force, put, remove_former};
 
 /// Maximum length of a command's name with the plugin's id before it, in bytes.
 const LONGEST_WORD: usize = PluginId::MAX_LEN + 1 + CommandName::MAX_BYTES;
@@ -171,6 +171,8 @@ struct Registered {
     names: Arc<ChosenNames>,
     /// Whether its plugin is parked, or has not added it again since.
     is_kept: bool,
+    /// Whether its instance got no events when it added it: most likely, it waits to replace another one.
+    is_early: bool,
 }
 
 /// The place in which a command is given.
@@ -240,14 +242,15 @@ impl Commands {
             let chosen = self.chosen(word, place);
             chosen.or_else(|| self.short(word, place)).or_else(|| self.by_alias(word, place))?
         };
-        if !found.acts_in(place) {
-            return None;
-        }
         let found = match place {
             Place::In(_) => in_force(self, plugin, name, found)?,
             // Whose name it is does not depend on that.
             Place::WhereActs(_) => found,
         };
+        // The version that runs may be kept to other rooms than the one that starts.
+        if !found.acts_in(place) {
+            return None;
+        }
         Some((plugin, name, found))
     }
 
@@ -350,6 +353,8 @@ impl Commands {
     /// Makes the commands that an instance has overwritten its own for good.
     pub(super) fn inherit(&mut self, new: InstanceId) {
         self.displaced.retain(|one| one.by != new);
+        let all = self.all.values_mut().flat_map(BTreeMap::values_mut);
+        all.filter(|one| one.owner == new).for_each(|one| one.is_early = false);
     }
 
     /// Returns whether the host reads the arguments of any of them.
@@ -401,14 +406,9 @@ impl Commands {
         if !has_it && own.values().filter(|one| !one.is_kept).count() >= most {
             return Err(CallError::OverLimit(format!("{most} commands")));
         }
-        let new = Registered { owner: by, mailbox, most, help, reading, aliases, is_short, names, is_kept: false };
-        let was = own.insert(name.clone(), new);
-        if let Some(was) = was
-            && is_successor
-            && was.owner != by
-        {
-            self.displaced.push(Displaced { by, plugin, name: name.clone(), was });
-        }
+        let (is_early, is_kept) = (mailbox.is_shadowed(), false);
+        let new = Registered { owner: by, mailbox, most, help, reading, aliases, is_short, names, is_kept, is_early };
+        put(self, plugin, &name, new, is_successor);
         let left_out = left_out.iter().map(ToString::to_string).collect();
         Ok(Added { name, is_short, left_out })
     }
@@ -423,6 +423,9 @@ impl Commands {
     ) -> Result<String, CallError> {
         let (name, _) = parse_name("name", plugin, name)?;
         let is_successor = turn.promises.is_successor(by);
+        if !is_successor && let Some(result) = remove_former(self, by, plugin, &name) {
+            return result.map(|()| name);
+        }
         let found = self.all.get_mut(plugin).and_then(|own| own.remove(&name));
         self.all.retain(|_, own| !own.is_empty());
         let Some(was) = found else { return Err(CallError::NotFound(format!("the command {name} of {plugin}"))) };

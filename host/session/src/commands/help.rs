@@ -7,6 +7,7 @@ use parlor_stanza::types::{Message, MessageKind};
 
 use super::giving::{may_give, may_speak, room_of, shown_prefix, usage_of};
 use super::people::{Around, Person};
+use super::replaced::in_force;
 use super::{Commands, Place, Reading, Registered, usage};
 use crate::command_names::{CommandName, folded};
 use crate::turn::Turn;
@@ -76,7 +77,8 @@ impl Commands {
         let place = Place::In(room.as_ref());
         let mut lines: Vec<String> = Vec::new();
         for (plugin, own) in &self.all {
-            let shown = own.iter().filter(|(_, one)| one.acts_in(place));
+            let shown = own.iter().filter_map(|(name, one)| Some((name, in_force(self, plugin, name, one)?)));
+            let shown = shown.filter(|(_, one)| one.acts_in(place));
             let shown = shown.filter(|(_, one)| one.reading.only_in().is_none_or(|place| place.has(asked.kind)));
             let shown = shown.filter(|(name, one)| is_shown(name, one, &person, asked, around));
             lines.extend(shown.map(|(name, one)| {

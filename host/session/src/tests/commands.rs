@@ -653,11 +653,75 @@ fn while_another_version_starts_commands_go_to_the_one_that_runs() {
         test.add(&new, name).unwrap();
     }
     assert_eq!(["!say x", "!former x", "!further x"].map(|said| heard(&mut test, said)), [&*to_old, &*to_old, ""]);
-    assert_eq!(command_owner(&test.session, old.instance), Some(old.id.clone()));
+    assert_eq!(crate::command_owner(&test.session, old.instance), Some(old.id.clone()));
+    test.answers();
+    test.say("!help");
+    assert_eq!(test.answers()[0].1, "Commands:\n!former – Says it\n!say – Says it", "further is not there yet");
     let taken = Err(CallError::NotOwner("the command further of the plugin echo".to_owned()));
     assert_eq!(test.add(&plugin("other"), "further"), taken, "its names are its own from the start");
     router.shadow(&old.mailbox, Shadow::On);
     router.shadow(&new.mailbox, Shadow::Off);
     test.session.instance_inherits(new.instance);
     assert_eq!(["!say x", "!former x", "!further x"].map(|said| heard(&mut test, said)), [&*to_new, "", &*to_new]);
+}
+
+/// The one that runs may add a command again, or fail and start again, while the other one starts. It may also remove its commands when
+/// it ends. The version that replaced it had none of that name then.
+#[test]
+fn what_the_version_that_runs_adds_or_removes_takes_no_command_from_the_one_that_starts() {
+    let mut test = TestSession::connected(Settings::default());
+    let ([old, again, new], router) = ([(); 3].map(|()| plugin("echo")), Router::default());
+    let heard = |test: &mut TestSession| {
+        ["!say x", "!gone x"].map(|said| {
+            test.forget();
+            test.say(said);
+            test.lines().into_iter().find(|line| line.starts_with("command")).unwrap_or_default()
+        })
+    };
+    let [to_old, to_again, to_new] = [&old, &again, &new].map(|one| format!("command for {}", one.instance));
+    router.shadow(&new.mailbox, Shadow::On);
+    test.session.instance_successor(new.instance, old.instance);
+    for plugin in [&old, &new, &old] {
+        test.add(plugin, "say").unwrap();
+        test.add(plugin, "gone").unwrap();
+    }
+    assert_eq!(heard(&mut test), [&*to_old, &*to_old]);
+    test.run(|session, _, effects| session.instance_gone(old.instance, effects));
+    assert_eq!(heard(&mut test), ["", ""]);
+    test.add(&again, "say").unwrap();
+    test.add(&again, "gone").unwrap();
+    assert_eq!(heard(&mut test), [&*to_again, &*to_again]);
+    test.remove(&again, "gone").unwrap();
+    assert!(matches!(test.remove(&again, "gone"), Err(CallError::NotFound(_))));
+    assert_eq!(heard(&mut test), [&*to_again, ""]);
+    router.shadow(&again.mailbox, Shadow::On);
+    router.shadow(&new.mailbox, Shadow::Off);
+    test.session.instance_inherits(new.instance);
+    // Its handlers may still run.
+    test.add(&again, "gone").unwrap();
+    assert_eq!(heard(&mut test), [&*to_new, &*to_new]);
+    test.remove(&again, "gone").unwrap();
+    test.remove(&again, "say").unwrap();
+    test.run(|session, _, effects| session.instance_gone(again.instance, effects));
+    assert_eq!(heard(&mut test), [&*to_new, &*to_new]);
+    test.remove(&new, "say").unwrap();
+    assert_eq!(heard(&mut test), ["", &*to_new]);
+}
+
+/// Whoever may widen where a plugin acts does so for the version that starts.
+#[test]
+fn while_another_version_starts_nobody_gives_the_one_that_runs_a_command_elsewhere() {
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    let (old, new, router) = (plugin("echo"), plugin("echo"), Router::default());
+    let rooms = RoomList::new([RoomList::room("hall@muc.example.org").unwrap()]);
+    let kept = Grants::clone(&old.mailbox.grants()).in_rooms(Some(rooms));
+    router.grant(&old.mailbox, Arc::new(kept));
+    test.add(&old, "say").unwrap();
+    router.shadow(&new.mailbox, Shadow::On);
+    test.session.instance_successor(new.instance, old.instance);
+    test.add(&new, "say").unwrap();
+    test.forget();
+    test.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "!say x"));
+    assert!(!test.lines().iter().any(|line| line.starts_with("command")));
 }
