@@ -88,11 +88,16 @@ pub(crate) async fn start(host: &Host) {
         let coming = begin(host);
         if !coming.is_empty() {
             spread(host).await;
-            webhooks::note_resting(host).await;
         }
         coming
     };
-    open(host, &coming).await;
+    // Other stores may be slow: neither the accounts nor a change of the policy wait for them.
+    let noted = async {
+        if !coming.is_empty() {
+            webhooks::note_resting(host).await;
+        }
+    };
+    tokio::join!(open(host, &coming), noted);
 }
 
 /// Starts the tasks of accounts that the host has and that do not run. The caller holds `changing`.

@@ -13,7 +13,7 @@ use parlor_config::Web;
 use parlor_runtime::supervisor::{Door, Supervised};
 use parlor_runtime::webhooks::{GivenToken, RestingWebhooks};
 use parlor_store::{PluginData, StoreError};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
 use super::Host;
@@ -36,13 +36,15 @@ pub(crate) struct WebhookListening {
     fault: ArcSwapOption<String>,
     /// The webhooks of plugins that may not run.
     resting: watch::Sender<Arc<RestingWebhooks>>,
+    /// Held while these are read, so that those that were read last count.
+    noting: Mutex<()>,
 }
 
 impl WebhookListening {
     pub(super) fn new(section: Web, wanted: watch::Receiver<usize>, unread: watch::Receiver<usize>) -> Self {
         let section = watch::Sender::new(section);
         let (counts, fault, resting) = (Counts::default(), ArcSwapOption::empty(), watch::Sender::new(Arc::default()));
-        Self { wanted, unread, section, counts, fault, resting }
+        Self { wanted, unread, section, counts, fault, resting, noting: Mutex::default() }
     }
 
     /// Returns the number of plugins with webhooks, and signals each change. While it is not zero, a listener is needed.
@@ -113,6 +115,7 @@ pub(super) async fn note_resting(host: &Host) {
     let rests = |plugin: &Plugin| {
         matches!(plugin.standing, Standing::Refused(_)) && plugin.entry.grants.has(Permission::WebhooksReceive)
     };
+    let _noting = host.listening.noting.lock().await;
     let plugins = host.plugins.lock().await;
     let ids: BTreeSet<_> = plugins.iter().filter(|(_, plugin)| rests(plugin)).map(|(id, _)| id.clone()).collect();
     drop(plugins);
