@@ -653,7 +653,7 @@ fn while_another_version_starts_commands_go_to_the_one_that_runs() {
         test.add(&new, name).unwrap();
     }
     assert_eq!(["!say x", "!former x", "!further x"].map(|said| heard(&mut test, said)), [&*to_old, &*to_old, ""]);
-    assert_eq!(crate::command_owner(&test.session, old.instance), Some(old.id.clone()));
+    assert_eq!(command_owner(&test.session, old.instance), Some(old.id.clone()));
     test.answers();
     test.say("!help");
     assert_eq!(test.answers()[0].1, "Commands:\n!former – Says it\n!say – Says it", "further is not there yet");
