@@ -4,7 +4,7 @@
 const OF_COUNTRIES: [&str; 9] = ["ac", "co", "com", "edu", "gov", "ne", "net", "or", "org"];
 
 /// Returns the end of a domain that it has in common with others of the same owner: its last two parts, or three below those of
-/// countries. Whoever has a domain has any number of domains below it.
+/// countries. The owner of a domain has any number of domains below it.
 pub fn owned_together(domain: &str) -> &str {
     let last = |parts: usize| domain.rmatch_indices('.').nth(parts - 1).map_or(domain, |(at, _)| &domain[at + 1..]);
     let two = last(2);

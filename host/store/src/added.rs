@@ -130,7 +130,7 @@ fn written(part: &OwnersPart) -> Option<String> {
     part.is_listed.then(|| json!({ "seen": part.is_seen, "groups": part.groups }).to_string())
 }
 
-/// Reads such a part. What cannot be read is not the owner's.
+/// Reads such a part. A part that cannot be read is not the owner's.
 fn read(part: &str) -> OwnersPart {
     let value: Value = serde_json::from_str(part).unwrap_or_default();
     let groups = value["groups"].as_array().into_iter().flatten().filter_map(Value::as_str);

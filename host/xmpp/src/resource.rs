@@ -1,6 +1,6 @@
 //! The resources that clients of accounts have whose owners name none.
 
-/// What each begins with.
+/// The beginning of each.
 const PREFIX: &str = "parlor-";
 /// The number of hex digits behind it.
 const DIGITS: usize = 8;

@@ -1,4 +1,4 @@
-//! What is so of a plugin on many accounts: things that are the same are said once, and of many different ones the first.
+//! Answers about a plugin on many accounts: equal ones are given once, and of many different ones the first.
 
 use std::collections::BTreeMap;
 

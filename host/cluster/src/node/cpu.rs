@@ -29,7 +29,7 @@ const STAYS: Duration = Duration::from_mins(10);
 /// The CPU time of a node, and the share of the accounts that it takes.
 #[derive(Debug, Default)]
 pub(super) struct Gauge {
-    /// What the others are told.
+    /// The figures for the other nodes.
     pub(super) cpu: Cpu,
     /// The smoothed use, in thousandths of a percent.
     smoothed: u32,

@@ -9,7 +9,7 @@ use crate::counters::Totals;
 /// A count for the audit, with what is counted.
 pub(super) type Count = (Counts, u64);
 
-/// What is counted for the audit. It is small, since each plugin keeps its counts.
+/// A count for the audit. It is small, since each plugin keeps its counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Counts {
     Events,

@@ -31,7 +31,7 @@ use crate::unanswered::{Outcome, UnansweredRequest};
 const MOST: u32 = 64;
 /// Maximum number of those of one sender among them, so that one stranger does not take the places of everybody.
 const MOST_OF_ONE: usize = 16;
-/// Maximum number of those of all people on the servers of one owner. Whoever has a server has any number of addresses.
+/// Maximum number of those of all people on the servers of one owner. The owner of a server has any number of addresses.
 const MOST_OF_OWNER: usize = 32;
 /// Bytes of an event in addition to the XML of the request.
 const BESIDE: usize = 8 << 10;

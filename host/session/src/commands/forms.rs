@@ -86,8 +86,8 @@ impl Forms {
         (session, dropped)
     }
 
-    /// Returns the place of the oldest form on the servers of the owner with the most. Whoever has a server has any number of addresses, and
-    /// must not end the forms of others.
+    /// Returns the place of the oldest form on the servers of the owner with the most. The owner of a server has any number of addresses,
+    /// and must not end the forms of others.
     fn oldest_of_most(&self) -> usize {
         let mut counts: HashMap<&str, usize> = HashMap::new();
         for open in &self.0 {

@@ -1,4 +1,4 @@
-//! What stands in the open beside an encrypted text: somebody in between may have added or changed it.
+//! Elements in the open beside an encrypted text: somebody in between may have added or changed them.
 
 use parlor_stanza::types::{Extensions, Fallback, Message, REPLY};
 

@@ -143,7 +143,7 @@ pub struct Mailbox {
     conversations: Option<Arc<Conversations>>,
 }
 
-/// What a mailbox is told of its plugin and its account, once and for all.
+/// The facts about its plugin and its account that a mailbox keeps from the start.
 #[derive(Debug, Default)]
 pub struct Setup {
     /// The rooms in which the plugin catches up, if it does. Then each message has its place in an archive, and is delivered once.

@@ -1,4 +1,4 @@
-//! What an owner sees and changes beyond this host: in a cluster, on all of its nodes.
+//! The status and the commands of an owner beyond this host: in a cluster, on all of its nodes.
 
 use std::time::Duration;
 

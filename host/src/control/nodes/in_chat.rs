@@ -1,4 +1,4 @@
-//! What an owner asks and orders in a chat, at all nodes. The node with the account that the owner writes to asks the others.
+//! The requests of an owner in a chat, at all nodes. The node with the account that the owner writes to asks the others.
 //!
 //! A person who is an owner of some accounts alone is named to the other nodes, which look at no other accounts then.
 
