@@ -83,6 +83,12 @@ fn catches_up(kit: &Kit) -> bool {
     kit.reconnected.get().is_some_and(|since| now().duration_since(since).abs() < CATCHES_UP)
 }
 
+/// Returns whether guards tell in this room what they did. Nobody is judged there: guards of several accounts, which all write there,
+/// would judge each other without end, and all of them enter at once when the server starts.
+fn is_log_room(kit: &Kit, room: &str) -> bool {
+    kit.settings.borrow().log_room.as_deref().is_some_and(|log| log.eq_ignore_ascii_case(room))
+}
+
 /// Notes who somebody in a room is. Returns the key, and whether the person is spared.
 fn meet(kit: &Kit, occupant: &Occupant) -> (String, bool) {
     let (key, is_spared) = (key(occupant), is_spared(occupant));
@@ -127,7 +133,7 @@ async fn joined(kit: Rc<Kit>, occupant: Occupant) -> Result<()> {
     if sweep::put_out(&kit, &occupant).await? {
         return Ok(());
     }
-    if is_spared || catches_up(&kit) || is_settled(&kit, room, &key).await {
+    if is_spared || catches_up(&kit) || is_log_room(&kit, room) || is_settled(&kit, room, &key).await {
         return Ok(());
     }
     let rules = kit.settings.borrow().rules.clone();
@@ -178,11 +184,9 @@ fn absent(kit: &Kit, room: &str, author: &Author<'_>) -> Result<Option<(String, 
     Ok(is_author.then_some((found, is_spared)))
 }
 
-/// Judges what somebody said, and does what follows from it. Nobody is judged in the log room: guards of several accounts, which all
-/// write there, would judge each other without end.
-async fn judge(kit: &Rc<Kit>, room: &str, author: Author<'_>, said: Said) -> Result<()> {
-    let is_log_room = kit.settings.borrow().log_room.as_deref().is_some_and(|log| log.eq_ignore_ascii_case(room));
-    if is_log_room {
+/// Judges what somebody said, and does what follows from it.
+async fn judge(kit: &Rc<Kit>, room: &str, author: Author<'_>, mut said: Said) -> Result<()> {
+    if is_log_room(kit, room) {
         return Ok(());
     }
     let known = match &author.occupant {
@@ -190,24 +194,39 @@ async fn judge(kit: &Rc<Kit>, room: &str, author: Author<'_>, said: Said) -> Res
         None => absent(kit, room, &author)?,
     };
     let (Some((key, false)), nick) = (known, moderation::nick(author.nick)) else { return Ok(()) };
-    is_settled(kit, room, &key).await;
-    let id = said.id.clone();
+    let was_settled = is_settled(kit, room, &key).await;
+    let (id, has_link, is_unreadable) = (said.id.clone(), said.has_link, said.is_unreadable);
+    let is_late = catches_up(kit);
+    if is_late {
+        // What is said from now on does not count together with it, either.
+        said.texts.clear();
+        said.is_unreadable &= !was_settled;
+    }
     let rules = kit.settings.borrow().rules.clone();
     let verdict = kit.judge.borrow_mut().hear(&rules, room, &key, said, now());
     if verdict.has_settled {
         keep_settled(room, &key).await;
     }
+    let is_newcomer = !was_settled && !verdict.has_settled;
     let why = match verdict.offence {
         None => return Ok(()),
-        Some(Offence::Early(_) | Offence::Flood | Offence::Repeat | Offence::Unreadable) if catches_up(kit) => {
-            return Ok(());
-        }
-        Some(Offence::Early(pause)) => format!("slow mode is on: one message in {} s", pause.as_secs()),
-        Some(Offence::Flood) => "too many messages at once".to_owned(),
-        Some(Offence::Link) => "newcomers may not send links yet".to_owned(),
-        Some(Offence::Repeat) => "this was said too often".to_owned(),
-        Some(Offence::Sealed) => "newcomers may not send encrypted messages yet".to_owned(),
-        Some(Offence::Unreadable) => "too many encrypted messages".to_owned(),
+        // Slow mode counts first, and its pause may have been kept.
+        Some(Offence::Early(_)) if is_late && is_newcomer && has_link => why_not(Offence::Link),
+        Some(Offence::Early(_)) if is_late && is_newcomer && is_unreadable => why_not(Offence::Sealed),
+        Some(Offence::Early(_) | Offence::Flood | Offence::Unreadable) if is_late => return Ok(()),
+        Some(offence) => why_not(offence),
     };
     punish(kit, &Offending { room, key: &key, nick: &nick, id: id.as_deref(), why: &why }).await
+}
+
+/// Returns the broken rule, for people to read.
+fn why_not(offence: Offence) -> String {
+    match offence {
+        Offence::Early(pause) => format!("slow mode is on: one message in {} s", pause.as_secs()),
+        Offence::Flood => "too many messages at once".to_owned(),
+        Offence::Link => "newcomers may not send links yet".to_owned(),
+        Offence::Repeat => "this was said too often".to_owned(),
+        Offence::Sealed => "newcomers may not send encrypted messages yet".to_owned(),
+        Offence::Unreadable => "too many encrypted messages".to_owned(),
+    }
 }
