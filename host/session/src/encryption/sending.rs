@@ -166,8 +166,10 @@ fn known_way(keys: &EndToEnd, partner: &BareJid, message: &Outbound, turn: &Turn
         None | Some(Way::Otr) if chat.is_some() => chat,
         named => named,
     };
-    // The occupant whose private messages were encrypted a moment ago may have left, or left the nickname to somebody else.
-    known.or_else(|| keys.ways.of_occupant(&message.to, turn.deadlines.elapsed()))
+    // The occupant whose private messages were encrypted a moment ago may have left, or left the nickname to somebody else. A receipt
+    // says nothing that this person may not know.
+    let of_occupant = || keys.ways.of_occupant(&message.to, turn.deadlines.elapsed());
+    known.or_else(|| of_occupant().filter(|_| has_content(&message.draft)))
 }
 
 /// Returns whether the owner wants this message off the record, unless it is encrypted otherwise.

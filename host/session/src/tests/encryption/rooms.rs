@@ -323,6 +323,12 @@ fn an_encrypted_private_message_is_not_answered_plainly_after_its_author_has_lef
         let result = got(&mut sent);
         assert!(matches!(result, Some(Err(CallError::Unsupported(_)))), "{form:?} {is_taken} {result:?}");
         assert!(!bot.test.sent.iter().any(|stanza| matches!(stanza, Outgoing::Message { .. })), "{form:?} {is_taken}");
+        // What says nothing is not kept from whoever writes plainly under that nickname now.
+        let extensions = Some(Box::new(Extensions { receipt: Some("m1".to_owned()), ..Extensions::default() }));
+        let receipt = Draft { extensions, ..Draft::default() };
+        let to = jid(&format!("{ROOM}/juliet"));
+        let mut sent = bot.test.ask(SendMessage { to, kind: MessageKind::Chat, draft: receipt });
+        assert!(matches!(got(&mut sent), Some(Ok(_))), "{form:?} {is_taken}");
     }
 }
 
