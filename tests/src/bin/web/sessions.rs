@@ -97,7 +97,7 @@ const OWN: [(&str, &str); 8] = [
     ("/", "main"),
     ("/accounts", "1 to 1 of 1"),
     ("/plugins", ID),
-    ("/plugins/clerk", "are shown to sessions of the whole host"),
+    ("/plugins/clerk", "are changed by sessions of the whole host"),
     ("/rooms", "joined"),
     ("/contacts", "juliet"),
     ("/keys", "main"),
